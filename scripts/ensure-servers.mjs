@@ -1,0 +1,188 @@
+#!/usr/bin/env node
+// Makes sure that this machine has the servers a command is about to start as its own children.
+//
+//   node scripts/ensure-servers.mjs redis                        before the tests or the demo
+//   node scripts/ensure-servers.mjs redis --unless-redis-url     before the daemon: its Redis may be elsewhere
+//   node scripts/ensure-servers.mjs redis postgres
+//
+// Says nothing and exits 0 when they are there. Otherwise it installs the missing packages, if this process may
+// (root, or sudo without a password; Homebrew needs neither), and if not, prints the command to type and exits 1.
+// Nothing that it installs is left running: the tests and the daemon start servers of their own.
+// Plain Node without dependencies, so that it can run before anything else does.
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs'
+import { delimiter, dirname, join } from 'node:path'
+import { parseArgs, parseEnv } from 'node:util'
+
+/** `binaries`: one of each inner list must be there. `packages`: where several are named, the first one available. */
+const SERVERS = {
+  redis: {
+    why: 'a private Redis, used when REDIS_URL is not set',
+    binaries: [['redis-server', 'valkey-server']],
+    packages: { 'apt-get': ['redis-server'], apk: ['redis'], dnf: ['redis', 'valkey'], brew: ['redis'] },
+  },
+  postgres: {
+    why: 'a private PostgreSQL for the tests',
+    binaries: [['initdb'], ['postgres']],
+    packages: {
+      'apt-get': ['postgresql'],
+      apk: ['postgresql'],
+      dnf: ['postgresql-server'],
+      brew: ['postgresql@16'],
+    },
+  },
+}
+
+/** Where servers live that are installed but not on the PATH of an ordinary user. */
+const SERVER_DIRECTORIES = [
+  '/usr/sbin',
+  '/usr/local/bin',
+  '/opt/homebrew/bin',
+  '/usr/lib/postgresql/*/bin',
+  '/usr/libexec/postgresql*',
+  '/opt/homebrew/opt/postgresql*/bin',
+  '/usr/local/opt/postgresql*/bin',
+]
+
+const MANAGERS = {
+  'apt-get': { prepare: 'apt-get update', install: 'apt-get install -y --no-install-recommends' },
+  apk: { install: 'apk add' },
+  dnf: { install: 'dnf install -y' },
+  brew: { install: 'brew install', asUser: true },
+}
+
+/**
+ * Debian starts a server as soon as it is installed, unless a `policy-rc.d` forbids it. One that is there already is
+ * the machine's own policy and stays; ours goes again however the install ends.
+ */
+const WITHOUT_STARTING_SERVICES = `
+  export DEBIAN_FRONTEND=noninteractive
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    trap 'rm -f $policy' EXIT
+    trap 'exit 130' INT TERM HUP
+    printf '#!/bin/sh\\nexit 101\\n' >$policy && chmod 755 $policy
+  fi
+`
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { 'unless-redis-url': { type: 'boolean', default: false } },
+})
+const unknown = positionals.filter((name) => !Object.hasOwn(SERVERS, name))
+if (unknown.length > 0 || positionals.length === 0) {
+  fail(
+    `name the servers needed: ${Object.keys(SERVERS).join(', ')}${unknown.length ? ` (not ${unknown.join(', ')})` : ''}`,
+  )
+}
+ensure(positionals.filter((name) => !(name === 'redis' && values['unless-redis-url'] && redisIsElsewhere())))
+
+function ensure(names) {
+  const missing = names.filter((name) => !isInstalled(SERVERS[name]))
+  if (missing.length === 0) return
+
+  const isRoot = process.getuid?.() === 0
+  const mayBeRoot = isRoot || (find('sudo') !== undefined && run(['sudo', '-n', 'true']).ok)
+  const present = Object.keys(MANAGERS).filter((name) => find(name) !== undefined)
+  const usable = present.find((name) => (MANAGERS[name].asUser ? !isRoot : mayBeRoot))
+  const managerName = usable ?? present[0]
+  if (managerName === undefined) {
+    fail(`${missing.map(missingBinaries).join(' and ')} not found; install ${missing.join(' and ')} and try again`)
+  }
+  const manager = MANAGERS[managerName]
+  const packages = missing.map((name) => available(SERVERS[name].packages[managerName], managerName))
+  const commands = [manager.prepare, `${manager.install} ${packages.join(' ')}`].filter(
+    (command) => command !== undefined,
+  )
+  if (usable === undefined) {
+    const typed = commands.map((command) => (manager.asUser || isRoot ? command : `sudo ${command}`)).join(' && ')
+    fail(`${missing.map(missingBinaries).join(' and ')} not found. To install what is missing, type:\n\n  ${typed}\n`)
+  }
+
+  const reasons = missing.map((name, i) => `${packages[i]} (${SERVERS[name].why})`)
+  say(`installing ${reasons.join(' and ')} with ${managerName}`)
+  // A failed `apt-get update` may be one broken source among many: whether the package can be had decides.
+  const script = (managerName === 'apt-get' ? WITHOUT_STARTING_SERVICES : '') + commands.join('\n')
+  const outcome = run([...(manager.asUser || isRoot ? [] : ['sudo', '-n']), 'sh', '-c', script])
+  if (!outcome.ok) fail(`could not install ${packages.join(' and ')}\n${outcome.output}`)
+
+  const stillMissing = missing.filter((name) => !isInstalled(SERVERS[name]))
+  if (stillMissing.length > 0) {
+    fail(`${packages.join(' and ')} installed, but ${stillMissing.map(missingBinaries).join(' and ')} still not found`)
+  }
+}
+
+/** As the daemon reads its settings: `.env` only fills in what the environment does not set. */
+function redisIsElsewhere() {
+  let settings = process.env
+  try {
+    settings = { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env }
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error
+  }
+  return Boolean(settings.REDIS_URL || settings.REDIS_URL_FILE)
+}
+
+function isInstalled(server) {
+  return server.binaries.every((alternatives) => alternatives.some((binary) => find(binary) !== undefined))
+}
+
+function missingBinaries(name) {
+  const groups = SERVERS[name].binaries.filter(
+    (alternatives) => !alternatives.some((binary) => find(binary) !== undefined),
+  )
+  return groups.map((alternatives) => alternatives.join(' or ')).join(' and ')
+}
+
+function find(binary) {
+  const onPath = (process.env.PATH ?? '').split(delimiter).filter((directory) => directory !== '')
+  const directories = [...onPath, ...SERVER_DIRECTORIES.flatMap(expand)]
+  return directories.map((directory) => join(directory, binary)).find(isExecutable)
+}
+
+/** The directories that `pattern`, with at most one `*`, stands for. */
+function expand(pattern) {
+  const star = pattern.indexOf('*')
+  if (star === -1) return [pattern]
+  const parent = dirname(`${pattern.slice(0, star)}x`)
+  const prefix = pattern.slice(parent.length + 1, star)
+  const rest = pattern.slice(star + 1)
+  try {
+    const names = readdirSync(parent).filter((name) => name.startsWith(prefix))
+    return names.map((name) => join(parent, name, rest))
+  } catch {
+    return []
+  }
+}
+
+function isExecutable(path) {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+function available(packages, managerName) {
+  if (packages.length === 1) return packages[0]
+  return packages.find((name) => run([managerName, '-q', 'info', name]).ok) ?? packages[0]
+}
+
+function run([command, ...args]) {
+  const { status, stdout, stderr, error } = spawnSync(command, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  return { ok: status === 0, output: error?.message ?? `${stdout}${stderr}` }
+}
+
+function say(text) {
+  process.stderr.write(`order-expiry: ${text}\n`)
+}
+
+function fail(text) {
+  say(text)
+  process.exit(1)
+}

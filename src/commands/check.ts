@@ -1,0 +1,29 @@
+import { Command } from 'commander'
+import { SETTINGS, type SettingName } from '../config.ts'
+import { formatDuration } from '../runtime/duration.ts'
+import type { CommandContext } from './context.ts'
+
+const DURATIONS: readonly string[] = ['PAYMENT_TIMEOUT', 'SHUTDOWN_TIMEOUT']
+
+/** `order-expiry check`: exit code 0 if `start` would take the settings; 1 and all their problems if not. */
+export function checkCommand(context: CommandContext): Command {
+  return new Command('check')
+    .description('check the settings and print what they come to')
+    .option('--json', 'print JSON')
+    .action((options: { json?: true }) => {
+      const config = context.readConfig()
+      const names = Object.keys(SETTINGS) as SettingName[]
+      const effective = Object.fromEntries(names.map((name) => [name, describe(name, config[name])]))
+      if (options.json) return context.print(JSON.stringify(effective, null, 2))
+      const width = Math.max(...names.map(({ length }) => length))
+      for (const name of names) context.print(`${name.padEnd(width)}  ${effective[name] ?? '(none)'}`)
+      context.print('\nThe settings are in order.')
+    })
+}
+
+function describe(name: SettingName, value: unknown): string | null {
+  if (value === undefined) return null
+  if ('secret' in SETTINGS[name]) return '(secret)'
+  if (DURATIONS.includes(name)) return formatDuration(value as number)
+  return Array.isArray(value) ? value.join(',') : String(value)
+}

@@ -1,0 +1,44 @@
+import { Command } from 'commander'
+import type { Config } from '../config.ts'
+import { chooseStore } from '../daemon.ts'
+import type { Order } from '../order/order.ts'
+import { openStore } from '../stores/open.ts'
+import type { CommandContext } from './context.ts'
+import { printResult } from './result.ts'
+import { withClient } from './with-redis.ts'
+
+/** `order-expiry show ID`: exit code 0 if there is such an order or a check of it. */
+export function showCommand(context: CommandContext): Command {
+  return new Command('show')
+    .description('show what is known of an order: its check and its record')
+    .argument('<id>', 'the order id')
+    .option('--json', 'print JSON')
+    .action(async (orderId: string, options: { json?: true }) => {
+      const config = context.readConfig()
+      const { found, order } = await withClient({ config, clock: context.clock }, async (client, redisUrl) => ({
+        found: await client.find(orderId),
+        order: await findInStore({ config, redisUrl, orderId }),
+      }))
+      if (!found && !order) {
+        printResult({ context, json: options.json, result: { orderId, result: 'missing' }, isSuccess: false })
+        return
+      }
+      const result = { orderId, ...found, ...(order && { order: readable(order) }) }
+      printResult({ context, json: options.json, result, isSuccess: true })
+    })
+}
+
+async function findInStore(options: { config: Config; redisUrl: string; orderId: string }): Promise<Order | undefined> {
+  const { config, redisUrl, orderId } = options
+  const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
+  try {
+    return (await store.find([orderId]))[0]
+  } finally {
+    await store.close()
+  }
+}
+
+function readable({ status, deadline, paidAt, cancelledAt }: Order): object {
+  const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms))
+  return { status, deadline: iso(deadline), paidAt: iso(paidAt), cancelledAt: iso(cancelledAt) }
+}

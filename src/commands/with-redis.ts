@@ -1,0 +1,44 @@
+import type { Config } from '../config.ts'
+import { DATA_DIR } from '../daemon.ts'
+import { OrderExpiry } from '../queue/client.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { formatDuration } from '../runtime/duration.ts'
+import { EmbeddedRedis } from '../runtime/embedded-redis.ts'
+
+/** Runs `work` with the Redis of the settings; without one, with the embedded one, which is shared with a running daemon. */
+export async function withRedis<T>(
+  options: { config: Config; clock: Clock },
+  work: (redisUrl: string) => Promise<T>,
+): Promise<T> {
+  const { config, clock } = options
+  if (config.REDIS_URL) return work(config.REDIS_URL)
+  const embedded = new EmbeddedRedis({ dir: DATA_DIR, clock, onExit: () => {} })
+  await embedded.start({ mayJoin: true })
+  try {
+    return await work(embedded.url)
+  } finally {
+    await embedded.stop()
+  }
+}
+
+/** Runs `work` with a client of the queue and the orders that the settings name. */
+export async function withClient<T>(
+  options: { config: Config; clock: Clock },
+  work: (client: OrderExpiry, redisUrl: string) => Promise<T>,
+): Promise<T> {
+  const { config } = options
+  return withRedis(options, async (redisUrl) => {
+    const client = new OrderExpiry({
+      redis: redisUrl,
+      ...(config.ORDER_STORE === 'redis' && { orders: 'redis' as const }),
+      queueName: config.QUEUE_NAME,
+      queuePrefix: config.QUEUE_PREFIX,
+      paymentTimeout: formatDuration(config.PAYMENT_TIMEOUT),
+    })
+    try {
+      return await work(client, redisUrl)
+    } finally {
+      await client.close()
+    }
+  })
+}

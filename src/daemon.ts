@@ -1,0 +1,203 @@
+import { hostname } from 'node:os'
+import type { Config } from './config.ts'
+import { asOrderExpiryError, OrderExpiryError } from './errors.ts'
+import { registerBoard } from './http/board.ts'
+import { registerHealth } from './http/health.ts'
+import { createHttpService } from './http/server.ts'
+import type { EventBus } from './observe/events.ts'
+import { createSettle, type Settle } from './order/settle.ts'
+import type { OrderStore } from './order/store.ts'
+import { BoardQueue } from './queue/board-queue.ts'
+import { asRedisError, commandProfile, describeRedisAddress, openRedis } from './queue/connection.ts'
+import { createWorkerService } from './queue/worker.ts'
+import type { Clock } from './runtime/clock.ts'
+import { EmbeddedRedis } from './runtime/embedded-redis.ts'
+import { retryUntilDone } from './runtime/retry.ts'
+import { Lifecycle, type Service } from './runtime/service.ts'
+import { openStore, type StoreChoice } from './stores/open.ts'
+
+/** Where an embedded Redis keeps its data, below the current directory. */
+export const DATA_DIR = '.data'
+
+const PING_TIMEOUT_MS = 2_000
+const STORE_TIMEOUT_MS = 10_000
+/** Batches in flight at once. One more connection serves the probes and the operators. */
+const MAX_BATCHES = 4
+
+export interface Daemon {
+  /** Resolves when everything runs. Rejects with the first error, or the signal's reason; then call `stop`. */
+  start(signal: AbortSignal): Promise<void>
+  /** Stops what was started, in the opposite order, within the time. @returns what went wrong */
+  stop(withinMs: number): Promise<OrderExpiryError[]>
+}
+
+/** The daemon: a frozen Config in, an ordered list of services out. The only place that knows every folder. */
+export function createDaemon(options: {
+  config: Config
+  events: EventBus
+  clock: Clock
+  /** Where an embedded Redis keeps its data. Default {@link DATA_DIR}. */
+  dataDir?: string
+}): Daemon {
+  const { config, events, clock, dataDir = DATA_DIR } = options
+  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+  let phase: 'starting' | 'running' | 'stopping' = 'starting'
+
+  const embedded = config.REDIS_URL
+    ? undefined
+    : new EmbeddedRedis({ dir: dataDir, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
+  const redisUrl = config.REDIS_URL ?? (embedded?.url as string)
+
+  const probe = openRedis({ profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
+  const ping = async () => {
+    try {
+      await probe.ping()
+    } catch (error) {
+      throw asRedisError(error, redisUrl)
+    }
+  }
+  let store: OrderStore | undefined
+  let settle: Settle | undefined
+  let board: BoardQueue | undefined
+
+  const http = createHttpService({
+    host: config.HTTP_HOST,
+    port: config.HTTP_PORT,
+    events,
+    async register(server) {
+      const pingStore = async () => {
+        if (!store) throw new OrderExpiryError('STORE_UNAVAILABLE', 'not opened yet')
+        await store.ping()
+      }
+      const dependencies = [
+        { name: 'redis', ping },
+        { name: 'store', ping: pingStore },
+      ]
+      registerHealth(server, { phase: () => phase, dependencies, clock })
+      const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
+      const queue = new BoardQueue({ redis: redisUrl, queueName, queuePrefix, onError })
+      board = queue
+      await registerBoard(server, { queue: queue.queue, isReady: () => queue.isReady, users: config.BOARD_USERS ?? [] })
+    },
+  })
+
+  const redis: Service = {
+    name: 'redis',
+    async start(signal) {
+      await waitFor({ service: 'redis', attempt: ping, signal })
+      events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisUrl) })
+    },
+    async stop() {
+      board?.close()
+      probe.disconnect()
+    },
+  }
+
+  const storeService: Service = {
+    name: 'store',
+    async start(signal) {
+      const choice = chooseStore({ config, redisUrl, onError: (error) => events.emit('store-error', { error }) })
+      const opened = await waitFor({ service: 'store', attempt: () => openStore(choice), signal })
+      store = opened
+      settle = createSettle({ store: opened })
+      events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
+    },
+    async stop() {
+      await store?.close()
+    },
+  }
+
+  const worker = createWorkerService({
+    redis: redisUrl,
+    queueName,
+    queuePrefix,
+    concurrency: config.CONCURRENCY,
+    batchSize: config.BATCH_SIZE,
+    maxBatches: MAX_BATCHES,
+    maxAttempts: config.MAX_ATTEMPTS,
+    paymentTimeoutMs: config.PAYMENT_TIMEOUT,
+    settle: (checks) => (settle as Settle)(checks), // the store is open before the worker starts
+    decidedBy: `${hostname()}:${process.pid}`,
+    events,
+    clock,
+  })
+
+  // What answers the probes comes first and goes last; what takes in work comes last and goes first.
+  const lifecycle = new Lifecycle({
+    services: [http, ...(embedded ? [embeddedService(embedded, events)] : []), redis, storeService, worker],
+    clock,
+  })
+
+  function waitFor<T>(wanted: { service: string; attempt: () => Promise<T>; signal: AbortSignal }): Promise<T> {
+    const { service, attempt, signal } = wanted
+    return retryUntilDone({
+      attempt,
+      isRetryable: (error) => asOrderExpiryError(error).retryable,
+      onWait: (error, waitMs) => events.emit('waiting-for', { service, error: asOrderExpiryError(error), waitMs }),
+      clock,
+      signal,
+    })
+  }
+
+  return {
+    async start(signal) {
+      const startedAt = clock.now()
+      await lifecycle.start(signal)
+      phase = 'running'
+      events.emit('ready', { startedInMs: clock.now() - startedAt })
+    },
+    async stop(withinMs) {
+      phase = 'stopping'
+      const errors = await lifecycle.stop(withinMs)
+      events.emit('stopped', { errors })
+      return errors
+    },
+  }
+}
+
+/** The order store that the settings ask for. */
+export function chooseStore(options: {
+  config: Config
+  redisUrl: string
+  onError: (error: Error) => void
+}): StoreChoice {
+  const { config, redisUrl, onError } = options
+  switch (config.ORDER_STORE) {
+    case 'redis':
+      return {
+        kind: 'redis',
+        connect: () => openRedis({ profile: commandProfile(redisUrl, STORE_TIMEOUT_MS), onError }),
+        queueName: config.QUEUE_NAME,
+        queuePrefix: config.QUEUE_PREFIX,
+      }
+    case 'postgres':
+      return {
+        kind: 'postgres',
+        url: config.DATABASE_URL as string, // readConfig insists on it
+        mapping: {
+          table: config.ORDERS_TABLE,
+          idColumn: config.ORDERS_ID_COLUMN,
+          statusColumn: config.ORDERS_STATUS_COLUMN,
+          deadlineColumn: config.ORDERS_DEADLINE_COLUMN,
+          paidAtColumn: config.ORDERS_PAID_AT_COLUMN,
+          cancelledAtColumn: config.ORDERS_CANCELLED_AT_COLUMN,
+          unpaidStatuses: config.ORDERS_UNPAID_STATUSES,
+          cancelledStatus: config.ORDERS_CANCELLED_STATUS,
+        },
+        cancelSql: config.cancelSql,
+        connections: MAX_BATCHES + 1,
+        onError,
+      }
+  }
+}
+
+function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {
+  return {
+    name: 'embedded-redis',
+    async start() {
+      const how = await embedded.start({ mayJoin: false })
+      events.emit('service-started', { service: 'embedded-redis', detail: `${how}, at ${embedded.url}` })
+    },
+    stop: () => embedded.stop(),
+  }
+}

@@ -1,0 +1,49 @@
+import { EventEmitter } from 'node:events'
+import type { OrderExpiryError } from '../errors.ts'
+
+/** Everything the daemon says about itself. Code emits; `log.ts` words it. No event carries a secret. */
+export interface Events {
+  'service-started': { service: string; detail?: string }
+  'service-stopped': { service: string }
+  'waiting-for': { service: string; error: OrderExpiryError; waitMs: number }
+  ready: { startedInMs: number }
+  stopping: { reason: string }
+  stopped: { errors: readonly OrderExpiryError[] }
+  'check-finished': {
+    orderId: string
+    jobId: string
+    outcome: 'cancelled' | 'kept' | 'missing'
+    status?: string | undefined
+    /** Milliseconds from the deadline to the decision, by the order store's clock. */
+    lateMs?: number | undefined
+  }
+  'check-postponed': { orderId: string; jobId: string; delayMs: number; why: string }
+  'check-retried': { orderId: string; jobId: string; delayMs: number; error: OrderExpiryError }
+  'check-given-up': { orderId?: string; jobId: string; error: OrderExpiryError }
+  'batch-settled': { checks: number; tookMs: number; outcomes: Readonly<Record<string, number>> }
+  'worker-error': { error: Error }
+  'redis-error': { connection: string; error: Error }
+  'store-error': { error: Error }
+  'embedded-redis-exited': { code: number | null; signal: string | null }
+}
+
+export type EventName = keyof Events
+
+/** Emits to listeners that cannot break the emitter: what a listener throws is dropped. */
+export class EventBus {
+  readonly #emitter = new EventEmitter()
+
+  on<Name extends EventName>(name: Name, listener: (event: Events[Name]) => void): void {
+    this.#emitter.on(name, (event: Events[Name]) => {
+      try {
+        listener(event)
+      } catch {
+        // A log line that cannot be worded must not cost an order.
+      }
+    })
+  }
+
+  emit<Name extends EventName>(name: Name, event: Events[Name]): void {
+    this.#emitter.emit(name, event)
+  }
+}

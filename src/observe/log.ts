@@ -1,0 +1,98 @@
+import { type Logger, pino } from 'pino'
+import type { Clock } from '../runtime/clock.ts'
+import type { EventBus } from './events.ts'
+
+export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** How often at most the same trouble is logged. */
+const QUIET_MS = 5_000
+
+/** A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there. */
+export function createLogger(options: { level: LogLevel; pretty: boolean }): Logger {
+  const { level, pretty } = options
+  return pino({
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+    ...(pretty && {
+      transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' } },
+    }),
+  })
+}
+
+/** Words every event as a log line. The only place where the daemon's log lines are written. */
+export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
+  const { events, logger, clock } = options
+  const trouble = throttle({ clock, log: (fields, message) => logger.warn(fields, message) })
+
+  events.on('service-started', (e) => logger.info(e, `${e.service} started`))
+  events.on('service-stopped', (e) => logger.debug(e, `${e.service} stopped`))
+  events.on('waiting-for', ({ service, error, waitMs }) =>
+    trouble(
+      `waiting ${service} ${error.code}`,
+      { service, waitMs, code: error.code },
+      `waiting for ${service}: ${error.message}`,
+    ),
+  )
+  events.on('ready', (e) => logger.info(e, 'ready'))
+  events.on('stopping', (e) => logger.info(e, `stopping: ${e.reason}`))
+  events.on('stopped', ({ errors }) => {
+    for (const error of errors) logger.error({ code: error.code }, error.message)
+    logger.info('stopped')
+  })
+  events.on('check-finished', (e) => {
+    if (e.outcome === 'missing') logger.warn(e, 'the order of this check does not exist')
+    else logger.debug(e, `order ${e.outcome}`)
+  })
+  events.on('check-postponed', (e) => logger.debug(e, 'check postponed'))
+  events.on('check-retried', ({ error, ...e }) =>
+    trouble(
+      `retried ${error.code}`,
+      { ...e, code: error.code },
+      `check failed and will be tried again: ${error.message}`,
+    ),
+  )
+  events.on('check-given-up', ({ error, ...e }) =>
+    logger.error({ ...e, code: error.code }, `check given up: ${error.message}`),
+  )
+  events.on('batch-settled', (e) => logger.info(e, 'batch settled'))
+  events.on('worker-error', ({ error }) =>
+    trouble(`worker ${errorCode(error)}`, { code: errorCode(error) }, `worker: ${error.message}`),
+  )
+  events.on('redis-error', ({ connection, error }) =>
+    trouble(`redis ${errorCode(error)}`, { connection, code: errorCode(error) }, `Redis: ${describe(error)}`),
+  )
+  events.on('store-error', ({ error }) =>
+    trouble(`store ${errorCode(error)}`, { code: errorCode(error) }, `order store: ${describe(error)}`),
+  )
+  events.on('embedded-redis-exited', (e) =>
+    logger.error(e, 'the embedded Redis has ended by itself; starting it again'),
+  )
+}
+
+/** The same trouble (by `key`) at most once in {@link QUIET_MS}, with the number of times it was left out. */
+function throttle(options: { clock: Clock; log: (fields: object, message: string) => void }) {
+  const { clock, log } = options
+  const seen = new Map<string, { at: number; left: number }>()
+  return (key: string, fields: object, message: string): void => {
+    const last = seen.get(key)
+    if (last && clock.now() - last.at < QUIET_MS) {
+      last.left++
+      return
+    }
+    if (seen.size > 1_000) seen.clear()
+    seen.set(key, { at: clock.now(), left: 0 })
+    log({ ...fields, ...(last?.left && { alsoLeftOut: last.left }) }, message)
+  }
+}
+
+function errorCode(error: Error): string {
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
+}
+
+/** Node wraps the refusals of several addresses of one name into an AggregateError without a message. */
+function describe(error: Error): string {
+  return error.message || errorCode(error)
+}

@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import { OrderExpiryError } from '../errors.ts'
+import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+
+/** When an order must be paid: a Date, epoch milliseconds, ISO 8601 with an offset, or a time-out such as `'15m'`. */
+export type DeadlineInput = Date | number | string
+
+const MAX_AHEAD_MS = 366 * 86_400_000
+const MAX_PAST_MS = 60_000
+/** 2001-09-09. Anything earlier is a time in seconds, or a mistake; it must not cancel an order at once. */
+const EARLIEST = 1_000_000_000_000
+
+const isoDateTime = z.iso.datetime({ offset: true })
+
+/**
+ * Epoch milliseconds of a deadline, rounded up, so that an order is never due before it.
+ *
+ * @param options.input a point in time, or a time-out counted from `options.now`
+ * @param options.allowPast accept a deadline that has passed by more than a minute
+ * @throws {OrderExpiryError} INVALID_DEADLINE: not a point in time, before 2001, more than a minute in the past, or more
+ *   than a year ahead. The message says what was understood.
+ */
+export function parseDeadline(options: { input: unknown; now: number; allowPast?: boolean }): number {
+  const { input, now, allowPast = false } = options
+  const timeoutMs = typeof input === 'string' ? parseDuration(input) : undefined
+  const deadline = timeoutMs === undefined ? parseInstant(input) : now + timeoutMs
+  return checkRange({ deadline, now, allowPast })
+}
+
+/**
+ * Epoch milliseconds of a deadline as the job contract writes it: epoch milliseconds or ISO 8601 with an offset. It may
+ * lie in the past, however far, since a job can be late.
+ *
+ * @throws {OrderExpiryError} INVALID_DEADLINE
+ */
+export function parseContractDeadline(options: { input: unknown; now: number }): number {
+  return checkRange({ deadline: parseInstant(options.input), now: options.now, allowPast: true })
+}
+
+function parseInstant(input: unknown): number {
+  if (input instanceof Date) {
+    if (Number.isNaN(input.getTime())) throw invalid('an invalid Date')
+    return input.getTime()
+  }
+  if (typeof input === 'number') {
+    if (!Number.isFinite(input)) throw invalid(String(input))
+    return Math.ceil(input)
+  }
+  if (typeof input !== 'string') throw invalid(input === null ? 'null' : typeof input)
+  return parseIso(input)
+}
+
+/** ISO 8601, with what producers in other languages write: a space for the T, `+0100` or `+01` for `+01:00`. */
+function parseIso(text: string): number {
+  const normal = text
+    .trim()
+    .replace(/^(\d{4}-\d\d-\d\d) /, '$1T')
+    .replace(/([+-]\d\d)(\d\d)?$/, (_, hours: string, minutes: string | undefined) => `${hours}:${minutes ?? '00'}`)
+  if (isoDateTime.safeParse(normal).success) {
+    // Date keeps milliseconds and cuts the rest off; a deadline may only become later.
+    const cut = /\.\d{3}\d*[1-9]\d*(?=Z|[+-])/.test(normal) ? 1 : 0
+    return Date.parse(normal) + cut
+  }
+  if (/^\d{4}-\d\d-\d\d([T ][\d:.]+)?$/.test(text.trim())) {
+    throw invalid(`${JSON.stringify(text)}, which has no offset, so it could be any of 38 hours`)
+  }
+  if (/^\d+$/.test(text.trim())) throw invalid(`${JSON.stringify(text)}, a number written as a string`)
+  throw invalid(JSON.stringify(text.slice(0, 64)))
+}
+
+function checkRange(options: { deadline: number; now: number; allowPast: boolean }): number {
+  const { deadline, now, allowPast } = options
+  const understood = describeInstant(deadline)
+  if (deadline < EARLIEST) {
+    throw outOfRange(`understood as ${understood}: is it in seconds? Milliseconds are expected`)
+  }
+  if (deadline > now + MAX_AHEAD_MS) throw outOfRange(`understood as ${understood}, which is over a year ahead`)
+  if (!allowPast && deadline < now - MAX_PAST_MS) {
+    throw outOfRange(`understood as ${understood}, which is in the past by over a minute (allowPast permits it)`)
+  }
+  return deadline
+}
+
+function describeInstant(epochMs: number): string {
+  return Math.abs(epochMs) <= 8.64e15 ? new Date(epochMs).toISOString() : `${epochMs} ms after 1970`
+}
+
+function invalid(given: string): OrderExpiryError {
+  return new OrderExpiryError(
+    'INVALID_DEADLINE',
+    `deadline: expected a Date, epoch milliseconds, ISO 8601 with an offset or ${DURATION_FORMAT}, given ${given}`,
+  )
+}
+
+function outOfRange(what: string): OrderExpiryError {
+  return new OrderExpiryError('INVALID_DEADLINE', `deadline: ${what}`)
+}

@@ -1,0 +1,51 @@
+import type { OrderExpiryError } from '../errors.ts'
+import { backoffMs } from '../runtime/retry.ts'
+import type { Outcome } from './order.ts'
+import type { Settlement } from './settle.ts'
+
+/** What is to be done with a job, given what became of its check. */
+export type Step =
+  | { kind: 'finish'; outcome: Exclude<Outcome, { kind: 'postponed' }> }
+  | { kind: 'postpone'; delayMs: number; why: string }
+  | { kind: 'retry'; delayMs: number; error: OrderExpiryError }
+  | { kind: 'give-up'; error: OrderExpiryError }
+
+const OUTAGE_BASE_MS = 500
+const OUTAGE_CAP_MS = 5_000
+const RETRY_BASE_MS = 1_000
+const RETRY_CAP_MS = 60_000
+
+/**
+ * The rule that follows an outcome. Pure.
+ *
+ * - A postponement is taken as a span by the store's clock, so that a worker whose clock is wrong waits as long as one
+ *   whose clock is right.
+ * - A store that cannot be reached or is busy says nothing about the order: that postpones, and costs no attempt.
+ * - Any other failure costs one; after `maxAttempts` of them the job is given up.
+ *
+ * @param options.started how often the check has been started, this time included
+ * @param options.failed how often it has failed before
+ */
+export function decide(options: {
+  settlement: Settlement
+  started: number
+  failed: number
+  maxAttempts: number
+  random?: () => number
+}): Step {
+  const { settlement, started, failed, maxAttempts, random = Math.random } = options
+  if (settlement.kind === 'postponed') {
+    const delayMs = Math.max(1, settlement.until - settlement.evidence.decidedAt)
+    return { kind: 'postpone', delayMs, why: settlement.reason }
+  }
+  if (settlement.kind !== 'failed') return { kind: 'finish', outcome: settlement }
+
+  const { error } = settlement
+  if (error.retryable) {
+    const delayMs = backoffMs({ attempt: started, baseMs: OUTAGE_BASE_MS, capMs: OUTAGE_CAP_MS, random })
+    return { kind: 'postpone', delayMs, why: error.code }
+  }
+  if (failed + 1 >= maxAttempts) return { kind: 'give-up', error }
+  const delayMs = backoffMs({ attempt: failed + 1, baseMs: RETRY_BASE_MS, capMs: RETRY_CAP_MS, random })
+  return { kind: 'retry', delayMs, error }
+}

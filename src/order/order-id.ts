@@ -1,0 +1,32 @@
+import { OrderExpiryError } from '../errors.ts'
+
+const MAX_BYTES = 200
+
+/**
+ * The id of an order as a string, exactly as the shop writes it.
+ *
+ * @param input a string of 1 to 200 bytes (UTF-8) without control characters, or a safe integer
+ * @throws {OrderExpiryError} INVALID_ORDER_ID
+ */
+export function parseOrderId(input: unknown): string {
+  if (typeof input === 'number') {
+    if (Number.isSafeInteger(input)) return String(input)
+    throw invalid('a safe integer', String(input))
+  }
+  if (typeof input !== 'string') throw invalid('a string or a safe integer', describe(input))
+  if (input === '') throw invalid('at least one character', 'an empty string')
+  const bytes = Buffer.byteLength(input)
+  if (bytes > MAX_BYTES) throw invalid(`at most ${MAX_BYTES} bytes`, `${bytes} bytes`)
+  if (/\p{Cc}/u.test(input)) throw invalid('no control characters', JSON.stringify(input))
+  if (!input.isWellFormed()) throw invalid('valid Unicode', 'a lone surrogate')
+  return input
+}
+
+function invalid(expected: string, given: string): OrderExpiryError {
+  return new OrderExpiryError('INVALID_ORDER_ID', `order id: expected ${expected}, given ${given}`)
+}
+
+function describe(input: unknown): string {
+  if (input === null) return 'null'
+  return Array.isArray(input) ? 'an array' : typeof input
+}

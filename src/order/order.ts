@@ -1,0 +1,36 @@
+/** The order as its store knows it now. Times are epoch milliseconds. */
+export interface Order {
+  orderId: string
+  status: string
+  /** Undefined when the store keeps no deadline for it. */
+  deadline: number | undefined
+  paidAt?: number | undefined
+  cancelledAt: number | undefined
+}
+
+/** A wish to look at an order now. */
+export interface Check {
+  orderId: string
+  /** Epoch milliseconds. Counts only where the store itself keeps no deadline for the order. */
+  deadline: number
+}
+
+export type PostponeReason = 'not-due' | 'locked' | 'payment-in-flight' | 'gateway-unknown' | 'brake'
+
+/** What a decision rests on. Times are epoch milliseconds by the order store's clock. */
+export interface Evidence {
+  decidedAt: number
+  /** The status that was seen when deciding; undefined if there was no order. */
+  status?: string | undefined
+  /** True if the order was marked paid beside its status. */
+  paid?: true
+  deadline?: number | undefined
+}
+
+/** What became of one check. Times are epoch milliseconds by the order store's clock. */
+export type Outcome = { evidence: Evidence } & (
+  | { kind: 'cancelled'; at: number }
+  | { kind: 'kept'; status: string }
+  | { kind: 'missing' }
+  | { kind: 'postponed'; until: number; reason: PostponeReason }
+)

@@ -1,0 +1,35 @@
+import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
+import type { Check, Outcome } from './order.ts'
+import type { OrderStore } from './store.ts'
+
+/** What became of one check in a batch: its outcome, or why there is none. */
+export type Settlement = Outcome | { kind: 'failed'; error: OrderExpiryError }
+
+export type Settle = (checks: readonly Check[]) => Promise<Settlement[]>
+
+/**
+ * Settles a batch of checks: one settlement for each, in their order. Never rejects.
+ *
+ * If the store rejects the batch because of what is in it (a constraint, a trigger), the batch is halved until the bad
+ * orders stand alone, so that they do not hold up the others.
+ */
+export function createSettle(options: { store: OrderStore }): Settle {
+  const { store } = options
+  return async function settle(checks): Promise<Settlement[]> {
+    try {
+      const outcomes = await store.cancelUnpaid(checks)
+      return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
+    } catch (cause) {
+      const error = asOrderExpiryError(cause)
+      if (error.code !== 'STORE_REJECTED' || checks.length === 1) return checks.map(() => ({ kind: 'failed', error }))
+      const middle = Math.ceil(checks.length / 2)
+      return [...(await settle(checks.slice(0, middle))), ...(await settle(checks.slice(middle)))]
+    }
+  }
+}
+
+/** A job can overtake the transaction that inserts its order: until the deadline, a missing order may still come. */
+function waitForMissing(outcome: Outcome, check: Check): Outcome {
+  if (outcome.kind !== 'missing' || check.deadline <= outcome.evidence.decidedAt) return outcome
+  return { kind: 'postponed', until: check.deadline, reason: 'not-due', evidence: outcome.evidence }
+}

@@ -1,0 +1,38 @@
+import type { Check, Order, Outcome } from './order.ts'
+
+/**
+ * The port to the shop's orders: the only truth about them. Every adapter passes `test/contract/order-store.ts`.
+ * Every method rejects with a STORE_* error of `errors.ts`, and within a bounded time.
+ */
+export interface OrderStore {
+  /**
+   * Cancels those of the orders that exist, are unpaid and past their deadline by the store's own clock; all effects of
+   * a cancellation happen in one transaction, once. An order that someone else has locked is not waited for.
+   *
+   * @returns one outcome for each check, in their order. An id the store cannot hold is `missing`.
+   */
+  cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]>
+
+  /** The orders as they are now, one for each id, in their order; undefined for those that do not exist. */
+  find(orderIds: readonly string[]): Promise<(Order | undefined)[]>
+
+  /**
+   * A page of the unpaid orders whose deadline is at or before `instant`, by deadline, then id.
+   *
+   * @param after the last order of the page before, for the next one
+   */
+  unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]>
+
+  /** Resolves if the store can be reached and used. */
+  ping(): Promise<void>
+
+  /** Gives the connections back. Resolves whatever is down; nothing can be called afterwards. */
+  close(): Promise<void>
+}
+
+/** An order in a page by deadline. */
+export interface PageEnd {
+  orderId: string
+  /** Epoch milliseconds, with a fraction where the store's times are finer. */
+  deadline: number
+}

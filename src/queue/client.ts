@@ -1,0 +1,448 @@
+import { Job, Queue, type RedisClient } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import { type DeadlineInput, parseContractDeadline, parseDeadline } from '../order/deadline.ts'
+import type { Order } from '../order/order.ts'
+import { parseOrderId } from '../order/order-id.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+import { withTimeout } from '../runtime/timeout.ts'
+import { type PayResult, RedisOrders } from '../stores/redis.ts'
+import { asRedisError, describeRedisAddress, openRedis, producerProfile, type RedisAddress } from './connection.ts'
+import { type FinishedCheck, JOB_NAME, type JobData, jobIdOf, jobOptionsOf } from './contract.ts'
+
+export interface OrderExpiryOptions {
+  /** Where the queue is: a URL such as `redis://host:6379`, or ioredis options. */
+  redis: RedisAddress
+  /** `'redis'`: this library records the orders too. Default: the shop's own table does. */
+  orders?: 'redis'
+  /** Default `check-payment`; must equal the daemon's QUEUE_NAME. */
+  queueName?: string
+  /** Default `bull`; must equal the daemon's QUEUE_PREFIX. */
+  queuePrefix?: string
+  /** The deadline of orders scheduled without one, counted from now. Default `'5m'`. */
+  paymentTimeout?: string
+}
+
+export interface ScheduleItem {
+  orderId: string | number
+  /** Default: the client's `paymentTimeout` from now. */
+  deadline?: DeadlineInput
+  /** Accept a deadline that has passed by more than a minute. Default false. */
+  allowPast?: boolean
+}
+
+export interface ScheduleResult {
+  orderId: string
+  /**
+   * `scheduled`: a check is planned. `unchanged`: it already was, for the same deadline. `conflict`: one is planned for
+   * another deadline, and still is; only `reschedule` moves it.
+   */
+  result: 'scheduled' | 'unchanged' | 'conflict'
+  /** The deadline that counts now. */
+  deadline: Date
+}
+
+export interface RescheduleResult {
+  orderId: string
+  /**
+   * `rescheduled`: moved. `unchanged`: it already was at this deadline. `scheduled`: there was no check, now there is.
+   * `settled`: the order is no longer unpaid (recorded orders only). `missing`: no such order (recorded orders only).
+   */
+  result: 'rescheduled' | 'unchanged' | 'scheduled' | 'settled' | 'missing'
+  deadline?: Date
+  status?: string
+}
+
+export interface WithdrawResult {
+  orderId: string
+  /** `withdrawn`: it will not be checked. `checking`: its check is under way. `missing`: there was none. `settled`: too late. */
+  result: 'withdrawn' | 'checking' | 'missing' | 'settled'
+  status?: string
+}
+
+export interface FoundOrder {
+  orderId: string
+  check?: {
+    jobId: string
+    /** `waiting` for its deadline, `due` and about to be looked at, being `checked` now, `finished`, or `failed` for good. */
+    state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
+    deadline?: Date
+    attempts: number
+    failedReason?: string
+    finished?: FinishedCheck
+  }
+  /** The record, when this library keeps it. */
+  order?: Order
+}
+
+const CALL_TIMEOUT_MS = 1_500
+const CHUNK = 1_000
+/** Orders in one transaction: few enough that Redis serves others in between. */
+const TRANSACTION = 50
+
+const clientOptions = z.strictObject({
+  redis: z.union([z.string().min(1), z.looseObject({})]),
+  orders: z.literal('redis').optional(),
+  queueName: z
+    .string()
+    .regex(/^[^:]+$/, 'without ":"')
+    .optional(),
+  queuePrefix: z.string().min(1).optional(),
+  paymentTimeout: z
+    .string()
+    .refine((text) => (parseDuration(text) ?? 0) > 0, DURATION_FORMAT)
+    .optional(),
+})
+
+/**
+ * What a shop uses to have orders checked at their payment deadline. Opens one connection, with the first call. Every
+ * call answers within 2 s, or rejects with REDIS_UNAVAILABLE; calling again is always harmless.
+ */
+export class OrderExpiry {
+  readonly #address: RedisAddress
+  readonly #redis: Redis
+  readonly #orders: RedisOrders | undefined
+  readonly #queueName: string
+  readonly #prefix: string
+  readonly #paymentTimeout: string
+  #queue: Queue<JobData> | undefined
+  #closed = false
+  #lastError: Error | undefined
+
+  /** @throws {OrderExpiryError} INVALID_OPTIONS */
+  constructor(options: OrderExpiryOptions) {
+    const parsed = clientOptions.safeParse(options)
+    if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
+    const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m' } = options
+    this.#address = redis
+    this.#queueName = queueName
+    this.#prefix = queuePrefix
+    this.#paymentTimeout = paymentTimeout
+    this.#redis = openRedis({
+      profile: producerProfile(redis, CALL_TIMEOUT_MS),
+      onError: (error) => {
+        this.#lastError = error
+      },
+    })
+    if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#redis, queueName, queuePrefix })
+  }
+
+  /**
+   * Afterwards the order has a check at its deadline.
+   *
+   * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
+   */
+  async schedule(item: ScheduleItem): Promise<ScheduleResult> {
+    const placement = this.#place(item)
+    return this.#call(async (queue) => (await this.#add(queue, [placement]))[0] as ScheduleResult)
+  }
+
+  /**
+   * {@link schedule} for many orders: one result for each, in their order, in chunks of 1,000. A bad item has an `error`
+   * of its own and does not hold up the others. Once a chunk cannot be written, the items from there on have that
+   * error; if nothing at all could be written, the call rejects.
+   */
+  async scheduleMany(
+    items: readonly ScheduleItem[],
+  ): Promise<(ScheduleResult | { orderId: unknown; error: OrderExpiryError })[]> {
+    const results: (ScheduleResult | { orderId: unknown; error: OrderExpiryError })[] = new Array(items.length)
+    for (let start = 0; start < items.length; start += CHUNK) {
+      const placements: (Placement & { index: number })[] = []
+      for (const [offset, item] of items.slice(start, start + CHUNK).entries()) {
+        const index = start + offset
+        try {
+          placements.push({ index, ...this.#place(item) })
+        } catch (error) {
+          results[index] = { orderId: item?.orderId, error: asOrderExpiryError(error) }
+        }
+      }
+      if (placements.length === 0) continue
+      try {
+        const added = await this.#call((queue) => this.#add(queue, placements))
+        for (const [n, { index }] of placements.entries()) results[index] = added[n] as ScheduleResult
+      } catch (cause) {
+        if (!results.some((result) => result && 'result' in result)) throw cause
+        const error = asOrderExpiryError(cause)
+        for (let index = start; index < items.length; index++) {
+          results[index] ??= { orderId: items[index]?.orderId, error }
+        }
+        break
+      }
+    }
+    return results
+  }
+
+  /**
+   * Afterwards the order's check is at the new deadline, earlier or later.
+   *
+   * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE, REDIS_UNAVAILABLE
+   */
+  async reschedule(item: ScheduleItem & { deadline: DeadlineInput }): Promise<RescheduleResult> {
+    const placement = this.#place(item)
+    const { orderId, deadline } = placement
+    return this.#call(async (queue) => {
+      const moved = await this.#orders?.move(orderId, deadline)
+      if (moved?.result === 'missing') return { orderId, result: 'missing' }
+      if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
+      const job = await this.#moveJob(queue, placement)
+      const result = job === 'unchanged' && moved?.result === 'moved' ? 'rescheduled' : job
+      return { orderId, result, deadline: new Date(deadline) }
+    })
+  }
+
+  /**
+   * Afterwards the order will not be cancelled by us, unless its check is under way. Where the shop's own table is the
+   * record, only the job is gone: the row still decides.
+   *
+   * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_UNAVAILABLE
+   */
+  async withdraw(orderId: string | number): Promise<WithdrawResult> {
+    const id = parseOrderId(orderId)
+    return this.#call(async (queue) => {
+      const withdrawn = await this.#orders?.withdraw(id)
+      if (withdrawn?.result === 'settled') return { orderId: id, result: 'settled', status: withdrawn.status }
+      const job = await queue.getJob(jobIdOf(id))
+      if (withdrawn?.result === 'withdrawn') {
+        if (job && !job.finishedOn) await queue.remove(jobIdOf(id))
+        return { orderId: id, result: 'withdrawn' }
+      }
+      if (!job || job.finishedOn) return { orderId: id, result: 'missing' }
+      const removed = await queue.remove(jobIdOf(id))
+      return { orderId: id, result: removed === 1 ? 'withdrawn' : 'checking' }
+    })
+  }
+
+  /**
+   * What is known of an order: its check, if it was scheduled by this library, and its record, if this library keeps
+   * it. Undefined if neither is there.
+   *
+   * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_UNAVAILABLE
+   */
+  async find(orderId: string | number): Promise<FoundOrder | undefined> {
+    const id = parseOrderId(orderId)
+    return this.#call(async (queue) => {
+      const [job, state, order] = await Promise.all([
+        queue.getJob(jobIdOf(id)),
+        queue.getJobState(jobIdOf(id)),
+        this.#orders?.find(id),
+      ])
+      if (!job && !order) return undefined
+      return { orderId: id, ...(job && { check: describeJob(job, state) }), ...(order && { order }) }
+    })
+  }
+
+  /**
+   * Records that the order is paid; it is then never cancelled. `cancelled`: it was too late, and the money must go
+   * back. Only for orders recorded by this library.
+   *
+   * @throws {OrderExpiryError} NOT_RECORDED_HERE, INVALID_ORDER_ID, REDIS_UNAVAILABLE
+   */
+  async pay(orderId: string | number): Promise<PayResult> {
+    const orders = this.#orders
+    if (!orders) {
+      throw new OrderExpiryError(
+        'NOT_RECORDED_HERE',
+        "pay: expected a client with { orders: 'redis' }; with your own orders table, mark the row paid there",
+      )
+    }
+    const id = parseOrderId(orderId)
+    return this.#call(() => orders.pay(id))
+  }
+
+  /** Gives the connection back, whatever is down. Calls under way are rejected; later ones reject with CLOSED. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#queue?.close().catch(() => {})
+    this.#redis.disconnect()
+  }
+
+  #place(item: ScheduleItem): Placement {
+    if (typeof item !== 'object' || item === null) {
+      throw new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
+    }
+    const now = systemClock.now()
+    const { orderId, deadline = this.#paymentTimeout, allowPast = false } = item
+    return {
+      orderId: parseOrderId(orderId),
+      deadline: parseDeadline({ input: deadline, now, allowPast }),
+      placedAt: now,
+    }
+  }
+
+  /** Runs `work` with the queue, within the time a shop's request may wait. */
+  async #call<T>(work: (queue: Queue<JobData>) => Promise<T>): Promise<T> {
+    if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one')
+    try {
+      return await withTimeout({
+        work: this.#open().then(work),
+        ms: CALL_TIMEOUT_MS,
+        clock: systemClock,
+        onTimeout: () =>
+          new OrderExpiryError(
+            'REDIS_UNAVAILABLE',
+            `Redis at ${describeRedisAddress(this.#address)} has not answered within ${CALL_TIMEOUT_MS} ms; try again`,
+            { cause: this.#lastError },
+          ),
+      })
+    } catch (error) {
+      if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
+      throw asRedisError(error, this.#address)
+    }
+  }
+
+  async #open(): Promise<Queue<JobData>> {
+    this.#queue ??= this.#createQueue()
+    const queue = this.#queue
+    try {
+      await queue.waitUntilReady()
+      return queue
+    } catch (error) {
+      // BullMQ keeps a failed first connection for ever; the next call begins anew.
+      if (this.#queue === queue) this.#queue = undefined
+      throw error
+    }
+  }
+
+  #createQueue(): Queue<JobData> {
+    const queue = new Queue<JobData>(this.#queueName, { connection: this.#redis, prefix: this.#prefix })
+    queue.on('error', (error) => {
+      this.#lastError = error
+    })
+    return queue
+  }
+
+  async #add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<ScheduleResult[]> {
+    const recorded = await this.#orders?.record(placements)
+    const conflicts = new Map<Placement, number>()
+    for (const [index, placement] of placements.entries()) {
+      const record = recorded?.[index]
+      if (record?.result === 'conflict') conflicts.set(placement, record.deadline)
+    }
+    const found = await this.#addJobs(
+      queue,
+      placements.filter((placement) => !conflicts.has(placement)),
+    )
+    return placements.map((placement) => {
+      const { orderId, deadline } = placement
+      const recordedDeadline = conflicts.get(placement)
+      if (recordedDeadline !== undefined) return conflict(orderId, recordedDeadline)
+      const before = found.get(placement)
+      if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
+      if (before.deadline !== deadline) return conflict(orderId, before.deadline)
+      return { orderId, result: 'unchanged', deadline: new Date(deadline) }
+    })
+  }
+
+  /**
+   * Adds a job for each placement.
+   *
+   * BullMQ does not say whether a job id existed, so each job is read in the transaction that adds it.
+   *
+   * @returns for those that already had an unfinished job, what was found
+   */
+  async #addJobs(
+    queue: Queue<JobData>,
+    placements: readonly Placement[],
+  ): Promise<Map<Placement, { deadline: number }>> {
+    const client = await queue.getBackend().client
+    const found = new Map<Placement, { deadline: number }>()
+    let missing = placements
+    while (missing.length > 0) {
+      const chunks = []
+      for (let start = 0; start < missing.length; start += TRANSACTION) {
+        chunks.push(addInTransaction({ queue, client, placements: missing.slice(start, start + TRANSACTION) }))
+      }
+      const finished: Placement[] = []
+      for (const { placement, before } of (await Promise.all(chunks)).flat()) {
+        if (before?.finishedOn) finished.push(placement)
+        else if (before) found.set(placement, { deadline: deadlineOf(before) ?? placement.deadline })
+      }
+      // BullMQ keeps finished jobs and then ignores an add of the same id.
+      await Promise.all(finished.map(({ orderId }) => queue.remove(jobIdOf(orderId))))
+      missing = finished
+    }
+    return found
+  }
+
+  async #moveJob(queue: Queue<JobData>, placement: Placement): Promise<'rescheduled' | 'unchanged' | 'scheduled'> {
+    const found = await this.#addJobs(queue, [placement])
+    const before = found.get(placement)
+    if (!before) return 'scheduled'
+    if (before.deadline === placement.deadline) return 'unchanged'
+    const job = await queue.getJob(jobIdOf(placement.orderId))
+    if (!job) return this.#moveJob(queue, placement)
+    // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
+    await job.updateData({ ...job.data, orderId: placement.orderId, deadline: placement.deadline })
+    // A job that is due or being checked has left the delayed set; the worker then finds the new deadline by itself.
+    if (await job.isDelayed()) {
+      await job.changeDelay(Math.max(0, placement.deadline - systemClock.now())).catch(async (error: unknown) => {
+        if (await job.isDelayed()) throw error
+      })
+    }
+    return 'rescheduled'
+  }
+}
+
+interface Placement {
+  orderId: string
+  deadline: number
+  placedAt: number
+}
+
+async function addInTransaction(options: {
+  queue: Queue<JobData>
+  client: RedisClient
+  placements: readonly Placement[]
+}): Promise<{ placement: Placement; before: Record<string, string> | undefined }[]> {
+  const { queue, client, placements } = options
+  const transaction = client.multi()
+  for (const placement of placements) {
+    const { orderId, deadline } = placement
+    const { jobId, ...jobOptions } = jobOptionsOf(placement)
+    transaction.hgetall(queue.toKey(jobIdOf(orderId)))
+    void new Job<JobData>(queue, JOB_NAME, { orderId, deadline }, jobOptions, jobId).addJob(transaction)
+  }
+  const replies = (await transaction.exec()) ?? []
+  return placements.map((placement, index) => {
+    const [readError, before] = replies[index * 2] ?? []
+    const [addError] = replies[index * 2 + 1] ?? []
+    if (readError ?? addError) throw readError ?? addError
+    return { placement, before: before && Object.keys(before).length > 0 ? before : undefined }
+  })
+}
+
+function conflict(orderId: string, deadline: number): ScheduleResult {
+  return { orderId, result: 'conflict', deadline: new Date(deadline) }
+}
+
+function deadlineOf(job: { data?: unknown }): number | undefined {
+  try {
+    const data: unknown = typeof job.data === 'string' ? JSON.parse(job.data) : job.data
+    const input = (data as { deadline?: unknown } | null)?.deadline
+    return parseContractDeadline({ input, now: systemClock.now() })
+  } catch {
+    return undefined // somebody edited the job; its store still knows
+  }
+}
+
+const STATES: Record<string, NonNullable<FoundOrder['check']>['state']> = {
+  delayed: 'waiting',
+  active: 'checked',
+  completed: 'finished',
+  failed: 'failed',
+}
+
+function describeJob(job: Job<JobData>, state: string): NonNullable<FoundOrder['check']> {
+  const deadline = deadlineOf(job)
+  return {
+    jobId: job.id as string,
+    state: STATES[state] ?? 'due',
+    ...(deadline !== undefined && { deadline: new Date(deadline) }),
+    attempts: job.attemptsMade,
+    ...(job.failedReason && { failedReason: job.failedReason }),
+    ...(job.returnvalue && { finished: job.returnvalue as FinishedCheck }),
+  }
+}

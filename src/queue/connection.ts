@@ -1,0 +1,103 @@
+import { Redis, type RedisOptions } from 'ioredis'
+import { OrderExpiryError } from '../errors.ts'
+import { isRedisRefusal } from '../runtime/redis-reply.ts'
+import { backoffMs } from '../runtime/retry.ts'
+
+/** Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`) or ioredis options. */
+export type RedisAddress = string | RedisProfile
+
+/** Everything of ioredis' options but the shape of replies, on which we and BullMQ rely. */
+export type RedisProfile = Omit<RedisOptions, 'replyMapping'>
+
+const PROTOCOLS = ['redis:', 'rediss:', 'unix:']
+
+/**
+ * ioredis options for an address.
+ *
+ * @throws {OrderExpiryError} INVALID_OPTIONS; the message never contains the password
+ */
+export function parseRedisAddress(address: RedisAddress): RedisProfile {
+  if (typeof address !== 'string') return { ...address }
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  if (!url || !PROTOCOLS.includes(url.protocol)) {
+    const given = url ? `${url.protocol}//` : 'something that is no URL'
+    throw new OrderExpiryError(
+      'INVALID_OPTIONS',
+      `expected a URL such as redis://host:6379 or rediss://, given ${given}`,
+    )
+  }
+  const db = url.protocol === 'unix:' ? (url.searchParams.get('db') ?? '') : url.pathname.slice(1)
+  if (!/^\d*$/.test(db)) {
+    throw new OrderExpiryError('INVALID_OPTIONS', `expected a database number in the URL, given ${JSON.stringify(db)}`)
+  }
+  return {
+    ...(url.protocol === 'unix:'
+      ? { path: decodeURIComponent(url.pathname) }
+      : { host: url.hostname.replace(/^\[|\]$/g, '') || '127.0.0.1', port: Number(url.port) || 6379 }),
+    ...(url.username && { username: decodeURIComponent(url.username) }),
+    ...(url.password && { password: decodeURIComponent(url.password) }),
+    ...(db && { db: Number(db) }),
+    ...(url.protocol === 'rediss:' && { tls: {} }),
+  }
+}
+
+/** Where an address points to, for people: no user, no password. */
+export function describeRedisAddress(address: RedisAddress): string {
+  const { path, host = '127.0.0.1', port = 6379 } = parseRedisAddress(address)
+  return path ? `unix:${path}` : `${host}:${port}`
+}
+
+const common: RedisProfile = {
+  connectTimeout: 5_000,
+  keepAlive: 10_000,
+  noDelay: true,
+  // The default back-off of BullMQ grows to 20 s, which every order that falls due in an outage would then be late.
+  retryStrategy: (attempt) => backoffMs({ attempt, baseMs: 50, capMs: 1_000 }),
+  // After a failover the connection still leads to the old primary.
+  reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+}
+
+/** For shops' requests: fails fast, holds nothing back for better times. */
+export function producerProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
+  return {
+    ...common,
+    ...parseRedisAddress(address),
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    maxRetriesPerRequest: 1,
+    lazyConnect: true,
+  }
+}
+
+/** For BullMQ workers: waits out every outage. The socket time-out is longer than the 10 s a worker may block. */
+export function workerProfile(address: RedisAddress): RedisProfile {
+  return { ...common, ...parseRedisAddress(address), maxRetriesPerRequest: null, socketTimeout: 15_000 }
+}
+
+/** For single commands of the daemon: an answer or an error within `timeoutMs`. */
+export function commandProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
+  return { ...producerProfile(address, timeoutMs), socketTimeout: 15_000 }
+}
+
+/** A connection that reports its errors to `onError` instead of ending the process. Connects with its first command. */
+export function openRedis(options: { profile: RedisProfile; onError?: (error: Error) => void }): Redis {
+  const redis = new Redis(options.profile)
+  redis.on('error', options.onError ?? (() => {}))
+  return redis
+}
+
+/** An error of a Redis command in our own words. */
+export function asRedisError(error: unknown, address: RedisAddress): OrderExpiryError {
+  if (error instanceof OrderExpiryError) return error
+  const where = describeRedisAddress(address)
+  const why = error instanceof Error ? error.message || error.name : String(error)
+  return isRedisRefusal(error)
+    ? new OrderExpiryError(
+        'REDIS_REFUSED',
+        `Redis at ${where} refuses us (${why}): check user, password and permissions`,
+        { cause: error },
+      )
+    : new OrderExpiryError('REDIS_UNAVAILABLE', `Redis at ${where} cannot be used now (${why}); try again`, {
+        cause: error,
+      })
+}

@@ -1,0 +1,84 @@
+import type { JobsOptions } from 'bullmq'
+import { z } from 'zod'
+import { OrderExpiryError } from '../errors.ts'
+import { parseContractDeadline } from '../order/deadline.ts'
+import type { Check } from '../order/order.ts'
+import { parseOrderId } from '../order/order-id.ts'
+
+/** The name of the only kind of job in the queue. */
+export const JOB_NAME = 'check-payment'
+
+/** What is on a job: stable, and written by services in other languages too. */
+export interface JobData {
+  orderId: string
+  /** Epoch milliseconds. */
+  deadline: number
+}
+
+/** The id of the job of an order. BullMQ forbids all-digit ids and `:`; `%` is encoded so that no two orders share one. */
+export function jobIdOf(orderId: string): string {
+  return `order-${orderId.replace(/[%:]/g, (char) => (char === '%' ? '%25' : '%3A'))}`
+}
+
+/** The options that make a job due at its deadline, whenever it is added. Nothing else: policy belongs to the worker. */
+export function jobOptionsOf(options: { orderId: string; deadline: number; placedAt: number }): JobsOptions {
+  const { orderId, deadline, placedAt } = options
+  return { jobId: jobIdOf(orderId), timestamp: placedAt, delay: Math.max(0, deadline - placedAt) }
+}
+
+const jobData = z.looseObject({
+  orderId: z.union([z.string(), z.number()]),
+  deadline: z.union([z.string(), z.number()]).nullish(),
+})
+
+/**
+ * The check that a job asks for. Unknown fields are ignored. A job without a deadline is due when its producer wanted it
+ * to run or, if it did not say, after the default time-out; both counted from when it was added.
+ *
+ * @throws {OrderExpiryError} UNKNOWN_JOB or INVALID_JOB, saying what is wrong
+ */
+export function parseJob(
+  job: { name: string; data: unknown; timestamp: number; opts: { delay?: number | undefined } },
+  options: { now: number; paymentTimeoutMs: number },
+): Check {
+  const { now, paymentTimeoutMs } = options
+  if (job.name !== JOB_NAME) {
+    throw new OrderExpiryError('UNKNOWN_JOB', `expected a job named ${JOB_NAME}, given ${JSON.stringify(job.name)}`)
+  }
+  const parsed = jobData.safeParse(job.data)
+  if (!parsed.success) throw invalidJob(describeIssues(parsed.error))
+  const { orderId, deadline } = parsed.data
+  try {
+    return {
+      orderId: parseOrderId(orderId),
+      deadline:
+        deadline == null
+          ? job.timestamp + (Number(job.opts.delay) > 0 ? Number(job.opts.delay) : paymentTimeoutMs)
+          : parseContractDeadline({ input: deadline, now }),
+    }
+  } catch (cause) {
+    if (cause instanceof OrderExpiryError) throw invalidJob(cause.message, cause)
+    throw cause
+  }
+}
+
+function invalidJob(what: string, cause?: unknown): OrderExpiryError {
+  return new OrderExpiryError('INVALID_JOB', `expected data {"orderId": "…", "deadline": …}: ${what}`, { cause })
+}
+
+function describeIssues(error: z.ZodError): string {
+  return error.issues.map((issue) => `${issue.path.join('.') || 'data'}: ${issue.message}`).join('; ')
+}
+
+/** What is on a finished job: the outcome, and the evidence it rests on. Times are ISO 8601, by the order store's clock. */
+export interface FinishedCheck {
+  outcome: 'cancelled' | 'kept' | 'missing'
+  /** The status that was seen. */
+  status?: string
+  /** True if the order was marked paid beside its status. */
+  paid?: true
+  deadline: string
+  decidedAt: string
+  /** The process that decided, as `host:pid`. */
+  decidedBy: string
+}

@@ -1,0 +1,178 @@
+import { type ConnectionOptions, DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq'
+import { asOrderExpiryError } from '../errors.ts'
+import type { EventBus } from '../observe/events.ts'
+import { decide } from '../order/decide.ts'
+import type { Check, Outcome } from '../order/order.ts'
+import type { Settle } from '../order/settle.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { isRedisRefusal } from '../runtime/redis-reply.ts'
+import { retryUntilDone } from '../runtime/retry.ts'
+import type { Service } from '../runtime/service.ts'
+import { untilAborted } from '../runtime/timeout.ts'
+import { Batcher } from './batcher.ts'
+import { asRedisError, type RedisAddress, workerProfile } from './connection.ts'
+import { type FinishedCheck, parseJob } from './contract.ts'
+
+export interface WorkerOptions {
+  redis: RedisAddress
+  queueName: string
+  queuePrefix: string
+  /** Checks in flight at once. */
+  concurrency: number
+  /** Checks in one statement at most. */
+  batchSize: number
+  /** Batches in flight at once: as many as the store has connections for them. */
+  maxBatches: number
+  /** Failures after which a check is given up. Postponements and outages are not failures. */
+  maxAttempts: number
+  /** The deadline of jobs that have none, counted from when they were added. */
+  paymentTimeoutMs: number
+  settle: Settle
+  /** Who decides, for the evidence: `host:pid`. */
+  decidedBy: string
+  events: EventBus
+  clock: Clock
+}
+
+/** A lock survives a pause of this length; a crashed worker's jobs are taken over after it and one stalled check. */
+const LOCK_MS = 15_000
+const STALLED_CHECK_MS = 10_000
+/** Stalling says something about workers, never about the order, so it must not fail its job. */
+const MAX_STALLED = 1_000_000
+const RUN_RETRY_MS = 500
+const KEEP_FINISHED = { age: 7 * 86_400, count: 20_000, limit: 100 }
+const KEEP_FAILED = { age: 90 * 86_400, count: 100_000, limit: 100 }
+
+/** The worker pool as a service: takes due checks from the queue, settles them in batches, records what became of them. */
+export function createWorkerService(options: WorkerOptions): Service {
+  const { redis, events, clock } = options
+  let worker: Worker | undefined
+  let stopping: Promise<void> | undefined
+
+  return {
+    name: 'worker',
+    async start(signal) {
+      await retryUntilDone({
+        attempt: async () => {
+          worker = createWorker(options)
+          try {
+            await untilAborted(worker.waitUntilReady(), signal)
+          } catch (error) {
+            await worker.close(true).catch(() => {})
+            worker = undefined
+            throw error
+          }
+        },
+        isRetryable: (error) => !isRedisRefusal(error),
+        onWait: (error, waitMs) =>
+          events.emit('waiting-for', { service: 'redis', error: asRedisError(error, redis), waitMs }),
+        clock,
+        signal,
+      })
+    },
+    stop() {
+      // BullMQ waits for the checks in flight; whoever calls stop limits how long.
+      stopping ??= worker?.close() ?? Promise.resolve()
+      return stopping
+    },
+  }
+}
+
+function createWorker(options: WorkerOptions): Worker {
+  const { redis, queueName, queuePrefix, concurrency, events } = options
+  const batcher = new Batcher({
+    settle: reporting(options),
+    maxBatch: options.batchSize,
+    maxInFlight: options.maxBatches,
+  })
+  const worker = new Worker(queueName, (job, token) => check({ job, token, batcher, options }), {
+    connection: workerProfile(redis) as ConnectionOptions,
+    prefix: queuePrefix,
+    concurrency,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_CHECK_MS,
+    maxStalledCount: MAX_STALLED,
+    runRetryDelay: RUN_RETRY_MS,
+    removeOnComplete: KEEP_FINISHED,
+    removeOnFail: KEEP_FAILED,
+    settings: { backoffStrategy: () => RUN_RETRY_MS },
+  })
+  worker.on('error', (error) => events.emit('worker-error', { error }))
+  return worker
+}
+
+/** One job, from fetch to its end: decide, then do, then record. */
+async function check(context: {
+  job: Job
+  token: string | undefined
+  batcher: Batcher
+  options: WorkerOptions
+}): Promise<FinishedCheck> {
+  const { job, token, batcher, options } = context
+  const { events, clock, paymentTimeoutMs, maxAttempts, decidedBy } = options
+  const jobId = job.id as string
+  let wanted: Check
+  try {
+    wanted = parseJob(job, { now: clock.now(), paymentTimeoutMs })
+  } catch (cause) {
+    const error = asOrderExpiryError(cause)
+    events.emit('check-given-up', { jobId, error })
+    throw new UnrecoverableError(`${error.code}: ${error.message}`)
+  }
+  const { orderId } = wanted
+  const settlement = await batcher.add(wanted)
+  const step = decide({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
+  switch (step.kind) {
+    case 'finish': {
+      const finished = describeOutcome(step.outcome, wanted, decidedBy)
+      const { status, outcome } = finished
+      events.emit('check-finished', { orderId, jobId, outcome, status, lateMs: lateMs(finished) })
+      return finished
+    }
+    case 'postpone':
+      events.emit('check-postponed', { orderId, jobId, delayMs: step.delayMs, why: step.why })
+      await job.moveToDelayed(clock.now() + step.delayMs, token)
+      throw new DelayedError()
+    case 'retry':
+      events.emit('check-retried', { orderId, jobId, delayMs: step.delayMs, error: step.error })
+      // What a job says of attempts does not count: a change of policy must reach the orders already waiting.
+      job.opts.attempts = maxAttempts
+      job.opts.backoff = { type: 'fixed', delay: step.delayMs }
+      throw new Error(`${step.error.code}: ${step.error.message}`, { cause: step.error })
+    case 'give-up':
+      events.emit('check-given-up', { orderId, jobId, error: step.error })
+      throw new UnrecoverableError(`${step.error.code}: ${step.error.message}`)
+  }
+}
+
+function describeOutcome(
+  outcome: Exclude<Outcome, { kind: 'postponed' }>,
+  wanted: Check,
+  decidedBy: string,
+): FinishedCheck {
+  const { status, paid, deadline = wanted.deadline, decidedAt } = outcome.evidence
+  return {
+    outcome: outcome.kind,
+    ...(status !== undefined && { status }),
+    ...(paid && { paid }),
+    deadline: new Date(deadline).toISOString(),
+    decidedAt: new Date(decidedAt).toISOString(),
+    decidedBy,
+  }
+}
+
+function lateMs(finished: FinishedCheck): number {
+  return Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
+}
+
+/** The settle function, with an event for each batch. */
+function reporting({ settle, events, clock }: WorkerOptions): Settle {
+  return async (checks) => {
+    const startedAt = clock.now()
+    const settlements = await settle(checks)
+    const outcomes: Record<string, number> = {}
+    for (const { kind } of settlements) outcomes[kind] = (outcomes[kind] ?? 0) + 1
+    events.emit('batch-settled', { checks: checks.length, tookMs: clock.now() - startedAt, outcomes })
+    return settlements
+  }
+}

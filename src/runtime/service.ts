@@ -1,0 +1,70 @@
+import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import type { Clock } from './clock.ts'
+import { withTimeout } from './timeout.ts'
+
+/**
+ * A part of the daemon with a life of its own.
+ *
+ * - `start` resolves when the part serves. If it rejects, or the signal is aborted, it leaves nothing running behind.
+ * - `stop` may be called at any time, more than once, and before `start`; what it is doing is finished, what it holds is
+ *   given back. It resolves even if everything the part talks to is down.
+ */
+export interface Service {
+  readonly name: string
+  start(signal: AbortSignal): Promise<void>
+  stop(): Promise<void>
+}
+
+/** A list of services that start in order and stop in the opposite order. */
+export class Lifecycle {
+  readonly #services: readonly Service[]
+  readonly #clock: Clock
+  #started: Service[] = []
+
+  constructor(options: { services: readonly Service[]; clock: Clock }) {
+    this.#services = options.services
+    this.#clock = options.clock
+  }
+
+  /**
+   * Starts the services one after the other. Rejects with the first error, or with the signal's reason; then what has
+   * been started is left to {@link stop}.
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    for (const service of this.#services) {
+      signal.throwIfAborted()
+      this.#started.push(service)
+      await service.start(signal)
+    }
+  }
+
+  /**
+   * Stops what was started, last first. Each service may take all the time that is left, less a little for those after
+   * it; one that fails or takes too long does not keep the others from being stopped.
+   *
+   * @returns what went wrong, empty if nothing did.
+   */
+  async stop(withinMs: number): Promise<OrderExpiryError[]> {
+    const errors: OrderExpiryError[] = []
+    const endsAt = this.#clock.now() + withinMs
+    const stopping = this.#started.reverse()
+    this.#started = []
+    for (const [index, service] of stopping.entries()) {
+      const reserveMs = (withinMs / 10 / stopping.length) * (stopping.length - index - 1)
+      const ms = Math.max(50, endsAt - this.#clock.now() - reserveMs)
+      try {
+        await withTimeout({ work: service.stop(), ms, clock: this.#clock, onTimeout: () => tooSlow(service, ms) })
+      } catch (error) {
+        errors.push(asOrderExpiryError(error))
+      }
+    }
+    return errors
+  }
+}
+
+function tooSlow(service: Service, ms: number): OrderExpiryError {
+  return new OrderExpiryError(
+    'STOP_INCOMPLETE',
+    `${service.name} did not stop within ${Math.round(ms)} ms; going on without it`,
+  )
+}

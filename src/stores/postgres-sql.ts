@@ -1,0 +1,123 @@
+import { type OrdersColumns, quoteIdentifier } from './postgres-columns.ts'
+
+/** The table of events that wait to be sent, beside the orders table. */
+export const OUTBOX_TABLE = 'order_expiry_outbox'
+
+/** The statements of one orders table. Column names come from the catalogue, quoted; all values are parameters. */
+export interface Statements {
+  cancelUnpaid: string
+  find: string
+  unpaidDueBefore: string
+  insertOutbox: string
+  outbox: string
+}
+
+export function buildStatements(columns: OrdersColumns): Statements {
+  const { table, id, idType, status, statusType, deadline, paidAt, cancelledAt } = columns
+  const outbox = outboxTable(columns)
+  const deadlineOf = (alias: string) =>
+    deadline ? timestamptz(`${alias}.${deadline.sql}`, deadline.type) : 'NULL::timestamptz'
+  const isUnpaid = (statuses: string) =>
+    `(o.${status} = ANY (${statuses}::text[]::${statusType}[])${paidAt ? ` AND o.${paidAt} IS NULL` : ''})`
+  const events = (source: string) => `
+  INSERT INTO ${outbox} (type, order_id, data)
+  SELECT 'order.cancelled', ${source}`
+
+  return {
+    outbox,
+    /*
+     * Cancels what is unpaid and due.
+     *
+     * $1 text[] ids, $2 timestamptz[] deadlines that count where the row has none, $3 text[] unpaid statuses,
+     * $4 cancelled status. One row for each id, in their order: id is null if there is no such order, now and deadline
+     * are milliseconds.
+     *
+     * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, and PostgreSQL checks its
+     * conditions again on the newest version of each row it locks, so a payment that has been committed meanwhile
+     * counts. What `seen` finds due and `due` does not, somebody else has locked or just changed.
+     */
+    cancelUnpaid: `
+WITH input AS MATERIALIZED (
+  SELECT ord, id::${idType} AS id, deadline
+  FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS i (id, deadline, ord)
+), seen AS MATERIALIZED (
+  SELECT i.ord, o.${id} AS id, o.${status}::text AS status, ${isUnpaid('$3')} AS unpaid,
+         ${paidAt ? `o.${paidAt} IS NOT NULL` : 'false'} AS paid, coalesce(${deadlineOf('o')}, i.deadline) AS deadline
+  FROM input i JOIN ${table} o ON o.${id} = i.id
+), due AS MATERIALIZED (
+  SELECT o.${id} AS id, coalesce(${deadlineOf('o')}, i.deadline) AS deadline
+  FROM input i JOIN ${table} o ON o.${id} = i.id
+  WHERE ${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, i.deadline) <= now()
+  ORDER BY o.${id}
+  FOR UPDATE OF o SKIP LOCKED
+), cancelled AS (
+  UPDATE ${table} o
+  SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${fromNow(cancelledAt.type)}` : ''}
+  FROM due d WHERE o.${id} = d.id
+  RETURNING o.${id} AS id, d.deadline
+), event AS (${events(`id::text, jsonb_build_object('at', now(), 'deadline', deadline) FROM cancelled`)}
+)
+SELECT s.id::text, s.status, s.paid, s.unpaid, ${ms('s.deadline')} AS deadline, c.id IS NOT NULL AS cancelled,
+       ${ms('now()')} AS now
+FROM input i LEFT JOIN seen s USING (ord) LEFT JOIN cancelled c ON c.id = s.id
+ORDER BY i.ord`,
+
+    /* $1 text[] ids. Rows in any order; times are milliseconds. */
+    find: `
+SELECT o.${id}::text AS id, o.${status}::text AS status, ${ms(deadlineOf('o'))} AS deadline,
+       ${cancelledAt ? ms(timestamptz(`o.${cancelledAt.sql}`, cancelledAt.type)) : 'NULL'} AS cancelled_at
+FROM ${table} o WHERE o.${id} = ANY ($1::text[]::${idType}[])`,
+
+    /* $1 text[] unpaid statuses, $2 instant and $3 the deadline of the last page in milliseconds, $4 its id, $5 limit. */
+    unpaidDueBefore: deadline
+      ? `
+SELECT o.${id}::text AS id, ${ms(deadlineOf('o'))} AS deadline
+FROM ${table} o
+WHERE ${isUnpaid('$1')} AND o.${deadline.sql} <= ${instant('$2', deadline.type)}
+  AND ($3::float8 IS NULL OR (o.${deadline.sql}, o.${id}) > (${instant('$3', deadline.type)}, $4::text::${idType}))
+ORDER BY o.${deadline.sql}, o.${id}
+LIMIT $5`
+      : '',
+
+    /* $1 text[] ids, $2 timestamptz[] deadlines: of the orders that the shop's own statement has cancelled. */
+    insertOutbox: events(
+      `id, jsonb_build_object('at', now(), 'deadline', deadline) FROM unnest($1::text[], $2::timestamptz[]) AS c (id, deadline)`,
+    ),
+  }
+}
+
+/** What `migrate` runs. Each statement may be run again. */
+export function buildMigrations(columns: OrdersColumns): string[] {
+  return [
+    `CREATE TABLE IF NOT EXISTS ${outboxTable(columns)} (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  event_id uuid NOT NULL DEFAULT gen_random_uuid(),
+  type text NOT NULL,
+  order_id text NOT NULL,
+  data jsonb NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+)`,
+  ]
+}
+
+function outboxTable(columns: OrdersColumns): string {
+  return `${quoteIdentifier(columns.schema)}.${quoteIdentifier(OUTBOX_TABLE)}`
+}
+
+/** A `timestamp` has no time zone: it is read as UTC, whatever the session says. */
+function timestamptz(sql: string, type: 'timestamptz' | 'timestamp'): string {
+  return type === 'timestamp' ? `(${sql} AT TIME ZONE 'UTC')` : sql
+}
+
+function fromNow(type: 'timestamptz' | 'timestamp'): string {
+  return type === 'timestamp' ? `now() AT TIME ZONE 'UTC'` : 'now()'
+}
+
+function instant(parameter: string, type: 'timestamptz' | 'timestamp'): string {
+  const at = `to_timestamp(${parameter}::float8 / 1000)`
+  return type === 'timestamp' ? `(${at} AT TIME ZONE 'UTC')` : at
+}
+
+function ms(sql: string): string {
+  return `(extract(epoch FROM ${sql}) * 1000)::float8`
+}

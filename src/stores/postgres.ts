@@ -1,0 +1,319 @@
+import pg from 'pg'
+import { z } from 'zod'
+import { OrderExpiryError } from '../errors.ts'
+import type { Check, Evidence, Order, Outcome } from '../order/order.ts'
+import type { OrderStore, PageEnd } from '../order/store.ts'
+import {
+  COLUMNS_SQL,
+  type ColumnRow,
+  canHoldId,
+  type OrdersColumns,
+  type OrdersMapping,
+  quoteTable,
+  resolveColumns,
+} from './postgres-columns.ts'
+import { asStoreError, sqlStateOf } from './postgres-errors.ts'
+import { buildMigrations, buildStatements, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
+
+export interface PostgresStoreOptions {
+  /** `postgres://user:password@host:5432/database` */
+  url: string
+  mapping: OrdersMapping
+  /** The shop's own statement in place of ours; see docs/cancel-sql.md. */
+  cancelSql?: string | undefined
+  /** Connections at most. */
+  connections: number
+  /** Errors of idle connections. */
+  onError: (error: Error) => void
+}
+
+const STATEMENT_TIMEOUT_MS = 10_000
+/** Longer than the server's own time-out, for a server that is gone or frozen. */
+const ANSWER_TIMEOUT_MS = 12_000
+const CONNECT_TIMEOUT_MS = 5_000
+/** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
+const LOCKED_RETRY_MS = 300
+
+/** Orders in the shop's own PostgreSQL table. */
+export class PostgresStore implements OrderStore {
+  readonly #pool: pg.Pool
+  readonly #columns: OrdersColumns
+  readonly #statements: Statements
+  readonly #mapping: OrdersMapping
+  readonly #cancelSql: string | undefined
+
+  private constructor(pool: pg.Pool, columns: OrdersColumns, options: PostgresStoreOptions) {
+    this.#pool = pool
+    this.#columns = columns
+    this.#statements = buildStatements(columns)
+    this.#mapping = options.mapping
+    this.#cancelSql = options.cancelSql
+  }
+
+  /**
+   * Connects and makes sure that the table, its columns, the outbox and the shop's own statement are as expected.
+   *
+   * @throws {OrderExpiryError} STORE_UNAVAILABLE and STORE_BUSY (try again), STORE_REFUSED, STORE_MISMATCH, OUTBOX_MISSING
+   */
+  static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
+    return withPool(options, async (pool) => {
+      const store = new PostgresStore(pool, await readColumns(pool, options.mapping), options)
+      await store.#verify()
+      return store
+    })
+  }
+
+  /** Creates what is missing beside the orders table. @returns the statements that were run, or would be. */
+  static async migrate(options: PostgresStoreOptions & { dryRun: boolean }): Promise<string[]> {
+    return withPool(options, async (pool) => {
+      const statements = buildMigrations(await readColumns(pool, options.mapping))
+      if (!options.dryRun) for (const statement of statements) await pool.query(statement)
+      await pool.end()
+      return statements
+    })
+  }
+
+  async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
+    const { idType } = this.#columns
+    const holdable = checks.filter(({ orderId }) => canHoldId(idType, orderId))
+    const found =
+      holdable.length === 0 ? [] : await (this.#cancelSql ? this.#runShopSql(holdable) : this.#runOurSql(holdable))
+    if (holdable.length === checks.length) return found
+    const decidedAt = found[0]?.evidence.decidedAt ?? (await this.#now())
+    const outcomes = found.values()
+    return checks.map(({ orderId }) =>
+      canHoldId(idType, orderId) ? (outcomes.next().value as Outcome) : { kind: 'missing', evidence: { decidedAt } },
+    )
+  }
+
+  async find(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
+    const ids = orderIds.filter((id) => canHoldId(this.#columns.idType, id))
+    const { rows } = await this.#query(this.#statements.find, [ids])
+    const byId = new Map(
+      z
+        .array(orderRow)
+        .parse(rows)
+        .map((row) => [row.id, row]),
+    )
+    return orderIds.map((orderId) => {
+      const row = byId.get(this.#canonical(orderId))
+      if (!row) return undefined
+      const { status, deadline, cancelled_at: cancelledAt } = row
+      return { orderId, status, deadline: ceil(deadline), cancelledAt: ceil(cancelledAt) }
+    })
+  }
+
+  async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
+    if (!this.#columns.deadline) return []
+    const { unpaidStatuses } = this.#mapping
+    const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
+    const { rows } = await this.#query(this.#statements.unpaidDueBefore, values)
+    return z
+      .array(pageRow)
+      .parse(rows)
+      .map(({ id, deadline }) => ({ orderId: id, deadline }))
+  }
+
+  async ping(): Promise<void> {
+    await this.#query('SELECT 1', [])
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end().catch(() => {})
+  }
+
+  async #runOurSql(checks: readonly Check[]): Promise<Outcome[]> {
+    const { unpaidStatuses, cancelledStatus } = this.#mapping
+    const values = [...idsAndDeadlines(checks), unpaidStatuses, cancelledStatus]
+    const { rows } = await this.#query(this.#statements.cancelUnpaid, values)
+    const done = new Set<string>()
+    return z
+      .array(cancelRow)
+      .parse(rows)
+      .map((row) => toOutcome(row, done, cancelledStatus))
+  }
+
+  /** The shop's statement and our outbox rows in one transaction: both, or neither. */
+  async #runShopSql(checks: readonly Check[]): Promise<Outcome[]> {
+    const input = idsAndDeadlines(checks)
+    return this.#withClient(async (client) => {
+      await client.query('BEGIN')
+      try {
+        const { rows: clock } = await client.query(NOW_SQL)
+        const decidedAt = Math.ceil(nowRow.parse(clock[0]).now)
+        const { rows } = await client.query(this.#cancelSql as string, input)
+        const found = await client.query(this.#statements.find, [checks.map(({ orderId }) => orderId)])
+        const orders = z.array(orderRow).parse(found.rows)
+        const outcomes = toShopOutcomes({ checks, rows, orders, decidedAt, canonical: (id) => this.#canonical(id) })
+        const cancelled = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
+        if (cancelled.length > 0) await client.query(this.#statements.insertOutbox, idsAndDeadlines(cancelled))
+        await client.query('COMMIT')
+        return outcomes
+      } catch (error) {
+        await client.query('ROLLBACK').catch(() => {})
+        throw error
+      }
+    })
+  }
+
+  async #verify(): Promise<void> {
+    const { outbox, cancelUnpaid } = this.#statements
+    const { rows } = await this.#query('SELECT to_regclass($1) IS NOT NULL AS there', [outbox])
+    if (!z.object({ there: z.boolean() }).parse(rows[0]).there) {
+      throw new OrderExpiryError(
+        'OUTBOX_MISSING',
+        `expected the table ${this.#columns.schema}.${OUTBOX_TABLE}, but it is missing: run \`order-expiry migrate\``,
+      )
+    }
+    // An empty batch changes nothing, but has every name and permission checked.
+    if (!this.#cancelSql) {
+      await this.#query(cancelUnpaid, [[], [], this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus])
+      return
+    }
+    const { fields } = await this.#query(this.#cancelSql, [[], []])
+    const missing = ['id', 'outcome', 'until'].filter((name) => !fields.some((field) => field.name === name))
+    if (missing.length > 0) {
+      throw new OrderExpiryError(
+        'STORE_MISMATCH',
+        `CANCEL_SQL_FILE: expected the columns id, outcome and until; ${missing.join(' and ')} missing`,
+      )
+    }
+  }
+
+  async #now(): Promise<number> {
+    const { rows } = await this.#query(NOW_SQL, [])
+    return Math.ceil(nowRow.parse(rows[0]).now)
+  }
+
+  /** The id as the database writes it. */
+  #canonical(orderId: string): string {
+    return this.#columns.idType === 'uuid' ? orderId.toLowerCase() : orderId
+  }
+
+  #query(sql: string, values: unknown[]): Promise<pg.QueryResult> {
+    return this.#withClient((client) => client.query(sql, values))
+  }
+
+  async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient | undefined
+    let broken = false
+    try {
+      client = await this.#pool.connect()
+      return await work(client)
+    } catch (error) {
+      broken = sqlStateOf(error) === undefined
+      throw asStoreError(error)
+    } finally {
+      client?.release(broken)
+    }
+  }
+}
+
+async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.connections,
+    application_name: 'order-expiry',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: ANSWER_TIMEOUT_MS,
+    keepAlive: true,
+  })
+  pool.on('error', options.onError)
+  try {
+    return await work(pool)
+  } catch (error) {
+    void pool.end().catch(() => {})
+    throw asStoreError(error)
+  }
+}
+
+async function readColumns(pool: pg.Pool, mapping: OrdersMapping): Promise<OrdersColumns> {
+  const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(mapping.table)])
+  return resolveColumns(mapping, rows)
+}
+
+const NOW_SQL = 'SELECT (extract(epoch FROM now()) * 1000)::float8 AS now'
+const nowRow = z.object({ now: z.number() })
+const pageRow = z.object({ id: z.string(), deadline: z.number() })
+const milliseconds = z.number().or(z.literal(Infinity)).nullable()
+const orderRow = z.object({ id: z.string(), status: z.string(), deadline: milliseconds, cancelled_at: milliseconds })
+const cancelRow = z.object({
+  id: z.string().nullable(),
+  status: z.string().nullable(),
+  paid: z.boolean().nullable(),
+  unpaid: z.boolean().nullable(),
+  deadline: milliseconds,
+  cancelled: z.boolean(),
+  now: z.number(),
+})
+const shopRow = z.object({
+  id: z.union([z.string(), z.number()]).transform(String),
+  outcome: z.enum(['cancelled', 'kept', 'missing', 'postponed']),
+  until: z.date().nullable(),
+})
+
+function idsAndDeadlines(checks: readonly Check[]): [string[], Date[]] {
+  return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => new Date(deadline))]
+}
+
+/** @param done the ids cancelled earlier in the batch: an order may stand in it twice, but is cancelled once */
+function toOutcome(row: z.infer<typeof cancelRow>, done: Set<string>, cancelledStatus: string): Outcome {
+  const decidedAt = Math.ceil(row.now)
+  if (row.id === null) return { kind: 'missing', evidence: { decidedAt } }
+  const status = row.status ?? ''
+  const deadline = ceil(row.deadline)
+  const evidence: Evidence = { decidedAt, status, deadline, ...(row.paid && { paid: true }) }
+  if (row.cancelled && done.has(row.id)) {
+    return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
+  }
+  if (row.cancelled) {
+    done.add(row.id)
+    return { kind: 'cancelled', at: decidedAt, evidence }
+  }
+  if (!row.unpaid || deadline === undefined) return { kind: 'kept', status, evidence }
+  if (deadline > decidedAt) return { kind: 'postponed', until: deadline, reason: 'not-due', evidence }
+  return { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
+}
+
+function toShopOutcomes(options: {
+  checks: readonly Check[]
+  rows: unknown[]
+  /** What the orders are after the statement, for the evidence of those it has left alone. */
+  orders: readonly z.infer<typeof orderRow>[]
+  decidedAt: number
+  canonical: (id: string) => string
+}): Outcome[] {
+  const { checks, rows, orders, decidedAt, canonical } = options
+  const parsed = z.array(shopRow).safeParse(rows)
+  if (!parsed.success) {
+    throw new OrderExpiryError(
+      'STORE_MISMATCH',
+      `CANCEL_SQL_FILE: expected rows (id, outcome, until): ${z.prettifyError(parsed.error)}`,
+    )
+  }
+  const byId = new Map(parsed.data.map((row) => [row.id, row]))
+  const orderById = new Map(orders.map((order) => [order.id, order]))
+  const done = new Set<string>()
+  return checks.map(({ orderId, deadline }): Outcome => {
+    const row = byId.get(canonical(orderId))
+    if (!row || row.outcome === 'missing') return { kind: 'missing', evidence: { decidedAt } }
+    const order = orderById.get(row.id)
+    const evidence: Evidence = { decidedAt, status: order?.status, deadline: ceil(order?.deadline ?? null) ?? deadline }
+    if (row.outcome === 'kept' || done.has(row.id)) return { kind: 'kept', status: order?.status ?? '', evidence }
+    if (row.outcome === 'postponed') {
+      const until = row.until?.getTime()
+      return until !== undefined && until > decidedAt
+        ? { kind: 'postponed', until, reason: 'not-due', evidence }
+        : { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
+    }
+    done.add(row.id)
+    return { kind: 'cancelled', at: decidedAt, evidence }
+  })
+}
+
+/** Milliseconds rounded up, so that a deadline is never taken for earlier than it is; undefined for none, or never. */
+function ceil(ms: number | null): number | undefined {
+  return ms === null || !Number.isFinite(ms) ? undefined : Math.ceil(ms)
+}

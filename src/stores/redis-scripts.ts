@@ -1,0 +1,115 @@
+/*
+ * The scripts of the redis store. All of them take
+ *   KEYS[1] the sorted set of unpaid orders, KEYS[2] the stream of events, KEYS[3…] the hash of each order
+ * and return one array of strings for each order, in their order. Times are epoch milliseconds by Redis' clock.
+ */
+
+const NOW = `
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+`
+
+/**
+ * Cancels the orders that are pending and past their deadline.
+ *
+ * ARGV: for each order its id and the deadline that counts if the hash has none
+ * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen.
+ * Writes: the hash, the index and the stream, together. A key of another type counts as missing, alone.
+ */
+export const CANCEL_UNPAID = `${NOW}
+local outcomes = {}
+for i = 3, #KEYS do
+  local id = ARGV[2 * (i - 3) + 1]
+  local order = redis.pcall('HMGET', KEYS[i], 'status', 'deadline')
+  if order.err or not order[1] then
+    outcomes[i - 2] = {'missing', now, '', ''}
+  else
+    local status = order[1]
+    local deadline = order[2] or ARGV[2 * (i - 3) + 2]
+    if status ~= 'pending' then
+      outcomes[i - 2] = {'kept', now, status, deadline}
+    elseif tonumber(deadline) > tonumber(now) then
+      outcomes[i - 2] = {'not-due', now, status, deadline}
+    else
+      redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
+      redis.call('ZREM', KEYS[1], id)
+      redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*',
+        'type', 'order.cancelled', 'order_id', id, 'at', now, 'deadline', deadline)
+      outcomes[i - 2] = {'cancelled', now, status, deadline}
+    end
+  end
+end
+return outcomes
+`
+
+/**
+ * Records orders as pending, unless they are recorded already. A withdrawn order may be recorded again.
+ *
+ * ARGV: for each order its id and its deadline
+ * Returns {result, deadline}: recorded; unchanged or conflict (pending, with the deadline that counts); settled.
+ */
+export const RECORD = `
+local results = {}
+for i = 3, #KEYS do
+  local id, deadline = ARGV[2 * (i - 3) + 1], ARGV[2 * (i - 3) + 2]
+  local order = redis.call('HMGET', KEYS[i], 'status', 'deadline')
+  local status = order[1]
+  if not status or status == 'withdrawn' then
+    redis.call('HSET', KEYS[i], 'status', 'pending', 'deadline', deadline)
+    redis.call('ZADD', KEYS[1], deadline, id)
+    results[i - 2] = {'recorded', deadline}
+  elseif status == 'pending' then
+    results[i - 2] = {order[2] == deadline and 'unchanged' or 'conflict', order[2]}
+  else
+    results[i - 2] = {'settled', deadline}
+  end
+end
+return results
+`
+
+/**
+ * Moves the deadline of one pending order.
+ *
+ * ARGV: its id and the new deadline
+ * Returns {result, status}: moved, unchanged, settled or missing.
+ */
+export const MOVE = `
+local order = redis.call('HMGET', KEYS[3], 'status', 'deadline')
+if not order[1] or order[1] == 'withdrawn' then return {{'missing', order[1] or ''}} end
+if order[1] ~= 'pending' then return {{'settled', order[1]}} end
+if order[2] == ARGV[2] then return {{'unchanged', order[1]}} end
+redis.call('HSET', KEYS[3], 'deadline', ARGV[2])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+return {{'moved', order[1]}}
+`
+
+/**
+ * Withdraws one pending order.
+ *
+ * ARGV: its id
+ * Returns {result, status}: withdrawn, settled or missing.
+ */
+export const WITHDRAW = `
+local status = redis.call('HGET', KEYS[3], 'status')
+if not status then return {{'missing', ''}} end
+if status ~= 'pending' and status ~= 'withdrawn' then return {{'settled', status}} end
+redis.call('HSET', KEYS[3], 'status', 'withdrawn')
+redis.call('ZREM', KEYS[1], ARGV[1])
+return {{'withdrawn', status}}
+`
+
+/**
+ * Marks one order paid, unless it is cancelled.
+ *
+ * ARGV: its id
+ * Returns {result, at}: paid (at: since when), cancelled (at: since when) or missing.
+ */
+export const PAY = `${NOW}
+local order = redis.call('HMGET', KEYS[3], 'status', 'paid_at', 'cancelled_at')
+if not order[1] then return {{'missing', ''}} end
+if order[1] == 'cancelled' then return {{'cancelled', order[3] or now}} end
+if order[1] == 'paid' then return {{'paid', order[2] or now}} end
+redis.call('HSET', KEYS[3], 'status', 'paid', 'paid_at', now)
+redis.call('ZREM', KEYS[1], ARGV[1])
+return {{'paid', now}}
+`
