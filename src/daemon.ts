@@ -8,7 +8,7 @@ import type { EventBus } from './observe/events.ts'
 import { createSettle, type Settle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'
 import { BoardQueue } from './queue/board-queue.ts'
-import { asRedisError, commandProfile, describeRedisAddress, openRedis } from './queue/connection.ts'
+import { Connection, commandProfile, describeRedisAddress, openRedis } from './queue/connection.ts'
 import { createWorkerService } from './queue/worker.ts'
 import type { Clock } from './runtime/clock.ts'
 import { EmbeddedRedis } from './runtime/embedded-redis.ts'
@@ -48,12 +48,12 @@ export function createDaemon(options: {
     : new EmbeddedRedis({ dir: dataDir, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
   const redisUrl = config.REDIS_URL ?? (embedded?.url as string)
 
-  const probe = openRedis({ profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
+  const probe = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
   const ping = async () => {
     try {
-      await probe.ping()
+      await probe.redis.ping()
     } catch (error) {
-      throw asRedisError(error, redisUrl)
+      throw probe.explain(error)
     }
   }
   let store: OrderStore | undefined
@@ -89,7 +89,7 @@ export function createDaemon(options: {
     },
     async stop() {
       board?.close()
-      probe.disconnect()
+      probe.close()
     },
   }
 

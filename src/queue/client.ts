@@ -1,5 +1,4 @@
 import { Job, Queue, type RedisClient } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseContractDeadline, parseDeadline } from '../order/deadline.ts'
@@ -9,7 +8,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
-import { asRedisError, describeRedisAddress, openRedis, producerProfile, type RedisAddress } from './connection.ts'
+import { Connection, producerProfile, type RedisAddress } from './connection.ts'
 import { type FinishedCheck, JOB_NAME, type JobData, jobIdOf, jobOptionsOf } from './contract.ts'
 
 export interface OrderExpiryOptions {
@@ -101,32 +100,24 @@ const clientOptions = z.strictObject({
  * call answers within 2 s, or rejects with REDIS_UNAVAILABLE; calling again is always harmless.
  */
 export class OrderExpiry {
-  readonly #address: RedisAddress
-  readonly #redis: Redis
+  readonly #connection: Connection
   readonly #orders: RedisOrders | undefined
   readonly #queueName: string
   readonly #prefix: string
   readonly #paymentTimeout: string
   #queue: Queue<JobData> | undefined
   #closed = false
-  #lastError: Error | undefined
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
   constructor(options: OrderExpiryOptions) {
     const parsed = clientOptions.safeParse(options)
     if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
     const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m' } = options
-    this.#address = redis
     this.#queueName = queueName
     this.#prefix = queuePrefix
     this.#paymentTimeout = paymentTimeout
-    this.#redis = openRedis({
-      profile: producerProfile(redis, CALL_TIMEOUT_MS),
-      onError: (error) => {
-        this.#lastError = error
-      },
-    })
-    if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#redis, queueName, queuePrefix })
+    this.#connection = new Connection({ address: redis, profile: producerProfile(redis, CALL_TIMEOUT_MS) })
+    if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queueName, queuePrefix })
   }
 
   /**
@@ -256,7 +247,7 @@ export class OrderExpiry {
     if (this.#closed) return
     this.#closed = true
     await this.#queue?.close().catch(() => {})
-    this.#redis.disconnect()
+    this.#connection.close()
   }
 
   #place(item: ScheduleItem): Placement {
@@ -272,28 +263,29 @@ export class OrderExpiry {
     }
   }
 
-  /** Runs `work` with the queue, within the time a shop's request may wait. */
+  /** Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that. */
   async #call<T>(work: (queue: Queue<JobData>) => Promise<T>): Promise<T> {
     if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one')
+    let isLate = false
+    const begin = async () => {
+      const queue = await this.#open()
+      if (isLate) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
+      return work(queue)
+    }
     try {
-      return await withTimeout({
-        work: this.#open().then(work),
-        ms: CALL_TIMEOUT_MS,
-        clock: systemClock,
-        onTimeout: () =>
-          new OrderExpiryError(
-            'REDIS_UNAVAILABLE',
-            `Redis at ${describeRedisAddress(this.#address)} has not answered within ${CALL_TIMEOUT_MS} ms; try again`,
-            { cause: this.#lastError },
-          ),
-      })
+      const onTimeout = () => {
+        isLate = true
+        return new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
+      }
+      return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
     } catch (error) {
       if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
-      throw asRedisError(error, this.#address)
+      throw this.#connection.explain(error)
     }
   }
 
   async #open(): Promise<Queue<JobData>> {
+    await this.#connection.untilReady()
     this.#queue ??= this.#createQueue()
     const queue = this.#queue
     try {
@@ -307,10 +299,8 @@ export class OrderExpiry {
   }
 
   #createQueue(): Queue<JobData> {
-    const queue = new Queue<JobData>(this.#queueName, { connection: this.#redis, prefix: this.#prefix })
-    queue.on('error', (error) => {
-      this.#lastError = error
-    })
+    const queue = new Queue<JobData>(this.#queueName, { connection: this.#connection.redis, prefix: this.#prefix })
+    queue.on('error', () => {}) // the connection remembers why
     return queue
   }
 

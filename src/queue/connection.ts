@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
-import { isRedisRefusal } from '../runtime/redis-reply.ts'
+import { isRedisRefusal, redisErrorCode } from '../runtime/redis-reply.ts'
 import { backoffMs } from '../runtime/retry.ts'
 
 /** Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`) or ioredis options. */
@@ -57,15 +58,12 @@ const common: RedisProfile = {
   reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
 }
 
-/** For shops' requests: fails fast, holds nothing back for better times. */
+/** For shops' requests: fails fast, and does nothing later that the caller has been told has failed. */
 export function producerProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
   return {
-    ...common,
-    ...parseRedisAddress(address),
-    connectTimeout: timeoutMs,
-    commandTimeout: timeoutMs,
-    maxRetriesPerRequest: 1,
-    lazyConnect: true,
+    ...commandProfile(address, timeoutMs),
+    enableOfflineQueue: false,
+    autoResendUnfulfilledCommands: false,
   }
 }
 
@@ -76,7 +74,15 @@ export function workerProfile(address: RedisAddress): RedisProfile {
 
 /** For single commands of the daemon: an answer or an error within `timeoutMs`. */
 export function commandProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
-  return { ...producerProfile(address, timeoutMs), socketTimeout: 15_000 }
+  return {
+    ...common,
+    ...parseRedisAddress(address),
+    connectTimeout: timeoutMs,
+    commandTimeout: timeoutMs,
+    maxRetriesPerRequest: 1,
+    lazyConnect: true,
+    socketTimeout: 15_000,
+  }
 }
 
 /** A connection that reports its errors to `onError` instead of ending the process. Connects with its first command. */
@@ -86,18 +92,61 @@ export function openRedis(options: { profile: RedisProfile; onError?: (error: Er
   return redis
 }
 
+/** A connection that knows why it is not there. */
+export class Connection {
+  readonly redis: Redis
+  readonly #address: RedisAddress
+  #lastError: Error | undefined
+  #ready: Promise<void> | undefined
+
+  constructor(options: { address: RedisAddress; profile: RedisProfile }) {
+    this.#address = options.address
+    this.redis = openRedis({
+      profile: options.profile,
+      onError: (error) => {
+        this.#lastError = error
+      },
+    })
+    this.redis.on('ready', () => {
+      this.#lastError = undefined
+    })
+  }
+
+  /** Resolves when commands can be sent. Callers share one wait, so that an outage does not pile them up. */
+  async untilReady(): Promise<void> {
+    if (this.redis.status === 'ready') return
+    this.#ready ??= this.#connect().finally(() => {
+      this.#ready = undefined
+    })
+    await this.#ready
+  }
+
+  async #connect(): Promise<void> {
+    if (this.redis.status === 'wait') return this.redis.connect()
+    await once(this.redis, 'ready') // rejects with the first error
+  }
+
+  /** What went wrong, in our own words: where ioredis only says that a connection is closed, the reason why it is. */
+  explain(error: unknown): OrderExpiryError {
+    return asRedisError(redisErrorCode(error) ? error : (this.#lastError ?? error), this.#address)
+  }
+
+  close(): void {
+    this.redis.disconnect()
+  }
+}
+
 /** An error of a Redis command in our own words. */
 export function asRedisError(error: unknown, address: RedisAddress): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
   const where = describeRedisAddress(address)
   const why = error instanceof Error ? error.message || error.name : String(error)
+  const cause = { cause: error }
   return isRedisRefusal(error)
     ? new OrderExpiryError(
         'REDIS_REFUSED',
         `Redis at ${where} refuses us (${why}): check user, password and permissions`,
-        { cause: error },
+        cause,
       )
-    : new OrderExpiryError('REDIS_UNAVAILABLE', `Redis at ${where} cannot be used now (${why}); try again`, {
-        cause: error,
-      })
+    : new OrderExpiryError('REDIS_UNAVAILABLE', `Redis at ${where} cannot be used now (${why}); try again`, cause)
 }

@@ -31,6 +31,8 @@ const STATEMENT_TIMEOUT_MS = 10_000
 /** Longer than the server's own time-out, for a server that is gone or frozen. */
 const ANSWER_TIMEOUT_MS = 12_000
 const CONNECT_TIMEOUT_MS = 5_000
+/** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
+const LOCK_TIMEOUT_MS = 1_000
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 const LOCKED_RETRY_MS = 300
 
@@ -216,6 +218,7 @@ async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) 
     application_name: 'order-expiry',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: ANSWER_TIMEOUT_MS,
     keepAlive: true,

@@ -1,0 +1,31 @@
+import { commandProfile, openRedis } from '../../src/queue/connection.ts'
+import { RedisOrders, RedisStore } from '../../src/stores/redis.ts'
+import { redisUrl, uniqueName } from '../helpers/env.ts'
+import { describeOrderStore } from './order-store.ts'
+
+for (const [what, id] of Object.entries({
+  'plain ids': (n: number) => `order-${n}`,
+  'all-digit ids': (n: number) => `${n}`,
+  'awkward ids': (n: number) => `a:b:{c}%*?[]\\ o'; drop table 🎫 ../${n}`,
+})) {
+  describeOrderStore(`redis, ${what}`, async () => {
+    const redis = openRedis({ profile: commandProfile(redisUrl(), 10_000) })
+    const names = { redis, queueName: uniqueName('contract'), queuePrefix: 'bull' }
+    const orders = new RedisOrders(names)
+    return {
+      store: new RedisStore(names),
+      id,
+      async place(placed) {
+        await orders.record(placed)
+      },
+      async pay(orderId) {
+        await orders.pay(orderId)
+      },
+      announced: async () => (await orders.readEvents(undefined, 10_000)).map(({ orderId }) => orderId),
+      async close() {
+        await orders.clear()
+        redis.disconnect()
+      },
+    }
+  })
+}

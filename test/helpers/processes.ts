@@ -1,0 +1,128 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A server that a test started and must stop. */
+export interface Server {
+  url: string
+  port: number
+  pid: number
+  /** Ends it in an orderly way and removes its data. */
+  stop(): Promise<void>
+}
+
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** A real Redis, on loopback, untuned but for where its data is. */
+export async function startRedis(options: { port?: number; dir?: string; appendOnly?: boolean } = {}): Promise<Server> {
+  const port = options.port ?? (await freePort())
+  const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'order-expiry-redis-'))
+  const settings = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '']
+  const child = spawn('redis-server', [...settings, '--appendonly', options.appendOnly ? 'yes' : 'no'], {
+    stdio: 'ignore',
+  })
+  await untilConnected(port, child)
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    pid: child.pid as number,
+    async stop() {
+      await end(child, 'SIGTERM')
+      if (!options.dir) rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A real PostgreSQL cluster of its own, on loopback. Durability is off: no test cuts the power. */
+export async function startPostgres(): Promise<Server> {
+  const port = await freePort()
+  const bin = postgresBinaries()
+  const identity = unprivileged()
+  const dir = mkdtempSync(join(tmpdir(), 'order-expiry-postgres-'))
+  const data = join(dir, 'data')
+  chmodSync(dir, 0o777)
+  execFileSync(
+    join(bin, 'initdb'),
+    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
+    {
+      ...identity,
+      cwd: dir,
+      stdio: 'ignore',
+    },
+  )
+  const settings = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: dir,
+    fsync: 'off',
+    max_connections: '200',
+    timezone: 'America/Lima',
+  }
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  const child = spawn(join(bin, 'postgres'), ['-D', data, '-p', `${port}`, ...flags], {
+    ...identity,
+    cwd: dir,
+    stdio: 'ignore',
+  })
+  await untilConnected(port, child)
+  return {
+    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    port,
+    pid: child.pid as number,
+    async stop() {
+      await end(child, 'SIGINT') // fast shutdown
+      rmSync(dir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** Sends a signal and waits for the end; kills what does not end. */
+export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.kill(signal)
+  const timer = setTimeout(() => child.kill('SIGKILL'), 20_000)
+  await exited
+  clearTimeout(timer)
+}
+
+/** Resolves once something accepts connections; rejects if the process ends before. */
+async function untilConnected(port: number, child: ChildProcess): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    if (child.exitCode !== null) break
+    const socket = connect(port, '127.0.0.1')
+    const connected = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true))
+      socket.once('error', () => resolve(false))
+    })
+    socket.destroy()
+    if (connected) return
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  throw new Error(`${child.spawnfile} does not listen on ${port} (exit code ${child.exitCode})`)
+}
+
+function postgresBinaries(): string {
+  const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql') : []
+  const debian = versions.sort((a, b) => Number(b) - Number(a)).map((version) => `/usr/lib/postgresql/${version}/bin`)
+  const found = [...debian, ...(process.env.PATH ?? '').split(':')].find((dir) => existsSync(join(dir, 'initdb')))
+  if (!found) throw new Error('expected PostgreSQL to be installed (node scripts/ensure-servers.mjs postgres)')
+  return found
+}
+
+/** PostgreSQL refuses to run as root. */
+function unprivileged(): { uid: number; gid: number } | object {
+  if (process.getuid?.() !== 0) return {}
+  const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres']))
+  return { uid: id('-u'), gid: id('-g') }
+}

@@ -1,0 +1,356 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
+import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
+import { redisUrl, uniqueName } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { freePort, startRedis } from '../helpers/processes.ts'
+
+async function readHash(queue: Queue, jobId: string): Promise<Record<string, string>> {
+  const redis = new Redis(redisUrl())
+  try {
+    return await redis.hgetall(queue.toKey(jobId))
+  } finally {
+    redis.disconnect()
+  }
+}
+
+const MINUTE = 60_000
+const YEAR = 366 * 24 * 60 * MINUTE
+
+const closing: (() => Promise<unknown> | unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+function openShop(options: Partial<OrderExpiryOptions> = {}): { shop: OrderExpiry; queue: Queue; queueName: string } {
+  const queueName = uniqueName('client')
+  const shop = new OrderExpiry({ redis: redisUrl(), queueName, ...options })
+  const redis = new Redis(redisUrl(), { maxRetriesPerRequest: null })
+  const queue = new Queue(queueName, { connection: redis })
+  closing.push(async () => {
+    await shop.close()
+    await queue.obliterate({ force: true })
+    await queue.close()
+    redis.disconnect()
+  })
+  return { shop, queue, queueName }
+}
+
+for (const orders of [undefined, 'redis'] as const) {
+  describe(orders ? 'orders recorded here' : "orders in the shop's own table", () => {
+    const open = () => openShop(orders ? { orders } : {})
+
+    test('schedule puts a job of the contract into the queue, and nothing more', async () => {
+      const { shop, queue } = open()
+      const deadline = Date.now() + MINUTE
+      expect(await shop.schedule({ orderId: 1234, deadline })).toEqual({
+        orderId: '1234',
+        result: 'scheduled',
+        deadline: new Date(deadline),
+      })
+      const job = await queue.getJob('order-1234')
+      expect(job?.name).toBe('check-payment')
+      expect(job?.data).toEqual({ orderId: '1234', deadline })
+      expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(deadline)
+      const stored = JSON.parse((await readHash(queue, 'order-1234')).opts ?? '')
+      expect(Object.keys(stored).sort()).toEqual(['attempts', 'delay', 'timestamp'])
+      expect(stored.attempts).toBe(0)
+      expect(await queue.getJobCounts()).toMatchObject({ delayed: 1, waiting: 0 })
+    })
+
+    test.each([
+      ['a Date', () => new Date(Date.now() + MINUTE), MINUTE],
+      ['epoch milliseconds', () => Date.now() + MINUTE, MINUTE],
+      [
+        'ISO 8601 with an offset',
+        () => new Date(Date.now() + MINUTE + 3_600_000).toISOString().replace('Z', '+01:00'),
+        MINUTE,
+      ],
+      ['a time-out', () => '15m', 15 * MINUTE],
+      ['nothing: five minutes', () => undefined, 5 * MINUTE],
+    ])('a deadline can be given as %s', async (_, input, aheadMs) => {
+      const { shop } = open()
+      const before = Date.now()
+      const deadline = input()
+      const result = await shop.schedule({ orderId: 'x', ...(deadline !== undefined && { deadline }) })
+      expect(result.deadline.getTime()).toBeGreaterThanOrEqual(before + aheadMs - 1)
+      expect(result.deadline.getTime()).toBeLessThanOrEqual(Date.now() + aheadMs)
+    })
+
+    test('scheduling again is harmless: unchanged for the same deadline, conflict for another, and nothing moves', async () => {
+      const { shop, queue } = open()
+      const deadline = Date.now() + MINUTE
+      await shop.schedule({ orderId: 'a', deadline })
+      expect(await shop.schedule({ orderId: 'a', deadline })).toMatchObject({
+        result: 'unchanged',
+        deadline: new Date(deadline),
+      })
+      expect(await shop.schedule({ orderId: 'a', deadline: deadline + MINUTE })).toEqual({
+        orderId: 'a',
+        result: 'conflict',
+        deadline: new Date(deadline),
+      })
+      const [job] = await queue.getDelayed()
+      expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(deadline)
+      expect(await queue.getDelayedCount()).toBe(1)
+    })
+
+    test('of calls at the same moment exactly one schedules', async () => {
+      const { shop } = open()
+      const deadline = Date.now() + MINUTE
+      const results = await Promise.all(Array.from({ length: 20 }, () => shop.schedule({ orderId: 'a', deadline })))
+      expect(results.map(({ result }) => result).sort()).toEqual(['scheduled', ...Array(19).fill('unchanged')])
+    })
+
+    test('scheduleMany answers item by item, bad ones included, in chunks', async () => {
+      const { shop, queue } = open()
+      const deadline = Date.now() + MINUTE
+      await shop.schedule({ orderId: 'o-7', deadline: deadline + 1 })
+      const items = Array.from({ length: 2_500 }, (_, i) => ({ orderId: `o-${i}`, deadline }))
+      const results = await shop.scheduleMany([
+        ...items,
+        { orderId: '', deadline },
+        { orderId: 'late', deadline: Date.now() - 2 * MINUTE },
+        { orderId: 'o-8', deadline },
+        { orderId: 'o-9', deadline: deadline + 5 },
+      ])
+      expect(results).toHaveLength(2_504)
+      expect(results[0]).toEqual({ orderId: 'o-0', result: 'scheduled', deadline: new Date(deadline) })
+      expect(results[7]).toEqual({ orderId: 'o-7', result: 'conflict', deadline: new Date(deadline + 1) })
+      expect(results[2_500]).toMatchObject({ orderId: '', error: { code: 'INVALID_ORDER_ID' } })
+      expect(results[2_501]).toMatchObject({ orderId: 'late', error: { code: 'INVALID_DEADLINE' } })
+      expect(results[2_502]).toMatchObject({ orderId: 'o-8', result: 'unchanged' })
+      expect(results[2_503]).toMatchObject({ orderId: 'o-9', result: 'conflict', deadline: new Date(deadline) })
+      expect(results.filter((result) => 'result' in result && result.result === 'scheduled')).toHaveLength(2_499)
+      expect(await queue.getDelayedCount()).toBe(2_500)
+    })
+
+    test('reschedule moves the deadline, earlier and later', async () => {
+      const { shop, queue } = open()
+      const deadline = Date.now() + 10 * MINUTE
+      await shop.schedule({ orderId: 'a', deadline })
+      for (const moved of [deadline - 5 * MINUTE, deadline + 5 * MINUTE]) {
+        expect(await shop.reschedule({ orderId: 'a', deadline: moved })).toMatchObject({
+          result: 'rescheduled',
+          deadline: new Date(moved),
+        })
+        const [job] = await queue.getDelayed()
+        expect(job?.data).toEqual({ orderId: 'a', deadline: moved })
+        // BullMQ counts the new delay from its own reading of the clock.
+        const client = new Redis(redisUrl())
+        const score = Number(await client.zscore(queue.toKey('delayed'), 'order-a')) / 0x1000
+        client.disconnect()
+        expect(Math.abs(score - moved)).toBeLessThan(2_000)
+        expect((await shop.find('a'))?.check).toMatchObject({ state: 'waiting', deadline: new Date(moved) })
+      }
+      expect(await shop.reschedule({ orderId: 'a', deadline: deadline + 5 * MINUTE })).toMatchObject({
+        result: 'unchanged',
+      })
+      expect(await queue.getDelayedCount()).toBe(1)
+    })
+
+    test('withdraw takes the check back, once', async () => {
+      const { shop, queue } = open()
+      await shop.schedule({ orderId: 'a' })
+      expect(await shop.withdraw('a')).toMatchObject({ orderId: 'a', result: 'withdrawn' })
+      expect(await queue.getDelayedCount()).toBe(0)
+      expect((await shop.withdraw('b')).result).toBe('missing')
+      expect(await shop.schedule({ orderId: 'a' })).toMatchObject({ result: 'scheduled' })
+    })
+
+    test('find tells nothing of what it does not know', async () => {
+      const { shop } = open()
+      expect(await shop.find('nobody')).toBeUndefined()
+    })
+
+    test.each([
+      ['all digits', '1234'],
+      ['colons', 'a:b:c:d'],
+      ['three parts', 'a:b:c'],
+      ['a path', '../x'],
+      ['SQL', "o'; drop table orders; --"],
+      ['emoji', '🎫🛒'],
+      ['200 bytes', 'ü'.repeat(100)],
+      ['percent signs', 'a%3Ab'],
+      ['braces and globs', '{a}*?[]'],
+    ])('an id of %s works, and is found again under the same id', async (_, orderId) => {
+      const { shop, queue } = open()
+      const deadline = Date.now() + MINUTE
+      await shop.schedule({ orderId: 'a:b' })
+      expect(await shop.schedule({ orderId, deadline })).toMatchObject({ orderId, result: 'scheduled' })
+      expect(await shop.find(orderId)).toMatchObject({
+        orderId,
+        check: { state: 'waiting', deadline: new Date(deadline) },
+      })
+      expect(await queue.getDelayedCount()).toBe(2)
+      expect(await shop.withdraw(orderId)).toMatchObject({ orderId, result: 'withdrawn' })
+    })
+
+    test.each([
+      ['empty', ''],
+      ['over 200 bytes', 'x'.repeat(201)],
+      ['not a string', {}],
+      ['no safe integer', 2 ** 60],
+      ['a control character', 'a\nb'],
+    ])('an order id that is %s is refused, and nothing is written', async (_, orderId) => {
+      const { shop, queue } = open()
+      const bad = orderId as string
+      await expect(shop.schedule({ orderId: bad })).rejects.toMatchObject({ code: 'INVALID_ORDER_ID' })
+      await expect(shop.reschedule({ orderId: bad, deadline: '1m' })).rejects.toMatchObject({
+        code: 'INVALID_ORDER_ID',
+      })
+      await expect(shop.withdraw(bad)).rejects.toMatchObject({ code: 'INVALID_ORDER_ID' })
+      await expect(shop.find(bad)).rejects.toMatchObject({ code: 'INVALID_ORDER_ID' })
+      expect(await queue.getJobCounts()).toMatchObject({ delayed: 0, waiting: 0 })
+    })
+
+    test.each([
+      ['NaN', () => Number.NaN, 'NaN'],
+      ['over a minute ago', () => Date.now() - MINUTE - 5_000, 'in the past'],
+      ['over a year ahead', () => Date.now() + YEAR + MINUTE, 'over a year'],
+      ['ISO without an offset', () => '2026-12-01T10:00:00', 'no offset'],
+    ])('a deadline that is %s is refused, saying what was understood', async (_, deadline, message) => {
+      const { shop, queue } = open()
+      await expect(shop.schedule({ orderId: 'a', deadline: deadline() })).rejects.toMatchObject({
+        code: 'INVALID_DEADLINE',
+        message: expect.stringContaining(message),
+      })
+      expect(await queue.getJobCounts()).toMatchObject({ delayed: 0, waiting: 0 })
+    })
+
+    test('a deadline in the past is taken with allowPast', async () => {
+      const { shop, queue } = open()
+      expect(await shop.schedule({ orderId: 'a', deadline: Date.now() - 10 * MINUTE, allowPast: true })).toMatchObject({
+        result: 'scheduled',
+      })
+      expect(await queue.getWaitingCount()).toBe(1)
+      expect((await shop.find('a'))?.check?.state).toBe('due')
+    })
+  })
+}
+
+describe('orders recorded here', () => {
+  test('pay says whether the money was in time, and a settled order is never revived', async () => {
+    const { shop } = openShop({ orders: 'redis' })
+    await shop.schedule({ orderId: 'a' })
+    expect(await shop.pay('a')).toEqual({ orderId: 'a', result: 'paid', paidAt: expect.any(Date) })
+    expect(await shop.pay('a')).toMatchObject({ result: 'paid' })
+    expect(await shop.pay('nobody')).toEqual({ orderId: 'nobody', result: 'missing' })
+    expect(await shop.reschedule({ orderId: 'a', deadline: '1h' })).toMatchObject({ result: 'settled', status: 'paid' })
+    expect(await shop.withdraw('a')).toMatchObject({ result: 'settled', status: 'paid' })
+    await shop.schedule({ orderId: 'a', deadline: '2h' })
+    expect((await shop.find('a'))?.order).toMatchObject({ status: 'paid' })
+    expect(await shop.reschedule({ orderId: 'nobody', deadline: '1h' })).toMatchObject({ result: 'missing' })
+  })
+
+  test('pay is refused where the shop keeps its own table', async () => {
+    const { shop } = openShop()
+    await expect(shop.pay('a')).rejects.toMatchObject({ code: 'NOT_RECORDED_HERE' })
+  })
+})
+
+describe('when Redis is away', () => {
+  const calls: [string, (shop: OrderExpiry) => Promise<unknown>][] = [
+    ['schedule', (shop) => shop.schedule({ orderId: 'a' })],
+    ['scheduleMany', (shop) => shop.scheduleMany([{ orderId: 'a' }, { orderId: 'b' }])],
+    ['reschedule', (shop) => shop.reschedule({ orderId: 'a', deadline: '1m' })],
+    ['withdraw', (shop) => shop.withdraw('a')],
+    ['find', (shop) => shop.find('a')],
+    ['pay', (shop) => shop.pay('a')],
+  ]
+
+  async function expectUnavailable(shop: OrderExpiry): Promise<void> {
+    for (const [, call] of calls) {
+      const startedAt = Date.now()
+      await expect(call(shop)).rejects.toMatchObject({ code: 'REDIS_UNAVAILABLE', retryable: true })
+      expect(Date.now() - startedAt).toBeLessThan(2_000)
+    }
+  }
+
+  test('every call rejects within 2 s if nothing listens, and works once Redis is there', async () => {
+    const port = await freePort()
+    const { shop } = openShop({ redis: `redis://127.0.0.1:${port}`, orders: 'redis' })
+    await expectUnavailable(shop)
+    const redis = await startRedis({ port })
+    closing.push(() => redis.stop())
+    const result = await eventually('Redis is found again', () =>
+      shop.schedule({ orderId: 'a' }).catch(() => undefined),
+    )
+    expect(result.result).toBe('scheduled')
+  })
+
+  test('every call rejects within 2 s if something listens and never answers', async () => {
+    const hole = createServer((socket) => socket.on('error', () => {}).resume()).listen(0, '127.0.0.1')
+    await once(hole, 'listening')
+    const address = hole.address()
+    const port = typeof address === 'object' ? address?.port : 0
+    const { shop } = openShop({ redis: `redis://127.0.0.1:${port}`, orders: 'redis' })
+    closing.push(() => hole.close())
+    await expectUnavailable(shop)
+  })
+
+  test('every call rejects within 2 s if Redis freezes under a connection in use, and works when it thaws', async () => {
+    const redis = await startRedis()
+    closing.push(() => redis.stop())
+    const { shop } = openShop({ redis: redis.url, orders: 'redis' })
+    await shop.schedule({ orderId: 'first' })
+    process.kill(redis.pid, 'SIGSTOP')
+    try {
+      await expectUnavailable(shop)
+    } finally {
+      process.kill(redis.pid, 'SIGCONT')
+    }
+    const result = await eventually('Redis answers again', () =>
+      shop.schedule({ orderId: 'second' }).catch(() => undefined),
+    )
+    expect(result.result).toBe('scheduled')
+  })
+
+  test('a wrong password is told from an outage, and is not in the message', async () => {
+    const redis = await startRedis()
+    closing.push(() => redis.stop())
+    const admin = new Redis(redis.url)
+    await admin.config('SET', 'requirepass', 'right')
+    admin.disconnect()
+    const { shop } = openShop({ redis: `redis://:wr0ng-secret@127.0.0.1:${redis.port}` })
+    const error = await shop.schedule({ orderId: 'a' }).then(
+      () => undefined,
+      (reason: Error) => reason,
+    )
+    expect(error).toMatchObject({ code: 'REDIS_REFUSED', retryable: false })
+    expect(error?.message).not.toContain('wr0ng-secret')
+  })
+})
+
+describe('close', () => {
+  test('gives the connection back, and later calls say so', async () => {
+    const { shop } = openShop()
+    await shop.schedule({ orderId: 'a' })
+    await shop.close()
+    await shop.close()
+    await expect(shop.schedule({ orderId: 'b' })).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
+  test('resolves at once when Redis is away', async () => {
+    const { shop } = openShop({ redis: `redis://127.0.0.1:${await freePort()}` })
+    const call = shop.schedule({ orderId: 'a' }).catch((error: { code: string }) => error.code)
+    await shop.close()
+    expect(['CLOSED', 'REDIS_UNAVAILABLE']).toContain(await call)
+  })
+})
+
+test.each([
+  ['no redis', {}],
+  ['no URL', { redis: 'localhost' }],
+  ['another protocol', { redis: 'http://localhost:6379' }],
+  ['an unknown option', { redis: 'redis://localhost', queue: 'x' }],
+  ['a queue name that BullMQ forbids', { redis: 'redis://localhost', queueName: 'a:b' }],
+  ['a time-out without a unit', { redis: 'redis://localhost', paymentTimeout: '300' }],
+])('the constructor refuses %s', (_, options) => {
+  expect(() => new OrderExpiry(options as OrderExpiryOptions)).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTIONS' }),
+  )
+})

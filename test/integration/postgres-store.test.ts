@@ -1,0 +1,387 @@
+import { readFileSync } from 'node:fs'
+import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
+import { createSettle } from '../../src/order/settle.ts'
+import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
+
+const HOUR = 3_600_000
+const past = () => Date.now() - 1_000
+
+const opened: { store?: PostgresStore; table: OrdersTable }[] = []
+
+async function openTable(options: TableOptions = {}): Promise<OrdersTable> {
+  const table = await OrdersTable.create(options)
+  opened.push({ table })
+  await table.migrate()
+  return table
+}
+
+async function openStore(table: OrdersTable, overrides: Partial<PostgresStoreOptions> = {}): Promise<PostgresStore> {
+  const store = await PostgresStore.open(table.storeOptions(overrides))
+  opened.unshift({ store, table })
+  return store
+}
+
+afterEach(async () => {
+  const all = opened.splice(0)
+  for (const { store } of all) await store?.close()
+  for (const table of new Set(all.map((entry) => entry.table))) await table.drop()
+})
+
+describe('a row that somebody else has locked', () => {
+  test('is postponed at once, the rest of the batch is settled, and it is kept once the payment commits', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.insert(Array.from({ length: 100 }, (_, i) => ({ id: `${i}`, deadline: past() })))
+    const checks = Array.from({ length: 100 }, (_, i) => ({ orderId: `${i}`, deadline: past() }))
+
+    const payment = await table.pool.connect()
+    await payment.query('BEGIN')
+    await payment.query(`UPDATE orders SET status = 'paid', paid_at = now() WHERE id = 42`)
+    const outcomes = await store.cancelUnpaid(checks)
+    expect(outcomes[42]).toMatchObject({ kind: 'postponed', reason: 'locked', evidence: { status: 'pending' } })
+    expect(outcomes.filter(({ kind }) => kind === 'cancelled')).toHaveLength(99)
+
+    await payment.query('COMMIT')
+    payment.release()
+    expect(await store.cancelUnpaid([checks[42] as (typeof checks)[0]])).toMatchObject([
+      { kind: 'kept', status: 'paid' },
+    ])
+    expect(await table.outbox()).toHaveLength(99)
+  })
+
+  test('is cancelled when the payment is rolled back', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.insert([{ id: '1', deadline: past() }])
+    const payment = await table.pool.connect()
+    await payment.query(`BEGIN; UPDATE orders SET status = 'paid' WHERE id = 1`)
+    expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([
+      { kind: 'postponed', reason: 'locked' },
+    ])
+    await payment.query('ROLLBACK')
+    payment.release()
+    expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
+  })
+})
+
+test('a payment that commits between the snapshot and the lock wins', async () => {
+  const table = await openTable()
+  const store = await openStore(table)
+  await table.insert([
+    { id: '1', deadline: past() },
+    { id: '2', deadline: past() },
+  ])
+  // Holds the statement at its first row, after its snapshot was taken and before order 2 is locked.
+  await table.pool.query(`
+    CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$;
+    CREATE TRIGGER hold BEFORE UPDATE ON orders FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION hold()`)
+  const holder = await table.pool.connect()
+  await holder.query('SELECT pg_advisory_lock(4711)')
+  const first = store.cancelUnpaid([
+    { orderId: '1', deadline: 0 },
+    { orderId: '2', deadline: 0 },
+  ])
+  await eventually('the statement waits in the trigger', async () => {
+    const { rowCount } = await holder.query(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'`)
+    return rowCount === 1
+  })
+  // Depending on the plan, order 2 is locked by now, and the payment waits; or it is not, and the payment comes first.
+  const payment = table.pool.query(`UPDATE orders SET status = 'paid' WHERE id = 2 AND status = 'pending'`)
+  await holder.query('SELECT pg_advisory_unlock(4711)')
+  holder.release()
+  const [outcomes, paid] = await Promise.all([first, payment])
+  const isPaid = paid.rowCount === 1
+  expect(await table.statusOf('2')).toBe(isPaid ? 'paid' : 'cancelled')
+  expect(outcomes[1]?.kind === 'cancelled').toBe(!isPaid)
+})
+
+describe('ids', () => {
+  test('one that the column cannot hold is missing, the other 499 are settled in the same pass', async () => {
+    const table = await openTable({ idType: 'bigint' })
+    const store = await openStore(table)
+    const ids = Array.from({ length: 500 }, (_, i) => (i === 250 ? 'abc' : `${i}`))
+    await table.insert(ids.filter((id) => id !== 'abc').map((id) => ({ id, deadline: past() })))
+    const outcomes = await store.cancelUnpaid(ids.map((orderId) => ({ orderId, deadline: past() })))
+    expect(outcomes[250]).toMatchObject({ kind: 'missing' })
+    expect(outcomes.filter(({ kind }) => kind === 'cancelled')).toHaveLength(499)
+    const { rows } = await table.pool.query(
+      'SELECT count(DISTINCT at)::int AS passes FROM (SELECT cancelled_at AS at FROM orders) o',
+    )
+    expect(rows).toEqual([{ passes: 1 }])
+  })
+
+  test.each([
+    ['bigint', ['abc', '9223372036854775808', '1.5', '', '007', '1e3', "1'; drop table orders"]],
+    ['integer', ['2147483648', '-2147483649']],
+    ['uuid', ['not-a-uuid', '4f0c8e0a-0000-4000-8000-00000000000', '1']],
+  ])('a batch of nothing but ids that %s cannot hold is all missing', async (idType, ids) => {
+    const table = await openTable({ idType })
+    const store = await openStore(table)
+    const outcomes = await store.cancelUnpaid(ids.map((orderId) => ({ orderId, deadline: past() })))
+    expect(outcomes.map(({ kind }) => kind)).toEqual(ids.map(() => 'missing'))
+    expect(await store.find(ids)).toEqual(ids.map(() => undefined))
+  })
+
+  test('a uuid is the same in capital letters', async () => {
+    const table = await openTable({ idType: 'uuid' })
+    const store = await openStore(table)
+    const id = '4f0c8e0a-abcd-4000-8000-00000000000f'
+    await table.insert([{ id, deadline: past() }])
+    expect(await store.find([id.toUpperCase()])).toMatchObject([{ status: 'pending' }])
+    expect(await store.cancelUnpaid([{ orderId: id.toUpperCase(), deadline: 0 }])).toMatchObject([
+      { kind: 'cancelled' },
+    ])
+  })
+})
+
+describe('deadlines', () => {
+  test("without a deadline column, the check's deadline counts, by the database's clock", async () => {
+    const table = await openTable({ deadlineType: null })
+    const store = await openStore(table)
+    await table.insert([{ id: '1' }, { id: '2' }])
+    const later = Date.now() + HOUR
+    expect(
+      await store.cancelUnpaid([
+        { orderId: '1', deadline: past() },
+        { orderId: '2', deadline: later },
+      ]),
+    ).toMatchObject([{ kind: 'cancelled' }, { kind: 'postponed', reason: 'not-due', until: later }])
+    expect(await store.unpaidDueBefore(later, undefined, 10)).toEqual([])
+  })
+
+  test('a row whose deadline is null goes by the check; one that is infinite is never cancelled', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.insert([{ id: '1' }, { id: '2' }])
+    await table.pool.query(`UPDATE orders SET payment_deadline = 'infinity' WHERE id = 2`)
+    expect(
+      await store.cancelUnpaid([
+        { orderId: '1', deadline: past() },
+        { orderId: '2', deadline: past() },
+      ]),
+    ).toMatchObject([{ kind: 'cancelled' }, { kind: 'kept', status: 'pending' }])
+  })
+
+  test('microseconds are rounded up: nothing is due before its deadline', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.insert([{ id: '1' }])
+    await table.pool.query(`UPDATE orders SET payment_deadline = '2100-01-01T00:00:00.123456Z'`)
+    expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([
+      { kind: 'postponed', until: Date.parse('2100-01-01T00:00:00.124Z') },
+    ])
+  })
+})
+
+describe('what counts as unpaid', () => {
+  test('a paid-at time keeps an order whose status was overwritten back to pending', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.insert([{ id: '1', deadline: past(), paidAt: past() }])
+    expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([
+      { kind: 'kept', status: 'pending', evidence: { paid: true } },
+    ])
+    expect(await table.statusOf('1')).toBe('pending')
+  })
+
+  test('any status that is not in the allow-list is kept', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    const statuses = ['shipped', 'refunded', 'PENDING', 'pending ', '', 'awaiting']
+    await table.insert(statuses.map((status, i) => ({ id: `${i}`, status, deadline: past() })))
+    const outcomes = await store.cancelUnpaid(statuses.map((_, i) => ({ orderId: `${i}`, deadline: 0 })))
+    expect(outcomes).toMatchObject(statuses.map((status) => ({ kind: 'kept', status })))
+  })
+})
+
+test('one order that a trigger or constraint rejects does not hold up the others', async () => {
+  const table = await openTable()
+  const store = await openStore(table)
+  await table.insert(Array.from({ length: 100 }, (_, i) => ({ id: `${i}`, deadline: past() })))
+  await table.pool.query(`ALTER TABLE orders ADD CHECK (id <> 66 OR status <> 'cancelled')`)
+  const settle = createSettle({ store })
+  const settlements = await settle(Array.from({ length: 100 }, (_, i) => ({ orderId: `${i}`, deadline: past() })))
+  expect(settlements.filter(({ kind }) => kind === 'cancelled')).toHaveLength(99)
+  expect(settlements[66]).toMatchObject({ kind: 'failed', error: { code: 'STORE_REJECTED', retryable: false } })
+  expect(await table.outbox()).toHaveLength(99)
+})
+
+describe('opening', () => {
+  test('says so if the outbox is missing', async () => {
+    const table = await OrdersTable.create()
+    opened.push({ table })
+    await expect(openStore(table)).rejects.toMatchObject({
+      code: 'OUTBOX_MISSING',
+      message: expect.stringContaining('migrate'),
+    })
+  })
+
+  test('lists all that does not fit the table, and does not connect to a table that is not there', async () => {
+    const table = await openTable({ statusType: 'enum' })
+    const mapping = {
+      ...table.mapping,
+      idColumn: 'payment_deadline',
+      deadlineColumn: 'due',
+      unpaidStatuses: ['pendng'],
+    }
+    await expect(openStore(table, { mapping })).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringMatching(
+        /ORDERS_ID_COLUMN[\s\S]*ORDERS_DEADLINE_COLUMN.*no column due[\s\S]*ORDERS_UNPAID_STATUSES.*pendng/,
+      ),
+    })
+    const gone = { ...table.mapping, table: 'nowhere.orders' }
+    await expect(openStore(table, { mapping: gone })).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  })
+
+  test('tells a wrong password and a missing database from a server that is away', async () => {
+    const table = await openTable()
+    const url = new URL(table.storeOptions().url)
+    url.pathname = '/no_such_database'
+    await expect(openStore(table, { url: url.href })).rejects.toMatchObject({ code: 'STORE_REFUSED', retryable: false })
+    url.port = '1'
+    await expect(openStore(table, { url: url.href })).rejects.toMatchObject({
+      code: 'STORE_UNAVAILABLE',
+      retryable: true,
+    })
+  })
+
+  test('names that need quotes work', async () => {
+    const table = await openTable()
+    await table.pool.query('DROP TRIGGER audit ON orders')
+    await table.pool.query(`ALTER TABLE orders RENAME TO "Or""ders; x"`)
+    await table.pool.query(`ALTER TABLE "Or""ders; x" RENAME COLUMN id TO "Order ID"`)
+    const mapping = { ...table.mapping, table: `${table.schema}."Or""ders; x"`, idColumn: 'Order ID' }
+    const store = await openStore(table, { mapping })
+    await table.pool.query(`INSERT INTO "Or""ders; x" VALUES (1, 'pending', now() - interval '1 s')`)
+    expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
+  })
+})
+
+describe("the shop's own statement", () => {
+  let schemaSql = ''
+  let cancelSql = ''
+  let table: OrdersTable
+  let store: PostgresStore
+
+  // The example in the documentation, as it stands there.
+  beforeAll(() => {
+    const blocks = readFileSync('docs/cancel-sql.md', 'utf8').matchAll(/```sql\n([\s\S]*?)```/g)
+    const [schema, cancel, ...others] = [...blocks].map(([, sql]) => sql as string)
+    expect(others).toEqual([])
+    schemaSql = schema as string
+    cancelSql = cancel as string
+  })
+
+  async function openShop(statement: string): Promise<void> {
+    table = await openTable()
+    await table.pool.query(`DROP TABLE orders CASCADE; ${schemaSql}`)
+    const search = `${table.storeOptions().url}?options=${encodeURIComponent(`-c search_path=${table.schema}`)}`
+    const mapping = { ...table.mapping, cancelledAtColumn: undefined }
+    store = await openStore(table, { url: search, mapping, cancelSql: statement })
+  }
+
+  async function place(
+    orders: { id: number; status?: string; deadline?: string; items: [string, number][] }[],
+  ): Promise<void> {
+    for (const { id, status = 'pending', deadline = '-1 minute', items } of orders) {
+      await table.pool.query(
+        'INSERT INTO orders (id, status, payment_deadline) VALUES ($1, $2, now() + $3::interval)',
+        [id, status, deadline],
+      )
+      for (const [sku, quantity] of items) {
+        await table.pool.query('INSERT INTO stock VALUES ($1, 0) ON CONFLICT DO NOTHING', [sku])
+        await table.pool.query('INSERT INTO order_items (order_id, sku, quantity) VALUES ($1, $2, $3)', [
+          id,
+          sku,
+          quantity,
+        ])
+      }
+    }
+  }
+
+  const stock = async () =>
+    Object.fromEntries(
+      (await table.pool.query('SELECT sku, available FROM stock')).rows.map((row) => [row.sku, Number(row.available)]),
+    )
+  const check = (...ids: (number | string)[]) =>
+    store.cancelUnpaid(ids.map((id) => ({ orderId: `${id}`, deadline: past() })))
+
+  test('gives stock back once, with the cancellation, for the orders that it cancels', async () => {
+    await openShop(cancelSql)
+    await place([
+      {
+        id: 1,
+        items: [
+          ['mug', 2],
+          ['cap', 1],
+        ],
+      },
+      { id: 2, items: [['mug', 3]] },
+      { id: 3, status: 'paid', items: [['mug', 100]] },
+      { id: 4, deadline: '1 hour', items: [['cap', 100]] },
+    ])
+    const outcomes = await check(1, 2, 3, 4, 5, 'abc')
+    expect(outcomes.map(({ kind }) => kind)).toEqual([
+      'cancelled',
+      'cancelled',
+      'kept',
+      'postponed',
+      'missing',
+      'missing',
+    ])
+    expect(outcomes[2]).toMatchObject({ status: 'paid', evidence: { status: 'paid' } })
+    expect(await stock()).toEqual({ mug: 5, cap: 1 })
+    expect((await table.outbox()).map(({ order_id }) => order_id).sort()).toEqual(['1', '2'])
+
+    expect((await check(1, 2)).map(({ kind }) => kind)).toEqual(['kept', 'kept'])
+    expect(await stock()).toEqual({ mug: 5, cap: 1 })
+    expect(await table.outbox()).toHaveLength(2)
+  })
+
+  test('does not wait for a locked order, and postpones it', async () => {
+    await openShop(cancelSql)
+    await place([
+      { id: 1, items: [['mug', 1]] },
+      { id: 2, items: [['mug', 1]] },
+    ])
+    const payment = await table.pool.connect()
+    await payment.query(`BEGIN; UPDATE orders SET status = 'paid' WHERE id = 1`)
+    expect((await check(1, 2)).map(({ kind }) => kind)).toEqual(['postponed', 'cancelled'])
+    await payment.query('COMMIT')
+    payment.release()
+    expect(await check(1)).toMatchObject([{ kind: 'kept', status: 'paid' }])
+    expect(await stock()).toEqual({ mug: 1 })
+  })
+
+  test('leaves nothing behind if the outbox row cannot be written', async () => {
+    await openShop(cancelSql)
+    await place([{ id: 1, items: [['mug', 1]] }])
+    await table.pool.query(`ALTER TABLE order_expiry_outbox ADD CHECK (order_id <> '1')`)
+    await expect(check(1)).rejects.toMatchObject({ code: 'STORE_REJECTED' })
+    expect(await table.statusOf('1')).toBe('pending')
+    expect(await stock()).toEqual({ mug: 0 })
+  })
+
+  test('is refused at start if its columns or its syntax are wrong', async () => {
+    await expect(
+      openShop('SELECT 1 AS id WHERE $1::text[] IS NOT NULL AND $2::timestamptz[] IS NOT NULL'),
+    ).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining('outcome and until'),
+    })
+    await expect(openShop('SELEKT $1, $2')).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  })
+
+  test('an outcome that it invents changes nothing', async () => {
+    await openShop(`
+      WITH done AS (UPDATE orders SET status = 'cancelled' WHERE id::text = ANY ($1::text[]) RETURNING id)
+      SELECT id, 'expired' AS outcome, NULL::timestamptz AS until FROM done WHERE $2::timestamptz[] IS NOT NULL`)
+    await place([{ id: 1, items: [] }])
+    await expect(check(1)).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    expect(await table.statusOf('1')).toBe('pending')
+  })
+})
