@@ -1,31 +1,29 @@
-import type { Check } from '../order/order.ts'
-import type { Settle, Settlement } from '../order/settle.ts'
-
 /**
- * Gathers single checks into batches. A check never waits for company: while a batch can be started, it starts in the
+ * Gathers single items into batches. An item never waits for company: while a batch can be started, it starts in the
  * same turn of the event loop; what arrives while all are under way leaves together with the next one.
  */
-export class Batcher {
-  readonly #settle: Settle
+export class Batcher<Item, Result> {
+  readonly #run: (items: Item[]) => Promise<Result[]>
   readonly #maxBatch: number
   readonly #maxInFlight: number
-  #waiting: { check: Check; resolve: (settlement: Settlement) => void }[] = []
+  #waiting: { item: Item; resolve: (result: Result) => void }[] = []
   #inFlight = 0
   #flushing = false
 
-  constructor(options: { settle: Settle; maxBatch: number; maxInFlight: number }) {
-    this.#settle = options.settle
+  /** @param options.run gives one result for each item, in their order, and never rejects */
+  constructor(options: { run: (items: Item[]) => Promise<Result[]>; maxBatch: number; maxInFlight: number }) {
+    this.#run = options.run
     this.#maxBatch = options.maxBatch
     this.#maxInFlight = options.maxInFlight
   }
 
-  /** Resolves with what became of the check. Never rejects. */
-  add(check: Check): Promise<Settlement> {
+  /** Resolves with the item's own result. Never rejects. */
+  add(item: Item): Promise<Result> {
     return new Promise((resolve) => {
-      this.#waiting.push({ check, resolve })
+      this.#waiting.push({ item, resolve })
       if (this.#flushing) return
       this.#flushing = true
-      // The jobs that were fetched together arrive in one turn of the event loop.
+      // What was fetched, or asked for, together arrives in one turn of the event loop.
       setImmediate(() => {
         this.#flushing = false
         this.#flush()
@@ -37,9 +35,9 @@ export class Batcher {
     while (this.#waiting.length > 0 && this.#inFlight < this.#maxInFlight) {
       const batch = this.#waiting.splice(0, this.#maxBatch)
       this.#inFlight++
-      void this.#settle(batch.map(({ check }) => check)).then((settlements) => {
+      void this.#run(batch.map(({ item }) => item)).then((results) => {
         this.#inFlight--
-        for (const [index, { resolve }] of batch.entries()) resolve(settlements[index] as Settlement)
+        for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result)
         this.#flush()
       })
     }

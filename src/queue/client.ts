@@ -8,6 +8,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
+import { Batcher } from './batcher.ts'
 import { Connection, producerProfile, type RedisAddress } from './connection.ts'
 import { type FinishedCheck, JOB_NAME, type JobData, jobIdOf, jobOptionsOf } from './contract.ts'
 
@@ -78,6 +79,8 @@ export interface FoundOrder {
 
 const CALL_TIMEOUT_MS = 1_500
 const CHUNK = 1_000
+/** Concurrent calls of `schedule` that share round trips. */
+const TOGETHER = 250
 /** Orders in one transaction: few enough that Redis serves others in between. */
 const TRANSACTION = 50
 
@@ -106,6 +109,8 @@ export class OrderExpiry {
   readonly #prefix: string
   readonly #paymentTimeout: string
   #queue: Queue<JobData> | undefined
+  readonly #scheduling: Batcher<Placement, ScheduleResult | OrderExpiryError>
+  #unavailable: OrderExpiryError | undefined
   #closed = false
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
@@ -117,6 +122,11 @@ export class OrderExpiry {
     this.#prefix = queuePrefix
     this.#paymentTimeout = paymentTimeout
     this.#connection = new Connection({ address: redis, profile: producerProfile(redis, CALL_TIMEOUT_MS) })
+    this.#scheduling = new Batcher({
+      run: (placements) => this.#addTogether(placements),
+      maxBatch: TOGETHER,
+      maxInFlight: 2,
+    })
     if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queueName, queuePrefix })
   }
 
@@ -126,8 +136,9 @@ export class OrderExpiry {
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
    */
   async schedule(item: ScheduleItem): Promise<ScheduleResult> {
-    const placement = this.#place(item)
-    return this.#call(async (queue) => (await this.#add(queue, [placement]))[0] as ScheduleResult)
+    const result = await this.#scheduling.add(this.#place(item))
+    if (result instanceof OrderExpiryError) throw result
+    return result
   }
 
   /**
@@ -260,6 +271,22 @@ export class OrderExpiry {
       orderId: parseOrderId(orderId),
       deadline: parseDeadline({ input: deadline, now, allowPast }),
       placedAt: now,
+    }
+  }
+
+  /** Calls of `schedule` that were made at the same time share their round trips; this is one of them. */
+  async #addTogether(placements: readonly Placement[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
+    // Behind a batch that waited in vain for Redis, nobody may wait as long again.
+    const isOverdue = systemClock.now() - (placements[0]?.placedAt ?? 0) >= CALL_TIMEOUT_MS
+    const error = this.#unavailable
+    if (isOverdue && error) return placements.map(() => error)
+    try {
+      const results = await this.#call((queue) => this.#add(queue, placements))
+      this.#unavailable = undefined
+      return results
+    } catch (cause) {
+      this.#unavailable = asOrderExpiryError(cause)
+      return placements.map(() => this.#unavailable as OrderExpiryError)
     }
   }
 

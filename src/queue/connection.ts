@@ -52,6 +52,8 @@ const common: RedisProfile = {
   connectTimeout: 5_000,
   keepAlive: 10_000,
   noDelay: true,
+  // How long ioredis keeps a process alive after a connection that was lost is closed.
+  disconnectTimeout: 500,
   // The default back-off of BullMQ grows to 20 s, which every order that falls due in an outage would then be late.
   retryStrategy: (attempt) => backoffMs({ attempt, baseMs: 50, capMs: 1_000 }),
   // After a failover the connection still leads to the old primary.

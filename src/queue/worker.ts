@@ -3,7 +3,7 @@ import { asOrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { decide } from '../order/decide.ts'
 import type { Check, Outcome } from '../order/order.ts'
-import type { Settle } from '../order/settle.ts'
+import type { Settle, Settlement } from '../order/settle.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { isRedisRefusal } from '../runtime/redis-reply.ts'
 import { retryUntilDone } from '../runtime/retry.ts'
@@ -81,7 +81,7 @@ export function createWorkerService(options: WorkerOptions): Service {
 function createWorker(options: WorkerOptions): Worker {
   const { redis, queueName, queuePrefix, concurrency, events } = options
   const batcher = new Batcher({
-    settle: reporting(options),
+    run: reporting(options),
     maxBatch: options.batchSize,
     maxInFlight: options.maxBatches,
   })
@@ -105,7 +105,7 @@ function createWorker(options: WorkerOptions): Worker {
 async function check(context: {
   job: Job
   token: string | undefined
-  batcher: Batcher
+  batcher: Batcher<Check, Settlement>
   options: WorkerOptions
 }): Promise<FinishedCheck> {
   const { job, token, batcher, options } = context

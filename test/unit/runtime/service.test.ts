@@ -51,7 +51,9 @@ describe('starting', () => {
 
   test('rejects with the error of the service that fails, and starts none after it', async () => {
     const failed = new OrderExpiryError('HTTP_LISTEN_FAILED', 'port taken')
-    const { lifecycle, log } = createLifecycle(['redis', 'http', 'worker'], { http: { start: () => Promise.reject(failed) } })
+    const { lifecycle, log } = createLifecycle(['redis', 'http', 'worker'], {
+      http: { start: () => Promise.reject(failed) },
+    })
     await expect(lifecycle.start(signal)).rejects.toBe(failed)
     expect(log).toEqual(['start redis', 'start http'])
   })
@@ -79,7 +81,9 @@ describe('starting', () => {
 describe('stopping', () => {
   test('stops the last service first, each after the one before it has stopped', async () => {
     const gate = deferred()
-    const { lifecycle, clock, log } = createLifecycle(['http', 'redis', 'worker'], { worker: { stop: () => gate.promise } })
+    const { lifecycle, clock, log } = createLifecycle(['http', 'redis', 'worker'], {
+      worker: { stop: () => gate.promise },
+    })
     await lifecycle.start(signal)
     log.length = 0
     const stopped = lifecycle.stop(1_000)

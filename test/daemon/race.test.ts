@@ -1,0 +1,161 @@
+import { afterEach, expect, test } from '@jest/globals'
+import { OrderExpiry } from '../../src/index.ts'
+import { DaemonProcess } from '../helpers/daemon.ts'
+import { redisUrl } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { OrdersTable } from '../helpers/orders-table.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
+
+/*
+ * The promises, held against what the database itself has recorded: orders whose deadlines are spread over some time, a
+ * third paid before, a third paid by concurrent transactions around the deadline, a third never.
+ */
+
+const closing: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+interface PlannedOrder {
+  id: string
+  deadline: number
+  /** When the payment's transaction begins; undefined: never. */
+  payAt: number | undefined
+}
+
+function plan(count: number, spreadMs: number, leadMs: number): PlannedOrder[] {
+  const now = Date.now()
+  return Array.from({ length: count }, (_, i) => {
+    const deadline = now + leadMs + Math.floor((i / count) * spreadMs)
+    const payAt = [now, deadline - 100 + Math.floor(Math.random() * 200), undefined][i % 3]
+    return { id: `${i + 1}`, deadline, payAt }
+  })
+}
+
+/** Pays as a shop does: only while the order is pending, in a transaction that takes a moment. */
+async function pay(table: OrdersTable, order: PlannedOrder): Promise<boolean> {
+  const { payAt = 0, id } = order
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, payAt - Date.now())))
+  const { rowCount } = await table.pool.query(
+    `UPDATE orders SET status = 'paid', paid_at = clock_timestamp() FROM pg_sleep(0.002) WHERE id = $1 AND status = 'pending'`,
+    [id],
+  )
+  return rowCount === 1
+}
+
+async function judge(table: OrdersTable, orders: readonly PlannedOrder[], paid: ReadonlySet<string>): Promise<void> {
+  const { rows } = await table.pool.query<{
+    id: string
+    status: string
+    cancelled: string
+    late: number | null
+    first: number | null
+    paid_cancelled: string
+  }>(`
+    SELECT o.id::text, o.status,
+           count(a.*) FILTER (WHERE a.after = 'cancelled') AS cancelled,
+           count(a.*) FILTER (WHERE a.after = 'cancelled' AND (a.before <> 'pending' OR a.paid_at IS NOT NULL)) AS paid_cancelled,
+           (extract(epoch FROM max(a.at) FILTER (WHERE a.after = 'cancelled') - o.payment_deadline) * 1000)::float8 AS late,
+           (extract(epoch FROM min(o.cancelled_at) - o.payment_deadline) * 1000)::float8 AS first
+    FROM orders o LEFT JOIN audit a ON a.order_id = o.id::text
+    GROUP BY o.id, o.status, o.payment_deadline ORDER BY o.id`)
+  expect(rows).toHaveLength(orders.length)
+  const wrong = {
+    paidButCancelled: rows.filter(
+      ({ id, status, paid_cancelled }) => (paid.has(id) && status !== 'paid') || paid_cancelled !== '0',
+    ),
+    unpaidButNotCancelledOnce: rows.filter(
+      ({ id, status, cancelled }) => !paid.has(id) && (status !== 'cancelled' || cancelled !== '1'),
+    ),
+    early: rows.filter(({ late, first }) => (late !== null && late < 0) || (first !== null && first < 0)),
+    late: rows.filter(({ late }) => late !== null && late > 1_000),
+  }
+  expect(wrong).toEqual({ paidButCancelled: [], unpaidButNotCancelledOnce: [], early: [], late: [] })
+  const outbox = await table.outbox()
+  expect(outbox.map(({ order_id }) => order_id).sort()).toEqual(
+    rows
+      .filter(({ status }) => status === 'cancelled')
+      .map(({ id }) => id)
+      .sort(),
+  )
+  expect(new Set(outbox.map(({ event_id }) => event_id)).size).toBe(outbox.length)
+}
+
+async function open(): Promise<{ table: OrdersTable; raw: RawQueue }> {
+  const table = await OrdersTable.create()
+  await table.migrate()
+  const raw = new RawQueue()
+  closing.push(
+    () => table.drop(),
+    () => raw.close(),
+  )
+  return { table, raw }
+}
+
+async function untilSettled(raw: RawQueue, count: number): Promise<void> {
+  await eventually(
+    'every check is finished',
+    async () => {
+      const counts = await raw.queue.getJobCounts('completed', 'failed')
+      expect(counts.failed).toBe(0)
+      return counts.completed === count
+    },
+    60_000,
+  )
+}
+
+test('10,000 orders over 20 s, with the library: no paid order cancelled, every unpaid one within 1 s, none before', async () => {
+  const { table, raw } = await open()
+  const daemon = await DaemonProcess.start({
+    ...table.env,
+    REDIS_URL: redisUrl(),
+    QUEUE_NAME: raw.name,
+  })
+  closing.push(() => daemon.stop())
+  const shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name })
+  closing.push(() => shop.close())
+
+  const orders = plan(10_000, 20_000, 12_000)
+  await table.insert(orders)
+  const results = await shop.scheduleMany(orders.map(({ id, deadline }) => ({ orderId: id, deadline })))
+  expect(results.every((result) => 'result' in result && result.result === 'scheduled')).toBe(true)
+  expect(Date.now()).toBeLessThan(orders[0]?.deadline as number) // or what follows would measure the placing
+
+  const paid = new Set<string>()
+  await Promise.all(
+    orders.map(async (order) => {
+      if (order.payAt !== undefined && (await pay(table, order))) paid.add(order.id)
+    }),
+  )
+  await untilSettled(raw, orders.length)
+  await judge(table, orders, paid)
+  expect(paid.size).toBeGreaterThan(orders.length / 3)
+}, 120_000)
+
+test('a bare BullMQ producer, with ids of its own and no other options, gets the same result', async () => {
+  const { table, raw } = await open()
+  const daemon = await DaemonProcess.start({
+    ...table.env,
+    REDIS_URL: redisUrl(),
+    QUEUE_NAME: raw.name,
+  })
+  closing.push(() => daemon.stop())
+
+  const orders = plan(1_000, 4_000, 3_000)
+  await table.insert(orders)
+  await raw.queue.addBulk(
+    orders.map(({ id, deadline }) => ({
+      name: 'check-payment',
+      data: { orderId: id, deadline },
+      opts: { jobId: `shop-${id}-check`, delay: deadline - Date.now() },
+    })),
+  )
+  const paid = new Set<string>()
+  await Promise.all(
+    orders.map(async (order) => {
+      if (order.payAt !== undefined && (await pay(table, order))) paid.add(order.id)
+    }),
+  )
+  await untilSettled(raw, orders.length)
+  await judge(table, orders, paid)
+}, 60_000)

@@ -1,0 +1,126 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline'
+
+export const CLI = resolve('dist/cli.js')
+
+export interface LogLine {
+  level: string
+  msg: string
+  [field: string]: unknown
+}
+
+/** Only what a command needs of our own environment, so that no setting leaks in. */
+function cleanEnv(env: Record<string, string>): Record<string, string> {
+  return { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env }
+}
+
+/** Runs one command of the built CLI to its end, in an empty folder unless one is given. */
+export async function runCli(
+  args: readonly string[],
+  options: { env?: Record<string, string>; cwd?: string } = {},
+): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-cli-'))
+  const child = spawn(process.execPath, [CLI, ...args], { cwd, env: cleanEnv(options.env ?? {}) })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk
+  })
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk
+  })
+  const [code] = await once(child, 'close')
+  if (!options.cwd) rmSync(cwd, { recursive: true, force: true })
+  return { code, stdout, stderr }
+}
+
+/** The built daemon as a process of its own. */
+export class DaemonProcess {
+  readonly child: ChildProcess
+  readonly logs: LogLine[] = []
+  stderr = ''
+  readonly #exited: Promise<number | null>
+  #listeners: (() => void)[] = []
+
+  constructor(env: Record<string, string>, options: { cwd?: string } = {}) {
+    const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-daemon-'))
+    this.child = spawn(process.execPath, [CLI, 'start'], {
+      cwd,
+      env: cleanEnv({ HTTP_PORT: '0', ...env }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#exited = once(this.child, 'close').then(([code, signal]) => {
+      if (!options.cwd) rmSync(cwd, { recursive: true, force: true })
+      for (const listener of this.#listeners) listener()
+      return signal ? null : (code as number | null)
+    })
+    createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      this.logs.push(JSON.parse(line) as LogLine)
+      for (const listener of this.#listeners) listener()
+    })
+    this.child.stderr?.on('data', (chunk) => {
+      this.stderr += chunk
+    })
+  }
+
+  /** A daemon that is ready. */
+  static async start(env: Record<string, string>, options: { cwd?: string } = {}): Promise<DaemonProcess> {
+    const daemon = new DaemonProcess(env, options)
+    try {
+      await daemon.until((line) => line.msg === 'ready')
+      return daemon
+    } catch (error) {
+      await daemon.stop('SIGKILL')
+      throw error
+    }
+  }
+
+  /** Resolves with the first log line, past or future, that matches. */
+  async until(matches: (line: LogLine) => boolean, withinMs = 30_000): Promise<LogLine> {
+    const endsAt = Date.now() + withinMs
+    for (;;) {
+      const found = this.logs.find(matches)
+      if (found) return found
+      if (this.hasExited || Date.now() > endsAt) {
+        throw new Error(
+          `no such log line; exit code ${this.child.exitCode}\n${this.stderr}\n${this.logs
+            .map((l) => JSON.stringify(l))
+            .slice(-20)
+            .join('\n')}`,
+        )
+      }
+      await new Promise<void>((next) => {
+        const timer = setTimeout(next, 500)
+        this.#listeners = [
+          () => {
+            clearTimeout(timer)
+            next()
+          },
+        ]
+      })
+    }
+  }
+
+  get hasExited(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null
+  }
+
+  /** Where it listens. */
+  async url(): Promise<string> {
+    return String((await this.until((line) => line.service === 'http' && line.msg === 'http started')).detail)
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal)
+  }
+
+  /** Sends the signal and waits for the end. @returns the exit code, null if a signal ended it */
+  async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    if (!this.hasExited) this.child.kill(signal)
+    return this.#exited
+  }
+}

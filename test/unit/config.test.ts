@@ -1,0 +1,505 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { parse } from 'dotenv'
+import { type Config, type Environment, isLoopback, readConfig, SETTINGS, type SettingName } from '../../src/config.ts'
+import { OrderExpiryError } from '../../src/errors.ts'
+import { LOG_LEVELS } from '../../src/observe/log.ts'
+
+const NAMES = Object.keys(SETTINGS) as SettingName[]
+const DEFAULTS: Record<SettingName, string | undefined> = Object.fromEntries(
+  Object.entries(SETTINGS).map(([name, setting]) => [name, 'default' in setting ? setting.default : undefined]),
+) as Record<SettingName, string | undefined>
+const SECRETS = NAMES.filter((name) => 'secret' in SETTINGS[name])
+
+let dir: string
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), 'order-expiry-config-'))
+})
+afterAll(() => rmSync(dir, { recursive: true }))
+
+/** The path of a file with this content. */
+function file(content: string): string {
+  const path = join(dir, `${files++}`)
+  writeFileSync(path, content)
+  return path
+}
+let files = 0
+
+const read = (env: Environment = {}, dotenv: Environment = {}): Config => readConfig({ env, dotenv })
+
+/** The problems of these settings, one line each; empty if there is none. */
+function problems(env: Environment, dotenv: Environment = {}): string[] {
+  try {
+    readConfig({ env, dotenv })
+    return []
+  } catch (error) {
+    if (!(error instanceof OrderExpiryError) || error.code !== 'INVALID_SETTINGS') throw error
+    const [title, ...lines] = error.message.split('\n  ')
+    expect(title).toBe(`${lines.length} problem${lines.length > 1 ? 's' : ''} in the settings:`)
+    return lines
+  }
+}
+
+describe('without any setting', () => {
+  test('everything has its default', () => {
+    expect(read()).toEqual({
+      REDIS_URL: undefined,
+      QUEUE_NAME: 'check-payment',
+      QUEUE_PREFIX: 'bull',
+      PAYMENT_TIMEOUT: 300_000,
+      ORDER_STORE: 'redis',
+      DATABASE_URL: undefined,
+      ORDERS_TABLE: 'orders',
+      ORDERS_ID_COLUMN: 'id',
+      ORDERS_STATUS_COLUMN: 'status',
+      ORDERS_DEADLINE_COLUMN: 'payment_deadline',
+      ORDERS_PAID_AT_COLUMN: undefined,
+      ORDERS_CANCELLED_AT_COLUMN: undefined,
+      ORDERS_UNPAID_STATUSES: ['pending'],
+      ORDERS_CANCELLED_STATUS: 'cancelled',
+      CANCEL_SQL_FILE: undefined,
+      CONCURRENCY: 500,
+      BATCH_SIZE: 250,
+      MAX_ATTEMPTS: 10,
+      HTTP_HOST: '127.0.0.1',
+      HTTP_PORT: 3000,
+      BOARD_USERS: undefined,
+      LOG_LEVEL: 'info',
+      SHUTDOWN_TIMEOUT: 25_000,
+      production: false,
+      cancelSql: undefined,
+    })
+  })
+
+  test.each(NAMES.filter((name) => name !== 'ORDERS_DEADLINE_COLUMN'))('an empty %s counts as not set', (name) => {
+    expect(read({ [name]: '' })).toEqual(read())
+    expect(read({}, { [name]: '' })).toEqual(read())
+  })
+
+  test('an empty ORDERS_DEADLINE_COLUMN says that there is none', () => {
+    expect(read({ ORDERS_DEADLINE_COLUMN: '' }).ORDERS_DEADLINE_COLUMN).toBeUndefined()
+    expect(read({}, { ORDERS_DEADLINE_COLUMN: '' }).ORDERS_DEADLINE_COLUMN).toBeUndefined()
+    expect(
+      read({ ORDERS_DEADLINE_COLUMN: '' }, { ORDERS_DEADLINE_COLUMN: 'due' }).ORDERS_DEADLINE_COLUMN,
+    ).toBeUndefined()
+  })
+})
+
+describe('a setting', () => {
+  test('of the environment wins over that of .env', () => {
+    expect(read({ HTTP_PORT: '8080' }, { HTTP_PORT: '9090', LOG_LEVEL: 'debug' })).toMatchObject({
+      HTTP_PORT: 8080,
+      LOG_LEVEL: 'debug',
+    })
+  })
+
+  test('that is empty in the environment leaves that of .env', () => {
+    expect(read({ HTTP_PORT: '' }, { HTTP_PORT: '9090' }).HTTP_PORT).toBe(9090)
+  })
+
+  test.each<[name: SettingName, text: string, value: unknown]>([
+    ['REDIS_URL', 'rediss://shop:secret@redis:6380/1', 'rediss://shop:secret@redis:6380/1'],
+    ['REDIS_URL', 'unix:///run/redis.sock', 'unix:///run/redis.sock'],
+    ['QUEUE_NAME', 'payments', 'payments'],
+    ['QUEUE_PREFIX', '{shop}:bull', '{shop}:bull'],
+    ['PAYMENT_TIMEOUT', '15m', 900_000],
+    ['PAYMENT_TIMEOUT', '366d', 31_622_400_000],
+    ['PAYMENT_TIMEOUT', '1000ms', 1_000],
+    [
+      'DATABASE_URL',
+      'postgresql://shop:secret@db/shop?sslmode=require',
+      'postgresql://shop:secret@db/shop?sslmode=require',
+    ],
+    ['ORDERS_TABLE', 'shop.orders', 'shop.orders'],
+    ['ORDERS_TABLE', '"my.shop"."Orders"', '"my.shop"."Orders"'],
+    ['ORDERS_UNPAID_STATUSES', 'pending, awaiting payment ,new', ['pending', 'awaiting payment', 'new']],
+    ['CONCURRENCY', '1', 1],
+    ['CONCURRENCY', '10000', 10_000],
+    ['HTTP_PORT', '0', 0],
+    ['HTTP_PORT', '65535', 65_535],
+    ['HTTP_HOST', '::1', '::1'],
+    ['HTTP_HOST', 'localhost', 'localhost'],
+    ['LOG_LEVEL', 'silent', 'silent'],
+    ['SHUTDOWN_TIMEOUT', '1s', 1_000],
+    [
+      'BOARD_USERS',
+      'ann:a:b:c:operator, bob:pw:viewer',
+      [
+        { name: 'ann', password: 'a:b:c', role: 'operator' },
+        { name: 'bob', password: 'pw', role: 'viewer' },
+      ],
+    ],
+  ])('%s takes %j', (name, text, value) => {
+    expect(read({ [name]: text })[name]).toEqual(value)
+    expect(read({}, { [name]: text })[name]).toEqual(value)
+  })
+
+  test.each<[name: SettingName, text: string, expected: RegExp]>([
+    ['REDIS_URL', 'localhost:6379', /expected redis:/],
+    ['REDIS_URL', 'http://redis', /expected redis:/],
+    ['REDIS_URL', 'redis://:100%@redis', /expected redis:/],
+    ['QUEUE_NAME', 'a:b', /expected a name/],
+    ['QUEUE_NAME', 'a b', /expected a name/],
+    ['QUEUE_PREFIX', 'a b', /expected a prefix/],
+    ['PAYMENT_TIMEOUT', '5', /expected a duration such as/],
+    ['PAYMENT_TIMEOUT', '5 minutes', /expected a duration such as/],
+    ['PAYMENT_TIMEOUT', '0s', /expected a duration/],
+    ['PAYMENT_TIMEOUT', '999ms', /expected a duration/],
+    ['PAYMENT_TIMEOUT', '367d', /expected a duration/],
+    ['ORDER_STORE', 'mysql', /expected redis or postgres/],
+    ['ORDER_STORE', 'Postgres', /expected redis or postgres/],
+    ['DATABASE_URL', 'mysql://db/shop', /expected postgres:/],
+    ['DATABASE_URL', 'db', /expected postgres:/],
+    ['ORDERS_TABLE', 'a.b.c', /expected table/],
+    ['ORDERS_TABLE', '"orders', /expected table/],
+    ['ORDERS_ID_COLUMN', 'x'.repeat(64), /63 bytes/],
+    ['ORDERS_ID_COLUMN', 'ä'.repeat(32), /63 bytes/],
+    ['ORDERS_UNPAID_STATUSES', 'pending,,new', /expected a status/],
+    ['ORDERS_CANCELLED_STATUS', ' ', /expected a status/],
+    ['CONCURRENCY', '0', /from 1 to 10000/],
+    ['CONCURRENCY', '10001', /from 1 to 10000/],
+    ['CONCURRENCY', '1.5', /whole number/],
+    ['CONCURRENCY', '-1', /whole number/],
+    ['CONCURRENCY', '1e3', /whole number/],
+    ['CONCURRENCY', '0x10', /whole number/],
+    ['CONCURRENCY', 'many', /whole number/],
+    ['BATCH_SIZE', '1001', /from 1 to 1000/],
+    ['MAX_ATTEMPTS', '0', /from 1 to 1000/],
+    ['HTTP_PORT', '65536', /from 0 to 65535/],
+    ['HTTP_PORT', 'tcp://10.0.0.1:80', /whole number/],
+    ['HTTP_HOST', 'http://localhost', /expected an IP address or a host name/],
+    ['LOG_LEVEL', 'verbose', new RegExp(LOG_LEVELS.join(', '))],
+    ['SHUTDOWN_TIMEOUT', '999ms', /expected a duration/],
+    ['SHUTDOWN_TIMEOUT', '2h', /expected a duration/],
+    ['BOARD_USERS', 'ann', /name:password:role/],
+    ['BOARD_USERS', 'ann:secret', /name:password:role/],
+    ['BOARD_USERS', 'ann:secret:admin', /viewer or operator/],
+    ['BOARD_USERS', 'ann::viewer', /name:password:role/],
+    ['BOARD_USERS', 'ann:secret:viewer,', /entry 2/],
+  ])('%s refuses %j, alone, saying what was expected and what was given', (name, text, expected) => {
+    const [problem, ...others] = problems({ [name]: text })
+    expect(others).toEqual([])
+    expect(problem).toMatch(new RegExp(`^${name}: expected `))
+    expect(problem).toMatch(expected)
+    if (!SECRETS.includes(name)) expect(problem).toContain(`given ${JSON.stringify(text)}`)
+  })
+
+  test('that is bad in several ways says each of them once', () => {
+    expect(problems({ ORDERS_UNPAID_STATUSES: ',,' })).toEqual([
+      'ORDERS_UNPAID_STATUSES: expected a status, given ",,"',
+    ])
+  })
+
+  test('that is bad is never replaced by the next best one', () => {
+    expect(problems({ HTTP_PORT: 'x' }, { HTTP_PORT: '8080' })).toHaveLength(1)
+  })
+})
+
+describe('several problems', () => {
+  test('are listed at once, in the order of the settings, each with one line', () => {
+    const found = problems(
+      { CONCURRENCY: 'many', LOG_LEVEL: 'loud', ORDER_STORE: 'mysql', HTTP_HOST: '0.0.0.0', ORDERS_TABEL: 'x' },
+      { PAYMENT_TIMEOUT: '5', QUEUE_NMAE: 'x' },
+    )
+    expect(found.map((problem) => problem.split(':')[0])).toEqual([
+      expect.stringMatching(/^(QUEUE_NMAE|ORDERS_TABEL)$/),
+      expect.stringMatching(/^(QUEUE_NMAE|ORDERS_TABEL)$/),
+      'PAYMENT_TIMEOUT',
+      'ORDER_STORE',
+      'CONCURRENCY',
+      'LOG_LEVEL',
+      'BOARD_USERS',
+    ])
+  })
+
+  test.each<[what: string, env: Environment]>([
+    ['a bad REDIS_URL in production', { NODE_ENV: 'production', REDIS_URL: 'x' }],
+    ['a bad DATABASE_URL with postgres', { ORDER_STORE: 'postgres', DATABASE_URL: 'x' }],
+    ['bad BOARD_USERS on an open host', { HTTP_HOST: '0.0.0.0', BOARD_USERS: 'x' }],
+    ['several bad BOARD_USERS', { BOARD_USERS: 'x,y,z' }],
+    ['REDIS_URL_FILE unreadable in production', { NODE_ENV: 'production', REDIS_URL_FILE: '/nowhere' }],
+    ['DATABASE_URL_FILE unreadable with postgres', { ORDER_STORE: 'postgres', DATABASE_URL_FILE: '/nowhere' }],
+    ['BOARD_USERS_FILE unreadable on an open host', { HTTP_HOST: '0.0.0.0', BOARD_USERS_FILE: '/nowhere' }],
+    ['CANCEL_SQL_FILE unreadable and for another store', { CANCEL_SQL_FILE: '/nowhere' }],
+    ['REDIS_URL twice, once badly', { REDIS_URL: 'redis://h', REDIS_URL_FILE: '/etc/hostname' }],
+  ])('are not made of one: %s', (_, env) => {
+    expect(problems(env)).toHaveLength(1)
+  })
+})
+
+describe('an unknown setting', () => {
+  test.each<[given: string, meant: SettingName | `${SettingName}_FILE`]>([
+    ['REDIS_URI', 'REDIS_URL'],
+    ['QUEUE_NAMES', 'QUEUE_NAME'],
+    ['PAYMENT_TIMOUT', 'PAYMENT_TIMEOUT'],
+    ['ORDERSTORE', 'ORDER_STORE'],
+    ['ORDERS_CANCELED_STATUS', 'ORDERS_CANCELLED_STATUS'],
+    ['ORDERS_CANCELED_AT_COLUMN', 'ORDERS_CANCELLED_AT_COLUMN'],
+    ['CONCURENCY', 'CONCURRENCY'],
+    ['DATABASE_URL_FIEL', 'DATABASE_URL_FILE'],
+  ])('%s is refused, from the environment and from .env: did you mean %s?', (given, meant) => {
+    const problem = [`${given}: unknown setting; did you mean ${meant}?`]
+    expect(problems({ [given]: 'x' })).toEqual(problem)
+    expect(problems({}, { [given]: 'x' })).toEqual(problem)
+  })
+
+  test.each(['ORDERS_FOO', 'ORDERS_SHARD_COLUMN', 'SWEEP_SOMETHING', 'BRAKE_FOO'])(
+    '%s is refused, since only we have such names',
+    (name) => {
+      expect(problems({ [name]: 'x' })).toEqual([`${name}: unknown setting`])
+    },
+  )
+
+  test('that resembles none of ours is refused in .env, which is ours', () => {
+    expect(problems({}, { FOO: 'x' })).toEqual(['FOO: unknown setting'])
+  })
+
+  test.each(['PATH', 'HOME', 'TZ', 'HTTP_PROXY', 'HTTPS_PORT', 'NODE_OPTIONS', 'REDIS_PASSWORD', 'constructor'])(
+    '%s is none of our business in the environment',
+    (name) => {
+      expect(problems({ [name]: 'x' })).toEqual([])
+    },
+  )
+
+  test('that resembles one of ours is left to its program where ours is set', () => {
+    expect(problems({ REDIS_URI: 'x', REDIS_URL: 'redis://h' })).toEqual([])
+  })
+
+  test('is refused in whichever of the two it stands, once', () => {
+    expect(problems({ ORDERS_FOO: '1' }, { ORDERS_FOO: '2' })).toEqual(['ORDERS_FOO: unknown setting'])
+  })
+
+  test.each([
+    'ORDERS_SERVICE_HOST',
+    'ORDERS_SERVICE_PORT',
+    'ORDERS_SERVICE_PORT_HTTP',
+    'ORDERS_PORT',
+    'ORDERS_PORT_80_TCP',
+    'ORDERS_PORT_80_TCP_PROTO',
+    'ORDERS_PORT_80_TCP_PORT',
+    'ORDERS_PORT_80_TCP_ADDR',
+    'ORDERS_PORT_53_UDP_ADDR',
+    'ORDERS_PORT_7777_SCTP_ADDR',
+    'ORDERS_API_SERVICE_HOST',
+    'ORDERS_API_PORT_8080_TCP_ADDR',
+    'REDIS_PORT',
+    'REDIS_SERVICE_HOST',
+    'REDIS_PORT_6379_TCP_ADDR',
+    'DATABASE_PORT',
+    'QUEUE_PORT',
+    'SWEEP_SERVICE_HOST',
+  ])('%s is not complained about: Kubernetes sets it for a Service of that name', (name) => {
+    expect(problems({ [name]: 'tcp://10.0.0.1:80' })).toEqual([])
+  })
+})
+
+describe('a setting of a later version', () => {
+  test.each([
+    ['DRY_RUN', 'true'],
+    ['DRY_RUN', '1'],
+    ['QUEUE_SHARDS', '4'],
+    ['PAYMENT_GATEWAY', 'stripe'],
+    ['WEBHOOK_URL', 'https://shop/hook'],
+    ['SWEEP_EVERY', '60s'],
+    ['BRAKE_MAX_PER_MINUTE', '100'],
+    ['API_TOKENS', 'ann:hunter2'],
+    ['STRIPE_API_KEY', 'hunter2'],
+  ])('%s=%s is refused, so that nobody relies on it', (name, text) => {
+    for (const found of [problems({ [name]: text }), problems({}, { [name]: text })]) {
+      expect(found).toEqual([expect.stringMatching(new RegExp(`^${name}: expected not to be set`))])
+      expect(found.join()).not.toContain('hunter2')
+    }
+  })
+
+  test.each([
+    ['DRY_RUN', 'false'],
+    ['DRY_RUN', ''],
+    ['QUEUE_SHARDS', '1'],
+    ['PAYMENT_GATEWAY', 'none'],
+    ['BRAKE_MAX_PER_MINUTE', 'off'],
+    ['WEBHOOK_URL', ''],
+  ])('%s=%s is taken, since this version does just that', (name, text) => {
+    expect(problems({ [name]: text })).toEqual([])
+    expect(problems({}, { [name]: text })).toEqual([])
+  })
+
+  test.each(['DRYRUN', 'DRY_RUNN', 'API_TOKENS_FILE', 'STRIPE_API_KEY_FILE'])(
+    'written as %s is refused too',
+    (name) => {
+      expect(problems({ [name]: 'true' })).toHaveLength(1)
+    },
+  )
+})
+
+describe('a secret', () => {
+  const VALID = {
+    REDIS_URL: 'redis://:hunter2@redis:6379',
+    DATABASE_URL: 'postgres://shop:hunter2@db/shop',
+    BOARD_USERS: 'ann:hunter2:viewer',
+  }
+
+  test('is each of those that hold a password', () => {
+    expect(SECRETS).toEqual(Object.keys(VALID))
+  })
+
+  test.each(Object.entries(VALID))(
+    '%s is also read from the file that its _FILE names, without the line feed at the end',
+    (name, secret) => {
+      const env = { [`${name}_FILE`]: file(`${secret}\n`) }
+      expect(read(env)).toEqual(read({ [name]: secret }))
+      expect(read({}, env)).toEqual(read({ [name]: secret }))
+    },
+  )
+
+  test.each(Object.entries(VALID))('%s given both ways is refused', (name, text) => {
+    expect(problems({ [name]: text, [`${name}_FILE`]: file(text) })).toEqual([
+      `${name}: expected either ${name} or ${name}_FILE, given both`,
+    ])
+  })
+
+  test.each(SECRETS)('%s in a file that cannot be read is refused, saying why', (name) => {
+    const path = join(dir, 'nowhere')
+    expect(problems({ [`${name}_FILE`]: path })).toEqual([
+      expect.stringMatching(`^${name}_FILE: expected a readable file, given ${JSON.stringify(path)} .*ENOENT`),
+    ])
+    expect(problems({ [`${name}_FILE`]: dir })).toEqual([expect.stringContaining('EISDIR')])
+  })
+
+  test.each(SECRETS)('%s in an empty file is refused, not taken for none', (name) => {
+    expect(problems({ [`${name}_FILE`]: file('\n') })).toEqual([
+      expect.stringMatching(new RegExp(`^${name}: expected`)),
+    ])
+  })
+
+  test.each(Object.entries(VALID))('%s with an empty _FILE is read from the variable itself', (name, text) => {
+    expect(read({ [name]: text, [`${name}_FILE`]: '' })).toEqual(read({ [name]: text }))
+  })
+
+  test.each<[name: SettingName, text: string]>([
+    ['REDIS_URL', 'http://shop:hunter2@redis'],
+    ['REDIS_URL', 'redis://shop:/hunter2@redis'],
+    ['REDIS_URL', 'hunter2'],
+    ['DATABASE_URL', 'mysql://shop:hunter2@db/shop'],
+    ['DATABASE_URL', 'hunter2'],
+    ['BOARD_USERS', 'ann:hunter2'],
+    ['BOARD_USERS', 'ann:hunter2:admin,bob:hunter2'],
+  ])('%s is not in the message about %j', (name, text) => {
+    const found = [...problems({ [name]: text }), ...problems({ [`${name}_FILE`]: file(text) })]
+    expect(found).toHaveLength(2)
+    expect(found.join()).not.toContain('hunter2')
+  })
+
+  test('of an unknown name is not in the message', () => {
+    expect(problems({ ORDERS_PASSWORD: 'hunter2' }, { FOO: 'hunter2' }).join()).not.toContain('hunter2')
+  })
+
+  test('is all that can be read from a file: QUEUE_NAME_FILE is unknown', () => {
+    expect(problems({}, { QUEUE_NAME_FILE: file('x') })).toEqual([expect.stringMatching(/^QUEUE_NAME_FILE: unknown/)])
+  })
+})
+
+describe('settings that contradict each other', () => {
+  test('an embedded Redis in production', () => {
+    expect(problems({ NODE_ENV: 'production' })).toEqual([
+      expect.stringMatching(/^REDIS_URL: expected with NODE_ENV=production/),
+    ])
+    expect(problems({}, { NODE_ENV: 'production' })).toHaveLength(1)
+    expect(read({ NODE_ENV: 'production', REDIS_URL: 'redis://h' }).production).toBe(true)
+    expect(read({ NODE_ENV: 'development' }).production).toBe(false)
+  })
+
+  test('ORDER_STORE=postgres without a DATABASE_URL', () => {
+    expect(problems({ ORDER_STORE: 'postgres' })).toEqual([
+      expect.stringMatching(/^DATABASE_URL: expected with ORDER_STORE=postgres/),
+    ])
+    expect(problems({ ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db/shop' })).toEqual([])
+  })
+
+  test('a cancelled status that counts as unpaid', () => {
+    expect(problems({ ORDERS_UNPAID_STATUSES: 'pending,void', ORDERS_CANCELLED_STATUS: 'void' })).toEqual([
+      expect.stringMatching(/^ORDERS_CANCELLED_STATUS: expected none of ORDERS_UNPAID_STATUSES, given "void"/),
+    ])
+  })
+
+  test.each(['0.0.0.0', '::', '10.0.0.7', 'shop.internal'])('HTTP_HOST=%s without BOARD_USERS', (host) => {
+    expect(problems({ HTTP_HOST: host })).toEqual([expect.stringMatching(/^BOARD_USERS: expected at least one user/)])
+    expect(problems({ HTTP_HOST: host, BOARD_USERS: 'ann:secret:viewer' })).toEqual([])
+  })
+
+  test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('not HTTP_HOST=%s without BOARD_USERS', (host) => {
+    expect(problems({ HTTP_HOST: host })).toEqual([])
+  })
+
+  test.each(['127.0.0.1.example.com', '128.0.0.1', 'localhost.example.com', '::', ''])('%j is no loopback', (host) => {
+    expect(isLoopback(host)).toBe(false)
+  })
+
+  test('a statement of the shop without a table of the shop', () => {
+    expect(problems({ CANCEL_SQL_FILE: file('SELECT 1') })).toEqual([
+      expect.stringMatching(/^CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres/),
+    ])
+  })
+})
+
+describe('CANCEL_SQL_FILE', () => {
+  const postgres = { ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db/shop' }
+
+  test('is read', () => {
+    const path = file('\nSELECT 1;\n')
+    expect(read({ ...postgres, CANCEL_SQL_FILE: path })).toMatchObject({
+      CANCEL_SQL_FILE: path,
+      cancelSql: 'SELECT 1;',
+    })
+  })
+
+  test('that is not there, is a directory or is empty is refused', () => {
+    expect(problems({ ...postgres, CANCEL_SQL_FILE: '/nowhere' })).toEqual([expect.stringContaining('ENOENT')])
+    expect(problems({ ...postgres, CANCEL_SQL_FILE: dir })).toEqual([expect.stringContaining('EISDIR')])
+    expect(problems({ ...postgres, CANCEL_SQL_FILE: file(' \n') })).toEqual([expect.stringContaining('is empty')])
+  })
+})
+
+test('the result is frozen, all the way down', () => {
+  const config = read({ BOARD_USERS: 'ann:secret:viewer' })
+  const parts: unknown[] = [config, config.ORDERS_UNPAID_STATUSES, config.BOARD_USERS, config.BOARD_USERS?.[0]]
+  expect(parts.map((part) => typeof part)).toEqual(Array(4).fill('object'))
+  expect(parts.filter((part) => !Object.isFrozen(part))).toEqual([])
+})
+
+describe('.env.example', () => {
+  const text = () => readFileSync(new URL('../../.env.example', import.meta.url), 'utf8')
+  /** The lines that show a setting, each with the comment above it. */
+  const entries = () =>
+    [...text().matchAll(/((?:^#.*\n)*?)^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
+      ([, comment = '', name = '', value = '']) => ({
+        name,
+        value,
+        comment: comment.replace(/^# ?/gm, '').replace(/\s+/g, ' ').trim(),
+      }),
+    )
+
+  test('lists every setting once, in the order of the table', () => {
+    expect(entries().map(({ name }) => name)).toEqual(NAMES)
+  })
+
+  test('shows the default of each', () => {
+    expect(Object.fromEntries(entries().map(({ name, value }) => [name, value]))).toEqual(
+      Object.fromEntries(NAMES.map((name) => [name, DEFAULTS[name] ?? ''])),
+    )
+  })
+
+  test('describes each as the table does', () => {
+    for (const { name, comment } of entries()) {
+      expect([name, comment]).toEqual([name, expect.stringContaining(SETTINGS[name as SettingName].description)])
+    }
+  })
+
+  test('changes nothing as it is, nor with every line made a setting', () => {
+    expect(read({}, parse(text()))).toEqual(read())
+    const all = parse(text().replace(/^# (?=[A-Z][A-Z0-9_]*=)/gm, ''))
+    expect(Object.keys(all)).toEqual(NAMES)
+    expect(read({}, all)).toEqual(read())
+  })
+})

@@ -1,0 +1,236 @@
+import { describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import { OrderExpiryError } from '../../../src/errors.ts'
+import { EventBus, type EventName, type Events } from '../../../src/observe/events.ts'
+import { createLogger, LOG_LEVELS, type LogLevel, logEvents } from '../../../src/observe/log.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+
+type Line = Record<string, unknown> & { level: string; msg: string }
+
+/** An event bus whose log lines are kept. */
+function createLog(level: LogLevel = 'trace') {
+  const lines: Line[] = []
+  const events = new EventBus()
+  const clock = new FakeClock()
+  const logger = pino(
+    { level, base: null, timestamp: false, formatters: { level: (label) => ({ level: label }) } },
+    { write: (line) => void lines.push(JSON.parse(line)) },
+  )
+  logEvents({ events, logger, clock })
+  return { events, clock, lines, messages: () => lines.map(({ level: label, msg }) => `${label} ${msg}`) }
+}
+
+const unavailable = new OrderExpiryError('STORE_UNAVAILABLE', 'connection refused')
+const rejected = new OrderExpiryError('STORE_REJECTED', 'stock would be negative')
+
+/** An event by its name, with what is logged for it. */
+type Wording = { [Name in EventName]: [name: Name, event: Events[Name], line: Line] }[EventName]
+
+const wordings: Wording[] = [
+  [
+    'service-started',
+    { service: 'redis', detail: 'h:6379' },
+    { level: 'info', msg: 'redis started', service: 'redis', detail: 'h:6379' },
+  ],
+  ['service-stopped', { service: 'redis' }, { level: 'debug', msg: 'redis stopped', service: 'redis' }],
+  [
+    'waiting-for',
+    { service: 'store', error: unavailable, waitMs: 300 },
+    {
+      level: 'warn',
+      msg: 'waiting for store: connection refused',
+      service: 'store',
+      code: 'STORE_UNAVAILABLE',
+      waitMs: 300,
+    },
+  ],
+  ['ready', { startedInMs: 42 }, { level: 'info', msg: 'ready', startedInMs: 42 }],
+  ['stopping', { reason: 'SIGTERM' }, { level: 'info', msg: 'stopping: SIGTERM', reason: 'SIGTERM' }],
+  ['stopped', { errors: [] }, { level: 'info', msg: 'stopped' }],
+  [
+    'check-finished',
+    { orderId: '7', jobId: 'order-7', outcome: 'cancelled', status: 'pending', lateMs: 3 },
+    {
+      level: 'debug',
+      msg: 'order cancelled',
+      orderId: '7',
+      jobId: 'order-7',
+      outcome: 'cancelled',
+      status: 'pending',
+      lateMs: 3,
+    },
+  ],
+  [
+    'check-finished',
+    { orderId: '7', jobId: 'order-7', outcome: 'kept', status: 'paid' },
+    { level: 'debug', msg: 'order kept', orderId: '7', jobId: 'order-7', outcome: 'kept', status: 'paid' },
+  ],
+  [
+    'check-finished',
+    { orderId: '7', jobId: 'order-7', outcome: 'missing' },
+    {
+      level: 'warn',
+      msg: 'the order of this check does not exist',
+      orderId: '7',
+      jobId: 'order-7',
+      outcome: 'missing',
+    },
+  ],
+  [
+    'check-postponed',
+    { orderId: '7', jobId: 'order-7', delayMs: 300, why: 'locked' },
+    { level: 'debug', msg: 'check postponed', orderId: '7', jobId: 'order-7', delayMs: 300, why: 'locked' },
+  ],
+  [
+    'check-retried',
+    { orderId: '7', jobId: 'order-7', delayMs: 900, error: rejected },
+    {
+      level: 'warn',
+      msg: 'check failed and will be tried again: stock would be negative',
+      orderId: '7',
+      jobId: 'order-7',
+      delayMs: 900,
+      code: 'STORE_REJECTED',
+    },
+  ],
+  [
+    'check-given-up',
+    { orderId: '7', jobId: 'order-7', error: rejected },
+    {
+      level: 'error',
+      msg: 'check given up: stock would be negative',
+      orderId: '7',
+      jobId: 'order-7',
+      code: 'STORE_REJECTED',
+    },
+  ],
+  [
+    'batch-settled',
+    { checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
+    { level: 'info', msg: 'batch settled', checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
+  ],
+  ['worker-error', { error: new TypeError('x') }, { level: 'warn', msg: 'worker: x', code: 'TypeError' }],
+  [
+    'redis-error',
+    { connection: 'board', error: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) },
+    { level: 'warn', msg: 'Redis: connect', connection: 'board', code: 'ECONNREFUSED' },
+  ],
+  ['store-error', { error: new Error('terminated') }, { level: 'warn', msg: 'order store: terminated', code: 'Error' }],
+  [
+    'embedded-redis-exited',
+    { code: null, signal: 'SIGKILL' },
+    { level: 'error', msg: 'the embedded Redis has ended by itself; starting it again', code: null, signal: 'SIGKILL' },
+  ],
+]
+
+/** Emits an event of which only the table above knows the name. */
+const emit = (events: EventBus, name: EventName, event: Events[EventName]) => events.emit(name, event as never)
+
+describe('the wording', () => {
+  test.each(wordings)('of %s %j', (name, event, line) => {
+    const { events, lines } = createLog()
+    emit(events, name, event)
+    expect(lines).toEqual([line])
+  })
+
+  test('of the end names each error before it', () => {
+    const { events, messages } = createLog()
+    events.emit('stopped', { errors: [new OrderExpiryError('STOP_INCOMPLETE', 'worker did not stop'), unavailable] })
+    expect(messages()).toEqual(['error worker did not stop', 'error connection refused', 'info stopped'])
+  })
+
+  test('of an error without a message shows its code, as Node has it for a host with several addresses', () => {
+    const { events, messages } = createLog()
+    const error = Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' })
+    events.emit('redis-error', { connection: 'board', error })
+    events.emit('store-error', { error })
+    events.emit('worker-error', { error })
+    expect(messages()).toEqual([
+      'warn Redis: ECONNREFUSED',
+      'warn order store: ECONNREFUSED',
+      'warn worker: ECONNREFUSED',
+    ])
+  })
+})
+
+/** Kinds of trouble that come by the thousand in an outage: one line is enough. */
+const troubles: { [Name in EventName]?: Events[Name] } = {
+  'waiting-for': { service: 'redis', error: unavailable, waitMs: 1 },
+  'check-retried': { orderId: '7', jobId: 'order-7', delayMs: 1, error: rejected },
+  'worker-error': { error: new Error('x') },
+  'redis-error': { connection: 'board', error: new Error('x') },
+  'store-error': { error: new Error('x') },
+}
+
+describe.each(Object.entries(troubles))('the same trouble, %s,', (name, event) => {
+  const emitTimes = (events: EventBus, times: number) => {
+    for (let n = 0; n < times; n++) emit(events, name as EventName, event)
+  }
+
+  test('is logged once in five seconds, then with the number of lines left out', async () => {
+    const { events, clock, lines } = createLog()
+    emitTimes(events, 1_000)
+    await clock.advance(4_999)
+    emitTimes(events, 1)
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).not.toHaveProperty('alsoLeftOut')
+    await clock.advance(1)
+    emitTimes(events, 3)
+    expect(lines).toHaveLength(2)
+    expect(lines[1]).toMatchObject({ alsoLeftOut: 1_000 })
+    await clock.advance(5_000)
+    emitTimes(events, 1)
+    expect(lines[2]).toMatchObject({ alsoLeftOut: 2 })
+    await clock.advance(5_000)
+    emitTimes(events, 1)
+    expect(lines[3]).not.toHaveProperty('alsoLeftOut')
+  })
+})
+
+describe('another trouble', () => {
+  test('is logged beside the first', () => {
+    const { events, lines } = createLog()
+    const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' })
+    const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
+    for (const error of [reset, refused, reset, refused]) {
+      events.emit('redis-error', { connection: 'board', error })
+      events.emit('store-error', { error })
+      events.emit('worker-error', { error })
+    }
+    for (const service of ['redis', 'store', 'redis']) {
+      events.emit('waiting-for', { service, error: unavailable, waitMs: 1 })
+    }
+    for (const error of [rejected, unavailable, rejected]) {
+      events.emit('check-retried', { orderId: '7', jobId: 'order-7', delayMs: 1, error })
+    }
+    expect(lines).toHaveLength(3 * 2 + 2 + 2)
+  })
+})
+
+describe('an outage with thousands of orders due', () => {
+  test('fills the log with a bounded number of lines', async () => {
+    const { events, clock, lines } = createLog('info')
+    for (let second = 0; second < 60; second++) {
+      for (let batch = 0; batch < 100; batch++) {
+        events.emit('batch-settled', { checks: 250, tookMs: 3, outcomes: { failed: 250 } })
+        events.emit('store-error', { error: new Error('connect ECONNREFUSED') })
+        events.emit('check-postponed', { orderId: '7', jobId: 'order-7', delayMs: 5_000, why: 'STORE_UNAVAILABLE' })
+      }
+      await clock.advance(1_000)
+    }
+    expect(lines.length).toBeLessThan(60)
+  })
+})
+
+describe('a logger', () => {
+  test.each(LOG_LEVELS)('of level %s has that level', (level) => {
+    expect(createLogger({ level, pretty: false }).level).toBe(level)
+  })
+
+  test('leaves out what is below its level', () => {
+    const { events, messages } = createLog('warn')
+    events.emit('ready', { startedInMs: 1 })
+    events.emit('store-error', { error: new Error('gone') })
+    expect(messages()).toEqual(['warn order store: gone'])
+  })
+})

@@ -1,0 +1,128 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { ERROR_CODES, OrderExpiryError } from '../../../src/errors.ts'
+import { decide } from '../../../src/order/decide.ts'
+import type { Settlement } from '../../../src/order/settle.ts'
+
+const NOW = Date.UTC(2030, 0, 1)
+const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW - 5 }
+
+const step = (settlement: Settlement, counts: { started?: number; failed?: number; random?: () => number } = {}) =>
+  decide({ settlement, started: 1, failed: 0, maxAttempts: 3, random: () => 0, ...counts })
+
+const failure = (code: 'STORE_UNAVAILABLE' | 'STORE_BUSY' | 'STORE_REJECTED' | 'STORE_MISMATCH' | 'UNEXPECTED') => {
+  const error = new OrderExpiryError(code, 'no')
+  return { error, settlement: { kind: 'failed', error } as const }
+}
+
+describe('an outcome', () => {
+  test.each<Exclude<Settlement, { kind: 'failed' } | { kind: 'postponed' }>>([
+    { kind: 'cancelled', at: NOW, evidence },
+    { kind: 'kept', status: 'paid', evidence },
+    { kind: 'missing', evidence },
+  ])('$kind finishes the job, and is on it', (outcome) => {
+    expect(step(outcome)).toEqual({ kind: 'finish', outcome })
+  })
+
+  test.each(['not-due', 'locked', 'payment-in-flight', 'gateway-unknown', 'brake'] as const)(
+    'postponed (%s) postpones by a span of the clock of the store',
+    (reason) => {
+      const settlement = { kind: 'postponed', until: NOW + 1_234, reason, evidence } as const
+      expect(step(settlement)).toEqual({ kind: 'postpone', delayMs: 1_234, why: reason })
+    },
+  )
+
+  test('postponed until a moment that has passed comes again soon, but never at once', () => {
+    for (const until of [NOW, NOW - 60_000]) {
+      const settlement = { kind: 'postponed', until, reason: 'locked', evidence } as const
+      expect(step(settlement)).toEqual({ kind: 'postpone', delayMs: 1, why: 'locked' })
+    }
+  })
+
+  test('postponed costs no attempt, however often it happens', () => {
+    const settlement = { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence } as const
+    expect(step(settlement, { started: 100_000, failed: 2 })).toMatchObject({ kind: 'postpone', delayMs: 300 })
+  })
+})
+
+describe('a store that is away or busy', () => {
+  test.each(['STORE_UNAVAILABLE', 'STORE_BUSY'] as const)('(%s) postpones and costs no attempt', (code) => {
+    const { settlement } = failure(code)
+    for (const failed of [0, 2, 3, 1_000]) {
+      expect(step(settlement, { failed, started: failed + 1 })).toMatchObject({ kind: 'postpone', why: code })
+    }
+  })
+
+  test('is asked again after 0.25 to 0.5 s, then more and more seldom, but within 5 s', () => {
+    const { settlement } = failure('STORE_UNAVAILABLE')
+    const waits = [1, 2, 3, 4, 5, 100].map((started) => [
+      step(settlement, { started, random: () => 0 }),
+      step(settlement, { started, random: () => 0.999999 }),
+    ])
+    const delays = waits.map((pair) => pair.map((each) => (each.kind === 'postpone' ? each.delayMs : undefined)))
+    expect(delays).toEqual([
+      [250, 500],
+      [500, 1_000],
+      [1_000, 2_000],
+      [2_000, 4_000],
+      [2_500, 5_000],
+      [2_500, 5_000],
+    ])
+  })
+})
+
+describe('any other failure', () => {
+  test.each(['STORE_REJECTED', 'STORE_MISMATCH', 'UNEXPECTED'] as const)(
+    '(%s) is tried again until the attempts are used up, and then given up',
+    (code) => {
+      const { settlement, error } = failure(code)
+      expect(step(settlement, { failed: 0 })).toEqual({ kind: 'retry', delayMs: 500, error })
+      expect(step(settlement, { failed: 1 })).toEqual({ kind: 'retry', delayMs: 1_000, error })
+      expect(step(settlement, { failed: 2 })).toEqual({ kind: 'give-up', error })
+      expect(step(settlement, { failed: 7 })).toEqual({ kind: 'give-up', error })
+    },
+  )
+
+  test('counts failures, not how often the check was started', () => {
+    expect(step(failure('STORE_REJECTED').settlement, { started: 50, failed: 0 })).toMatchObject({
+      kind: 'retry',
+      delayMs: 500,
+    })
+  })
+
+  test('waits a minute at most', () => {
+    const wait = decide({
+      settlement: failure('STORE_REJECTED').settlement,
+      started: 1,
+      failed: 500,
+      maxAttempts: 1_000,
+      random: () => 0.999999,
+    })
+    expect(wait).toMatchObject({ kind: 'retry', delayMs: 60_000 })
+  })
+
+  test('is given up at once where one attempt is allowed', () => {
+    const { settlement, error } = failure('STORE_REJECTED')
+    expect(decide({ settlement, started: 1, failed: 0, maxAttempts: 1 })).toEqual({ kind: 'give-up', error })
+  })
+})
+
+test('whatever fails however often, a wait is a whole number of milliseconds above zero, and attempts end', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...ERROR_CODES),
+      fc.integer({ min: 1, max: 1_000_000 }),
+      fc.nat(1_000_000),
+      fc.integer({ min: 1, max: 1_000 }),
+      (code, started, failed, maxAttempts) => {
+        const error = new OrderExpiryError(code, 'no')
+        const next = decide({ settlement: { kind: 'failed', error }, started, failed, maxAttempts })
+        if (next.kind === 'postpone' || next.kind === 'retry') {
+          expect(Number.isInteger(next.delayMs)).toBe(true)
+          expect(next.delayMs).toBeGreaterThan(0)
+        }
+        expect(next.kind).toBe(error.retryable ? 'postpone' : failed + 1 < maxAttempts ? 'retry' : 'give-up')
+      },
+    ),
+  )
+})

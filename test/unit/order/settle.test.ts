@@ -1,0 +1,189 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { OrderExpiryError } from '../../../src/errors.ts'
+import type { Check, Outcome } from '../../../src/order/order.ts'
+import { createSettle, type Settlement } from '../../../src/order/settle.ts'
+import type { OrderStore } from '../../../src/order/store.ts'
+
+const NOW = Date.UTC(2030, 0, 1)
+
+const checksOf = (count: number): Check[] =>
+  Array.from({ length: count }, (_, n) => ({ orderId: `order-${n}`, deadline: NOW - 1_000 + n }))
+
+const cancelled = ({ deadline }: Check): Outcome => ({
+  kind: 'cancelled',
+  at: NOW,
+  evidence: { decidedAt: NOW, status: 'pending', deadline },
+})
+
+/** A store of which only cancelUnpaid is asked. `batches` are the batches that it was given. */
+function fakeStore(cancelUnpaid: (checks: readonly Check[]) => Outcome[] | Promise<Outcome[]>) {
+  const unasked = () => Promise.reject(new Error('not to be asked'))
+  const batches: (readonly Check[])[] = []
+  const store: OrderStore = {
+    async cancelUnpaid(checks) {
+      batches.push(checks)
+      return cancelUnpaid(checks)
+    },
+    find: unasked,
+    unpaidDueBefore: unasked,
+    ping: unasked,
+    close: unasked,
+  }
+  return { settle: createSettle({ store }), batches }
+}
+
+/** A store that rejects every batch that holds one of the bad orders, as a constraint or a trigger does. */
+const rejecting = (bad: ReadonlySet<string>) =>
+  fakeStore((checks) => {
+    const found = checks.find(({ orderId }) => bad.has(orderId))
+    if (found) throw new OrderExpiryError('STORE_REJECTED', `stock of ${found.orderId} would be negative`)
+    return checks.map(cancelled)
+  })
+
+const codeOf = (settlement: Settlement | undefined) =>
+  settlement?.kind === 'failed' ? settlement.error.code : settlement?.kind
+
+describe('a batch', () => {
+  test('is settled in one call of the store, one settlement for each check in order', async () => {
+    const checks = checksOf(500)
+    const { settle, batches } = fakeStore((given) => given.map(cancelled))
+    expect(await settle(checks)).toEqual(checks.map(cancelled))
+    expect(batches).toEqual([checks])
+  })
+
+  test('with outcomes of every kind keeps them as the store gave them', async () => {
+    const evidence = { decidedAt: NOW, status: 'x', deadline: NOW - 1 }
+    const outcomes: Outcome[] = [
+      { kind: 'kept', status: 'paid', evidence },
+      { kind: 'missing', evidence: { decidedAt: NOW } },
+      { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence },
+      { kind: 'cancelled', at: NOW, evidence },
+    ]
+    const { settle } = fakeStore(() => outcomes)
+    expect(await settle(checksOf(4))).toEqual(outcomes)
+  })
+})
+
+describe('a missing order', () => {
+  const missing: Outcome = { kind: 'missing', evidence: { decidedAt: NOW } }
+  const settleOne = async (deadline: number) => {
+    const { settle } = fakeStore(() => [missing])
+    return (await settle([{ orderId: 'o', deadline }]))[0]
+  }
+
+  test('is waited for until the deadline, since its transaction may still be under way', async () => {
+    const postponed = { kind: 'postponed', until: NOW + 1, reason: 'not-due', evidence: missing.evidence }
+    expect(await settleOne(NOW + 1)).toEqual(postponed)
+  })
+
+  test.each([
+    ['at the deadline', NOW],
+    ['after the deadline', NOW - 1],
+  ])('is missing for good %s', async (_, deadline) => {
+    expect(await settleOne(deadline)).toEqual(missing)
+  })
+})
+
+describe('a batch that the store rejects because of what is in it', () => {
+  test('is halved until the bad order stands alone; all others are settled', async () => {
+    const checks = checksOf(250)
+    const { settle, batches } = rejecting(new Set(['order-137']))
+    const settlements = await settle(checks)
+    expect(settlements).toHaveLength(250)
+    expect(settlements.filter(({ kind }) => kind === 'cancelled')).toHaveLength(249)
+    expect(settlements[137]).toMatchObject({
+      kind: 'failed',
+      error: { code: 'STORE_REJECTED', message: 'stock of order-137 would be negative' },
+    })
+    expect(batches.length).toBeLessThanOrEqual(1 + 2 * Math.ceil(Math.log2(250)))
+  })
+
+  test('fails as a whole if every order in it is bad', async () => {
+    const checks = checksOf(5)
+    const { settle } = rejecting(new Set(checks.map(({ orderId }) => orderId)))
+    expect((await settle(checks)).map(codeOf)).toEqual(Array(5).fill('STORE_REJECTED'))
+  })
+
+  test('of one order is tried once', async () => {
+    const { settle, batches } = rejecting(new Set(['order-0']))
+    expect((await settle(checksOf(1))).map(codeOf)).toEqual(['STORE_REJECTED'])
+    expect(batches).toHaveLength(1)
+  })
+
+  test('fails the bad ones alone and settles each of the others once, in order, whichever they are', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.integer({ min: 1, max: 70 }), fc.uniqueArray(fc.nat(69)), async (count, badOnes) => {
+        const checks = checksOf(count)
+        const bad = new Set(badOnes.map((n) => `order-${n}`))
+        const settledBefore = new Set<string>()
+        const { settle } = fakeStore((given) => {
+          if (given.some(({ orderId }) => bad.has(orderId))) throw new OrderExpiryError('STORE_REJECTED', 'bad')
+          for (const { orderId } of given) {
+            expect(settledBefore.has(orderId)).toBe(false)
+            settledBefore.add(orderId)
+          }
+          return given.map(cancelled)
+        })
+        const settlements = await settle(checks)
+        expect(settlements.map(codeOf)).toEqual(
+          checks.map(({ orderId }) => (bad.has(orderId) ? 'STORE_REJECTED' : 'cancelled')),
+        )
+        expect(settlements.map((each) => (each.kind === 'cancelled' ? each.evidence.deadline : undefined))).toEqual(
+          checks.map(({ orderId, deadline }) => (bad.has(orderId) ? undefined : deadline)),
+        )
+      }),
+    )
+  })
+
+  test('fails where the store goes away in the middle; what was settled before stays settled', async () => {
+    let calls = 0
+    const { settle } = fakeStore((checks) => {
+      calls++
+      if (calls === 1) throw new OrderExpiryError('STORE_REJECTED', 'bad')
+      if (calls === 2) return checks.map(cancelled)
+      throw new OrderExpiryError('STORE_UNAVAILABLE', 'gone')
+    })
+    expect((await settle(checksOf(4))).map(codeOf)).toEqual([
+      'cancelled',
+      'cancelled',
+      'STORE_UNAVAILABLE',
+      'STORE_UNAVAILABLE',
+    ])
+  })
+})
+
+describe('a store that fails', () => {
+  test.each(['STORE_UNAVAILABLE', 'STORE_BUSY', 'STORE_REFUSED', 'STORE_MISMATCH'] as const)(
+    'with %s is asked once; the same error stands for each check',
+    async (code) => {
+      const error = new OrderExpiryError(code, 'no')
+      const { settle, batches } = fakeStore(() => Promise.reject(error))
+      const settlements = await settle(checksOf(3))
+      expect(settlements).toEqual(Array(3).fill({ kind: 'failed', error }))
+      expect(batches).toHaveLength(1)
+    },
+  )
+
+  test('with an error that is not ours is UNEXPECTED, with its cause, and not retryable', async () => {
+    const cause = new TypeError('x is undefined')
+    const { settle } = fakeStore(() => Promise.reject(cause))
+    expect(await settle(checksOf(1))).toMatchObject([
+      { kind: 'failed', error: { code: 'UNEXPECTED', retryable: false, cause } },
+    ])
+  })
+
+  test.each([
+    ['an error of its own', () => Promise.reject(new Error('x'))],
+    ['nothing at all', () => Promise.reject(undefined)],
+  ])('with %s does not make settle reject', async (_, cancelUnpaid) => {
+    const { settle } = fakeStore(cancelUnpaid)
+    expect((await settle(checksOf(2))).map(codeOf)).toEqual(['UNEXPECTED', 'UNEXPECTED'])
+  })
+
+  test('to answer for every check leaves none without a settlement', async () => {
+    const { settle } = fakeStore((checks) => checks.slice(1).map(cancelled))
+    const settlements = await settle(checksOf(3))
+    expect(settlements.map(codeOf)).toEqual(['STORE_MISMATCH', 'STORE_MISMATCH', 'STORE_MISMATCH'])
+  })
+})

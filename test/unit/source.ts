@@ -1,0 +1,125 @@
+import { isBuiltin } from 'node:module'
+import { posix } from 'node:path'
+import { parseSync } from '@swc/core'
+
+/** What a source imports, exports again, or imports when it comes to it. */
+export interface Import {
+  /** A path below src, the name of a package, or of a built-in module. */
+  from: string
+  /** True for `import type` alone: under verbatimModuleSyntax, `import { type X }` still loads the module. */
+  typeOnly: boolean
+}
+
+/** A source as the rules of the architecture see it. */
+export interface Source {
+  /** Below src, with `/`. */
+  path: string
+  imports: Import[]
+  /** Every `name` and `name.property` in its code, `new Date()` and `Date()`; not those in comments and strings. */
+  uses: Set<string>
+  hasDefaultExport: boolean
+  /** Nothing but `export … from`. */
+  onlyReExports: boolean
+}
+
+/** Reads the text of a source. Throws if it is no TypeScript. */
+export function readSource(path: string, text: string): Source {
+  const { body } = parseSync(text, { syntax: 'typescript', target: 'es2022' })
+  const source: Source = {
+    path,
+    imports: [],
+    uses: new Set(),
+    hasDefaultExport: false,
+    onlyReExports: body.every((node) => node.type.startsWith('Export') && 'source' in node && node.source),
+  }
+  visit(body, source)
+  return source
+}
+
+/** A node of the syntax tree, of which nothing but the type is known. */
+type Node = { readonly type?: string } & { readonly [part: string]: unknown }
+
+function visit(value: unknown, source: Source): void {
+  if (Array.isArray(value)) for (const part of value) visit(part, source)
+  else if (isNode(value)) visit(look(value, source), source)
+}
+
+/** Writes down what the node itself says. @returns the parts that are still to be visited */
+function look(node: Node, source: Source): unknown {
+  switch (node.type) {
+    case 'ImportDeclaration':
+      return addImport(node.source, node.typeOnly === true, source)
+    case 'ExportAllDeclaration':
+    case 'ExportNamedDeclaration':
+      source.hasDefaultExport ||= nodes(node.specifiers).some(
+        ({ exported, orig, name }) => textOf(exported ?? orig ?? name) === 'default',
+      )
+      return addImport(node.source, node.typeOnly === true, source)
+    case 'ExportDefaultDeclaration':
+    case 'ExportDefaultExpression':
+      source.hasDefaultExport = true
+      break
+    case 'TsImportType':
+      return addImport(node.argument, true, source)
+    case 'CallExpression':
+      if (isNode(node.callee) && node.callee.type === 'Import') {
+        for (const { expression } of nodes(node.arguments)) addImport(expression, false, source)
+      }
+      if (textOf(node.callee) === 'Date') source.uses.add('Date()')
+      break
+    case 'NewExpression':
+      if (textOf(node.callee) === 'Date' && nodes(node.arguments).length === 0) source.uses.add('new Date()')
+      break
+    case 'MemberExpression':
+      return lookAtMember(node, source)
+    case 'Identifier':
+      source.uses.add(String(node.value))
+      return node.typeAnnotation
+    case 'KeyValueProperty':
+    case 'MethodProperty':
+    case 'ClassProperty':
+    case 'ClassMethod': {
+      const { key: _, ...rest } = node // a key is a name that is given, not one that is used
+      return Object.values(rest)
+    }
+  }
+  return Object.values(node)
+}
+
+function lookAtMember({ object, property }: Node, source: Source): unknown {
+  const name = textOf(object)
+  const isComputed = isNode(property) && property.type === 'Computed'
+  const member = isComputed ? stringOf(property.expression) : textOf(property)
+  if (name !== undefined && member !== undefined) source.uses.add(`${name}.${member}`)
+  // `process` alone is what could be used for anything; `process.pid` is not.
+  return [name === 'process' && member !== undefined ? [] : object, isComputed ? property : []]
+}
+
+function addImport(specifier: unknown, typeOnly: boolean, source: Source): undefined {
+  const text = stringOf(specifier)
+  if (text !== undefined) source.imports.push({ from: moduleOf(source.path, text), typeOnly })
+  return undefined
+}
+
+function moduleOf(path: string, specifier: string): string {
+  if (specifier.startsWith('.')) return posix.join(posix.dirname(path), specifier)
+  if (isBuiltin(specifier)) return specifier
+  const [first = '', second] = specifier.split('/')
+  return first.startsWith('@') ? `${first}/${second}` : first
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function nodes(value: unknown): Node[] {
+  return Array.isArray(value) ? value.filter(isNode) : []
+}
+
+function textOf(value: unknown): string | undefined {
+  return isNode(value) && value.type === 'Identifier' ? String(value.value) : undefined
+}
+
+function stringOf(value: unknown): string | undefined {
+  return isNode(value) && value.type === 'StringLiteral' ? String(value.value) : undefined
+}
