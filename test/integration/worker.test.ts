@@ -64,8 +64,8 @@ async function startWorker(
 
 const inState = (raw: RawQueue, id: string, state: string) =>
   eventually(`${id} is ${state}`, async () => {
-    const job = (await raw.queue.getJob(id)) as Job | undefined
-    return (await job?.getState()) === state ? job : undefined
+    if ((await raw.queue.getJobState(id)) !== state) return undefined
+    return (await raw.queue.getJob(id)) as Job | undefined
   })
 
 describe('jobs of a bare BullMQ producer', () => {

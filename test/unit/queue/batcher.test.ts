@@ -96,7 +96,11 @@ describe('a check', () => {
   })
 
   test('of the same order twice in one batch gets a settlement each', async () => {
-    const batcher = new Batcher<Check, Settlement>({ run: async (checks) => checks.map(settlementOf), maxBatch: 10, maxInFlight: 1 })
+    const batcher = new Batcher<Check, Settlement>({
+      run: async (checks) => checks.map(settlementOf),
+      maxBatch: 10,
+      maxInFlight: 1,
+    })
     const same = { orderId: 'same', deadline: 7 }
     expect(await Promise.all([batcher.add(same), batcher.add(same)])).toEqual([settlementOf(same), settlementOf(same)])
   })

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import {
   asRedisError,
+  Connection,
   commandProfile,
   describeRedisAddress,
   parseRedisAddress,
@@ -135,6 +136,33 @@ describe('asRedisError', () => {
   })
 })
 
+describe('a Connection explains', () => {
+  const closed = new Error('Connection is closed.')
+  const open = () => new Connection({ address: 'redis://h', profile: producerProfile('redis://h', 1_000) })
+
+  test('a closed connection by the reason why it is closed, until it is there again', () => {
+    const connection = open()
+    expect(connection.explain(closed).message).toContain('Connection is closed.')
+    connection.redis.emit('error', new Error('connect ECONNREFUSED'))
+    expect(connection.explain(closed)).toMatchObject({
+      code: 'REDIS_UNAVAILABLE',
+      message: expect.stringContaining('connect ECONNREFUSED'),
+    })
+    connection.redis.emit('ready')
+    expect(connection.explain(closed).message).toContain('Connection is closed.')
+  })
+
+  test('an answer of Redis by the answer, whatever went wrong before', () => {
+    const connection = open()
+    connection.redis.emit('error', new Error('connect ECONNREFUSED'))
+    const refusal = Object.assign(new Error('NOPERM no'), { name: 'ReplyError' })
+    expect(connection.explain(refusal)).toMatchObject({
+      code: 'REDIS_REFUSED',
+      message: expect.stringContaining('NOPERM'),
+    })
+  })
+})
+
 describe('the connection', () => {
   const url = 'redis://:secret@h:7000'
 
@@ -146,6 +174,13 @@ describe('the connection', () => {
       commandTimeout: 1_500,
       maxRetriesPerRequest: 1,
       lazyConnect: true,
+    })
+  })
+
+  test('of a producer does nothing later that the caller has been told has failed', () => {
+    expect(producerProfile(url, 1_500)).toMatchObject({
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
     })
   })
 
