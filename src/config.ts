@@ -8,6 +8,9 @@ import { parseRedisAddress } from './queue/connection.ts'
 import { DURATION_FORMAT, parseDuration } from './runtime/duration.ts'
 import { quoteTable } from './stores/postgres-columns.ts'
 
+/** Where an embedded Redis keeps its data, below the current directory. */
+export const DATA_DIR = '.data'
+
 /** One row of the table of settings. */
 interface Setting<T = unknown> {
   /** Turns the text of the variable into its value; its messages begin with what was expected. */

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import type { Config } from './config.ts'
+import { type Config, DATA_DIR } from './config.ts'
 import { asOrderExpiryError, OrderExpiryError } from './errors.ts'
 import { registerBoard } from './http/board.ts'
 import { registerHealth } from './http/health.ts'
@@ -15,9 +15,6 @@ import { EmbeddedRedis } from './runtime/embedded-redis.ts'
 import { retryUntilDone } from './runtime/retry.ts'
 import { Lifecycle, type Service } from './runtime/service.ts'
 import { openStore, type StoreChoice } from './stores/open.ts'
-
-/** Where an embedded Redis keeps its data, below the current directory. */
-export const DATA_DIR = '.data'
 
 const PING_TIMEOUT_MS = 2_000
 const STORE_TIMEOUT_MS = 10_000
@@ -59,6 +56,7 @@ export function createDaemon(options: {
   let store: OrderStore | undefined
   let settle: Settle | undefined
   let board: BoardQueue | undefined
+  let showOnBoard: Awaited<ReturnType<typeof registerBoard>> | undefined
 
   const http = createHttpService({
     host: config.HTTP_HOST,
@@ -74,10 +72,10 @@ export function createDaemon(options: {
         { name: 'store', ping: pingStore },
       ]
       registerHealth(server, { phase: () => phase, dependencies, clock })
-      const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
-      const queue = new BoardQueue({ redis: redisUrl, queueName, queuePrefix, onError })
-      board = queue
-      await registerBoard(server, { queue: queue.queue, isReady: () => queue.isReady, users: config.BOARD_USERS ?? [] })
+      showOnBoard = await registerBoard(server, {
+        isReady: () => board?.isReady ?? false,
+        users: config.BOARD_USERS ?? [],
+      })
     },
   })
 
@@ -85,6 +83,9 @@ export function createDaemon(options: {
     name: 'redis',
     async start(signal) {
       await waitFor({ service: 'redis', attempt: ping, signal })
+      const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
+      board = new BoardQueue({ redis: redisUrl, queueName, queuePrefix, onError })
+      showOnBoard?.(board.queue)
       events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisUrl) })
     },
     async stop() {

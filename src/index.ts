@@ -1,6 +1,5 @@
 export { type ErrorCode, OrderExpiryError } from './errors.ts'
 export type { DeadlineInput } from './order/deadline.ts'
-export type { Order } from './order/order.ts'
 export {
   type FoundOrder,
   OrderExpiry,

@@ -2,8 +2,7 @@ import { randomInt } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import type { Config } from '../config.ts'
-import { createDaemon, DATA_DIR } from '../daemon.ts'
+import { type Config, DATA_DIR } from '../config.ts'
 import { EventBus } from '../observe/events.ts'
 import { clearQueue } from '../queue/clear.ts'
 import { OrderExpiry } from '../queue/client.ts'
@@ -65,6 +64,7 @@ async function runDemo(options: {
     HTTP_PORT: 0,
   }
   const events = new EventBus()
+  const { createDaemon } = await import('../daemon.ts')
   const daemon = createDaemon({ config, events, clock })
   const shop = new OrderExpiry({ redis: redisUrl, orders: 'redis', queueName, queuePrefix })
   const redis = openRedis({ profile: commandProfile(redisUrl, 10_000) })

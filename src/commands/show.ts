@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
-import { chooseStore } from '../daemon.ts'
 import type { Order } from '../order/order.ts'
 import { openStore } from '../stores/open.ts'
 import type { CommandContext } from './context.ts'
@@ -30,6 +29,7 @@ export function showCommand(context: CommandContext): Command {
 
 async function findInStore(options: { config: Config; redisUrl: string; orderId: string }): Promise<Order | undefined> {
   const { config, redisUrl, orderId } = options
+  const { chooseStore } = await import('../daemon.ts')
   const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
   try {
     return (await store.find([orderId]))[0]

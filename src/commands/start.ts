@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
-import { createDaemon } from '../daemon.ts'
 import { asOrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import { createLogger, logEvents } from '../observe/log.ts'
@@ -11,7 +10,7 @@ import type { CommandContext } from './context.ts'
 /** What the ordered stop leaves to the watchdog: it bites only if the stop itself is broken. */
 const WATCHDOG_SLACK_MS = 1_000
 
-/** `order-expiry start`: the daemon. Exit code 0 after an ordered stop, 1 if it could not start or stop in order. */
+/** `order-expiry start`: the daemon. Exit code 0 after an ordered stop, whatever was down then; 1 if it could not start. */
 export function startCommand(context: CommandContext): Command {
   return new Command('start').description('run the daemon until SIGTERM or SIGINT').action(async () => {
     const { clock } = context
@@ -23,6 +22,7 @@ export function startCommand(context: CommandContext): Command {
     const events = new EventBus()
     logEvents({ events, logger, clock })
 
+    const { createDaemon } = await import('../daemon.ts') // most commands need little of it, and start at once
     const daemon = createDaemon({ config, events, clock })
     const starting = new AbortController()
     let ask: (reason: string) => void = () => {}

@@ -1,5 +1,4 @@
-import type { Config } from '../config.ts'
-import { DATA_DIR } from '../daemon.ts'
+import { type Config, DATA_DIR } from '../config.ts'
 import { OrderExpiry } from '../queue/client.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { formatDuration } from '../runtime/duration.ts'

@@ -8,16 +8,20 @@ import { type Credentials, findUser } from './auth.ts'
 
 const BASE_PATH = '/board'
 
-/** Bull Board, read-only, at `/board`; behind HTTP Basic if there are users. 503 while Redis is away. */
+/**
+ * Bull Board, read-only, at `/board`; behind HTTP Basic if there are users. 503 while `isReady` says that Redis is away.
+ *
+ * @returns what adds a queue to it
+ */
 export async function registerBoard(
   server: FastifyInstance,
-  options: { queue: Queue; isReady: () => boolean; users: readonly Credentials[] },
-): Promise<void> {
-  const { queue, isReady, users } = options
+  options: { isReady: () => boolean; users: readonly Credentials[] },
+): Promise<(queue: Queue) => void> {
+  const { isReady, users } = options
   const adapter = new FastifyAdapter()
   adapter.setBasePath(BASE_PATH)
-  createBullBoard({
-    queues: [new BullMQAdapter(queue, { readOnlyMode: true })],
+  const board = createBullBoard({
+    queues: [],
     serverAdapter: adapter,
     options: { uiConfig: { boardTitle: 'order-expiry' } },
   })
@@ -41,4 +45,5 @@ export async function registerBoard(
     })
     await scope.register(adapter.registerPlugin(), { prefix: BASE_PATH })
   })
+  return (queue) => board.addQueue(new BullMQAdapter(queue, { readOnlyMode: true }))
 }

@@ -10,6 +10,9 @@ const MAX_PAST_MS = 60_000
 /** 2001-09-09. Anything earlier is a time in seconds, or a mistake; it must not cancel an order at once. */
 const EARLIEST = 1_000_000_000_000
 
+const CONTRACT = 'epoch milliseconds or ISO 8601 with an offset'
+const ANY = `a Date, ${CONTRACT}, or ${DURATION_FORMAT}`
+
 const isoDateTime = z.iso.datetime({ offset: true })
 
 /**
@@ -23,7 +26,7 @@ const isoDateTime = z.iso.datetime({ offset: true })
 export function parseDeadline(options: { input: unknown; now: number; allowPast?: boolean }): number {
   const { input, now, allowPast = false } = options
   const timeoutMs = typeof input === 'string' ? parseDuration(input) : undefined
-  const deadline = timeoutMs === undefined ? parseInstant(input) : now + timeoutMs
+  const deadline = timeoutMs === undefined ? parseInstant(input, ANY) : now + timeoutMs
   return checkRange({ deadline, now, allowPast })
 }
 
@@ -34,24 +37,24 @@ export function parseDeadline(options: { input: unknown; now: number; allowPast?
  * @throws {OrderExpiryError} INVALID_DEADLINE
  */
 export function parseContractDeadline(options: { input: unknown; now: number }): number {
-  return checkRange({ deadline: parseInstant(options.input), now: options.now, allowPast: true })
+  return checkRange({ deadline: parseInstant(options.input, CONTRACT), now: options.now, allowPast: true })
 }
 
-function parseInstant(input: unknown): number {
+function parseInstant(input: unknown, expected: string): number {
   if (input instanceof Date) {
-    if (Number.isNaN(input.getTime())) throw invalid('an invalid Date')
+    if (Number.isNaN(input.getTime())) throw invalid(expected, 'an invalid Date')
     return input.getTime()
   }
   if (typeof input === 'number') {
-    if (!Number.isFinite(input)) throw invalid(String(input))
+    if (!Number.isFinite(input)) throw invalid(expected, String(input))
     return Math.ceil(input)
   }
-  if (typeof input !== 'string') throw invalid(input === null ? 'null' : typeof input)
-  return parseIso(input)
+  if (typeof input !== 'string') throw invalid(expected, input === null ? 'null' : typeof input)
+  return parseIso(input, expected)
 }
 
 /** ISO 8601, with what producers in other languages write: a space for the T, `+0100` or `+01` for `+01:00`. */
-function parseIso(text: string): number {
+function parseIso(text: string, expected: string): number {
   const normal = text
     .trim()
     .replace(/^(\d{4}-\d\d-\d\d) /, '$1T')
@@ -62,10 +65,10 @@ function parseIso(text: string): number {
     return Date.parse(normal) + cut
   }
   if (/^\d{4}-\d\d-\d\d([T ][\d:.]+)?$/.test(text.trim())) {
-    throw invalid(`${JSON.stringify(text)}, which has no offset, so it could be any of 38 hours`)
+    throw invalid(expected, `${JSON.stringify(text)}, which has no offset, so it could be any of 38 hours`)
   }
-  if (/^\d+$/.test(text.trim())) throw invalid(`${JSON.stringify(text)}, a number written as a string`)
-  throw invalid(JSON.stringify(text.slice(0, 64)))
+  if (/^\d+$/.test(text.trim())) throw invalid(expected, `${JSON.stringify(text)}, a number written as a string`)
+  throw invalid(expected, JSON.stringify(text.slice(0, 64)))
 }
 
 function checkRange(options: { deadline: number; now: number; allowPast: boolean }): number {
@@ -85,11 +88,8 @@ function describeInstant(epochMs: number): string {
   return Math.abs(epochMs) <= 8.64e15 ? new Date(epochMs).toISOString() : `${epochMs} ms after 1970`
 }
 
-function invalid(given: string): OrderExpiryError {
-  return new OrderExpiryError(
-    'INVALID_DEADLINE',
-    `deadline: expected a Date, epoch milliseconds, ISO 8601 with an offset or ${DURATION_FORMAT}, given ${given}`,
-  )
+function invalid(expected: string, given: string): OrderExpiryError {
+  return new OrderExpiryError('INVALID_DEADLINE', `deadline: expected ${expected}, given ${given}`)
 }
 
 function outOfRange(what: string): OrderExpiryError {

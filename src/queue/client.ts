@@ -42,6 +42,8 @@ export interface ScheduleResult {
   result: 'scheduled' | 'unchanged' | 'conflict'
   /** The deadline that counts now. */
   deadline: Date
+  /** Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled. */
+  status?: string
 }
 
 export interface RescheduleResult {
@@ -74,7 +76,7 @@ export interface FoundOrder {
     finished?: FinishedCheck
   }
   /** The record, when this library keeps it. */
-  order?: Order
+  order?: { status: string; deadline?: Date; paidAt?: Date; cancelledAt?: Date }
 }
 
 const CALL_TIMEOUT_MS = 1_500
@@ -231,7 +233,11 @@ export class OrderExpiry {
         this.#orders?.find(id),
       ])
       if (!job && !order) return undefined
-      return { orderId: id, ...(job && { check: describeJob(job, state) }), ...(order && { order }) }
+      return {
+        orderId: id,
+        ...(job && { check: describeJob(job, state) }),
+        ...(order && { order: describeOrder(order) }),
+      }
     })
   }
 
@@ -342,14 +348,16 @@ export class OrderExpiry {
       queue,
       placements.filter((placement) => !conflicts.has(placement)),
     )
-    return placements.map((placement) => {
+    return placements.map((placement, index) => {
       const { orderId, deadline } = placement
+      const record = recorded?.[index]
+      const settled = record?.result === 'settled' && { status: record.status }
       const recordedDeadline = conflicts.get(placement)
       if (recordedDeadline !== undefined) return conflict(orderId, recordedDeadline)
       const before = found.get(placement)
-      if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
-      if (before.deadline !== deadline) return conflict(orderId, before.deadline)
-      return { orderId, result: 'unchanged', deadline: new Date(deadline) }
+      if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline), ...settled }
+      if (before.deadline !== deadline) return { ...conflict(orderId, before.deadline), ...settled }
+      return { orderId, result: 'unchanged', deadline: new Date(deadline), ...settled }
     })
   }
 
@@ -450,6 +458,15 @@ const STATES: Record<string, NonNullable<FoundOrder['check']>['state']> = {
   active: 'checked',
   completed: 'finished',
   failed: 'failed',
+}
+
+function describeOrder({ status, deadline, paidAt, cancelledAt }: Order): NonNullable<FoundOrder['order']> {
+  return {
+    status,
+    ...(deadline !== undefined && { deadline: new Date(deadline) }),
+    ...(paidAt !== undefined && { paidAt: new Date(paidAt) }),
+    ...(cancelledAt !== undefined && { cancelledAt: new Date(cancelledAt) }),
+  }
 }
 
 function describeJob(job: Job<JobData>, state: string): NonNullable<FoundOrder['check']> {

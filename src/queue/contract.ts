@@ -27,8 +27,8 @@ export function jobOptionsOf(options: { orderId: string; deadline: number; place
 }
 
 const jobData = z.looseObject({
-  orderId: z.union([z.string(), z.number()]),
-  deadline: z.union([z.string(), z.number()]).nullish(),
+  orderId: z.union([z.string(), z.number()], 'expected a string or a whole number'),
+  deadline: z.union([z.string(), z.number()], 'expected epoch milliseconds or ISO 8601 with an offset').nullish(),
 })
 
 /**

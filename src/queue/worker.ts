@@ -111,6 +111,9 @@ async function check(context: {
   const { job, token, batcher, options } = context
   const { events, clock, paymentTimeoutMs, maxAttempts, decidedBy } = options
   const jobId = job.id as string
+  // Retention and retries are ours, whatever the producer wrote on the job: a change of policy must reach the orders
+  // already waiting, and the evidence must stay.
+  Object.assign(job.opts, { removeOnComplete: undefined, removeOnFail: undefined, attempts: maxAttempts })
   let wanted: Check
   try {
     wanted = parseJob(job, { now: clock.now(), paymentTimeoutMs })
@@ -135,8 +138,6 @@ async function check(context: {
       throw new DelayedError()
     case 'retry':
       events.emit('check-retried', { orderId, jobId, delayMs: step.delayMs, error: step.error })
-      // What a job says of attempts does not count: a change of policy must reach the orders already waiting.
-      job.opts.attempts = maxAttempts
       job.opts.backoff = { type: 'fixed', delay: step.delayMs }
       throw new Error(`${step.error.code}: ${step.error.message}`, { cause: step.error })
     case 'give-up':

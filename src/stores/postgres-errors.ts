@@ -7,6 +7,7 @@ import { type ErrorCode, OrderExpiryError } from '../errors.ts'
 const BY_SQLSTATE: Record<string, ErrorCode> = {
   '08': 'STORE_UNAVAILABLE', // connection exception
   '53': 'STORE_UNAVAILABLE', // insufficient resources: connection slots, memory, disk
+  '08P01': 'STORE_MISMATCH', // the statement takes other parameters than it is given
   '57P': 'STORE_UNAVAILABLE', // shutting down, crashed, starting up
   '25006': 'STORE_UNAVAILABLE', // read-only: a standby, or a failover under way
   '57014': 'STORE_BUSY', // cancelled: the statement time-out

@@ -3,6 +3,9 @@ import { type OrdersColumns, quoteIdentifier } from './postgres-columns.ts'
 /** The table of events that wait to be sent, beside the orders table. */
 export const OUTBOX_TABLE = 'order_expiry_outbox'
 
+/** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
+export const LOCKED_RETRY_MS = 300
+
 /** The statements of one orders table. Column names come from the catalogue, quoted; all values are parameters. */
 export interface Statements {
   cancelUnpaid: string

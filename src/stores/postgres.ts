@@ -13,7 +13,8 @@ import {
   resolveColumns,
 } from './postgres-columns.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
-import { buildMigrations, buildStatements, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
+import { toShopOutcomes } from './postgres-shop-sql.ts'
+import { buildMigrations, buildStatements, LOCKED_RETRY_MS, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -33,9 +34,6 @@ const ANSWER_TIMEOUT_MS = 12_000
 const CONNECT_TIMEOUT_MS = 5_000
 /** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
 const LOCK_TIMEOUT_MS = 1_000
-/** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
-const LOCKED_RETRY_MS = 300
-
 /** Orders in the shop's own PostgreSQL table. */
 export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
@@ -89,20 +87,7 @@ export class PostgresStore implements OrderStore {
   }
 
   async find(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
-    const ids = orderIds.filter((id) => canHoldId(this.#columns.idType, id))
-    const { rows } = await this.#query(this.#statements.find, [ids])
-    const byId = new Map(
-      z
-        .array(orderRow)
-        .parse(rows)
-        .map((row) => [row.id, row]),
-    )
-    return orderIds.map((orderId) => {
-      const row = byId.get(this.#canonical(orderId))
-      if (!row) return undefined
-      const { status, deadline, cancelled_at: cancelledAt } = row
-      return { orderId, status, deadline: ceil(deadline), cancelledAt: ceil(cancelledAt) }
-    })
+    return this.#withClient((client) => this.#findWith(client, orderIds))
   }
 
   async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
@@ -143,11 +128,15 @@ export class PostgresStore implements OrderStore {
       try {
         const { rows: clock } = await client.query(NOW_SQL)
         const decidedAt = Math.ceil(nowRow.parse(clock[0]).now)
+        const before = await this.#findWith(client, input[0])
         const { rows } = await client.query(this.#cancelSql as string, input)
-        const found = await client.query(this.#statements.find, [checks.map(({ orderId }) => orderId)])
-        const orders = z.array(orderRow).parse(found.rows)
-        const outcomes = toShopOutcomes({ checks, rows, orders, decidedAt, canonical: (id) => this.#canonical(id) })
-        const cancelled = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
+        const canonical = (id: string) => this.#canonical(id)
+        const { unpaidStatuses } = this.#mapping
+        const outcomes = toShopOutcomes({ checks, rows, before, unpaidStatuses, decidedAt, canonical })
+        const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
+          const { kind, evidence } = outcomes[index] as Outcome
+          return kind === 'cancelled' ? [{ orderId, deadline: evidence.deadline ?? deadline }] : []
+        })
         if (cancelled.length > 0) await client.query(this.#statements.insertOutbox, idsAndDeadlines(cancelled))
         await client.query('COMMIT')
         return outcomes
@@ -155,6 +144,23 @@ export class PostgresStore implements OrderStore {
         await client.query('ROLLBACK').catch(() => {})
         throw error
       }
+    })
+  }
+
+  async #findWith(client: pg.PoolClient, orderIds: readonly string[]): Promise<(Order | undefined)[]> {
+    const ids = orderIds.filter((id) => canHoldId(this.#columns.idType, id))
+    const { rows } = await client.query(this.#statements.find, [ids])
+    const byId = new Map(
+      z
+        .array(orderRow)
+        .parse(rows)
+        .map((row) => [row.id, row]),
+    )
+    return orderIds.map((orderId) => {
+      const row = byId.get(this.#canonical(orderId))
+      if (!row) return undefined
+      const { status, deadline, cancelled_at: cancelledAt } = row
+      return { orderId, status, deadline: ceil(deadline), cancelledAt: ceil(cancelledAt) }
     })
   }
 
@@ -251,12 +257,6 @@ const cancelRow = z.object({
   cancelled: z.boolean(),
   now: z.number(),
 })
-const shopRow = z.object({
-  id: z.union([z.string(), z.number()]).transform(String),
-  outcome: z.enum(['cancelled', 'kept', 'missing', 'postponed']),
-  until: z.date().nullable(),
-})
-
 function idsAndDeadlines(checks: readonly Check[]): [string[], Date[]] {
   return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => new Date(deadline))]
 }
@@ -278,42 +278,6 @@ function toOutcome(row: z.infer<typeof cancelRow>, done: Set<string>, cancelledS
   if (!row.unpaid || deadline === undefined) return { kind: 'kept', status, evidence }
   if (deadline > decidedAt) return { kind: 'postponed', until: deadline, reason: 'not-due', evidence }
   return { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
-}
-
-function toShopOutcomes(options: {
-  checks: readonly Check[]
-  rows: unknown[]
-  /** What the orders are after the statement, for the evidence of those it has left alone. */
-  orders: readonly z.infer<typeof orderRow>[]
-  decidedAt: number
-  canonical: (id: string) => string
-}): Outcome[] {
-  const { checks, rows, orders, decidedAt, canonical } = options
-  const parsed = z.array(shopRow).safeParse(rows)
-  if (!parsed.success) {
-    throw new OrderExpiryError(
-      'STORE_MISMATCH',
-      `CANCEL_SQL_FILE: expected rows (id, outcome, until): ${z.prettifyError(parsed.error)}`,
-    )
-  }
-  const byId = new Map(parsed.data.map((row) => [row.id, row]))
-  const orderById = new Map(orders.map((order) => [order.id, order]))
-  const done = new Set<string>()
-  return checks.map(({ orderId, deadline }): Outcome => {
-    const row = byId.get(canonical(orderId))
-    if (!row || row.outcome === 'missing') return { kind: 'missing', evidence: { decidedAt } }
-    const order = orderById.get(row.id)
-    const evidence: Evidence = { decidedAt, status: order?.status, deadline: ceil(order?.deadline ?? null) ?? deadline }
-    if (row.outcome === 'kept' || done.has(row.id)) return { kind: 'kept', status: order?.status ?? '', evidence }
-    if (row.outcome === 'postponed') {
-      const until = row.until?.getTime()
-      return until !== undefined && until > decidedAt
-        ? { kind: 'postponed', until, reason: 'not-due', evidence }
-        : { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
-    }
-    done.add(row.id)
-    return { kind: 'cancelled', at: decidedAt, evidence }
-  })
 }
 
 /** Milliseconds rounded up, so that a deadline is never taken for earlier than it is; undefined for none, or never. */

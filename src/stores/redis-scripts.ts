@@ -46,7 +46,7 @@ return outcomes
  * Records orders as pending, unless they are recorded already. A withdrawn order may be recorded again.
  *
  * ARGV: for each order its id and its deadline
- * Returns {result, deadline}: recorded; unchanged or conflict (pending, with the deadline that counts); settled.
+ * Returns {result, deadline, status}: recorded; unchanged or conflict (pending, with the deadline that counts); settled.
  */
 export const RECORD = `
 local results = {}
@@ -61,7 +61,7 @@ for i = 3, #KEYS do
   elseif status == 'pending' then
     results[i - 2] = {order[2] == deadline and 'unchanged' or 'conflict', order[2]}
   else
-    results[i - 2] = {'settled', deadline}
+    results[i - 2] = {'settled', deadline, status}
   end
 end
 return results
@@ -99,17 +99,17 @@ return {{'withdrawn', status}}
 `
 
 /**
- * Marks one order paid, unless it is cancelled.
+ * Marks one order paid, unless it is cancelled. One that is not recorded is recorded as paid, so that scheduling it late
+ * cannot cancel it.
  *
  * ARGV: its id
- * Returns {result, at}: paid (at: since when), cancelled (at: since when) or missing.
+ * Returns {result, at}: paid (at: since when), cancelled (at: since when) or missing (it was; at: now).
  */
 export const PAY = `${NOW}
 local order = redis.call('HMGET', KEYS[3], 'status', 'paid_at', 'cancelled_at')
-if not order[1] then return {{'missing', ''}} end
 if order[1] == 'cancelled' then return {{'cancelled', order[3] or now}} end
 if order[1] == 'paid' then return {{'paid', order[2] or now}} end
 redis.call('HSET', KEYS[3], 'status', 'paid', 'paid_at', now)
 redis.call('ZREM', KEYS[1], ARGV[1])
-return {{'paid', now}}
+return {{order[1] and 'paid' or 'missing', now}}
 `

@@ -7,7 +7,10 @@ import { CANCEL_UNPAID, MOVE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
 
 export interface PayResult {
   orderId: string
-  /** `paid`: now or before. `cancelled`: too late. `missing`: no such order. */
+  /**
+   * `paid`: now or before. `cancelled`: too late. `missing`: no such order was recorded; now it is recorded as paid, so
+   * that scheduling it late cannot cancel it.
+   */
   result: 'paid' | 'cancelled' | 'missing'
   paidAt?: Date
   cancelledAt?: Date
@@ -51,12 +54,13 @@ export class RedisOrders {
   /** Records orders that are not recorded yet. A settled order is never revived. One result for each, in their order. */
   async record(
     orders: readonly PageEnd[],
-  ): Promise<{ result: 'recorded' | 'unchanged' | 'conflict' | 'settled'; deadline: number }[]> {
+  ): Promise<{ result: 'recorded' | 'unchanged' | 'conflict' | 'settled'; deadline: number; status: string }[]> {
     const args = orders.flatMap(({ orderId, deadline }) => [orderId, deadline])
     const replies = await this.#script(RECORD, { orderIds: orders.map(({ orderId }) => orderId), args })
-    return replies.map(([result, deadline]) => ({
+    return replies.map(([result, deadline, status = 'pending']) => ({
       result: result as 'recorded' | 'unchanged' | 'conflict' | 'settled',
       deadline: Number(deadline),
+      status,
     }))
   }
 
@@ -83,7 +87,7 @@ export class RedisOrders {
     const [result = '', at] = reply ?? []
     if (result === 'paid') return { orderId, result, paidAt: new Date(Number(at)) }
     if (result === 'cancelled') return { orderId, result, cancelledAt: new Date(Number(at)) }
-    return { orderId, result: 'missing' }
+    return { orderId, result: 'missing', paidAt: new Date(Number(at)) }
   }
 
   async find(orderId: string): Promise<Order | undefined> {

@@ -238,12 +238,18 @@ describe('orders recorded here', () => {
     await shop.schedule({ orderId: 'a' })
     expect(await shop.pay('a')).toEqual({ orderId: 'a', result: 'paid', paidAt: expect.any(Date) })
     expect(await shop.pay('a')).toMatchObject({ result: 'paid' })
-    expect(await shop.pay('nobody')).toEqual({ orderId: 'nobody', result: 'missing' })
     expect(await shop.reschedule({ orderId: 'a', deadline: '1h' })).toMatchObject({ result: 'settled', status: 'paid' })
     expect(await shop.withdraw('a')).toMatchObject({ result: 'settled', status: 'paid' })
-    await shop.schedule({ orderId: 'a', deadline: '2h' })
-    expect((await shop.find('a'))?.order).toMatchObject({ status: 'paid' })
+    expect(await shop.schedule({ orderId: 'a', deadline: '2h' })).toMatchObject({ status: 'paid' })
+    expect((await shop.find('a'))?.order).toMatchObject({ status: 'paid', paidAt: expect.any(Date) })
     expect(await shop.reschedule({ orderId: 'nobody', deadline: '1h' })).toMatchObject({ result: 'missing' })
+  })
+
+  test('an order that is paid before it is scheduled is known to be paid, and the shop is told that it was missing', async () => {
+    const { shop } = openShop({ orders: 'redis' })
+    expect(await shop.pay('early')).toEqual({ orderId: 'early', result: 'missing', paidAt: expect.any(Date) })
+    expect(await shop.schedule({ orderId: 'early', deadline: '15m' })).toMatchObject({ status: 'paid' })
+    expect((await shop.find('early'))?.order).toMatchObject({ status: 'paid' })
   })
 
   test('pay is refused where the shop keeps its own table', async () => {

@@ -366,6 +366,59 @@ describe("the shop's own statement", () => {
     expect(await stock()).toEqual({ mug: 0 })
   })
 
+  test('may return only what it cancels: the rest is judged by the table, and nothing is lost', async () => {
+    await openShop(`
+      UPDATE orders SET status = 'cancelled'
+      WHERE id IN (SELECT id FROM orders WHERE id::text = ANY ($1::text[]) AND status = 'pending' AND payment_deadline <= now()
+                   ORDER BY id FOR UPDATE SKIP LOCKED) AND $2::timestamptz[] IS NOT NULL
+      RETURNING id, 'cancelled' AS outcome, NULL::timestamptz AS until`)
+    await place(
+      [1, 2, 3, 4].map((id) => ({
+        id,
+        items: [],
+        status: id === 2 ? 'paid' : 'pending',
+        deadline: id === 3 ? '1 hour' : '-1 minute',
+      })),
+    )
+    const payment = await table.pool.connect()
+    await payment.query(`BEGIN; UPDATE orders SET status = 'paid' WHERE id = 4`)
+    expect(await check(1, 2, 3, 4, 5)).toMatchObject([
+      { kind: 'cancelled', evidence: { status: 'pending' } },
+      { kind: 'kept', status: 'paid' },
+      { kind: 'postponed', reason: 'not-due' },
+      { kind: 'postponed', reason: 'locked' },
+      { kind: 'missing' },
+    ])
+    await payment.query('ROLLBACK')
+    payment.release()
+    const { rows } = await table.pool.query('SELECT payment_deadline FROM orders WHERE id = 1')
+    const announced = Date.parse((await table.outbox())[0]?.data.deadline as string)
+    expect(announced).toBeGreaterThanOrEqual(rows[0].payment_deadline.getTime())
+    expect(announced).toBeLessThanOrEqual(rows[0].payment_deadline.getTime() + 1)
+  })
+
+  test('an order of which it says nonsense fails alone', async () => {
+    await openShop(`
+      WITH done AS (UPDATE orders SET status = 'cancelled' WHERE id::text = ANY ($1::text[]) AND $2::timestamptz[] IS NOT NULL RETURNING id)
+      SELECT id, CASE WHEN id = 2 THEN NULL ELSE 'cancelled' END AS outcome, NULL::timestamptz AS until FROM done`)
+    await place([1, 2, 3].map((id) => ({ id, items: [] })))
+    const settlements = await createSettle({ store })([1, 2, 3].map((id) => ({ orderId: `${id}`, deadline: past() })))
+    expect(settlements).toMatchObject([
+      { kind: 'cancelled' },
+      { kind: 'failed', error: { code: 'STORE_REJECTED' } },
+      { kind: 'cancelled' },
+    ])
+    expect(await table.statusOf('2')).toBe('pending')
+  })
+
+  test('an order postponed for ever is kept', async () => {
+    await openShop(
+      `SELECT id, 'postponed' AS outcome, 'infinity'::timestamptz AS until FROM orders WHERE id::text = ANY ($1::text[]) AND $2::timestamptz[] IS NOT NULL`,
+    )
+    await place([{ id: 1, items: [] }])
+    expect(await check(1)).toMatchObject([{ kind: 'kept', status: 'pending' }])
+  })
+
   test('is refused at start if its columns or its syntax are wrong', async () => {
     await expect(
       openShop('SELECT 1 AS id WHERE $1::text[] IS NOT NULL AND $2::timestamptz[] IS NOT NULL'),
@@ -373,6 +426,9 @@ describe("the shop's own statement", () => {
       code: 'STORE_MISMATCH',
       message: expect.stringContaining('outcome and until'),
     })
+    await expect(
+      openShop(`SELECT 1 AS id, 'kept' AS outcome, now() AS until WHERE $1::text[] IS NOT NULL`),
+    ).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
     await expect(openShop('SELEKT $1, $2')).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
   })
 
@@ -381,7 +437,10 @@ describe("the shop's own statement", () => {
       WITH done AS (UPDATE orders SET status = 'cancelled' WHERE id::text = ANY ($1::text[]) RETURNING id)
       SELECT id, 'expired' AS outcome, NULL::timestamptz AS until FROM done WHERE $2::timestamptz[] IS NOT NULL`)
     await place([{ id: 1, items: [] }])
-    await expect(check(1)).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    await expect(check(1)).rejects.toMatchObject({
+      code: 'STORE_REJECTED',
+      message: expect.stringContaining('expired'),
+    })
     expect(await table.statusOf('1')).toBe('pending')
   })
 })

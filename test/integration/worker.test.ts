@@ -97,7 +97,12 @@ describe('jobs of a bare BullMQ producer', () => {
     await startWorker(raw, store)
     const deadline = Date.now() - 5_000
     await table.insert([{ id: '1', deadline }])
-    await raw.queue.add('check-payment', { orderId: '1', deadline: deadline - HOUR }, { jobId: 'j1' })
+    // The evidence stays, even if the producer would have thrown it away.
+    await raw.queue.add(
+      'check-payment',
+      { orderId: '1', deadline: deadline - HOUR },
+      { jobId: 'j1', removeOnComplete: true },
+    )
     const { returnvalue } = await inState(raw, 'j1', 'completed')
     expect(returnvalue).toEqual({
       outcome: 'cancelled',

@@ -136,6 +136,17 @@ describe('stopping', () => {
     expect(log).toEqual(['stop worker', 'stop redis', 'stop http'])
   })
 
+  test('leaves the last service all the time that is left', async () => {
+    const { lifecycle, clock } = createLifecycle(['http', 'worker'], {
+      worker: { stop: () => clock.sleep(300) },
+      http: { stop: never },
+    })
+    await lifecycle.start(signal)
+    const stopped = lifecycle.stop(1_000)
+    await clock.advance(1_000)
+    expect(await stopped).toMatchObject([{ message: 'http did not stop within 700 ms; going on without it' }])
+  })
+
   test('ends in about the time given even if no service stops', async () => {
     const { lifecycle, clock } = createLifecycle(['http', 'redis', 'worker'], {
       http: { stop: never },
