@@ -42,7 +42,7 @@ const integer = (least: number, most: number) =>
   })
 
 const name = z.string().regex(/^[^:\s]{1,100}$/, 'expected a name of up to 100 characters without ":" or spaces')
-const column = z.string().min(1).max(63, 'expected a column name of up to 63 bytes')
+const column = z.string().refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
 const status = z.string().trim().min(1, 'expected a status')
 
 const redisUrl = z.string().refine((text) => {
@@ -171,24 +171,26 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS
 
 /** Settings of later versions. Refused, so that nobody believes in a brake that is not there. */
-const NOT_YET: Record<string, readonly string[]> = {
-  QUEUE_SHARDS: ['1'],
-  DRY_RUN: ['false'],
-  PAYMENT_GATEWAY: ['none'],
-  PAYMENT_URL: [],
-  STRIPE_API_KEY: [],
-  PAYMENT_GRACE: [],
-  ORDERS_URL: [],
-  ORDERS_SECRET: [],
-  WEBHOOK_URL: [],
-  WEBHOOK_SECRET: [],
-  EVENT_STREAM: [],
-  SWEEP_EVERY: [],
-  SWEEP_AHEAD: [],
-  BRAKE_MAX_PER_MINUTE: ['off', '0'],
-  BRAKE_PAYMENT_SILENCE: ['off', '0'],
-  API_TOKENS: [],
-}
+const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    QUEUE_SHARDS: ['1'],
+    DRY_RUN: ['false'],
+    PAYMENT_GATEWAY: ['none'],
+    PAYMENT_URL: [],
+    STRIPE_API_KEY: [],
+    PAYMENT_GRACE: [],
+    ORDERS_URL: [],
+    ORDERS_SECRET: [],
+    WEBHOOK_URL: [],
+    WEBHOOK_SECRET: [],
+    EVENT_STREAM: [],
+    SWEEP_EVERY: [],
+    SWEEP_AHEAD: [],
+    BRAKE_MAX_PER_MINUTE: ['off', '0'],
+    BRAKE_PAYMENT_SILENCE: ['off', '0'],
+    API_TOKENS: [],
+  }),
+)
 
 type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
   ? Row extends { emptyIsNone: true }
@@ -225,7 +227,7 @@ export function readConfig(input: { env: Environment; dotenv: Environment }): Co
     if (parsed.success) values[name] = parsed.data
     else
       problems.push(
-        `${name}: ${parsed.error.issues.map((i) => i.message).join('; ')}${setting.secret ? '' : `, given ${JSON.stringify(text)}`}`,
+        `${name}: ${[...new Set(parsed.error.issues.map((i) => i.message))].join('; ')}${setting.secret ? '' : `, given ${JSON.stringify(text)}`}`,
       )
   }
   const config = {
@@ -259,7 +261,10 @@ function readText(options: {
   const text = env[name]
   const file = setting.secret ? env[`${name}_FILE`] : undefined
   if (file) {
-    if (text) problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
+    if (text) {
+      problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
+      return undefined
+    }
     try {
       return readFileSync(file, 'utf8').trim()
     } catch (error) {
@@ -284,7 +289,8 @@ function readCancelSql(path: unknown, problems: string[]): string | undefined {
 }
 
 function sameSetting(a: string, b: string): boolean {
-  return a.slice(0, a.indexOf(':')) === b.slice(0, b.indexOf(':'))
+  const setting = (problem: string) => problem.slice(0, problem.indexOf(':')).replace(/_FILE$/, '')
+  return setting(a) === setting(b)
 }
 
 /** What no row of the table can see alone. A setting with a problem of its own is undefined here. */
@@ -315,7 +321,7 @@ function findContradictions(config: Config): string[] {
 
 /** Families of names that are only ours. Kubernetes writes some of the same form for a Service called "orders". */
 const OUR_FAMILIES = /^(ORDERS|SWEEP|BRAKE)_/
-const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)$/
+const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
 
 function* findUnknown({ env, dotenv }: { env: Environment; dotenv: Environment }): Generator<string> {
   const known = new Set([...Object.keys(SETTINGS), 'NODE_ENV'])
@@ -323,13 +329,14 @@ function* findUnknown({ env, dotenv }: { env: Environment; dotenv: Environment }
   const merged = { ...dotenv, ...withoutEmpty(env) }
   for (const [name, text] of Object.entries(merged)) {
     if (known.has(name) || text === undefined) continue
-    if (name in NOT_YET) {
-      if (text !== '' && !NOT_YET[name]?.includes(text))
+    const later = NOT_YET.get(name.replace(/_FILE$/, ''))
+    if (later) {
+      if (text !== '' && !later.includes(text))
         yield `${name}: expected not to be set, this version has no such setting`
       continue
     }
-    const near = nearest(name, known)
-    const inFile = name in dotenv
+    const near = nearest(name, [...known, ...NOT_YET.keys()])
+    const inFile = Object.hasOwn(dotenv, name)
     const looksLikeOurs = OUR_FAMILIES.test(name) && !KUBERNETES_LINKS.test(name)
     // Another program's variable may resemble one of ours; it matters where ours is not set.
     const typo = near !== undefined && !merged[near] && !name.startsWith('HTTPS_')
@@ -358,7 +365,7 @@ function withoutEmpty(env: Environment): Environment {
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error)
 }
 
 function deepFreeze<T extends object>(value: T): T {

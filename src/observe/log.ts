@@ -57,9 +57,12 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   events.on('check-given-up', ({ error, ...e }) =>
     logger.error({ ...e, code: error.code }, `check given up: ${error.message}`),
   )
-  events.on('batch-settled', (e) => logger.info(e, 'batch settled'))
+  events.on('batch-settled', (e) => {
+    if (e.outcomes.failed) trouble('batch', e, 'batch failed, in part or whole')
+    else logger.info(e, 'batch settled')
+  })
   events.on('worker-error', ({ error }) =>
-    trouble(`worker ${errorCode(error)}`, { code: errorCode(error) }, `worker: ${error.message}`),
+    trouble(`worker ${errorCode(error)}`, { code: errorCode(error) }, `worker: ${describe(error)}`),
   )
   events.on('redis-error', ({ connection, error }) =>
     trouble(`redis ${errorCode(error)}`, { connection, code: errorCode(error) }, `Redis: ${describe(error)}`),

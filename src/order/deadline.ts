@@ -53,16 +53,18 @@ function parseInstant(input: unknown, expected: string): number {
   return parseIso(input, expected)
 }
 
-/** ISO 8601, with what producers in other languages write: a space for the T, `+0100` or `+01` for `+01:00`. */
+/** ISO 8601, with what producers in other languages write: a space for the T, no seconds, `+0100` or `+01` for `+01:00`. */
 function parseIso(text: string, expected: string): number {
   const normal = text
     .trim()
+    .toUpperCase()
     .replace(/^(\d{4}-\d\d-\d\d) /, '$1T')
+    .replace(/(T\d\d:\d\d)(?=Z|[+-])/, '$1:00')
     .replace(/([+-]\d\d)(\d\d)?$/, (_, hours: string, minutes: string | undefined) => `${hours}:${minutes ?? '00'}`)
   if (isoDateTime.safeParse(normal).success) {
-    // Date keeps milliseconds and cuts the rest off; a deadline may only become later.
-    const cut = /\.\d{3}\d*[1-9]\d*(?=Z|[+-])/.test(normal) ? 1 : 0
-    return Date.parse(normal) + cut
+    // Date has milliseconds, and misreads a fraction of many digits; a deadline may only become later.
+    const [, finer = ''] = /\.\d{3}(\d+)/.exec(normal) ?? []
+    return Date.parse(normal.replace(/(\.\d{3})\d+/, '$1')) + (/[1-9]/.test(finer) ? 1 : 0)
   }
   if (/^\d{4}-\d\d-\d\d([T ][\d:.]+)?$/.test(text.trim())) {
     throw invalid(expected, `${JSON.stringify(text)}, which has no offset, so it could be any of 38 hours`)

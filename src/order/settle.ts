@@ -1,4 +1,4 @@
-import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import type { Check, Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
 
@@ -18,6 +18,12 @@ export function createSettle(options: { store: OrderStore }): Settle {
   return async function settle(checks): Promise<Settlement[]> {
     try {
       const outcomes = await store.cancelUnpaid(checks)
+      if (outcomes.length !== checks.length) {
+        throw new OrderExpiryError(
+          'STORE_MISMATCH',
+          `expected ${checks.length} outcomes of the store, given ${outcomes.length}`,
+        )
+      }
       return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
     } catch (cause) {
       const error = asOrderExpiryError(cause)

@@ -20,26 +20,37 @@ const PROTOCOLS = ['redis:', 'rediss:', 'unix:']
 export function parseRedisAddress(address: RedisAddress): RedisProfile {
   if (typeof address !== 'string') return { ...address }
   const url = URL.canParse(address) ? new URL(address) : undefined
-  if (!url || !PROTOCOLS.includes(url.protocol)) {
-    const given = url ? `${url.protocol}//` : 'something that is no URL'
-    throw new OrderExpiryError(
-      'INVALID_OPTIONS',
-      `expected a URL such as redis://host:6379 or rediss://, given ${given}`,
-    )
+  const isUnix = url?.protocol === 'unix:'
+  if (!url || !PROTOCOLS.includes(url.protocol) || !address.startsWith(`${url.protocol}//`) || (isUnix && url.host)) {
+    throw invalid('something else')
   }
-  const db = url.protocol === 'unix:' ? (url.searchParams.get('db') ?? '') : url.pathname.slice(1)
-  if (!/^\d*$/.test(db)) {
-    throw new OrderExpiryError('INVALID_OPTIONS', `expected a database number in the URL, given ${JSON.stringify(db)}`)
-  }
+  const db = isUnix ? (url.searchParams.get('db') ?? '') : url.pathname.slice(1)
+  if (!/^\d{0,9}$/.test(db)) throw invalid('something that is no number as the database')
   return {
-    ...(url.protocol === 'unix:'
-      ? { path: decodeURIComponent(url.pathname) }
+    ...(isUnix
+      ? { path: decode(url.pathname) }
       : { host: url.hostname.replace(/^\[|\]$/g, '') || '127.0.0.1', port: Number(url.port) || 6379 }),
-    ...(url.username && { username: decodeURIComponent(url.username) }),
-    ...(url.password && { password: decodeURIComponent(url.password) }),
+    ...(url.username && { username: decode(url.username) }),
+    ...(url.password && { password: decode(url.password) }),
     ...(db && { db: Number(db) }),
     ...(url.protocol === 'rediss:' && { tls: {} }),
   }
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw invalid('a percent sign that encodes nothing')
+  }
+}
+
+/** Never shows the URL: whatever is wrong with it, a part of it can be the password. */
+function invalid(given: string): OrderExpiryError {
+  return new OrderExpiryError(
+    'INVALID_OPTIONS',
+    `expected redis://[user:password@]host[:port][/db], rediss://… or unix:///path, given ${given}`,
+  )
 }
 
 /** Where an address points to, for people: no user, no password. */

@@ -26,9 +26,16 @@ export function jobOptionsOf(options: { orderId: string; deadline: number; place
   return { jobId: jobIdOf(orderId), timestamp: placedAt, delay: Math.max(0, deadline - placedAt) }
 }
 
+const expecting =
+  (what: string) =>
+  ({ input }: { input?: unknown }) =>
+    `expected ${what}, given ${input === null ? 'null' : typeof input}`
+
 const jobData = z.looseObject({
-  orderId: z.union([z.string(), z.number()], 'expected a string or a whole number'),
-  deadline: z.union([z.string(), z.number()], 'expected epoch milliseconds or ISO 8601 with an offset').nullish(),
+  orderId: z.union([z.string(), z.number()], { error: expecting('a string or a whole number') }),
+  deadline: z
+    .union([z.string(), z.number()], { error: expecting('epoch milliseconds or ISO 8601 with an offset') })
+    .nullish(),
 })
 
 /**

@@ -20,6 +20,7 @@ export class Lifecycle {
   readonly #services: readonly Service[]
   readonly #clock: Clock
   #started: Service[] = []
+  #stopping: Promise<OrderExpiryError[]> | undefined
 
   constructor(options: { services: readonly Service[]; clock: Clock }) {
     this.#services = options.services
@@ -42,9 +43,18 @@ export class Lifecycle {
    * Stops what was started, last first. Each service may take all the time that is left, less a little for those after
    * it; one that fails or takes too long does not keep the others from being stopped.
    *
+   * A call while another is under way gets the result of that one.
+   *
    * @returns what went wrong, empty if nothing did.
    */
-  async stop(withinMs: number): Promise<OrderExpiryError[]> {
+  stop(withinMs: number): Promise<OrderExpiryError[]> {
+    this.#stopping ??= this.#stopAll(withinMs).finally(() => {
+      this.#stopping = undefined
+    })
+    return this.#stopping
+  }
+
+  async #stopAll(withinMs: number): Promise<OrderExpiryError[]> {
     const errors: OrderExpiryError[] = []
     const endsAt = this.#clock.now() + withinMs
     const stopping = this.#started.reverse()

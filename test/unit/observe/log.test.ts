@@ -111,6 +111,11 @@ const wordings: Wording[] = [
   ],
   ['worker-error', { error: new TypeError('x') }, { level: 'warn', msg: 'worker: x', code: 'TypeError' }],
   [
+    'worker-error',
+    { error: Object.assign(new Error('x'), { code: 7 }) },
+    { level: 'warn', msg: 'worker: x', code: 'Error' },
+  ],
+  [
     'redis-error',
     { connection: 'board', error: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) },
     { level: 'warn', msg: 'Redis: connect', connection: 'board', code: 'ECONNREFUSED' },

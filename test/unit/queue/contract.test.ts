@@ -93,6 +93,7 @@ describe('parseJob takes', () => {
     ['undefined', { orderId: '1', deadline: undefined }],
   ])('the moment at which the producer wanted the job to run for a deadline, when that is %s', (_, data) => {
     expect(parse(data, { delay: 60_000 })).toEqual({ orderId: '1', deadline: ADDED + 60_000 })
+    expect(parse(data, { delay: 1 })).toEqual({ orderId: '1', deadline: ADDED + 1 })
   })
 
   test.each([undefined, 0, -5, Number.NaN])(
@@ -105,11 +106,11 @@ describe('parseJob takes', () => {
 
 describe('parseJob refuses', () => {
   test.each<[what: string, data: unknown, reason: RegExp]>([
-    ['no data', undefined, /object/],
-    ['null', null, /object/],
-    ['a string', '1234', /object/],
-    ['a number', 1234, /object/],
-    ['an array', [{ orderId: '1' }], /object/],
+    ['no data', undefined, /data: .*object/],
+    ['null', null, /data: .*object/],
+    ['a string', '1234', /data: .*object/],
+    ['a number', 1234, /data: .*object/],
+    ['an array', [{ orderId: '1' }], /data: .*object/],
     ['no orderId', { deadline: NOW }, /orderId/],
     ['the empty data of a job whose hash was lost', {}, /orderId/],
     ['an orderId that is null', { orderId: null }, /orderId/],

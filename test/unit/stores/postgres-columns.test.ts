@@ -274,6 +274,11 @@ describe('resolveColumns', () => {
     ])
   })
 
+  test('says so of a table with one column too', () => {
+    const { deadlineColumn, paidAtColumn, cancelledAtColumn, ...least } = mapping
+    expect(() => resolveColumns(least, rows.slice(0, 1))).toThrow(/has no column status; it has id$/)
+  })
+
   test('says which status an enum has not, and which it has', () => {
     expect(problems({ unpaidStatuses: ['pending', 'new', 'draft'], cancelledStatus: 'void' })).toEqual([
       'ORDERS_UNPAID_STATUSES: shop.order_status has no new, draft; it has pending, paid, cancelled',
