@@ -35,24 +35,33 @@ export function buildStatements(columns: OrdersColumns): Statements {
      * $4 cancelled status. One row for each id, in their order: id is null if there is no such order, now and deadline
      * are milliseconds.
      *
-     * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, and PostgreSQL checks its
-     * conditions again on the newest version of each row it locks, so a payment that has been committed meanwhile
-     * counts. What `seen` finds due and `due` does not, somebody else has locked or just changed.
+     * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, in the order of the ids, and
+     * PostgreSQL checks its conditions again on the newest version of each row it locks, so a payment that has been
+     * committed meanwhile counts. What `seen` finds due and `due` does not, somebody else has locked or just changed.
+     *
+     * The lateral subqueries make each look-up go by the id. Left free, the planner may start from "all unpaid orders",
+     * which it takes for few where statistics are old, and compare each of them with each id.
      */
     cancelUnpaid: `
 WITH input AS MATERIALIZED (
   SELECT ord, id::${idType} AS id, deadline
   FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS i (id, deadline, ord)
 ), seen AS MATERIALIZED (
-  SELECT i.ord, o.${id} AS id, o.${status}::text AS status, ${isUnpaid('$3')} AS unpaid,
-         ${paidAt ? `o.${paidAt} IS NOT NULL` : 'false'} AS paid, coalesce(${deadlineOf('o')}, i.deadline) AS deadline
-  FROM input i JOIN ${table} o ON o.${id} = i.id
+  SELECT i.ord, i.deadline AS wanted, o.id, o.status, o.unpaid, o.paid, coalesce(o.deadline, i.deadline) AS deadline
+  FROM input i LEFT JOIN LATERAL (
+    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid('$3')} AS unpaid,
+           ${paidAt ? `o.${paidAt} IS NOT NULL` : 'false'} AS paid, ${deadlineOf('o')} AS deadline
+    FROM ${table} o WHERE o.${id} = i.id LIMIT 1
+  ) o ON true
 ), due AS MATERIALIZED (
-  SELECT o.${id} AS id, coalesce(${deadlineOf('o')}, i.deadline) AS deadline
-  FROM input i JOIN ${table} o ON o.${id} = i.id
-  WHERE ${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, i.deadline) <= now()
-  ORDER BY o.${id}
-  FOR UPDATE OF o SKIP LOCKED
+  SELECT o.id, o.deadline
+  FROM (SELECT id, min(wanted) AS wanted FROM seen WHERE unpaid AND deadline <= now() GROUP BY id ORDER BY id) s
+  CROSS JOIN LATERAL (
+    SELECT o.${id} AS id, coalesce(${deadlineOf('o')}, s.wanted) AS deadline
+    FROM ${table} o
+    WHERE o.${id} = s.id AND ${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, s.wanted) <= now()
+    FOR UPDATE SKIP LOCKED
+  ) o
 ), cancelled AS (
   UPDATE ${table} o
   SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${fromNow(cancelledAt.type)}` : ''}
@@ -62,8 +71,8 @@ WITH input AS MATERIALIZED (
 )
 SELECT s.id::text, s.status, s.paid, s.unpaid, ${ms('s.deadline')} AS deadline, c.id IS NOT NULL AS cancelled,
        ${ms('now()')} AS now
-FROM input i LEFT JOIN seen s USING (ord) LEFT JOIN cancelled c ON c.id = s.id
-ORDER BY i.ord`,
+FROM seen s LEFT JOIN cancelled c ON c.id = s.id
+ORDER BY s.ord`,
 
     /* $1 text[] ids. Rows in any order; times are milliseconds. */
     find: `

@@ -133,12 +133,18 @@ describe('parseJob refuses', () => {
     )
   })
 
-  test.each<[what: string, data: unknown, given: RegExp]>([
-    ['no orderId', { deadline: NOW }, /orderId: .*undefined/],
-    ['an orderId that is a boolean', { orderId: true }, /orderId: .*boolean/],
-    ['a deadline that is an object', { orderId: '1', deadline: {} }, /deadline: .*object/],
-  ])('%s, saying what was expected and what was given', (_, data, given) => {
-    expect(() => parse(data)).toThrow(given)
+  test.each<[what: string, data: unknown, expected: RegExp]>([
+    ['no orderId', { deadline: NOW }, /orderId: expected a string or a whole number/],
+    ['an orderId that is a boolean', { orderId: true }, /orderId: expected a string or a whole number/],
+    [
+      'a deadline that is an object',
+      { orderId: '1', deadline: {} },
+      /deadline: expected epoch milliseconds or ISO 8601/,
+    ],
+    ['a deadline in words', { orderId: '1', deadline: 'soon' }, /deadline: expected epoch milliseconds or ISO 8601/],
+    ['two things at once', { deadline: true }, /orderId: .*; deadline: /],
+  ])('%s, saying what was expected', (_, data, expected) => {
+    expect(() => parse(data)).toThrow(expected)
   })
 
   test.each(['', 'check-payments', 'send-mail', '__default__'])('the job name %j, with UNKNOWN_JOB', (name) => {
