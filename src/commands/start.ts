@@ -22,8 +22,6 @@ export function startCommand(context: CommandContext): Command {
     const events = new EventBus()
     logEvents({ events, logger, clock })
 
-    const { createDaemon } = await import('../daemon.ts') // most commands need little of it, and start at once
-    const daemon = createDaemon({ config, events, clock })
     const starting = new AbortController()
     let ask: (reason: string) => void = () => {}
     const asked = new Promise<string>((resolve) => {
@@ -40,6 +38,8 @@ export function startCommand(context: CommandContext): Command {
       },
     })
 
+    const { createDaemon } = await import('../daemon.ts') // most commands need little of it, and start at once
+    const daemon = createDaemon({ config, events, clock })
     let failed = false
     try {
       await daemon.start(starting.signal)

@@ -1,7 +1,7 @@
-import { Job, Queue, type RedisClient } from 'bullmq'
+import { Queue } from 'bullmq'
 import { z } from 'zod'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
-import { type DeadlineInput, parseContractDeadline, parseDeadline } from '../order/deadline.ts'
+import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
 import type { Order } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import { systemClock } from '../runtime/clock.ts'
@@ -9,8 +9,10 @@ import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
 import { Batcher } from './batcher.ts'
+import { addJobs, describeJob, moveJob, type Placement } from './check-jobs.ts'
 import { Connection, producerProfile, type RedisAddress } from './connection.ts'
-import { type FinishedCheck, JOB_NAME, type JobData, jobIdOf, jobOptionsOf } from './contract.ts'
+import { JOB_NAME, type JobData, jobIdOf } from './contract.ts'
+import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
 
 export interface OrderExpiryOptions {
   /** Where the queue is: a URL such as `redis://host:6379`, or ioredis options. */
@@ -25,66 +27,10 @@ export interface OrderExpiryOptions {
   paymentTimeout?: string
 }
 
-export interface ScheduleItem {
-  orderId: string | number
-  /** Default: the client's `paymentTimeout` from now. */
-  deadline?: DeadlineInput
-  /** Accept a deadline that has passed by more than a minute. Default false. */
-  allowPast?: boolean
-}
-
-export interface ScheduleResult {
-  orderId: string
-  /**
-   * `scheduled`: a check is planned. `unchanged`: it already was, for the same deadline. `conflict`: one is planned for
-   * another deadline, and still is; only `reschedule` moves it.
-   */
-  result: 'scheduled' | 'unchanged' | 'conflict'
-  /** The deadline that counts now. */
-  deadline: Date
-  /** Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled. */
-  status?: string
-}
-
-export interface RescheduleResult {
-  orderId: string
-  /**
-   * `rescheduled`: moved. `unchanged`: it already was at this deadline. `scheduled`: there was no check, now there is.
-   * `settled`: the order is no longer unpaid (recorded orders only). `missing`: no such order (recorded orders only).
-   */
-  result: 'rescheduled' | 'unchanged' | 'scheduled' | 'settled' | 'missing'
-  deadline?: Date
-  status?: string
-}
-
-export interface WithdrawResult {
-  orderId: string
-  /** `withdrawn`: it will not be checked. `checking`: its check is under way. `missing`: there was none. `settled`: too late. */
-  result: 'withdrawn' | 'checking' | 'missing' | 'settled'
-  status?: string
-}
-
-export interface FoundOrder {
-  orderId: string
-  check?: {
-    jobId: string
-    /** `waiting` for its deadline, `due` and about to be looked at, being `checked` now, `finished`, or `failed` for good. */
-    state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
-    deadline?: Date
-    attempts: number
-    failedReason?: string
-    finished?: FinishedCheck
-  }
-  /** The record, when this library keeps it. */
-  order?: { status: string; deadline?: Date; paidAt?: Date; cancelledAt?: Date }
-}
-
 const CALL_TIMEOUT_MS = 1_500
 const CHUNK = 1_000
 /** Concurrent calls of `schedule` that share round trips. */
 const TOGETHER = 250
-/** Orders in one transaction: few enough that Redis serves others in between. */
-const TRANSACTION = 50
 
 const clientOptions = z.strictObject({
   redis: z.union([z.string().min(1), z.looseObject({})]),
@@ -190,7 +136,7 @@ export class OrderExpiry {
       const moved = await this.#orders?.move(orderId, deadline)
       if (moved?.result === 'missing') return { orderId, result: 'missing' }
       if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
-      const job = await this.#moveJob(queue, placement)
+      const job = await moveJob(queue, placement)
       const result = job === 'unchanged' && moved?.result === 'moved' ? 'rescheduled' : job
       return { orderId, result, deadline: new Date(deadline) }
     })
@@ -344,7 +290,7 @@ export class OrderExpiry {
       const record = recorded?.[index]
       if (record?.result === 'conflict') conflicts.set(placement, record.deadline)
     }
-    const found = await this.#addJobs(
+    const found = await addJobs(
       queue,
       placements.filter((placement) => !conflicts.has(placement)),
     )
@@ -360,104 +306,10 @@ export class OrderExpiry {
       return { orderId, result: 'unchanged', deadline: new Date(deadline), ...settled }
     })
   }
-
-  /**
-   * Adds a job for each placement.
-   *
-   * BullMQ does not say whether a job id existed, so each job is read in the transaction that adds it.
-   *
-   * @returns for those that already had an unfinished job, what was found
-   */
-  async #addJobs(
-    queue: Queue<JobData>,
-    placements: readonly Placement[],
-  ): Promise<Map<Placement, { deadline: number }>> {
-    const client = await queue.getBackend().client
-    const found = new Map<Placement, { deadline: number }>()
-    let missing = placements
-    while (missing.length > 0) {
-      const chunks = []
-      for (let start = 0; start < missing.length; start += TRANSACTION) {
-        chunks.push(addInTransaction({ queue, client, placements: missing.slice(start, start + TRANSACTION) }))
-      }
-      const finished: Placement[] = []
-      for (const { placement, before } of (await Promise.all(chunks)).flat()) {
-        if (before?.finishedOn) finished.push(placement)
-        else if (before) found.set(placement, { deadline: deadlineOf(before) ?? placement.deadline })
-      }
-      // BullMQ keeps finished jobs and then ignores an add of the same id.
-      await Promise.all(finished.map(({ orderId }) => queue.remove(jobIdOf(orderId))))
-      missing = finished
-    }
-    return found
-  }
-
-  async #moveJob(queue: Queue<JobData>, placement: Placement): Promise<'rescheduled' | 'unchanged' | 'scheduled'> {
-    const found = await this.#addJobs(queue, [placement])
-    const before = found.get(placement)
-    if (!before) return 'scheduled'
-    if (before.deadline === placement.deadline) return 'unchanged'
-    const job = await queue.getJob(jobIdOf(placement.orderId))
-    if (!job) return this.#moveJob(queue, placement)
-    // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
-    await job.updateData({ ...job.data, orderId: placement.orderId, deadline: placement.deadline })
-    // A job that is due or being checked has left the delayed set; the worker then finds the new deadline by itself.
-    if (await job.isDelayed()) {
-      await job.changeDelay(Math.max(0, placement.deadline - systemClock.now())).catch(async (error: unknown) => {
-        if (await job.isDelayed()) throw error
-      })
-    }
-    return 'rescheduled'
-  }
-}
-
-interface Placement {
-  orderId: string
-  deadline: number
-  placedAt: number
-}
-
-async function addInTransaction(options: {
-  queue: Queue<JobData>
-  client: RedisClient
-  placements: readonly Placement[]
-}): Promise<{ placement: Placement; before: Record<string, string> | undefined }[]> {
-  const { queue, client, placements } = options
-  const transaction = client.multi()
-  for (const placement of placements) {
-    const { orderId, deadline } = placement
-    const { jobId, ...jobOptions } = jobOptionsOf(placement)
-    transaction.hgetall(queue.toKey(jobIdOf(orderId)))
-    void new Job<JobData>(queue, JOB_NAME, { orderId, deadline }, jobOptions, jobId).addJob(transaction)
-  }
-  const replies = (await transaction.exec()) ?? []
-  return placements.map((placement, index) => {
-    const [readError, before] = replies[index * 2] ?? []
-    const [addError] = replies[index * 2 + 1] ?? []
-    if (readError ?? addError) throw readError ?? addError
-    return { placement, before: before && Object.keys(before).length > 0 ? before : undefined }
-  })
 }
 
 function conflict(orderId: string, deadline: number): ScheduleResult {
   return { orderId, result: 'conflict', deadline: new Date(deadline) }
-}
-
-function deadlineOf(job: { data?: unknown }): number | undefined {
-  try {
-    const data: unknown = typeof job.data === 'string' ? JSON.parse(job.data) : job.data
-    const input = (data as { deadline?: unknown } | null)?.deadline
-    return parseContractDeadline({ input, now: systemClock.now() })
-  } catch {
-    return undefined // somebody edited the job; its store still knows
-  }
-}
-
-const STATES: Record<string, NonNullable<FoundOrder['check']>['state']> = {
-  delayed: 'waiting',
-  active: 'checked',
-  completed: 'finished',
-  failed: 'failed',
 }
 
 function describeOrder({ status, deadline, paidAt, cancelledAt }: Order): NonNullable<FoundOrder['order']> {
@@ -466,17 +318,5 @@ function describeOrder({ status, deadline, paidAt, cancelledAt }: Order): NonNul
     ...(deadline !== undefined && { deadline: new Date(deadline) }),
     ...(paidAt !== undefined && { paidAt: new Date(paidAt) }),
     ...(cancelledAt !== undefined && { cancelledAt: new Date(cancelledAt) }),
-  }
-}
-
-function describeJob(job: Job<JobData>, state: string): NonNullable<FoundOrder['check']> {
-  const deadline = deadlineOf(job)
-  return {
-    jobId: job.id as string,
-    state: STATES[state] ?? 'due',
-    ...(deadline !== undefined && { deadline: new Date(deadline) }),
-    attempts: job.attemptsMade,
-    ...(job.failedReason && { failedReason: job.failedReason }),
-    ...(job.returnvalue && { finished: job.returnvalue as FinishedCheck }),
   }
 }

@@ -103,6 +103,12 @@ describe('a setting', () => {
     ['REDIS_URL', 'rediss://shop:secret@redis:6380/1', 'rediss://shop:secret@redis:6380/1'],
     ['REDIS_URL', 'unix:///run/redis.sock', 'unix:///run/redis.sock'],
     ['QUEUE_NAME', 'payments', 'payments'],
+    ['QUEUE_NAME', 'q', 'q'],
+    ['QUEUE_NAME', 'q'.repeat(100), 'q'.repeat(100)],
+    ['QUEUE_PREFIX', 'p', 'p'],
+    ['QUEUE_PREFIX', 'p'.repeat(100), 'p'.repeat(100)],
+    ['ORDERS_ID_COLUMN', 'x'.repeat(63), 'x'.repeat(63)],
+    ['ORDERS_CANCELLED_STATUS', 'X', 'X'],
     ['QUEUE_PREFIX', '{shop}:bull', '{shop}:bull'],
     ['PAYMENT_TIMEOUT', '15m', 900_000],
     ['PAYMENT_TIMEOUT', '366d', 31_622_400_000],
@@ -121,6 +127,7 @@ describe('a setting', () => {
     ['HTTP_PORT', '65535', 65_535],
     ['HTTP_HOST', '::1', '::1'],
     ['HTTP_HOST', 'localhost', 'localhost'],
+    ['HTTP_HOST', '127.9.9.9', '127.9.9.9'],
     ['LOG_LEVEL', 'silent', 'silent'],
     ['SHUTDOWN_TIMEOUT', '1s', 1_000],
     [
@@ -142,7 +149,9 @@ describe('a setting', () => {
     ['REDIS_URL', 'redis://:100%@redis', /expected redis:/],
     ['QUEUE_NAME', 'a:b', /expected a name/],
     ['QUEUE_NAME', 'a b', /expected a name/],
+    ['QUEUE_NAME', 'q'.repeat(101), /expected a name/],
     ['QUEUE_PREFIX', 'a b', /expected a prefix/],
+    ['QUEUE_PREFIX', 'p'.repeat(101), /expected a prefix/],
     ['PAYMENT_TIMEOUT', '5', /expected a duration such as/],
     ['PAYMENT_TIMEOUT', '5 minutes', /expected a duration such as/],
     ['PAYMENT_TIMEOUT', '0s', /expected a duration/],
@@ -238,6 +247,8 @@ describe('an unknown setting', () => {
     ['ORDERS_CANCELED_STATUS', 'ORDERS_CANCELLED_STATUS'],
     ['ORDERS_CANCELED_AT_COLUMN', 'ORDERS_CANCELLED_AT_COLUMN'],
     ['CONCURENCY', 'CONCURRENCY'],
+    ['HTTP_HOTT', 'HTTP_HOST'], // two changes away from HTTP_PORT
+    ['HTTP_PORS', 'HTTP_PORT'], // two changes away from HTTP_HOST
     ['DATABASE_URL_FIEL', 'DATABASE_URL_FILE'],
   ])('%s is refused, from the environment and from .env: did you mean %s?', (given, meant) => {
     const problem = [`${given}: unknown setting; did you mean ${meant}?`]
@@ -252,8 +263,8 @@ describe('an unknown setting', () => {
     },
   )
 
-  test('that resembles none of ours is refused in .env, which is ours', () => {
-    expect(problems({}, { FOO: 'x' })).toEqual(['FOO: unknown setting'])
+  test.each(['FOO', 'LOG_LEVELXYZ'])('%s, which resembles none of ours, is refused in .env, which is ours', (name) => {
+    expect(problems({}, { [name]: 'x' })).toEqual([`${name}: unknown setting`])
   })
 
   test.each(['PATH', 'HOME', 'TZ', 'HTTP_PROXY', 'HTTPS_PORT', 'NODE_OPTIONS', 'REDIS_PASSWORD', 'constructor'])(
@@ -319,6 +330,8 @@ describe('a setting of a later version', () => {
     ['QUEUE_SHARDS', '1'],
     ['PAYMENT_GATEWAY', 'none'],
     ['BRAKE_MAX_PER_MINUTE', 'off'],
+    ['BRAKE_MAX_PER_MINUTE', '0'],
+    ['BRAKE_PAYMENT_SILENCE', '0'],
     ['WEBHOOK_URL', ''],
   ])('%s=%s is taken, since this version does just that', (name, text) => {
     expect(problems({ [name]: text })).toEqual([])

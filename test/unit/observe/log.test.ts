@@ -109,6 +109,17 @@ const wordings: Wording[] = [
     { checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
     { level: 'info', msg: 'batch settled', checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
   ],
+  [
+    'batch-settled',
+    { checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 } },
+    {
+      level: 'warn',
+      msg: 'batch failed, in part or whole',
+      checks: 2,
+      tookMs: 5,
+      outcomes: { cancelled: 1, failed: 1 },
+    },
+  ],
   ['worker-error', { error: new TypeError('x') }, { level: 'warn', msg: 'worker: x', code: 'TypeError' }],
   [
     'worker-error',
@@ -162,6 +173,7 @@ describe('the wording', () => {
 const troubles: { [Name in EventName]?: Events[Name] } = {
   'waiting-for': { service: 'redis', error: unavailable, waitMs: 1 },
   'check-retried': { orderId: '7', jobId: 'order-7', delayMs: 1, error: rejected },
+  'batch-settled': { checks: 1, tookMs: 1, outcomes: { failed: 1 } },
   'worker-error': { error: new Error('x') },
   'redis-error': { connection: 'board', error: new Error('x') },
   'store-error': { error: new Error('x') },

@@ -42,6 +42,7 @@ describe('a point in time', () => {
     ['a space for the T, as PostgreSQL writes it', '2026-02-28 10:00:00+00', TEN],
     ['a space for the T and microseconds', '2026-02-28 15:30:00.123456+05:30', TEN + 124],
     ['another day than in UTC', '2026-03-01T00:00:00+14:00', TEN],
+    ['lower case, which RFC 3339 allows', '2026-02-28t10:00:00z', TEN],
     ['blanks around it', ' 2026-02-28T10:00:00Z\n', TEN],
     ['29 February of a leap year', '2024-02-29T00:00:00Z', Date.UTC(2024, 1, 29)],
   ])('reads %s', (_, input, deadline) => {
@@ -68,6 +69,7 @@ describe('a point in time', () => {
     ['month 13', '2026-13-01T00:00:00Z', /2026-13-01/],
     ['hour 24', '2026-02-28T24:00:00Z', /T24:00:00Z/],
     ['hour 25', '2026-02-28T25:00:00Z', /T25:00:00Z/],
+    ['hour 24 without seconds', '2026-02-28T24:00Z', /T24:00Z/],
     ['minute 60', '2026-02-28T10:60:00Z', /T10:60:00Z/],
     ['the offset +24:00', '2026-02-28T10:00:00+24:00', /\+24:00/],
     ['the name of a zone', '2026-02-28T10:00:00[Europe/Paris]', /Europe/],

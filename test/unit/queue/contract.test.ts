@@ -134,16 +134,20 @@ describe('parseJob refuses', () => {
   })
 
   test.each<[what: string, data: unknown, expected: RegExp]>([
-    ['no orderId', { deadline: NOW }, /orderId: expected a string or a whole number/],
-    ['an orderId that is a boolean', { orderId: true }, /orderId: expected a string or a whole number/],
+    ['no orderId', { deadline: NOW }, /orderId: expected a string or a whole number, given undefined/],
+    ['an orderId that is a boolean', { orderId: true }, /orderId: expected a string or a whole number, given boolean/],
     [
       'a deadline that is an object',
       { orderId: '1', deadline: {} },
-      /deadline: expected epoch milliseconds or ISO 8601/,
+      /deadline: expected epoch milliseconds or ISO 8601 with an offset, given object/,
     ],
-    ['a deadline in words', { orderId: '1', deadline: 'soon' }, /deadline: expected epoch milliseconds or ISO 8601/],
+    [
+      'a deadline in words',
+      { orderId: '1', deadline: 'soon' },
+      /deadline: expected epoch milliseconds or ISO 8601 with an offset, given "soon"/,
+    ],
     ['two things at once', { deadline: true }, /orderId: .*; deadline: /],
-  ])('%s, saying what was expected', (_, data, expected) => {
+  ])('%s, saying what was expected and what was given', (_, data, expected) => {
     expect(() => parse(data)).toThrow(expected)
   })
 

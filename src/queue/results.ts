@@ -1,0 +1,56 @@
+import type { DeadlineInput } from '../order/deadline.ts'
+import type { FinishedCheck } from './contract.ts'
+
+export interface ScheduleItem {
+  orderId: string | number
+  /** Default: the client's `paymentTimeout` from now. */
+  deadline?: DeadlineInput
+  /** Accept a deadline that has passed by more than a minute. Default false. */
+  allowPast?: boolean
+}
+
+export interface ScheduleResult {
+  orderId: string
+  /**
+   * `scheduled`: a check is planned. `unchanged`: it already was, for the same deadline. `conflict`: one is planned for
+   * another deadline, and still is; only `reschedule` moves it.
+   */
+  result: 'scheduled' | 'unchanged' | 'conflict'
+  /** The deadline that counts now. */
+  deadline: Date
+  /** Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled. */
+  status?: string
+}
+
+export interface RescheduleResult {
+  orderId: string
+  /**
+   * `rescheduled`: moved. `unchanged`: it already was at this deadline. `scheduled`: there was no check, now there is.
+   * `settled`: the order is no longer unpaid (recorded orders only). `missing`: no such order (recorded orders only).
+   */
+  result: 'rescheduled' | 'unchanged' | 'scheduled' | 'settled' | 'missing'
+  deadline?: Date
+  status?: string
+}
+
+export interface WithdrawResult {
+  orderId: string
+  /** `withdrawn`: it will not be checked. `checking`: its check is under way. `missing`: there was none. `settled`: too late. */
+  result: 'withdrawn' | 'checking' | 'missing' | 'settled'
+  status?: string
+}
+
+export interface FoundOrder {
+  orderId: string
+  check?: {
+    jobId: string
+    /** `waiting` for its deadline, `due` and about to be looked at, being `checked` now, `finished`, or `failed` for good. */
+    state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
+    deadline?: Date
+    attempts: number
+    failedReason?: string
+    finished?: FinishedCheck
+  }
+  /** The record, when this library keeps it. */
+  order?: { status: string; deadline?: Date; paidAt?: Date; cancelledAt?: Date }
+}
