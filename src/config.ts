@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
 import { parseRedisAddress } from './queue/connection.ts'
-import { DURATION_FORMAT, parseDuration } from './runtime/duration.ts'
+import { DURATION_FORMAT, formatDuration, parseDuration } from './runtime/duration.ts'
 import { quoteTable } from './stores/postgres-columns.ts'
 
 /** Where an embedded Redis keeps its data, below the current directory. */
@@ -29,7 +29,7 @@ const duration = (least: number, most: number) =>
   z.string().transform((text, context) => {
     const ms = parseDuration(text)
     if (ms !== undefined && ms >= least && ms <= most) return ms
-    context.addIssue(`expected ${DURATION_FORMAT}, from ${least} ms to ${most} ms`)
+    context.addIssue(`expected ${DURATION_FORMAT}, from ${formatDuration(least)} to ${formatDuration(most)}`)
     return z.NEVER
   })
 
@@ -335,8 +335,9 @@ function* findUnknown({ env, dotenv }: { env: Environment; dotenv: Environment }
         yield `${name}: expected not to be set, this version has no such setting`
       continue
     }
-    const near = nearest(name, [...known, ...NOT_YET.keys()])
     const inFile = Object.hasOwn(dotenv, name)
+    // DRY_RUN written wrongly would cancel in earnest; the other later names resemble too much that is not ours.
+    const near = nearest(name, [...known, ...(inFile ? NOT_YET.keys() : ['DRY_RUN'])])
     const looksLikeOurs = OUR_FAMILIES.test(name) && !KUBERNETES_LINKS.test(name)
     // Another program's variable may resemble one of ours; it matters where ours is not set.
     const typo = near !== undefined && !merged[near] && !name.startsWith('HTTPS_')

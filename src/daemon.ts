@@ -195,8 +195,8 @@ export function chooseStore(options: {
 function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {
   return {
     name: 'embedded-redis',
-    async start() {
-      const how = await embedded.start({ mayJoin: false })
+    async start(signal) {
+      const how = await embedded.start({ mayJoin: false, signal })
       events.emit('service-started', { service: 'embedded-redis', detail: `${how}, at ${embedded.url}` })
     },
     stop: () => embedded.stop(),

@@ -27,8 +27,20 @@ export function startCommand(context: CommandContext): Command {
     const asked = new Promise<string>((resolve) => {
       ask = resolve
     })
+    const stopBefore = () =>
+      startWatchdog({
+        ms: config.SHUTDOWN_TIMEOUT + WATCHDOG_SLACK_MS,
+        clock,
+        onBite: () => {
+          logger.fatal(
+            `not stopped after SHUTDOWN_TIMEOUT (${formatDuration(config.SHUTDOWN_TIMEOUT)}): ending at once`,
+          )
+          context.exitNow(1)
+        },
+      })
     listenForSignals({
       onFirst: (signal) => {
+        stopBefore()
         starting.abort(new Error(signal))
         ask(signal)
       },
@@ -51,20 +63,13 @@ export function startCommand(context: CommandContext): Command {
         failed = true
         const { code, message } = asOrderExpiryError(error)
         logger.fatal({ code }, message)
+        stopBefore()
         ask(code)
       }
     }
 
     const reason = await asked
     events.emit('stopping', { reason })
-    startWatchdog({
-      ms: config.SHUTDOWN_TIMEOUT + WATCHDOG_SLACK_MS,
-      clock,
-      onBite: () => {
-        logger.fatal(`not stopped after SHUTDOWN_TIMEOUT (${formatDuration(config.SHUTDOWN_TIMEOUT)}): ending at once`)
-        context.exitNow(1)
-      },
-    })
     await daemon.stop(config.SHUTDOWN_TIMEOUT)
     context.exitWith(failed ? 1 : 0)
   })

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
@@ -34,12 +34,16 @@ export function registerHealth(
 
 async function probe(dependency: Dependency, clock: Clock): Promise<{ name: string; status: string; reason?: string }> {
   const { name, ping } = dependency
+  let reason: string | undefined
   try {
-    const onTimeout = () => new OrderExpiryError('UNEXPECTED', `no answer within ${PING_TIMEOUT_MS} ms`)
+    const onTimeout = () => {
+      reason = `no answer within ${PING_TIMEOUT_MS} ms`
+      return new Error(reason)
+    }
     await withTimeout({ work: ping(), ms: PING_TIMEOUT_MS, clock, onTimeout })
     return { name, status: 'ok' }
   } catch (error) {
-    const { code, message } = asOrderExpiryError(error)
-    return { name, status: 'unavailable', reason: `${code}: ${message}` }
+    // Only the code: anybody may ask, and the driver's words name hosts, users and databases. The log has them.
+    return { name, status: 'unavailable', reason: reason ?? asOrderExpiryError(error).code }
   }
 }

@@ -26,6 +26,7 @@ export function createLogger(options: { level: LogLevel; pretty: boolean }): Log
 export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
   const { events, logger, clock } = options
   const trouble = throttle({ clock, log: (fields, message) => logger.warn(fields, message) })
+  const failure = throttle({ clock, log: (fields, message) => logger.error(fields, message) })
 
   events.on('service-started', (e) => logger.info(e, `${e.service} started`))
   events.on('service-stopped', (e) => logger.debug(e, `${e.service} stopped`))
@@ -43,7 +44,7 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
     logger.info('stopped')
   })
   events.on('check-finished', (e) => {
-    if (e.outcome === 'missing') logger.warn(e, 'the order of this check does not exist')
+    if (e.outcome === 'missing') trouble('missing', e, 'the order of this check does not exist')
     else logger.debug(e, `order ${e.outcome}`)
   })
   events.on('check-postponed', (e) => logger.debug(e, 'check postponed'))
@@ -55,7 +56,7 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
     ),
   )
   events.on('check-given-up', ({ error, ...e }) =>
-    logger.error({ ...e, code: error.code }, `check given up: ${error.message}`),
+    failure(`given-up ${error.code}`, { ...e, code: error.code }, `check given up: ${error.message}`),
   )
   events.on('batch-settled', (e) => {
     if (e.outcomes.failed) trouble('batch', e, 'batch failed, in part or whole')

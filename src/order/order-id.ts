@@ -17,9 +17,14 @@ export function parseOrderId(input: unknown): string {
   if (input === '') throw invalid('at least one character', 'an empty string')
   const bytes = Buffer.byteLength(input)
   if (bytes > MAX_BYTES) throw invalid(`at most ${MAX_BYTES} bytes`, `${bytes} bytes`)
-  if (/\p{Cc}/u.test(input)) throw invalid('no control characters', JSON.stringify(input))
+  if (/\p{Cc}/u.test(input)) throw invalid('no control characters', showControls(input))
   if (!input.isWellFormed()) throw invalid('valid Unicode', 'a lone surrogate')
   return input
+}
+
+/** JSON leaves some control characters as they are, which a terminal would obey. */
+function showControls(text: string): string {
+  return JSON.stringify(text).replace(/\p{Cc}/gu, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 function invalid(expected: string, given: string): OrderExpiryError {

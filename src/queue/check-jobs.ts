@@ -1,4 +1,5 @@
 import { Job, type Queue, type RedisClient } from 'bullmq'
+import { OrderExpiryError } from '../errors.ts'
 import { parseContractDeadline } from '../order/deadline.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type FinishedCheck, JOB_NAME, type JobData, jobIdOf, jobOptionsOf } from './contract.ts'
@@ -42,6 +43,12 @@ export async function addJobs(
     // BullMQ keeps finished jobs and then ignores an add of the same id.
     await Promise.all(finished.map(({ orderId }) => queue.remove(jobIdOf(orderId))))
     missing = finished
+  }
+  if (missing.length > 0) {
+    throw new OrderExpiryError(
+      'REDIS_UNAVAILABLE',
+      'a finished check keeps coming back while it is replaced; try again',
+    )
   }
   return found
 }

@@ -6,6 +6,7 @@ import type { Order } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
 import { Batcher } from './batcher.ts'
@@ -33,7 +34,12 @@ const CHUNK = 1_000
 const TOGETHER = 250
 
 const clientOptions = z.strictObject({
-  redis: z.union([z.string().min(1), z.looseObject({})]),
+  redis: z.union([
+    z.string().min(1),
+    z.custom<object>((value) => typeof value === 'object' && value !== null && !('sendCommand' in value), {
+      error: 'expected a URL or ioredis options; a client has timeouts of its own',
+    }),
+  ]),
   orders: z.literal('redis').optional(),
   queueName: z
     .string()
@@ -130,6 +136,9 @@ export class OrderExpiry {
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE, REDIS_UNAVAILABLE
    */
   async reschedule(item: ScheduleItem & { deadline: DeadlineInput }): Promise<RescheduleResult> {
+    if (item?.deadline === undefined) {
+      throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
+    }
     const placement = this.#place(item)
     const { orderId, deadline } = placement
     return this.#call(async (queue) => {
@@ -230,15 +239,20 @@ export class OrderExpiry {
   async #addTogether(placements: readonly Placement[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
     // Behind a batch that waited in vain for Redis, nobody may wait as long again.
     const isOverdue = systemClock.now() - (placements[0]?.placedAt ?? 0) >= CALL_TIMEOUT_MS
-    const error = this.#unavailable
-    if (isOverdue && error) return placements.map(() => error)
+    const before = this.#unavailable
+    if (isOverdue && before) return placements.map(() => before)
     try {
       const results = await this.#call((queue) => this.#add(queue, placements))
       this.#unavailable = undefined
       return results
     } catch (cause) {
-      this.#unavailable = asOrderExpiryError(cause)
-      return placements.map(() => this.#unavailable as OrderExpiryError)
+      const error = asOrderExpiryError(cause)
+      // Redis itself has refused something: whose order it was shows when each is asked for alone.
+      if (redisErrorCode(error.cause) && placements.length > 1) {
+        return (await Promise.all(placements.map((placement) => this.#addTogether([placement])))).flat()
+      }
+      this.#unavailable = error
+      return placements.map(() => error)
     }
   }
 

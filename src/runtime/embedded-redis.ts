@@ -55,13 +55,12 @@ export class EmbeddedRedis {
    * Starts it, or takes it over from an owner that is gone.
    *
    * @returns `started`, `adopted`, or `joined` if another process owns it and `mayJoin` says that this is all right
-   * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED
+   * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
    */
-  async start(options: { mayJoin: boolean }): Promise<'started' | 'adopted' | 'joined'> {
-    this.#stopping = false
+  async start(options: { mayJoin: boolean; signal?: AbortSignal }): Promise<'started' | 'adopted' | 'joined'> {
     mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
     if (!(await this.#answers())) {
-      await this.#spawn()
+      await this.#spawn(options.signal)
       await this.#own()
       return 'started'
     }
@@ -110,7 +109,7 @@ export class EmbeddedRedis {
     this.#owner.resume()
   }
 
-  async #spawn(): Promise<void> {
+  async #spawn(signal: AbortSignal | undefined): Promise<void> {
     const log = join(this.#dir, 'redis.log')
     for (const binary of BINARIES) {
       // A session of its own: Ctrl-C in the terminal must reach the daemon alone, which still needs its Redis to stop.
@@ -128,7 +127,7 @@ export class EmbeddedRedis {
           cause: failed,
         })
       this.#child = child
-      await this.#untilReady(child, binary, log)
+      await this.#untilReady({ child, binary, log, signal })
       child.unref()
       child.once('exit', (code, signal) => this.#exited({ code, signal }))
       return
@@ -139,7 +138,13 @@ export class EmbeddedRedis {
     )
   }
 
-  async #untilReady(child: ChildProcess, binary: string, log: string): Promise<void> {
+  async #untilReady(options: {
+    child: ChildProcess
+    binary: string
+    log: string
+    signal: AbortSignal | undefined
+  }): Promise<void> {
+    const { child, binary, log, signal } = options
     const endsAt = this.#clock.now() + START_TIMEOUT_MS // a large append-only file takes its time
     while (!(await this.#answers())) {
       if (child.exitCode !== null || child.signalCode !== null || this.#clock.now() > endsAt) {
@@ -149,7 +154,10 @@ export class EmbeddedRedis {
           `${binary} has not started; its last words: ${lastLine(log)}`,
         )
       }
-      await this.#clock.sleep(20)
+      await this.#clock.sleep(20, signal).catch((reason: unknown) => {
+        child.kill('SIGKILL')
+        throw reason
+      })
     }
   }
 
@@ -157,10 +165,21 @@ export class EmbeddedRedis {
     if (this.#stopping) return
     this.#onExit(exit)
     this.#owner?.destroy()
-    void this.#clock
-      .sleep(1_000)
-      .then(() => (this.#stopping ? undefined : this.start({ mayJoin: true })))
-      .catch(() => this.#exited(exit))
+    void this.#restart()
+  }
+
+  async #restart(): Promise<void> {
+    while (!this.#stopping) {
+      await this.#clock.sleep(1_000)
+      if (this.#stopping) return
+      try {
+        await this.start({ mayJoin: true })
+        if (this.#stopping) await this.stop()
+        return
+      } catch {
+        // Whoever needs it reports that it is away; it is tried again until then.
+      }
+    }
   }
 
   #within<T>(work: Promise<T>, ms: number): Promise<T> {

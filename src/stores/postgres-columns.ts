@@ -65,6 +65,8 @@ const ID_TYPES: Record<string, IdType> = {
   int4: 'integer',
   int8: 'bigint',
 }
+/** What the catalogue calls otherwise than people do. */
+const SQL_NAMES: Record<string, string> = { int2: 'smallint', int4: 'integer', int8: 'bigint' }
 const TIME_TYPES: Record<string, TimeType> = { timestamptz: 'timestamptz', timestamp: 'timestamp' }
 
 /**
@@ -88,8 +90,10 @@ export function resolveColumns(mapping: OrdersMapping, rows: readonly ColumnRow[
   const typed = <T>(setting: string, row: ColumnRow | undefined, types: Record<string, T>): T | undefined => {
     if (!row) return undefined
     const type = types[row.type]
-    if (!type)
-      problems.push(`${setting}: expected ${row.name} to be ${Object.keys(types).join(', ')}, it is ${row.sql_type}`)
+    const expected = Object.keys(types)
+      .map((name) => SQL_NAMES[name] ?? name)
+      .join(', ')
+    if (!type) problems.push(`${setting}: expected ${row.name} to be ${expected}, it is ${row.sql_type}`)
     return type
   }
 
@@ -116,6 +120,18 @@ export function resolveColumns(mapping: OrdersMapping, rows: readonly ColumnRow[
         `${setting}: ${status?.sql_type} has no ${unknown.join(', ')}; it has ${status?.labels?.join(', ')}`,
       )
     }
+  }
+  const roles = new Map<string, string>()
+  for (const [setting, name] of [
+    ['ORDERS_ID_COLUMN', mapping.idColumn],
+    ['ORDERS_STATUS_COLUMN', mapping.statusColumn],
+    ['ORDERS_DEADLINE_COLUMN', mapping.deadlineColumn],
+    ['ORDERS_PAID_AT_COLUMN', mapping.paidAtColumn],
+    ['ORDERS_CANCELLED_AT_COLUMN', mapping.cancelledAtColumn],
+  ] as const) {
+    const other = name === undefined ? undefined : roles.get(name)
+    if (other) problems.push(`${setting}: expected a column of its own, ${name} is ${other} already`)
+    else if (name !== undefined) roles.set(name, setting)
   }
   if (problems.length > 0 || !idType || !status) throw mismatch(problems)
 

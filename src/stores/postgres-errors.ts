@@ -27,7 +27,7 @@ export function sqlStateOf(error: unknown): string | undefined {
   return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
-/** An error of the driver in our own words. Never names a host, a user or a password. */
+/** An error of the driver in our own words. It may name a host and a user, never a password. */
 export function asStoreError(error: unknown): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
   const why =

@@ -24,10 +24,11 @@ export function toShopOutcomes(options: {
   rows: readonly unknown[]
   before: readonly (Order | undefined)[]
   unpaidStatuses: readonly string[]
+  cancelledStatus: string
   decidedAt: number
   canonical: (id: string) => string
 }): Outcome[] {
-  const { checks, rows, before, unpaidStatuses, decidedAt, canonical } = options
+  const { checks, rows, before, unpaidStatuses, cancelledStatus, decidedAt, canonical } = options
   const byId = new Map(rows.map(parseRow).map((row) => [row.id, row]))
   const done = new Set<string>()
   return checks.map(({ orderId, deadline: wanted }, index): Outcome => {
@@ -49,7 +50,9 @@ export function toShopOutcomes(options: {
       case 'postponed':
         return row.until === Number.POSITIVE_INFINITY ? kept : again(row.until?.valueOf() ?? 0)
       case 'cancelled':
-        if (done.has(row.id)) return kept
+        if (done.has(row.id)) {
+          return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
+        }
         done.add(row.id)
         return { kind: 'cancelled', at: decidedAt, evidence }
     }

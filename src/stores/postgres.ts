@@ -131,8 +131,16 @@ export class PostgresStore implements OrderStore {
         const before = await this.#findWith(client, input[0])
         const { rows } = await client.query(this.#cancelSql as string, input)
         const canonical = (id: string) => this.#canonical(id)
-        const { unpaidStatuses } = this.#mapping
-        const outcomes = toShopOutcomes({ checks, rows, before, unpaidStatuses, decidedAt, canonical })
+        const { unpaidStatuses, cancelledStatus } = this.#mapping
+        const outcomes = toShopOutcomes({
+          checks,
+          rows,
+          before,
+          unpaidStatuses,
+          cancelledStatus,
+          decidedAt,
+          canonical,
+        })
         const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
           const { kind, evidence } = outcomes[index] as Outcome
           return kind === 'cancelled' ? [{ orderId, deadline: evidence.deadline ?? deadline }] : []
@@ -246,7 +254,8 @@ async function readColumns(pool: pg.Pool, mapping: OrdersMapping): Promise<Order
 const NOW_SQL = 'SELECT (extract(epoch FROM now()) * 1000)::float8 AS now'
 const nowRow = z.object({ now: z.number() })
 const pageRow = z.object({ id: z.string(), deadline: z.number() })
-const milliseconds = z.number().or(z.literal(Infinity)).nullable()
+/** `infinity` and `-infinity` too. */
+const milliseconds = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value)).nullable()
 const orderRow = z.object({ id: z.string(), status: z.string(), deadline: milliseconds, cancelled_at: milliseconds })
 const cancelRow = z.object({
   id: z.string().nullable(),
@@ -280,7 +289,10 @@ function toOutcome(row: z.infer<typeof cancelRow>, done: Set<string>, cancelledS
   return { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
 }
 
+/** The last instant that a Date can hold, in either direction. */
+const LAST_MS = 8.64e15
+
 /** Milliseconds rounded up, so that a deadline is never taken for earlier than it is; undefined for none, or never. */
 function ceil(ms: number | null): number | undefined {
-  return ms === null || !Number.isFinite(ms) ? undefined : Math.ceil(ms)
+  return ms === null || ms > LAST_MS ? undefined : Math.ceil(Math.max(ms, -LAST_MS))
 }

@@ -12,11 +12,13 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 /**
  * Cancels the orders that are pending and past their deadline.
  *
- * ARGV: for each order its id and the deadline that counts if the hash has none
+ * ARGV: for each order its id and the deadline that counts if the hash has none, or one that is no number
  * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen.
  * Writes: the hash, the index and the stream, together. A key of another type counts as missing, alone.
  */
 export const CANCEL_UNPAID = `${NOW}
+redis.call('ZCARD', KEYS[1]) -- an index or stream of another type fails here, before anything is written
+redis.call('XLEN', KEYS[2])
 local outcomes = {}
 for i = 3, #KEYS do
   local id = ARGV[2 * (i - 3) + 1]
@@ -25,7 +27,8 @@ for i = 3, #KEYS do
     outcomes[i - 2] = {'missing', now, '', ''}
   else
     local status = order[1]
-    local deadline = order[2] or ARGV[2 * (i - 3) + 2]
+    local deadline = order[2]
+    if not tonumber(deadline or '') then deadline = ARGV[2 * (i - 3) + 2] end
     if status ~= 'pending' then
       outcomes[i - 2] = {'kept', now, status, deadline}
     elseif tonumber(deadline) > tonumber(now) then

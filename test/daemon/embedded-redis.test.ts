@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from '@jest/globals'
@@ -83,6 +83,27 @@ test('after the daemon was killed, the next one takes it over with its data', as
   expect(await show(cwd, 'kept')).toMatchObject({ order: { status: 'pending' } })
   expect(await next.stop()).toBe(0)
   expect(existsSync(socketOf(cwd))).toBe(false)
+})
+
+test('SIGTERM while it does not come up: exit code 0 at once, and it is gone', async () => {
+  const cwd = openFolder()
+  const bin = join(cwd, 'bin')
+  mkdirSync(bin)
+  writeFileSync(join(bin, 'redis-server'), `#!/bin/sh\necho $$ > ${join(cwd, 'pid')}\nexec sleep 600\n`, {
+    mode: 0o755,
+  })
+  const daemon = new DaemonProcess({ PATH: `${bin}:${process.env.PATH}` }, { cwd })
+  const pid = await eventually(
+    'it is started',
+    () => existsSync(join(cwd, 'pid')) && Number(readFileSync(join(cwd, 'pid'), 'utf8')),
+  )
+  const signalledAt = Date.now()
+  expect(await daemon.stop()).toBe(0)
+  expect(Date.now() - signalledAt).toBeLessThan(5_000)
+  await eventually(
+    'the child is gone',
+    () => !existsSync(`/proc/${pid}`) || readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z '),
+  )
 })
 
 test('a second daemon in the same folder is refused', async () => {

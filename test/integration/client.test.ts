@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { Queue } from 'bullmq'
+import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
@@ -150,6 +150,45 @@ for (const orders of [undefined, 'redis'] as const) {
         result: 'unchanged',
       })
       expect(await queue.getDelayedCount()).toBe(1)
+    })
+
+    test('reschedule wants the new deadline', async () => {
+      const { shop, queue } = open()
+      await shop.schedule({ orderId: 'a', deadline: '1h' })
+      const without = { orderId: 'a' } as { orderId: string; deadline: string }
+      await expect(shop.reschedule(without)).rejects.toMatchObject({ code: 'INVALID_DEADLINE' })
+      expect((await queue.getDelayed())[0]?.delay).toBeGreaterThan(59 * MINUTE)
+    })
+
+    test('after an earlier check has finished or failed, a new one can be scheduled', async () => {
+      const { shop, queue } = open()
+      const worker = new Worker(
+        queue.name,
+        async (job) => {
+          if (job.data.orderId === 'b') throw new Error('given up')
+        },
+        { connection: { url: redisUrl() } },
+      )
+      closing.push(() => worker.close())
+      for (const orderId of ['a', 'b']) await shop.schedule({ orderId, deadline: Date.now() - 1 })
+      await eventually('both are done', async () => (await queue.getJobCountByTypes('completed', 'failed')) === 2)
+      await worker.close()
+      const deadline = Date.now() + MINUTE
+      if (orders) {
+        expect(await shop.reschedule({ orderId: 'a', deadline })).toMatchObject({ result: 'scheduled' })
+        expect(await shop.reschedule({ orderId: 'b', deadline })).toMatchObject({ result: 'scheduled' })
+      } else {
+        expect(await shop.schedule({ orderId: 'a', deadline })).toEqual({
+          orderId: 'a',
+          result: 'scheduled',
+          deadline: new Date(deadline),
+        })
+        expect(await shop.scheduleMany([{ orderId: 'b', deadline }])).toEqual([
+          { orderId: 'b', result: 'scheduled', deadline: new Date(deadline) },
+        ])
+      }
+      expect(await queue.getDelayedCount()).toBe(2)
+      expect((await shop.find('b'))?.check).toMatchObject({ state: 'waiting', attempts: 0 })
     })
 
     test('withdraw takes the check back, once', async () => {
@@ -352,6 +391,7 @@ test.each([
   ['no redis', {}],
   ['no URL', { redis: 'localhost' }],
   ['another protocol', { redis: 'http://localhost:6379' }],
+  ['a client instead of its options', { redis: new Redis({ lazyConnect: true }) }],
   ['an unknown option', { redis: 'redis://localhost', queue: 'x' }],
   ['a queue name that BullMQ forbids', { redis: 'redis://localhost', queueName: 'a:b' }],
   ['a time-out without a unit', { redis: 'redis://localhost', paymentTimeout: '300' }],

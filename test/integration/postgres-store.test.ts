@@ -165,6 +165,19 @@ describe('deadlines', () => {
     ).toMatchObject([{ kind: 'cancelled' }, { kind: 'kept', status: 'pending' }])
   })
 
+  test('minus infinity has passed, and does not fail the batch', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.insert([{ id: '1' }, { id: '2', deadline: past() }, { id: '3', status: 'paid' }])
+    await table.pool.query(`UPDATE orders SET payment_deadline = '-infinity' WHERE id IN (1, 3)`)
+    expect(await store.cancelUnpaid(['1', '2', '3'].map((orderId) => ({ orderId, deadline: past() })))).toMatchObject([
+      { kind: 'cancelled' },
+      { kind: 'cancelled' },
+      { kind: 'kept', status: 'paid' },
+    ])
+    expect((await store.find(['1']))[0]?.status).toBe('cancelled')
+  })
+
   test('microseconds are rounded up: nothing is due before its deadline', async () => {
     const table = await openTable()
     const store = await openStore(table)
@@ -235,6 +248,15 @@ describe('opening', () => {
     })
     const gone = { ...table.mapping, table: 'nowhere.orders' }
     await expect(openStore(table, { mapping: gone })).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  })
+
+  test('one column cannot mean two things', async () => {
+    const table = await openTable()
+    const mapping = { ...table.mapping, cancelledAtColumn: 'payment_deadline' }
+    await expect(openStore(table, { mapping })).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining('payment_deadline is ORDERS_DEADLINE_COLUMN already'),
+    })
   })
 
   test('tells a wrong password and a missing database from a server that is away', async () => {

@@ -253,7 +253,7 @@ describe('resolveColumns', () => {
 
   test.each(['numeric', 'bpchar', 'jsonb', 'bytea'])('refuses ids of type %s', (type) => {
     expect(problems({}, [row('id', type), ...rows.slice(1)])).toEqual([
-      `ORDERS_ID_COLUMN: expected id to be text, varchar, uuid, int2, int4, int8, it is ${type}`,
+      `ORDERS_ID_COLUMN: expected id to be text, varchar, uuid, smallint, integer, bigint, it is ${type}`,
     ])
   })
 
@@ -295,6 +295,7 @@ describe('resolveColumns', () => {
       cancelledAtColumn: 'note',
     })
     expect(found.map((problem) => problem.split(':')[0]).sort()).toEqual([
+      'ORDERS_CANCELLED_AT_COLUMN', // of the wrong type, and taken
       'ORDERS_CANCELLED_AT_COLUMN',
       'ORDERS_DEADLINE_COLUMN',
       'ORDERS_ID_COLUMN',

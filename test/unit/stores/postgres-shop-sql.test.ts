@@ -25,6 +25,7 @@ function outcomes({
     before: before.map(
       (order) => order && { orderId: '7', status: 'pending', deadline: DUE, cancelledAt: undefined, ...order },
     ),
+    cancelledStatus: 'cancelled',
     unpaidStatuses: ['pending', 'new'],
     decidedAt: NOW,
     canonical: canonical ?? ((id) => id),
