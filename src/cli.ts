@@ -1,22 +1,24 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
-import { parse } from 'dotenv'
-import { checkCommand } from './commands/check.ts'
 import type { CommandContext } from './commands/context.ts'
-import { demoCommand } from './commands/demo.ts'
-import { migrateCommand } from './commands/migrate.ts'
-import { payCommand } from './commands/pay.ts'
-import { rescheduleCommand, scheduleCommand } from './commands/schedule.ts'
-import { showCommand } from './commands/show.ts'
-import { startCommand } from './commands/start.ts'
-import { withdrawCommand } from './commands/withdraw.ts'
-import { type Environment, readConfig } from './config.ts'
+import type { Config, Environment } from './config.ts'
 import { OrderExpiryError } from './errors.ts'
 import { systemClock } from './runtime/clock.ts'
+import { Signals } from './runtime/signals.ts'
+
+// Before anything else is loaded, which takes a while: the daemon ends with 0 when it is told to end before it has begun.
+const signals = new Signals({ onUnheard: (exitCode) => process.exit(process.argv[2] === 'start' ? 0 : exitCode) })
+// Whoever reads our output may leave; that is no reason to stop cancelling orders.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') fail(error)
+})
+
+const { parse } = await import('dotenv')
+const { readConfig } = await import('./config.ts')
+const { createProgram } = await import('./commands/program.ts')
 
 const context: CommandContext = {
-  readConfig: () => readConfig({ env: process.env, dotenv: readDotenv() }),
+  readConfig: (): Config => readConfig({ env: process.env, dotenv: readDotenv() }),
   print: (line) => void process.stdout.write(`${line}\n`),
   stdout: process.stdout,
   exitWith(code) {
@@ -24,29 +26,12 @@ const context: CommandContext = {
   },
   exitNow: (code) => process.exit(code),
   clock: systemClock,
-}
-
-const program = new Command('order-expiry')
-  .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
-  .version(readVersion())
-  .showHelpAfterError('(add --help for what is expected)')
-for (const command of [
-  startCommand,
-  checkCommand,
-  migrateCommand,
-  scheduleCommand,
-  rescheduleCommand,
-  withdrawCommand,
-  payCommand,
-  showCommand,
-  demoCommand,
-]) {
-  program.addCommand(command(context))
+  signals,
 }
 
 process.on('uncaughtException', fail)
 try {
-  await program.parseAsync()
+  await createProgram(context, readVersion()).parseAsync()
 } catch (error) {
   fail(error)
 }

@@ -48,6 +48,7 @@ export function createDaemon(options: {
   const probe = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
   const ping = async () => {
     try {
+      await probe.selectDatabase()
       await probe.redis.ping()
     } catch (error) {
       throw probe.explain(error)
@@ -100,7 +101,7 @@ export function createDaemon(options: {
       const choice = chooseStore({ config, redisUrl, onError: (error) => events.emit('store-error', { error }) })
       const opened = await waitFor({ service: 'store', attempt: () => openStore(choice), signal })
       store = opened
-      settle = createSettle({ store: opened })
+      settle = createSettle({ store: opened, clock })
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
     },
     async stop() {

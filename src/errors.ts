@@ -17,6 +17,7 @@ const CATALOGUE = {
   REDIS_REFUSED: { retryable: false, httpStatus: 500 },
   EMBEDDED_REDIS_FAILED: { retryable: false, httpStatus: 500 },
   STORE_UNAVAILABLE: { retryable: true, httpStatus: 503 },
+  STORE_LOCKED: { retryable: true, httpStatus: 503 },
   STORE_BUSY: { retryable: true, httpStatus: 503 },
   STORE_REFUSED: { retryable: false, httpStatus: 500 },
   STORE_MISMATCH: { retryable: false, httpStatus: 500 },

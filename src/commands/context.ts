@@ -1,5 +1,6 @@
 import type { Config } from '../config.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { Signals } from '../runtime/signals.ts'
 
 /** What a command may use of the process it runs in. Commands never touch `process` themselves. */
 export interface CommandContext {
@@ -14,4 +15,5 @@ export interface CommandContext {
   /** Ends the process at once. */
   exitNow(code: number): never
   readonly clock: Clock
+  readonly signals: Signals
 }

@@ -25,8 +25,11 @@ export function createProgress(options: { context: CommandContext; orders: numbe
     const counts = `placed ${placed}  paid ${paid}  cancelled ${cancelled}  kept ${kept}`
     const elapsed = `${((clock.now() - startedAt) / 1_000).toFixed(1).padStart(5)} s`
     if (!stdout.isTTY) return `${elapsed}  ${counts}  (${done} of ${orders} checks done)`
-    const filled = Math.floor((done / orders) * BAR_WIDTH)
-    return `${elapsed}  ${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)}  ${counts}`
+    // One row at most, or the redrawing would leave the rest of each line behind.
+    const room = (stdout.columns || 80) - 1
+    const width = Math.max(0, Math.min(BAR_WIDTH, room - elapsed.length - counts.length - 4))
+    const filled = Math.floor((done / orders) * width)
+    return `${elapsed}  ${'█'.repeat(filled)}${'░'.repeat(width - filled)}  ${counts}`.slice(0, room)
   }
 
   function show(now: boolean): void {

@@ -29,14 +29,24 @@ export function demoCommand(context: CommandContext): Command {
     .option('--seconds <n>', 'the stretch of time in which their deadlines fall', wholeNumber(1, 600), 8)
     .action(async (options: { orders: number; seconds: number }) => {
       const { clock } = context
+      const interrupted = new AbortController()
+      context.signals.listen({
+        onFirst(_, exitCode) {
+          context.exitWith(exitCode)
+          interrupted.abort()
+        },
+        onSecond: (_, exitCode) => context.exitNow(exitCode),
+      })
       const settings = context.readConfig()
       const dir = join(DATA_DIR, 'demo')
       const embedded = settings.REDIS_URL ? undefined : new EmbeddedRedis({ dir, clock, onExit: () => {} })
       await embedded?.start({ mayJoin: false })
       try {
         const redisUrl = settings.REDIS_URL ?? (embedded?.url as string)
-        const ok = await runDemo({ context, settings, redisUrl, ...options })
-        context.exitWith(ok ? 0 : 1)
+        const ok = await runDemo({ context, settings, redisUrl, interrupted: interrupted.signal, ...options })
+        if (!interrupted.signal.aborted) context.exitWith(ok ? 0 : 1)
+      } catch (error) {
+        if (!interrupted.signal.aborted) throw error
       } finally {
         await embedded?.stop()
       }
@@ -47,10 +57,11 @@ async function runDemo(options: {
   context: CommandContext
   settings: Config
   redisUrl: string
+  interrupted: AbortSignal
   orders: number
   seconds: number
 }): Promise<boolean> {
-  const { context, settings, redisUrl, orders: count, seconds } = options
+  const { context, settings, redisUrl, interrupted, orders: count, seconds } = options
   const { clock, print } = context
   // A queue and a store of its own: the demo never touches a real order.
   const queueName = `demo-${clock.now().toString(36)}-${process.pid}`
@@ -71,6 +82,7 @@ async function runDemo(options: {
   const records = new RedisOrders({ redis, queueName, queuePrefix })
   const stopPaying = new AbortController()
   setMaxListeners(0, stopPaying.signal) // one for each payment to come
+  interrupted.addEventListener('abort', () => stopPaying.abort())
   try {
     await daemon.start(stopPaying.signal)
     const orders = planOrders({ count, seconds, now: clock.now() })
@@ -87,6 +99,7 @@ async function runDemo(options: {
     const timeUp = clock.sleep(lastDeadline + PATIENCE_MS - clock.now(), stopPaying.signal).catch(() => {})
     await Promise.race([Promise.all([allFinished, ...payments]), timeUp])
     progress.end()
+    if (interrupted.aborted) return false
 
     // What counts is the record and the stream of events, not what the daemon says of itself.
     const found = await records.findMany(orders.map(({ orderId }) => orderId))

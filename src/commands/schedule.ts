@@ -34,7 +34,7 @@ export function rescheduleCommand(context: CommandContext): Command {
       const result = await withClient({ config: context.readConfig(), clock: context.clock }, (client) =>
         client.reschedule({ orderId, deadline, ...allowPast(options) }),
       )
-      const isSuccess = result.result !== 'settled' && result.result !== 'missing'
+      const isSuccess = !['settled', 'missing', 'checking'].includes(result.result)
       printResult({ context, json: options.json, result, isSuccess })
     })
 }

@@ -4,7 +4,7 @@ import { asOrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import { createLogger, logEvents } from '../observe/log.ts'
 import { formatDuration } from '../runtime/duration.ts'
-import { listenForSignals, startWatchdog } from '../runtime/signals.ts'
+import { startWatchdog } from '../runtime/signals.ts'
 import type { CommandContext } from './context.ts'
 
 /** What the ordered stop leaves to the watchdog: it bites only if the stop itself is broken. */
@@ -16,6 +16,7 @@ export function startCommand(context: CommandContext): Command {
     const { clock } = context
     const config = context.readConfig()
     const logger = createLogger({
+      stdout: context.stdout,
       level: config.LOG_LEVEL,
       pretty: !config.production && context.stdout.isTTY && hasPretty(),
     })
@@ -38,7 +39,7 @@ export function startCommand(context: CommandContext): Command {
           context.exitNow(1)
         },
       })
-    listenForSignals({
+    context.signals.listen({
       onFirst: (signal) => {
         stopBefore()
         starting.abort(new Error(signal))

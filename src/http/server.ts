@@ -29,7 +29,7 @@ export function createHttpService(options: {
         const why = cause instanceof Error ? cause.message : String(cause)
         throw new OrderExpiryError(
           'HTTP_LISTEN_FAILED',
-          `HTTP_HOST ${host}, HTTP_PORT ${port}: expected an address and a port that are free (${why})`,
+          `HTTP_HOST ${host}, HTTP_PORT ${port}: expected an address and a port that are free; set them otherwise (${why})`,
           { cause },
         )
       }

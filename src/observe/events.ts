@@ -4,7 +4,6 @@ import type { OrderExpiryError } from '../errors.ts'
 /** Everything the daemon says about itself. Code emits; `log.ts` words it. No event carries a secret. */
 export interface Events {
   'service-started': { service: string; detail?: string }
-  'service-stopped': { service: string }
   'waiting-for': { service: string; error: OrderExpiryError; waitMs: number }
   ready: { startedInMs: number }
   stopping: { reason: string }
@@ -20,7 +19,12 @@ export interface Events {
   'check-postponed': { orderId: string; jobId: string; delayMs: number; why: string }
   'check-retried': { orderId: string; jobId: string; delayMs: number; error: OrderExpiryError }
   'check-given-up': { orderId?: string; jobId: string; error: OrderExpiryError }
-  'batch-settled': { checks: number; tookMs: number; outcomes: Readonly<Record<string, number>> }
+  'batch-settled': {
+    checks: number
+    tookMs: number
+    outcomes: Readonly<Record<string, number>>
+    error?: OrderExpiryError
+  }
   'worker-error': { error: Error }
   'redis-error': { connection: string; error: Error }
   'store-error': { error: Error }

@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino'
+import { type Logger, type LoggerOptions, pino } from 'pino'
 import type { Clock } from '../runtime/clock.ts'
 import type { EventBus } from './events.ts'
 
@@ -9,17 +9,17 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 const QUIET_MS = 5_000
 
 /** A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there. */
-export function createLogger(options: { level: LogLevel; pretty: boolean }): Logger {
-  const { level, pretty } = options
-  return pino({
+export function createLogger(options: { level: LogLevel; pretty: boolean; stdout: NodeJS.WritableStream }): Logger {
+  const { level, pretty, stdout } = options
+  const settings: LoggerOptions = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
-    ...(pretty && {
-      transport: { target: 'pino-pretty', options: { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' } },
-    }),
-  })
+    ...(!pretty && { formatters: { level: (label: string) => ({ level: label }) } }),
+  }
+  if (!pretty) return pino(settings, stdout) // pino's own stream blocks for ever in fatal() once its reader has gone
+  const look = { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }
+  return pino(settings, pino.transport({ target: 'pino-pretty', options: look }))
 }
 
 /** Words every event as a log line. The only place where the daemon's log lines are written. */
@@ -29,7 +29,6 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   const failure = throttle({ clock, log: (fields, message) => logger.error(fields, message) })
 
   events.on('service-started', (e) => logger.info(e, `${e.service} started`))
-  events.on('service-stopped', (e) => logger.debug(e, `${e.service} stopped`))
   events.on('waiting-for', ({ service, error, waitMs }) =>
     trouble(
       `waiting ${service} ${error.code}`,
@@ -59,8 +58,10 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
     failure(`given-up ${error.code}`, { ...e, code: error.code }, `check given up: ${error.message}`),
   )
   events.on('batch-settled', (e) => {
-    if (e.outcomes.failed) trouble('batch', e, 'batch failed, in part or whole')
-    else logger.info(e, 'batch settled')
+    const { error, ...batch } = e
+    if (!error) logger.info(batch, 'batch settled')
+    else
+      trouble(`batch ${error.code}`, { ...batch, code: error.code }, `batch failed, in part or whole: ${error.message}`)
   })
   events.on('worker-error', ({ error }) =>
     trouble(`worker ${errorCode(error)}`, { code: errorCode(error) }, `worker: ${describe(error)}`),
@@ -82,7 +83,7 @@ function throttle(options: { clock: Clock; log: (fields: object, message: string
   const seen = new Map<string, { at: number; left: number }>()
   return (key: string, fields: object, message: string): void => {
     const last = seen.get(key)
-    if (last && clock.now() - last.at < QUIET_MS) {
+    if (last && Math.abs(clock.now() - last.at) < QUIET_MS) {
       last.left++
       return
     }

@@ -1,4 +1,4 @@
-import type { OrderExpiryError } from '../errors.ts'
+import type { ErrorCode, OrderExpiryError } from '../errors.ts'
 import { backoffMs } from '../runtime/retry.ts'
 import type { Outcome } from './order.ts'
 import type { Settlement } from './settle.ts'
@@ -12,6 +12,9 @@ export type Step =
 
 const OUTAGE_BASE_MS = 500
 const OUTAGE_CAP_MS = 5_000
+const LOCKED_CAP_MS = 2_000
+/** Somebody has changed a permission or a table. The order is not to blame, and is settled once that is mended. */
+const SAYS_NOTHING_OF_THE_ORDER: readonly ErrorCode[] = ['STORE_REFUSED', 'STORE_MISMATCH', 'OUTBOX_MISSING']
 const RETRY_BASE_MS = 1_000
 const RETRY_CAP_MS = 60_000
 
@@ -20,7 +23,8 @@ const RETRY_CAP_MS = 60_000
  *
  * - A postponement is taken as a span by the store's clock, so that a worker whose clock is wrong waits as long as one
  *   whose clock is right.
- * - A store that cannot be reached or is busy says nothing about the order: that postpones, and costs no attempt.
+ * - A store that cannot be reached, is busy or refuses us says nothing about the order: that postpones, and costs no
+ *   attempt.
  * - Any other failure costs one; after `maxAttempts` of them the job is given up.
  *
  * @param options.started how often the check has been started, this time included
@@ -35,13 +39,16 @@ export function decide(options: {
 }): Step {
   const { settlement, started, failed, maxAttempts, random = Math.random } = options
   if (settlement.kind === 'postponed') {
-    const delayMs = Math.max(1, settlement.until - settlement.evidence.decidedAt)
+    const spanMs = settlement.until - settlement.evidence.decidedAt
+    const leastMs =
+      settlement.reason === 'locked' ? backoffMs({ attempt: started, baseMs: 1, capMs: LOCKED_CAP_MS, random }) : 1
+    const delayMs = Number.isFinite(spanMs) ? Math.max(leastMs, spanMs) : OUTAGE_CAP_MS
     return { kind: 'postpone', delayMs, why: settlement.reason }
   }
   if (settlement.kind !== 'failed') return { kind: 'finish', outcome: settlement }
 
   const { error } = settlement
-  if (error.retryable) {
+  if (error.retryable || SAYS_NOTHING_OF_THE_ORDER.includes(error.code)) {
     const delayMs = backoffMs({ attempt: started, baseMs: OUTAGE_BASE_MS, capMs: OUTAGE_CAP_MS, random })
     return { kind: 'postpone', delayMs, why: error.code }
   }

@@ -1,9 +1,21 @@
 import { Job, type Queue, type RedisClient } from 'bullmq'
+import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import { parseContractDeadline } from '../order/deadline.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { type FinishedCheck, JOB_NAME, type JobData, jobIdOf, jobOptionsOf } from './contract.ts'
 import type { FoundOrder } from './results.ts'
+
+const MAX_ROUNDS = 40
+const REPLACE_WAIT_MS = 20
+const REPLACE_LOCK_MS = 5_000
+
+/** The queue, and the connection that it uses. */
+export interface Queues {
+  queue: Queue<JobData>
+  redis: Redis
+}
 
 /** Orders in one transaction: few enough that Redis serves others in between. */
 const TRANSACTION = 50
@@ -23,14 +35,16 @@ export interface Placement {
  * @returns for those that already had an unfinished job, what was found
  */
 export async function addJobs(
-  queue: Queue<JobData>,
+  queues: Queues,
   placements: readonly Placement[],
 ): Promise<Map<Placement, { deadline: number }>> {
+  const { queue } = queues
   const client = await queue.getBackend().client
   const found = new Map<Placement, { deadline: number }>()
   let missing = placements
-  // A second round for those whose earlier check has finished; more only if somebody else schedules them meanwhile.
-  for (let round = 0; missing.length > 0 && round < 5; round++) {
+  // A second round for those whose earlier check has finished; more only while somebody else replaces the same ones.
+  for (let round = 0; missing.length > 0 && round < MAX_ROUNDS; round++) {
+    if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
     const chunks = []
     for (let start = 0; start < missing.length; start += TRANSACTION) {
       chunks.push(addInTransaction({ queue, client, placements: missing.slice(start, start + TRANSACTION) }))
@@ -38,40 +52,43 @@ export async function addJobs(
     const finished: Placement[] = []
     for (const { placement, before } of (await Promise.all(chunks)).flat()) {
       if (before?.finishedOn) finished.push(placement)
-      else if (before) found.set(placement, { deadline: deadlineOf(before) ?? placement.deadline })
+      else if (before)
+        found.set(placement, { deadline: deadlineOf(before) ?? Number(before.timestamp) + Number(before.delay) })
     }
-    // BullMQ keeps finished jobs and then ignores an add of the same id.
-    await Promise.all(finished.map(({ orderId }) => queue.remove(jobIdOf(orderId))))
+    await Promise.all(finished.map(({ orderId }) => removeFinished(queues, jobIdOf(orderId))))
     missing = finished
   }
   if (missing.length > 0) {
-    throw new OrderExpiryError(
-      'REDIS_UNAVAILABLE',
-      'a finished check keeps coming back while it is replaced; try again',
-    )
+    throw new OrderExpiryError('REDIS_UNAVAILABLE', 'a finished check is being replaced by somebody else; try again')
   }
   return found
 }
 
+/**
+ * Moves the job of an order to another deadline, or adds one. `checking`: its check is under way, and has read the old
+ * deadline already.
+ */
 export async function moveJob(
-  queue: Queue<JobData>,
+  queues: Queues,
   placement: Placement,
-): Promise<'rescheduled' | 'unchanged' | 'scheduled'> {
-  const found = await addJobs(queue, [placement])
-  const before = found.get(placement)
+): Promise<'rescheduled' | 'unchanged' | 'scheduled' | 'checking'> {
+  const { orderId, deadline } = placement
+  const before = (await addJobs(queues, [placement])).get(placement)
   if (!before) return 'scheduled'
-  if (before.deadline === placement.deadline) return 'unchanged'
-  const job = await queue.getJob(jobIdOf(placement.orderId))
-  if (!job) return moveJob(queue, placement)
+  const job = await queues.queue.getJob(jobIdOf(orderId))
+  if (!job) return moveJob(queues, placement)
+  const isSame = before.deadline === deadline
   // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
-  await job.updateData({ ...job.data, orderId: placement.orderId, deadline: placement.deadline })
-  // A job that is due or being checked has left the delayed set; the worker then finds the new deadline by itself.
-  if (await job.isDelayed()) {
-    await job.changeDelay(Math.max(0, placement.deadline - systemClock.now())).catch(async (error: unknown) => {
-      if (await job.isDelayed()) throw error
+  if (!isSame || job.data.deadline === undefined) await job.updateData({ ...job.data, orderId, deadline })
+  const state = await job.getState()
+  // Even to the same deadline: an earlier call may have written it and then failed.
+  if (state === 'delayed') {
+    await job.changeDelay(Math.max(0, deadline - systemClock.now())).catch(async (error: unknown) => {
+      if (await job.isDelayed()) throw error // else it has just become due, and its check will find the new deadline
     })
   }
-  return 'rescheduled'
+  if (isSame) return 'unchanged'
+  return state === 'active' ? 'checking' : 'rescheduled'
 }
 
 async function addInTransaction(options: {
@@ -82,18 +99,40 @@ async function addInTransaction(options: {
   const { queue, client, placements } = options
   const transaction = client.multi()
   for (const placement of placements) {
-    const { orderId, deadline } = placement
-    const { jobId, ...jobOptions } = jobOptionsOf(placement)
-    transaction.hgetall(queue.toKey(jobIdOf(orderId)))
-    void new Job<JobData>(queue, JOB_NAME, { orderId, deadline }, jobOptions, jobId).addJob(transaction)
+    transaction.hgetall(queue.toKey(jobIdOf(placement.orderId)))
+    void newJob(queue, placement).addJob(transaction)
   }
   const replies = (await transaction.exec()) ?? []
-  return placements.map((placement, index) => {
+  const results = []
+  for (const [index, placement] of placements.entries()) {
     const [readError, before] = replies[index * 2] ?? []
     const [addError] = replies[index * 2 + 1] ?? []
-    if (readError ?? addError) throw readError ?? addError
-    return { placement, before: before && Object.keys(before).length > 0 ? before : undefined }
-  })
+    // Redis has forgotten its scripts (SCRIPT FLUSH, a failover). Outside of a transaction, ioredis sends them again.
+    if (redisErrorCode(addError) === 'NOSCRIPT') await newJob(queue, placement).addJob(client)
+    else if (readError ?? addError) throw readError ?? addError
+    results.push({ placement, before: before && Object.keys(before).length > 0 ? before : undefined })
+  }
+  return results
+}
+
+function newJob(queue: Queue<JobData>, placement: Placement): Job<JobData> {
+  const { orderId, deadline } = placement
+  const { jobId, ...jobOptions } = jobOptionsOf(placement)
+  return new Job<JobData>(queue, JOB_NAME, { orderId, deadline }, jobOptions, jobId)
+}
+
+/**
+ * BullMQ keeps finished jobs and then ignores an add of the same id, so the old one must go. One client at a time: between
+ * looking and removing, another one may have put a new job in its place.
+ */
+async function removeFinished({ queue, redis }: Queues, jobId: string): Promise<void> {
+  const lock = `${queue.toKey(jobId)}:replacing`
+  if ((await redis.set(lock, '1', 'PX', REPLACE_LOCK_MS, 'NX')) !== 'OK') return
+  try {
+    if (await redis.hexists(queue.toKey(jobId), 'finishedOn')) await queue.remove(jobId)
+  } finally {
+    await redis.del(lock)
+  }
 }
 
 function deadlineOf(job: { data?: unknown }): number | undefined {

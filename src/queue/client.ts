@@ -145,8 +145,10 @@ export class OrderExpiry {
       const moved = await this.#orders?.move(orderId, deadline)
       if (moved?.result === 'missing') return { orderId, result: 'missing' }
       if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
-      const job = await moveJob(queue, placement)
-      const result = job === 'unchanged' && moved?.result === 'moved' ? 'rescheduled' : job
+      const job = await moveJob({ queue, redis: this.#connection.redis }, placement)
+      // With a record, it decides, whatever the check under way has read; without one, that check may still cancel.
+      const isMoved = moved?.result === 'moved' && (job === 'unchanged' || job === 'checking')
+      const result = isMoved ? 'rescheduled' : job
       return { orderId, result, deadline: new Date(deadline) }
     })
   }
@@ -299,21 +301,17 @@ export class OrderExpiry {
 
   async #add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<ScheduleResult[]> {
     const recorded = await this.#orders?.record(placements)
-    const conflicts = new Map<Placement, number>()
-    for (const [index, placement] of placements.entries()) {
+    // An order that is recorded for another deadline needs a check then: an earlier call may have failed half-way.
+    const wanted = placements.map((placement, index) => {
       const record = recorded?.[index]
-      if (record?.result === 'conflict') conflicts.set(placement, record.deadline)
-    }
-    const found = await addJobs(
-      queue,
-      placements.filter((placement) => !conflicts.has(placement)),
-    )
-    return placements.map((placement, index) => {
+      return record?.result === 'conflict' ? { ...placement, deadline: record.deadline } : placement
+    })
+    const found = await addJobs({ queue, redis: this.#connection.redis }, wanted)
+    return wanted.map((placement, index) => {
       const { orderId, deadline } = placement
       const record = recorded?.[index]
       const settled = record?.result === 'settled' && { status: record.status }
-      const recordedDeadline = conflicts.get(placement)
-      if (recordedDeadline !== undefined) return conflict(orderId, recordedDeadline)
+      if (record?.result === 'conflict') return conflict(orderId, deadline)
       const before = found.get(placement)
       if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline), ...settled }
       if (before.deadline !== deadline) return { ...conflict(orderId, before.deadline), ...settled }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
-import { isRedisRefusal, redisErrorCode } from '../runtime/redis-reply.ts'
+import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
 import { backoffMs } from '../runtime/retry.ts'
 
 /** Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`) or ioredis options. */
@@ -24,6 +24,8 @@ export function parseRedisAddress(address: RedisAddress): RedisProfile {
   if (!url || !PROTOCOLS.includes(url.protocol) || !address.startsWith(`${url.protocol}//`) || (isUnix && url.host)) {
     throw invalid('something else')
   }
+  if (!isUnix && (url.search || url.hash)) throw invalid('a query or fragment, which would have no effect')
+  if (url.port === '0') throw invalid('port 0')
   const db = isUnix ? (url.searchParams.get('db') ?? '') : url.pathname.slice(1)
   if (!/^\d{0,9}$/.test(db)) throw invalid('something that is no number as the database')
   return {
@@ -71,7 +73,7 @@ const common: RedisProfile = {
   reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
 }
 
-/** For shops' requests: fails fast, and does nothing later that the caller has been told has failed. */
+/** For shops' requests: fails fast, and sends nothing later that was still waiting when the caller was told of a failure. */
 export function producerProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
   return {
     ...commandProfile(address, timeoutMs),
@@ -135,8 +137,15 @@ export class Connection {
   }
 
   async #connect(): Promise<void> {
-    if (this.redis.status === 'wait') return this.redis.connect()
-    await once(this.redis, 'ready') // rejects with the first error
+    if (this.redis.status === 'wait') await this.redis.connect()
+    else await once(this.redis, 'ready') // rejects with the first error
+    await this.selectDatabase()
+  }
+
+  /** Rejects if the database of the address does not exist; ioredis only reports that, and goes on with number 0. */
+  async selectDatabase(): Promise<void> {
+    const { db } = this.redis.options
+    if (db) await this.redis.select(db)
   }
 
   /** What went wrong, in our own words: where ioredis only says that a connection is closed, the reason why it is. */
@@ -155,10 +164,10 @@ export function asRedisError(error: unknown, address: RedisAddress): OrderExpiry
   const where = describeRedisAddress(address)
   const why = error instanceof Error ? error.message || error.name : String(error)
   const cause = { cause: error }
-  return isRedisRefusal(error)
+  return isRedisRefusal(error) || isRedisRejection(error)
     ? new OrderExpiryError(
         'REDIS_REFUSED',
-        `Redis at ${where} refuses us (${why}): check user, password and permissions`,
+        `Redis at ${where} refuses (${why}): check user, password, permissions and keys`,
         cause,
       )
     : new OrderExpiryError('REDIS_UNAVAILABLE', `Redis at ${where} cannot be used now (${why}); try again`, cause)

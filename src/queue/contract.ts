@@ -56,13 +56,8 @@ export function parseJob(
   if (!parsed.success) throw invalidJob(describeIssues(parsed.error))
   const { orderId, deadline } = parsed.data
   try {
-    return {
-      orderId: parseOrderId(orderId),
-      deadline:
-        deadline == null
-          ? job.timestamp + (Number(job.opts.delay) > 0 ? Number(job.opts.delay) : paymentTimeoutMs)
-          : parseContractDeadline({ input: deadline, now }),
-    }
+    const input = deadline ?? job.timestamp + (Number(job.opts.delay) > 0 ? Number(job.opts.delay) : paymentTimeoutMs)
+    return { orderId: parseOrderId(orderId), deadline: parseContractDeadline({ input, now }) }
   } catch (cause) {
     if (cause instanceof OrderExpiryError) throw invalidJob(cause.message, cause)
     throw cause

@@ -26,9 +26,10 @@ export interface RescheduleResult {
   orderId: string
   /**
    * `rescheduled`: moved. `unchanged`: it already was at this deadline. `scheduled`: there was no check, now there is.
-   * `settled`: the order is no longer unpaid (recorded orders only). `missing`: no such order (recorded orders only).
+   * `checking`: its check is under way, and may still cancel it. `settled`: the order is no longer unpaid, `missing`: there
+   * is no such order (both for recorded orders only).
    */
-  result: 'rescheduled' | 'unchanged' | 'scheduled' | 'settled' | 'missing'
+  result: 'rescheduled' | 'unchanged' | 'scheduled' | 'checking' | 'settled' | 'missing'
   deadline?: Date
   status?: string
 }

@@ -1,4 +1,4 @@
-import { type ConnectionOptions, DelayedError, type Job, UnrecoverableError, Worker } from 'bullmq'
+import { type ConnectionOptions, DelayedError, Job, UnrecoverableError, Worker } from 'bullmq'
 import { asOrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { decide } from '../order/decide.ts'
@@ -40,6 +40,8 @@ const STALLED_CHECK_MS = 10_000
 /** Stalling says something about workers, never about the order, so it must not fail its job. */
 const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
+/** The last instant that a Date can hold. */
+const LAST_DATE_MS = 8.64e15
 const KEEP_FINISHED = { age: 7 * 86_400, count: 20_000, limit: 100 }
 const KEEP_FAILED = { age: 90 * 86_400, count: 100_000, limit: 100 }
 
@@ -85,18 +87,22 @@ function createWorker(options: WorkerOptions): Worker {
     maxBatch: options.batchSize,
     maxInFlight: options.maxBatches,
   })
-  const worker = new Worker(queueName, (job, token) => check({ job, token, batcher, options }), {
-    connection: workerProfile(redis) as ConnectionOptions,
-    prefix: queuePrefix,
-    concurrency,
-    lockDuration: LOCK_MS,
-    stalledInterval: STALLED_CHECK_MS,
-    maxStalledCount: MAX_STALLED,
-    runRetryDelay: RUN_RETRY_MS,
-    removeOnComplete: KEEP_FINISHED,
-    removeOnFail: KEEP_FAILED,
-    settings: { backoffStrategy: () => RUN_RETRY_MS },
-  })
+  const worker: Worker = new Worker(
+    queueName,
+    (job, token) => check({ job, token, batcher, worker: () => worker, options }),
+    {
+      connection: workerProfile(redis) as ConnectionOptions,
+      prefix: queuePrefix,
+      concurrency,
+      lockDuration: LOCK_MS,
+      stalledInterval: STALLED_CHECK_MS,
+      maxStalledCount: MAX_STALLED,
+      runRetryDelay: RUN_RETRY_MS,
+      removeOnComplete: KEEP_FINISHED,
+      removeOnFail: KEEP_FAILED,
+      settings: { backoffStrategy: () => RUN_RETRY_MS },
+    },
+  )
   worker.on('error', (error) => events.emit('worker-error', { error }))
   return worker
 }
@@ -106,6 +112,7 @@ async function check(context: {
   job: Job
   token: string | undefined
   batcher: Batcher<Check, Settlement>
+  worker: () => Worker
   options: WorkerOptions
 }): Promise<FinishedCheck> {
   const { job, token, batcher, options } = context
@@ -113,7 +120,12 @@ async function check(context: {
   const jobId = job.id as string
   // Retention and retries are ours, whatever the producer wrote on the job: a change of policy must reach the orders
   // already waiting, and the evidence must stay.
-  Object.assign(job.opts, { removeOnComplete: undefined, removeOnFail: undefined, attempts: maxAttempts })
+  Object.assign(job.opts, {
+    removeOnComplete: undefined,
+    removeOnFail: undefined,
+    attempts: maxAttempts,
+    backoff: undefined,
+  })
   let wanted: Check
   try {
     wanted = parseJob(job, { now: clock.now(), paymentTimeoutMs })
@@ -135,6 +147,7 @@ async function check(context: {
     case 'postpone':
       events.emit('check-postponed', { orderId, jobId, delayMs: step.delayMs, why: step.why })
       await job.moveToDelayed(clock.now() + step.delayMs, token)
+      await followReschedule({ job, worker: context.worker(), clock })
       throw new DelayedError()
     case 'retry':
       events.emit('check-retried', { orderId, jobId, delayMs: step.delayMs, error: step.error })
@@ -144,6 +157,18 @@ async function check(context: {
       events.emit('check-given-up', { orderId, jobId, error: step.error })
       throw new UnrecoverableError(`${step.error.code}: ${step.error.message}`)
   }
+}
+
+/**
+ * While a check is under way, `reschedule` can only change the job's data; what it has written there since the fetch counts
+ * for the time at which the check comes again.
+ */
+async function followReschedule(context: { job: Job; worker: Worker; clock: Clock }): Promise<void> {
+  const { job, worker, clock } = context
+  const fresh = await Job.fromId(worker, job.id as string)
+  const deadline = (fresh?.data as { deadline?: unknown } | undefined)?.deadline
+  if (typeof deadline !== 'number' || deadline === (job.data as { deadline?: unknown }).deadline) return
+  await fresh?.changeDelay(Math.max(0, deadline - clock.now())).catch(() => {}) // it may be due and fetched again by now
 }
 
 function describeOutcome(
@@ -156,7 +181,7 @@ function describeOutcome(
     outcome: outcome.kind,
     ...(status !== undefined && { status }),
     ...(paid && { paid }),
-    deadline: new Date(deadline).toISOString(),
+    deadline: new Date(Math.min(deadline, LAST_DATE_MS)).toISOString(),
     decidedAt: new Date(decidedAt).toISOString(),
     decidedBy,
   }
@@ -173,7 +198,13 @@ function reporting({ settle, events, clock }: WorkerOptions): Settle {
     const settlements = await settle(checks)
     const outcomes: Record<string, number> = {}
     for (const { kind } of settlements) outcomes[kind] = (outcomes[kind] ?? 0) + 1
-    events.emit('batch-settled', { checks: checks.length, tookMs: clock.now() - startedAt, outcomes })
+    const failed = settlements.find((settlement) => settlement.kind === 'failed')
+    events.emit('batch-settled', {
+      checks: checks.length,
+      tookMs: clock.now() - startedAt,
+      outcomes,
+      ...(failed && { error: failed.error }),
+    })
     return settlements
   }
 }

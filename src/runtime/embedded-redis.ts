@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -48,7 +48,7 @@ export class EmbeddedRedis {
 
   /** `unix:///path/to.sock` */
   get url(): string {
-    return `unix://${encodeURI(this.#socket)}`
+    return `unix://${this.#socket.split('/').map(encodeURIComponent).join('/')}`
   }
 
   /**
@@ -58,17 +58,22 @@ export class EmbeddedRedis {
    * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
    */
   async start(options: { mayJoin: boolean; signal?: AbortSignal }): Promise<'started' | 'adopted' | 'joined'> {
-    mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
-    if (!(await this.#answers())) {
-      await this.#spawn(options.signal)
-      await this.#own()
-      return 'started'
+    this.#makeFolder()
+    const release = await this.#lock(options.signal)
+    try {
+      if (!(await this.#answers())) {
+        await this.#spawn(options.signal)
+        await this.#own()
+        return 'started'
+      }
+      if (!(await ask(this.#socket, 'CLIENT LIST')).includes(`name=${OWNER} `)) {
+        await this.#own()
+        return 'adopted'
+      }
+      if (options.mayJoin) return 'joined'
+    } finally {
+      release()
     }
-    if (!(await ask(this.#socket, 'CLIENT LIST')).includes(`name=${OWNER} `)) {
-      await this.#own()
-      return 'adopted'
-    }
-    if (options.mayJoin) return 'joined'
     throw new OrderExpiryError(
       'EMBEDDED_REDIS_FAILED',
       `expected ${this.#dir} to be free, but another order-expiry uses it: stop that one, or set REDIS_URL`,
@@ -92,6 +97,34 @@ export class EmbeddedRedis {
     }
   }
 
+  #makeFolder(): void {
+    try {
+      mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
+    } catch (cause) {
+      throw new OrderExpiryError(
+        'EMBEDDED_REDIS_FAILED',
+        `expected ${this.#dir} to be a folder to write in: start in another one, or set REDIS_URL (${String(cause)})`,
+        { cause },
+      )
+    }
+  }
+
+  /** One process at a time looks and starts: two servers must never write the same files. @returns what lets the next one */
+  async #lock(signal: AbortSignal | undefined): Promise<() => void> {
+    const path = join(this.#dir, 'start.lock')
+    const endsAt = this.#clock.now() + START_TIMEOUT_MS
+    for (;;) {
+      try {
+        writeFileSync(path, `${process.pid}`, { flag: 'wx' })
+        return () => rmSync(path, { force: true })
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+        if (this.#clock.now() > endsAt || !isAlive(path)) rmSync(path, { force: true })
+        else await this.#clock.sleep(50, signal)
+      }
+    }
+  }
+
   /** Whether a server answers on the socket. */
   async #answers(): Promise<boolean> {
     try {
@@ -104,6 +137,7 @@ export class EmbeddedRedis {
   async #own(): Promise<void> {
     this.#owner = connect(this.#socket)
     this.#owner.on('error', () => {})
+    this.#owner.once('close', () => this.#lost())
     this.#owner.write(`CLIENT SETNAME ${OWNER}\r\n`)
     await this.#within(once(this.#owner, 'data'), ANSWER_TIMEOUT_MS)
     this.#owner.resume()
@@ -129,7 +163,6 @@ export class EmbeddedRedis {
       this.#child = child
       await this.#untilReady({ child, binary, log, signal })
       child.unref()
-      child.once('exit', (code, signal) => this.#exited({ code, signal }))
       return
     }
     throw new OrderExpiryError(
@@ -161,10 +194,12 @@ export class EmbeddedRedis {
     }
   }
 
-  #exited(exit: { code: number | null; signal: string | null }): void {
+  /** The connection of the owner is gone: the server has ended, whoever started it. */
+  #lost(): void {
     if (this.#stopping) return
-    this.#onExit(exit)
-    this.#owner?.destroy()
+    this.#onExit({ code: this.#child?.exitCode ?? null, signal: this.#child?.signalCode ?? null })
+    this.#owner = undefined
+    this.#child = undefined
     void this.#restart()
   }
 
@@ -173,7 +208,8 @@ export class EmbeddedRedis {
       await this.#clock.sleep(1_000)
       if (this.#stopping) return
       try {
-        await this.start({ mayJoin: true })
+        // Not joined: a command that has stepped in meanwhile will stop its server again.
+        await this.start({ mayJoin: false })
         if (this.#stopping) await this.stop()
         return
       } catch {
@@ -237,6 +273,16 @@ function isWhole(answer: string): boolean {
   const bulk = /^\$(\d+)\r\n/.exec(answer)
   if (!bulk) return answer.endsWith('\r\n')
   return Buffer.byteLength(answer) >= bulk[0].length + Number(bulk[1]) + 2
+}
+
+/** Whether the process whose id is in the file still runs. */
+function isAlive(file: string): boolean {
+  try {
+    process.kill(Number(readFileSync(file, 'utf8')) || process.pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
 
 function lastLine(file: string): string {

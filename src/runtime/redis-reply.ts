@@ -7,6 +7,27 @@ export function redisErrorCode(error: unknown): string | undefined {
   return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR'
 }
 
+/** Redis cannot now, but will: it starts, fails over, is full or busy. */
+const PASSING = [
+  'LOADING',
+  'BUSY',
+  'READONLY',
+  'MASTERDOWN',
+  'OOM',
+  'TRYAGAIN',
+  'CLUSTERDOWN',
+  'NOREPLICAS',
+  'MISCONF',
+  'NOSCRIPT',
+  'UNBLOCKED',
+]
+
+/** Redis rejects the command because of what is in it or in the key, and will do so again. */
+export function isRedisRejection(error: unknown): boolean {
+  const code = redisErrorCode(error)
+  return code !== undefined && !PASSING.includes(code)
+}
+
 /** Redis refuses us until somebody changes a password or a permission. */
 export function isRedisRefusal(error: unknown): boolean {
   return ['WRONGPASS', 'NOAUTH', 'NOPERM'].includes(redisErrorCode(error) ?? '')

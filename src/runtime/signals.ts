@@ -1,25 +1,34 @@
 import type { Clock } from './clock.ts'
 
-/** The signals by which a process is asked to end, with what a shell calls the exit code of a process they ended. */
-const SIGNALS = { SIGTERM: 143, SIGINT: 130 } as const
+/** The signals by which a process is asked to end, with the exit code that a shell gives a process they have ended. */
+const SIGNALS = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const
 
-/**
- * Listens for SIGTERM and SIGINT.
- *
- * @param options.onFirst the first signal: stop in order
- * @param options.onSecond one more: stop at once; `exitCode` is 128 + the number of the signal
- */
-export function listenForSignals(options: {
-  onFirst: (signal: string) => void
+export interface SignalListener {
+  /** The first signal: stop in order. */
+  onFirst: (signal: string, exitCode: number) => void
+  /** One more: stop at once. `exitCode` is 128 + the number of the signal. */
   onSecond: (signal: string, exitCode: number) => void
-}): void {
-  let received = 0
-  for (const [signal, exitCode] of Object.entries(SIGNALS)) {
-    process.on(signal, () => {
-      received++
-      if (received === 1) options.onFirst(signal)
-      else options.onSecond(signal, exitCode)
-    })
+}
+
+/** Takes SIGTERM, SIGINT and SIGHUP from the start: as process 1 of a container, one without a handler is lost. */
+export class Signals {
+  #listener: SignalListener | undefined
+  #received = 0
+
+  /** @param options.onUnheard a signal that nobody listens to yet, or at all */
+  constructor(options: { onUnheard: (exitCode: number) => void }) {
+    for (const [signal, exitCode] of Object.entries(SIGNALS)) {
+      process.on(signal, () => {
+        this.#received++
+        if (!this.#listener) options.onUnheard(exitCode)
+        else if (this.#received === 1) this.#listener.onFirst(signal, exitCode)
+        else this.#listener.onSecond(signal, exitCode)
+      })
+    }
+  }
+
+  listen(listener: SignalListener): void {
+    this.#listener = listener
   }
 }
 

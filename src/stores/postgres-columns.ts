@@ -37,6 +37,8 @@ export interface ColumnRow {
   type: string
   sql_type: string
   labels: string[] | null
+  /** Whether no two rows have the same value; true for views and partitioned tables, which have no index that says so. */
+  is_unique: boolean
 }
 
 /**
@@ -48,7 +50,10 @@ export interface ColumnRow {
 export const COLUMNS_SQL = `
 SELECT n.nspname AS schema, c.relname AS relation, a.attname AS name,
        coalesce(base.typname, t.typname) AS type, format_type(t.oid, NULL) AS sql_type,
-       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels,
+       c.relkind NOT IN ('r', 'm') OR EXISTS (
+         SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL
+           AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -99,13 +104,16 @@ export function resolveColumns(mapping: OrdersMapping, rows: readonly ColumnRow[
 
   const id = column('ORDERS_ID_COLUMN', mapping.idColumn)
   const idType = typed('ORDERS_ID_COLUMN', id, ID_TYPES)
+  if (id && !id.is_unique) {
+    problems.push(`ORDERS_ID_COLUMN: expected a primary key or a unique index on ${id.name} alone, there is none`)
+  }
   const status = column('ORDERS_STATUS_COLUMN', mapping.statusColumn)
   const deadline = column('ORDERS_DEADLINE_COLUMN', mapping.deadlineColumn)
   const deadlineType = typed('ORDERS_DEADLINE_COLUMN', deadline, TIME_TYPES)
-  column('ORDERS_PAID_AT_COLUMN', mapping.paidAtColumn)
+  typed('ORDERS_PAID_AT_COLUMN', column('ORDERS_PAID_AT_COLUMN', mapping.paidAtColumn), { ...TIME_TYPES, date: 'date' })
   const cancelledAt = column('ORDERS_CANCELLED_AT_COLUMN', mapping.cancelledAtColumn)
   const cancelledAtType = typed('ORDERS_CANCELLED_AT_COLUMN', cancelledAt, TIME_TYPES)
-  if (status && !status.labels && !['text', 'varchar', 'bpchar'].includes(status.type)) {
+  if (status && !status.labels && !['text', 'varchar'].includes(status.type)) {
     problems.push(
       `ORDERS_STATUS_COLUMN: expected ${status.name} to be text, varchar or an enum, it is ${status.sql_type}`,
     )

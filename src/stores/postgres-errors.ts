@@ -7,12 +7,12 @@ import { type ErrorCode, OrderExpiryError } from '../errors.ts'
 const BY_SQLSTATE: Record<string, ErrorCode> = {
   '08': 'STORE_UNAVAILABLE', // connection exception
   '53': 'STORE_UNAVAILABLE', // insufficient resources: connection slots, memory, disk
-  '08P01': 'STORE_MISMATCH', // the statement takes other parameters than it is given
   '57P': 'STORE_UNAVAILABLE', // shutting down, crashed, starting up
   '25006': 'STORE_UNAVAILABLE', // read-only: a standby, or a failover under way
   '57014': 'STORE_BUSY', // cancelled: the statement time-out
-  '40': 'STORE_BUSY', // serialization failure, deadlock
-  '55': 'STORE_BUSY', // lock not available
+  '40': 'STORE_LOCKED', // serialization failure, deadlock
+  '55P03': 'STORE_LOCKED', // the lock time-out: a trigger's, a stock row's or a migration's lock
+  '55006': 'STORE_LOCKED', // object in use
   '25P': 'STORE_BUSY', // idle-in-transaction time-out: this process has been frozen
   '28': 'STORE_REFUSED', // authorization
   '3D': 'STORE_REFUSED', // no such database

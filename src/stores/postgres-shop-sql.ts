@@ -29,7 +29,8 @@ export function toShopOutcomes(options: {
   canonical: (id: string) => string
 }): Outcome[] {
   const { checks, rows, before, unpaidStatuses, cancelledStatus, decidedAt, canonical } = options
-  const byId = new Map(rows.map(parseRow).map((row) => [row.id, row]))
+  const byId = new Map<string, z.infer<typeof shopRow>>()
+  for (const row of rows.map(parseRow)) if (byId.get(row.id)?.outcome !== 'cancelled') byId.set(row.id, row)
   const done = new Set<string>()
   return checks.map(({ orderId, deadline: wanted }, index): Outcome => {
     const row = byId.get(canonical(orderId))

@@ -65,7 +65,7 @@ WITH input AS MATERIALIZED (
 ), cancelled AS (
   UPDATE ${table} o
   SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${fromNow(cancelledAt.type)}` : ''}
-  FROM due d WHERE o.${id} = d.id
+  FROM due d WHERE o.${id} = d.id AND ${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, d.deadline) <= now()
   RETURNING o.${id} AS id, d.deadline
 ), event AS (${events(`id::text, jsonb_build_object('at', now(), 'deadline', deadline) FROM cancelled`)}
 )

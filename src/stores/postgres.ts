@@ -33,7 +33,7 @@ const STATEMENT_TIMEOUT_MS = 10_000
 const ANSWER_TIMEOUT_MS = 12_000
 const CONNECT_TIMEOUT_MS = 5_000
 /** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
-const LOCK_TIMEOUT_MS = 1_000
+const LOCK_TIMEOUT_MS = 200
 /** Orders in the shop's own PostgreSQL table. */
 export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
@@ -67,7 +67,9 @@ export class PostgresStore implements OrderStore {
   static async migrate(options: PostgresStoreOptions & { dryRun: boolean }): Promise<string[]> {
     return withPool(options, async (pool) => {
       const statements = buildMigrations(await readColumns(pool, options.mapping))
-      if (!options.dryRun) for (const statement of statements) await pool.query(statement)
+      // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
+      const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
+      if (!options.dryRun) await pool.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
       await pool.end()
       return statements
     })
@@ -186,7 +188,13 @@ export class PostgresStore implements OrderStore {
       await this.#query(cancelUnpaid, [[], [], this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus])
       return
     }
-    const { fields } = await this.#query(this.#cancelSql, [[], []])
+    const { fields } = await this.#query(this.#cancelSql, [[], []]).catch((error: OrderExpiryError) => {
+      // Of a pooler, 08P01 is an outage; of a statement just written, that it takes other parameters.
+      const isTheStatement = sqlStateOf(error.cause) === '08P01'
+      throw isTheStatement
+        ? new OrderExpiryError('STORE_MISMATCH', `CANCEL_SQL_FILE: ${error.message}`, { cause: error })
+        : error
+    })
     const missing = ['id', 'outcome', 'until'].filter((name) => !fields.some((field) => field.name === name))
     if (missing.length > 0) {
       throw new OrderExpiryError(

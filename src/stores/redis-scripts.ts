@@ -34,10 +34,11 @@ for i = 3, #KEYS do
     elseif tonumber(deadline) > tonumber(now) then
       outcomes[i - 2] = {'not-due', now, status, deadline}
     else
-      redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
-      redis.call('ZREM', KEYS[1], id)
+      -- The event first: of the three it is the one that can be refused, and nothing is undone.
       redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*',
         'type', 'order.cancelled', 'order_id', id, 'at', now, 'deadline', deadline)
+      redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
+      redis.call('ZREM', KEYS[1], id)
       outcomes[i - 2] = {'cancelled', now, status, deadline}
     end
   end

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
-import { isRedisRefusal, redisErrorCode } from '../runtime/redis-reply.ts'
+import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
 import { CANCEL_UNPAID, MOVE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
 
 export interface PayResult {
@@ -218,18 +218,6 @@ export class RedisStore implements OrderStore {
   }
 }
 
-const RETRYABLE = [
-  'LOADING',
-  'BUSY',
-  'READONLY',
-  'MASTERDOWN',
-  'OOM',
-  'TRYAGAIN',
-  'CLUSTERDOWN',
-  'NOREPLICAS',
-  'MISCONF',
-]
-
 async function inOurWords<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
@@ -238,7 +226,7 @@ async function inOurWords<T>(work: Promise<T>): Promise<T> {
     const code = redisErrorCode(cause)
     if (code === undefined)
       throw new OrderExpiryError('STORE_UNAVAILABLE', `Redis cannot be used now: ${why}`, { cause })
-    if (RETRYABLE.includes(code)) throw new OrderExpiryError('STORE_BUSY', `Redis is not ready: ${why}`, { cause })
+    if (!isRedisRejection(cause)) throw new OrderExpiryError('STORE_BUSY', `Redis is not ready: ${why}`, { cause })
     if (isRedisRefusal(cause)) throw new OrderExpiryError('STORE_REFUSED', `Redis refuses us: ${why}`, { cause })
     throw new OrderExpiryError('STORE_REJECTED', `Redis rejected the batch: ${why}`, { cause })
   }

@@ -53,6 +53,17 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
       expect(await newlyAnnounced()).toEqual([order.orderId])
     })
 
+    test('what is cancelled or paid is no longer among the unpaid', async () => {
+      const deadline = 1_050_000_000_000 + Math.floor(Math.random() * 1e9)
+      const orders = [1, 2, 3].map((n) => ({ orderId: nextId(), deadline: deadline + n }))
+      await under.place(orders)
+      await under.store.cancelUnpaid(orders.slice(0, 1))
+      await under.pay(orders[1]?.orderId as string)
+      const left = await under.store.unpaidDueBefore(deadline + 3, undefined, 1_000)
+      const ours = left.map(({ orderId }) => orderId).filter((id) => orders.some(({ orderId }) => orderId === id))
+      expect(ours).toEqual([orders[2]?.orderId])
+    })
+
     test('keeps a paid order, however long its deadline has passed', async () => {
       const order = await placed(Date.now() - HOUR)
       await under.pay(order.orderId)

@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { expect, test } from '@jest/globals'
-import { runCli } from '../helpers/daemon.ts'
+import { CLI, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
@@ -26,4 +28,20 @@ test('without Redis it brings its own', async () => {
   const { code, stdout } = await runCli(['demo', '--orders', '20', '--seconds', '1'])
   expect(code).toBe(0)
   expect(stdout).toContain('Every promise was kept.')
+})
+
+test('interrupted, it leaves nothing behind either', async () => {
+  const raw = new RawQueue()
+  const before = (await raw.redis.keys('*demo-*')).length
+  const child = spawn(process.execPath, [CLI, 'demo', '--orders', '50', '--seconds', '30'], {
+    env: { PATH: process.env.PATH ?? '', REDIS_URL: redisUrl() },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  await once(child.stdout.setEncoding('utf8'), 'data')
+  child.stdout.resume()
+  child.kill('SIGINT')
+  expect(await exited).toEqual([130, null])
+  expect((await raw.redis.keys('*demo-*')).length).toBe(before)
+  await raw.close()
 })

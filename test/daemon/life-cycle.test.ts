@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { DaemonProcess, runCli } from '../helpers/daemon.ts'
+import { CLI, DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { databaseUrl, redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable } from '../helpers/orders-table.ts'
@@ -215,6 +217,29 @@ describe('start', () => {
     expect(await second.until(({ level }) => level === 'fatal')).toMatchObject({ code: 'HTTP_LISTEN_FAILED' })
     expect(await second.stop()).toBe(1)
   })
+})
+
+test('a failed start ends with code 1 even if nobody reads what it says any more', async () => {
+  const redis = await startRedis()
+  closing.push(() => redis.stop())
+  const raw = new RawQueue(redis.url)
+  await raw.redis.config('SET', 'requirepass', 'right')
+  raw.redis.disconnect()
+  const child = spawn(process.execPath, [CLI, 'start'], {
+    env: { PATH: process.env.PATH ?? '', HTTP_PORT: '0', REDIS_URL: `redis://:wrong@127.0.0.1:${redis.port}` },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  closing.push(() => void child.kill('SIGKILL'))
+  const exited = once(child, 'exit')
+  await once(child.stdout, 'data')
+  child.stdout.destroy()
+  expect(await exited).toEqual([1, null])
+})
+
+test('a terminal that is closed is a reason to stop in order', async () => {
+  const daemon = launch({ REDIS_URL: redisUrl(), QUEUE_NAME: uniqueName('q') })
+  await isReady(daemon)
+  expect(await daemon.stop('SIGHUP')).toBe(0)
 })
 
 describe('stop', () => {

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
+import { RedisOrders } from '../../src/stores/redis.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { freePort, startRedis } from '../helpers/processes.ts'
@@ -291,6 +292,33 @@ describe('orders recorded here', () => {
     expect((await shop.find('early'))?.order).toMatchObject({ status: 'paid' })
   })
 
+  test('an order that is recorded without a check gets one, for the deadline on record', async () => {
+    const { shop, queue, queueName } = openShop({ orders: 'redis' })
+    const redis = new Redis(redisUrl())
+    const deadline = Date.now() + MINUTE
+    await new RedisOrders({ redis, queueName, queuePrefix: 'bull' }).record([{ orderId: 'a', deadline }])
+    redis.disconnect()
+    expect(await shop.schedule({ orderId: 'a', deadline: '15m' })).toMatchObject({
+      result: 'conflict',
+      deadline: new Date(deadline),
+    })
+    expect((await queue.getDelayed())[0]?.data).toEqual({ orderId: 'a', deadline })
+  })
+
+  test('a withdrawn order is not among the unpaid any more', async () => {
+    const { shop, queueName } = openShop({ orders: 'redis' })
+    await shop.schedule({ orderId: 'a', deadline: '1m' })
+    await shop.withdraw('a')
+    const redis = new Redis(redisUrl())
+    const left = await new RedisOrders({ redis, queueName, queuePrefix: 'bull' }).unpaidDueBefore(
+      Date.now() + MINUTE,
+      undefined,
+      10,
+    )
+    redis.disconnect()
+    expect(left).toEqual([])
+  })
+
   test('pay is refused where the shop keeps its own table', async () => {
     const { shop } = openShop()
     await expect(shop.pay('a')).rejects.toMatchObject({ code: 'NOT_RECORDED_HERE' })
@@ -368,6 +396,43 @@ describe('when Redis is away', () => {
     expect(error).toMatchObject({ code: 'REDIS_REFUSED', retryable: false })
     expect(error?.message).not.toContain('wr0ng-secret')
   })
+})
+
+test('Redis that has forgotten its scripts is taught them again', async () => {
+  const redis = await startRedis()
+  closing.push(() => redis.stop())
+  const { shop } = openShop({ redis: redis.url, orders: 'redis' })
+  await shop.schedule({ orderId: 'a' })
+  const admin = new Redis(redis.url)
+  await admin.script('FLUSH')
+  admin.disconnect()
+  expect(await shop.schedule({ orderId: 'b' })).toMatchObject({ result: 'scheduled' })
+  expect((await shop.find('b'))?.check?.state).toBe('waiting')
+})
+
+test('a database that does not exist is refused, not replaced by number 0', async () => {
+  const { shop } = openShop({ redis: `${redisUrl()}/99` })
+  await expect(shop.schedule({ orderId: 'a' })).rejects.toMatchObject({ code: 'REDIS_REFUSED' })
+})
+
+test('of clients that replace a finished check at the same moment, one does, and the others are told of its deadline', async () => {
+  const { shop, queue, queueName } = openShop()
+  const others = Array.from({ length: 4 }, () => new OrderExpiry({ redis: redisUrl(), queueName }))
+  closing.push(() => Promise.all(others.map((other) => other.close())))
+  const worker = new Worker(queue.name, async () => {}, { connection: { url: redisUrl() } })
+  closing.push(() => worker.close())
+  const ids = Array.from({ length: 40 }, (_, i) => `o-${i}`)
+  await shop.scheduleMany(ids.map((orderId) => ({ orderId, deadline: Date.now() - 1 })))
+  await eventually('all are done', async () => (await queue.getCompletedCount()) === ids.length)
+  await worker.close()
+  for (const orderId of ids) {
+    const results = await Promise.all(
+      others.map((other, n) => other.schedule({ orderId, deadline: Date.now() + (n + 1) * MINUTE })),
+    )
+    expect(results.map(({ result }) => result).sort()).toEqual(['conflict', 'conflict', 'conflict', 'scheduled'])
+    const deadline = (await queue.getJob(`order-${orderId}`))?.data.deadline
+    expect(results.map((result) => result.deadline.getTime())).toEqual(results.map(() => deadline))
+  }
 })
 
 describe('close', () => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createSettle } from '../../src/order/settle.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
@@ -189,6 +190,39 @@ describe('deadlines', () => {
   })
 })
 
+test('a deadline that is moved between the snapshot and the lock counts', async () => {
+  const table = await openTable()
+  const store = await openStore(table)
+  const ids = Array.from({ length: 300 }, (_, i) => `${i + 1}`)
+  for (let round = 0; round < 10; round++) {
+    await table.pool.query('TRUNCATE orders, audit')
+    await table.insert(ids.map((id) => ({ id, deadline: past() })))
+    const moves = ids.map((id) =>
+      table.pool.query(
+        `UPDATE orders SET payment_deadline = now() + interval '1 hour' WHERE id = $1 AND status = 'pending'`,
+        [id],
+      ),
+    )
+    await Promise.all([store.cancelUnpaid(ids.map((orderId) => ({ orderId, deadline: 0 }))), ...moves])
+    const { rows } = await table.pool.query(
+      `SELECT id FROM orders WHERE status = 'cancelled' AND payment_deadline > now()`,
+    )
+    expect(rows).toEqual([])
+  }
+})
+
+test('where cancelled-at has no time zone, it is written in UTC', async () => {
+  const table = await openTable()
+  await table.pool.query('ALTER TABLE orders ALTER cancelled_at TYPE timestamp')
+  const store = await openStore(table)
+  await table.insert([{ id: '1', deadline: past() }])
+  await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])
+  const { rows } = await table.pool.query(
+    `SELECT abs(extract(epoch FROM cancelled_at - now() AT TIME ZONE 'UTC'))::float8 AS off FROM orders`,
+  )
+  expect(rows[0].off).toBeLessThan(60)
+})
+
 describe('what counts as unpaid', () => {
   test('a paid-at time keeps an order whose status was overwritten back to pending', async () => {
     const table = await openTable()
@@ -215,11 +249,30 @@ test('one order that a trigger or constraint rejects does not hold up the others
   const store = await openStore(table)
   await table.insert(Array.from({ length: 100 }, (_, i) => ({ id: `${i}`, deadline: past() })))
   await table.pool.query(`ALTER TABLE orders ADD CHECK (id <> 66 OR status <> 'cancelled')`)
-  const settle = createSettle({ store })
+  const settle = createSettle({ store, clock: systemClock })
   const settlements = await settle(Array.from({ length: 100 }, (_, i) => ({ orderId: `${i}`, deadline: past() })))
   expect(settlements.filter(({ kind }) => kind === 'cancelled')).toHaveLength(99)
   expect(settlements[66]).toMatchObject({ kind: 'failed', error: { code: 'STORE_REJECTED', retryable: false } })
   expect(await table.outbox()).toHaveLength(99)
+})
+
+test('one order whose trigger waits for a lock does not hold up the others', async () => {
+  const table = await openTable()
+  const store = await openStore(table)
+  await table.insert(Array.from({ length: 64 }, (_, i) => ({ id: `${i}`, deadline: past() })))
+  await table.pool.query(`
+    CREATE TABLE stock (id int PRIMARY KEY); INSERT INTO stock VALUES (1);
+    CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+      IF NEW.id = 40 THEN PERFORM FROM ${table.schema}.stock FOR UPDATE; END IF; RETURN NEW; END $$;
+    CREATE TRIGGER take BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION take()`)
+  const holder = await table.pool.connect()
+  await holder.query('BEGIN; SELECT FROM stock FOR UPDATE')
+  const settle = createSettle({ store, clock: systemClock })
+  const settlements = await settle(Array.from({ length: 64 }, (_, i) => ({ orderId: `${i}`, deadline: past() })))
+  await holder.query('ROLLBACK')
+  holder.release()
+  expect(settlements[40]).toMatchObject({ kind: 'failed', error: { code: 'STORE_LOCKED', retryable: true } })
+  expect(settlements.filter(({ kind }) => kind === 'cancelled')).toHaveLength(63)
 })
 
 describe('opening', () => {
@@ -248,6 +301,75 @@ describe('opening', () => {
     })
     const gone = { ...table.mapping, table: 'nowhere.orders' }
     await expect(openStore(table, { mapping: gone })).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  })
+
+  test('an id column on which two rows can agree is refused', async () => {
+    const table = await openTable()
+    await table.pool.query(
+      'ALTER TABLE orders DROP CONSTRAINT orders_pkey, ADD COLUMN tenant int DEFAULT 1, ADD PRIMARY KEY (tenant, id)',
+    )
+    await expect(openStore(table)).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining('unique index on id alone'),
+    })
+    await table.pool.query('CREATE UNIQUE INDEX ON orders (id)')
+    await expect(openStore(table)).resolves.toBeDefined()
+  })
+
+  test('where two rows share an id all the same, as in a partitioned table, a paid one is not cancelled', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.pool.query('ALTER TABLE orders DROP CONSTRAINT orders_pkey')
+    await table.insert([
+      { id: '1', deadline: past() },
+      { id: '1', deadline: past(), status: 'paid' },
+    ])
+    await store.cancelUnpaid([{ orderId: '1', deadline: past() }]).catch(() => {})
+    expect(
+      (await table.pool.query('SELECT status FROM orders ORDER BY status')).rows.filter(
+        ({ status }) => status === 'paid',
+      ),
+    ).toHaveLength(1)
+  })
+
+  test.each(['char(12)', 'integer'])('a status column of type %s is refused', async (type) => {
+    const table = await openTable()
+    await table.pool.query(
+      `DROP TRIGGER audit ON orders; ALTER TABLE orders ALTER status TYPE ${type} USING NULL, ALTER status DROP NOT NULL`,
+    )
+    await expect(openStore(table)).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining('ORDERS_STATUS_COLUMN'),
+    })
+  })
+
+  test('a paid-at column that is no time is refused', async () => {
+    const table = await openTable()
+    await table.pool.query('ALTER TABLE orders ALTER paid_at TYPE boolean USING false')
+    await expect(openStore(table)).rejects.toMatchObject({
+      code: 'STORE_MISMATCH',
+      message: expect.stringContaining('ORDERS_PAID_AT_COLUMN'),
+    })
+  })
+
+  test('migrations at the same moment do not disturb each other', async () => {
+    const table = await OrdersTable.create()
+    opened.push({ table })
+    await Promise.all(Array.from({ length: 8 }, () => table.migrate()))
+    expect(await table.outbox()).toEqual([])
+  })
+
+  test('a statement may take 10 s, and wait 0.2 s for a lock', async () => {
+    const table = await openTable()
+    await table.pool.query(`CREATE TABLE seen_settings (statement text, lock text)`)
+    const store = await openStore(table, {
+      cancelSql: `WITH s AS (INSERT INTO ${table.schema}.seen_settings VALUES (current_setting('statement_timeout'), current_setting('lock_timeout')))
+        SELECT NULL::text AS id, 'kept' AS outcome, NULL::timestamptz AS until WHERE false AND $1::text[] IS NOT NULL AND $2::timestamptz[] IS NOT NULL`,
+    })
+    await store.cancelUnpaid([{ orderId: '1', deadline: past() }])
+    expect((await table.pool.query('SELECT DISTINCT * FROM seen_settings')).rows).toEqual([
+      { statement: '10s', lock: '200ms' },
+    ])
   })
 
   test('one column cannot mean two things', async () => {
@@ -424,7 +546,9 @@ describe("the shop's own statement", () => {
       WITH done AS (UPDATE orders SET status = 'cancelled' WHERE id::text = ANY ($1::text[]) AND $2::timestamptz[] IS NOT NULL RETURNING id)
       SELECT id, CASE WHEN id = 2 THEN NULL ELSE 'cancelled' END AS outcome, NULL::timestamptz AS until FROM done`)
     await place([1, 2, 3].map((id) => ({ id, items: [] })))
-    const settlements = await createSettle({ store })([1, 2, 3].map((id) => ({ orderId: `${id}`, deadline: past() })))
+    const settlements = await createSettle({ store, clock: systemClock })(
+      [1, 2, 3].map((id) => ({ orderId: `${id}`, deadline: past() })),
+    )
     expect(settlements).toMatchObject([
       { kind: 'cancelled' },
       { kind: 'failed', error: { code: 'STORE_REJECTED' } },

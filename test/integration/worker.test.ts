@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { Job } from 'bullmq'
+import { OrderExpiry } from '../../src/index.ts'
 import { EventBus } from '../../src/observe/events.ts'
 import { createSettle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import { createWorkerService, type WorkerOptions } from '../../src/queue/worker.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { PostgresStore } from '../../src/stores/postgres.ts'
-import { databaseUrl, redisUrl } from '../helpers/env.ts'
+import { databaseUrl, redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
@@ -51,7 +52,7 @@ async function startWorker(
     maxBatches: 2,
     maxAttempts: 3,
     paymentTimeoutMs: 300_000,
-    settle: createSettle({ store }),
+    settle: createSettle({ store, clock: systemClock }),
     decidedBy: 'test:1',
     events,
     clock: systemClock,
@@ -261,6 +262,69 @@ describe('retries', () => {
     expect(job.returnvalue.outcome).toBe('cancelled')
     expect(job.attemptsMade).toBe(1) // BullMQ counts the one that ended it
   })
+})
+
+test('a deadline that is moved earlier while its check is under way counts', async () => {
+  const { table, store } = await openTable({ deadlineType: null })
+  const raw = openQueue()
+  const shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name })
+  closing.push(() => shop.close())
+  await table.insert([{ id: '1' }])
+  let begun: () => void = () => {}
+  const underWay = new Promise<void>((resolve) => {
+    begun = resolve
+  })
+  let go: () => void = () => {}
+  const mayGo = new Promise<void>((resolve) => {
+    go = resolve
+  })
+  const settle = createSettle({ store, clock: systemClock })
+  await startWorker(raw, store, {
+    async settle(checks) {
+      begun()
+      await mayGo
+      return settle(checks)
+    },
+  })
+  await shop.schedule({ orderId: '1', deadline: '1h' })
+  await (await raw.queue.getJob('order-1'))?.promote()
+  await underWay
+  expect(await shop.reschedule({ orderId: '1', deadline: Date.now() + 500 })).toMatchObject({ result: 'checking' })
+  go()
+  expect((await inState(raw, 'order-1', 'completed')).returnvalue.outcome).toBe('cancelled')
+})
+
+test('a permission that is taken away costs no attempt, and the order is settled when it is given back', async () => {
+  const { table } = await openTable()
+  const raw = openQueue()
+  const role = uniqueName('role')
+  await table.pool.query(
+    `CREATE ROLE ${role} LOGIN; GRANT ALL ON SCHEMA ${table.schema} TO ${role}; GRANT ALL ON ALL TABLES IN SCHEMA ${table.schema} TO ${role}`,
+  )
+  const url = new URL(databaseUrl())
+  url.username = role
+  const store = await PostgresStore.open(table.storeOptions({ url: url.href }))
+  closing.push(async () => {
+    await store.close()
+    await table.pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)
+  })
+  await table.insert([{ id: '1', deadline: Date.now() - 10 }])
+  await table.pool.query(`REVOKE UPDATE ON orders FROM ${role}`)
+  const events = await startWorker(raw, store, { maxAttempts: 1 })
+  const postponed = new Promise((resolve) => events.on('check-postponed', resolve))
+  await raw.queue.add('check-payment', { orderId: '1' }, { jobId: 'j1' })
+  expect(await postponed).toMatchObject({ why: 'STORE_REFUSED' })
+  await table.pool.query(`GRANT UPDATE ON orders TO ${role}`)
+  expect((await inState(raw, 'j1', 'completed')).returnvalue.outcome).toBe('cancelled')
+})
+
+test('a job without a usable time of its own fails, and is not checked without end', async () => {
+  const { store } = await openTable({ deadlineType: null })
+  const raw = openQueue()
+  await raw.queue.add('check-payment', { orderId: '1' }, { jobId: 'j1' })
+  await raw.redis.hset(raw.queue.toKey('j1'), 'timestamp', 'yesterday')
+  await startWorker(raw, store)
+  expect((await inState(raw, 'j1', 'failed')).failedReason).toMatch(/^INVALID_JOB/)
 })
 
 test('an order whose row is locked by a payment is postponed, and kept once that commits', async () => {

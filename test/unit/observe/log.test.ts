@@ -32,7 +32,6 @@ const wordings: Wording[] = [
     { service: 'redis', detail: 'h:6379' },
     { level: 'info', msg: 'redis started', service: 'redis', detail: 'h:6379' },
   ],
-  ['service-stopped', { service: 'redis' }, { level: 'debug', msg: 'redis stopped', service: 'redis' }],
   [
     'waiting-for',
     { service: 'store', error: unavailable, waitMs: 300 },
@@ -111,10 +110,11 @@ const wordings: Wording[] = [
   ],
   [
     'batch-settled',
-    { checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 } },
+    { checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 }, error: unavailable },
     {
       level: 'warn',
-      msg: 'batch failed, in part or whole',
+      code: unavailable.code,
+      msg: `batch failed, in part or whole: ${unavailable.message}`,
       checks: 2,
       tookMs: 5,
       outcomes: { cancelled: 1, failed: 1 },
@@ -173,7 +173,7 @@ describe('the wording', () => {
 const troubles: { [Name in EventName]?: Events[Name] } = {
   'waiting-for': { service: 'redis', error: unavailable, waitMs: 1 },
   'check-retried': { orderId: '7', jobId: 'order-7', delayMs: 1, error: rejected },
-  'batch-settled': { checks: 1, tookMs: 1, outcomes: { failed: 1 } },
+  'batch-settled': { checks: 1, tookMs: 1, outcomes: { failed: 1 }, error: unavailable },
   'worker-error': { error: new Error('x') },
   'redis-error': { connection: 'board', error: new Error('x') },
   'store-error': { error: new Error('x') },
@@ -229,7 +229,7 @@ describe('an outage with thousands of orders due', () => {
     const { events, clock, lines } = createLog('info')
     for (let second = 0; second < 60; second++) {
       for (let batch = 0; batch < 100; batch++) {
-        events.emit('batch-settled', { checks: 250, tookMs: 3, outcomes: { failed: 250 } })
+        events.emit('batch-settled', { checks: 250, tookMs: 3, outcomes: { failed: 250 }, error: unavailable })
         events.emit('store-error', { error: new Error('connect ECONNREFUSED') })
         events.emit('check-postponed', { orderId: '7', jobId: 'order-7', delayMs: 5_000, why: 'STORE_UNAVAILABLE' })
       }
@@ -241,7 +241,7 @@ describe('an outage with thousands of orders due', () => {
 
 describe('a logger', () => {
   test.each(LOG_LEVELS)('of level %s has that level', (level) => {
-    expect(createLogger({ level, pretty: false }).level).toBe(level)
+    expect(createLogger({ level, pretty: false, stdout: process.stdout }).level).toBe(level)
   })
 
   test('leaves out what is below its level', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { ERROR_CODES, OrderExpiryError } from '../../../src/errors.ts'
+import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import { decide } from '../../../src/order/decide.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
 
@@ -10,7 +10,7 @@ const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW - 5 }
 const step = (settlement: Settlement, counts: { started?: number; failed?: number; random?: () => number } = {}) =>
   decide({ settlement, started: 1, failed: 0, maxAttempts: 3, random: () => 0, ...counts })
 
-const failure = (code: 'STORE_UNAVAILABLE' | 'STORE_BUSY' | 'STORE_REJECTED' | 'STORE_MISMATCH' | 'UNEXPECTED') => {
+const failure = (code: ErrorCode) => {
   const error = new OrderExpiryError(code, 'no')
   return { error, settlement: { kind: 'failed', error } as const }
 }
@@ -41,7 +41,7 @@ describe('an outcome', () => {
 
   test('postponed costs no attempt, however often it happens', () => {
     const settlement = { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence } as const
-    expect(step(settlement, { started: 100_000, failed: 2 })).toMatchObject({ kind: 'postpone', delayMs: 300 })
+    expect(step(settlement, { started: 100_000, failed: 2 })).toMatchObject({ kind: 'postpone' })
   })
 })
 
@@ -71,8 +71,23 @@ describe('a store that is away or busy', () => {
   })
 })
 
+describe('a row that stays locked', () => {
+  test('is looked at less and less often, but at least every two seconds', () => {
+    const settlement = { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence } as const
+    const delays = [1, 5, 10, 12, 100].map((started) => step(settlement, { started, random: () => 0.999999 }))
+    expect(delays).toMatchObject([300, 300, 512, 2_000, 2_000].map((delayMs) => ({ kind: 'postpone', delayMs })))
+  })
+})
+
+test.each(['STORE_REFUSED', 'STORE_MISMATCH', 'OUTBOX_MISSING'] as const)(
+  '%s says nothing of the order: it costs no attempt',
+  (code) => {
+    expect(step(failure(code).settlement, { failed: 500 })).toMatchObject({ kind: 'postpone', why: code })
+  },
+)
+
 describe('any other failure', () => {
-  test.each(['STORE_REJECTED', 'STORE_MISMATCH', 'UNEXPECTED'] as const)(
+  test.each(['STORE_REJECTED', 'INVALID_JOB', 'UNEXPECTED'] as const)(
     '(%s) is tried again until the attempts are used up, and then given up',
     (code) => {
       const { settlement, error } = failure(code)
@@ -121,7 +136,10 @@ test('whatever fails however often, a wait is a whole number of milliseconds abo
           expect(Number.isInteger(next.delayMs)).toBe(true)
           expect(next.delayMs).toBeGreaterThan(0)
         }
-        expect(next.kind).toBe(error.retryable ? 'postpone' : failed + 1 < maxAttempts ? 'retry' : 'give-up')
+        const saysNothing = ['STORE_REFUSED', 'STORE_MISMATCH', 'OUTBOX_MISSING'].includes(code)
+        expect(next.kind).toBe(
+          error.retryable || saysNothing ? 'postpone' : failed + 1 < maxAttempts ? 'retry' : 'give-up',
+        )
       },
     ),
   )

@@ -4,6 +4,7 @@ import { OrderExpiryError } from '../../../src/errors.ts'
 import type { Check, Outcome } from '../../../src/order/order.ts'
 import { createSettle, type Settlement } from '../../../src/order/settle.ts'
 import type { OrderStore } from '../../../src/order/store.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
 
 const NOW = Date.UTC(2030, 0, 1)
 
@@ -30,7 +31,7 @@ function fakeStore(cancelUnpaid: (checks: readonly Check[]) => Outcome[] | Promi
     ping: unasked,
     close: unasked,
   }
-  return { settle: createSettle({ store }), batches }
+  return { settle: createSettle({ store, clock: systemClock }), batches }
 }
 
 /** A store that rejects every batch that holds one of the bad orders, as a constraint or a trigger does. */

@@ -1,0 +1,32 @@
+import { Command } from 'commander'
+import { checkCommand } from './check.ts'
+import type { CommandContext } from './context.ts'
+import { demoCommand } from './demo.ts'
+import { migrateCommand } from './migrate.ts'
+import { payCommand } from './pay.ts'
+import { rescheduleCommand, scheduleCommand } from './schedule.ts'
+import { showCommand } from './show.ts'
+import { startCommand } from './start.ts'
+import { withdrawCommand } from './withdraw.ts'
+
+/** The command line with all its commands. */
+export function createProgram(context: CommandContext, version: string): Command {
+  const program = new Command('order-expiry')
+    .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
+    .version(version)
+    .showHelpAfterError('(add --help for what is expected)')
+  for (const command of [
+    startCommand,
+    checkCommand,
+    migrateCommand,
+    scheduleCommand,
+    rescheduleCommand,
+    withdrawCommand,
+    payCommand,
+    showCommand,
+    demoCommand,
+  ]) {
+    program.addCommand(command(context))
+  }
+  return program
+}
