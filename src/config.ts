@@ -115,7 +115,11 @@ export const SETTINGS = {
     default: 'orders',
     description: 'Your orders table, schema-qualified if need be. Names are exact.',
   },
-  ORDERS_ID_COLUMN: { schema: column, default: 'id', description: 'text, varchar, uuid, smallint, integer or bigint.' },
+  ORDERS_ID_COLUMN: {
+    schema: column,
+    default: 'id',
+    description: 'text, varchar, uuid, smallint, integer or bigint; with a unique index.',
+  },
   ORDERS_STATUS_COLUMN: { schema: column, default: 'status', description: 'text, varchar or an enum.' },
   ORDERS_DEADLINE_COLUMN: {
     schema: column,
