@@ -16,7 +16,7 @@ import { JOB_NAME, type JobData, jobIdOf } from './contract.ts'
 import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
 
 export interface OrderExpiryOptions {
-  /** Where the queue is: a URL such as `redis://host:6379`, or ioredis options. */
+  /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or a client. */
   redis: RedisAddress
   /** `'redis'`: this library records the orders too. Default: the shop's own table does. */
   orders?: 'redis'
@@ -36,8 +36,8 @@ const TOGETHER = 250
 const clientOptions = z.strictObject({
   redis: z.union([
     z.string().min(1),
-    z.custom<object>((value) => typeof value === 'object' && value !== null && !('sendCommand' in value), {
-      error: 'expected a URL or ioredis options; a client has timeouts of its own',
+    z.custom<object>((value) => typeof value === 'object' && value !== null && !('nodes' in value), {
+      error: 'expected a URL, ioredis options or an ioredis client that is no cluster',
     }),
   ]),
   orders: z.literal('redis').optional(),

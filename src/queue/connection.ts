@@ -4,8 +4,11 @@ import { OrderExpiryError } from '../errors.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
 import { backoffMs } from '../runtime/retry.ts'
 
-/** Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`) or ioredis options. */
-export type RedisAddress = string | RedisProfile
+/**
+ * Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`), ioredis options, or an ioredis client. Of a
+ * client only the address is used, on a connection of our own: its time-outs are not those that we promise.
+ */
+export type RedisAddress = string | RedisProfile | { options: RedisProfile }
 
 /** Everything of ioredis' options but the shape of replies, on which we and BullMQ rely. */
 export type RedisProfile = Omit<RedisOptions, 'replyMapping'>
@@ -18,7 +21,7 @@ const PROTOCOLS = ['redis:', 'rediss:', 'unix:']
  * @throws {OrderExpiryError} INVALID_OPTIONS; the message never contains the password
  */
 export function parseRedisAddress(address: RedisAddress): RedisProfile {
-  if (typeof address !== 'string') return { ...address }
+  if (typeof address !== 'string') return isClient(address) ? addressOf(address.options) : { ...address }
   const url = URL.canParse(address) ? new URL(address) : undefined
   const isUnix = url?.protocol === 'unix:'
   if (!url || !PROTOCOLS.includes(url.protocol) || !address.startsWith(`${url.protocol}//`) || (isUnix && url.host)) {
@@ -37,6 +40,15 @@ export function parseRedisAddress(address: RedisAddress): RedisProfile {
     ...(db && { db: Number(db) }),
     ...(url.protocol === 'rediss:' && { tls: {} }),
   }
+}
+
+function isClient(address: object): address is { options: RedisProfile } {
+  return 'sendCommand' in address && 'options' in address
+}
+
+function addressOf({ host, port, path, family, username, password, db, tls }: RedisProfile): RedisProfile {
+  const address = { host, port, path, family, username, password, db, tls }
+  return Object.fromEntries(Object.entries(address).filter(([, value]) => value != null))
 }
 
 function decode(text: string): string {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
-import { Redis } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
 import { RedisOrders } from '../../src/stores/redis.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
@@ -435,6 +435,17 @@ test('of clients that replace a finished check at the same moment, one does, and
   }
 })
 
+test('a client of the shop tells where Redis is, and is otherwise left alone', async () => {
+  const client = new Redis(`${redisUrl()}/3`)
+  const { shop } = openShop({ redis: client })
+  expect(await shop.schedule({ orderId: 'a' })).toMatchObject({ result: 'scheduled' })
+  expect(await client.keys('bull:client_*order-a')).toHaveLength(1)
+  await shop.close()
+  expect(client.status).toBe('ready')
+  await client.flushdb()
+  client.disconnect()
+})
+
 describe('close', () => {
   test('gives the connection back, and later calls say so', async () => {
     const { shop } = openShop()
@@ -456,7 +467,7 @@ test.each([
   ['no redis', {}],
   ['no URL', { redis: 'localhost' }],
   ['another protocol', { redis: 'http://localhost:6379' }],
-  ['a client instead of its options', { redis: new Redis({ lazyConnect: true }) }],
+  ['a cluster', { redis: new Cluster([], { lazyConnect: true }) }],
   ['an unknown option', { redis: 'redis://localhost', queue: 'x' }],
   ['a queue name that BullMQ forbids', { redis: 'redis://localhost', queueName: 'a:b' }],
   ['a time-out without a unit', { redis: 'redis://localhost', paymentTimeout: '300' }],
