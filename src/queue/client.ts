@@ -253,7 +253,7 @@ export class OrderExpiry {
       if (redisErrorCode(error.cause) && placements.length > 1) {
         return (await Promise.all(placements.map((placement) => this.#addTogether([placement])))).flat()
       }
-      this.#unavailable = error
+      this.#unavailable = error.retryable ? error : undefined
       return placements.map(() => error)
     }
   }

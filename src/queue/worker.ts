@@ -165,7 +165,7 @@ async function check(context: {
  */
 async function followReschedule(context: { job: Job; worker: Worker; clock: Clock }): Promise<void> {
   const { job, worker, clock } = context
-  const fresh = await Job.fromId(worker, job.id as string)
+  const fresh = await Job.fromId(worker, job.id as string).catch(() => undefined) // the job is where it belongs already
   const deadline = (fresh?.data as { deadline?: unknown } | undefined)?.deadline
   if (typeof deadline !== 'number' || deadline === (job.data as { deadline?: unknown }).deadline) return
   await fresh?.changeDelay(Math.max(0, deadline - clock.now())).catch(() => {}) // it may be due and fetched again by now
