@@ -1,0 +1,41 @@
+import fc from 'fast-check'
+import { type Scenario, scenario } from './scenario.ts'
+import { type Flaws, simulate } from './simulation.ts'
+
+export interface Search {
+  /** Different orders in which tasks have run. */
+  interleavings: number
+  runs: number
+  /** Of the smallest run that breaks a promise: what it breaks, how to run it again, what has happened. */
+  failure: { violations: string[]; seed: number; path: string; text: string } | undefined
+}
+
+/** Runs random scenarios until one breaks a promise, and shrinks that one. */
+export async function search(options: {
+  seed: number
+  numRuns: number
+  path?: string | undefined
+  flaws?: Flaws
+  /** Stops at the first failure as it is. */
+  shrinks?: boolean
+}): Promise<Search> {
+  const { seed, numRuns, path, flaws, shrinks = true } = options
+  const fingerprints = new Set<number>()
+  const property = fc.asyncProperty(scenario, async (each) => {
+    const { violations, fingerprint } = await simulate(each, flaws)
+    fingerprints.add(fingerprint)
+    if (violations.length > 0) throw new Error(violations.join('\n'))
+  })
+  const result = await fc.check(property, { seed, numRuns, endOnFailure: !shrinks, ...(path && { path }) })
+  const found = { interleavings: fingerprints.size, runs: result.numRuns, failure: undefined }
+  if (!result.failed) return found
+  const [worst] = result.counterexample as [Scenario]
+  const { violations, trace } = await simulate(worst, flaws)
+  const text = [
+    ...violations,
+    `run it again: SIM_SEED=${result.seed} SIM_PATH=${result.counterexamplePath}`,
+    JSON.stringify(worst),
+    ...trace,
+  ].join('\n')
+  return { ...found, failure: { violations, seed: result.seed, path: result.counterexamplePath as string, text } }
+}

@@ -1,0 +1,93 @@
+/** A random number generator whose stream depends on its seed and name only. After mulberry32, T. Ettinger, 2017. */
+export function seeded(seed: number, name: string): () => number {
+  let state = seed | 0
+  for (const letter of name) state = Math.imul(state ^ letter.charCodeAt(0), 0x01000193)
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+interface Task {
+  at: number
+  label: string
+  run: () => void
+}
+
+/**
+ * The only source of time and order in a simulation. Whatever waits is a task here; of those whose time has come, the seed
+ * picks the next one, and each has done all it can before another is picked. Time stands still meanwhile.
+ */
+export class Scheduler {
+  /** Milliseconds since the beginning of the run. */
+  now = 0
+  /** What has happened, for people. */
+  readonly trace: string[] = []
+  readonly #random: () => number
+  readonly #tasks = new Set<Task>()
+  #steps = 0
+  #fingerprint = 0x811c9dc5
+
+  constructor(seed: number) {
+    this.#random = seeded(seed, 'scheduler')
+  }
+
+  get steps(): number {
+    return this.#steps
+  }
+
+  /** The same for two runs only if the same tasks have run in the same order. */
+  get fingerprint(): number {
+    return this.#fingerprint
+  }
+
+  /** @returns takes the task out again */
+  at(time: number, label: string, run: () => void): () => void {
+    const task = { at: Math.max(time, this.now), label, run }
+    this.#tasks.add(task)
+    return () => this.#tasks.delete(task)
+  }
+
+  /** Resolves at the time; never rejects. */
+  until(time: number, label: string): Promise<void> {
+    return new Promise((resolve) => this.at(time, label, resolve))
+  }
+
+  note(who: string, what: string): void {
+    this.trace.push(`${(this.now / 1_000).toFixed(3).padStart(8)} s  ${who.padEnd(6)} ${what}`)
+  }
+
+  /** Runs tasks until the time, or until nothing more is to be expected. */
+  async run(until: number, isDone: () => boolean): Promise<void> {
+    for (;;) {
+      let ready = this.#ready()
+      if (ready.length === 0) {
+        await turn() // the batcher gathers for a turn of the event loop, which takes no time
+        ready = this.#ready()
+      }
+      const task = ready[Math.floor(this.#random() * ready.length)]
+      if (task) {
+        this.#tasks.delete(task)
+        this.#steps++
+        for (const letter of task.label)
+          this.#fingerprint = Math.imul(this.#fingerprint ^ letter.charCodeAt(0), 0x01000193)
+        task.run()
+        await turn()
+        continue
+      }
+      const next = Math.min(...[...this.#tasks].map(({ at }) => at))
+      if (isDone() || next > until) return
+      this.now = next
+    }
+  }
+
+  #ready(): Task[] {
+    return [...this.#tasks].filter(({ at }) => at <= this.now)
+  }
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
