@@ -47,7 +47,7 @@ const place = fc.integer({ min: 0, max: 100 })
 const order = fc.nat(7)
 const process = fc.nat(1)
 const holdMs = fc.constantFrom(0, 1, 50, 1_000, 5_000)
-const forMs = fc.constantFrom(1, 100, 1_000, 8_000, 20_000)
+const forMs = fc.constantFrom(1, 100, 3_000, 10_000, 30_000)
 const offset = fc.constantFrom(0, 0, 3, 180_000, -180_000)
 const kind = <K extends Operation['kind']>(name: K) => fc.constant(name)
 
@@ -126,6 +126,6 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
     batchSize: fc.constantFrom(100, 1, 2, 3),
     maxBatches: fc.constantFrom(4, 1, 2),
   }),
-  orders: fc.array(placed, { minLength: 1, maxLength: 8 }),
-  operations: fc.array(operation, { maxLength: 14 }),
+  orders: fc.array(placed, { minLength: 1, maxLength: 8, size: 'max' }),
+  operations: fc.array(operation, { maxLength: 14, size: 'max' }),
 })

@@ -62,29 +62,35 @@ export class Scheduler {
   /** Runs tasks until the time, or until nothing more is to be expected. */
   async run(until: number, isDone: () => boolean): Promise<void> {
     for (;;) {
-      let ready = this.#ready()
+      let { ready, next } = this.#look()
       if (ready.length === 0) {
         await turn() // the batcher gathers for a turn of the event loop, which takes no time
-        ready = this.#ready()
+        ;({ ready, next } = this.#look())
       }
       const task = ready[Math.floor(this.#random() * ready.length)]
       if (task) {
         this.#tasks.delete(task)
         this.#steps++
-        for (const letter of task.label)
-          this.#fingerprint = Math.imul(this.#fingerprint ^ letter.charCodeAt(0), 0x01000193)
+        for (let n = 0; n < task.label.length; n++)
+          this.#fingerprint = Math.imul(this.#fingerprint ^ task.label.charCodeAt(n), 0x01000193)
         task.run()
         await turn()
         continue
       }
-      const next = Math.min(...[...this.#tasks].map(({ at }) => at))
       if (isDone() || next > until) return
       this.now = next
     }
   }
 
-  #ready(): Task[] {
-    return [...this.#tasks].filter(({ at }) => at <= this.now)
+  /** The tasks whose time has come, and when that of the next one comes. */
+  #look(): { ready: Task[]; next: number } {
+    const ready: Task[] = []
+    let next = Number.POSITIVE_INFINITY
+    for (const task of this.#tasks) {
+      if (task.at <= this.now) ready.push(task)
+      else if (task.at < next) next = task.at
+    }
+    return { ready, next }
   }
 }
 

@@ -126,7 +126,7 @@ export class SimulatedDaemon {
       random,
     })
     const watch = createRedisWatch({
-      connection: asConnection(host, queue),
+      connection: asConnection(queue),
       queueName: 'check-payment',
       queuePrefix: 'bull',
       onBack: () => this.sweeper.wake(),
@@ -142,7 +142,7 @@ export class SimulatedDaemon {
 }
 
 /** As much of a connection to Redis as the watch uses. */
-function asConnection(host: Host, queue: FakeQueue): Connection {
+function asConnection(queue: FakeQueue): Connection {
   const unlessAway = async <T>(effect: () => T): Promise<T> => {
     if (queue.isAway) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'an outage of the simulation')
     return effect()
@@ -151,7 +151,7 @@ function asConnection(host: Host, queue: FakeQueue): Connection {
     selectDatabase: async () => {},
     explain: (error: unknown) => error,
     redis: {
-      ping: () => host.request('redis.ping', () => unlessAway(() => 'PONG')),
+      ping: () => unlessAway(() => 'PONG'),
       set: () => unlessAway(() => queue.plantCanary()),
     },
   } as unknown as Connection
