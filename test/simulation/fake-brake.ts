@@ -20,7 +20,7 @@ interface State {
 export class FakeBrake {
   readonly exemptions: Exemption[] = []
   /** Since when it is engaged, and since when it is not. */
-  readonly changes: { at: number; engaged: boolean }[] = []
+  readonly changes: { at: number; engaged: boolean; reason?: BrakeReason | undefined }[] = []
   isAway = false
   readonly #scheduler: Scheduler
   readonly #flaw: BrakeFlaw | undefined
@@ -34,12 +34,13 @@ export class FakeBrake {
 
   connect(host: Host): SharedBrake {
     let known: State | undefined
-    const run = (label: string, effect: () => number) =>
-      host.request(label, (): Grant => {
+    const run = (what: string, effect: () => number) =>
+      host.request(what, (): Grant => {
         if (this.isAway) throw new Error('Redis is away')
         if (known?.engaged && !this.#state) this.#write(known)
         const granted = effect()
-        known = { ...(this.#state ?? { engaged: false }) }
+        known =
+          this.#flaw === 'forgets that it is engaged' ? { engaged: false } : { ...(this.#state ?? { engaged: false }) }
         return {
           granted,
           second: this.#second,
@@ -99,7 +100,7 @@ export class FakeBrake {
 
   #write(state: State): void {
     this.#state = state
-    this.changes.push({ at: this.#scheduler.now, engaged: state.engaged })
+    this.changes.push({ at: this.#scheduler.now, engaged: state.engaged, reason: state.reason })
     this.#scheduler.note('brake', state.engaged ? `engaged: ${state.reason}` : 'released')
   }
 

@@ -90,7 +90,7 @@ export class FakeQueue {
    * @throws if the host does not hold it any more
    */
   settle(host: Host, job: Job, effect: (job: Job) => void): Promise<void> {
-    return host.request(`queue.settle ${job.jobId}`, () => {
+    return host.request('queue.settle', () => {
       this.#failIfAway()
       if (this.jobs.get(job.jobId) !== job || job.holder !== host) throw new Error('Missing lock')
       effect(job)
@@ -129,7 +129,7 @@ export class FakeQueue {
       if (job.state !== 'active' || since === undefined || now - since < LOCK_MS || this.isAway) continue
       Object.assign(job, { state: 'delayed', dueAt: 0, holder: undefined, droppedAt: undefined })
     }
-    this.#scheduler.at(now + STALLED_CHECK_MS, 'stalled check', () => this.#checkStalled())
+    this.#scheduler.at(now + STALLED_CHECK_MS, 'queue', 'stalled check', () => this.#checkStalled())
   }
 
   #failIfAway(): void {

@@ -42,6 +42,15 @@ export type StoreFlaw =
   | 'announces nothing'
   | 'announces after the commit'
 
+type Call = 'read' | 'ping' | 'write'
+
+/** What fails; where it is not here, everything. */
+const CONCERNS: { [Code in ErrorCode]?: readonly Call[] } = {
+  STORE_READ_ONLY: ['ping', 'write'],
+  STORE_DEADLOCK: ['write'],
+  STORE_SERIALIZATION: ['write'],
+}
+
 /** The orders of a shop, with the semantics of the port: each batch a transaction with row locks, which can fail. */
 export class FakeStore {
   readonly rows = new Map<string, Row>()
@@ -62,9 +71,9 @@ export class FakeStore {
 
   /** The store as a process sees it. */
   connect(host: Host): OrderStore {
-    const read = <T>(label: string, effect: () => T) =>
-      host.request(label, async () => {
-        await this.#failIfOut()
+    const read = <T>(what: string, effect: () => T) =>
+      host.request(what, async () => {
+        await this.#failIfOut(what === 'store.ping' ? 'ping' : 'read')
         return effect()
       })
     return {
@@ -92,7 +101,7 @@ export class FakeStore {
     const row = await this.#lock(orderId)
     if (!row) return
     this.#record({ orderId, what: 'paying' })
-    await this.#scheduler.until(this.#scheduler.now + options.holdMs, `payment of ${orderId} commits`)
+    await this.#scheduler.wait(options.holdMs, orderId, 'payment commits')
     row.isLocked = false
     if (!options.isGivenUp) {
       row.status = 'paid'
@@ -120,22 +129,21 @@ export class FakeStore {
   /** Waits for the lock of an unpaid order, as a shop's own UPDATE does. */
   async #lock(orderId: string): Promise<Row | undefined> {
     const row = this.rows.get(orderId)
-    while (row?.isLocked)
-      await this.#scheduler.until(this.#scheduler.now + WAIT_FOR_LOCK_MS, `shop waits for ${orderId}`)
+    while (row?.isLocked) await this.#scheduler.wait(WAIT_FOR_LOCK_MS, orderId, 'shop waits')
     if (row?.status !== 'pending') return undefined
     row.isLocked = true
     return row
   }
 
   async #cancelUnpaid(checks: readonly Check[], host: Host): Promise<Outcome[]> {
-    if (!this.outage?.isCommitted) await this.#failIfOut()
+    if (!this.outage?.isCommitted) await this.#failIfOut('write')
     const outcomes = this.#judge(checks, { takesLocks: true })
     const due = checks.flatMap(({ orderId }, n) =>
       outcomes[n]?.kind === 'cancelled' ? [this.rows.get(orderId) as Row] : [],
     )
-    await this.#scheduler.until(this.#scheduler.now + host.latencyMs(), `${host.name} commits`)
+    await this.#scheduler.wait(host.latencyMs(), host.name, 'commits')
     for (const row of due) row.isLocked = false
-    if (!this.outage?.isCommitted) await this.#failIfOut()
+    if (!this.outage?.isCommitted) await this.#failIfOut('write')
     if (!host.isAlive && host.random() < 0.5) return new Promise(() => {}) // rolled back
     if (due.some(({ isBad }) => isBad)) throw new OrderExpiryError('STORE_REJECTED', 'a trigger of the shop says no')
     for (const row of due) {
@@ -143,7 +151,7 @@ export class FakeStore {
       this.#record({ orderId: row.orderId, what: 'cancelled', by: host })
       this.#announce(row.orderId)
     }
-    await this.#failIfOut()
+    await this.#failIfOut('write')
     return outcomes
   }
 
@@ -187,14 +195,15 @@ export class FakeStore {
   #announce(orderId: string): void {
     if (this.#flaw === 'announces nothing') return
     const announce = () => this.#record({ orderId, what: 'announced' })
-    if (this.#flaw === 'announces after the commit') this.#scheduler.at(this.#scheduler.now, 'announces', announce)
+    if (this.#flaw === 'announces after the commit')
+      this.#scheduler.at(this.#scheduler.now, orderId, 'announced', announce)
     else announce()
   }
 
-  async #failIfOut(): Promise<void> {
+  async #failIfOut(call: Call): Promise<void> {
     const { outage } = this
-    if (!outage) return
-    await this.#scheduler.until(this.#scheduler.now + outage.hangMs, `${outage.code}`)
+    if (!outage || !(CONCERNS[outage.code]?.includes(call) ?? true)) return
+    await this.#scheduler.wait(outage.hangMs, 'store', outage.code)
     throw new OrderExpiryError(outage.code, 'an outage of the simulation')
   }
 

@@ -5,7 +5,8 @@ import { Batcher } from '../../src/queue/batcher.ts'
 import type { FakeQueue, Job } from './fake-queue.ts'
 import type { Host } from './host.ts'
 
-const LONGEST_SLEEP_MS = 1_000
+/** Longer than that of the real worker, so that a run takes fewer steps. */
+const LONGEST_SLEEP_MS = 4_000
 const RUN_RETRY_MS = 500
 const MAX_ATTEMPTS = 3
 

@@ -49,7 +49,7 @@ export class Host implements Clock {
         drop()
         reject(signal?.reason)
       }
-      const drop = this.#later(ms, `${this.name} wakes`, () => {
+      const drop = this.#later(ms, 'wakes', () => {
         signal?.removeEventListener('abort', onAbort)
         resolve()
       })
@@ -61,12 +61,12 @@ export class Host implements Clock {
    * A request to a server. Its effect happens there whatever becomes of the sender, unless it dies before the request has
    * left; others can come in before the effect and between the effect and the answer.
    */
-  async request<T>(label: string, effect: () => T | Promise<T>): Promise<T> {
+  async request<T>(what: string, effect: () => T | Promise<T>): Promise<T> {
     const { scheduler, name } = this
-    await scheduler.until(scheduler.now + this.latencyMs(), `${name} ${label}`)
+    await scheduler.wait(this.latencyMs(), name, what)
     if (!this.#isAlive && this.random() < 0.5) return new Promise<T>(() => {})
     const [answer] = await Promise.allSettled([(async () => effect())()])
-    await new Promise<void>((resolve) => this.#later(this.latencyMs(), `${name} ${label} answered`, resolve))
+    await new Promise<void>((resolve) => this.#later(this.latencyMs(), what, resolve))
     if (answer.status === 'rejected') throw answer.reason
     return answer.value
   }
@@ -83,7 +83,7 @@ export class Host implements Clock {
   freeze(ms: number): void {
     this.goneSince ??= this.scheduler.now
     this.#frozenUntil = Math.max(this.#frozenUntil, this.scheduler.now + ms)
-    this.scheduler.at(this.#frozenUntil, `${this.name} thaws`, () => {
+    this.scheduler.at(this.#frozenUntil, this.name, 'thaws', () => {
       if (this.#isAlive && this.scheduler.now >= this.#frozenUntil) this.goneSince = undefined
     })
   }
@@ -92,10 +92,10 @@ export class Host implements Clock {
     this.scheduler.note(this.name, what)
   }
 
-  #later(ms: number, label: string, run: () => void): () => void {
+  #later(ms: number, what: string, run: () => void): () => void {
     let drop = () => {}
     const wait = (until: number) => {
-      drop = this.scheduler.at(until, label, () => {
+      drop = this.scheduler.at(until, this.name, what, () => {
         if (!this.#isAlive) return
         if (this.#frozenUntil > this.scheduler.now) wait(this.#frozenUntil)
         else run()

@@ -27,6 +27,7 @@ export function judge(evidence: Evidence): string[] {
     ...[...store.rows.keys()].flatMap((orderId) => judgeOrder(evidence, orderId)),
     ...judgeJobs(evidence),
     ...judgeBrake(evidence),
+    ...judgeEngagements(evidence),
     ...evidence.daemons.flatMap(({ host, breaker, heartbeat }) => [
       ...(breaker.failure ? [`I2: the breaker of ${host.name} is still open`] : []),
       ...(heartbeat.ageMs > HEART_MS ? [`I7: the sweeper of ${host.name} stands still`] : []),
@@ -94,6 +95,28 @@ function statusAt(store: FakeStore, orderId: string, at: number, placedBefore = 
   const [placed] = history
   if (!placed || placed.at >= placedBefore) return 'not seen'
   return ['paid', 'withdrawn', 'cancelled'].includes(history.at(-1)?.what as string) ? 'settled' : 'open'
+}
+
+/**
+ * The limit engages it only where more orders are cancelled, or are to be, than it allows. Each process may ask twice for the
+ * same order, once for its worker and once for its sweep.
+ */
+function judgeEngagements({ scenario, servers }: Evidence): string[] {
+  const { store, brake } = servers
+  const limit = scenario.settings.maxPerMinute ?? 0
+  return brake.changes.flatMap(({ at: time, reason }) => {
+    if (reason !== 'limit') return []
+    let wanted = 0
+    for (const { orderId } of store.rows.values()) {
+      const history = store.history.filter((each) => each.orderId === orderId && each.at <= EPOCH + time)
+      const ended = history.find(({ what }) => ['paid', 'withdrawn', 'cancelled'].includes(what))
+      const deadlines = history.flatMap(({ deadline }) => deadline ?? [])
+      if (ended && ended.at < EPOCH + time - ON_THE_WAY_MS)
+        wanted += Number(ended.what === 'cancelled' && ended.at > EPOCH + time - 62_000)
+      else if (Math.min(...deadlines) <= EPOCH + time) wanted += 4
+    }
+    return wanted > limit ? [] : [`brake: engaged at ${time / 1_000} s for at most ${wanted} orders`]
+  })
 }
 
 /** Never more than the limit in any minute, none while the brake is engaged, none in silence. */

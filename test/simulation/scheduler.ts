@@ -1,7 +1,6 @@
 /** A random number generator whose stream depends on its seed and name only. After mulberry32, T. Ettinger, 2017. */
 export function seeded(seed: number, name: string): () => number {
-  let state = seed | 0
-  for (const letter of name) state = Math.imul(state ^ letter.charCodeAt(0), 0x01000193)
+  let state = hash(name, seed | 0)
   return () => {
     state = (state + 0x6d2b79f5) | 0
     let t = Math.imul(state ^ (state >>> 15), 1 | state)
@@ -10,9 +9,17 @@ export function seeded(seed: number, name: string): () => number {
   }
 }
 
+/** FNV-1a. */
+function hash(text: string, start: number): number {
+  let result = start
+  for (let n = 0; n < text.length; n++) result = Math.imul(result ^ text.charCodeAt(n), 0x01000193)
+  return result
+}
+
 interface Task {
   at: number
-  label: string
+  who: string
+  what: string
   run: () => void
 }
 
@@ -44,15 +51,15 @@ export class Scheduler {
   }
 
   /** @returns takes the task out again */
-  at(time: number, label: string, run: () => void): () => void {
-    const task = { at: Math.max(time, this.now), label, run }
+  at(time: number, who: string, what: string, run: () => void): () => void {
+    const task = { at: Math.max(time, this.now), who, what, run }
     this.#tasks.add(task)
     return () => this.#tasks.delete(task)
   }
 
   /** Resolves at the time; never rejects. */
-  until(time: number, label: string): Promise<void> {
-    return new Promise((resolve) => this.at(time, label, resolve))
+  wait(ms: number, who: string, what: string): Promise<void> {
+    return new Promise((resolve) => this.at(this.now + ms, who, what, resolve))
   }
 
   note(who: string, what: string): void {
@@ -71,8 +78,7 @@ export class Scheduler {
       if (task) {
         this.#tasks.delete(task)
         this.#steps++
-        for (let n = 0; n < task.label.length; n++)
-          this.#fingerprint = Math.imul(this.#fingerprint ^ task.label.charCodeAt(n), 0x01000193)
+        this.#fingerprint = hash(task.what, hash(task.who, this.#fingerprint))
         task.run()
         await turn()
         continue

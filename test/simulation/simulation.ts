@@ -60,7 +60,7 @@ class Simulation {
     for (const process of [0, 1]) this.#startProcess(process, false)
     for (const n of orders.keys()) this.#planOrder(n)
     for (const operation of operations) this.#plan(operation)
-    this.#scheduler.at(spanMs, 'heals', () => this.#heal())
+    this.#scheduler.at(spanMs, '', 'heals', () => this.#heal())
     await this.#scheduler.run(spanMs + REST_MS, () => this.#isHealed && this.#isAllDone())
     const violations = judge({
       scenario: this.#scenario,
@@ -99,9 +99,9 @@ class Simulation {
     const { placedAt, deadline, jobAfterMs, isBad } = this.#scenario.orders[n] as Scenario['orders'][number]
     const order = { orderId: orderId(n), deadline: EPOCH + this.#timeOf(deadline) }
     const at = this.#timeOf(placedAt) + Math.max(0, -(jobAfterMs ?? 0))
-    this.#scheduler.at(at, 'place', () => store.place({ ...order, isBad }))
+    this.#scheduler.at(at, order.orderId, 'placed', () => store.place({ ...order, isBad }))
     if (jobAfterMs === undefined) return
-    this.#scheduler.at(at + jobAfterMs, 'schedule', () => queue.add({ jobId: order.orderId, ...order }))
+    this.#scheduler.at(at + jobAfterMs, order.orderId, 'scheduled', () => queue.add({ jobId: order.orderId, ...order }))
   }
 
   #plan(operation: Operation): void {
@@ -111,7 +111,9 @@ class Simulation {
       kind === 'pay-late'
         ? this.#timeOf(this.#scenario.orders[order]?.deadline as number) + operation.byMs
         : this.#timeOf(operation.at)
-    this.#scheduler.at(Math.min(at, this.#scenario.spanMs - 1), kind, () => this.#do(operation, orderId(order)))
+    this.#scheduler.at(Math.min(at, this.#scenario.spanMs - 1), orderId(order), kind, () =>
+      this.#do(operation, orderId(order)),
+    )
   }
 
   #do(operation: Operation, orderId: string): void {
@@ -143,7 +145,7 @@ class Simulation {
         break
       case 'crash': {
         this.#crash(operation.process)
-        this.#scheduler.at(this.#soon(operation.downMs), 'restart', () => {
+        this.#scheduler.at(this.#soon(operation.downMs), '', 'restart', () => {
           if (!this.#daemons[operation.process]?.host.isAlive)
             this.#startProcess(operation.process, operation.thenDryRun)
         })
@@ -161,14 +163,14 @@ class Simulation {
       case 'store-outage': {
         const outage = { ...operation, isCommitted: operation.isCommitted && operation.code === 'STORE_UNAVAILABLE' }
         store.outage = outage
-        this.#scheduler.at(this.#soon(operation.forMs), 'store back', () => {
+        this.#scheduler.at(this.#soon(operation.forMs), '', 'store back', () => {
           if (store.outage === outage) store.outage = undefined
         })
         break
       }
       case 'redis-away':
         this.#setRedisAway(true)
-        this.#scheduler.at(this.#soon(operation.forMs), 'redis back', () => this.#setRedisAway(false))
+        this.#scheduler.at(this.#soon(operation.forMs), '', 'redis back', () => this.#setRedisAway(false))
         break
       case 'redis-emptied':
         queue.empty()
