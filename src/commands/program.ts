@@ -4,6 +4,7 @@ import type { CommandContext } from './context.ts'
 import { demoCommand } from './demo.ts'
 import { migrateCommand } from './migrate.ts'
 import { payCommand } from './pay.ts'
+import { replayCommand } from './replay.ts'
 import { rescheduleCommand, scheduleCommand } from './schedule.ts'
 import { showCommand } from './show.ts'
 import { startCommand } from './start.ts'
@@ -24,6 +25,7 @@ export function createProgram(context: CommandContext, version: string): Command
     withdrawCommand,
     payCommand,
     showCommand,
+    replayCommand,
     demoCommand,
   ]) {
     program.addCommand(command(context))
