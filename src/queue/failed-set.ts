@@ -43,7 +43,7 @@ export class FailedSet {
 
   /** @param options.withData also read what is on the jobs, which can be much */
   async *pages(options: { withData: boolean }): AsyncGenerator<FailedJob[]> {
-    const newest = (await this.#redis.zrange(this.#key, -1, -1, 'WITHSCORES'))[1]
+    const newest = (await this.#redis.zrevrange(this.#key, 0, 0, 'WITHSCORES'))[1]
     if (newest === undefined) return
     let after: (Member & { offset: number }) | undefined
     for (;;) {
