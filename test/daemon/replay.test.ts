@@ -115,7 +115,7 @@ test.each([
   [['1', '--code', 'UNEXPECTED'], 'expected either order ids or --code or --all'],
   [['--code', 'STORE_REJECTD'], 'did you mean STORE_REJECTED?'],
   [['--code', 'UNEXPECTED,store_rejected'], 'did you mean STORE_REJECTED?'],
-  [['--code', 'STORE_RE'], 'did you mean STORE_REFUSED or STORE_REJECTED?'],
+  [['--code', '_JOB'], 'did you mean INVALID_JOB or UNKNOWN_JOB?'],
   [['--code', 'WRONG'], 'expected some of INVALID_ORDER_ID, '],
   [['--code', ''], 'expected some of INVALID_ORDER_ID, '],
   [[''], 'INVALID_ORDER_ID'],
@@ -129,68 +129,68 @@ test.each([
 
 describe('a long run', () => {
   const MANY = 100_000
-  beforeEach(async () => {
+  const fill = async () => {
     for (let start = 0; start < MANY; start += 5_000) {
-      await pretendFailed(
-        Array.from({ length: 5_000 }, (_, n) => [
-          `order-${start + n}`,
-          'STORE_REJECTED: x',
-          { orderId: `${start + n}` },
-        ]),
-      )
+      const numbers = Array.from({ length: 5_000 }, (_, n) => start + n)
+      await pretendFailed(numbers.map((n) => [`order-${n}`, 'STORE_REJECTED: x', { orderId: `${n}` }]))
     }
-  })
+  }
 
-  test('says on standard error how far it is, a line a second; may be interrupted, and run again', async () => {
-    const child = spawn(process.execPath, ['--max-old-space-size=64', CLI, 'replay', '--all', '--json'], {
-      env: { PATH: process.env.PATH, ...env },
-    })
-    let stdout = ''
-    let stderr = ''
-    child.stdout.on('data', (chunk) => {
-      stdout += chunk
-    })
-    child.stderr.on('data', (chunk) => {
-      stderr += chunk
-      child.kill('SIGINT')
-    })
-    const [code] = await once(child, 'close')
-    expect(stderr).toMatch(/^(replayed [\d,]+ of 100,000\n)+$/)
-    expect(code).toBe(130)
-    const first = JSON.parse(stdout)
-    expect(first).toMatchObject({ failed: MANY, stopped: true })
-    expect(first.replayed).toBeLessThan(MANY)
-    expect((await failed()).length).toBe(MANY - first.replayed)
-
+  /** Runs in little memory, and does something at the first sign of progress. */
+  async function runLong(options: {
+    args?: string[]
+    env?: Record<string, string>
+    onProgress?: (kill: (signal: NodeJS.Signals) => void) => void
+  }): Promise<{ code: number; stdout: string; progress: string[]; tookMs: number }> {
     const startedAt = Date.now()
-    const second = await runCli(['replay', '--all', '--json'], {
-      env: { ...env, NODE_OPTIONS: '--max-old-space-size=64' },
-    })
-    expect(second.code).toBe(0)
-    expect(JSON.parse(second.stdout)).toMatchObject({ replayed: MANY - first.replayed, gone: 0 })
-    expect(second.stderr.split('\n').length - 1).toBeLessThanOrEqual((Date.now() - startedAt) / 1_000)
-    expect(await raw.redis.llen(raw.queue.toKey('wait'))).toBe(MANY)
-  })
-
-  test('that loses Redis ends with code 1 and says how many were replayed', async () => {
-    const proxy = await TcpProxy.to(redisUrl())
-    const child = spawn(process.execPath, [CLI, 'replay', '--all'], {
-      env: { PATH: process.env.PATH, ...env, REDIS_URL: proxy.urlOf(redisUrl()) },
-    })
+    const child = spawn(
+      process.execPath,
+      ['--max-old-space-size=64', CLI, 'replay', '--all', ...(options.args ?? [])],
+      {
+        env: { PATH: process.env.PATH, ...env, ...options.env },
+      },
+    )
     let stdout = ''
     let stderr = ''
     child.stdout.on('data', (chunk) => {
       stdout += chunk
     })
     child.stderr.on('data', (chunk) => {
+      if (stderr === '') options.onProgress?.((signal) => child.kill(signal))
       stderr += chunk
-      proxy.cut()
     })
     const [code] = await once(child, 'close')
+    return { code, stdout, progress: stderr.split('\n').slice(0, -1), tookMs: Date.now() - startedAt }
+  }
+
+  test('says how far it is, a line a second; may be interrupted or lose Redis; run again, it goes on', async () => {
+    await fill()
+    const interrupted = await runLong({ args: ['--json'], onProgress: (kill) => kill('SIGINT') })
+    expect(interrupted.code).toBe(130)
+    for (const line of interrupted.progress) expect(line).toMatch(/^replayed [\d,]+ of 100,000$/)
+    const first = JSON.parse(interrupted.stdout)
+    expect(first).toMatchObject({ failed: MANY, stopped: true })
+    expect(first.replayed).toBeGreaterThan(0)
+    let left = MANY - first.replayed
+    expect((await failed()).length).toBe(left)
+
+    const proxy = await TcpProxy.to(redisUrl())
+    const cut = await runLong({ env: { REDIS_URL: proxy.urlOf(redisUrl()) }, onProgress: () => proxy.cut() })
     await proxy.close()
-    expect(code).toBe(1)
-    expect(stdout).toMatch(/^replayed +[\d,]+ of 100,000 failed\n/)
-    expect(stderr).toMatch(/REDIS_UNAVAILABLE: ended half-way \([\d,]+ replayed, .* goes on\): Redis at /)
+    expect(cut.code).toBe(1)
+    expect(cut.stdout).toMatch(/^replayed +[\d,]+ of [\d,]+ failed\n/)
+    expect(cut.progress.at(-1)).toMatch(
+      /^REDIS_UNAVAILABLE: ended half-way \([\d,]+ replayed, .* goes on\): Redis at .*; try again$/,
+    )
+    left = (await failed()).length
+    expect(left).toBeLessThan(MANY - first.replayed)
+
+    const last = await runLong({ args: ['--json'] })
+    expect(last.code).toBe(0)
+    expect(JSON.parse(last.stdout)).toMatchObject({ failed: left, replayed: left, gone: 0 })
+    expect(last.progress.length).toBeGreaterThan(0)
+    expect(last.progress.length).toBeLessThanOrEqual(last.tookMs / 1_000)
+    expect(await raw.redis.llen(raw.queue.toKey('wait'))).toBe(MANY)
   })
 })
 

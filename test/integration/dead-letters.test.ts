@@ -5,6 +5,7 @@ import type { OrderStore } from '../../src/order/store.ts'
 import { type Replay, type ReplayOptions, replay } from '../../src/queue/dead-letters.ts'
 import { createWorkerService } from '../../src/queue/worker.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import type { Service } from '../../src/runtime/service.ts'
 import { PostgresStore } from '../../src/stores/postgres.ts'
 import { redisUrl } from '../helpers/env.ts'
@@ -74,6 +75,7 @@ class Shop {
       settle: createSettle({ store: this.#store, clock: systemClock }),
       decidedBy: 'test:1',
       events,
+      heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
       clock: systemClock,
     })
     await this.#worker.start(new AbortController().signal)
