@@ -1,3 +1,4 @@
+import { asOrderExpiryError, type ErrorCode } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Check, Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
@@ -46,6 +47,17 @@ const AGAIN_MAX_MS = 30_000
 /** How long the time of the newest payment is believed: a share of the silence, and this at most. */
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
+
+/** The store says that it has changed nothing. After any other error the batch may have been cancelled, and counts. */
+const ROLLED_BACK: readonly ErrorCode[] = [
+  'STORE_REJECTED',
+  'STORE_LOCKED',
+  'STORE_DEADLOCK',
+  'STORE_SERIALIZATION',
+  'STORE_READ_ONLY',
+  'STORE_BUSY',
+  'STORE_REFUSED',
+]
 
 export interface BrakeOptions {
   store: OrderStore
@@ -102,9 +114,11 @@ export class Brake {
 
     const allowed = due.slice(0, granted)
     if (allowed.length > 0) {
-      const done = await store.cancelUnpaid(allowed.map((index) => checks[index] as Check))
+      const done = await this.#cancelGranted(
+        allowed.map((index) => checks[index] as Check),
+        grant as Grant,
+      )
       for (const [n, index] of allowed.entries()) outcomes[index] = done[n] as Outcome
-      await this.#giveBack(done.filter(({ kind }) => kind !== 'cancelled').length, grant as Grant)
     }
     const held = due.slice(granted)
     for (const index of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
@@ -156,6 +170,18 @@ export class Brake {
       this.#newestPayment = { value: await store.newestPayment(), readAt: clock.monotonic() }
     }
     return this.#newestPayment.value
+  }
+
+  async #cancelGranted(checks: readonly Check[], grant: Grant): Promise<Outcome[]> {
+    try {
+      const done = await this.#options.store.cancelUnpaid(checks)
+      await this.#giveBack(done.filter(({ kind }) => kind !== 'cancelled').length, grant)
+      return done
+    } catch (error) {
+      // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
+      if (ROLLED_BACK.includes(asOrderExpiryError(error).code)) await this.#giveBack(checks.length, grant)
+      throw error
+    }
   }
 
   async #giveBack(count: number, grant: Grant): Promise<void> {
