@@ -109,18 +109,21 @@ export class Brake {
     const due = outcomes.flatMap(({ kind }, index) => (kind === 'cancelled' ? [index] : []))
     if (due.length === 0) return outcomes
     const decidedAt = outcomes[due[0] as number]?.evidence.decidedAt as number
-    const grant = await this.#grant(due.length, decidedAt)
-    const granted = grant?.granted ?? 0
+    // An order may stand in the batch twice, but is cancelled once.
+    const orderIds = new Set(due.map((index) => (checks[index] as Check).orderId))
+    const grant = await this.#grant(orderIds.size, decidedAt)
+    const granted = new Set([...orderIds].slice(0, grant?.granted ?? 0))
+    const isGranted = (index: number) => granted.has((checks[index] as Check).orderId)
 
-    const allowed = due.slice(0, granted)
-    if (allowed.length > 0) {
+    const allowed = due.filter(isGranted)
+    if (grant && allowed.length > 0) {
       const done = await this.#cancelGranted(
         allowed.map((index) => checks[index] as Check),
-        grant as Grant,
+        { ...grant, granted: granted.size },
       )
       for (const [n, index] of allowed.entries()) outcomes[index] = done[n] as Outcome
     }
-    const held = due.slice(granted)
+    const held = due.filter((index) => !isGranted(index))
     for (const index of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
     if (held.length > 0) this.#options.onHeld({ orders: held.length, status: this.#status })
     return outcomes
@@ -175,11 +178,11 @@ export class Brake {
   async #cancelGranted(checks: readonly Check[], grant: Grant): Promise<Outcome[]> {
     try {
       const done = await this.#options.store.cancelUnpaid(checks)
-      await this.#giveBack(done.filter(({ kind }) => kind !== 'cancelled').length, grant)
+      await this.#giveBack(grant.granted - done.filter(({ kind }) => kind === 'cancelled').length, grant)
       return done
     } catch (error) {
       // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
-      if (ROLLED_BACK.includes(asOrderExpiryError(error).code)) await this.#giveBack(checks.length, grant)
+      if (ROLLED_BACK.includes(asOrderExpiryError(error).code)) await this.#giveBack(grant.granted, grant)
       throw error
     }
   }
