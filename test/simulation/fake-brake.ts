@@ -2,7 +2,7 @@ import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/ord
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
-export type BrakeFlaw = 'forgets to count' | 'forgets that it is engaged'
+export type BrakeFlaw = 'forgets to count' | 'takes nothing back' | 'forgets that it is engaged'
 
 /** What a limit does not hold across: until then cancellations are not counted, or what was counted is lost. */
 export interface Exemption {
@@ -11,6 +11,8 @@ export interface Exemption {
 }
 
 interface State {
+  /** Written back by a process that knew it. */
+  isOld?: boolean
   engaged: boolean
   reason?: BrakeReason
   suspendedUntil?: number
@@ -37,7 +39,7 @@ export class FakeBrake {
     const run = (what: string, effect: () => number) =>
       host.request(what, (): Grant => {
         if (this.isAway) throw new Error('Redis is away')
-        if (known?.engaged && !this.#state) this.#write(known)
+        if (known?.engaged && !this.#state) this.#write({ ...known, isOld: true })
         const granted = effect()
         known =
           this.#flaw === 'forgets that it is engaged' ? { engaged: false } : { ...(this.#state ?? { engaged: false }) }
@@ -53,7 +55,7 @@ export class FakeBrake {
       giveBack: async (count, { second }) => {
         await run('brake.giveBack', () => {
           const counted = this.#counts.get(second)
-          if (counted !== undefined) this.#counts.set(second, counted - count)
+          if (counted !== undefined && this.#flaw !== 'takes nothing back') this.#counts.set(second, counted - count)
           return 0
         })
       },
@@ -100,8 +102,12 @@ export class FakeBrake {
 
   #write(state: State): void {
     this.#state = state
-    this.changes.push({ at: this.#scheduler.now, engaged: state.engaged, reason: state.reason })
-    this.#scheduler.note('brake', state.engaged ? `engaged: ${state.reason}` : 'released')
+    this.changes.push({
+      at: this.#scheduler.now,
+      engaged: state.engaged,
+      reason: state.isOld ? undefined : state.reason,
+    })
+    this.#scheduler.note('brake', state.engaged ? `engaged${state.isOld ? ' again' : ''}: ${state.reason}` : 'released')
   }
 
   get #isSuspended(): boolean {

@@ -26,6 +26,7 @@ export class FakeQueue {
   readonly jobs = new Map<string, Job>()
   isAway = false
   readonly #scheduler: Scheduler
+  readonly #resting = new Set<AbortController>()
   #hasCanary = false
 
   constructor(options: { scheduler: Scheduler }) {
@@ -42,7 +43,9 @@ export class FakeQueue {
   /** Somebody promotes the job on the board. */
   promote(jobId: string): void {
     const job = this.jobs.get(jobId)
-    if (job?.state === 'delayed') job.dueAt = 0
+    if (job?.state !== 'delayed') return
+    job.dueAt = 0
+    this.#wakeAll()
   }
 
   /** The client's `reschedule`. */
@@ -51,6 +54,7 @@ export class FakeQueue {
     if (!job || this.isAway || job.state === 'completed' || job.state === 'failed') return
     job.deadline = deadline
     if (job.state === 'delayed') job.dueAt = deadline
+    this.#wakeAll()
   }
 
   /** Afterwards each of the orders has a check at its deadline, or before. */
@@ -95,6 +99,7 @@ export class FakeQueue {
       if (this.jobs.get(job.jobId) !== job || job.holder !== host) throw new Error('Missing lock')
       effect(job)
       job.holder = undefined
+      this.#wakeAll()
     })
   }
 
@@ -116,9 +121,22 @@ export class FakeQueue {
     return Math.min(...[...this.jobs.values()].map(({ state, dueAt }) => (state === 'delayed' ? dueAt : Infinity)))
   }
 
+  /** Resolves after `ms`, or as soon as a job falls due earlier than before. */
+  async rest(host: Host, ms: number): Promise<void> {
+    const woken = new AbortController()
+    this.#resting.add(woken)
+    await host.sleep(ms, woken.signal).catch(() => {})
+    this.#resting.delete(woken)
+  }
+
+  #wakeAll(): void {
+    for (const woken of this.#resting) woken.abort()
+  }
+
   #put(order: { jobId: string; orderId: string; deadline: number }): void {
     const fresh = { state: 'delayed', started: 0, failed: 0, holder: undefined, droppedAt: undefined } as const
     this.jobs.set(order.jobId, { ...order, ...fresh, dueAt: order.deadline })
+    this.#wakeAll()
   }
 
   /** Jobs whose lock has run out come back. */
@@ -128,6 +146,7 @@ export class FakeQueue {
       const since = job.droppedAt ?? job.holder?.goneSince
       if (job.state !== 'active' || since === undefined || now - since < LOCK_MS || this.isAway) continue
       Object.assign(job, { state: 'delayed', dueAt: 0, holder: undefined, droppedAt: undefined })
+      this.#wakeAll()
     }
     this.#scheduler.at(now + STALLED_CHECK_MS, 'queue', 'stalled check', () => this.#checkStalled())
   }

@@ -41,12 +41,14 @@ export type StoreFlaw =
   | 'ignores locks'
   | 'announces nothing'
   | 'announces after the commit'
+  | 'says that somebody has just paid'
 
 type Call = 'read' | 'ping' | 'write'
 
 /** What fails; where it is not here, everything. */
 const CONCERNS: { [Code in ErrorCode]?: readonly Call[] } = {
   STORE_READ_ONLY: ['ping', 'write'],
+  STORE_LOCKED: ['write'],
   STORE_DEADLOCK: ['write'],
   STORE_SERIALIZATION: ['write'],
 }
@@ -85,7 +87,10 @@ export class FakeStore {
         throw new Error('not needed by what is simulated')
       },
       unpaidDueBefore: (instant, after, limit) => read('store.page', () => this.#page(instant, after, limit)),
-      newestPayment: () => read('store.newestPayment', () => this.#newestPayment),
+      newestPayment: () =>
+        read('store.newestPayment', () =>
+          this.#flaw === 'says that somebody has just paid' ? this.now : this.#newestPayment,
+        ),
       ping: () => read('store.ping', () => this.now),
       close: async () => {},
     }

@@ -42,7 +42,7 @@ export class FakeWorker {
         else if (jobs.length > 0) continue
       }
       const untilDue = this.isHeld || free === 0 ? 100 : queue.nextDue - host.now()
-      await host.sleep(Math.min(LONGEST_SLEEP_MS, Math.max(1, untilDue)))
+      await queue.rest(host, Math.min(LONGEST_SLEEP_MS, Math.max(1, untilDue)))
     }
   }
 

@@ -47,7 +47,7 @@ export class Host implements Clock {
       if (signal?.aborted) return reject(signal.reason)
       const onAbort = () => {
         drop()
-        reject(signal?.reason)
+        this.#later(0, 'wakes', () => reject(signal?.reason))
       }
       const drop = this.#later(ms, 'wakes', () => {
         signal?.removeEventListener('abort', onAbort)

@@ -9,7 +9,9 @@ const SLACK_MS = 25_000
 /** From a reservation at the brake to the commit, at the longest, where nothing is frozen. */
 const ON_THE_WAY_MS = 2_000
 /** How long a process may believe what it has read of the brake and of payments. */
-const FRESH_MS = 1_000
+const FRESH_MS = 4_000
+/** While everything is healthy: what is promised, and six messages at the slowest. */
+const PROMPT_MS = 1_000 + 6 * 150
 const HEART_MS = 60_000
 
 interface Evidence {
@@ -25,6 +27,7 @@ export function judge(evidence: Evidence): string[] {
   const { store } = evidence.servers
   return [
     ...[...store.rows.keys()].flatMap((orderId) => judgeOrder(evidence, orderId)),
+    ...(evidence.scenario.isHealthy ? judgePromptness(evidence) : []),
     ...judgeJobs(evidence),
     ...judgeBrake(evidence),
     ...judgeEngagements(evidence),
@@ -71,6 +74,16 @@ function judgeOrder({ scenario, servers, endedAt }: Evidence, orderId: string): 
   if ((isUnpaid || cancellations.length > 0) && end.at > bound) broken('I2: not cancelled in time', { at: bound })
   else if (isUnpaid) broken('I2: not cancelled', end)
   return violations
+}
+
+/** I2 while everything is healthy: within a second, but for orders that a payment has held. */
+function judgePromptness({ servers: { store } }: Evidence): string[] {
+  return [...store.rows.values()].flatMap(({ orderId, deadline }) => {
+    const history = store.history.filter((each) => each.orderId === orderId)
+    const { at } = history.find(({ what }) => what === 'cancelled') ?? { at: 0 }
+    const isLate = at > deadline + PROMPT_MS && !history.some(({ what }) => what === 'paying')
+    return isLate ? [`I2: ${orderId} cancelled ${at - deadline} ms after its deadline`] : []
+  })
 }
 
 /** No check is finished while its order is open, and each ends. */

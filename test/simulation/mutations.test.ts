@@ -3,6 +3,7 @@ import { decide } from '../../src/order/decide.ts'
 import type { Settle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import { search } from './property.ts'
+import { scenario } from './scenario.ts'
 import type { Flaws } from './simulation.ts'
 
 /** Runs until a flaw must have shown. */
@@ -14,6 +15,13 @@ const settlesErrorsAsKept =
     (await settle(checks)).map((settlement) =>
       settlement.kind === 'failed' ? { kind: 'kept', status: 'unknown', evidence: { decidedAt: 0 } } : settlement,
     )
+
+const hangsInOutages =
+  (settle: Settle): Settle =>
+  async (checks) => {
+    const settlements = await settle(checks)
+    return settlements.some(({ kind }) => kind === 'failed') ? new Promise(() => {}) : settlements
+  }
 
 const swapsOutcomes =
   (settle: Settle): Settle =>
@@ -50,11 +58,18 @@ const flaws: [string, Flaws, RegExp][] = [
   ['a store that announces after the commit', { store: 'announces after the commit' }, /^I3/m],
   ['a settle that takes errors for kept orders', { settle: settlesErrorsAsKept }, /^I2.* finished as kept/m],
   ['a settle that mixes up the outcomes of a batch', { settle: swapsOutcomes }, /^I2.* finished as/m],
+  ['a settle that hangs in an outage', { settle: hangsInOutages }, /^I7.* stands still/m],
   ['a worker that finishes what is postponed', { decide: finishesWhatIsPostponed }, /^I2.* finished as kept/m],
   ['a worker that gives up in an outage', { decide: givesUpInOutages }, /^I6.* failed/m],
   ['a sweep that sees nothing', { swept: seesNothing }, /^I2.* not cancelled/m],
   ['a sweep whose cursor skips', { swept: skips }, /^I2.* not cancelled/m],
   ['a breaker that never closes', { probe: () => Promise.reject(new Error('never')) }, /^I2.* breaker/m],
+  ['a brake that takes nothing back', { brake: 'takes nothing back' }, /^brake: engaged/m],
+  [
+    'a brake that sees payments where none are',
+    { store: 'says that somebody has just paid' },
+    /^brake: .* in silence/m,
+  ],
   ['a brake that forgets to count', { brake: 'forgets to count' }, /^brake: \d+ cancelled within a minute/m],
   [
     'a brake that forgets that it is engaged',
@@ -65,7 +80,7 @@ const flaws: [string, Flaws, RegExp][] = [
 
 describe('the simulation finds', () => {
   test.each(flaws)('%s', async (_, flaw, violation) => {
-    const { failure } = await search({ seed: 1, numRuns: RUNS, flaws: flaw, finds: violation })
+    const { failure } = await search({ scenarios: scenario, seed: 1, numRuns: RUNS, flaws: flaw, finds: violation })
     expect(failure?.violations.join('\n')).toMatch(violation)
   })
 })

@@ -39,6 +39,8 @@ export interface Scenario {
   /** By how much the clock of each process is wrong. */
   offsetsMs: [number, number]
   settings: Settings
+  /** No fault, and each order has a check in time. */
+  isHealthy: boolean
   orders: Placed[]
   operations: Operation[]
 }
@@ -96,7 +98,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       at: place,
       forMs,
       code: fc.constantFrom<ErrorCode>(
-        ...(['STORE_UNAVAILABLE', 'STORE_BUSY', 'STORE_READ_ONLY', 'STORE_DEADLOCK', 'STORE_SERIALIZATION'] as const),
+        ...(['STORE_UNAVAILABLE', 'STORE_BUSY', 'STORE_READ_ONLY', 'STORE_REFUSED'] as const),
+        ...(['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION'] as const),
       ),
       isCommitted: fc.boolean(),
       hangMs: fc.constantFrom(0, 0, 100, 10_000),
@@ -119,6 +122,7 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
   seed: fc.noShrink(fc.integer()),
   spanMs: fc.constantFrom(20_000, 40_000, 150_000),
   offsetsMs: fc.tuple(offset, offset),
+  isHealthy: fc.constant(false),
   settings: fc.record({
     maxPerMinute: fc.constantFrom(undefined, undefined, 2, 4),
     paymentSilenceMs: fc.constantFrom(undefined, undefined, undefined, 15_000),
@@ -129,3 +133,15 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
   orders: fc.array(placed, { minLength: 1, maxLength: 8, size: 'max' }),
   operations: fc.array(operation, { maxLength: 14, size: 'max' }),
 })
+
+const HARMLESS: readonly Operation['kind'][] = ['pay', 'pay-late', 'withdraw', 'promote', 'check-again', 'sweep']
+
+/** The same without faults. */
+export const healthyScenario: fc.Arbitrary<Scenario> = scenario.map((each) => ({
+  ...each,
+  isHealthy: true,
+  offsetsMs: [0, 0],
+  settings: { ...each.settings, maxPerMinute: undefined, paymentSilenceMs: undefined, batchSize: 100, maxBatches: 4 },
+  orders: each.orders.map(({ deadline }) => ({ deadline: deadline + 6, placedAt: 0, jobAfterMs: 0, isBad: false })),
+  operations: each.operations.filter(({ kind }) => HARMLESS.includes(kind)),
+}))
