@@ -45,7 +45,9 @@ export interface Scenario {
   operations: Operation[]
 }
 
-const place = fc.integer({ min: 0, max: 100 })
+/** Often just when orders fall due. */
+const due = fc.integer({ min: 0, max: 20 }).map((n) => n * 6)
+const place = fc.oneof(due, fc.integer({ min: 0, max: 100 }))
 const order = fc.nat(7)
 const process = fc.nat(1)
 const holdMs = fc.constantFrom(0, 1, 50, 1_000, 5_000)
@@ -98,7 +100,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       at: place,
       forMs,
       code: fc.constantFrom<ErrorCode>(
-        ...(['STORE_UNAVAILABLE', 'STORE_BUSY', 'STORE_READ_ONLY', 'STORE_REFUSED'] as const),
+        ...(['STORE_UNAVAILABLE', 'STORE_UNAVAILABLE', 'STORE_BUSY', 'STORE_READ_ONLY', 'STORE_REFUSED'] as const),
         ...(['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION'] as const),
       ),
       isCommitted: fc.boolean(),
@@ -112,7 +114,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
 )
 
 const placed: fc.Arbitrary<Placed> = fc.record({
-  deadline: fc.integer({ min: 0, max: 20 }).map((n) => n * 6), // so that several fall due together, a few after the faults
+  deadline: due,
   placedAt: fc.constantFrom(0, 0, 0, 10, 60),
   jobAfterMs: fc.constantFrom(0, 0, 20, -20, -500, 3_000, undefined),
   isBad: fc.constantFrom(...new Array<boolean>(15).fill(false), true),
