@@ -130,7 +130,7 @@ export class FakeQueue {
   }
 
   #wakeAll(): void {
-    for (const woken of this.#resting) woken.abort()
+    for (const woken of this.#resting) woken.abort('woken')
   }
 
   #put(order: { jobId: string; orderId: string; deadline: number }): void {

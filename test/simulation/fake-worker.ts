@@ -5,8 +5,8 @@ import { Batcher } from '../../src/queue/batcher.ts'
 import type { FakeQueue, Job } from './fake-queue.ts'
 import type { Host } from './host.ts'
 
-/** Longer than that of the real worker, so that a run takes fewer steps. */
-const LONGEST_SLEEP_MS = 4_000
+/** Longer than that of the real worker, which nobody wakes when it is another one that could fetch a job. */
+const LONGEST_SLEEP_MS = 20_000
 const RUN_RETRY_MS = 500
 const MAX_ATTEMPTS = 3
 

@@ -122,7 +122,7 @@ const placed: fc.Arbitrary<Placed> = fc.record({
 
 export const scenario: fc.Arbitrary<Scenario> = fc.record({
   seed: fc.noShrink(fc.integer()),
-  spanMs: fc.constantFrom(20_000, 40_000, 150_000),
+  spanMs: fc.constantFrom(15_000, 30_000, 80_000),
   offsetsMs: fc.tuple(offset, offset),
   isHealthy: fc.constant(false),
   settings: fc.record({

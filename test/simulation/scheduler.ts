@@ -1,6 +1,6 @@
 /** A random number generator whose stream depends on its seed and name only. After mulberry32, T. Ettinger, 2017. */
 export function seeded(seed: number, name: string): () => number {
-  let state = hash(name, seed | 0)
+  let state = hash(name) ^ seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
     let t = Math.imul(state ^ (state >>> 15), 1 | state)
@@ -10,8 +10,8 @@ export function seeded(seed: number, name: string): () => number {
 }
 
 /** FNV-1a. */
-function hash(text: string, start: number): number {
-  let result = start
+function hash(text: string): number {
+  let result = 0x811c9dc5
   for (let n = 0; n < text.length; n++) result = Math.imul(result ^ text.charCodeAt(n), 0x01000193)
   return result
 }
@@ -35,7 +35,9 @@ export class Scheduler {
   readonly #random: () => number
   readonly #tasks = new Set<Task>()
   #steps = 0
-  #fingerprint = 0x811c9dc5
+  #fingerprint = 0
+  /** The hash of each label. */
+  readonly #labels = new Map<string, number>()
 
   constructor(seed: number) {
     this.#random = seeded(seed, 'scheduler')
@@ -78,7 +80,8 @@ export class Scheduler {
       if (task) {
         this.#tasks.delete(task)
         this.#steps++
-        this.#fingerprint = hash(task.what, hash(task.who, this.#fingerprint))
+        this.#mix(this.#numberOf(task.who))
+        this.#mix(this.#numberOf(task.what))
         task.run()
         await turn()
         continue
@@ -86,6 +89,18 @@ export class Scheduler {
       if (isDone() || next > until) return
       this.now = next
     }
+  }
+
+  #mix(number: number): void {
+    this.#fingerprint = Math.imul(this.#fingerprint ^ number, 0x01000193) + 1
+  }
+
+  #numberOf(label: string): number {
+    let number = this.#labels.get(label)
+    if (number !== undefined) return number
+    number = hash(label)
+    this.#labels.set(label, number)
+    return number
   }
 
   /** The tasks whose time has come, and when that of the next one comes. */
