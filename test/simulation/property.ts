@@ -4,12 +4,9 @@ import { type Flaws, simulate } from './simulation.ts'
 
 export interface Search {
   /** Different orders in which tasks have run. */
-  interleavings: number
-  /** The same for two searches only if all their runs were the same. */
-  fingerprint: string
-  runs: number
+  interleavings: ReadonlySet<number>
   /** Of the smallest run that breaks a promise: what it breaks, how to run it again, what has happened. */
-  failure: { violations: string[]; seed: number; path: string; text: string } | undefined
+  failure: { violations: string[]; text: string } | undefined
 }
 
 /** Runs random scenarios until one breaks a promise, and shrinks that one. */
@@ -31,12 +28,7 @@ export async function search(options: {
     if (finds ? finds.test(text) : text !== '') throw new Error(text)
   })
   const result = await fc.check(property, { seed, numRuns, endOnFailure: finds !== undefined, ...(path && { path }) })
-  const found = {
-    interleavings: fingerprints.size,
-    fingerprint: [...fingerprints].join(),
-    runs: result.numRuns,
-    failure: undefined,
-  }
+  const found = { interleavings: fingerprints, failure: undefined }
   if (!result.failed) return found
   const [worst] = result.counterexample as [Scenario]
   const { violations, trace } = await simulate(worst, flaws)
@@ -46,5 +38,5 @@ export async function search(options: {
     JSON.stringify(worst),
     ...trace,
   ].join('\n')
-  return { ...found, failure: { violations, seed: result.seed, path: result.counterexamplePath as string, text } }
+  return { ...found, failure: { violations, text } }
 }
