@@ -147,3 +147,12 @@ export const healthyScenario: fc.Arbitrary<Scenario> = scenario.map((each) => ({
   orders: each.orders.map(({ deadline }) => ({ deadline: deadline + 6, placedAt: 0, jobAfterMs: 0, isBad: false })),
   operations: each.operations.filter(({ kind }) => HARMLESS.includes(kind)),
 }))
+
+/** One order whose cancellation the store rolls back again and again, under a limit. */
+export const badOrderScenario: fc.Arbitrary<Scenario> = scenario.map((each) => ({
+  ...each,
+  spanMs: 80_000,
+  settings: { ...each.settings, maxPerMinute: 4, paymentSilenceMs: undefined, sweepEveryMs: 10_000 },
+  orders: [{ deadline: 6, placedAt: 0, jobAfterMs: 0, isBad: true }],
+  operations: each.operations.filter(({ kind }) => HARMLESS.includes(kind)),
+}))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { search } from './property.ts'
-import { healthyScenario, scenario } from './scenario.ts'
+import { badOrderScenario, healthyScenario, scenario } from './scenario.ts'
 
 /** SIM_SEED and SIM_PATH run a failed run again; SIM_RUNS makes more of them. */
 const { SIM_SEED, SIM_PATH, SIM_RUNS = 505 } = process.env
@@ -22,6 +22,11 @@ describe('whatever happens, in whatever order, no promise is broken', () => {
 
 test('while everything is healthy, an order is cancelled within a second', async () => {
   const { failure } = await search({ scenarios: healthyScenario, seed: 1, numRuns: 100 })
+  if (failure) throw new Error(failure.text)
+})
+
+test('what the store rolls back again and again does not engage the brake', async () => {
+  const { failure } = await search({ scenarios: badOrderScenario, seed: 1, numRuns: 50 })
   if (failure) throw new Error(failure.text)
 })
 
