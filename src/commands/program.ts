@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { checkCommand } from './check.ts'
 import type { CommandContext } from './context.ts'
 import { demoCommand } from './demo.ts'
+import { doctorCommand } from './doctor.ts'
 import { migrateCommand } from './migrate.ts'
 import { payCommand } from './pay.ts'
 import { rescheduleCommand, scheduleCommand } from './schedule.ts'
@@ -18,6 +19,7 @@ export function createProgram(context: CommandContext, version: string): Command
   for (const command of [
     startCommand,
     checkCommand,
+    doctorCommand,
     migrateCommand,
     scheduleCommand,
     rescheduleCommand,

@@ -135,6 +135,12 @@ export class RedisOrders {
     return page
   }
 
+  /** How many orders are unpaid, and what time it is by Redis' clock. */
+  async countUnpaid(): Promise<{ unpaid: number; now: number }> {
+    const [unpaid, [seconds, micros]] = await Promise.all([this.#redis.zcard(this.#unpaidKey), this.#redis.time()])
+    return { unpaid, now: Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000) }
+  }
+
   /** A page of the stream of events, oldest first; `after` is the id of the last one of the page before. */
   async readEvents(after: string | undefined, limit: number): Promise<OrderEvent[]> {
     const entries = await this.#redis.xrange(this.eventsKey, after ? `(${after}` : '-', '+', 'COUNT', limit)
