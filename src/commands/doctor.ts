@@ -67,7 +67,7 @@ function skipped(keepsOrders: boolean): Finding[] {
 async function look(options: { config: Config; redisUrl: string; clock: Clock }): Promise<Finding[]> {
   const { config, redisUrl, clock } = options
   const { chooseStore } = await import('../daemon.ts')
-  const watchesPayments = 'BRAKE_PAYMENT_SILENCE' in config && Boolean(config.BRAKE_PAYMENT_SILENCE)
+  const watchesPayments = Boolean(config.BRAKE_PAYMENT_SILENCE)
   return diagnoseStore(chooseStore({ config, redisUrl, onError: () => {} }), { clock, watchesPayments })
 }
 

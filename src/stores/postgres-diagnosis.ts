@@ -270,7 +270,7 @@ async function lookAtPermissions(context: TableContext): Promise<Finding[]> {
   const { database, columns, role, usesShopSql } = context
   const { table, id, status, deadline, paidAt, cancelledAt } = columns
   const outbox = `${quoteIdentifier(columns.schema)}.${quoteIdentifier(OUTBOX_TABLE)}`
-  const read = [id, status, deadline?.sql, paidAt, cancelledAt?.sql].filter((name) => name !== undefined)
+  const read = [id, status, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((name) => name !== undefined)
   const written = usesShopSql ? [] : [status, cancelledAt?.sql].filter((name) => name !== undefined)
   const { unread, unwritten, mayRecord, hides } = await one<{
     unread: string[]
@@ -417,14 +417,14 @@ async function lookAtIndexes(context: TableContext): Promise<Finding[]> {
     )
   }
   if (watchesPayments && paidAt) {
-    const { rows: led } = await database.query(LED_BY_SQL, [table, unquote(paidAt)])
+    const { rows: led } = await database.query(LED_BY_SQL, [table, unquote(paidAt.sql)])
     findings.push(
       led.length > 0
-        ? finding('ok', 'store-paid-index', { what: `one on ${paidAt}, for BRAKE_PAYMENT_SILENCE` })
+        ? finding('ok', 'store-paid-index', { what: `one on ${paidAt.sql}, for BRAKE_PAYMENT_SILENCE` })
         : finding('warning', 'store-paid-index', {
-            what: `there is none on ${paidAt}, for BRAKE_PAYMENT_SILENCE`,
+            what: `there is none on ${paidAt.sql}, for BRAKE_PAYMENT_SILENCE`,
             meaning: 'To find the latest payment the whole table is read, again and again.',
-            fix: build(`CREATE INDEX CONCURRENTLY ${PAID_INDEX} ON ${table} (${paidAt});`),
+            fix: build(`CREATE INDEX CONCURRENTLY ${PAID_INDEX} ON ${table} (${paidAt.sql});`),
           }),
     )
   }
@@ -529,7 +529,7 @@ async function lookAtDeadlines({ database, columns, mapping }: TableContext): Pr
     const found = await one<{ nulls: number }>(
       database,
       `SELECT count(*)::int AS nulls FROM (SELECT FROM ${table} o WHERE o.${status} = ANY ($1::${statusType}[])
-       ${paidAt ? `AND o.${paidAt} IS NULL` : ''} AND o.${deadline.sql} IS NULL LIMIT ${MANY_NULLS + 1}) o`,
+       ${paidAt ? `AND o.${paidAt.sql} IS NULL` : ''} AND o.${deadline.sql} IS NULL LIMIT ${MANY_NULLS + 1}) o`,
       [mapping.unpaidStatuses],
     )
     return found.nulls
@@ -537,7 +537,7 @@ async function lookAtDeadlines({ database, columns, mapping }: TableContext): Pr
   if (nulls === 'unknown') return [cannotTell('store-deadlines', 'whether unpaid orders without a deadline exist')]
   if (nulls === 0) return [finding('ok', 'store-deadlines', { what: 'every unpaid order has one' })]
   const size = nulls > MANY_NULLS ? `more than ${count(MANY_NULLS, 'unpaid order')}` : count(nulls, 'unpaid order')
-  const where = `${status} IN (${mapping.unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt} IS NULL` : ''}`
+  const where = `${status} IN (${mapping.unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt.sql} IS NULL` : ''}`
   return [
     finding('warning', 'store-deadlines', {
       what: `${size} without a deadline`,

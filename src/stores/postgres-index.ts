@@ -9,7 +9,7 @@ export const SWEEP_INDEX = 'order_expiry_unpaid'
  */
 export function sweepIndexStatement(columns: OrdersColumns, mapping: OrdersMapping): string {
   const { table, id, status, deadline, paidAt } = columns
-  const isUnpaid = `${status} IN (${mapping.unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt} IS NULL` : ''}`
+  const isUnpaid = `${status} IN (${mapping.unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt.sql} IS NULL` : ''}`
   return `CREATE INDEX CONCURRENTLY ${SWEEP_INDEX} ON ${table} (${deadline?.sql}, ${id}) WHERE ${isUnpaid};`
 }
 
@@ -31,7 +31,7 @@ export async function hasSweepIndex(options: {
     name(deadline.sql),
     // As pg_get_expr writes them, which never uses E''.
     mapping.unpaidStatuses.map((unpaid) => `'${unpaid.replaceAll("'", "''")}'`),
-    [columns.status, deadline.sql, columns.paidAt].map(name).filter((column) => column !== undefined),
+    [columns.status, deadline.sql, columns.paidAt?.sql].map(name).filter((column) => column !== undefined),
   ])
   return rows.length > 0
 }
