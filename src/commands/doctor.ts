@@ -26,13 +26,19 @@ export function doctorCommand(context: CommandContext): Command {
     })
 }
 
+const DRY_RUN = finding('warning', 'store-dry-run', {
+  what: 'DRY_RUN is true',
+  meaning: 'A daemon with these settings decides and reports, but cancels nothing.',
+  fix: 'DRY_RUN=false',
+})
+
 async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
   const keepsOrders = config.ORDER_STORE === 'redis'
   const [inRedis, inStore] = await Promise.all([
     diagnoseInRedis({ config, keepsOrders, clock }),
     keepsOrders ? [] : look({ config, redisUrl: config.REDIS_URL ?? '', clock }),
   ])
-  return [...inRedis, ...inStore]
+  return [...inRedis, ...inStore, ...(config.DRY_RUN ? [DRY_RUN] : [])]
 }
 
 async function diagnoseInRedis(options: { config: Config; keepsOrders: boolean; clock: Clock }): Promise<Finding[]> {

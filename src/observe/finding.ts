@@ -33,6 +33,7 @@ export const FINDING_CODES = [
   'store-clock',
   'store-connections',
   'store-triggers',
+  'store-dry-run',
   'queue-reachable',
   'queue-counts',
   'queue-paused',
@@ -40,6 +41,7 @@ export const FINDING_CODES = [
   'queue-overdue',
   'queue-stuck',
   'queue-failed',
+  'queue-brake',
 ] as const
 
 export type FindingCode = (typeof FINDING_CODES)[number]

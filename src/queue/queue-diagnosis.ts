@@ -4,6 +4,7 @@ import { count, examine, type Finding, finding, howLong } from '../observe/findi
 import type { Clock } from '../runtime/clock.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { Connection, commandProfile, type RedisAddress } from './connection.ts'
+import { brakeKey } from './shared-brake.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000
@@ -28,6 +29,8 @@ interface State {
   stuck: number
   /** How often each error code occurs among the newest failed jobs. */
   failures: Map<string, number>
+  /** Why, and for how long already, the brake holds all cancellations back. */
+  brake: { reason: string; forMs: number } | undefined
 }
 
 /** Looks at the queue, and changes nothing. Redis is reachable. */
@@ -51,7 +54,8 @@ export async function diagnoseQueue(options: {
           const how = { skipMetasUpdate: true, skipVersionCheck: true }
           const queue = new Queue(queueName, { connection: connection.redis, prefix: queuePrefix, ...how })
           queue.on('error', () => {})
-          const state = await readState({ queue, redis: connection.redis, now: clock.now() })
+          const key = brakeKey({ queueName, queuePrefix })
+          const state = await readState({ queue, redis: connection.redis, now: clock.now(), brakeKey: key })
           await queue.close()
           return looks.flatMap((look) => look(state))
         } catch (error) {
@@ -64,7 +68,7 @@ export async function diagnoseQueue(options: {
   }
 }
 
-async function readState(options: { queue: Queue; redis: Redis; now: number }): Promise<State> {
+async function readState(options: { queue: Queue; redis: Redis; now: number; brakeKey: string }): Promise<State> {
   const { queue, redis, now } = options
   const states = ['delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'] as const
   const counts = await queue.getJobCounts(...states)
@@ -75,6 +79,7 @@ async function readState(options: { queue: Queue; redis: Redis; now: number }): 
     overdueMs: await readOverdue(options),
     stuck: await countStuck({ queue, redis, now }),
     failures: await readFailures({ queue, redis }),
+    brake: await readBrake(options),
   }
 }
 
@@ -126,6 +131,13 @@ async function readFailures(options: { queue: Queue; redis: Redis }): Promise<Ma
     failures.set(code, (failures.get(code) ?? 0) + 1)
   }
   return new Map([...failures].sort(([, a], [, b]) => b - a))
+}
+
+async function readBrake(options: { redis: Redis; now: number; brakeKey: string }): Promise<State['brake']> {
+  const { redis, now, brakeKey: key } = options
+  // Not by the scripts of the brake: they write.
+  const [engaged, reason, since] = await redis.hmget(key, 'engaged', 'reason', 'since')
+  return engaged === '1' ? { reason: reason ?? 'unknown', forMs: Math.max(0, now - Number(since ?? now)) } : undefined
 }
 
 const looks: readonly ((state: State) => Finding[])[] = [
@@ -219,6 +231,17 @@ const looks: readonly ((state: State) => Finding[])[] = [
       }),
     ]
   },
+
+  ({ brake }) =>
+    brake
+      ? [
+          finding('warning', 'queue-brake', {
+            what: `the brake is engaged, for ${howLong(brake.forMs)} (${brake.reason})`,
+            meaning: 'No process cancels an order. Find out first whether payments still arrive.',
+            fix: ['order-expiry brake status', 'order-expiry brake release'],
+          }),
+        ]
+      : [finding('ok', 'queue-brake', { what: 'the brake is not engaged' })],
 ]
 
 /** Those that a worker could take now. */

@@ -415,7 +415,7 @@ test.each([
   [-45_000, 'error'],
 ])('a clock here that is %d ms ahead: %s', async (ahead, level) => {
   const table = await createSound()
-  const clock: Clock = { now: () => systemClock.now() + ahead, sleep: (ms, signal) => systemClock.sleep(ms, signal) }
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead }
   expect(ofCode(await diagnose(table, { clock }), 'store-clock')[0]?.[0]).toBe(level)
 })
 

@@ -3,6 +3,7 @@ import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import type { Finding } from '../../src/observe/finding.ts'
 import { diagnoseQueue } from '../../src/queue/queue-diagnosis.ts'
+import { brakeKey, RedisBrake } from '../../src/queue/shared-brake.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -114,6 +115,17 @@ test('checks that were given up are a warning, with their error codes and nothin
     'order-expiry replay --code INVALID_JOB',
   ])
   expect(JSON.stringify(findings)).not.toContain('geheim')
+})
+
+test('an engaged brake is a warning until it is released', async () => {
+  const brake = new RedisBrake({ redis: raw.redis, queueName: raw.name, queuePrefix: 'bull' })
+  await brake.engage('manual', 'somebody')
+  expect(ofCode(await diagnose(), 'queue-brake')).toEqual([
+    ['warning', expect.stringMatching(/^the brake is engaged, for \d s \(manual\)$/)],
+  ])
+  await brake.release('somebody', 1_000)
+  expect(ofCode(await diagnose(), 'queue-brake')[0]?.[0]).toBe('ok')
+  await raw.redis.del(brakeKey({ queueName: raw.name, queuePrefix: 'bull' }))
 })
 
 test('where CLIENT LIST is not allowed, whether a worker is there is not known, and said so', async () => {
