@@ -6,6 +6,7 @@ import { demoCommand } from './demo.ts'
 import { doctorCommand } from './doctor.ts'
 import { migrateCommand } from './migrate.ts'
 import { payCommand } from './pay.ts'
+import { replayCommand } from './replay.ts'
 import { rescheduleCommand, scheduleCommand } from './schedule.ts'
 import { showCommand } from './show.ts'
 import { startCommand } from './start.ts'
@@ -29,6 +30,7 @@ export function createProgram(context: CommandContext, version: string): Command
     payCommand,
     showCommand,
     sweepCommand,
+    replayCommand,
     brakeCommand,
     demoCommand,
   ]) {

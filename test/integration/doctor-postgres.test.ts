@@ -8,6 +8,7 @@ import type { PostgresStoreOptions } from '../../src/stores/postgres.ts'
 import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres-columns.ts'
 import { sweepIndexStatement } from '../../src/stores/postgres-index.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
 import { freePort, type Server, startPostgres } from '../helpers/processes.ts'
@@ -451,8 +452,13 @@ describe('a server', () => {
 
   test('with no connections left is warned of, and read-only for all is an error that its statement mends', async () => {
     own = await startPostgres()
-    const client = new Client(own.url)
-    await client.connect()
+    const client = await eventually('it has started up', async () => {
+      const attempt = new Client(own?.url)
+      return attempt.connect().then(
+        () => attempt,
+        () => undefined,
+      )
+    })
     await client.query('CREATE TABLE orders (id int PRIMARY KEY, status text, payment_deadline timestamptz)')
     await client.query('ALTER SYSTEM SET default_transaction_read_only = on')
     await client.query('SELECT pg_reload_conf()')
@@ -475,7 +481,6 @@ describe('a server', () => {
         { clock: systemClock, watchesPayments: false },
       )
     const isReadOnly = async () => ofCode(await look(), 'store-writable')[0]?.[0] === 'error'
-    const { eventually } = await import('../helpers/eventually.ts')
     await eventually('the setting is read', isReadOnly)
     const others = await Promise.all(
       Array.from({ length: 10 }, async () => {
