@@ -1,8 +1,10 @@
 import pg from 'pg'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
+import { type Finding, finding } from '../observe/finding.ts'
 import type { Check, Evidence, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
+import type { Clock } from '../runtime/clock.ts'
 import {
   COLUMNS_SQL,
   type ColumnRow,
@@ -12,6 +14,7 @@ import {
   quoteTable,
   resolveColumns,
 } from './postgres-columns.ts'
+import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
 import { buildMigrations, buildStatements, LOCKED_RETRY_MS, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
@@ -73,6 +76,31 @@ export class PostgresStore implements OrderStore {
       await pool.end()
       return statements
     })
+  }
+
+  /** Looks at the database and the orders table, and changes nothing. @throws {OrderExpiryError} STORE_* */
+  static async diagnose(
+    options: PostgresStoreOptions & { clock: Clock; watchesPayments: boolean },
+  ): Promise<Finding[]> {
+    const { host, port, pathname } = new URL(options.url)
+    const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
+    const pool = createPool({ ...options, connections: 1 })
+    let client: pg.PoolClient | undefined
+    try {
+      client = await pool.connect()
+      const { mapping, clock, watchesPayments, connections, cancelSql } = options
+      const usesShopSql = cancelSql !== undefined
+      return [
+        finding('ok', 'store-reachable', { what: `answers at ${where}` }),
+        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, usesShopSql })),
+      ]
+    } catch (error) {
+      if (client && sqlStateOf(error)) throw asStoreError(error)
+      return [unreachableFinding(where, error)]
+    } finally {
+      client?.release(true)
+      void pool.end().catch(() => {})
+    }
   }
 
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
@@ -259,6 +287,16 @@ export class PostgresStore implements OrderStore {
 }
 
 async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+  const pool = createPool(options)
+  try {
+    return await work(pool)
+  } catch (error) {
+    void pool.end().catch(() => {})
+    throw asStoreError(error)
+  }
+}
+
+function createPool(options: PostgresStoreOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.connections,
@@ -271,12 +309,7 @@ async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) 
     keepAlive: true,
   })
   pool.on('error', options.onError)
-  try {
-    return await work(pool)
-  } catch (error) {
-    void pool.end().catch(() => {})
-    throw asStoreError(error)
-  }
+  return pool
 }
 
 async function readColumns(pool: pg.Pool, mapping: OrdersMapping): Promise<OrdersColumns> {
