@@ -16,6 +16,7 @@ import {
 } from './postgres-columns.ts'
 import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
+import { hasSweepIndex, sweepIndexStatement } from './postgres-index.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
 import { buildMigrations, buildStatements, LOCKED_RETRY_MS, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
 
@@ -29,6 +30,8 @@ export interface PostgresStoreOptions {
   connections: number
   /** Errors of idle connections. */
   onError: (error: Error) => void
+  /** What works, but not well, in words for people; when the store is opened. */
+  onNotice?: ((notice: string) => void) | undefined
 }
 
 const STATEMENT_TIMEOUT_MS = 10_000
@@ -62,6 +65,7 @@ export class PostgresStore implements OrderStore {
     return withPool(options, async (pool) => {
       const store = new PostgresStore(pool, await readColumns(pool, options.mapping), options)
       await store.#verify()
+      await store.#noticeSweep(options.onNotice ?? (() => {}))
       return store
     })
   }
@@ -252,6 +256,21 @@ export class PostgresStore implements OrderStore {
       throw new OrderExpiryError(
         'STORE_MISMATCH',
         `CANCEL_SQL_FILE: expected the columns id, outcome and until; ${missing.join(' and ')} missing`,
+      )
+    }
+  }
+
+  /** What keeps the sweeper from doing its part. */
+  async #noticeSweep(onNotice: (notice: string) => void): Promise<void> {
+    if (!this.#columns.deadline) {
+      onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')
+      return
+    }
+    const options = { columns: this.#columns, mapping: this.#mapping }
+    const hasIndex = await this.#withClient((client) => hasSweepIndex({ database: client, ...options }))
+    if (!hasIndex) {
+      onNotice(
+        `the sweep has no index to go by, and reads the whole orders table: ${sweepIndexStatement(this.#columns, this.#mapping)}`,
       )
     }
   }
