@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { search } from './property.ts'
 import { badOrderScenario, healthyScenario, scenario } from './scenario.ts'
 
-/** SIM_SEED and SIM_PATH run a failed run again; SIM_RUNS makes more of them. */
+/** SIM_SEED and SIM_PATH, with `-t` and the name of the test, run a failed run again; SIM_RUNS makes more of them. */
 const { SIM_SEED, SIM_PATH, SIM_RUNS = 505 } = process.env
 const SEEDS = SIM_SEED ? [Number(SIM_SEED)] : [1, 2, 3, 4]
 
@@ -21,12 +21,22 @@ describe('whatever happens, in whatever order, no promise is broken', () => {
 })
 
 test('while everything is healthy, an order is cancelled within a second', async () => {
-  const { failure } = await search({ scenarios: healthyScenario, seed: 1, numRuns: 100 })
+  const { failure } = await search({
+    scenarios: healthyScenario,
+    seed: Number(SIM_SEED ?? 1),
+    numRuns: 100,
+    path: SIM_PATH,
+  })
   if (failure) throw new Error(failure.text)
 })
 
 test('what the store rolls back again and again does not engage the brake', async () => {
-  const { failure } = await search({ scenarios: badOrderScenario, seed: 1, numRuns: 50 })
+  const { failure } = await search({
+    scenarios: badOrderScenario,
+    seed: Number(SIM_SEED ?? 1),
+    numRuns: 50,
+    path: SIM_PATH,
+  })
   if (failure) throw new Error(failure.text)
 })
 

@@ -219,7 +219,7 @@ describe('with a limit', () => {
     const outcomes = await brake.cancelUnpaid([first, second, third, first])
     expect(kinds(outcomes)).toEqual(['cancelled', 'kept', 'cancelled', 'kept'])
     expect(outcomes[1]).toMatchObject({ status: 'paid' })
-    expect(shared.calls.slice(1)).toEqual(['reserve 4', 'give back 2'])
+    expect(shared.calls.slice(1)).toEqual(['reserve 3', 'give back 1'])
     expect(shared.state.lastMinute).toBe(2)
   })
 
