@@ -52,7 +52,9 @@ function createWorker(options: { concurrency?: number } = {}) {
     () => worker.stop(),
   )
   const add = (...orderIds: string[]) =>
-    raw.queue.addBulk(orderIds.map((orderId) => ({ name: 'check-payment', data: { orderId, deadline: Date.now() - 1_000 } })))
+    raw.queue.addBulk(
+      orderIds.map((orderId) => ({ name: 'check-payment', data: { orderId, deadline: Date.now() - 1_000 } })),
+    )
   const completed = (count: number) =>
     eventually(`${count} are completed`, async () => (await raw.queue.getCompletedCount()) === count)
   return {
