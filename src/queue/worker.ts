@@ -68,9 +68,9 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
       await retryUntilDone({
         attempt: async () => {
           worker = createWorker(options)
+          if (isHeld) void worker.pause(true) // before it fetches anything
           try {
             await untilAborted(worker.waitUntilReady(), signal)
-            if (isHeld) void worker.pause(true)
           } catch (error) {
             await worker.close(true).catch(() => {})
             worker = undefined

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
+import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import { Brake, type BrakeOptions, type BrakeStatus, type Grant, type SharedBrake } from '../../../src/order/brake.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { FakeStore, NOW } from './fake-store.ts'
@@ -229,6 +230,29 @@ describe('with a limit', () => {
     const [order] = store.place(1)
     if (!order) throw new Error('placed none')
     expect(kinds(await brake.cancelUnpaid([order, order]))).toEqual(['postponed', 'postponed'])
+  })
+
+  test('an order that stands twice counts once', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 1 })
+    const [first, second] = store.place(2)
+    if (!first || !second) throw new Error('placed none')
+    expect(kinds(await brake.cancelUnpaid([first, first]))).toEqual(['cancelled', 'kept'])
+    expect(shared.state).toMatchObject({ engaged: false, lastMinute: 1 })
+    expect(kinds(await brake.cancelUnpaid([second, second]))).toEqual(['postponed', 'postponed'])
+  })
+
+  test.each<[code: ErrorCode, calls: string[]]>([
+    ['STORE_REJECTED', ['reserve 2', 'give back 2']],
+    ['STORE_LOCKED', ['reserve 2', 'give back 2']],
+    ['STORE_DEADLOCK', ['reserve 2', 'give back 2']],
+    ['STORE_UNAVAILABLE', ['reserve 2']], // the answer to COMMIT may be what was lost
+  ])('what the store answers with %s counts only if it may have been done', async (code, calls) => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
+    store.beforeCancel = () => {
+      throw new OrderExpiryError(code, 'no')
+    }
+    await expect(brake.cancelUnpaid(store.place(2))).rejects.toMatchObject({ code })
+    expect(shared.calls.slice(1)).toEqual(calls)
   })
 
   test('that nothing can be given back to loses no outcome', async () => {

@@ -1,0 +1,165 @@
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { DaemonProcess, runCli } from '../helpers/daemon.ts'
+import { databaseUrl, redisUrl } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { OrdersTable } from '../helpers/orders-table.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
+import { TcpProxy } from '../helpers/tcp-proxy.ts'
+
+const closing: (() => Promise<unknown> | unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+async function openShop() {
+  const table = await OrdersTable.create()
+  await table.migrate()
+  const raw = new RawQueue()
+  closing.push(
+    () => table.drop(),
+    () => raw.close(),
+  )
+  const env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, SWEEP_EVERY: '1s', SWEEP_AHEAD: '10s', ...table.env }
+  const count = async (status: string): Promise<number> =>
+    (await table.pool.query('SELECT count(*)::int AS n FROM orders WHERE status = $1', [status])).rows[0].n
+  /** Places overdue orders, each with a job. */
+  const place = async (ids: readonly number[], status = 'pending') => {
+    const deadline = Date.now() - 10_000
+    await table.insert(ids.map((id) => ({ id: `${id}`, status, deadline })))
+    await raw.queue.addBulk(ids.map((id) => ({ name: 'check-payment', data: { orderId: `${id}`, deadline } })))
+  }
+  const isLookedAt = (total: number) =>
+    eventually('every check has been looked at', async () => {
+      const { waiting = 0, active = 0, delayed = 0, completed = 0 } = await raw.queue.getJobCounts()
+      return waiting + active === 0 && delayed + completed >= total
+    })
+  return { table, raw, env, count, place, isLookedAt }
+}
+
+async function start(env: Record<string, string>): Promise<DaemonProcess> {
+  const daemon = await DaemonProcess.start(env)
+  closing.push(() => daemon.stop('SIGKILL'))
+  return daemon
+}
+
+const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n)
+const metricsOf = async (daemon: DaemonProcess) => await (await fetch(`${await daemon.url()}/metrics`)).text()
+const brake = async (env: Record<string, string>, ...args: string[]) => {
+  const { code, stdout, stderr } = await runCli(['brake', ...args, '--json'], { env })
+  expect([code, stderr]).toEqual([0, ''])
+  return JSON.parse(stdout)
+}
+
+test('engaged by hand, nothing is cancelled and paid orders are kept; released, all is cancelled', async () => {
+  const { raw, env, count, place, isLookedAt } = await openShop()
+  expect(await brake(env, 'status')).toMatchObject({ brake: 'released', maxPerMinute: 'off' })
+  const daemon = await start(env)
+  expect(await brake(env, 'engage')).toMatchObject({ brake: 'engaged', reason: 'manual', by: expect.any(String) })
+  await daemon.until(({ msg }) => msg.startsWith('the brake is engaged (manual)'))
+  await place(range(1, 20))
+  await place(range(21, 30), 'paid')
+  await isLookedAt(30)
+  await daemon.until(({ msg, level }) => level === 'error' && msg.startsWith('the brake holds back orders'))
+  expect([await count('pending'), await count('cancelled'), await raw.queue.getCompletedCount()]).toEqual([20, 0, 10])
+  expect(await metricsOf(daemon)).toContain('\norder_expiry_brake_engaged 1\n')
+
+  expect(await brake(env, 'release')).toMatchObject({ brake: 'released', suspendedUntil: expect.any(String) })
+  await eventually('all are cancelled', async () => (await count('cancelled')) === 20, 30_000)
+  await daemon.until(({ msg }) => msg.startsWith('the brake is released'))
+  expect(await count('paid')).toBe(10)
+  expect(await metricsOf(daemon)).toContain('\norder_expiry_brake_engaged 0\n')
+  expect(await daemon.stop()).toBe(0)
+})
+
+test('BRAKE_MAX_PER_MINUTE=10 of two daemons lets ten of fifty through, says so, and SIGTERM still exits 0', async () => {
+  const { env, count, place, isLookedAt } = await openShop()
+  const limited = { ...env, BRAKE_MAX_PER_MINUTE: '10' }
+  const daemons = await Promise.all([start(limited), start(limited)])
+  await place(range(1, 50))
+  await isLookedAt(50)
+  await Promise.race(
+    daemons.map((daemon) =>
+      daemon.until(({ msg, level }) => level === 'error' && /brake is engaged \(limit\)/.test(msg)),
+    ),
+  )
+  // Sweeps come every second beside the checks.
+  await Promise.all(daemons.map((daemon) => daemon.until(({ msg }) => msg.startsWith('the brake is engaged'))))
+  for (const daemon of daemons) expect(await metricsOf(daemon)).toContain('\norder_expiry_brake_engaged 1\n')
+  expect([await count('cancelled'), await count('pending')]).toEqual([10, 40])
+  expect(await brake(limited, 'status')).toMatchObject({
+    brake: 'engaged',
+    reason: 'limit',
+    maxPerMinute: 10,
+    lastMinute: 10,
+  })
+  expect(await Promise.all(daemons.map((daemon) => daemon.stop()))).toEqual([0, 0])
+  expect(await count('cancelled')).toBe(10)
+
+  await brake(limited, 'release', '--for', '5m')
+  const daemon = await start(limited)
+  await eventually('the rest is cancelled', async () => (await count('cancelled')) === 50, 30_000)
+  expect(await daemon.stop()).toBe(0)
+})
+
+test('BRAKE_PAYMENT_SILENCE: with a payment long ago nothing is cancelled', async () => {
+  const { table, env, count, place, isLookedAt } = await openShop()
+  await table.insert([{ id: '99', status: 'paid', deadline: Date.now(), paidAt: Date.now() - 600_000 }])
+  const daemon = await start({ ...env, BRAKE_PAYMENT_SILENCE: '5m' })
+  await place(range(1, 20))
+  await isLookedAt(20)
+  await daemon.until(({ msg }) => msg.startsWith('the brake is engaged (payment-silence)'))
+  expect([await count('cancelled'), await count('pending')]).toEqual([0, 20])
+})
+
+test('DRY_RUN=true reports each order once and cancels nothing; without it, all is settled', async () => {
+  const { table, env, count, place, isLookedAt } = await openShop()
+  const dry = await start({ ...env, DRY_RUN: 'true' })
+  await place(range(1, 20))
+  await place(range(21, 22), 'paid')
+  await isLookedAt(22)
+  const reports = () => dry.logs.filter(({ msg }) => msg === 'dry run: this order would be cancelled')
+  await eventually('all are reported', () => reports().length >= 20)
+  const sweeps = async () => Number(/sweeps_total\{result="complete"\} (\d+)/.exec(await metricsOf(dry))?.[1] ?? 0)
+  const before = await sweeps()
+  await eventually('it has swept twice more', async () => (await sweeps()) >= before + 2)
+  expect(
+    reports()
+      .map(({ orderId }) => Number(orderId))
+      .sort((a, b) => a - b),
+  ).toEqual(range(1, 20))
+  expect([await count('pending'), await count('cancelled'), await table.outbox()]).toEqual([20, 0, []])
+  const metrics = await metricsOf(dry)
+  expect(metrics).toContain('\norder_expiry_dry_run 1\n')
+  expect(metrics).toContain('order_expiry_decisions_total{outcome="would-cancel"} 20')
+  expect(await dry.stop()).toBe(0)
+
+  const daemon = await start({ ...env, DRY_RUN: 'false' })
+  await eventually('all are cancelled', async () => (await count('cancelled')) === 20, 30_000)
+  expect((await table.outbox()).length).toBe(20)
+  expect(await daemon.stop()).toBe(0)
+})
+
+describe('while the store is away', () => {
+  test('the breaker opens, the failed set stays empty, SIGTERM exits 0; and it goes on by itself when it is back', async () => {
+    const { raw, env, count, place } = await openShop()
+    const proxy = await TcpProxy.to(databaseUrl())
+    closing.push(() => proxy.close())
+    const away = { ...env, DATABASE_URL: proxy.urlOf(databaseUrl()) }
+    const [stopped, staying] = await Promise.all([start(away), start(away)])
+    proxy.cut()
+    await place(range(1, 1_000))
+    const isOpen = (daemon: DaemonProcess) =>
+      eventually('the breaker is open', async () =>
+        (await metricsOf(daemon)).includes('\norder_expiry_store_breaker_open 1\n'),
+      )
+    await Promise.all([isOpen(stopped), isOpen(staying)])
+    expect(await stopped.stop()).toBe(0)
+    proxy.heal()
+    await eventually('all are cancelled', async () => (await count('cancelled')) === 1_000, 30_000)
+    await eventually('the breaker is closed', async () =>
+      (await metricsOf(staying)).includes('\norder_expiry_store_breaker_open 0\n'),
+    )
+    expect(await raw.queue.getFailedCount()).toBe(0)
+    expect(await staying.stop()).toBe(0)
+  })
+})
