@@ -79,6 +79,14 @@ describe('a limit', () => {
     expect(await brakes[0].status()).toMatchObject({ lastMinute: 5 })
   })
 
+  test('gains no room by what is given back after a release, which has forgotten it', async () => {
+    const { brakes } = openBrakes(1)
+    const grant = await brakes[0].reserve(5, 100)
+    await brakes[0].release('ann', 1)
+    await brakes[0].giveBack(5, grant)
+    expect(await brakes[0].status()).toMatchObject({ lastMinute: 0 })
+  })
+
   test('counts the last minute only, and forgets what is older', async () => {
     const { brakes, redis, key } = openBrakes(1)
     const now = Number((await redis.time())[0])

@@ -338,6 +338,7 @@ describe('with a silence of a minute', () => {
     store.newest = NOW - 60_001
     expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['postponed', 'postponed'])
     expect(shared.state).toMatchObject({ engaged: true, reason: 'payment-silence', by: 'test:1' })
+    expect(shared.calls).toEqual(['status', 'engage payment-silence'])
     expect(changes).toHaveLength(1)
   })
 

@@ -59,6 +59,20 @@ describe('a breaker', () => {
     expect(breaker.failure).toBeDefined()
   })
 
+  test('takes such a success for no proof: after the probe that closes it, one failure opens it again', async () => {
+    const answers = [false, true]
+    const { breaker, clock, fail } = createBreaker(async () => {
+      if (!answers.shift()) throw failure()
+    })
+    fail(3)
+    await clock.advance(250)
+    breaker.succeeded()
+    await clock.advance(10_000)
+    expect(breaker.failure).toBeUndefined()
+    fail(1)
+    expect(breaker.failure).toBeDefined()
+  })
+
   test('probes one at a time, more and more seldom, every two seconds at the least', async () => {
     const { breaker, clock, fail, probes } = createBreaker()
     fail(3)
