@@ -24,7 +24,7 @@ import { Heartbeat } from './runtime/heartbeat.ts'
 import { retryUntilDone } from './runtime/retry.ts'
 import { Lifecycle, type Service } from './runtime/service.ts'
 import { openStore, type StoreChoice } from './stores/open.ts'
-import { type SweepOptions, type SweepResult, sweep } from './sweep/sweep.ts'
+import { type SweepResult, sweep } from './sweep/sweep.ts'
 import { createSweeper } from './sweep/sweeper.ts'
 
 const PING_TIMEOUT_MS = 2_000
@@ -187,7 +187,7 @@ export function createDaemon(options: {
         addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
         aheadMs: config.SWEEP_AHEAD,
         pageSize: config.BATCH_SIZE,
-        onPage: () => heartbeats.sweeper.beat(),
+        onStep: () => heartbeats.sweeper.beat(),
         clock,
         signal,
       }),
@@ -302,12 +302,11 @@ export async function sweepOnce(options: {
   config: Config
   redisUrl: string
   dryRun: boolean
-  onPage: SweepOptions['onPage']
   events: EventBus
   clock: Clock
   signal: AbortSignal
 }): Promise<SweepResult> {
-  const { config, redisUrl, dryRun, onPage, events, clock, signal } = options
+  const { config, redisUrl, dryRun, events, clock, signal } = options
   const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
   const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
   const { redis } = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
@@ -320,7 +319,6 @@ export async function sweepOnce(options: {
       addChecks: (orders) => missingChecks.add(orders, { dryRun }),
       aheadMs: config.SWEEP_AHEAD,
       pageSize: config.BATCH_SIZE,
-      ...(onPage && { onPage }),
       clock,
       signal,
     })

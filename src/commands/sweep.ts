@@ -31,7 +31,6 @@ export function sweepCommand(context: CommandContext): Command {
           config,
           redisUrl,
           dryRun: options.dryRun ?? false,
-          onPage: undefined,
           events,
           clock: context.clock,
           signal: stopping.signal,

@@ -48,8 +48,8 @@ const AGAIN_MAX_MS = 30_000
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
 
-/** The store says that it has changed nothing. After any other error the batch may have been cancelled, and counts. */
-const ROLLED_BACK: readonly ErrorCode[] = [
+/** The store has ended the batch, and can be asked what is cancelled. After any other error it may still be at it. */
+const ENDED: readonly ErrorCode[] = [
   'STORE_REJECTED',
   'STORE_LOCKED',
   'STORE_DEADLOCK',
@@ -182,9 +182,16 @@ export class Brake {
       return done
     } catch (error) {
       // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
-      if (ROLLED_BACK.includes(asOrderExpiryError(error).code)) await this.#giveBack(grant.granted, grant)
+      if (ENDED.includes(asOrderExpiryError(error).code)) await this.#giveBackUnpaid(checks, grant)
       throw error
     }
+  }
+
+  /** Not every store rolls back all of a batch that it rejects, so that what is still unpaid is counted anew. */
+  async #giveBackUnpaid(checks: readonly Check[], grant: Grant): Promise<void> {
+    const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true }).catch(() => [])
+    const unpaid = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
+    await this.#giveBack(new Set(unpaid.map(({ orderId }) => orderId)).size, grant)
   }
 
   async #giveBack(count: number, grant: Grant): Promise<void> {

@@ -27,8 +27,8 @@ export interface SweepOptions {
   addChecks: (orders: readonly PageEnd[]) => Promise<number>
   aheadMs: number
   pageSize: number
-  /** After each page. */
-  onPage?: (page: { orders: readonly PageEnd[]; settlements?: readonly Settlement[] }) => void
+  /** Before and after each page is dealt with: the sweep goes on. */
+  onStep?: () => void
   clock: Clock
   signal: AbortSignal
 }
@@ -39,7 +39,7 @@ export interface SweepOptions {
  * not hold up those after it. Never rejects.
  */
 export async function sweep(options: SweepOptions): Promise<SweepResult> {
-  const { store, settle, addChecks, aheadMs, pageSize, onPage, clock, signal } = options
+  const { store, settle, addChecks, aheadMs, pageSize, onStep = () => {}, clock, signal } = options
   const outcomes: Record<string, number> = {}
   const result = { overdue: 0, outcomes, upcoming: 0, added: 0 }
   try {
@@ -51,7 +51,6 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
       result.overdue += orders.length
       const settlements = await settle(orders)
       for (const settlement of settlements) count(outcomes, settlement)
-      onPage?.({ orders, settlements })
       for (const settlement of settlements)
         if (settlement.kind === 'failed' && isOutage(settlement.error)) throw settlement.error
       if (settlements.some(isHeld)) break // by the brake, and so would be the others
@@ -60,7 +59,6 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
       const orders = page.filter(({ deadline }) => deadline > overdueBefore)
       result.upcoming += orders.length
       result.added += await addChecks(orders)
-      onPage?.({ orders })
     }
     return result
   } catch (error) {
@@ -74,7 +72,9 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
       signal.throwIfAborted()
       const startedAt = clock.monotonic()
       const page = await store.unpaidDueBefore(instant, after, pageSize)
+      onStep()
       if (page.length > 0) yield page
+      onStep()
       after = page.at(-1)
       if (page.length < pageSize) return
       await clock.sleep((clock.monotonic() - startedAt) * PAUSE_SHARE, signal)

@@ -115,7 +115,7 @@ export class SimulatedDaemon {
           addChecks: (orders) => queue.addMissing(host, orders),
           aheadMs: 600_000,
           pageSize: batchSize,
-          onPage: () => this.heartbeat.beat(),
+          onStep: () => this.heartbeat.beat(),
           clock: host,
           signal,
         }),

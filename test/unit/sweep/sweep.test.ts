@@ -50,7 +50,7 @@ function createSweep(
     },
   }
   const stopping = new AbortController()
-  const pages: { orders: string[]; isSettled: boolean }[] = []
+  const steps: [settled: number, added: number][] = []
   const wanted: SweepOptions = {
     store,
     async settle(checks) {
@@ -63,7 +63,7 @@ function createSweep(
     },
     aheadMs: AHEAD,
     pageSize: 3,
-    onPage: (page) => pages.push({ orders: page.orders.map(({ orderId }) => orderId), isSettled: !!page.settlements }),
+    onStep: () => steps.push([settled.length, added.length]),
     clock,
     signal: stopping.signal,
     ...overrides,
@@ -77,7 +77,7 @@ function createSweep(
     for (let n = 0; n < 1_000 && !isDone; n++) await clock.advance(100)
     return await result
   }
-  return { run, store, settled, added, asked, pages, clock, stopping, wanted }
+  return { run, store, settled, added, asked, steps, clock, stopping, wanted }
 }
 
 test('settles what is overdue by more than five seconds, page by page, and adds checks for what is due soon', async () => {
@@ -129,8 +129,8 @@ test('a page of bad and locked orders does not hold up those behind it', async (
   expect(settled[1]).toEqual(['-30000'])
 })
 
-test('tells of each page, and pauses between them for a quarter of the time they took', async () => {
-  const { wanted, clock, pages } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000, 1_000))
+test('tells before and after each page, and pauses between them for a quarter of the time they took', async () => {
+  const { wanted, clock, steps } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000, 1_000))
   const { settle } = wanted
   const result = sweep({
     ...wanted,
@@ -140,16 +140,19 @@ test('tells of each page, and pauses between them for a quarter of the time they
     },
   })
   await clock.advance(400)
-  expect(pages).toHaveLength(1)
+  expect(steps).toHaveLength(2)
   expect(clock.sleeping).toEqual([100])
   await clock.advance(99)
   expect(clock.sleeping).toEqual([1])
   await clock.advance(10_000)
   await result
-  expect(pages).toEqual([
-    { orders: ['-60000', '-50000', '-40000'], isSettled: true },
-    { orders: ['-30000'], isSettled: true },
-    { orders: ['1000'], isSettled: false },
+  expect(steps).toEqual([
+    [0, 0],
+    [1, 0],
+    [1, 0],
+    [2, 0],
+    [2, 0],
+    [2, 1],
   ])
 })
 
@@ -186,7 +189,7 @@ describe('stops', () => {
 
   test('when it is asked to, at the next page and without an error', async () => {
     const { run, stopping, settled } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000), {
-      onPage: () => stopping.abort(new Error('stop')),
+      onStep: () => settled.length > 0 && stopping.abort(new Error('stop')),
     })
     expect(await run()).toEqual({ overdue: 3, outcomes: { cancelled: 3 }, upcoming: 0, added: 0 })
     expect(settled).toHaveLength(1)
