@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
-export const CLI = resolve('dist/cli.js')
+/** FAULTS_CLI: another build, for the fault suite's mutations. */
+export const CLI = resolve(process.env.FAULTS_CLI ?? 'dist/cli.js')
 
 export interface LogLine {
   level: string

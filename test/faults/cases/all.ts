@@ -1,0 +1,5 @@
+import type { FaultCase } from '../fault-case.ts'
+import { workerCases } from './workers.ts'
+
+/** Every fault of the suite, in the order of the table in docs/reliability.md. */
+export const cases: readonly FaultCase[] = [...workerCases]

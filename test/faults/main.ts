@@ -1,0 +1,57 @@
+import { parseArgs } from 'node:util'
+import setup from '../helpers/global-setup.ts'
+import teardown from '../helpers/global-teardown.ts'
+import { cases } from './cases/all.ts'
+import { type CaseResult, provePromises } from './run-case.ts'
+import { sideBySide } from './side-by-side.ts'
+
+/*
+ * npm run faults -- [--case TEXT] [--seed N] [--runs K] [--lanes L]
+ *
+ *   --case   only the cases whose name contains this; all of them if it is not given
+ *   --seed   default 1; further runs count on from it
+ */
+const { values } = parseArgs({
+  options: {
+    case: { type: 'string', default: '' },
+    seed: { type: 'string', default: '1' },
+    runs: { type: 'string', default: '1' },
+    lanes: { type: 'string', default: '4' },
+  },
+})
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+async function runCases(): Promise<boolean> {
+  const wanted = cases.filter(({ name }) => name.includes(values.case))
+  if (wanted.length === 0) throw new Error(`no case is called ${values.case}`)
+  let isGreen = true
+  const works = Array.from({ length: Number(values.runs) }, (_, run) => Number(values.seed) + run).flatMap((seed) =>
+    wanted.map((fault) => ({
+      seconds: fault.seconds,
+      run: () =>
+        provePromises(fault, seed).then(
+          (result) => print(describe(result)),
+          (error: Error) => {
+            isGreen = false
+            print(`RED    ${fault.name}\n${error.message}`)
+          },
+        ),
+    })),
+  )
+  await Promise.all(sideBySide(works, Number(values.lanes)))
+  return isGreen
+}
+
+function describe({ case: name, seed, orders, cancelled, p50, max, tookMs }: CaseResult): string {
+  return `green  ${name} (seed ${seed}): ${orders} orders, ${cancelled} cancelled; recovery p50 ${p50} ms, max ${max} ms; ${Math.round(tookMs / 1_000)} s`
+}
+
+await setup()
+try {
+  process.exitCode = (await runCases()) ? 0 : 1
+} finally {
+  await teardown()
+}
