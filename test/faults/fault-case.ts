@@ -11,6 +11,8 @@ export interface FaultCase {
   boundMs: number
   /** How long it takes, about; the longest begin first. */
   seconds: number
+  /** Its bound is so short that the machine must not be busy with other cases. */
+  isAlone?: true
   world?: WorldOptions
   /** Jobs in the failed set at the end. Default 0. */
   failedJobs?: number

@@ -6,12 +6,13 @@ export interface Rule {
   /** @param request what the client has just sent, its bytes as latin1 text */
   matches: (request: string, connection: ProxiedConnection) => boolean
   /**
+   * - `notice`: nothing.
    * - `hold`: neither it nor what follows on the connection reaches the server, until the release.
    * - `hold-reply`: the server gets it, but the client gets no answer, until the release.
    * - `lose-reply`: the server gets it; its answer is swallowed, and then the connection is cut.
    * - `lose-reply-half-open`: the same, but the connection stays open, and silent for ever.
    */
-  action: 'hold' | ReplyAction
+  action: 'notice' | 'hold' | ReplyAction
 }
 type ReplyAction = 'hold-reply' | 'lose-reply' | 'lose-reply-half-open'
 
@@ -121,12 +122,12 @@ export class FaultProxy {
     for (const [rule, onHit] of this.#rules) {
       if (!rule.matches(request, connection)) continue
       this.#rules.delete(rule)
-      if (rule.action === 'hold') {
-        connection.hold()
-        onHit(connection)
-      } else {
+      if (rule.action !== 'notice' && rule.action !== 'hold') {
         connection.onReply(rule.action, () => onHit(connection))
+        return
       }
+      if (rule.action === 'hold') connection.hold()
+      onHit(connection)
       return
     }
   }

@@ -13,7 +13,7 @@ describe('every fault', () => {
   let results: Promise<CaseResult>[] = []
   beforeAll(() => {
     results = sideBySide(
-      cases.map((fault) => ({ seconds: fault.seconds, run: () => provePromises(fault, SEED) })),
+      cases.map((fault) => ({ seconds: fault.seconds, isAlone: fault.isAlone, run: () => provePromises(fault, SEED) })),
       LANES,
     )
   })

@@ -31,6 +31,7 @@ async function runCases(): Promise<boolean> {
   const works = Array.from({ length: Number(values.runs) }, (_, run) => Number(values.seed) + run).flatMap((seed) =>
     wanted.map((fault) => ({
       seconds: fault.seconds,
+      isAlone: fault.isAlone,
       run: () =>
         provePromises(fault, seed).then(
           (result) => print(describe(result)),

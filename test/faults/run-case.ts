@@ -35,7 +35,7 @@ export async function runCase(fault: FaultCase, seed: number): Promise<CaseResul
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
     const boundMs = (id: string) => (untold.has(id) ? Math.max(UNKNOWN_MS, fault.boundMs) : fault.boundMs)
     const verdict = judge({ history, shelf, healedAt, boundMs, now: Date.now() })
-    violations.push(...verdict.violations, ...judgeWorkers(world))
+    violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
     const { recoveries } = verdict
     const result: CaseResult = {
       case: fault.name,

@@ -89,7 +89,13 @@ export class Shop {
     this.schema = uniqueName('shop')
     this.#hasStock = hasStock
     const options = `-c search_path=${this.schema}`
-    this.pool = new pg.Pool({ connectionString: databaseUrl, max: 12, options, application_name: 'shop' })
+    this.pool = new pg.Pool({
+      connectionString: databaseUrl,
+      max: 12,
+      idleTimeoutMillis: 0,
+      options,
+      application_name: 'shop',
+    })
     this.pool.on('error', () => {}) // its server may be the one that is broken
   }
 
@@ -173,6 +179,12 @@ export class Shop {
 
   async withdraw(id: string): Promise<void> {
     await this.pool.query(`UPDATE orders SET status = 'withdrawn' WHERE id = $1 AND status = 'pending'`, [id])
+  }
+
+  /** The ids of the unpaid orders. */
+  async unpaid(): Promise<string[]> {
+    const { rows } = await this.pool.query<{ id: string }>(`SELECT id::text FROM orders WHERE status = 'pending'`)
+    return rows.map(({ id }) => id)
   }
 
   /** Unpaid orders whose deadline has passed. */

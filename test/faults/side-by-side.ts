@@ -1,12 +1,18 @@
+export interface Work<T> {
+  /** How long it takes, about. */
+  seconds: number
+  /** Nothing else may run beside it. */
+  isAlone?: boolean | undefined
+  run: () => Promise<T>
+}
+
 /**
- * Runs pieces of work, at most `lanes` at a time, the longest first: most of a case is waiting.
+ * Runs pieces of work, at most `lanes` at a time, the longest first: most of a case is waiting. Those that must be alone
+ * come last, one after the other.
  *
  * @returns a promise for each, in their order. All are started whoever awaits them.
  */
-export function sideBySide<T>(
-  works: readonly { seconds: number; run: () => Promise<T> }[],
-  lanes: number,
-): Promise<T>[] {
+export function sideBySide<T>(works: readonly Work<T>[], lanes: number): Promise<T>[] {
   const queue = works.map((work) => {
     let begin: () => void = () => {}
     const begun = new Promise<void>((resolve) => {
@@ -16,13 +22,14 @@ export function sideBySide<T>(
     done.catch(() => {}) // whoever awaits it hears of it
     return { ...work, begin, done }
   })
-  const waiting = queue.toSorted((a, b) => b.seconds - a.seconds)
-  const next = (): void => {
-    const work = waiting.shift()
-    if (!work) return
-    work.begin()
-    work.done.then(next, next)
+  const run = async (waiting: typeof queue) => {
+    for (let work = waiting.shift(); work; work = waiting.shift()) {
+      work.begin()
+      await work.done.catch(() => {})
+    }
   }
-  for (let lane = 0; lane < lanes; lane++) next()
+  const together = queue.filter(({ isAlone }) => !isAlone).sort((a, b) => b.seconds - a.seconds)
+  const alone = queue.filter(({ isAlone }) => isAlone)
+  void Promise.all(Array.from({ length: lanes }, () => run(together))).then(() => run(alone))
   return queue.map(({ done }) => done)
 }

@@ -140,6 +140,20 @@ async function attempt<T>(work: () => Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** Two or three seconds of a small shop. */
+export const SOON: WorkloadOptions = { orders: 150, overMs: 3_000, toPayMs: [1_500, 4_000] }
+/** Ten seconds of it, with the deadlines of its orders spread over thirteen. */
+export const STEADY: WorkloadOptions = { orders: 300, overMs: 10_000, toPayMs: [1_500, 4_000] }
+
+/** Lets the shop go on while `fault` happens and is healed. @returns when it was healed */
+export async function during(world: World, options: WorkloadOptions, fault: () => Promise<unknown>): Promise<number> {
+  const work = perform(world, planWorkload(world.random, options))
+  await fault()
+  const healedAt = Date.now()
+  await work
+  return healedAt
+}
+
 /** Places unpaid orders of one deadline, all told to Redis. @returns the deadline */
 export async function crowd(world: World, options: { orders: number; inMs: number }): Promise<number> {
   const deadline = Date.now() + options.inMs

@@ -62,6 +62,8 @@ export class World {
   readonly untold = new Set<string>()
   /** Workers that the case itself has ended. */
   readonly ended = new Set<DaemonProcess>()
+  /** What a case has found broken by itself. */
+  readonly violations: string[] = []
   readonly #ways: FaultProxy[] = []
   readonly #rawRedis: Redis
   readonly #databaseUrl: string
@@ -165,6 +167,16 @@ export class World {
     return this.workers[index] as DaemonProcess
   }
 
+  /** From now on, Redis need not know any of the orders that are unpaid now. */
+  async expectForgotten(): Promise<void> {
+    for (const id of await this.shop.unpaid()) this.untold.add(id)
+  }
+
+  /** Notes a promise that is not kept. */
+  expect(isKept: boolean, promise: string): void {
+    if (!isKept) this.violations.push(promise)
+  }
+
   /** Ends a worker at once. */
   async kill(worker: DaemonProcess): Promise<void> {
     this.ended.add(worker)
@@ -184,6 +196,12 @@ export class World {
     const names = { failed: 'zcard', active: 'llen', delayed: 'zcard', wait: 'llen', completed: 'zcard' } as const
     const counts = await Promise.all(states.map((state) => this.admin[names[state]](`bull:check-payment:${state}`)))
     return counts.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Neither workers nor producers reach Redis, and are told so. */
+  cutRedis(): void {
+    this.toRedis.cut()
+    this.producersToRedis.cut()
   }
 
   /** Heals what the proxies do. */
