@@ -41,6 +41,16 @@ const integer = (least: number, most: number) =>
     return z.NEVER
   })
 
+/** Undefined: off. */
+const orOff = <T>(schema: z.ZodType<T, string>) =>
+  z.string().transform((text, context): T | undefined => {
+    if (text === 'off') return undefined
+    const parsed = schema.safeParse(text)
+    if (parsed.success) return parsed.data
+    for (const { message } of parsed.error.issues) context.addIssue(`${message}, or off`)
+    return z.NEVER
+  })
+
 const name = z.string().regex(/^[^:\s]{1,100}$/, 'expected a name of up to 100 characters without ":" or spaces')
 const column = z.string().refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
 const status = z.string().trim().min(1, 'expected a status')
@@ -149,6 +159,32 @@ export const SETTINGS = {
     default: '10',
     description: 'Failures after which a check is given up. Outages and postponements do not count.',
   },
+  SWEEP_EVERY: {
+    schema: duration(1_000, 3_600_000),
+    default: '60s',
+    description: 'How often each process looks in the order store for orders that have been missed.',
+  },
+  SWEEP_AHEAD: {
+    schema: duration(1_000, 7 * 86_400_000),
+    default: '10m',
+    description: 'Unpaid orders due within this time get a check if they have none. Longer than SWEEP_EVERY.',
+  },
+  BRAKE_MAX_PER_MINUTE: {
+    schema: orOff(integer(1, 100_000_000)),
+    default: 'off',
+    description: 'Mass-cancel brake: more cancellations within a minute, over all processes, stop all further ones.',
+  },
+  BRAKE_PAYMENT_SILENCE: {
+    schema: orOff(duration(1_000, 30 * 86_400_000)),
+    default: 'off',
+    description:
+      'Mass-cancel brake: if no order has become paid for so long, cancellations stop. Needs a time of payment.',
+  },
+  DRY_RUN: {
+    schema: z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true'),
+    default: 'false',
+    description: 'Decide and report, but cancel nothing.',
+  },
   HTTP_HOST: { schema: host, default: '127.0.0.1', description: 'Address of the probes and the board.' },
   HTTP_PORT: {
     schema: integer(0, 65_535),
@@ -178,7 +214,6 @@ export type SettingName = keyof typeof SETTINGS
 const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
     QUEUE_SHARDS: ['1'],
-    DRY_RUN: ['false'],
     PAYMENT_GATEWAY: ['none'],
     PAYMENT_URL: [],
     STRIPE_API_KEY: [],
@@ -188,10 +223,6 @@ const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
     WEBHOOK_URL: [],
     WEBHOOK_SECRET: [],
     EVENT_STREAM: [],
-    SWEEP_EVERY: [],
-    SWEEP_AHEAD: [],
-    BRAKE_MAX_PER_MINUTE: ['off', '0'],
-    BRAKE_PAYMENT_SILENCE: ['off', '0'],
     API_TOKENS: [],
   }),
 )
@@ -306,6 +337,12 @@ function findContradictions(config: Config): string[] {
   }
   if (ORDER_STORE === 'postgres' && DATABASE_URL === undefined) {
     problems.push('DATABASE_URL: expected with ORDER_STORE=postgres, given none')
+  }
+  if (config.SWEEP_AHEAD <= config.SWEEP_EVERY) {
+    problems.push(`SWEEP_AHEAD: expected longer than SWEEP_EVERY (${formatDuration(config.SWEEP_EVERY)})`)
+  }
+  if (config.BRAKE_PAYMENT_SILENCE && ORDER_STORE === 'postgres' && config.ORDERS_PAID_AT_COLUMN === undefined) {
+    problems.push('BRAKE_PAYMENT_SILENCE: expected only with ORDERS_PAID_AT_COLUMN, which tells when an order was paid')
   }
   if (ORDERS_UNPAID_STATUSES?.includes(ORDERS_CANCELLED_STATUS)) {
     problems.push(

@@ -3,21 +3,34 @@ import { type Config, DATA_DIR } from './config.ts'
 import { asOrderExpiryError, OrderExpiryError } from './errors.ts'
 import { registerBoard } from './http/board.ts'
 import { registerHealth } from './http/health.ts'
+import { registerMetrics } from './http/metrics.ts'
 import { createHttpService } from './http/server.ts'
 import type { EventBus } from './observe/events.ts'
+import { createMetrics } from './observe/metrics.ts'
+import { Brake } from './order/brake.ts'
+import { DryRun } from './order/dry-run.ts'
 import { createSettle, type Settle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'
 import { BoardQueue } from './queue/board-queue.ts'
 import { Connection, commandProfile, describeRedisAddress, openRedis } from './queue/connection.ts'
+import { MissingChecks } from './queue/missing-checks.ts'
+import { createRedisWatch } from './queue/redis-watch.ts'
+import { RedisBrake } from './queue/shared-brake.ts'
 import { createWorkerService } from './queue/worker.ts'
+import { Breaker } from './runtime/breaker.ts'
 import type { Clock } from './runtime/clock.ts'
 import { EmbeddedRedis } from './runtime/embedded-redis.ts'
+import { Heartbeat } from './runtime/heartbeat.ts'
 import { retryUntilDone } from './runtime/retry.ts'
 import { Lifecycle, type Service } from './runtime/service.ts'
 import { openStore, type StoreChoice } from './stores/open.ts'
+import { type SweepOptions, type SweepResult, sweep } from './sweep/sweep.ts'
+import { createSweeper } from './sweep/sweeper.ts'
 
 const PING_TIMEOUT_MS = 2_000
-const STORE_TIMEOUT_MS = 10_000
+const STORE_TIMEOUT_MS = 5_000
+/** Batches in a row that fail before the store is left alone. */
+const BREAKER_THRESHOLD = 3
 /** Batches in flight at once. One more connection serves the probes and the operators. */
 const MAX_BATCHES = 4
 
@@ -54,10 +67,38 @@ export function createDaemon(options: {
       throw probe.explain(error)
     }
   }
+  const heartbeats = {
+    worker: new Heartbeat({ name: 'worker', clock }),
+    sweeper: new Heartbeat({ name: 'sweeper', clock }),
+  }
   let store: OrderStore | undefined
+  let brake: Brake | undefined
   let settle: Settle | undefined
   let board: BoardQueue | undefined
   let showOnBoard: Awaited<ReturnType<typeof registerBoard>> | undefined
+
+  const breaker = new Breaker<OrderExpiryError>({
+    threshold: BREAKER_THRESHOLD,
+    probe: async () => store?.ping(),
+    onOpen(error) {
+      events.emit('store-breaker-opened', { error })
+      worker.hold()
+    },
+    onClose() {
+      events.emit('store-breaker-closed', {})
+      worker.goOn()
+      sweeper.wake()
+    },
+    clock,
+  })
+  const metrics = createMetrics({
+    events,
+    sources: {
+      brakeEngaged: () => brake?.known?.engaged,
+      storeBreakerOpen: () => breaker.failure !== undefined,
+      dryRun: config.DRY_RUN,
+    },
+  })
 
   const http = createHttpService({
     host: config.HTTP_HOST,
@@ -72,7 +113,8 @@ export function createDaemon(options: {
         { name: 'redis', ping },
         { name: 'store', ping: pingStore },
       ]
-      registerHealth(server, { phase: () => phase, dependencies, clock })
+      registerHealth(server, { phase: () => phase, dependencies, heartbeats: Object.values(heartbeats), clock })
+      registerMetrics(server, metrics)
       showOnBoard = await registerBoard(server, {
         isReady: () => board?.isReady ?? false,
         users: config.BOARD_USERS ?? [],
@@ -91,6 +133,7 @@ export function createDaemon(options: {
     },
     async stop() {
       board?.close()
+      missingChecks.close()
       probe.close()
     },
   }
@@ -101,10 +144,12 @@ export function createDaemon(options: {
       const choice = chooseStore({ config, redisUrl, onError: (error) => events.emit('store-error', { error }) })
       const opened = await waitFor({ service: 'store', attempt: () => openStore(choice), signal })
       store = opened
-      settle = createSettle({ store: opened, clock })
+      brake = createBrake({ config, store: opened, redis: probe.redis, events, clock })
+      settle = createSettle({ store: config.DRY_RUN ? createDryRun(opened, events) : brake, breaker, clock })
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
     },
     async stop() {
+      await breaker.stop()
       await store?.close()
     },
   }
@@ -119,14 +164,59 @@ export function createDaemon(options: {
     maxAttempts: config.MAX_ATTEMPTS,
     paymentTimeoutMs: config.PAYMENT_TIMEOUT,
     settle: (checks) => (settle as Settle)(checks), // the store is open before the worker starts
-    decidedBy: `${hostname()}:${process.pid}`,
+    decidedBy: nameOfProcess(),
+    heartbeat: heartbeats.worker,
     events,
+    clock,
+  })
+
+  const missingChecks = new MissingChecks({ redis: redisUrl, queueName, queuePrefix, clock })
+  const sweeper = createSweeper({
+    sweep: (signal) =>
+      sweep({
+        store: store as OrderStore,
+        settle: settle as Settle,
+        addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
+        aheadMs: config.SWEEP_AHEAD,
+        pageSize: config.BATCH_SIZE,
+        onPage: () => heartbeats.sweeper.beat(),
+        clock,
+        signal,
+      }),
+    everyMs: config.SWEEP_EVERY,
+    heartbeat: heartbeats.sweeper,
+    events,
+    clock,
+  })
+
+  const watch = createRedisWatch({
+    connection: probe,
+    queueName,
+    queuePrefix,
+    onBack: () => sweeper.wake(),
+    onLost() {
+      events.emit('redis-emptied', {})
+      sweeper.wake()
+    },
+    onTick() {
+      // Where Redis is away or the breaker is open, nothing is to be fetched.
+      if (watch.failure || breaker.failure) heartbeats.worker.beat()
+      void brake?.refresh()
+    },
     clock,
   })
 
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
   const lifecycle = new Lifecycle({
-    services: [http, ...(embedded ? [embeddedService(embedded, events)] : []), redis, storeService, worker],
+    services: [
+      http,
+      ...(embedded ? [embeddedService(embedded, events)] : []),
+      redis,
+      storeService,
+      watch,
+      worker,
+      sweeper,
+    ],
     clock,
   })
 
@@ -191,6 +281,74 @@ export function chooseStore(options: {
         onError,
       }
   }
+}
+
+/**
+ * One sweep by hand, with a brake and dry run as the settings say.
+ *
+ * @param options.dryRun change nothing, whatever the settings say
+ */
+export async function sweepOnce(options: {
+  config: Config
+  redisUrl: string
+  dryRun: boolean
+  onPage: SweepOptions['onPage']
+  events: EventBus
+  clock: Clock
+  signal: AbortSignal
+}): Promise<SweepResult> {
+  const { config, redisUrl, dryRun, onPage, events, clock, signal } = options
+  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+  const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
+  const { redis } = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
+  const missingChecks = new MissingChecks({ redis: redisUrl, queueName, queuePrefix, clock })
+  try {
+    const brake = createBrake({ config, store, redis, events, clock })
+    return await sweep({
+      store,
+      settle: createSettle({ store: dryRun || config.DRY_RUN ? createDryRun(store, events) : brake, clock }),
+      addChecks: (orders) => missingChecks.add(orders, { dryRun }),
+      aheadMs: config.SWEEP_AHEAD,
+      pageSize: config.BATCH_SIZE,
+      ...(onPage && { onPage }),
+      clock,
+      signal,
+    })
+  } finally {
+    missingChecks.close()
+    redis.disconnect()
+    await store.close()
+  }
+}
+
+function createBrake(options: {
+  config: Config
+  store: OrderStore
+  redis: Connection['redis']
+  events: EventBus
+  clock: Clock
+}): Brake {
+  const { config, store, redis, events, clock } = options
+  return new Brake({
+    store,
+    shared: new RedisBrake({ redis, queueName: config.QUEUE_NAME, queuePrefix: config.QUEUE_PREFIX }),
+    maxPerMinute: config.BRAKE_MAX_PER_MINUTE,
+    paymentSilenceMs: config.BRAKE_PAYMENT_SILENCE,
+    by: nameOfProcess(),
+    onChange: ({ engaged, reason, by }) =>
+      events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }) }),
+    onHeld: ({ orders, status }) =>
+      events.emit('brake-held', { orders, reason: status?.reason ?? 'its state is not known: Redis does not answer' }),
+    clock,
+  })
+}
+
+function nameOfProcess(): string {
+  return `${hostname()}:${process.pid}`
+}
+
+function createDryRun(store: OrderStore, events: EventBus): DryRun {
+  return new DryRun({ store, onWouldCancel: (orderId) => events.emit('would-cancel', { orderId }) })
 }
 
 function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {

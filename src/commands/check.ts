@@ -3,7 +3,13 @@ import { SETTINGS, type SettingName } from '../config.ts'
 import { formatDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 
-const DURATIONS: readonly string[] = ['PAYMENT_TIMEOUT', 'SHUTDOWN_TIMEOUT']
+const DURATIONS: readonly string[] = [
+  'PAYMENT_TIMEOUT',
+  'SWEEP_EVERY',
+  'SWEEP_AHEAD',
+  'BRAKE_PAYMENT_SILENCE',
+  'SHUTDOWN_TIMEOUT',
+]
 
 /** `order-expiry check`: exit code 0 if `start` would take the settings; 1 and all their problems if not. */
 export function checkCommand(context: CommandContext): Command {

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { brakeCommand } from './brake.ts'
 import { checkCommand } from './check.ts'
 import type { CommandContext } from './context.ts'
 import { demoCommand } from './demo.ts'
@@ -7,6 +8,7 @@ import { payCommand } from './pay.ts'
 import { rescheduleCommand, scheduleCommand } from './schedule.ts'
 import { showCommand } from './show.ts'
 import { startCommand } from './start.ts'
+import { sweepCommand } from './sweep.ts'
 import { withdrawCommand } from './withdraw.ts'
 
 /** The command line with all its commands. */
@@ -24,6 +26,8 @@ export function createProgram(context: CommandContext, version: string): Command
     withdrawCommand,
     payCommand,
     showCommand,
+    sweepCommand,
+    brakeCommand,
     demoCommand,
   ]) {
     program.addCommand(command(context))

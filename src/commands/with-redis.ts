@@ -1,8 +1,12 @@
 import { type Config, DATA_DIR } from '../config.ts'
 import { OrderExpiry } from '../queue/client.ts'
+import { Connection, commandProfile } from '../queue/connection.ts'
+import { RedisBrake } from '../queue/shared-brake.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { formatDuration } from '../runtime/duration.ts'
 import { EmbeddedRedis } from '../runtime/embedded-redis.ts'
+
+const COMMAND_TIMEOUT_MS = 5_000
 
 /** Runs `work` with the Redis of the settings; without one, with the embedded one, which is shared with a running daemon. */
 export async function withRedis<T>(
@@ -18,6 +22,25 @@ export async function withRedis<T>(
   } finally {
     await embedded.stop()
   }
+}
+
+/** Runs `work` with the brake of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
+export async function withBrake<T>(
+  options: { config: Config; clock: Clock },
+  work: (brake: RedisBrake) => Promise<T>,
+): Promise<T> {
+  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = options.config
+  return withRedis(options, async (redisUrl) => {
+    const connection = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS) })
+    try {
+      await connection.selectDatabase()
+      return await work(new RedisBrake({ redis: connection.redis, queueName, queuePrefix }))
+    } catch (error) {
+      throw connection.explain(error)
+    } finally {
+      connection.close()
+    }
+  })
 }
 
 /** Runs `work` with a client of the queue and the orders that the settings name. */

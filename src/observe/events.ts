@@ -25,6 +25,21 @@ export interface Events {
     outcomes: Readonly<Record<string, number>>
     error?: OrderExpiryError
   }
+  'would-cancel': { orderId: string }
+  'sweep-finished': {
+    overdue: number
+    outcomes: Readonly<Record<string, number>>
+    upcoming: number
+    added: number
+    tookMs: number
+    error?: OrderExpiryError
+  }
+  'store-breaker-opened': { error: OrderExpiryError }
+  'store-breaker-closed': object
+  'store-notice': { notice: string }
+  'brake-changed': { engaged: boolean; reason?: string; by?: string }
+  'brake-held': { orders: number; reason?: string }
+  'redis-emptied': object
   'worker-error': { error: Error }
   'redis-error': { connection: string; error: Error }
   'store-error': { error: Error }

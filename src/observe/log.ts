@@ -63,6 +63,34 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
     else
       trouble(`batch ${error.code}`, { ...batch, code: error.code }, `batch failed, in part or whole: ${error.message}`)
   })
+  events.on('would-cancel', (e) => logger.info(e, 'dry run: this order would be cancelled'))
+  events.on('sweep-finished', ({ error, ...e }) => {
+    if (error) trouble(`sweep ${error.code}`, { ...e, code: error.code }, `sweep ended early: ${error.message}`)
+    else if (e.outcomes.cancelled || e.added) logger.info(e, 'sweep found orders that had been missed')
+    else logger.debug(e, 'sweep finished')
+  })
+  events.on('store-breaker-opened', ({ error }) =>
+    trouble(
+      'breaker opened',
+      { code: error.code },
+      `the order store does not work; no checks are taken until it does: ${error.message}`,
+    ),
+  )
+  events.on('store-breaker-closed', () => trouble('breaker closed', {}, 'the order store answers again; going on'))
+  events.on('store-notice', ({ notice }) => logger.warn(notice))
+  events.on('brake-changed', (e) => {
+    if (!e.engaged) logger.warn(e, 'the brake is released: orders are cancelled again')
+    else {
+      logger.error(
+        e,
+        `the brake is engaged (${e.reason}): no order is cancelled until somebody runs \`order-expiry brake release\``,
+      )
+    }
+  })
+  events.on('brake-held', (e) =>
+    failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
+  )
+  events.on('redis-emptied', () => logger.error('Redis has lost its data: giving unpaid orders their checks back'))
   events.on('worker-error', ({ error }) =>
     trouble(`worker ${errorCode(error)}`, { code: errorCode(error) }, `worker: ${describe(error)}`),
   )
@@ -83,12 +111,12 @@ function throttle(options: { clock: Clock; log: (fields: object, message: string
   const seen = new Map<string, { at: number; left: number }>()
   return (key: string, fields: object, message: string): void => {
     const last = seen.get(key)
-    if (last && Math.abs(clock.now() - last.at) < QUIET_MS) {
+    if (last && clock.monotonic() - last.at < QUIET_MS) {
       last.left++
       return
     }
     if (seen.size > 1_000) seen.clear()
-    seen.set(key, { at: clock.now(), left: 0 })
+    seen.set(key, { at: clock.monotonic(), left: 0 })
     log({ ...fields, ...(last?.left && { alsoLeftOut: last.left }) }, message)
   }
 }

@@ -9,9 +9,10 @@ export interface OrderStore {
    * Cancels those of the orders that exist, are unpaid and past their deadline by the store's own clock; all effects of
    * a cancellation happen in one transaction, once. An order that someone else has locked is not waited for.
    *
+   * @param options.dryRun change nothing, take no lock: `cancelled` then means "would be"
    * @returns one outcome for each check, in their order. An id the store cannot hold is `missing`.
    */
-  cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]>
+  cancelUnpaid(checks: readonly Check[], options?: { dryRun?: boolean }): Promise<Outcome[]>
 
   /** The orders as they are now, one for each id, in their order; undefined for those that do not exist. */
   find(orderIds: readonly string[]): Promise<(Order | undefined)[]>
@@ -23,8 +24,11 @@ export interface OrderStore {
    */
   unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]>
 
-  /** Resolves if the store can be reached and used. */
-  ping(): Promise<void>
+  /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */
+  newestPayment(): Promise<number | undefined>
+
+  /** Resolves if the store can be reached and written to. @returns epoch milliseconds by the store's clock */
+  ping(): Promise<number>
 
   /** Gives the connections back. Resolves whatever is down; nothing can be called afterwards. */
   close(): Promise<void>

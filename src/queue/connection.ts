@@ -73,6 +73,9 @@ export function describeRedisAddress(address: RedisAddress): string {
   return path ? `unix:${path}` : `${host}:${port}`
 }
 
+/** A connection on which an answer is so long overdue is dead, though nothing says so: it is made anew. */
+const SOCKET_TIMEOUT_MS = 5_000
+
 const common: RedisProfile = {
   connectTimeout: 5_000,
   keepAlive: 10_000,
@@ -94,9 +97,9 @@ export function producerProfile(address: RedisAddress, timeoutMs: number): Redis
   }
 }
 
-/** For BullMQ workers: waits out every outage. The socket time-out is longer than the 10 s a worker may block. */
+/** For BullMQ workers: waits out every outage. The socket time-out is longer than the second that a worker may block. */
 export function workerProfile(address: RedisAddress): RedisProfile {
-  return { ...common, ...parseRedisAddress(address), maxRetriesPerRequest: null, socketTimeout: 15_000 }
+  return { ...common, ...parseRedisAddress(address), maxRetriesPerRequest: null, socketTimeout: SOCKET_TIMEOUT_MS }
 }
 
 /** For single commands of the daemon: an answer or an error within `timeoutMs`. */
@@ -108,7 +111,7 @@ export function commandProfile(address: RedisAddress, timeoutMs: number): RedisP
     commandTimeout: timeoutMs,
     maxRetriesPerRequest: 1,
     lazyConnect: true,
-    socketTimeout: 15_000,
+    socketTimeout: timeoutMs,
   }
 }
 

@@ -1,15 +1,17 @@
-import { type ConnectionOptions, DelayedError, Job, UnrecoverableError, Worker } from 'bullmq'
+import { type ConnectionOptions, DelayedError, Job, UnrecoverableError, type Worker } from 'bullmq'
 import { asOrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { decide } from '../order/decide.ts'
 import type { Check, Outcome } from '../order/order.ts'
 import type { Settle, Settlement } from '../order/settle.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { isRedisRefusal } from '../runtime/redis-reply.ts'
 import { retryUntilDone } from '../runtime/retry.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
 import { Batcher } from './batcher.ts'
+import { CheckWorker } from './check-worker.ts'
 import { asRedisError, type RedisAddress, workerProfile } from './connection.ts'
 import { type FinishedCheck, parseJob } from './contract.ts'
 
@@ -30,6 +32,8 @@ export interface WorkerOptions {
   settle: Settle
   /** Who decides, for the evidence: `host:pid`. */
   decidedBy: string
+  /** Beats as long as checks are fetched. */
+  heartbeat: Heartbeat
   events: EventBus
   clock: Clock
 }
@@ -45,10 +49,17 @@ const LAST_DATE_MS = 8.64e15
 const KEEP_FINISHED = { age: 7 * 86_400, count: 20_000, limit: 100 }
 const KEEP_FAILED = { age: 90 * 86_400, count: 100_000, limit: 100 }
 
+export interface WorkerService extends Service {
+  /** Takes no further checks until {@link goOn}; those in flight go on. */
+  hold(): void
+  goOn(): void
+}
+
 /** The worker pool as a service: takes due checks from the queue, settles them in batches, records what became of them. */
-export function createWorkerService(options: WorkerOptions): Service {
+export function createWorkerService(options: WorkerOptions): WorkerService {
   const { redis, events, clock } = options
   let worker: Worker | undefined
+  let isHeld = false
   let stopping: Promise<void> | undefined
 
   return {
@@ -59,6 +70,7 @@ export function createWorkerService(options: WorkerOptions): Service {
           worker = createWorker(options)
           try {
             await untilAborted(worker.waitUntilReady(), signal)
+            if (isHeld) void worker.pause(true)
           } catch (error) {
             await worker.close(true).catch(() => {})
             worker = undefined
@@ -71,6 +83,16 @@ export function createWorkerService(options: WorkerOptions): Service {
         clock,
         signal,
       })
+    },
+    hold() {
+      isHeld = true
+      // Does not wait for the checks in flight: they are about to be postponed.
+      worker?.pause(true).catch((error: Error) => events.emit('worker-error', { error }))
+    },
+    goOn() {
+      isHeld = false
+      // Reports its own errors.
+      void worker?.resume()
     },
     stop() {
       // BullMQ waits for the checks in flight; whoever calls stop limits how long.
@@ -87,7 +109,7 @@ function createWorker(options: WorkerOptions): Worker {
     maxBatch: options.batchSize,
     maxInFlight: options.maxBatches,
   })
-  const worker: Worker = new Worker(
+  const worker: Worker = new CheckWorker(
     queueName,
     (job, token) => check({ job, token, batcher, worker: () => worker, options }),
     {
@@ -101,6 +123,7 @@ function createWorker(options: WorkerOptions): Worker {
       removeOnComplete: KEEP_FINISHED,
       removeOnFail: KEEP_FAILED,
       settings: { backoffStrategy: () => RUN_RETRY_MS },
+      heartbeat: options.heartbeat,
     },
   )
   worker.on('error', (error) => events.emit('worker-error', { error }))

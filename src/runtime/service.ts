@@ -56,12 +56,12 @@ export class Lifecycle {
 
   async #stopAll(withinMs: number): Promise<OrderExpiryError[]> {
     const errors: OrderExpiryError[] = []
-    const endsAt = this.#clock.now() + withinMs
+    const endsAt = this.#clock.monotonic() + withinMs
     const stopping = this.#started.reverse()
     this.#started = []
     for (const [index, service] of stopping.entries()) {
       const reserveMs = (withinMs / 10 / stopping.length) * (stopping.length - index - 1)
-      const ms = Math.max(50, endsAt - this.#clock.now() - reserveMs)
+      const ms = Math.max(50, endsAt - this.#clock.monotonic() - reserveMs)
       try {
         await withTimeout({ work: service.stop(), ms, clock: this.#clock, onTimeout: () => tooSlow(service, ms) })
       } catch (error) {

@@ -22,7 +22,7 @@ export interface OrdersColumns {
   status: string
   statusType: string
   deadline: { sql: string; type: TimeType } | undefined
-  paidAt: string | undefined
+  paidAt: { sql: string; type: TimeType | 'date' } | undefined
   cancelledAt: { sql: string; type: TimeType } | undefined
 }
 
@@ -110,7 +110,8 @@ export function resolveColumns(mapping: OrdersMapping, rows: readonly ColumnRow[
   const status = column('ORDERS_STATUS_COLUMN', mapping.statusColumn)
   const deadline = column('ORDERS_DEADLINE_COLUMN', mapping.deadlineColumn)
   const deadlineType = typed('ORDERS_DEADLINE_COLUMN', deadline, TIME_TYPES)
-  typed('ORDERS_PAID_AT_COLUMN', column('ORDERS_PAID_AT_COLUMN', mapping.paidAtColumn), { ...TIME_TYPES, date: 'date' })
+  const paidAt = column('ORDERS_PAID_AT_COLUMN', mapping.paidAtColumn)
+  const paidAtType = typed('ORDERS_PAID_AT_COLUMN', paidAt, { ...TIME_TYPES, date: 'date' as const })
   const cancelledAt = column('ORDERS_CANCELLED_AT_COLUMN', mapping.cancelledAtColumn)
   const cancelledAtType = typed('ORDERS_CANCELLED_AT_COLUMN', cancelledAt, TIME_TYPES)
   if (status && !status.labels && !['text', 'varchar'].includes(status.type)) {
@@ -151,7 +152,7 @@ export function resolveColumns(mapping: OrdersMapping, rows: readonly ColumnRow[
     status: quoteIdentifier(mapping.statusColumn),
     statusType: status.sql_type,
     deadline: deadline && deadlineType && { sql: quoteIdentifier(deadline.name), type: deadlineType },
-    paidAt: mapping.paidAtColumn === undefined ? undefined : quoteIdentifier(mapping.paidAtColumn),
+    paidAt: paidAt && paidAtType && { sql: quoteIdentifier(paidAt.name), type: paidAtType },
     cancelledAt: cancelledAt && cancelledAtType && { sql: quoteIdentifier(cancelledAt.name), type: cancelledAtType },
   }
 }

@@ -6,11 +6,12 @@ import { type ErrorCode, OrderExpiryError } from '../errors.ts'
  */
 const BY_SQLSTATE: Record<string, ErrorCode> = {
   '08': 'STORE_UNAVAILABLE', // connection exception
-  '53': 'STORE_UNAVAILABLE', // insufficient resources: connection slots, memory, disk
+  '53': 'STORE_BUSY', // overload: connection slots, memory, disk
   '57P': 'STORE_UNAVAILABLE', // shutting down, crashed, starting up
-  '25006': 'STORE_UNAVAILABLE', // read-only: a standby, or a failover under way
+  '25006': 'STORE_READ_ONLY', // a standby, or a failover under way
   '57014': 'STORE_BUSY', // cancelled: the statement time-out
-  '40': 'STORE_LOCKED', // serialization failure, deadlock
+  '40P01': 'STORE_DEADLOCK',
+  '40': 'STORE_SERIALIZATION', // serialization failure, and other rollbacks that another try can mend
   '55P03': 'STORE_LOCKED', // the lock time-out: a trigger's, a stock row's or a migration's lock
   '55006': 'STORE_LOCKED', // object in use
   '25P': 'STORE_BUSY', // idle-in-transaction time-out: this process has been frozen

@@ -9,6 +9,8 @@ export const LOCKED_RETRY_MS = 300
 /** The statements of one orders table. Column names come from the catalogue, quoted; all values are parameters. */
 export interface Statements {
   cancelUnpaid: string
+  judge: string
+  newestPayment: string
   find: string
   unpaidDueBefore: string
   insertOutbox: string
@@ -21,10 +23,21 @@ export function buildStatements(columns: OrdersColumns): Statements {
   const deadlineOf = (alias: string) =>
     deadline ? timestamptz(`${alias}.${deadline.sql}`, deadline.type) : 'NULL::timestamptz'
   const isUnpaid = (statuses: string) =>
-    `(o.${status} = ANY (${statuses}::text[]::${statusType}[])${paidAt ? ` AND o.${paidAt} IS NULL` : ''})`
+    `(o.${status} = ANY (${statuses}::text[]::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''})`
   const events = (source: string) => `
   INSERT INTO ${outbox} (type, order_id, data)
   SELECT 'order.cancelled', ${source}`
+  const seen = `input AS MATERIALIZED (
+  SELECT ord, id::${idType} AS id, deadline
+  FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS i (id, deadline, ord)
+), seen AS MATERIALIZED (
+  SELECT i.ord, i.deadline AS wanted, o.id, o.status, o.unpaid, o.paid, coalesce(o.deadline, i.deadline) AS deadline
+  FROM input i LEFT JOIN LATERAL (
+    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid('$3')} AS unpaid,
+           ${paidAt ? `o.${paidAt.sql} IS NOT NULL` : 'false'} AS paid, ${deadlineOf('o')} AS deadline
+    FROM ${table} o WHERE o.${id} = i.id LIMIT 1
+  ) o ON true
+)`
 
   return {
     outbox,
@@ -43,17 +56,7 @@ export function buildStatements(columns: OrdersColumns): Statements {
      * which it takes for few where statistics are old, and compare each of them with each id.
      */
     cancelUnpaid: `
-WITH input AS MATERIALIZED (
-  SELECT ord, id::${idType} AS id, deadline
-  FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS i (id, deadline, ord)
-), seen AS MATERIALIZED (
-  SELECT i.ord, i.deadline AS wanted, o.id, o.status, o.unpaid, o.paid, coalesce(o.deadline, i.deadline) AS deadline
-  FROM input i LEFT JOIN LATERAL (
-    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid('$3')} AS unpaid,
-           ${paidAt ? `o.${paidAt} IS NOT NULL` : 'false'} AS paid, ${deadlineOf('o')} AS deadline
-    FROM ${table} o WHERE o.${id} = i.id LIMIT 1
-  ) o ON true
-), due AS MATERIALIZED (
+WITH ${seen}, due AS MATERIALIZED (
   SELECT o.id, o.deadline
   FROM (SELECT id, min(wanted) AS wanted FROM seen WHERE unpaid AND deadline <= now() GROUP BY id ORDER BY id) s
   CROSS JOIN LATERAL (
@@ -64,7 +67,7 @@ WITH input AS MATERIALIZED (
   ) o
 ), cancelled AS (
   UPDATE ${table} o
-  SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${fromNow(cancelledAt.type)}` : ''}
+  SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${now(cancelledAt.type)}` : ''}
   FROM due d WHERE o.${id} = d.id AND ${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, d.deadline) <= now()
   RETURNING o.${id} AS id, d.deadline
 ), event AS (${events(`id::text, jsonb_build_object('at', now(), 'deadline', deadline) FROM cancelled`)}
@@ -73,6 +76,20 @@ SELECT s.id::text, s.status, s.paid, s.unpaid, ${ms('s.deadline')} AS deadline, 
        ${ms('now()')} AS now
 FROM seen s LEFT JOIN cancelled c ON c.id = s.id
 ORDER BY s.ord`,
+
+    /* What `cancelUnpaid` would do, without doing it: its $1, $2 and $3, and its columns. */
+    judge: `
+WITH ${seen}
+SELECT s.id::text, s.status, s.paid, s.unpaid, ${ms('s.deadline')} AS deadline,
+       coalesce(s.unpaid AND s.deadline <= now(), false) AS cancelled, ${ms('now()')} AS now
+FROM seen s
+ORDER BY s.ord`,
+
+    /* Goes by an index on the column, from its end; BRAKE_PAYMENT_SILENCE needs one. */
+    newestPayment:
+      paidAt && paidAt.type !== 'date'
+        ? `SELECT ${ms(timestamptz(`max(o.${paidAt.sql})`, paidAt.type))} AS paid_at FROM ${table} o WHERE o.${paidAt.sql} <= ${now(paidAt.type)}`
+        : '',
 
     /* $1 text[] ids. Rows in any order; times are milliseconds. */
     find: `
@@ -121,7 +138,7 @@ function timestamptz(sql: string, type: 'timestamptz' | 'timestamp'): string {
   return type === 'timestamp' ? `(${sql} AT TIME ZONE 'UTC')` : sql
 }
 
-function fromNow(type: 'timestamptz' | 'timestamp'): string {
+function now(type: 'timestamptz' | 'timestamp'): string {
   return type === 'timestamp' ? `now() AT TIME ZONE 'UTC'` : 'now()'
 }
 

@@ -75,13 +75,14 @@ export class PostgresStore implements OrderStore {
     })
   }
 
-  async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
+  async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
     const { idType } = this.#columns
     const holdable = checks.filter(({ orderId }) => canHoldId(idType, orderId))
-    const found =
-      holdable.length === 0 ? [] : await (this.#cancelSql ? this.#runShopSql(holdable) : this.#runOurSql(holdable))
+    const decide = () =>
+      options.dryRun ? this.#judge(holdable) : this.#cancelSql ? this.#runShopSql(holdable) : this.#runOurSql(holdable)
+    const found = holdable.length === 0 ? [] : await decide()
     if (holdable.length === checks.length) return found
-    const decidedAt = found[0]?.evidence.decidedAt ?? (await this.#now())
+    const decidedAt = found[0]?.evidence.decidedAt ?? (await this.ping())
     const outcomes = found.values()
     return checks.map(({ orderId }) =>
       canHoldId(idType, orderId) ? (outcomes.next().value as Outcome) : { kind: 'missing', evidence: { decidedAt } },
@@ -103,8 +104,22 @@ export class PostgresStore implements OrderStore {
       .map(({ id, deadline }) => ({ orderId: id, deadline }))
   }
 
-  async ping(): Promise<void> {
-    await this.#query('SELECT 1', [])
+  async newestPayment(): Promise<number | undefined> {
+    if (!this.#statements.newestPayment) return undefined
+    const { rows } = await this.#query(this.#statements.newestPayment, [])
+    return ceil(paymentRow.parse(rows[0]).paid_at)
+  }
+
+  async ping(): Promise<number> {
+    const { rows } = await this.#query(NOW_SQL, [])
+    const { now, read_only: isReadOnly } = nowRow.parse(rows[0])
+    if (isReadOnly) {
+      throw new OrderExpiryError(
+        'STORE_READ_ONLY',
+        'PostgreSQL takes no writes now: it is a standby, or set to read only',
+      )
+    }
+    return Math.ceil(now)
   }
 
   async close(): Promise<void> {
@@ -120,6 +135,15 @@ export class PostgresStore implements OrderStore {
       .array(cancelRow)
       .parse(rows)
       .map((row) => toOutcome(row, done, cancelledStatus))
+  }
+
+  async #judge(checks: readonly Check[]): Promise<Outcome[]> {
+    const values = [...idsAndDeadlines(checks), this.#mapping.unpaidStatuses]
+    const { rows } = await this.#query(this.#statements.judge, values)
+    return z
+      .array(cancelRow)
+      .parse(rows)
+      .map((row) => toOutcome(row, undefined, this.#mapping.cancelledStatus))
   }
 
   /** The shop's statement and our outbox rows in one transaction: both, or neither. */
@@ -204,11 +228,6 @@ export class PostgresStore implements OrderStore {
     }
   }
 
-  async #now(): Promise<number> {
-    const { rows } = await this.#query(NOW_SQL, [])
-    return Math.ceil(nowRow.parse(rows[0]).now)
-  }
-
   /** The id as the database writes it. */
   #canonical(orderId: string): string {
     return this.#columns.idType === 'uuid' ? orderId.toLowerCase() : orderId
@@ -259,11 +278,13 @@ async function readColumns(pool: pg.Pool, mapping: OrdersMapping): Promise<Order
   return resolveColumns(mapping, rows)
 }
 
-const NOW_SQL = 'SELECT (extract(epoch FROM now()) * 1000)::float8 AS now'
-const nowRow = z.object({ now: z.number() })
+const NOW_SQL = `
+SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, current_setting('transaction_read_only') = 'on' AS read_only`
+const nowRow = z.object({ now: z.number(), read_only: z.boolean() })
 const pageRow = z.object({ id: z.string(), deadline: z.number() })
 /** `infinity` and `-infinity` too. */
 const milliseconds = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value)).nullable()
+const paymentRow = z.object({ paid_at: milliseconds })
 const orderRow = z.object({ id: z.string(), status: z.string(), deadline: milliseconds, cancelled_at: milliseconds })
 const cancelRow = z.object({
   id: z.string().nullable(),
@@ -278,18 +299,21 @@ function idsAndDeadlines(checks: readonly Check[]): [string[], Date[]] {
   return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => new Date(deadline))]
 }
 
-/** @param done the ids cancelled earlier in the batch: an order may stand in it twice, but is cancelled once */
-function toOutcome(row: z.infer<typeof cancelRow>, done: Set<string>, cancelledStatus: string): Outcome {
+/**
+ * @param done the ids cancelled earlier in the batch: an order may stand in it twice, but is cancelled once; undefined
+ *   where nothing is
+ */
+function toOutcome(row: z.infer<typeof cancelRow>, done: Set<string> | undefined, cancelledStatus: string): Outcome {
   const decidedAt = Math.ceil(row.now)
   if (row.id === null) return { kind: 'missing', evidence: { decidedAt } }
   const status = row.status ?? ''
   const deadline = ceil(row.deadline)
   const evidence: Evidence = { decidedAt, status, deadline, ...(row.paid && { paid: true }) }
-  if (row.cancelled && done.has(row.id)) {
+  if (row.cancelled && done?.has(row.id)) {
     return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
   }
   if (row.cancelled) {
-    done.add(row.id)
+    done?.add(row.id)
     return { kind: 'cancelled', at: decidedAt, evidence }
   }
   if (!row.unpaid || deadline === undefined) return { kind: 'kept', status, evidence }

@@ -16,7 +16,18 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
  * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen.
  * Writes: the hash, the index and the stream, together. A key of another type counts as missing, alone.
  */
-export const CANCEL_UNPAID = `${NOW}
+export const CANCEL_UNPAID = cancelling(`
+      -- The event first: of the three it is the one that can be refused, and nothing is undone.
+      redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*',
+        'type', 'order.cancelled', 'order_id', id, 'at', now, 'deadline', deadline)
+      redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
+      redis.call('ZREM', KEYS[1], id)`)
+
+/** {@link CANCEL_UNPAID} that writes nothing: `cancelled` then means "would be". */
+export const JUDGE = cancelling('')
+
+function cancelling(writes: string): string {
+  return `${NOW}
 redis.call('ZCARD', KEYS[1]) -- an index or stream of another type fails here, before anything is written
 redis.call('XLEN', KEYS[2])
 local outcomes = {}
@@ -33,18 +44,14 @@ for i = 3, #KEYS do
       outcomes[i - 2] = {'kept', now, status, deadline}
     elseif tonumber(deadline) > tonumber(now) then
       outcomes[i - 2] = {'not-due', now, status, deadline}
-    else
-      -- The event first: of the three it is the one that can be refused, and nothing is undone.
-      redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*',
-        'type', 'order.cancelled', 'order_id', id, 'at', now, 'deadline', deadline)
-      redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
-      redis.call('ZREM', KEYS[1], id)
+    else${writes}
       outcomes[i - 2] = {'cancelled', now, status, deadline}
     end
   end
 end
 return outcomes
 `
+}
 
 /**
  * Records orders as pending, unless they are recorded already. A withdrawn order may be recorded again.
@@ -106,7 +113,7 @@ return {{'withdrawn', status}}
  * Marks one order paid, unless it is cancelled. One that is not recorded is recorded as paid, so that scheduling it late
  * cannot cancel it.
  *
- * ARGV: its id
+ * KEYS[4]: when an order last became paid. ARGV: its id
  * Returns {result, at}: paid (at: since when), cancelled (at: since when) or missing (it was; at: now).
  */
 export const PAY = `${NOW}
@@ -114,6 +121,7 @@ local order = redis.call('HMGET', KEYS[3], 'status', 'paid_at', 'cancelled_at')
 if order[1] == 'cancelled' then return {{'cancelled', order[3] or now}} end
 if order[1] == 'paid' then return {{'paid', order[2] or now}} end
 redis.call('HSET', KEYS[3], 'status', 'paid', 'paid_at', now)
+redis.call('SET', KEYS[4], now)
 redis.call('ZREM', KEYS[1], ARGV[1])
 return {{order[1] and 'paid' or 'missing', now}}
 `

@@ -3,7 +3,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
-import { CANCEL_UNPAID, MOVE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
+import { CANCEL_UNPAID, JUDGE, MOVE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
 
 export interface PayResult {
   orderId: string
@@ -34,6 +34,7 @@ const SCRIPT_CHUNK = 200
  * Keys (all with the same hash tag, so that one script may touch them):
  *   {prefix:queue}:order:<id>  hash: status (pending, paid, cancelled, withdrawn), deadline, paid_at, cancelled_at
  *   {prefix:queue}:unpaid      sorted set: the ids of pending orders by deadline
+ *   {prefix:queue}:last-paid   string: when an order last became paid
  *   {prefix:queue}:events      stream: id, type, order_id, at, deadline; trimmed to about 100,000 entries
  * Times are epoch milliseconds by Redis' clock.
  */
@@ -83,7 +84,8 @@ export class RedisOrders {
 
   /** Marks an order paid, unless it has been cancelled. */
   async pay(orderId: string): Promise<PayResult> {
-    const [reply] = await this.#script(PAY, { orderIds: [orderId], args: [orderId] })
+    const keys = [this.#unpaidKey, this.eventsKey, this.#orderKey(orderId), this.#lastPaidKey]
+    const [reply] = (await this.#redis.eval(PAY, keys.length, ...keys, orderId)) as string[][]
     const [result = '', at] = reply ?? []
     if (result === 'paid') return { orderId, result, paidAt: new Date(Number(at)) }
     if (result === 'cancelled') return { orderId, result, cancelledAt: new Date(Number(at)) }
@@ -113,9 +115,12 @@ export class RedisOrders {
     )
   }
 
-  async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
+  async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
     const args = checks.flatMap(({ orderId, deadline }) => [orderId, deadline])
-    const replies = await this.#script(CANCEL_UNPAID, { orderIds: checks.map(({ orderId }) => orderId), args })
+    const replies = await this.#script(options.dryRun ? JUDGE : CANCEL_UNPAID, {
+      orderIds: checks.map(({ orderId }) => orderId),
+      args,
+    })
     return replies.map(toOutcome)
   }
 
@@ -157,8 +162,18 @@ export class RedisOrders {
     }
   }
 
-  async ping(): Promise<void> {
-    await this.#redis.ping()
+  async newestPayment(): Promise<number | undefined> {
+    return optionalNumber(await this.#redis.get(this.#lastPaidKey))
+  }
+
+  /** @returns epoch milliseconds by Redis' clock */
+  async now(): Promise<number> {
+    const [seconds, microseconds] = await this.#redis.time()
+    return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000)
+  }
+
+  get #lastPaidKey(): string {
+    return `${this.#base}:last-paid`
   }
 
   get #unpaidKey(): string {
@@ -197,8 +212,8 @@ export class RedisStore implements OrderStore {
     this.#orders = new RedisOrders(options)
   }
 
-  cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
-    return inOurWords(this.#orders.cancelUnpaid(checks))
+  cancelUnpaid(checks: readonly Check[], options?: { dryRun?: boolean }): Promise<Outcome[]> {
+    return inOurWords(this.#orders.cancelUnpaid(checks, options))
   }
 
   find(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
@@ -209,8 +224,12 @@ export class RedisStore implements OrderStore {
     return inOurWords(this.#orders.unpaidDueBefore(instant, after, limit))
   }
 
-  ping(): Promise<void> {
-    return inOurWords(this.#orders.ping())
+  newestPayment(): Promise<number | undefined> {
+    return inOurWords(this.#orders.newestPayment())
+  }
+
+  ping(): Promise<number> {
+    return inOurWords(this.#orders.now())
   }
 
   async close(): Promise<void> {
@@ -224,6 +243,7 @@ async function inOurWords<T>(work: Promise<T>): Promise<T> {
   } catch (cause) {
     const why = cause instanceof Error ? cause.message || cause.name : String(cause)
     const code = redisErrorCode(cause)
+    if (code === 'READONLY') throw new OrderExpiryError('STORE_READ_ONLY', `Redis: ${why}`, { cause })
     if (code === undefined)
       throw new OrderExpiryError('STORE_UNAVAILABLE', `Redis cannot be used now: ${why}`, { cause })
     if (!isRedisRejection(cause)) throw new OrderExpiryError('STORE_BUSY', `Redis is not ready: ${why}`, { cause })

@@ -6,6 +6,7 @@ import { createSettle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import { createWorkerService, type WorkerOptions } from '../../src/queue/worker.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { PostgresStore } from '../../src/stores/postgres.ts'
 import { databaseUrl, redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -54,6 +55,7 @@ async function startWorker(
     paymentTimeoutMs: 300_000,
     settle: createSettle({ store, clock: systemClock }),
     decidedBy: 'test:1',
+    heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
     events,
     clock: systemClock,
     ...overrides,

@@ -21,7 +21,7 @@ async function createProbes(options: { phase?: 'starting' | 'running' | 'stoppin
     { name: 'redis', ping: redis },
     { name: 'store', ping: up },
   ]
-  registerHealth(server, { phase: () => phase, dependencies, clock })
+  registerHealth(server, { phase: () => phase, dependencies, heartbeats: [], clock })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   const get = async (path: string) => {
     const answer = await fetch(base + path)

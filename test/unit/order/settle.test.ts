@@ -28,6 +28,7 @@ function fakeStore(cancelUnpaid: (checks: readonly Check[]) => Outcome[] | Promi
     },
     find: unasked,
     unpaidDueBefore: unasked,
+    newestPayment: unasked,
     ping: unasked,
     close: unasked,
   }

@@ -1,0 +1,76 @@
+import { Command } from 'commander'
+import { EventBus } from '../observe/events.ts'
+import type { CommandContext } from './context.ts'
+import { withRedis } from './with-redis.ts'
+
+const SHOWN = 20
+
+/** `order-expiry sweep`: one sweep over the order store. Exit code 0 if it came to its end. */
+export function sweepCommand(context: CommandContext): Command {
+  return new Command('sweep')
+    .description('settle every overdue order now, and give those due soon the check they lack')
+    .option('--dry-run', 'print what would be done; change nothing')
+    .option('--json', 'print JSON')
+    .action(async (options: { dryRun?: true; json?: true }) => {
+      const config = context.readConfig()
+      const events = new EventBus()
+      const wouldCancel: string[] = []
+      events.on('would-cancel', ({ orderId }) => wouldCancel.push(orderId))
+      const stopping = new AbortController()
+      context.signals.listen({
+        onFirst: (_signal, exitCode) => {
+          context.exitWith(exitCode)
+          stopping.abort(new Error('asked to stop'))
+        },
+        onSecond: (_signal, exitCode) => context.exitNow(exitCode),
+      })
+      const { sweepOnce } = await import('../daemon.ts')
+      const isDry = options.dryRun ?? config.DRY_RUN
+      const result = await withRedis({ config, clock: context.clock }, (redisUrl) =>
+        sweepOnce({
+          config,
+          redisUrl,
+          dryRun: options.dryRun ?? false,
+          onPage: undefined,
+          events,
+          clock: context.clock,
+          signal: stopping.signal,
+        }),
+      )
+      const { error, outcomes, ...counts } = result
+      const summary = {
+        ...counts,
+        outcomes,
+        ...(isDry && { wouldCancel }),
+        ...(error && { error: { code: error.code, message: error.message } }),
+      }
+      if (options.json) context.print(JSON.stringify(summary, null, 2))
+      else for (const line of describe(summary, options.dryRun ?? false)) context.print(line)
+      if (error) context.exitWith(1)
+    })
+}
+
+function describe(
+  summary: {
+    overdue: number
+    outcomes: Readonly<Record<string, number>>
+    upcoming: number
+    added: number
+    wouldCancel?: string[]
+    error?: { code: string; message: string }
+  },
+  changesNothing: boolean,
+): string[] {
+  const { overdue, outcomes, upcoming, added, wouldCancel, error } = summary
+  const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`)
+  const names = wouldCancel?.slice(0, SHOWN) ?? []
+  const more = (wouldCancel?.length ?? 0) - names.length
+  return [
+    `overdue   ${overdue}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`,
+    ...(wouldCancel
+      ? [`          would be cancelled: ${names.join(' ') || 'none'}${more > 0 ? ` and ${more} more` : ''}`]
+      : []),
+    `upcoming  ${upcoming}: ${added} without a check${changesNothing || added === 0 ? '' : ', which they now have'}`,
+    ...(error ? [`The sweep ended early: ${error.code}: ${error.message}`] : []),
+  ]
+}

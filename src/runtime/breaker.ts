@@ -1,0 +1,81 @@
+import type { Clock } from './clock.ts'
+import { backoffMs } from './retry.ts'
+
+const PROBE_BASE_MS = 250
+const PROBE_CAP_MS = 2_000
+
+/**
+ * A circuit breaker: after some failures in a row it opens, and what it guards is left alone but for one probe at a time;
+ * when a probe succeeds it closes again. After M. Nygard, "Release It!", 2007.
+ *
+ * Until something has really succeeded after a probe, a single failure opens it again, and the probes grow rarer: a probe
+ * shows less than the work itself.
+ */
+export class Breaker<Failure extends Error> {
+  readonly #options: BreakerOptions<Failure>
+  readonly #stopping = new AbortController()
+  #failures = 0
+  /** Probes since the last success. */
+  #probes = 0
+  #failure: Failure | undefined
+  #probing: Promise<void> | undefined
+
+  constructor(options: BreakerOptions<Failure>) {
+    this.#options = options
+  }
+
+  /** Why it is open; undefined while it is closed. */
+  get failure(): Failure | undefined {
+    return this.#failure
+  }
+
+  succeeded(): void {
+    if (this.#failure) return // one that began before it opened
+    this.#failures = 0
+    this.#probes = 0
+  }
+
+  failed(failure: Failure): void {
+    this.#failures++
+    const isProven = this.#probes === 0
+    if (this.#failure || this.#stopping.signal.aborted) return
+    if (isProven && this.#failures < this.#options.threshold) return
+    this.#failure = failure
+    this.#options.onOpen(failure)
+    this.#probing = this.#probe()
+  }
+
+  /** Ends the probes. It stays as it is. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    await this.#probing
+  }
+
+  async #probe(): Promise<void> {
+    const { probe, clock, onClose } = this.#options
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      const attempt = ++this.#probes
+      try {
+        await clock.sleep(backoffMs({ attempt, baseMs: PROBE_BASE_MS, capMs: PROBE_CAP_MS }), signal)
+        await probe()
+      } catch {
+        continue
+      }
+      this.#failure = undefined
+      this.#failures = 0
+      onClose()
+      return
+    }
+  }
+}
+
+export interface BreakerOptions<Failure> {
+  /** Failures in a row after which it opens. */
+  threshold: number
+  /** Resolves if what is guarded seems to work again. Takes a bounded time. */
+  probe: () => Promise<unknown>
+  onOpen: (failure: Failure) => void
+  onClose: () => void
+  clock: Clock
+}

@@ -1,0 +1,24 @@
+import type { Clock } from './clock.ts'
+
+/** The stamp of a loop that must go on. */
+export class Heartbeat {
+  readonly name: string
+  readonly #clock: Clock
+  #at: number
+
+  constructor(options: { name: string; clock: Clock }) {
+    this.name = options.name
+    this.#clock = options.clock
+    this.#at = options.clock.monotonic()
+  }
+
+  /** The loop goes on, or has a good reason to stand still. */
+  beat(): void {
+    this.#at = this.#clock.monotonic()
+  }
+
+  /** Milliseconds since the last beat. */
+  get ageMs(): number {
+    return this.#clock.monotonic() - this.#at
+  }
+}
