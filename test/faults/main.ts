@@ -4,6 +4,7 @@ import teardown from '../helpers/global-teardown.ts'
 import { cases } from './cases/all.ts'
 import { type CaseResult, provePromises } from './run-case.ts'
 import { sideBySide } from './side-by-side.ts'
+import { World } from './world.ts'
 
 /*
  * npm run faults -- [--case TEXT] [--seed N] [--runs K] [--lanes L]
@@ -50,6 +51,13 @@ function describe({ case: name, seed, orders, cancelled, p50, max, tookMs }: Cas
   return `green  ${name} (seed ${seed}): ${orders} orders, ${cancelled} cancelled; recovery p50 ${p50} ms, max ${max} ms; ${Math.round(tookMs / 1_000)} s`
 }
 
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, async () => {
+    await World.destroyAll()
+    await teardown()
+    process.exit(130)
+  })
+}
 await setup()
 try {
   process.exitCode = (await runCases()) ? 0 : 1

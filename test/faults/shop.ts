@@ -5,6 +5,7 @@ import pg from 'pg'
 import { PostgresStore } from '../../src/stores/postgres.ts'
 import { uniqueName } from '../helpers/env.ts'
 
+const POOL = 12
 const SKUS = ['chair', 'lamp', 'table']
 /** Of each sku, before the first order. */
 export const STOCK_AT_FIRST = 1_000_000
@@ -137,6 +138,12 @@ export class Shop {
         ? { CANCEL_SQL_FILE: this.#writeCancelSql() }
         : { ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at' }),
     }
+  }
+
+  /** Opens every connection of the pool, for a case in which no more can be opened. */
+  async openAll(): Promise<void> {
+    const clients = await Promise.all(Array.from({ length: POOL }, () => this.pool.connect()))
+    for (const client of clients) client.release()
   }
 
   /** Places orders, each with an item where there is stock. @returns their ids */

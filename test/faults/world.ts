@@ -41,6 +41,7 @@ const POSTGRES_MARKS = {
 
 /** Everything of one case: servers, proxies, workers, a shop and its producers. Nothing is shared but PostgreSQL. */
 export class World {
+  static readonly #all = new Set<World>()
   readonly random: Random
   readonly redis: MortalServer
   readonly postgres: MortalServer | undefined
@@ -126,6 +127,7 @@ export class World {
       databaseUrl: url,
       env,
     })
+    World.#all.add(world)
     try {
       await world.startWorkers(workers)
       return world
@@ -133,6 +135,11 @@ export class World {
       await world.destroy()
       throw error
     }
+  }
+
+  /** Ends every world that there is, for a process that is told to end. */
+  static async destroyAll(): Promise<void> {
+    await Promise.all([...World.#all].map((world) => world.destroy()))
   }
 
   /** Starts workers and waits until they are ready. */
@@ -215,6 +222,7 @@ export class World {
 
   /** Ends everything, in whatever state it is. */
   async destroy(): Promise<void> {
+    World.#all.delete(this)
     await Promise.all(this.workers.map((worker) => worker.stop('SIGKILL')))
     await this.client.close()
     void this.rawQueue.close().catch(() => {})

@@ -1,8 +1,19 @@
 import type { FaultCase } from '../fault-case.ts'
 import { clockCases } from './clocks.ts'
+import { jobCases } from './jobs.ts'
+import { postgresCases } from './postgres.ts'
 import { redisCases } from './redis.ts'
 import { redisConnectionCases } from './redis-connections.ts'
+import { shutdownCases } from './shutdown.ts'
 import { workerCases } from './workers.ts'
 
 /** Every fault of the suite, in the order of the table in docs/reliability.md. */
-export const cases: readonly FaultCase[] = [...workerCases, ...redisCases, ...redisConnectionCases, ...clockCases]
+export const cases: readonly FaultCase[] = [
+  ...workerCases,
+  ...redisCases,
+  ...redisConnectionCases,
+  ...postgresCases,
+  ...clockCases,
+  ...jobCases,
+  ...shutdownCases,
+]

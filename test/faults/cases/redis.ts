@@ -73,9 +73,9 @@ export const redisCases: FaultCase[] = [
     run: (world) =>
       during(world, STEADY, async () => {
         await sleep(4_000)
-        await world.admin.replicaof('127.0.0.1', 1)
+        await world.admin.call('REPLICAOF', '127.0.0.1', '1')
         await sleep(8_000)
-        await world.admin.replicaof('NO', 'ONE')
+        await world.admin.call('REPLICAOF', 'NO', 'ONE')
       }),
   },
   {
