@@ -31,7 +31,7 @@ const PING_TIMEOUT_MS = 2_000
 const STORE_TIMEOUT_MS = 5_000
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
-/** Batches in flight at once. One more connection serves the probes and the operators. */
+/** Batches of the worker in flight at once. One more connection serves the sweeper, and one the probes. */
 const MAX_BATCHES = 4
 
 export interface Daemon {
@@ -145,11 +145,14 @@ export function createDaemon(options: {
       const opened = await waitFor({ service: 'store', attempt: () => openStore(choice), signal })
       store = opened
       brake = createBrake({ config, store: opened, redis: probe.redis, events, clock })
+      events.on('brake-changed', ({ engaged }) => {
+        if (!engaged) sweeper.wake()
+      })
       settle = createSettle({ store: config.DRY_RUN ? createDryRun(opened, events) : brake, breaker, clock })
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
     },
     async stop() {
-      await breaker.stop()
+      breaker.stop()
       await store?.close()
     },
   }
@@ -277,7 +280,7 @@ export function chooseStore(options: {
           cancelledStatus: config.ORDERS_CANCELLED_STATUS,
         },
         cancelSql: config.cancelSql,
-        connections: MAX_BATCHES + 1,
+        connections: MAX_BATCHES + 2,
         onError,
       }
   }

@@ -39,11 +39,13 @@ export interface SharedBrake {
   engage(reason: BrakeReason, by: string): Promise<BrakeStatus>
 }
 
-/** How long a state that has been read is believed. */
-const FRESH_MS = 1_000
 /** When to look again at an order that the brake has held back: between the two, so that they do not all come at once. */
 const AGAIN_MIN_MS = 10_000
 const AGAIN_MAX_MS = 30_000
+
+/** How long the time of the newest payment is believed: a share of the silence, and this at most. */
+const PAYMENT_FRESH_SHARE = 0.05
+const PAYMENT_FRESH_MAX_MS = 60_000
 
 export interface BrakeOptions {
   store: OrderStore
@@ -63,6 +65,8 @@ export interface BrakeOptions {
 /**
  * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and what is cancelled wrongly must be little.
  *
+ * Whoever owns it calls {@link refresh} every few seconds.
+ *
  * With a limit or a silence set, each batch is judged first, and only as many of its orders are cancelled as are granted.
  * While the keeper of the state cannot be asked, nothing is granted: unknown is never "unpaid". Without them only a brake
  * that somebody has engaged by hand counts, and the last state that was known while the keeper is away.
@@ -70,7 +74,6 @@ export interface BrakeOptions {
 export class Brake {
   readonly #options: BrakeOptions
   #status: BrakeStatus | undefined
-  #readAt = Number.NEGATIVE_INFINITY
   /** The store's time of the first order that fell due here: silence is not counted from before. */
   #watchingSince: number | undefined
   #newestPayment: { value: number | undefined; readAt: number } | undefined
@@ -118,8 +121,9 @@ export class Brake {
     }
   }
 
+  /** By the last state that was known: whoever owns the brake refreshes it, so that no batch waits for that. */
   async #isEngaged(): Promise<boolean> {
-    if (this.#options.clock.monotonic() - this.#readAt > FRESH_MS) await this.refresh()
+    if (!this.#status) await this.refresh()
     return this.#status?.engaged ?? false
   }
 
@@ -146,8 +150,9 @@ export class Brake {
   }
 
   async #readNewestPayment(): Promise<number | undefined> {
-    const { store, clock } = this.#options
-    if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > FRESH_MS) {
+    const { store, clock, paymentSilenceMs = 0 } = this.#options
+    const freshMs = Math.min(PAYMENT_FRESH_MAX_MS, paymentSilenceMs * PAYMENT_FRESH_SHARE)
+    if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > freshMs) {
       this.#newestPayment = { value: await store.newestPayment(), readAt: clock.monotonic() }
     }
     return this.#newestPayment.value
@@ -167,7 +172,6 @@ export class Brake {
   #learn(status: BrakeStatus): void {
     const before = this.#status
     this.#status = status
-    this.#readAt = this.#options.clock.monotonic()
     if (before?.engaged !== status.engaged && (before || status.engaged)) this.#options.onChange(status)
   }
 }

@@ -21,6 +21,12 @@ const OUTAGES: readonly ErrorCode[] = [
   'OUTBOX_MISSING',
 ]
 
+/** What became of a check, in a word, for counting. */
+export function nameOfOutcome(settlement: Settlement): string {
+  const isDryRun = settlement.kind === 'postponed' && settlement.reason === 'dry-run'
+  return isDryRun ? 'would-cancel' : settlement.kind
+}
+
 /** Whether every other order would fail in the same way now. */
 export function isOutage(error: OrderExpiryError): boolean {
   return OUTAGES.includes(error.code)

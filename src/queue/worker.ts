@@ -3,7 +3,7 @@ import { asOrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { decide } from '../order/decide.ts'
 import type { Check, Outcome } from '../order/order.ts'
-import type { Settle, Settlement } from '../order/settle.ts'
+import { nameOfOutcome, type Settle, type Settlement } from '../order/settle.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { isRedisRefusal } from '../runtime/redis-reply.ts'
@@ -220,7 +220,10 @@ function reporting({ settle, events, clock }: WorkerOptions): Settle {
     const startedAt = clock.now()
     const settlements = await settle(checks)
     const outcomes: Record<string, number> = {}
-    for (const { kind } of settlements) outcomes[kind] = (outcomes[kind] ?? 0) + 1
+    for (const settlement of settlements) {
+      const name = nameOfOutcome(settlement)
+      outcomes[name] = (outcomes[name] ?? 0) + 1
+    }
     const failed = settlements.find((settlement) => settlement.kind === 'failed')
     events.emit('batch-settled', {
       checks: checks.length,

@@ -18,7 +18,6 @@ export class Breaker<Failure extends Error> {
   /** Probes since the last success. */
   #probes = 0
   #failure: Failure | undefined
-  #probing: Promise<void> | undefined
 
   constructor(options: BreakerOptions<Failure>) {
     this.#options = options
@@ -42,13 +41,12 @@ export class Breaker<Failure extends Error> {
     if (isProven && this.#failures < this.#options.threshold) return
     this.#failure = failure
     this.#options.onOpen(failure)
-    this.#probing = this.#probe()
+    void this.#probe()
   }
 
   /** Ends the probes. It stays as it is. */
-  async stop(): Promise<void> {
+  stop(): void {
     this.#stopping.abort()
-    await this.#probing
   }
 
   async #probe(): Promise<void> {
@@ -62,6 +60,7 @@ export class Breaker<Failure extends Error> {
       } catch {
         continue
       }
+      if (signal.aborted) return
       this.#failure = undefined
       this.#failures = 0
       onClose()

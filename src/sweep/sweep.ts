@@ -1,5 +1,5 @@
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
-import { isOutage, type Settle, type Settlement } from '../order/settle.ts'
+import { isOutage, nameOfOutcome, type Settle, type Settlement } from '../order/settle.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 
@@ -83,7 +83,8 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
 }
 
 function count(outcomes: Record<string, number>, settlement: Settlement): void {
-  outcomes[settlement.kind] = (outcomes[settlement.kind] ?? 0) + 1
+  const name = nameOfOutcome(settlement)
+  outcomes[name] = (outcomes[name] ?? 0) + 1
 }
 
 function isHeld(settlement: Settlement): boolean {
