@@ -6,24 +6,32 @@ export interface Verdict {
   cancelled: number
   /** Every promise that was broken, in words. Empty: none. */
   violations: string[]
-  /** Milliseconds from when an order could be cancelled again (the healing, or its deadline if later) until it was. */
+  /**
+   * Milliseconds from when an order could be cancelled again (the healing, or its deadline if later) until it was; of the
+   * orders that Redis knew, and of those that it had lost or never been told of. Ascending.
+   */
   recoveries: number[]
+  forgottenRecoveries: number[]
 }
 
 /**
  * Judges a history. Safety counts at all times: I1 (no order cancelled that was paid or no longer pending), I3 (once,
  * and exactly one event), I4 (not before the deadline in force). Liveness (I2, I6) counts after `healedAt`: each unpaid
- * order is cancelled within its `boundMs` of the healing or of its deadline, whichever is later.
+ * order is cancelled within its bound of the healing or of its deadline, whichever is later.
  */
 export function judge(options: {
   history: readonly HistoryRow[]
   shelf: readonly { sku: string; available: number; expected: number }[]
   healedAt: number
-  boundMs: (orderId: string) => number
+  /** For orders that Redis knows. */
+  boundMs: number
+  /** Orders that Redis has lost or was never told of, and what is promised for them. */
+  forgotten: { has(orderId: string): boolean }
+  forgottenBoundMs: number
   /** When the history was read. */
   now: number
 }): Verdict {
-  const { history, shelf, healedAt, boundMs, now } = options
+  const { history, shelf, healedAt, forgotten, now } = options
   const violations: string[] = []
   const orders = new Map<string, HistoryRow[]>()
   const events = new Map<string, number>()
@@ -32,6 +40,7 @@ export function judge(options: {
     else events.set(row.order_id, (events.get(row.order_id) ?? 0) + 1)
   }
   const recoveries: number[] = []
+  const forgottenRecoveries: number[] = []
   let cancelled = 0
   for (const [id, rows] of orders) {
     const cancellations = rows.filter(({ before, after }) => after === 'cancelled' && before !== 'cancelled')
@@ -51,8 +60,9 @@ export function judge(options: {
     if (cancellation) {
       cancelled++
       const from = Math.max(healedAt, cancellation.deadline ?? 0)
-      if (cancellation.at >= from) recoveries.push(cancellation.at - from)
-      if (cancellation.at - from > boundMs(id)) {
+      const isForgotten = forgotten.has(id)
+      if (cancellation.at >= from) (isForgotten ? forgottenRecoveries : recoveries).push(cancellation.at - from)
+      if (cancellation.at - from > (isForgotten ? options.forgottenBoundMs : options.boundMs)) {
         violations.push(
           `I2: order ${id} was cancelled ${Math.round(cancellation.at - from)} ms after it could have been`,
         )
@@ -71,6 +81,6 @@ export function judge(options: {
   for (const { sku, available, expected } of shelf) {
     if (available !== expected) violations.push(`I3: ${available} of ${sku} on the shelf, expected ${expected}`)
   }
-  recoveries.sort((a, b) => a - b)
-  return { orders: orders.size, cancelled, violations, recoveries }
+  for (const list of [recoveries, forgottenRecoveries]) list.sort((a, b) => a - b)
+  return { orders: orders.size, cancelled, violations, recoveries, forgottenRecoveries }
 }

@@ -13,9 +13,11 @@ export interface CaseResult {
   seed: number
   orders: number
   cancelled: number
-  /** Milliseconds; null where nothing was left to be cancelled after the healing. */
+  /** Milliseconds, of orders that Redis knew; null where none was left to be cancelled after the healing. */
   p50: number | null
   max: number | null
+  /** Of orders that Redis had lost or never been told of. */
+  maxForgotten: number | null
   tookMs: number
   violations: string[]
   at: string
@@ -33,10 +35,11 @@ export async function runCase(fault: FaultCase, seed: number): Promise<CaseResul
     const violations = await drain(world, fault, healedAt)
     const { shop, untold } = world
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
-    const boundMs = (id: string) => (untold.has(id) ? Math.max(UNKNOWN_MS, fault.boundMs) : fault.boundMs)
-    const verdict = judge({ history, shelf, healedAt, boundMs, now: Date.now() })
+    const { boundMs } = fault
+    const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
+    const verdict = judge({ history, shelf, healedAt, boundMs, forgotten: untold, forgottenBoundMs, now: Date.now() })
     violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
-    const { recoveries } = verdict
+    const { recoveries, forgottenRecoveries } = verdict
     const result: CaseResult = {
       case: fault.name,
       seed,
@@ -44,6 +47,7 @@ export async function runCase(fault: FaultCase, seed: number): Promise<CaseResul
       cancelled: verdict.cancelled,
       p50: rounded(recoveries[Math.floor(recoveries.length / 2)]),
       max: rounded(recoveries.at(-1)),
+      maxForgotten: rounded(forgottenRecoveries.at(-1)),
       tookMs: Date.now() - startedAt,
       violations,
       at: new Date().toISOString(),

@@ -145,11 +145,15 @@ export const SOON: WorkloadOptions = { orders: 150, overMs: 3_000, toPayMs: [1_5
 /** Ten seconds of it, with the deadlines of its orders spread over thirteen. */
 export const STEADY: WorkloadOptions = { orders: 300, overMs: 10_000, toPayMs: [1_500, 4_000] }
 
-/** Lets the shop go on while `fault` happens and is healed. @returns when it was healed */
+/**
+ * Lets the shop go on while `fault` happens and is healed.
+ *
+ * @returns when it was healed: the time that `fault` resolves with, or else when it was over
+ */
 export async function during(world: World, options: WorkloadOptions, fault: () => Promise<unknown>): Promise<number> {
   const work = perform(world, planWorkload(world.random, options))
-  await fault()
-  const healedAt = Date.now()
+  const said = await fault()
+  const healedAt = typeof said === 'number' ? said : Date.now()
   await work
   return healedAt
 }

@@ -151,14 +151,18 @@ export class World {
 
   /** Starts a worker without waiting for it. */
   launchWorker(env: Readonly<Record<string, string>> = {}): DaemonProcess {
-    const worker = new DaemonProcess({
+    const worker = new DaemonProcess({ ...this.workerEnv(), ...env })
+    this.workers.push(worker)
+    return worker
+  }
+
+  /** The settings of every worker. */
+  workerEnv(): Record<string, string> {
+    return {
       REDIS_URL: this.toRedis.urlOf(this.redis.url),
       ...this.shop.env(this.toPostgres.urlOf(this.#databaseUrl)),
       ...this.#env,
-      ...env,
-    })
-    this.workers.push(worker)
-    return worker
+    }
   }
 
   /** Proxies for one worker alone, and the settings that lead it there. */

@@ -1,4 +1,5 @@
 import type { FaultCase } from '../fault-case.ts'
+import { brakeCases } from './brake.ts'
 import { clockCases } from './clocks.ts'
 import { jobCases } from './jobs.ts'
 import { postgresCases } from './postgres.ts'
@@ -16,4 +17,5 @@ export const cases: readonly FaultCase[] = [
   ...clockCases,
   ...jobCases,
   ...shutdownCases,
+  ...brakeCases,
 ]

@@ -14,7 +14,7 @@ function halfOpen(name: string, pick: (world: World) => { blackHole(): void }[])
     promise: 'within 30 s',
     boundMs: KNOWN_MS,
     seconds: 60,
-    world: { workers: 1 },
+    world: { workers: 1, env: { SWEEP_EVERY: '20s' } },
     run: (world) =>
       during(world, STEADY, async () => {
         await sleep(4_000)
@@ -32,7 +32,7 @@ function lostReply(mark: RedisMark, action: Rule['action'], what: string, how: s
     promise: 'within 30 s, and nothing twice',
     boundMs: KNOWN_MS,
     seconds: 45,
-    world: { workers: 1, hasStock: mark === 'finish' },
+    world: { workers: 1, hasStock: mark === 'finish', env: { SWEEP_EVERY: '20s' } },
     run: (world) =>
       during(world, SOON, async () => {
         const proxy = mark === 'add' ? world.producersToRedis : world.toRedis

@@ -25,7 +25,8 @@ export const redisCases: FaultCase[] = [
     injected: 'SIGKILL under load, started again on the same files after 1 s',
     promise: 'within 30 s of its return; orders placed meanwhile within 90 s',
     boundMs: KNOWN_MS,
-    seconds: 80,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
     run: (world) =>
       during(world, STEADY, async () => {
         await sleep(4_000)
@@ -69,7 +70,8 @@ export const redisCases: FaultCase[] = [
     injected: 'REPLICAOF an address where nobody is, for 8 s; then REPLICAOF NO ONE',
     promise: 'within 30 s of its return; orders placed meanwhile within 90 s; at most 10 log lines a second',
     boundMs: KNOWN_MS,
-    seconds: 80,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
     run: (world) =>
       during(world, STEADY, async () => {
         await sleep(4_000)
@@ -83,7 +85,8 @@ export const redisCases: FaultCase[] = [
     injected: 'CONFIG SET maxmemory to less than is in use, for 8 s; nothing may be evicted',
     promise: 'within 30 s of its end; orders placed meanwhile within 90 s',
     boundMs: KNOWN_MS,
-    seconds: 80,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
     run: (world) =>
       during(world, STEADY, async () => {
         await sleep(4_000)
@@ -95,13 +98,15 @@ export const redisCases: FaultCase[] = [
   {
     name: 'job hashes deleted',
     injected: 'DEL of the hashes of 50 waiting jobs, which leaves their ids in the delayed set',
-    promise: 'the orders whose job is gone within 90 s, the others within 30 s',
+    promise:
+      'the orders whose job is gone within 90 s, the others within 30 s; what is left of the jobs is in the failed set',
     boundMs: KNOWN_MS,
+    failedJobs: 50,
     seconds: 80,
     run: (world) =>
       during(world, STEADY, async () => {
         await sleep(5_000)
-        const ids = await world.admin.zrange('bull:check-payment:delayed', 0, 49)
+        const ids = await world.admin.zrange('bull:check-payment:delayed', '0', '49')
         await world.admin.del(ids.map((id) => `bull:check-payment:${id}`))
         await world.expectForgotten()
       }),

@@ -43,8 +43,9 @@ export const shutdownCases: FaultCase[] = [
       await Promise.all(world.workers.map((worker) => terminate(world, worker)))
       const active = await world.countJobs('active')
       world.expect(active === 0, `I8: ${active} jobs are left active`)
+      const backAt = Date.now()
       await world.startWorkers(1)
-      return Date.now()
+      return backAt
     },
   },
   {

@@ -162,7 +162,9 @@ export const workerCases: FaultCase[] = [
         await sleep(3_000)
         await Promise.all(world.workers.map((worker) => world.kill(worker)))
         await sleep(15_000)
+        const backAt = Date.now()
         await world.startWorkers(2)
+        return backAt
       }),
   },
 ]
