@@ -9,6 +9,8 @@ export interface FaultCase {
   promise: string
   /** Within how many milliseconds of the healing, or of its deadline, each unpaid order that Redis knows is cancelled. */
   boundMs: number
+  /** What `npm run faults --` is called with to run it. Default `--case` and its name. */
+  replay?: string
   /** How long it takes, about; the longest begin first. */
   seconds: number
   /** Its bound is so short that the machine must not be busy with other cases. */

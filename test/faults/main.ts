@@ -2,21 +2,27 @@ import { parseArgs } from 'node:util'
 import setup from '../helpers/global-setup.ts'
 import teardown from '../helpers/global-teardown.ts'
 import { cases } from './cases/all.ts'
+import type { FaultCase } from './fault-case.ts'
+import { randomCase } from './random-faults.ts'
 import { type CaseResult, provePromises } from './run-case.ts'
 import { sideBySide } from './side-by-side.ts'
 import { World } from './world.ts'
 
 /*
  * npm run faults -- [--case TEXT] [--seed N] [--runs K] [--lanes L]
+ * npm run faults -- --minutes M [--seed N] [--runs K]
  *
  *   --case   only the cases whose name contains this, may be repeated; all of them if it is not given
  *   --seed   default 1; further runs count on from it
+ *   --lanes  cases at a time
+ *   --minutes  no single cases, but random faults for so long
  */
 const { values } = parseArgs({
   options: {
     case: { type: 'string', multiple: true, default: [''] },
     seed: { type: 'string', default: '1' },
     runs: { type: 'string', default: '1' },
+    minutes: { type: 'string' },
     lanes: { type: 'string', default: '4' },
   },
 })
@@ -25,9 +31,20 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 
-async function runCases(): Promise<boolean> {
+function chooseCases(): readonly FaultCase[] {
+  const { minutes } = values
+  if (minutes !== undefined) {
+    const ms = Number(minutes) * 60_000
+    return [randomCase({ name: 'random faults', ms, replay: `--minutes ${minutes}`, onProgress: print })]
+  }
   const wanted = cases.filter(({ name }) => values.case.some((text) => name.includes(text)))
   if (wanted.length === 0) throw new Error(`no case is called ${values.case}`)
+  return wanted
+}
+
+async function runCases(): Promise<boolean> {
+  const wanted = chooseCases()
+  const lanes = values.minutes === undefined ? Number(values.lanes) : 1
   let isGreen = true
   const works = Array.from({ length: Number(values.runs) }, (_, run) => Number(values.seed) + run).flatMap((seed) =>
     wanted.map((fault) => ({
@@ -43,7 +60,7 @@ async function runCases(): Promise<boolean> {
         ),
     })),
   )
-  await Promise.all(sideBySide(works, Number(values.lanes)))
+  await Promise.all(sideBySide(works, lanes))
   return isGreen
 }
 

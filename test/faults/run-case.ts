@@ -63,7 +63,7 @@ export async function runCase(fault: FaultCase, seed: number): Promise<CaseResul
 
 /** A case that must be green. @throws if a promise was broken, with the seed that breaks it again */
 export async function provePromises(fault: FaultCase, seed: number): Promise<CaseResult> {
-  const replay = `npm run faults -- --case "${fault.name}" --seed ${seed}`
+  const replay = `npm run faults -- ${fault.replay ?? `--case "${fault.name}"`} --seed ${seed}`
   let result: CaseResult
   try {
     result = await runCase(fault, seed)

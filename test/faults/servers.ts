@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pg from 'pg'
+import { eventually } from '../helpers/eventually.ts'
 import { end, freePort, postgresBinaries, unprivileged, untilConnected } from '../helpers/processes.ts'
 
 /** A server that can die, freeze, and come back at the same place with what it had on disk. */
@@ -11,13 +13,22 @@ export class MortalServer {
   readonly port: number
   readonly #dir: string
   readonly #spawn: () => ChildProcess
+  readonly #ping: () => Promise<void>
   #child: ChildProcess | undefined
 
-  private constructor(options: { url: string; port: number; dir: string; spawn: () => ChildProcess }) {
+  private constructor(options: {
+    url: string
+    port: number
+    dir: string
+    spawn: () => ChildProcess
+    /** Rejects while it accepts connections but cannot serve them yet. */
+    ping?: () => Promise<void>
+  }) {
     this.url = options.url
     this.port = options.port
     this.#dir = options.dir
     this.#spawn = options.spawn
+    this.#ping = options.ping ?? (async () => {})
   }
 
   /** A Redis with an append-only file, written to disk every second as in production. */
@@ -46,20 +57,32 @@ export class MortalServer {
     execFileSync(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], options)
     const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${dir}`, 'fsync=off']
     const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
+    const url = `postgres://postgres@127.0.0.1:${port}/postgres`
     const server = new MortalServer({
-      url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+      url,
       port,
       dir,
       spawn: () => spawn(join(bin, 'postgres'), args, options),
+      async ping() {
+        const client = new pg.Client({ connectionString: url })
+        client.on('error', () => {})
+        await client.connect()
+        await client.end()
+      },
     })
     await server.start()
     return server
   }
 
-  /** Starts it, or starts it again, from its files. Resolves when it accepts connections. */
+  /** Starts it, or starts it again, from its files. Resolves when it serves. */
   async start(): Promise<void> {
     this.#child = this.#spawn()
     await untilConnected(this.port, this.#child)
+    await eventually(`${this.url} serves`, () =>
+      this.#ping()
+        .then(() => true)
+        .catch(() => false),
+    )
   }
 
   get pid(): number {

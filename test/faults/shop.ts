@@ -89,7 +89,8 @@ export class Shop {
   private constructor(databaseUrl: string, hasStock: boolean) {
     this.schema = uniqueName('shop')
     this.#hasStock = hasStock
-    const options = `-c search_path=${this.schema}`
+    // The shop goes on with a server that the case makes read-only for others.
+    const options = `-c search_path=${this.schema} -c default_transaction_read_only=off`
     this.pool = new pg.Pool({
       connectionString: databaseUrl,
       max: 12,

@@ -66,6 +66,7 @@ export class World {
   /** What a case has found broken by itself. */
   readonly violations: string[] = []
   readonly #ways: FaultProxy[] = []
+  #clocks = 0
   readonly #rawRedis: Redis
   readonly #databaseUrl: string
   readonly #env: Readonly<Record<string, string>>
@@ -108,25 +109,23 @@ export class World {
   static async create(options: WorldOptions & { seed: number }): Promise<World> {
     const { seed, workers = 2, env = {}, ownPostgres = false, hasStock = false } = options
     const redis = await MortalServer.redis()
-    const postgres = ownPostgres ? await MortalServer.postgres() : undefined
-    const url = postgres?.url ?? databaseUrl()
-    const [toRedis, producersToRedis, toPostgres, shop] = await Promise.all([
-      FaultProxy.to(redis.port, REDIS_MARKS),
-      FaultProxy.to(redis.port, REDIS_MARKS),
-      FaultProxy.to(Number(new URL(url).port), POSTGRES_MARKS),
-      Shop.open({ databaseUrl: url, hasStock }),
-    ])
-    const world = new World({
-      seed,
-      redis,
-      postgres,
-      toRedis,
-      producersToRedis,
-      toPostgres,
-      shop,
-      databaseUrl: url,
-      env,
-    })
+    let postgres: MortalServer | undefined
+    let world: World
+    try {
+      postgres = ownPostgres ? await MortalServer.postgres() : undefined
+      const url = postgres?.url ?? databaseUrl()
+      const shop = await Shop.open({ databaseUrl: url, hasStock })
+      const [toRedis, producersToRedis, toPostgres] = await Promise.all([
+        FaultProxy.to(redis.port, REDIS_MARKS),
+        FaultProxy.to(redis.port, REDIS_MARKS),
+        FaultProxy.to(Number(new URL(url).port), POSTGRES_MARKS),
+      ])
+      const proxies = { toRedis, producersToRedis, toPostgres }
+      world = new World({ seed, redis, postgres, ...proxies, shop, databaseUrl: url, env })
+    } catch (error) {
+      await Promise.all([redis.remove(), postgres?.remove()])
+      throw error
+    }
     World.#all.add(world)
     try {
       await world.startWorkers(workers)
@@ -196,7 +195,7 @@ export class World {
 
   /** Settings for a worker whose clock the case can set, and whose event loop it can block. */
   strangeTime(): { env: Record<string, string>; setClock: (offsetMs: number) => void } {
-    const file = join(this.#dir, `clock-${this.workers.length}`)
+    const file = join(this.#dir, `clock-${this.#clocks++}`)
     const setClock = (offsetMs: number) => writeFileSync(file, `${offsetMs}`)
     setClock(0)
     const preload = pathToFileURL(resolve('test/faults/strange-time.mjs'))

@@ -3,6 +3,7 @@ import { brakeCases } from './brake.ts'
 import { clockCases } from './clocks.ts'
 import { jobCases } from './jobs.ts'
 import { postgresCases } from './postgres.ts'
+import { randomCases } from './random.ts'
 import { redisCases } from './redis.ts'
 import { redisConnectionCases } from './redis-connections.ts'
 import { shutdownCases } from './shutdown.ts'
@@ -18,4 +19,5 @@ export const cases: readonly FaultCase[] = [
   ...jobCases,
   ...shutdownCases,
   ...brakeCases,
+  ...randomCases,
 ]

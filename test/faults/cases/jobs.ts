@@ -136,18 +136,21 @@ export const jobCases: FaultCase[] = [
     boundMs: UNKNOWN_MS,
     seconds: 80,
     async run(world) {
-      const deadline = await crowd(world, { orders: 150, inMs: 4_000 })
+      const deadline = await crowd(world, { orders: 150, inMs: 6_000 })
       const jobs = await world.rawQueue.getDelayed()
-      for (const [index, job] of jobs.slice(0, 90).entries()) {
-        const orderId = job.data.orderId as string
-        const edited = [
-          { orderId, deadline: deadline - 3_000 },
-          { orderId, deadline: deadline + YEAR_MS },
-          { orderId: '1', deadline },
-        ][index % 3]
-        await job.updateData(edited)
-        if (index % 3 === 0) await job.promote()
-      }
+      await Promise.all(
+        jobs.slice(0, 90).map(async (job, index) => {
+          const orderId = job.data.orderId as string
+          const edited = [
+            { orderId, deadline: deadline - 5_000 },
+            { orderId, deadline: deadline + YEAR_MS },
+            { orderId: '1', deadline },
+          ][index % 3]
+          await job.updateData(edited)
+          if (index % 3 === 0) await job.promote()
+        }),
+      )
+      if (Date.now() > deadline) throw new Error('expected to be able to edit them in time')
       return deadline
     },
   },
