@@ -12,6 +12,7 @@ const signals = new Signals({ onUnheard: (exitCode) => process.exit(process.argv
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') fail(error)
 })
+process.stderr.on('error', () => {}) // there is nowhere left to say so
 
 const { parse } = await import('dotenv')
 const { readConfig } = await import('./config.ts')
@@ -20,6 +21,7 @@ const { createProgram } = await import('./commands/program.ts')
 const context: CommandContext = {
   readConfig: (): Config => readConfig({ env: process.env, dotenv: readDotenv() }),
   print: (line) => void process.stdout.write(`${line}\n`),
+  progress: (line) => void process.stderr.write(`${line}\n`),
   stdout: process.stdout,
   exitWith(code) {
     process.exitCode = code

@@ -388,7 +388,8 @@ function* findUnknown({ env, dotenv }: { env: Environment; dotenv: Environment }
   }
 }
 
-function nearest(name: string, known: Iterable<string>): string | undefined {
+/** Which of the known names somebody probably meant. */
+export function nearest(name: string, known: Iterable<string>): string | undefined {
   let best: { name: string; away: number } | undefined
   for (const candidate of known) {
     const away = distance(name, candidate)

@@ -8,6 +8,8 @@ export interface CommandContext {
   readConfig(): Config
   /** Writes a line to standard output. */
   print(line: string): void
+  /** Writes a line to standard error: how far a long run is. */
+  progress(line: string): void
   /** Whether a person reads standard output as it is written. */
   readonly stdout: NodeJS.WriteStream
   /** The exit code, 0 unless set. */

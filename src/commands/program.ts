@@ -5,6 +5,7 @@ import type { CommandContext } from './context.ts'
 import { demoCommand } from './demo.ts'
 import { migrateCommand } from './migrate.ts'
 import { payCommand } from './pay.ts'
+import { replayCommand } from './replay.ts'
 import { rescheduleCommand, scheduleCommand } from './schedule.ts'
 import { showCommand } from './show.ts'
 import { startCommand } from './start.ts'
@@ -27,6 +28,7 @@ export function createProgram(context: CommandContext, version: string): Command
     payCommand,
     showCommand,
     sweepCommand,
+    replayCommand,
     brakeCommand,
     demoCommand,
   ]) {

@@ -52,8 +52,8 @@ export function buildStatements(columns: OrdersColumns): Statements {
      * PostgreSQL checks its conditions again on the newest version of each row it locks, so a payment that has been
      * committed meanwhile counts. What `seen` finds due and `due` does not, somebody else has locked or just changed.
      *
-     * The lateral subqueries make each look-up go by the id. Left free, the planner may start from "all unpaid orders",
-     * which it takes for few where statistics are old, and compare each of them with each id.
+     * The lateral subqueries and the array make each look-up go by the id. Left free, the planner may start from "all
+     * unpaid orders", which it takes for few where statistics are old or missing, and compare each of them with each id.
      */
     cancelUnpaid: `
 WITH ${seen}, due AS MATERIALIZED (
@@ -68,9 +68,9 @@ WITH ${seen}, due AS MATERIALIZED (
 ), cancelled AS (
   UPDATE ${table} o
   SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${now(cancelledAt.type)}` : ''}
-  FROM due d WHERE o.${id} = d.id AND ${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, d.deadline) <= now()
-  RETURNING o.${id} AS id, d.deadline
-), event AS (${events(`id::text, jsonb_build_object('at', now(), 'deadline', deadline) FROM cancelled`)}
+  WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND ${isUnpaid('$3')}${deadline ? ` AND coalesce(${deadlineOf('o')} <= now(), true)` : ''}
+  RETURNING o.${id} AS id
+), event AS (${events(`id::text, jsonb_build_object('at', now(), 'deadline', d.deadline) FROM cancelled JOIN due d USING (id)`)}
 )
 SELECT s.id::text, s.status, s.paid, s.unpaid, ${ms('s.deadline')} AS deadline, c.id IS NOT NULL AS cancelled,
        ${ms('now()')} AS now

@@ -45,7 +45,7 @@ describe('with the redis store', () => {
     expect(stderr).toContain(message)
   })
 
-  test.each(['start', 'check', 'migrate', 'schedule', 'reschedule', 'withdraw', 'pay', 'show', 'demo'])(
+  test.each(['start', 'check', 'migrate', 'schedule', 'reschedule', 'withdraw', 'pay', 'show', 'replay', 'demo'])(
     '%s has --help',
     async (command) => {
       const { code, stdout } = await run(command, '--help')

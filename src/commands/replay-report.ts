@@ -1,0 +1,71 @@
+import { type GivenUp, NEVER_SUCCEED, type Replay } from '../queue/dead-letters.ts'
+
+export interface ReplayReport {
+  /** A check that was found; a dry run prints it at once, so that many need no memory. */
+  found(check: GivenUp): void
+  end(result: Replay): void
+}
+
+const MAX_REASON = 200
+
+/** What `replay` prints on standard output. */
+export function createReplayReport(options: {
+  print: (line: string) => void
+  dryRun: boolean
+  json: boolean
+}): ReplayReport {
+  const { print, dryRun, json } = options
+  // The last line is held back: only with the next one is it known whether a comma follows.
+  let held: string | undefined
+  return {
+    found({ jobId, code, failedReason = '' }) {
+      if (!dryRun) return
+      if (!json) return print(`${oneLine(jobId)}  ${oneLine(failedReason) || code}`)
+      print(held === undefined ? '{\n  "checks": [' : `${held},`)
+      held = `    ${JSON.stringify({ jobId, code, failedReason })}`
+    },
+    end(result) {
+      if (!json) return describe(result, dryRun).forEach(print)
+      const { error, ...counts } = result
+      const rest = { dryRun, ...counts, ...(error && { error: { code: error.code, message: error.message } }) }
+      const lines = JSON.stringify(rest, null, 2).split('\n')
+      if (!dryRun) return lines.forEach(print)
+      if (held === undefined) print('{\n  "checks": [],')
+      else print(`${held}\n  ],`)
+      lines.slice(1).forEach(print)
+    },
+  }
+}
+
+function describe(result: Replay, dryRun: boolean): string[] {
+  const { failed, found, replayed, byCode, gone, leftOut, orders, stopped } = result
+  const lines = (orders ?? []).map((order) =>
+    row(order.orderId, order.result === 'missing' ? 'no failed check' : order.result),
+  )
+  lines.push(
+    row(dryRun ? 'would replay' : 'replayed', `${count(dryRun ? found : replayed)} of ${count(failed)} failed`),
+  )
+  for (const [code, many] of Object.entries(byCode)) lines.push(row(`  ${code}`, count(many)))
+  if (gone > 0) lines.push(row('gone', `${count(gone)}, replayed or removed by somebody else meanwhile`))
+  for (const code of NEVER_SUCCEED) {
+    const many = leftOut[code]
+    if (!many) continue
+    lines.push(row('left out', `${count(many)} ${code}: bad data; edit the jobs, then replay --code ${code}`))
+  }
+  if (stopped) lines.push(row('stopped', 'before the end; running it again goes on'))
+  return lines
+}
+
+function row(name: string, value: string): string {
+  return `${oneLine(name).padEnd(20)}  ${value}`
+}
+
+/** Ids and reasons come from other programs, and a terminal would obey what is in them. */
+function oneLine(text: string): string {
+  const line = text.replace(/\p{Cc}+/gu, ' ')
+  return line.length > MAX_REASON ? `${line.slice(0, MAX_REASON)}…` : line
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US')
+}

@@ -1,0 +1,117 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { nearest } from '../config.ts'
+import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
+import { type Replay, replay, type Selection } from '../queue/dead-letters.ts'
+import type { CommandContext } from './context.ts'
+import { createReplayReport } from './replay-report.ts'
+import { withRedis } from './with-redis.ts'
+
+interface ReplayOptions {
+  code?: ErrorCode[]
+  all?: true
+  dryRun?: true
+  json?: true
+}
+
+const PROGRESS_MS = 1_000
+
+/**
+ * `order-expiry replay`: exit code 0 if all that was asked for is done, 1 if an order given has no failed check or Redis
+ * failed half-way, and the one of the signal if it was stopped.
+ */
+export function replayCommand(context: CommandContext): Command {
+  return new Command('replay')
+    .description('have checks that were given up looked at again, now')
+    .argument('[id...]', 'the order ids')
+    .option('--code <codes>', 'those given up with these errors, such as STORE_REJECTED,UNEXPECTED', parseCodes)
+    .option('--all', 'all, but those with bad data, which can only fail again')
+    .option('--dry-run', 'only print which, and how many by error')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nGive either order ids or --code or --all. May be stopped at any time, and run again.')
+    .action(async (orderIds: string[], options: ReplayOptions, command: Command) => {
+      const selection = selectionOf(orderIds, options)
+      if (!selection) return command.error('error: expected either order ids or --code or --all')
+      const { dryRun = false, json = false } = options
+      const config = context.readConfig()
+      const stopped = listenForStop(context)
+      const report = createReplayReport({ print: context.print, dryRun, json })
+      const result = await withRedis({ config, clock: context.clock }, (redis) =>
+        replay({
+          redis,
+          queueName: config.QUEUE_NAME,
+          queuePrefix: config.QUEUE_PREFIX,
+          selection,
+          dryRun,
+          onFound: report.found,
+          onProgress: reportProgress(context, dryRun),
+          signal: stopped.signal,
+        }),
+      )
+      report.end(result)
+      const isMissing = result.orders?.some((order) => order.result === 'missing')
+      context.exitWith(result.stopped ? stopped.exitCode() : isMissing ? 1 : 0)
+      if (result.error) throw halfWay(result, result.error)
+    })
+}
+
+function selectionOf(orderIds: readonly string[], options: ReplayOptions): Selection | undefined {
+  const given: Selection[] = []
+  if (orderIds.length > 0) given.push({ orderIds })
+  if (options.code) given.push({ codes: options.code })
+  if (options.all) given.push('all')
+  return given.length === 1 ? given[0] : undefined
+}
+
+function parseCodes(text: string, before: readonly ErrorCode[] = []): ErrorCode[] {
+  return [...before, ...text.split(',').map((part) => parseCode(part.trim()))]
+}
+
+function parseCode(text: string): ErrorCode {
+  const code = ERROR_CODES.find((known) => known === text)
+  if (code) return code
+  const wanted = text.toUpperCase()
+  const alike = wanted.length > 2 ? ERROR_CODES.filter((known) => known.includes(wanted)) : []
+  const near = nearest(wanted, ERROR_CODES)
+  const meant = near ? [near] : alike
+  throw new InvalidArgumentError(
+    meant.length > 0
+      ? `${JSON.stringify(text)} is no error of ours; did you mean ${meant.join(' or ')}?`
+      : `${JSON.stringify(text)} is no error of ours; expected some of ${ERROR_CODES.join(', ')}`,
+  )
+}
+
+function listenForStop({ signals, exitNow }: CommandContext): { signal: AbortSignal; exitCode: () => number } {
+  const stop = new AbortController()
+  let code = 0
+  signals.listen({
+    onFirst(_, exitCode) {
+      code = exitCode
+      stop.abort()
+    },
+    onSecond: (_, exitCode) => exitNow(exitCode),
+  })
+  return { signal: stop.signal, exitCode: () => code }
+}
+
+/** A line each second, to people only: what is printed on standard output stays whole. */
+function reportProgress({ clock, progress }: CommandContext, dryRun: boolean): (soFar: Readonly<Replay>) => void {
+  let shownAt = clock.now()
+  return ({ replayed, found, failed, lookedAt }) => {
+    if (clock.now() - shownAt < PROGRESS_MS) return
+    shownAt = clock.now()
+    const done = dryRun ? `found ${count(found)}` : `replayed ${count(replayed)}`
+    progress(
+      `${done} of ${count(failed)}${lookedAt > (dryRun ? found : replayed) ? ` (${count(lookedAt)} looked at)` : ''}`,
+    )
+  }
+}
+
+function halfWay({ replayed, lookedAt, failed }: Replay, cause: OrderExpiryError): OrderExpiryError {
+  const { code, message } = cause
+  const done = `${count(replayed)} replayed, ${count(lookedAt)} of ${count(failed)} looked at`
+  return new OrderExpiryError(code, `ended half-way (${done}; running it again goes on): ${message}`, { cause })
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US')
+}

@@ -1,0 +1,238 @@
+import { Job, Queue } from 'bullmq'
+import { ERROR_CODES, type ErrorCode, type OrderExpiryError } from '../errors.ts'
+import { parseOrderId } from '../order/order-id.ts'
+import { systemClock } from '../runtime/clock.ts'
+import { withTimeout } from '../runtime/timeout.ts'
+import { Connection, commandProfile, type RedisAddress } from './connection.ts'
+import { JOB_NAME, jobIdOf } from './contract.ts'
+import { type FailedJob, FailedSet } from './failed-set.ts'
+
+/** Which of the checks that were given up: those of certain orders, with certain errors, or all that can succeed. */
+export type Selection = { orderIds: readonly (string | number)[] } | { codes: readonly ErrorCode[] } | 'all'
+
+/** Bad data stays bad until somebody edits the job, so these are replayed only when asked for by order or by code. */
+export const NEVER_SUCCEED: readonly ErrorCode[] = ['INVALID_JOB', 'UNKNOWN_JOB']
+
+/** `OTHER`: the reason was not written by our worker. */
+export type FailureCode = ErrorCode | 'OTHER'
+
+/** A check that was given up and is selected. */
+export interface GivenUp {
+  jobId: string
+  code: FailureCode
+  failedReason: string | undefined
+}
+
+export interface Replay {
+  /** How many failed checks there were at the start, and how many of them were looked at. */
+  failed: number
+  lookedAt: number
+  /** Those that were selected, and by code. */
+  found: number
+  byCode: Partial<Record<FailureCode, number>>
+  /** Back in the queue, to be looked at now. Of a dry run: 0. */
+  replayed: number
+  /** Replayed or removed by somebody else, after we had found them. */
+  gone: number
+  /** Left out because they can never succeed; by code. */
+  leftOut: Partial<Record<FailureCode, number>>
+  /** For a selection by order. `missing`: no check of it has been given up. */
+  orders?: { orderId: string; result: 'replayed' | 'found' | 'gone' | 'missing' }[]
+  /** It was stopped before its end. */
+  stopped?: true
+  /** Why it ended half-way. What is counted as replayed is. */
+  error?: OrderExpiryError
+}
+
+export interface ReplayOptions {
+  redis: RedisAddress
+  queueName: string
+  queuePrefix: string
+  selection: Selection
+  /** Only find. */
+  dryRun?: boolean
+  /** For each one selected, before it is replayed. */
+  onFound?: (check: GivenUp) => void
+  /** After each page. */
+  onProgress?: (soFar: Readonly<Replay>) => void
+  /** Stops it between two pages. */
+  signal?: AbortSignal
+}
+
+const CALL_TIMEOUT_MS = 5_000
+/** What BullMQ's script answers if the job is not in the failed set, or not there at all. */
+const GONE = [-3, -1]
+
+/**
+ * Puts checks that were given up back into the queue, behind what is due already, with all their attempts before them.
+ * The store decides about them as about any other, so a paid order stays.
+ *
+ * Those that were given up before the start are looked at once; one that fails again is not replayed again. May be stopped
+ * at any time, run again, and run beside workers and others of its kind: each job is moved by one atomic script.
+ *
+ * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_UNAVAILABLE, REDIS_REFUSED: then nothing was changed. If Redis fails
+ *   later, the result says so
+ */
+export async function replay(options: ReplayOptions): Promise<Replay> {
+  const { redis: address, queueName, queuePrefix } = options
+  const selector = selectorOf(options.selection)
+  const connection = new Connection({ address, profile: commandProfile(address, CALL_TIMEOUT_MS) })
+  try {
+    const queue = await open({ connection, queueName, queuePrefix })
+    const failedSet = new FailedSet({ redis: connection.redis, toKey: (name) => queue.toKey(name) })
+    const result: Replay = {
+      failed: await failedSet.count(),
+      lookedAt: 0,
+      found: 0,
+      byCode: {},
+      replayed: 0,
+      gone: 0,
+      leftOut: {},
+    }
+    try {
+      await walk({ queue, failedSet, selector, result, options })
+    } catch (error) {
+      result.error = connection.explain(error)
+    }
+    if (selector.orders) result.orders = [...selector.orders].map(([orderId, found]) => ({ orderId, result: found }))
+    return result
+  } catch (error) {
+    throw connection.explain(error)
+  } finally {
+    connection.close()
+  }
+}
+
+async function open(options: { connection: Connection; queueName: string; queuePrefix: string }): Promise<Queue> {
+  const { connection, queueName, queuePrefix } = options
+  const begin = async () => {
+    await connection.untilReady()
+    // A dry run must not write, and a queue's own settings are not ours to write anyway.
+    const queue = new Queue(queueName, { connection: connection.redis, prefix: queuePrefix, skipMetasUpdate: true })
+    queue.on('error', () => {}) // the connection remembers why
+    await queue.waitUntilReady()
+    return queue
+  }
+  const onTimeout = () => new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
+  return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
+}
+
+async function walk(context: {
+  queue: Queue
+  failedSet: FailedSet
+  selector: Selector
+  result: Replay
+  options: ReplayOptions
+}): Promise<void> {
+  const { queue, failedSet, selector, result, options } = context
+  const { dryRun = false, onFound, onProgress, signal } = options
+  // By the clock of a worker that is behind, what fails again comes before the end of the walk. Ids only: about 10 MB for
+  // the 100,000 jobs that a worker keeps.
+  const replayed = new Set<string>()
+  for await (const page of failedSet.pages({ withData: selector.orders !== undefined })) {
+    const selected: FailedJob[] = []
+    for (const job of page) {
+      if (replayed.has(job.jobId)) continue
+      result.lookedAt++
+      const code = codeOf(job)
+      const choice = selector.choose(job, code)
+      if (choice === 'left-out') result.leftOut[code] = (result.leftOut[code] ?? 0) + 1
+      if (choice !== 'selected') continue
+      selected.push(job)
+      result.found++
+      result.byCode[code] = (result.byCode[code] ?? 0) + 1
+      onFound?.({ jobId: job.jobId, code, failedReason: job.failedReason })
+      if (dryRun) selector.note(job, 'found')
+    }
+    if (!dryRun) await retryAll({ queue, selected, replayed, selector, result })
+    onProgress?.(result)
+    if (signal?.aborted) {
+      result.stopped = true
+      return
+    }
+  }
+}
+
+/** All are counted, also those that were moved before another one's call failed. */
+async function retryAll(context: {
+  queue: Queue
+  selected: readonly FailedJob[]
+  replayed: Set<string>
+  selector: Selector
+  result: Replay
+}): Promise<void> {
+  const { queue, selected, replayed, selector, result } = context
+  const ends = await Promise.allSettled(
+    selected.map(({ jobId }) =>
+      // Its own data and options stay where they are: the script only moves the id.
+      new Job(queue, JOB_NAME, {}, {}, jobId).retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }),
+    ),
+  )
+  let failure: { reason: unknown } | undefined
+  for (const [index, end] of ends.entries()) {
+    const job = selected[index] as FailedJob
+    if (end.status === 'fulfilled') {
+      result.replayed++
+      replayed.add(job.jobId)
+      selector.note(job, 'replayed')
+    } else if (GONE.includes((end.reason as { code?: unknown } | null)?.code as number)) {
+      result.gone++
+      selector.note(job, 'gone')
+    } else failure ??= end
+  }
+  if (failure) throw failure.reason
+}
+
+type OrderResult = NonNullable<Replay['orders']>[number]['result']
+
+interface Selector {
+  choose(job: FailedJob, code: FailureCode): 'selected' | 'left-out' | 'other'
+  /** Remembers what became of a selected job. */
+  note(job: FailedJob, became: OrderResult): void
+  /** What became of the orders that were asked for. */
+  orders?: Map<string, OrderResult>
+}
+
+function selectorOf(selection: Selection): Selector {
+  if (selection === 'all') {
+    return { choose: (_, code) => (isHopeless(code) ? 'left-out' : 'selected'), note() {} }
+  }
+  if ('codes' in selection) {
+    const codes: readonly FailureCode[] = selection.codes
+    return { choose: (_, code) => (codes.includes(code) ? 'selected' : 'other'), note() {} }
+  }
+  return selectOrders(selection.orderIds.map(parseOrderId))
+}
+
+function isHopeless(code: FailureCode): boolean {
+  return (NEVER_SUCCEED as readonly FailureCode[]).includes(code)
+}
+
+/** An order can have several checks: ours, whose job id says whose it is even if its data were lost, and raw producers'. */
+function selectOrders(orderIds: readonly string[]): Selector {
+  const orders = new Map<string, OrderResult>(orderIds.map((orderId) => [orderId, 'missing']))
+  const byJobId = new Map(orderIds.map((orderId) => [jobIdOf(orderId), orderId]))
+  const ordersOf = (job: FailedJob) =>
+    [byJobId.get(job.jobId), orderIdIn(job)].filter((id): id is string => id !== undefined && orders.has(id))
+  return {
+    orders,
+    choose: (job) => (ordersOf(job).length > 0 ? 'selected' : 'other'),
+    note(job, became) {
+      for (const orderId of ordersOf(job)) if (orders.get(orderId) !== 'replayed') orders.set(orderId, became)
+    },
+  }
+}
+
+function orderIdIn({ data }: FailedJob): string | undefined {
+  try {
+    const orderId: unknown = (JSON.parse(data ?? 'null') as { orderId?: unknown } | null)?.orderId
+    return typeof orderId === 'string' || typeof orderId === 'number' ? String(orderId) : undefined
+  } catch {
+    return undefined // somebody edited it; the check failed for that
+  }
+}
+
+function codeOf({ failedReason = '' }: FailedJob): FailureCode {
+  const end = failedReason.indexOf(': ')
+  return ERROR_CODES.find((code) => code === failedReason.slice(0, end)) ?? 'OTHER'
+}
