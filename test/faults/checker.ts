@@ -23,15 +23,15 @@ export function judge(options: {
   history: readonly HistoryRow[]
   shelf: readonly { sku: string; available: number; expected: number }[]
   healedAt: number
-  /** For orders that Redis knows. */
+  /** Orders that Redis knows, and what is promised for them. */
+  known: ReadonlySet<string>
   boundMs: number
-  /** Orders that Redis has lost or was never told of, and what is promised for them. */
-  forgotten: { has(orderId: string): boolean }
+  /** For orders that Redis has lost or was never told of. */
   forgottenBoundMs: number
   /** When the history was read. */
   now: number
 }): Verdict {
-  const { history, shelf, healedAt, forgotten, now } = options
+  const { history, shelf, healedAt, known, now } = options
   const violations: string[] = []
   const orders = new Map<string, HistoryRow[]>()
   const events = new Map<string, number>()
@@ -60,7 +60,7 @@ export function judge(options: {
     if (cancellation) {
       cancelled++
       const from = Math.max(healedAt, cancellation.deadline ?? 0)
-      const isForgotten = forgotten.has(id)
+      const isForgotten = !known.has(id)
       if (cancellation.at >= from) (isForgotten ? forgottenRecoveries : recoveries).push(cancellation.at - from)
       if (cancellation.at - from > (isForgotten ? options.forgottenBoundMs : options.boundMs)) {
         violations.push(

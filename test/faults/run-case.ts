@@ -33,11 +33,11 @@ export async function runCase(fault: FaultCase, seed: number): Promise<CaseResul
   try {
     const healedAt = await fault.run(world)
     const violations = await drain(world, fault, healedAt)
-    const { shop, untold } = world
+    const { shop, known } = world
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
     const { boundMs } = fault
     const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
-    const verdict = judge({ history, shelf, healedAt, boundMs, forgotten: untold, forgottenBoundMs, now: Date.now() })
+    const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, now: Date.now() })
     violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
     const { recoveries, forgottenRecoveries } = verdict
     const result: CaseResult = {
@@ -82,7 +82,8 @@ export async function provePromises(fault: FaultCase, seed: number): Promise<Cas
 async function drain(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
   const { shop } = world
   const lastDeadline = await shop.lastDeadline()
-  const boundMs = world.untold.size > 0 ? Math.max(UNKNOWN_MS, fault.boundMs) : fault.boundMs
+  const isAllKnown = (await shop.unpaid()).every((id) => world.known.has(id))
+  const boundMs = isAllKnown ? fault.boundMs : Math.max(UNKNOWN_MS, fault.boundMs)
   const endsAt = Math.max(healedAt, lastDeadline) + boundMs + 1_000
   while ((await shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(100)
   const violations: string[] = []

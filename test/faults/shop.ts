@@ -149,31 +149,40 @@ export class Shop {
 
   /** Places orders, each with an item where there is stock. @returns their ids */
   async place(deadlines: readonly number[]): Promise<string[]> {
+    const items = `, items AS (
+        INSERT INTO order_items SELECT id, ('{${SKUS}}'::text[])[1 + id % ${SKUS.length}], 1 + id % 3 FROM placed
+        RETURNING sku, quantity
+      ), sums AS (
+        SELECT sku, sum(quantity) AS quantity FROM items GROUP BY sku
+      ), taken AS (
+        UPDATE stock s SET available = available - t.quantity FROM sums t WHERE t.sku = s.sku
+      )`
     const { rows } = await this.pool.query<{ id: string }>(
-      `INSERT INTO orders (payment_deadline) SELECT to_timestamp(d / 1000) FROM unnest($1::float8[]) AS d RETURNING id::text`,
+      `WITH placed AS (
+         INSERT INTO orders (payment_deadline) SELECT to_timestamp(d / 1000) FROM unnest($1::float8[]) AS d RETURNING id
+       ) ${this.#hasStock ? items : ''} SELECT id::text FROM placed`,
       [deadlines],
     )
-    const ids = rows.map(({ id }) => id)
-    if (this.#hasStock) {
-      await this.pool.query(
-        `WITH items AS (
-           INSERT INTO order_items SELECT id, ('{${SKUS}}'::text[])[1 + id % ${SKUS.length}], 1 + id % 3
-           FROM unnest($1::bigint[]) AS id RETURNING sku, quantity
-         ), sums AS (SELECT sku, sum(quantity) AS quantity FROM items GROUP BY sku)
-         UPDATE stock s SET available = available - t.quantity FROM sums t WHERE t.sku = s.sku`,
-        [ids],
-      )
+    return rows.map(({ id }) => id)
+  }
+
+  /** Runs statements in a transaction of the shop's own. */
+  async transaction(statements: string): Promise<void> {
+    const client = await this.pool.connect()
+    let isBroken = true
+    try {
+      await client.query(`BEGIN; ${statements}; COMMIT`)
+      isBroken = false
+    } finally {
+      client.release(isBroken)
     }
-    return ids
   }
 
   /** A payment as a shop books it: only while the order is pending, in a transaction that takes a moment. */
   async pay(id: string, takesMs: number): Promise<void> {
-    await this.pool.query(
-      `BEGIN;
-       UPDATE orders SET status = 'paid', paid_at = clock_timestamp() WHERE id = ${BigInt(id)} AND status = 'pending';
-       SELECT pg_sleep(${takesMs / 1_000});
-       COMMIT`,
+    await this.transaction(
+      `UPDATE orders SET status = 'paid', paid_at = clock_timestamp() WHERE id = ${BigInt(id)} AND status = 'pending';
+       SELECT pg_sleep(${takesMs / 1_000})`,
     )
   }
 

@@ -97,7 +97,7 @@ interface Placed {
 
 async function enqueue(world: World, { id, deadline, order, until }: Placed): Promise<void> {
   await until(order.enqueuedMs)
-  if (order.enqueue === 'never') return void world.untold.add(id)
+  if (order.enqueue === 'never') return
   const byClient = (): Promise<unknown> => world.client.schedule({ orderId: id, deadline, allowPast: true })
   const byBullMQ = (): Promise<unknown> =>
     world.rawQueue.add(
@@ -107,7 +107,7 @@ async function enqueue(world: World, { id, deadline, order, until }: Placed): Pr
     )
   const ways = { client: [byClient], late: [byClient], raw: [byBullMQ], twice: [byClient, byBullMQ] }[order.enqueue]
   const told = await Promise.all(ways.map((way) => attempt(way)))
-  if (told.every((answer) => answer === undefined)) world.untold.add(id)
+  if (told.some((answer) => answer !== undefined)) world.known.add(id)
 }
 
 async function meet(world: World, { id, deadline, order, until }: Placed): Promise<void> {
@@ -162,6 +162,7 @@ export async function during(world: World, options: WorkloadOptions, fault: () =
 export async function crowd(world: World, options: { orders: number; inMs: number }): Promise<number> {
   const deadline = Date.now() + options.inMs
   const ids = await world.shop.place(new Array(options.orders).fill(deadline))
-  await world.client.scheduleMany(ids.map((orderId) => ({ orderId, deadline })))
+  const told = await world.client.scheduleMany(ids.map((orderId) => ({ orderId, deadline })))
+  for (const result of told) if ('result' in result) world.known.add(result.orderId)
   return deadline
 }

@@ -59,8 +59,8 @@ export class World {
   readonly rawQueue: Queue
   /** Straight to Redis, for the case itself. */
   readonly admin: Redis
-  /** Orders of which Redis has not been told, or which it may have forgotten: only the sweeper can find them. */
-  readonly untold = new Set<string>()
+  /** Orders that Redis has been told of and not forgotten since. The others only the sweeper can find. */
+  readonly known = new Set<string>()
   /** Workers that the case itself has ended. */
   readonly ended = new Set<DaemonProcess>()
   /** What a case has found broken by itself. */
@@ -175,11 +175,6 @@ export class World {
 
   worker(index: number): DaemonProcess {
     return this.workers[index] as DaemonProcess
-  }
-
-  /** From now on, Redis need not know any of the orders that are unpaid now. */
-  async expectForgotten(): Promise<void> {
-    for (const id of await this.shop.unpaid()) this.untold.add(id)
   }
 
   /** Notes a promise that is not kept. */

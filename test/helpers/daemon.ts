@@ -5,8 +5,12 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** FAULTS_CLI: another build, for the fault suite's mutations. */
-export const CLI = resolve(process.env.FAULTS_CLI ?? 'dist/cli.js')
+export const CLI = resolve('dist/cli.js')
+
+/** FAULTS_CLI: another build, for the mutations of the fault suite. */
+function cli(): string {
+  return process.env.FAULTS_CLI ?? CLI
+}
 
 export interface LogLine {
   level: string
@@ -25,7 +29,7 @@ export async function runCli(
   options: { env?: Record<string, string>; cwd?: string } = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-cli-'))
-  const child = spawn(process.execPath, [CLI, ...args], { cwd, env: cleanEnv(options.env ?? {}) })
+  const child = spawn(process.execPath, [cli(), ...args], { cwd, env: cleanEnv(options.env ?? {}) })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => {
@@ -49,7 +53,7 @@ export class DaemonProcess {
 
   constructor(env: Record<string, string>, options: { cwd?: string } = {}) {
     const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-daemon-'))
-    this.child = spawn(process.execPath, [CLI, 'start'], {
+    this.child = spawn(process.execPath, [cli(), 'start'], {
       cwd,
       env: cleanEnv({ HTTP_PORT: '0', ...env }),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { eventually } from '../../helpers/eventually.ts'
 import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
 import { crowd, during, perform, planWorkload, SOON, STEADY } from '../workload.ts'
 import type { World } from '../world.ts'
@@ -183,15 +184,19 @@ export const postgresCases: FaultCase[] = [
           await configure(admin, `deadlock_timeout = '20ms'`)
           await crowd(world, { orders: 200, inMs: 3_000 })
           const end = repeatedly(() =>
-            world.shop.pool.query(
-              `BEGIN; UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
-               UPDATE stock SET available = available WHERE sku = 'chair'; SELECT pg_sleep(0.01); COMMIT`,
+            world.shop.transaction(
+              `UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
+               UPDATE stock SET available = available WHERE sku = 'chair'; SELECT pg_sleep(0.01)`,
             ),
           )
           await sleep(6_000)
           await end()
-          const { rows } = await admin.query(`SELECT deadlocks::int FROM pg_stat_database WHERE datname = 'postgres'`)
-          if (rows[0].deadlocks === 0) throw new Error('expected a deadlock')
+          const healedAt = Date.now()
+          await eventually('a deadlock', async () => {
+            const { rows } = await admin.query(`SELECT sum(deadlocks)::int AS n FROM pg_stat_database`)
+            return rows[0].n > 0
+          })
+          return healedAt
         }),
       ),
   },
@@ -203,13 +208,12 @@ export const postgresCases: FaultCase[] = [
     seconds: 25,
     world: { ownPostgres: true, hasStock: true },
     async run(world) {
-      const { pool } = world.shop
       await withAdmin(world, (admin) => configure(admin, `default_transaction_isolation = 'serializable'`))
       return during(world, STEADY, async () => {
         await crowd(world, { orders: 200, inMs: 3_000 })
         const end = repeatedly(() =>
-          pool.query(
-            `BEGIN; UPDATE orders SET slow = NOT slow WHERE id % 3 = 0 AND status = 'pending'; SELECT pg_sleep(0.02); COMMIT`,
+          world.shop.transaction(
+            `UPDATE orders SET slow = NOT slow WHERE id % 3 = 0 AND status = 'pending'; SELECT pg_sleep(0.02)`,
           ),
         )
         await sleep(6_000)
