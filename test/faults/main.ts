@@ -3,7 +3,9 @@ import setup from '../helpers/global-setup.ts'
 import teardown from '../helpers/global-teardown.ts'
 import { cases } from './cases/all.ts'
 import type { FaultCase } from './fault-case.ts'
+import { runMutations } from './mutations.ts'
 import { randomCase } from './random-faults.ts'
+import { collect, writeFaults, writeMutations } from './report.ts'
 import { type CaseResult, provePromises } from './run-case.ts'
 import { sideBySide } from './side-by-side.ts'
 import { World } from './world.ts'
@@ -11,11 +13,16 @@ import { World } from './world.ts'
 /*
  * npm run faults -- [--case TEXT] [--seed N] [--runs K] [--lanes L]
  * npm run faults -- --minutes M [--seed N] [--runs K]
+ * npm run faults -- --mutations [--seed N]
+ * npm run faults -- --collect --report
  *
  *   --case   only the cases whose name contains this, may be repeated; all of them if it is not given
  *   --seed   default 1; further runs count on from it
  *   --lanes  cases at a time
  *   --minutes  no single cases, but random faults for so long
+ *   --mutations  takes parts out of the build, one at a time, to see which cases notice; writes it into docs/reliability.md
+ *   --collect  sums up all runs that were recorded here into test/faults/results.json
+ *   --report  writes that into docs/reliability.md
  */
 const { values } = parseArgs({
   options: {
@@ -23,6 +30,9 @@ const { values } = parseArgs({
     seed: { type: 'string', default: '1' },
     runs: { type: 'string', default: '1' },
     minutes: { type: 'string' },
+    mutations: { type: 'boolean', default: false },
+    collect: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
     lanes: { type: 'string', default: '4' },
   },
 })
@@ -76,9 +86,17 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.exit(130)
   })
 }
-await setup()
-try {
-  process.exitCode = (await runCases()) ? 0 : 1
-} finally {
-  await teardown()
+async function run(): Promise<boolean> {
+  await setup()
+  try {
+    if (!values.mutations) return await runCases()
+    writeMutations(await runMutations({ seed: Number(values.seed), print }))
+    return true
+  } finally {
+    await teardown()
+  }
 }
+
+if (values.collect) collect()
+if (values.report) writeFaults(cases)
+if (!values.collect && !values.report) process.exitCode = (await run()) ? 0 : 1

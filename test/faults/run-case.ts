@@ -1,4 +1,5 @@
 import { appendFileSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { judge } from './checker.ts'
 import { type FaultCase, UNKNOWN_MS } from './fault-case.ts'
@@ -6,7 +7,8 @@ import { World } from './world.ts'
 
 /** Lines of warnings and errors that a worker may write in a second, in any outage. */
 const MAX_LINES_PER_SECOND = 10
-const RESULTS = '.faults/results.jsonl'
+/** A line for each run. */
+export const RESULTS = '.faults/results.jsonl'
 
 export interface CaseResult {
   case: string
@@ -27,7 +29,11 @@ export interface CaseResult {
 }
 
 /** Runs a case in a world of its own and judges it. */
-export async function runCase(fault: FaultCase, seed: number): Promise<CaseResult> {
+export async function runCase(
+  fault: FaultCase,
+  seed: number,
+  { isRecorded = true }: { isRecorded?: boolean } = {},
+): Promise<CaseResult> {
   const startedAt = Date.now()
   const world = await World.create({ seed, ...fault.world })
   try {
@@ -53,8 +59,7 @@ export async function runCase(fault: FaultCase, seed: number): Promise<CaseResul
       at: new Date().toISOString(),
       ...(await versions(world)),
     }
-    mkdirSync('.faults', { recursive: true })
-    appendFileSync(RESULTS, `${JSON.stringify(result)}\n`)
+    if (isRecorded) record(result)
     return result
   } finally {
     await world.destroy()
@@ -76,6 +81,11 @@ export async function provePromises(fault: FaultCase, seed: number): Promise<Cas
     throw new Error(`again with: ${replay}\n  ${violations.slice(0, 15).join('\n  ')}${more}`)
   }
   return result
+}
+
+function record(result: CaseResult): void {
+  mkdirSync(dirname(RESULTS), { recursive: true })
+  appendFileSync(RESULTS, `${JSON.stringify(result)}\n`)
 }
 
 /** Waits until every order is settled and the queue has let go of its jobs. @returns what did not happen in time */
