@@ -141,7 +141,12 @@ export function createDaemon(options: {
   const storeService: Service = {
     name: 'store',
     async start(signal) {
-      const choice = chooseStore({ config, redisUrl, onError: (error) => events.emit('store-error', { error }) })
+      const choice = chooseStore({
+        config,
+        redisUrl,
+        onError: (error) => events.emit('store-error', { error }),
+        onNotice: (notice) => events.emit('store-notice', { notice }),
+      })
       const opened = await waitFor({ service: 'store', attempt: () => openStore(choice), signal })
       store = opened
       brake = createBrake({ config, store: opened, redis: probe.redis, events, clock })
@@ -255,8 +260,9 @@ export function chooseStore(options: {
   config: Config
   redisUrl: string
   onError: (error: Error) => void
+  onNotice?: (notice: string) => void
 }): StoreChoice {
-  const { config, redisUrl, onError } = options
+  const { config, redisUrl, onError, onNotice } = options
   switch (config.ORDER_STORE) {
     case 'redis':
       return {
@@ -282,6 +288,7 @@ export function chooseStore(options: {
         cancelSql: config.cancelSql,
         connections: MAX_BATCHES + 2,
         onError,
+        onNotice,
       }
   }
 }

@@ -33,6 +33,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   '@fastify/basic-auth': { by: ['http/'] },
   fastify: { by: ['http/'] },
   pino: { by: ['observe/log.ts'] },
+  'prom-client': { by: ['observe/metrics.ts'], asType: ['http/metrics.ts'] },
   commander: { by: ['cli.ts', 'commands/'] },
   dotenv: { by: ['cli.ts'] },
   'fastest-levenshtein': { by: ['config.ts'] },

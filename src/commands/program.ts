@@ -3,6 +3,7 @@ import { brakeCommand } from './brake.ts'
 import { checkCommand } from './check.ts'
 import type { CommandContext } from './context.ts'
 import { demoCommand } from './demo.ts'
+import { doctorCommand } from './doctor.ts'
 import { migrateCommand } from './migrate.ts'
 import { payCommand } from './pay.ts'
 import { replayCommand } from './replay.ts'
@@ -21,6 +22,7 @@ export function createProgram(context: CommandContext, version: string): Command
   for (const command of [
     startCommand,
     checkCommand,
+    doctorCommand,
     migrateCommand,
     scheduleCommand,
     rescheduleCommand,

@@ -1,6 +1,11 @@
 import type { Redis } from 'ioredis'
 import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../order/brake.ts'
 
+/** The hash with the state of the brake. */
+export function brakeKey(options: { queueName: string; queuePrefix: string }): string {
+  return `{${options.queuePrefix}:${options.queueName}}:brake`
+}
+
 /**
  * The state of the brake in Redis, where all processes and the command line find it.
  *
@@ -18,7 +23,7 @@ export class RedisBrake implements SharedBrake {
 
   /** @param options.redis a connection whose commands time out */
   constructor(options: { redis: Redis; queueName: string; queuePrefix: string }) {
-    const base = `{${options.queuePrefix}:${options.queueName}}:brake`
+    const base = brakeKey(options)
     this.#redis = options.redis
     this.#keys = [base, `${base}:cancelled`]
   }

@@ -1,5 +1,7 @@
 import type { Redis } from 'ioredis'
+import { examine, type Finding, finding } from '../observe/finding.ts'
 import type { OrderStore } from '../order/store.ts'
+import type { Clock } from '../runtime/clock.ts'
 import type { PostgresStoreOptions } from './postgres.ts'
 
 /** Which store, with all it needs. */
@@ -37,4 +39,34 @@ export async function migrateStore(choice: StoreChoice, options: { dryRun: boole
   if (choice.kind !== 'postgres') return []
   const { PostgresStore } = await import('./postgres.ts')
   return PostgresStore.migrate({ ...choice, dryRun: options.dryRun })
+}
+
+const DIAGNOSIS_MS = 10_000
+
+/**
+ * Looks at the order store, and changes nothing. Never rejects, and ends within 10 s.
+ *
+ * @param options.watchesPayments whether the brake watches for the silence of payments
+ */
+export async function diagnoseStore(
+  choice: StoreChoice,
+  options: { clock: Clock; watchesPayments: boolean },
+): Promise<Finding[]> {
+  const { clock } = options
+  const look = async () => {
+    if (choice.kind === 'postgres') {
+      const { PostgresStore } = await import('./postgres.ts')
+      return PostgresStore.diagnose({ ...choice, ...options })
+    }
+    const { RedisOrders } = await import('./redis.ts')
+    const { diagnoseRedisOrders } = await import('./redis-diagnosis.ts')
+    const redis = choice.connect()
+    try {
+      const findings = await diagnoseRedisOrders(new RedisOrders({ ...choice, redis }))
+      return [finding('ok', 'store-reachable', { what: 'the orders are in Redis' }), ...findings]
+    } finally {
+      redis.disconnect()
+    }
+  }
+  return examine({ code: 'store-reachable', withinMs: DIAGNOSIS_MS, clock, look })
 }

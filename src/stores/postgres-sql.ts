@@ -2,6 +2,7 @@ import { type OrdersColumns, quoteIdentifier } from './postgres-columns.ts'
 
 /** The table of events that wait to be sent, beside the orders table. */
 export const OUTBOX_TABLE = 'order_expiry_outbox'
+export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'created_at'] as const
 
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 export const LOCKED_RETRY_MS = 300
@@ -22,8 +23,9 @@ export function buildStatements(columns: OrdersColumns): Statements {
   const outbox = outboxTable(columns)
   const deadlineOf = (alias: string) =>
     deadline ? timestamptz(`${alias}.${deadline.sql}`, deadline.type) : 'NULL::timestamptz'
+  // Not by way of text[]: a cast to an enum is not done before planning, and no partial index would be found to fit.
   const isUnpaid = (statuses: string) =>
-    `(o.${status} = ANY (${statuses}::text[]::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''})`
+    `(o.${status} = ANY (${statuses}::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''})`
   const events = (source: string) => `
   INSERT INTO ${outbox} (type, order_id, data)
   SELECT 'order.cancelled', ${source}`

@@ -1,8 +1,10 @@
 import pg from 'pg'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
+import { type Finding, finding } from '../observe/finding.ts'
 import type { Check, Evidence, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
+import type { Clock } from '../runtime/clock.ts'
 import {
   COLUMNS_SQL,
   type ColumnRow,
@@ -12,7 +14,9 @@ import {
   quoteTable,
   resolveColumns,
 } from './postgres-columns.ts'
+import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
+import { hasSweepIndex, sweepIndexStatement } from './postgres-index.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
 import { buildMigrations, buildStatements, LOCKED_RETRY_MS, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
 
@@ -26,6 +30,8 @@ export interface PostgresStoreOptions {
   connections: number
   /** Errors of idle connections. */
   onError: (error: Error) => void
+  /** What works, but not well, in words for people; when the store is opened. */
+  onNotice?: ((notice: string) => void) | undefined
 }
 
 const STATEMENT_TIMEOUT_MS = 10_000
@@ -59,6 +65,7 @@ export class PostgresStore implements OrderStore {
     return withPool(options, async (pool) => {
       const store = new PostgresStore(pool, await readColumns(pool, options.mapping), options)
       await store.#verify()
+      await store.#noticeSweep(options.onNotice ?? (() => {}))
       return store
     })
   }
@@ -73,6 +80,31 @@ export class PostgresStore implements OrderStore {
       await pool.end()
       return statements
     })
+  }
+
+  /** Looks at the database and the orders table, and changes nothing. @throws {OrderExpiryError} STORE_* */
+  static async diagnose(
+    options: PostgresStoreOptions & { clock: Clock; watchesPayments: boolean },
+  ): Promise<Finding[]> {
+    const { host, port, pathname } = new URL(options.url)
+    const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
+    const pool = createPool({ ...options, connections: 1 })
+    let client: pg.PoolClient | undefined
+    try {
+      client = await pool.connect()
+      const { mapping, clock, watchesPayments, connections, cancelSql } = options
+      const usesShopSql = cancelSql !== undefined
+      return [
+        finding('ok', 'store-reachable', { what: `answers at ${where}` }),
+        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, usesShopSql })),
+      ]
+    } catch (error) {
+      if (client && sqlStateOf(error)) throw asStoreError(error)
+      return [unreachableFinding(where, error)]
+    } finally {
+      client?.release(true)
+      void pool.end().catch(() => {})
+    }
   }
 
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
@@ -228,6 +260,21 @@ export class PostgresStore implements OrderStore {
     }
   }
 
+  /** What keeps the sweeper from doing its part. */
+  async #noticeSweep(onNotice: (notice: string) => void): Promise<void> {
+    if (!this.#columns.deadline) {
+      onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')
+      return
+    }
+    const options = { columns: this.#columns, mapping: this.#mapping }
+    const hasIndex = await this.#withClient((client) => hasSweepIndex({ database: client, ...options }))
+    if (!hasIndex) {
+      onNotice(
+        `the sweep has no index to go by, and reads the whole orders table: ${sweepIndexStatement(this.#columns, this.#mapping)}`,
+      )
+    }
+  }
+
   /** The id as the database writes it. */
   #canonical(orderId: string): string {
     return this.#columns.idType === 'uuid' ? orderId.toLowerCase() : orderId
@@ -259,6 +306,16 @@ export class PostgresStore implements OrderStore {
 }
 
 async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+  const pool = createPool(options)
+  try {
+    return await work(pool)
+  } catch (error) {
+    void pool.end().catch(() => {})
+    throw asStoreError(error)
+  }
+}
+
+function createPool(options: PostgresStoreOptions): pg.Pool {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.connections,
@@ -271,12 +328,7 @@ async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) 
     keepAlive: true,
   })
   pool.on('error', options.onError)
-  try {
-    return await work(pool)
-  } catch (error) {
-    void pool.end().catch(() => {})
-    throw asStoreError(error)
-  }
+  return pool
 }
 
 async function readColumns(pool: pg.Pool, mapping: OrdersMapping): Promise<OrdersColumns> {

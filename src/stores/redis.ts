@@ -140,6 +140,11 @@ export class RedisOrders {
     return page
   }
 
+  /** How many orders are unpaid. */
+  countUnpaid(): Promise<number> {
+    return this.#redis.zcard(this.#unpaidKey)
+  }
+
   /** A page of the stream of events, oldest first; `after` is the id of the last one of the page before. */
   async readEvents(after: string | undefined, limit: number): Promise<OrderEvent[]> {
     const entries = await this.#redis.xrange(this.eventsKey, after ? `(${after}` : '-', '+', 'COUNT', limit)

@@ -45,14 +45,23 @@ describe('with the redis store', () => {
     expect(stderr).toContain(message)
   })
 
-  test.each(['start', 'check', 'migrate', 'schedule', 'reschedule', 'withdraw', 'pay', 'show', 'replay', 'demo'])(
-    '%s has --help',
-    async (command) => {
-      const { code, stdout } = await run(command, '--help')
-      expect(code).toBe(0)
-      expect(stdout).toContain(`order-expiry ${command}`)
-    },
-  )
+  test.each([
+    'start',
+    'check',
+    'migrate',
+    'schedule',
+    'reschedule',
+    'withdraw',
+    'pay',
+    'show',
+    'replay',
+    'demo',
+    'doctor',
+  ])('%s has --help', async (command) => {
+    const { code, stdout } = await run(command, '--help')
+    expect(code).toBe(0)
+    expect(stdout).toContain(`order-expiry ${command}`)
+  })
 
   test('migrate has nothing to create', async () => {
     expect(await run('migrate')).toMatchObject({ code: 0, stdout: expect.stringContaining('nothing') })

@@ -63,6 +63,11 @@ describe('without any setting', () => {
       CONCURRENCY: 500,
       BATCH_SIZE: 250,
       MAX_ATTEMPTS: 10,
+      SWEEP_EVERY: 60_000,
+      SWEEP_AHEAD: 600_000,
+      BRAKE_MAX_PER_MINUTE: undefined,
+      BRAKE_PAYMENT_SILENCE: undefined,
+      DRY_RUN: false,
       HTTP_HOST: '127.0.0.1',
       HTTP_PORT: 3000,
       BOARD_USERS: undefined,
@@ -123,6 +128,15 @@ describe('a setting', () => {
     ['ORDERS_UNPAID_STATUSES', 'pending, awaiting payment ,new', ['pending', 'awaiting payment', 'new']],
     ['CONCURRENCY', '1', 1],
     ['CONCURRENCY', '10000', 10_000],
+    ['SWEEP_EVERY', '1s', 1_000],
+    ['SWEEP_AHEAD', '7d', 604_800_000],
+    ['BRAKE_MAX_PER_MINUTE', '1', 1],
+    ['BRAKE_MAX_PER_MINUTE', '100000000', 100_000_000],
+    ['BRAKE_MAX_PER_MINUTE', 'off', undefined],
+    ['BRAKE_PAYMENT_SILENCE', '15m', 900_000],
+    ['BRAKE_PAYMENT_SILENCE', 'off', undefined],
+    ['DRY_RUN', 'true', true],
+    ['DRY_RUN', 'false', false],
     ['HTTP_PORT', '0', 0],
     ['HTTP_PORT', '65535', 65_535],
     ['HTTP_HOST', '::1', '::1'],
@@ -176,6 +190,16 @@ describe('a setting', () => {
     ['CONCURRENCY', 'many', /whole number/],
     ['BATCH_SIZE', '1001', /from 1 to 1000/],
     ['MAX_ATTEMPTS', '0', /from 1 to 1000/],
+    ['SWEEP_EVERY', '999ms', /expected a duration/],
+    ['SWEEP_EVERY', 'off', /expected a duration/],
+    ['SWEEP_AHEAD', '8d', /expected a duration/],
+    ['BRAKE_MAX_PER_MINUTE', '0', /from 1 to 100000000, or off/],
+    ['BRAKE_MAX_PER_MINUTE', 'OFF', /or off/],
+    ['BRAKE_PAYMENT_SILENCE', '0', /expected a duration.*, or off/],
+    ['BRAKE_PAYMENT_SILENCE', '31d', /expected a duration.*, or off/],
+    ['DRY_RUN', '1', /expected true or false/],
+    ['DRY_RUN', 'TRUE', /expected true or false/],
+    ['DRY_RUN', 'yes', /expected true or false/],
     ['HTTP_PORT', '65536', /from 0 to 65535/],
     ['HTTP_PORT', 'tcp://10.0.0.1:80', /whole number/],
     ['HTTP_HOST', 'http://localhost', /expected an IP address or a host name/],
@@ -235,6 +259,36 @@ describe('several problems', () => {
     ['REDIS_URL twice, once badly', { REDIS_URL: 'redis://h', REDIS_URL_FILE: '/etc/hostname' }],
   ])('are not made of one: %s', (_, env) => {
     expect(problems(env)).toHaveLength(1)
+  })
+})
+
+describe('the sweep must look further ahead than it is away', () => {
+  test.each([
+    ['60s', '60s'],
+    ['10m', '59s'],
+  ])('SWEEP_EVERY=%s with SWEEP_AHEAD=%s is refused', (every, ahead) => {
+    expect(problems({ SWEEP_EVERY: every, SWEEP_AHEAD: ahead })).toEqual([
+      expect.stringContaining('SWEEP_AHEAD: expected longer than SWEEP_EVERY'),
+    ])
+  })
+
+  test('SWEEP_EVERY=1s with SWEEP_AHEAD=1001ms is taken', () => {
+    expect(problems({ SWEEP_EVERY: '1s', SWEEP_AHEAD: '1001ms' })).toEqual([])
+  })
+})
+
+describe('BRAKE_PAYMENT_SILENCE needs a time of payment', () => {
+  const postgres = { ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db/shop', BRAKE_PAYMENT_SILENCE: '10m' }
+
+  test('and is refused where postgres has no such column', () => {
+    expect(problems(postgres)).toEqual([
+      expect.stringContaining('BRAKE_PAYMENT_SILENCE: expected only with ORDERS_PAID'),
+    ])
+  })
+
+  test('and is taken where it has, and with the redis store, which keeps one', () => {
+    expect(problems({ ...postgres, ORDERS_PAID_AT_COLUMN: 'paid_at' })).toEqual([])
+    expect(problems({ BRAKE_PAYMENT_SILENCE: '10m' })).toEqual([])
   })
 })
 
@@ -315,13 +369,9 @@ describe('an unknown setting', () => {
 
 describe('a setting of a later version', () => {
   test.each([
-    ['DRY_RUN', 'true'],
-    ['DRY_RUN', '1'],
     ['QUEUE_SHARDS', '4'],
     ['PAYMENT_GATEWAY', 'stripe'],
     ['WEBHOOK_URL', 'https://shop/hook'],
-    ['SWEEP_EVERY', '60s'],
-    ['BRAKE_MAX_PER_MINUTE', '100'],
     ['API_TOKENS', 'ann:hunter2'],
     ['STRIPE_API_KEY', 'hunter2'],
   ])('%s=%s is refused, so that nobody relies on it', (name, text) => {
@@ -332,13 +382,8 @@ describe('a setting of a later version', () => {
   })
 
   test.each([
-    ['DRY_RUN', 'false'],
-    ['DRY_RUN', ''],
     ['QUEUE_SHARDS', '1'],
     ['PAYMENT_GATEWAY', 'none'],
-    ['BRAKE_MAX_PER_MINUTE', 'off'],
-    ['BRAKE_MAX_PER_MINUTE', '0'],
-    ['BRAKE_PAYMENT_SILENCE', '0'],
     ['WEBHOOK_URL', ''],
   ])('%s=%s is taken, since this version does just that', (name, text) => {
     expect(problems({ [name]: text })).toEqual([])

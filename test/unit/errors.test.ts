@@ -37,7 +37,15 @@ describe('the catalogue', () => {
 
   test('calls retryable what passes by itself, and nothing else', () => {
     const retryable = ERROR_CODES.filter((code) => new OrderExpiryError(code, 'x').retryable)
-    expect(retryable.sort()).toEqual(['REDIS_UNAVAILABLE', 'STORE_BUSY', 'STORE_LOCKED', 'STORE_UNAVAILABLE'])
+    expect(retryable.sort()).toEqual([
+      'REDIS_UNAVAILABLE',
+      'STORE_BUSY',
+      'STORE_DEADLOCK',
+      'STORE_LOCKED',
+      'STORE_READ_ONLY',
+      'STORE_SERIALIZATION',
+      'STORE_UNAVAILABLE',
+    ])
   })
 })
 

@@ -218,7 +218,7 @@ describe('resolveColumns', () => {
       status: '"status"',
       statusType: 'shop.order_status',
       deadline: { sql: '"due"', type: 'timestamptz' },
-      paidAt: '"paid_at"',
+      paidAt: { sql: '"paid_at"', type: 'date' },
       cancelledAt: { sql: '"void_at"', type: 'timestamp' },
     })
   })

@@ -1,0 +1,82 @@
+import { Command } from 'commander'
+import type { Config } from '../config.ts'
+import { asOrderExpiryError } from '../errors.ts'
+import { FINDING_CODES, type Finding, finding } from '../observe/finding.ts'
+import { diagnoseQueue } from '../queue/queue-diagnosis.ts'
+import { diagnoseRedis } from '../queue/redis-diagnosis.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { diagnoseStore } from '../stores/open.ts'
+import type { CommandContext } from './context.ts'
+import { describeFindings } from './doctor-report.ts'
+import { withRedis } from './with-redis.ts'
+
+/** `order-expiry doctor`: changes nothing. Exit code 1 if there is an error; warnings are none. */
+export function doctorCommand(context: CommandContext): Command {
+  return new Command('doctor')
+    .description('look for what keeps, or could keep, orders from being cancelled on time, and say what mends it')
+    .option('--json', 'print JSON')
+    .action(async (options: { json?: true }) => {
+      const config = context.readConfig()
+      const findings = inOrder(await diagnose(config, context.clock))
+      const amount = (level: Finding['level']) => findings.filter((found) => found.level === level).length
+      const [errors, warnings] = [amount('error'), amount('warning')]
+      if (options.json) context.print(JSON.stringify({ errors, warnings, findings }, null, 2))
+      else for (const line of describeFindings(findings)) context.print(line)
+      context.exitWith(errors > 0 ? 1 : 0)
+    })
+}
+
+const DRY_RUN = finding('warning', 'store-dry-run', {
+  what: 'DRY_RUN is true',
+  meaning: 'A daemon with these settings decides and reports, but cancels nothing.',
+  fix: 'DRY_RUN=false',
+})
+
+async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
+  const keepsOrders = config.ORDER_STORE === 'redis'
+  const [inRedis, inStore] = await Promise.all([
+    diagnoseInRedis({ config, keepsOrders, clock }),
+    keepsOrders ? [] : look({ config, redisUrl: config.REDIS_URL ?? '', clock }),
+  ])
+  return [...inRedis, ...inStore, ...(config.DRY_RUN ? [DRY_RUN] : [])]
+}
+
+async function diagnoseInRedis(options: { config: Config; keepsOrders: boolean; clock: Clock }): Promise<Finding[]> {
+  const { config, keepsOrders, clock } = options
+  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+  try {
+    return await withRedis({ config, clock }, async (redis) => {
+      const findings = await diagnoseRedis({ redis, keepsOrders, clock })
+      if (findings.some(({ code, level }) => code === 'redis-reachable' && level === 'error')) {
+        return [...findings, ...skipped(keepsOrders)]
+      }
+      const [queue, store] = await Promise.all([
+        diagnoseQueue({ redis, queueName, queuePrefix, clock }),
+        keepsOrders ? look({ config, redisUrl: redis, clock }) : [],
+      ])
+      return [...findings, ...store, ...queue]
+    })
+  } catch (error) {
+    const { message } = asOrderExpiryError(error)
+    const meaning = 'No order can be scheduled, and none is looked at on time.'
+    const fix = '# set REDIS_URL to a Redis of your own, or mend the embedded one'
+    return [finding('error', 'redis-reachable', { what: message, meaning, fix }), ...skipped(keepsOrders)]
+  }
+}
+
+function skipped(keepsOrders: boolean): Finding[] {
+  const what = 'not looked at, because Redis cannot be used'
+  const codes = keepsOrders ? (['store-reachable', 'queue-reachable'] as const) : (['queue-reachable'] as const)
+  return codes.map((code) => finding('info', code, { what }))
+}
+
+async function look(options: { config: Config; redisUrl: string; clock: Clock }): Promise<Finding[]> {
+  const { config, redisUrl, clock } = options
+  const { chooseStore } = await import('../daemon.ts')
+  const watchesPayments = Boolean(config.BRAKE_PAYMENT_SILENCE)
+  return diagnoseStore(chooseStore({ config, redisUrl, onError: () => {} }), { clock, watchesPayments })
+}
+
+function inOrder(findings: readonly Finding[]): Finding[] {
+  return [...findings].sort((a, b) => FINDING_CODES.indexOf(a.code) - FINDING_CODES.indexOf(b.code))
+}

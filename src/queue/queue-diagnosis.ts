@@ -1,0 +1,250 @@
+import { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { count, examine, type Finding, finding, howLong } from '../observe/finding.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { redisErrorCode } from '../runtime/redis-reply.ts'
+import { Connection, commandProfile, type RedisAddress } from './connection.ts'
+import { brakeKey } from './shared-brake.ts'
+
+const ANSWER_TIMEOUT_MS = 3_000
+const WITHIN_MS = 8_000
+/** A check that is due is looked at within a second. */
+const LATE_MS = 30_000
+/** Jobs that are looked at one by one. */
+const SAMPLE = 1_000
+/** Jobs that fail again until somebody edits them. */
+const BAD_DATA = ['INVALID_JOB', 'UNKNOWN_JOB']
+/** BullMQ keeps the due time in the high bits of the score; the low ones order jobs of the same millisecond. */
+const SCORE_PER_MS = 0x1000
+
+/** What there is to know of a queue. */
+interface State {
+  counts: Record<string, number>
+  isPaused: boolean
+  /** Undefined where CLIENT LIST is not allowed. */
+  workers: number | undefined
+  /** How long ago the oldest job was due that nobody has taken; undefined: none is due. */
+  overdueMs: number | undefined
+  /** Jobs under way whose worker has let go of them. */
+  stuck: number
+  /** How often each error code occurs among the newest failed jobs. */
+  failures: Map<string, number>
+  /** Why, and for how long already, the brake holds all cancellations back. */
+  brake: { reason: string; forMs: number } | undefined
+}
+
+/** Looks at the queue, and changes nothing. Redis is reachable. */
+export async function diagnoseQueue(options: {
+  redis: RedisAddress
+  queueName: string
+  queuePrefix: string
+  clock: Clock
+}): Promise<Finding[]> {
+  const { redis: address, queueName, queuePrefix, clock } = options
+  const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
+  try {
+    return await examine({
+      code: 'queue-reachable',
+      withinMs: WITHIN_MS,
+      clock,
+      look: async () => {
+        try {
+          await connection.untilReady()
+          // Without these two it writes to the queue's own settings, and warns on the console.
+          const how = { skipMetasUpdate: true, skipVersionCheck: true }
+          const queue = new Queue(queueName, { connection: connection.redis, prefix: queuePrefix, ...how })
+          queue.on('error', () => {})
+          const key = brakeKey({ queueName, queuePrefix })
+          const state = await readState({ queue, redis: connection.redis, now: clock.now(), brakeKey: key })
+          await queue.close()
+          return looks.flatMap((look) => look(state))
+        } catch (error) {
+          throw connection.explain(error)
+        }
+      },
+    })
+  } finally {
+    connection.close()
+  }
+}
+
+async function readState(options: { queue: Queue; redis: Redis; now: number; brakeKey: string }): Promise<State> {
+  const { queue, redis, now } = options
+  const states = ['delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'] as const
+  const counts = await queue.getJobCounts(...states)
+  return {
+    counts,
+    isPaused: await queue.isPaused(),
+    workers: await countWorkers(queue),
+    overdueMs: await readOverdue(options),
+    stuck: await countStuck({ queue, redis, now }),
+    failures: await readFailures({ queue, redis }),
+    brake: await readBrake(options),
+  }
+}
+
+async function countWorkers(queue: Queue): Promise<number | undefined> {
+  try {
+    const workers = await queue.getWorkers()
+    // Where there is no CLIENT command BullMQ answers with one worker that says so.
+    return workers.some(({ rawname }) => rawname === undefined) ? undefined : workers.length
+  } catch (error) {
+    if (redisErrorCode(error) === undefined) throw error
+    return undefined
+  }
+}
+
+async function readOverdue(options: { queue: Queue; redis: Redis; now: number }): Promise<number | undefined> {
+  const { queue, redis, now } = options
+  const due: number[] = []
+  const [, score] = await redis.zrange(queue.toKey('delayed'), 0, '0', 'WITHSCORES')
+  if (score !== undefined) due.push(Number(score) / SCORE_PER_MS)
+  const next = await redis.lindex(queue.toKey('wait'), -1)
+  if (next != null) {
+    const [timestamp, delay] = await redis.hmget(queue.toKey(next), 'timestamp', 'delay')
+    if (timestamp != null) due.push(Number(timestamp) + Number(delay ?? 0))
+  }
+  const late = due.map((at) => now - at).filter((ms) => ms > 0)
+  return late.length > 0 ? Math.max(...late) : undefined
+}
+
+async function countStuck(options: { queue: Queue; redis: Redis; now: number }): Promise<number> {
+  const { queue, redis, now } = options
+  const ids = await redis.lrange(queue.toKey('active'), -SAMPLE, -1)
+  const jobs = await Promise.all(
+    ids.map(async (id) => ({
+      isLocked: await redis.exists(queue.toKey(`${id}:lock`)),
+      takenAt: Number(await redis.hget(queue.toKey(id), 'processedOn')),
+    })),
+  )
+  return jobs.filter(({ isLocked, takenAt }) => !isLocked && now - takenAt > LATE_MS).length
+}
+
+async function readFailures(options: { queue: Queue; redis: Redis }): Promise<Map<string, number>> {
+  const { queue, redis } = options
+  const ids = await redis.zrevrange(queue.toKey('failed'), 0, SAMPLE - 1)
+  const reasons = await Promise.all(ids.map((id) => redis.hget(queue.toKey(id), 'failedReason')))
+  const failures = new Map<string, number>()
+  for (const reason of reasons) {
+    // Ours begin with a code; what others have written can hold anything, and is not shown.
+    const code = /^([A-Z][A-Z_]+): /.exec(reason ?? '')?.[1] ?? 'OTHER'
+    failures.set(code, (failures.get(code) ?? 0) + 1)
+  }
+  return new Map([...failures].sort(([, a], [, b]) => b - a))
+}
+
+async function readBrake(options: { redis: Redis; now: number; brakeKey: string }): Promise<State['brake']> {
+  const { redis, now, brakeKey: key } = options
+  // Not by the scripts of the brake: they write.
+  const [engaged, reason, since] = await redis.hmget(key, 'engaged', 'reason', 'since')
+  return engaged === '1' ? { reason: reason ?? 'unknown', forMs: Math.max(0, now - Number(since ?? now)) } : undefined
+}
+
+const looks: readonly ((state: State) => Finding[])[] = [
+  ({ counts }) => {
+    const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
+    const n = (value: number) => value.toLocaleString('en-US')
+    const what = `${n(delayed)} waiting for their deadline, ${n(due(counts))} due, ${n(active)} being checked, ${n(completed)} finished, ${n(failed)} failed`
+    return [finding('ok', 'queue-counts', { what })]
+  },
+
+  ({ isPaused }) =>
+    isPaused
+      ? [
+          finding('warning', 'queue-paused', {
+            what: 'is paused',
+            meaning: 'No check is taken from it, by any worker, until it is resumed.',
+            fix: '# on /board: Resume; or in code: await new Queue(name, { connection, prefix }).resume()',
+          }),
+        ]
+      : [finding('ok', 'queue-paused', { what: 'not paused' })],
+
+  ({ workers, counts, overdueMs }) => {
+    if (workers === undefined) {
+      return [
+        finding('info', 'queue-worker', {
+          what: 'cannot be told here: CLIENT LIST is not allowed',
+          meaning: 'Whether a worker is there shows in queue-overdue.',
+        }),
+      ]
+    }
+    if (workers > 0) return [finding('ok', 'queue-worker', { what: `${count(workers, 'worker')} connected` })]
+    const isLate = due(counts) > 0 || (overdueMs ?? 0) > LATE_MS
+    return [
+      finding(isLate ? 'error' : counts.delayed ? 'warning' : 'info', 'queue-worker', {
+        what: 'no worker is connected',
+        meaning: isLate
+          ? 'Nobody works on the queue: orders that are due are not cancelled.'
+          : 'Nobody works on the queue: orders that fall due now will not be cancelled.',
+        fix: ['# start the daemon, with this QUEUE_NAME and QUEUE_PREFIX:', 'order-expiry start'],
+      }),
+    ]
+  },
+
+  ({ overdueMs, isPaused, workers }) => {
+    if (overdueMs === undefined) return [finding('ok', 'queue-overdue', { what: 'nothing is overdue' })]
+    const what = `the oldest check was due ${howLong(overdueMs)} ago`
+    if (overdueMs <= LATE_MS) return [finding('ok', 'queue-overdue', { what })]
+    return [
+      finding('error', 'queue-overdue', {
+        what,
+        meaning: 'The orders behind it are not cancelled, and their stock is not given back.',
+        fix: isPaused
+          ? '# resume the queue, see queue-paused'
+          : workers === 0
+            ? 'order-expiry start'
+            : '# look at the log of the daemon and at /readyz: it is stuck, or works on another queue, or has too much to do',
+      }),
+    ]
+  },
+
+  ({ stuck }) =>
+    stuck > 0
+      ? [
+          finding('warning', 'queue-stuck', {
+            what: `${count(stuck, 'check')} begun and not finished, by a worker that is gone`,
+            meaning: 'A worker that runs takes them over within 25 s; if they stay, none runs.',
+            fix: ['# start the daemon, or restart it if it runs already:', 'order-expiry start'],
+          }),
+        ]
+      : [finding('ok', 'queue-stuck', { what: 'no check was left half done' })],
+
+  ({ counts, failures }) => {
+    const failed = counts.failed ?? 0
+    if (failed === 0) return [finding('ok', 'queue-failed', { what: 'no check has failed for good' })]
+    const codes = [...failures].map(([code, times]) => `${code} × ${times.toLocaleString('en-US')}`).join(', ')
+    const newest = failed > SAMPLE ? `, of the newest ${SAMPLE.toLocaleString('en-US')}` : ''
+    const bad = BAD_DATA.filter((code) => failures.has(code))
+    return [
+      finding('warning', 'queue-failed', {
+        what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
+        meaning: 'The queue looks at these orders no more. When the reason is gone, have them looked at again.',
+        fix: [
+          ...(bad.length < failures.size ? ['order-expiry replay --all --dry-run', 'order-expiry replay --all'] : []),
+          ...(bad.length > 0
+            ? [
+                `# ${bad.join(' and ')}: correct the data of the jobs on /board, then`,
+                `order-expiry replay --code ${bad.join(',')}`,
+              ]
+            : []),
+        ],
+      }),
+    ]
+  },
+
+  ({ brake }) =>
+    brake
+      ? [
+          finding('warning', 'queue-brake', {
+            what: `the brake is engaged, for ${howLong(brake.forMs)} (${brake.reason})`,
+            meaning: 'No process cancels an order. Find out first whether payments still arrive.',
+            fix: ['order-expiry brake status', 'order-expiry brake release'],
+          }),
+        ]
+      : [finding('ok', 'queue-brake', { what: 'the brake is not engaged' })],
+]
+
+/** Those that a worker could take now. */
+function due({ wait = 0, prioritized = 0 }: Record<string, number>): number {
+  return wait + prioritized
+}

@@ -1,0 +1,18 @@
+import { type Finding, finding, howLong } from '../observe/finding.ts'
+
+/** An overdue order is cancelled within a second, or by the sweeper within a minute and a half. */
+const LATE_MS = 30_000
+const VERY_LATE_MS = 90_000
+
+/** @param lateMs how long ago the oldest unpaid order should have been cancelled; undefined: none is overdue */
+export function overdueFinding(lateMs: number | undefined): Finding {
+  if (lateMs === undefined) return finding('ok', 'store-overdue', { what: 'no unpaid order is overdue' })
+  const what = `the oldest unpaid order was due ${howLong(lateMs)} ago`
+  if (lateMs <= LATE_MS) return finding('ok', 'store-overdue', { what })
+  return finding(lateMs > VERY_LATE_MS ? 'error' : 'warning', 'store-overdue', {
+    what,
+    meaning:
+      'Nothing cancels what is overdue, or not fast enough; its stock is not given back. (Meant, if the brake is engaged or DRY_RUN is set.)',
+    fix: ['# start the daemon, or look at its log and at /readyz if it runs already:', 'order-expiry start'],
+  })
+}

@@ -1,0 +1,498 @@
+import { createServer, type Socket } from 'node:net'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { Client } from 'pg'
+import type { Finding, FindingCode } from '../../src/observe/finding.ts'
+import { type Clock, systemClock } from '../../src/runtime/clock.ts'
+import { diagnoseStore } from '../../src/stores/open.ts'
+import type { PostgresStoreOptions } from '../../src/stores/postgres.ts'
+import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres-columns.ts'
+import { sweepIndexStatement } from '../../src/stores/postgres-index.ts'
+import { databaseUrl, uniqueName } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
+import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
+import { freePort, type Server, startPostgres } from '../helpers/processes.ts'
+
+const inAnHour = () => Date.now() + 3_600_000
+const tables: OrdersTable[] = []
+
+afterEach(async () => {
+  for (const table of tables.splice(0)) await table.drop()
+})
+
+async function create(options: TableOptions = {}): Promise<OrdersTable> {
+  const table = await OrdersTable.create(options)
+  tables.push(table)
+  return table
+}
+
+/** A table of which there is nothing to complain. */
+async function createSound(options: TableOptions = {}): Promise<OrdersTable> {
+  const table = await create(options)
+  await table.migrate()
+  await table.pool.query(
+    'CREATE INDEX ON orders (payment_deadline, id); CREATE INDEX ON orders (paid_at)'.replace(
+      /; .*$/,
+      options.paidAt === false ? '' : '$&',
+    ),
+  )
+  const id = (n: number) => (options.idType === 'uuid' ? `00000000-0000-0000-0000-00000000000${n}` : `${n}`)
+  await table.insert([
+    { id: id(1), deadline: inAnHour() },
+    { id: id(2), status: 'paid', deadline: inAnHour(), ...(options.paidAt !== false && { paidAt: Date.now() }) },
+  ])
+  return table
+}
+
+interface Overrides extends Partial<PostgresStoreOptions> {
+  clock?: Clock
+  watchesPayments?: boolean
+}
+
+function diagnose(table: OrdersTable, overrides: Overrides = {}): Promise<Finding[]> {
+  const { clock = systemClock, watchesPayments = true, ...options } = overrides
+  return diagnoseStore({ kind: 'postgres', ...table.storeOptions(options) }, { clock, watchesPayments })
+}
+
+const withMapping = (table: OrdersTable, mapping: Partial<PostgresStoreOptions['mapping']>): Overrides => ({
+  mapping: { ...table.mapping, ...mapping },
+})
+
+/** Does what the finding says, as a superuser. */
+async function mend(table: OrdersTable, findings: Finding[], code: FindingCode): Promise<void> {
+  const fixes = fixesOf(findings, code)
+  expect(fixes).not.toEqual([])
+  for (const fix of fixes) {
+    if (fix === 'order-expiry migrate') await table.migrate()
+    else await table.pool.query(fix)
+  }
+}
+
+test.each<TableOptions>([
+  {},
+  { statusType: 'enum', idType: 'uuid' },
+  { statusType: 'varchar(20)', idType: 'text', deadlineType: 'timestamp', paidAt: false },
+])('a sound table is in order: %j', async (options) => {
+  const table = await createSound(options)
+  const findings = await diagnose(table)
+  expect(complaints(findings)).toEqual([])
+  const levels = Object.fromEntries(findings.map(({ code, level }) => [code, level]))
+  expect(levels).toMatchObject({
+    'store-reachable': 'ok',
+    'store-version': 'ok',
+    'store-writable': 'ok',
+    'store-table': 'ok',
+    'store-permissions': 'ok',
+    'store-outbox': 'ok',
+    'store-statuses': 'ok',
+    'store-deadlines': 'ok',
+    'store-index': 'ok',
+    'store-overdue': 'ok',
+    'store-clock': 'ok',
+    'store-connections': 'ok',
+  })
+  expect(ofCode(findings, 'store-triggers')).toEqual([['info', 'runs when an order is cancelled: trigger audit']])
+  expect(findings.filter(({ subject }) => subject !== 'store')).toEqual([])
+})
+
+describe('the outbox', () => {
+  test('that is missing is an error, until migrate has run', async () => {
+    const table = await create()
+    const findings = await diagnose(table)
+    expect(ofCode(findings, 'store-outbox')).toEqual([
+      ['error', `there is no table "${table.schema}"."order_expiry_outbox"`],
+    ])
+    await mend(table, findings, 'store-outbox')
+    const after = await diagnose(table)
+    expect(ofCode(after, 'store-outbox')[0]?.[0]).toBe('ok')
+    expect(ofCode(after, 'store-backlog')).toEqual([['info', '0 events in the outbox; nothing deletes them yet']])
+  })
+
+  test('with other columns is an error', async () => {
+    const table = await create()
+    await table.pool.query('CREATE TABLE order_expiry_outbox (id bigint, data jsonb)')
+    const findings = await diagnose(table)
+    expect(ofCode(findings, 'store-outbox')[0]?.[1]).toContain('has no event_id, type, order_id, created_at')
+    await mend(table, findings, 'store-outbox')
+    expect(ofCode(await diagnose(table), 'store-outbox')[0]?.[0]).toBe('ok')
+  })
+})
+
+describe('an index for the sweeper', () => {
+  test.each<[string, TableOptions, string[]]>([
+    ['text', {}, ['pending']],
+    ['an enum', { statusType: 'enum' }, ['pending', 'shipped']],
+    ['no paid-at column', { paidAt: false, deadlineType: 'timestamp' }, [`it's`, 'back\\slash']],
+  ])('that is missing is a warning; its statement makes one that the query goes by: %s', async (_, options, unpaid) => {
+    const table = await create(options)
+    const overrides = withMapping(table, { unpaidStatuses: unpaid })
+    const findings = await diagnose(table, overrides)
+    expect(ofCode(findings, 'store-index')[0]?.[0]).toBe('warning')
+    await mend(table, findings, 'store-index')
+    expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
+
+    const { rows } = await table.pool.query(COLUMNS_SQL, [`${table.schema}.orders`])
+    const mapping = { ...table.mapping, unpaidStatuses: unpaid }
+    const columns = resolveColumns(mapping, rows)
+    expect(fixesOf(findings, 'store-index')).toEqual([sweepIndexStatement(columns, mapping)])
+    const { buildStatements } = await import('../../src/stores/postgres-sql.ts')
+    const client = await table.pool.connect()
+    await client.query('SET enable_seqscan = off')
+    const plan = await client.query(`EXPLAIN ${buildStatements(columns).unpaidDueBefore}`, [
+      unpaid,
+      Date.now(),
+      null,
+      null,
+      100,
+    ])
+    client.release(true)
+    const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n')
+    expect(text).toContain('order_expiry_unpaid')
+    expect(text).not.toContain('Seq Scan')
+  })
+
+  test.each([
+    ['ON orders (payment_deadline)', 'ok'],
+    ['ON orders (payment_deadline DESC, status)', 'ok'],
+    [`ON orders (payment_deadline) WHERE status = 'pending'`, 'ok'],
+    [`ON orders (payment_deadline) WHERE status IN ('pending', 'new') AND paid_at IS NULL`, 'ok'],
+    ['ON orders (status, payment_deadline)', 'warning'],
+    ['ON orders USING brin (payment_deadline)', 'warning'],
+    [`ON orders (payment_deadline) WHERE status = 'paid'`, 'warning'],
+    [`ON orders (payment_deadline) WHERE status = 'pending' AND note IS NULL`, 'warning'],
+    [`ON orders (payment_deadline) WHERE note IS NULL`, 'warning'],
+    [`ON orders ((payment_deadline AT TIME ZONE 'UTC'))`, 'warning'],
+  ])('CREATE INDEX %s: %s', async (index, level) => {
+    const table = await create()
+    await table.pool.query(`CREATE INDEX ${index}`)
+    expect(ofCode(await diagnose(table), 'store-index')[0]?.[0]).toBe(level)
+  })
+
+  test('that was left invalid is replaced', async () => {
+    const table = await create()
+    await table.pool.query(`CREATE INDEX order_expiry_unpaid ON orders (payment_deadline);
+      UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'order_expiry_unpaid'::regclass`)
+    const findings = await diagnose(table)
+    expect(fixesOf(findings, 'store-index')).toHaveLength(2)
+    await mend(table, findings, 'store-index')
+    expect(ofCode(await diagnose(table), 'store-index')[0]?.[0]).toBe('ok')
+  })
+
+  test('of a partitioned table is made without CONCURRENTLY', async () => {
+    const table = await create()
+    await table.pool.query(`CREATE TABLE parts (LIKE orders) PARTITION BY HASH (id);
+      CREATE TABLE part0 PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
+    const overrides = withMapping(table, { table: `${table.schema}.parts` })
+    const findings = await diagnose(table, overrides)
+    await mend(table, findings, 'store-index')
+    expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
+  })
+})
+
+test('an index by the time of payment is asked for only where the silence of payments is watched', async () => {
+  const table = await create()
+  expect(ofCode(await diagnose(table, { watchesPayments: false }), 'store-paid-index')).toEqual([])
+  const findings = await diagnose(table)
+  expect(ofCode(findings, 'store-paid-index')[0]?.[0]).toBe('warning')
+  await mend(table, findings, 'store-paid-index')
+  expect(ofCode(await diagnose(table), 'store-paid-index')[0]?.[0]).toBe('ok')
+})
+
+describe('statuses', () => {
+  test.each<[string, string[], Partial<PostgresStoreOptions['mapping']>, string, string, string[]]>([
+    [
+      'other case',
+      ['Pending', 'paid'],
+      {},
+      'warning',
+      "ORDERS_UNPAID_STATUSES has 'pending', the table has 'Pending'",
+      ['ORDERS_UNPAID_STATUSES=Pending'],
+    ],
+    [
+      'a second writing',
+      ['pending', 'PENDING'],
+      {},
+      'warning',
+      "ORDERS_UNPAID_STATUSES has 'pending', the table has also 'PENDING'",
+      ['ORDERS_UNPAID_STATUSES=pending,PENDING'],
+    ],
+    [
+      'one letter less',
+      ['canceled', 'pending'],
+      {},
+      'warning',
+      "ORDERS_CANCELLED_STATUS has 'cancelled', the table has 'canceled'",
+      ['ORDERS_CANCELLED_STATUS=canceled'],
+    ],
+    ['paid is not unpaid', ['paid', 'unpaid'], { unpaidStatuses: ['unpaid'] }, 'ok', 'orders with unpaid occur', []],
+    ['none unpaid now', ['paid', 'shipped'], {}, 'info', 'no order has pending; there are paid, shipped', []],
+    ['no order', [], {}, 'info', 'there is no order yet', []],
+  ])('%s: %j', async (_, statuses, mapping, level, what, fixes) => {
+    const table = await create()
+    await table.insert(statuses.map((status, index) => ({ id: `${index}`, status, deadline: inAnHour() })))
+    const findings = await diagnose(table, withMapping(table, mapping))
+    expect(ofCode(findings, 'store-statuses')).toEqual([[level, what]])
+    expect(fixesOf(findings, 'store-statuses')).toEqual(fixes)
+  })
+
+  test('one that is rare in a table that has been analysed is found', async () => {
+    const table = await create()
+    await table.pool.query(`INSERT INTO orders SELECT n, 'paid', now() FROM generate_series(1, 30000) n;
+      INSERT INTO orders VALUES (40000, 'pending', now() + interval '1 hour'); ANALYZE orders`)
+    expect(ofCode(await diagnose(table), 'store-statuses')).toEqual([['ok', 'orders with pending occur']])
+  })
+
+  test('a table that cannot be searched in time is not waited for', async () => {
+    const table = await create()
+    await table.pool.query(`CREATE VIEW slow AS SELECT * FROM orders WHERE pg_sleep(0.2) IS NOT NULL`)
+    await table.insert(Array.from({ length: 100 }, (_, n) => ({ id: `${n}`, deadline: inAnHour() })))
+    const startedAt = Date.now()
+    const findings = await diagnose(table, withMapping(table, { table: `${table.schema}.slow` }))
+    expect(Date.now() - startedAt).toBeLessThan(6_000)
+    expect(ofCode(findings, 'store-statuses')).toEqual([['info', 'could not tell which statuses occur within 1 s']])
+    expect(ofCode(findings, 'store-overdue')[0]?.[0]).toBe('info')
+  })
+})
+
+describe('deadlines', () => {
+  test('unpaid orders without one are a warning, until they have one', async () => {
+    const table = await createSound()
+    await table.insert([{ id: '10' }, { id: '11' }, { id: '12', status: 'paid' }])
+    const findings = await diagnose(table)
+    expect(ofCode(findings, 'store-deadlines')).toEqual([['warning', '2 unpaid orders without a deadline']])
+    await mend(table, findings, 'store-deadlines')
+    expect(complaints(await diagnose(table))).toEqual([])
+  })
+
+  test('no column for them is a warning', async () => {
+    const table = await create({ deadlineType: null })
+    const findings = await diagnose(table)
+    expect(ofCode(findings, 'store-deadlines')[0]?.[0]).toBe('warning')
+    expect(ofCode(findings, 'store-index')).toEqual([])
+  })
+
+  test.each([
+    [5_000, 'ok'],
+    [60_000, 'warning'],
+    [600_000, 'error'],
+  ])('an unpaid order overdue by %d ms: %s', async (late, level) => {
+    const table = await createSound()
+    await table.insert([{ id: '10', deadline: Date.now() - late }])
+    expect(ofCode(await diagnose(table), 'store-overdue')[0]?.[0]).toBe(level)
+  })
+})
+
+describe('the table', () => {
+  test('each setting that does not fit is an error of its own', async () => {
+    const table = await create()
+    const mapping = { statusColumn: 'state', deadlineColumn: 'due' }
+    const findings = await diagnose(table, withMapping(table, mapping))
+    expect(ofCode(findings, 'store-table').map(([level, what]) => [level, what.split(':')[0]])).toEqual([
+      ['error', 'ORDERS_STATUS_COLUMN'],
+      ['error', 'ORDERS_DEADLINE_COLUMN'],
+    ])
+  })
+
+  test('an id that may be there twice is an error, and its statement mends it', async () => {
+    const table = await create()
+    await table.pool.query('ALTER TABLE orders DROP CONSTRAINT orders_pkey')
+    const findings = await diagnose(table)
+    expect(complaints(findings)).toContain('store-table')
+    await mend(table, findings, 'store-table')
+    expect(ofCode(await diagnose(table), 'store-table')[0]?.[0]).toBe('ok')
+  })
+
+  test('that is not there: one of that name elsewhere is named', async () => {
+    const table = await create()
+    await table.pool.query('ALTER TABLE orders RENAME TO "Orders of the shop"')
+    const findings = await diagnose(table, withMapping(table, { table: 'Orders of the shop' }))
+    expect(ofCode(findings, 'store-table')).toEqual([
+      ['error', 'there is no table Orders of the shop here (names are case-sensitive)'],
+    ])
+    const [fix = ''] = fixesOf(findings, 'store-table')
+    expect(fix).toBe(`ORDERS_TABLE=${table.schema}."Orders of the shop"`)
+    const name = fix.slice(fix.indexOf('=') + 1)
+    expect(ofCode(await diagnose(table, withMapping(table, { table: name })), 'store-table')[0]?.[0]).toBe('ok')
+  })
+})
+
+describe('a role', () => {
+  const role = uniqueName('clerk')
+  const url = () => databaseUrl().replace('postgres@', `${role}:geheim@`)
+  const asRole = (table: OrdersTable) => diagnose(table, { url: url() })
+  let admin: Client
+
+  beforeAll(async () => {
+    admin = new Client(databaseUrl())
+    await admin.connect()
+    await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD 'geheim'`)
+  })
+  afterAll(async () => {
+    await admin.query(`DROP ROLE ${role}`)
+    await admin.end()
+  })
+  afterEach(() => admin.query(`DROP OWNED BY ${role}`))
+  let table: OrdersTable
+  beforeEach(async () => {
+    table = await createSound()
+  })
+
+  test('that may nothing is told what it needs; with that, the store opens', async () => {
+    const hidden = await asRole(table)
+    expect(ofCode(hidden, 'store-permissions')).toEqual([
+      ['error', `the role ${role} may not use the schema ${table.schema}`],
+    ])
+    await mend(table, hidden, 'store-permissions')
+    const findings = await asRole(table)
+    expect(ofCode(findings, 'store-permissions')).toEqual([
+      [
+        'error',
+        `the role ${role} may not read "id", "status", "payment_deadline", "paid_at", "cancelled_at", nor write "status", "cancelled_at", nor add to the outbox`,
+      ],
+    ])
+    await mend(table, findings, 'store-permissions')
+    expect(complaints(await asRole(table))).toEqual([])
+    await table.pool.query(`GRANT INSERT ON audit TO ${role}`) // for the table's own trigger
+    const { PostgresStore } = await import('../../src/stores/postgres.ts')
+    await table.insert([{ id: '10', deadline: Date.now() - 1_000 }])
+    const store = await PostgresStore.open(table.storeOptions({ url: url() }))
+    expect(await store.cancelUnpaid([{ orderId: '10', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
+    await store.close()
+  })
+
+  test.each([
+    ['REVOKE UPDATE ON orders', 'write "status", "cancelled_at"'],
+    ['REVOKE SELECT ON orders', 'read "id", "status", "payment_deadline", "paid_at", "cancelled_at"'],
+    ['REVOKE INSERT ON order_expiry_outbox', 'add to the outbox'],
+  ])('%s: an error that its statement mends', async (revoke, what) => {
+    await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role};
+      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role}; ${revoke} FROM ${role}`)
+    const findings = await asRole(table)
+    expect(ofCode(findings, 'store-permissions')).toEqual([['error', `the role ${role} may not ${what}`]])
+    expect(fixesOf(findings, 'store-permissions')).toHaveLength(1)
+    await mend(table, findings, 'store-permissions')
+    expect(complaints(await asRole(table))).toEqual([])
+  })
+
+  test('from which row security hides orders is warned of', async () => {
+    await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role}; ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
+      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role}`)
+    const findings = await asRole(table)
+    expect(complaints(findings)).toEqual(['store-row-security'])
+    await mend(table, findings, 'store-row-security')
+    expect(complaints(await asRole(table))).toEqual([])
+    await admin.query(`ALTER ROLE ${role} NOBYPASSRLS`)
+  })
+
+  test('with too few connections is warned of', async () => {
+    await admin.query(`ALTER ROLE ${role} CONNECTION LIMIT 2`)
+    const findings = await asRole(table)
+    expect(complaints(findings)).toContain('store-connections')
+    await mend(table, findings, 'store-connections')
+    expect(ofCode(await asRole(table), 'store-connections')[0]?.[0]).toBe('ok')
+    await admin.query(`ALTER ROLE ${role} CONNECTION LIMIT -1`)
+  })
+
+  test('whose transactions are read-only is an error, and its statement mends it', async () => {
+    await admin.query(`ALTER ROLE ${role} SET default_transaction_read_only = on`)
+    const findings = await asRole(table)
+    expect(ofCode(findings, 'store-writable')).toEqual([['error', 'default_transaction_read_only is on (from: user)']])
+    await mend(table, findings, 'store-writable')
+    expect(ofCode(await asRole(table), 'store-writable')[0]?.[0]).toBe('ok')
+  })
+
+  test('no password is ever shown', async () => {
+    const wrong = databaseUrl().replace('postgres@', 'nobody:geheim@')
+    for (const findings of [await asRole(table), await diagnose(table, { url: wrong })]) {
+      expect(complaints(findings)).not.toEqual([])
+      expect(JSON.stringify(findings)).not.toContain('geheim')
+    }
+  })
+})
+
+test.each([
+  [0, 'ok'],
+  [5_000, 'warning'],
+  [-45_000, 'error'],
+])('a clock here that is %d ms ahead: %s', async (ahead, level) => {
+  const table = await createSound()
+  const clock: Clock = { ...systemClock, now: () => systemClock.now() + ahead }
+  expect(ofCode(await diagnose(table, { clock }), 'store-clock')[0]?.[0]).toBe(level)
+})
+
+describe('a server', () => {
+  let own: Server | undefined
+  afterEach(async () => {
+    await own?.stop()
+    own = undefined
+  })
+
+  test('that nobody runs is an error, at once', async () => {
+    const table = await createSound()
+    const url = `postgres://clerk:geheim@127.0.0.1:${await freePort()}/shop`
+    const findings = await diagnose(table, { url })
+    expect(findings).toMatchObject([{ level: 'error', code: 'store-reachable', subject: 'store' }])
+    expect(findings[0]?.what).toContain('ECONNREFUSED')
+    expect(JSON.stringify(findings)).not.toContain('geheim')
+  })
+
+  test('that never answers is an error within 10 s', async () => {
+    const table = await createSound()
+    const sockets: Socket[] = []
+    const silent = createServer((socket) => void sockets.push(socket))
+    const port = await freePort()
+    await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve))
+    const startedAt = Date.now()
+    const findings = await diagnose(table, { url: `postgres://clerk@127.0.0.1:${port}/shop` })
+    expect(Date.now() - startedAt).toBeLessThan(11_000)
+    expect(findings).toMatchObject([{ level: 'error', code: 'store-reachable' }])
+    for (const socket of sockets) socket.destroy()
+    silent.close()
+  })
+
+  test('with no connections left is warned of, and read-only for all is an error that its statement mends', async () => {
+    own = await startPostgres()
+    const client = await eventually('it has started up', async () => {
+      const attempt = new Client(own?.url)
+      return attempt.connect().then(
+        () => attempt,
+        () => undefined,
+      )
+    })
+    await client.query('CREATE TABLE orders (id int PRIMARY KEY, status text, payment_deadline timestamptz)')
+    await client.query('ALTER SYSTEM SET default_transaction_read_only = on')
+    await client.query('SELECT pg_reload_conf()')
+    const look = () =>
+      diagnoseStore(
+        {
+          kind: 'postgres',
+          url: own?.url ?? '',
+          mapping: {
+            table: 'orders',
+            idColumn: 'id',
+            statusColumn: 'status',
+            deadlineColumn: 'payment_deadline',
+            unpaidStatuses: ['pending'],
+            cancelledStatus: 'cancelled',
+          },
+          connections: 190,
+          onError: () => {},
+        },
+        { clock: systemClock, watchesPayments: false },
+      )
+    const isReadOnly = async () => ofCode(await look(), 'store-writable')[0]?.[0] === 'error'
+    await eventually('the setting is read', isReadOnly)
+    const others = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const other = new Client(own?.url)
+        await other.connect()
+        return other
+      }),
+    )
+    const findings = await look()
+    expect(ofCode(findings, 'store-connections')[0]?.[0]).toBe('warning')
+    for (const fix of fixesOf(findings, 'store-writable')) await client.query(fix)
+    await eventually('it is mended', async () => !(await isReadOnly()))
+    for (const other of [client, ...others]) await other.end()
+  })
+})

@@ -1,0 +1,150 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { Worker } from 'bullmq'
+import { Redis } from 'ioredis'
+import type { Finding } from '../../src/observe/finding.ts'
+import { diagnoseQueue } from '../../src/queue/queue-diagnosis.ts'
+import { brakeKey, RedisBrake } from '../../src/queue/shared-brake.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
+import { redisUrl, uniqueName } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
+
+let raw: RawQueue
+let worker: Worker | undefined
+
+beforeEach(() => {
+  raw = new RawQueue()
+})
+afterEach(async () => {
+  await worker?.close(true)
+  worker = undefined
+  await raw.close()
+})
+
+function diagnose(redis = redisUrl()): Promise<Finding[]> {
+  return diagnoseQueue({ redis, queueName: raw.name, queuePrefix: 'bull', clock: systemClock })
+}
+
+async function startWorker(): Promise<void> {
+  worker = new Worker(raw.name, async () => {}, { connection: { url: redisUrl(), maxRetriesPerRequest: null } })
+  worker.on('error', () => {})
+  await worker.waitUntilReady()
+  await eventually('it is in the list', async () => (await raw.queue.getWorkers()).length > 0)
+}
+
+const add = (id: string, options: { delay?: number; timestamp?: number } = {}) =>
+  raw.queue.add('check-payment', { orderId: id, deadline: 1 }, { jobId: `order-${id}`, ...options })
+
+test('an empty queue with a worker is in order', async () => {
+  await startWorker()
+  const findings = await diagnose()
+  expect(complaints(findings)).toEqual([])
+  expect(ofCode(findings, 'queue-worker')).toEqual([['ok', '1 worker connected']])
+  expect(ofCode(findings, 'queue-counts')[0]?.[1]).toBe(
+    '0 waiting for their deadline, 0 due, 0 being checked, 0 finished, 0 failed',
+  )
+})
+
+test('nothing is written, not even into the empty queue', async () => {
+  const queueName = uniqueName('empty')
+  await diagnoseQueue({ redis: redisUrl(), queueName, queuePrefix: 'bull', clock: systemClock })
+  expect(await raw.redis.keys(`bull:${queueName}*`)).toEqual([])
+})
+
+test('without a worker: told of an empty queue, warned of orders that wait, an error once one is due', async () => {
+  const level = async () => ofCode(await diagnose(), 'queue-worker')[0]?.[0]
+  expect(await level()).toBe('info')
+  await add('a', { delay: 3_600_000 })
+  expect(await level()).toBe('warning')
+  await add('b')
+  expect(await level()).toBe('error')
+  await startWorker()
+  await eventually('b is done', async () => (await raw.queue.getCompletedCount()) > 0)
+  expect(complaints(await diagnose())).toEqual([])
+})
+
+test('a check that was due long ago is an error, whether it is delayed or waits', async () => {
+  await add('a', { timestamp: Date.now() - 600_000, delay: 300_000 })
+  const delayed = await diagnose()
+  expect(ofCode(delayed, 'queue-overdue')).toEqual([['error', 'the oldest check was due 5 min ago']])
+  expect(ofCode(delayed, 'queue-worker')).toEqual([['error', 'no worker is connected']])
+  expect(fixesOf(delayed, 'queue-overdue')).toEqual(['order-expiry start'])
+  await add('b', { timestamp: Date.now() - 900_000 })
+  expect(ofCode(await diagnose(), 'queue-overdue')).toEqual([['error', 'the oldest check was due 15 min ago']])
+  await startWorker()
+  await eventually('both are done', async () => (await raw.queue.getCompletedCount()) === 2)
+  expect(complaints(await diagnose())).toEqual([])
+})
+
+test('a paused queue is a warning until it is resumed', async () => {
+  await startWorker()
+  await raw.queue.pause()
+  expect(ofCode(await diagnose(), 'queue-paused')).toEqual([['warning', 'is paused']])
+  await raw.queue.resume()
+  expect(ofCode(await diagnose(), 'queue-paused')).toEqual([['ok', 'not paused']])
+})
+
+test('a check left half done by a worker that is gone is a warning, until one takes it over', async () => {
+  const job = await add('a')
+  const key = `bull:${raw.name}`
+  await raw.redis.lmove(`${key}:wait`, `${key}:active`, 'RIGHT', 'LEFT')
+  await raw.redis.hset(`${key}:${job.id}`, 'processedOn', Date.now() - 60_000)
+  expect(ofCode(await diagnose(), 'queue-stuck')).toEqual([
+    ['warning', '1 check begun and not finished, by a worker that is gone'],
+  ])
+  await raw.redis.set(`${key}:${job.id}:lock`, 'token')
+  expect(ofCode(await diagnose(), 'queue-stuck')[0]?.[0]).toBe('ok')
+})
+
+test('checks that were given up are a warning, with their error codes and nothing else of them', async () => {
+  const reasons = ['STORE_REJECTED: row 1', 'STORE_REJECTED: row 2', 'password=geheim', 'INVALID_JOB: no orderId']
+  for (const [index, reason] of reasons.entries()) {
+    const job = await add(`f${index}`)
+    await raw.redis.hset(`bull:${raw.name}:${job.id}`, 'failedReason', reason)
+    await raw.redis.lrem(`bull:${raw.name}:wait`, 1, job.id as string)
+    await raw.redis.zadd(`bull:${raw.name}:failed`, Date.now(), job.id as string)
+  }
+  const findings = await diagnose()
+  expect(ofCode(findings, 'queue-failed')).toEqual([
+    ['warning', '4 checks failed for good (STORE_REJECTED × 2, INVALID_JOB × 1, OTHER × 1)'],
+  ])
+  expect(fixesOf(findings, 'queue-failed')).toEqual([
+    'order-expiry replay --all --dry-run',
+    'order-expiry replay --all',
+    'order-expiry replay --code INVALID_JOB',
+  ])
+  expect(JSON.stringify(findings)).not.toContain('geheim')
+})
+
+test('an engaged brake is a warning until it is released', async () => {
+  const brake = new RedisBrake({ redis: raw.redis, queueName: raw.name, queuePrefix: 'bull' })
+  await brake.engage('manual', 'somebody')
+  expect(ofCode(await diagnose(), 'queue-brake')).toEqual([
+    ['warning', expect.stringMatching(/^the brake is engaged, for \d s \(manual\)$/)],
+  ])
+  await brake.release('somebody', 1_000)
+  expect(ofCode(await diagnose(), 'queue-brake')[0]?.[0]).toBe('ok')
+  await raw.redis.del(brakeKey({ queueName: raw.name, queuePrefix: 'bull' }))
+})
+
+test('where CLIENT LIST is not allowed, whether a worker is there is not known, and said so', async () => {
+  const { hostname, port } = new URL(redisUrl())
+  const admin = new Redis(redisUrl())
+  await admin.call('ACL', 'SETUSER', raw.name, 'on', '>geheim', '~*', '&*', '+@all', '-client|list')
+  try {
+    const findings = await diagnose(`redis://${raw.name}:geheim@${hostname}:${port}`)
+    expect(ofCode(findings, 'queue-worker')).toEqual([['info', 'cannot be told here: CLIENT LIST is not allowed']])
+    expect(complaints(findings)).toEqual([])
+  } finally {
+    await admin.call('ACL', 'DELUSER', raw.name)
+    admin.disconnect()
+  }
+})
+
+test('a key of another type is a finding, not a crash', async () => {
+  await raw.redis.set(`bull:${raw.name}:delayed`, 'x')
+  const findings = await diagnose()
+  expect(findings).toMatchObject([{ level: 'error', code: 'queue-reachable' }])
+  await raw.redis.del(`bull:${raw.name}:delayed`)
+})

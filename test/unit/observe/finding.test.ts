@@ -1,0 +1,57 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from '@jest/globals'
+import { clockFinding, count, examine, FINDING_CODES, finding, howLong } from '../../../src/observe/finding.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+
+test('docs/doctor.md explains every code, and no other', () => {
+  const text = readFileSync('docs/doctor.md', 'utf8')
+  const explained = [...text.matchAll(/^\| `((?:redis|store|queue)-[a-z-]+)`/gm)].map(([, code]) => code)
+  expect(explained.sort()).toEqual([...FINDING_CODES].sort())
+})
+
+test('the subject is the first word of the code; what is not said is not there', () => {
+  expect(finding('ok', 'store-cancel-sql', { what: 'x' })).toEqual({
+    level: 'ok',
+    subject: 'store',
+    code: 'store-cancel-sql',
+    what: 'x',
+  })
+  expect(finding('error', 'redis-role', { what: 'x', meaning: 'y', fix: ['# a', 'b'] })).toMatchObject({
+    meaning: 'y',
+    fix: '# a\nb',
+  })
+})
+
+test('a look that throws is a finding', async () => {
+  const look = async () => {
+    throw new Error('out of the blue')
+  }
+  expect(await examine({ code: 'queue-counts', withinMs: 1_000, clock: systemClock, look })).toEqual([
+    finding('error', 'queue-counts', { what: 'could not be looked at: out of the blue' }),
+  ])
+})
+
+test('a look that does not end is a finding', async () => {
+  const clock = new FakeClock()
+  const found = examine({ code: 'store-overdue', withinMs: 5_000, clock, look: () => new Promise(() => {}) })
+  await clock.advance(5_000)
+  expect(await found).toEqual([
+    finding('error', 'store-overdue', { what: 'could not be looked at: no answer within 5 s' }),
+  ])
+})
+
+test.each([
+  [999, 0, 'ok'],
+  [-1_001, 0, 'warning'],
+  [1_500, 600, 'ok'], // it may be less than a second
+  [30_001, 0, 'error'],
+  [-30_500, 600, 'warning'],
+])('clocks that differ by %d ms, give or take %d: %s', (offsetMs, marginMs, level) => {
+  expect(clockFinding({ code: 'redis-clock', offsetMs, marginMs, meaning: 'x' }).level).toBe(level)
+})
+
+test('numbers are written for people', () => {
+  expect([count(1, 'order'), count(1_001, 'order')]).toEqual(['1 order', '1,001 orders'])
+  expect([45_000, 720_000, 12_600_000, 362_880_000].map(howLong)).toEqual(['45 s', '12 min', '3.5 h', '4.2 days'])
+})
