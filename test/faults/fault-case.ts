@@ -16,7 +16,7 @@ export interface FaultCase {
   /** Its bound is so short that the machine must not be busy with other cases. */
   isAlone?: true
   world?: WorldOptions
-  /** Jobs in the failed set at the end. Default 0. */
+  /** Jobs in the failed set at the end, at most. Default 0. */
   failedJobs?: number
   /** @returns when everything was well again, as epoch milliseconds; from then on the bound counts */
   run(world: World): Promise<number>

@@ -6,7 +6,7 @@ import { type CaseResult, provePromises } from './run-case.ts'
 import { sideBySide } from './side-by-side.ts'
 
 /** Worlds at a time: most of a case is waiting. */
-const LANES = 5
+const LANES = 6
 const SEED = 1
 /** For the whole file. */
 const TIMEOUT_MS = 600_000

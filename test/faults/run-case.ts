@@ -104,7 +104,7 @@ async function drain(world: World, fault: FaultCase, healedAt: number): Promise<
   if (active > 0) violations.push(`I6: ${active} jobs are still active`)
   const failed = await world.countJobs('failed')
   const expected = fault.failedJobs ?? 0
-  if (failed !== expected) violations.push(`I6: ${failed} jobs in the failed set, expected ${expected}`)
+  if (failed > expected) violations.push(`I6: ${failed} jobs in the failed set, expected at most ${expected}`)
   return violations
 }
 

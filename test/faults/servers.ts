@@ -100,12 +100,12 @@ export class MortalServer {
 
   /** Stops it in the middle of whatever it is doing; its connections stay. */
   freeze(): void {
-    for (const pid of this.#family()) process.kill(pid, 'SIGSTOP')
+    this.#signal('SIGSTOP')
   }
 
   /** Lets it go on; harmless if it is not frozen, or gone. */
   thaw(): void {
-    for (const pid of this.#family()) process.kill(pid, 'SIGCONT')
+    this.#signal('SIGCONT')
   }
 
   /** Ends it and removes its files, in whatever state it is. */
@@ -121,10 +121,16 @@ export class MortalServer {
     return this.#child?.exitCode === null && this.#child.signalCode === null
   }
 
-  /** It and its children: PostgreSQL has a process for each connection. */
-  #family(): number[] {
-    if (!this.#isAlive) return []
+  /** To it and to its children: PostgreSQL has a process for each connection. */
+  #signal(signal: NodeJS.Signals): void {
+    if (!this.#isAlive) return
     const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8')
-    return [this.pid, ...children.split(' ').filter(Boolean).map(Number)]
+    for (const pid of [this.pid, ...children.split(' ').filter(Boolean).map(Number)]) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // A backend that has ended since.
+      }
+    }
   }
 }

@@ -24,7 +24,7 @@ export interface WorldOptions {
 }
 
 /** By what a request to Redis contains, what its connection is for. */
-const REDIS_MARKS = {
+export const REDIS_MARKS = {
   /** Waits for work. */
   blocking: /bzpopmin/i,
   /** Takes work: BullMQ's moveToActive has eleven keys, the first of them the wait list. */
@@ -180,6 +180,16 @@ export class World {
   /** Notes a promise that is not kept. */
   expect(isKept: boolean, promise: string): void {
     if (!isKept) this.violations.push(promise)
+  }
+
+  /** What the probes of each worker say: during an outage it lives, but is not ready. */
+  async expectAliveAndNotReady(): Promise<void> {
+    for (const worker of this.workers) {
+      const url = await worker.url()
+      const [live, ready] = await Promise.all(['/livez', '/readyz'].map((path) => fetch(url + path)))
+      this.expect(live?.status === 200, `I7: /livez says ${live?.status}`)
+      this.expect(ready?.status === 503, `I7: /readyz says ${ready?.status}`)
+    }
   }
 
   /** Ends a worker at once. */

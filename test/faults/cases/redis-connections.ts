@@ -2,9 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
 import type { Rule } from '../fault-proxy.ts'
 import { crowd, during, SOON, STEADY } from '../workload.ts'
-import type { World } from '../world.ts'
-
-type RedisMark = 'blocking' | 'fetch' | 'finish' | 'add'
+import { REDIS_MARKS, type World } from '../world.ts'
 
 /** A worker alone, so that nobody else does its work, loses the connection on which requests of this kind go. */
 function halfOpen(name: string, pick: (world: World) => { blackHole(): void }[]): FaultCase {
@@ -25,7 +23,7 @@ function halfOpen(name: string, pick: (world: World) => { blackHole(): void }[])
   }
 }
 
-function lostReply(mark: RedisMark, action: Rule['action'], what: string, how: string): FaultCase {
+function lostReply(mark: keyof typeof REDIS_MARKS, action: Rule['action'], what: string, how: string): FaultCase {
   return {
     name: `lost reply to ${what}, ${how}`,
     injected: `the proxy swallows what Redis answers to ${what}; then the connection is ${how}`,
@@ -36,20 +34,12 @@ function lostReply(mark: RedisMark, action: Rule['action'], what: string, how: s
     run: (world) =>
       during(world, SOON, async () => {
         const proxy = mark === 'add' ? world.producersToRedis : world.toRedis
-        const { hit } = proxy.intercept({ matches: (request) => REQUESTS[mark].test(request), action })
-        await crowd(world, { orders: 30, inMs: 1_000 }).catch(() => {})
+        const { hit } = proxy.intercept({ matches: (request) => REDIS_MARKS[mark].test(request), action })
+        await crowd(world, { orders: 30, inMs: 1_000 })
         await hit
       }),
   }
 }
-/** As in the marks of the world. */
-const REQUESTS = {
-  blocking: /bzpopmin/i,
-  fetch: /\$2\r\n11\r\n\$\d+\r\n[^\r]*:wait\r\n/,
-  finish: /"outcome"/,
-  add: /"orderId"/,
-}
-
 export const redisConnectionCases: FaultCase[] = [
   halfOpen('the blocking connection of a worker half open', ({ toRedis }) => toRedis.withMark('blocking')),
   halfOpen('the command connection of a worker half open', ({ toRedis }) => toRedis.withMark('fetch')),

@@ -6,14 +6,17 @@ function redisAway(seconds: number): FaultCase {
   return {
     name: `Redis away for ${seconds} s`,
     injected: 'the proxies cut all connections of workers and producers and refuse new ones',
-    promise: 'within 30 s of its return; orders placed meanwhile within 90 s',
+    promise:
+      'within 30 s of its return; orders placed meanwhile within 90 s; meanwhile /livez is green and /readyz red',
     boundMs: KNOWN_MS,
-    seconds: seconds + 70,
+    seconds: seconds + 30,
     run: (world) =>
       during(world, STEADY, async () => {
         await sleep(3_000)
         world.cutRedis()
-        await sleep(seconds * 1_000)
+        await sleep(seconds * 1_000 - 1_000)
+        await world.expectAliveAndNotReady()
+        await sleep(1_000)
         world.heal()
       }),
   }
@@ -78,6 +81,21 @@ export const redisCases: FaultCase[] = [
         await world.admin.call('REPLICAOF', '127.0.0.1', '1')
         await sleep(8_000)
         await world.admin.call('REPLICAOF', 'NO', 'ONE')
+      }),
+  },
+  {
+    name: 'Redis without the replicas that it must have',
+    injected: 'CONFIG SET min-replicas-to-write 1 under load, for 8 s: every write is refused',
+    promise: 'within 30 s of its end; orders placed meanwhile within 90 s; at most 10 log lines a second',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        await world.admin.config('SET', 'min-replicas-to-write', '1')
+        await sleep(8_000)
+        await world.admin.config('SET', 'min-replicas-to-write', '0')
       }),
   },
   {
