@@ -23,7 +23,8 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
       registers,
       collect() {
         const value = read()
-        if (value === undefined) this.reset()
+        if (value === undefined)
+          this.remove() // reset() would say 0
         else this.set(value ? 1 : 0)
       },
     })

@@ -1,3 +1,4 @@
+import { asOrderExpiryError, type ErrorCode } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Check, Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
@@ -46,6 +47,17 @@ const AGAIN_MAX_MS = 30_000
 /** How long the time of the newest payment is believed: a share of the silence, and this at most. */
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
+
+/** The store says that it has changed nothing. After any other error the batch may have been cancelled, and counts. */
+const ROLLED_BACK: readonly ErrorCode[] = [
+  'STORE_REJECTED',
+  'STORE_LOCKED',
+  'STORE_DEADLOCK',
+  'STORE_SERIALIZATION',
+  'STORE_READ_ONLY',
+  'STORE_BUSY',
+  'STORE_REFUSED',
+]
 
 export interface BrakeOptions {
   store: OrderStore
@@ -97,16 +109,21 @@ export class Brake {
     const due = outcomes.flatMap(({ kind }, index) => (kind === 'cancelled' ? [index] : []))
     if (due.length === 0) return outcomes
     const decidedAt = outcomes[due[0] as number]?.evidence.decidedAt as number
-    const grant = await this.#grant(due.length, decidedAt)
-    const granted = grant?.granted ?? 0
+    // An order may stand in the batch twice, but is cancelled once.
+    const orderIds = new Set(due.map((index) => (checks[index] as Check).orderId))
+    const grant = await this.#grant(orderIds.size, decidedAt)
+    const granted = new Set([...orderIds].slice(0, grant?.granted ?? 0))
+    const isGranted = (index: number) => granted.has((checks[index] as Check).orderId)
 
-    const allowed = due.slice(0, granted)
-    if (allowed.length > 0) {
-      const done = await store.cancelUnpaid(allowed.map((index) => checks[index] as Check))
+    const allowed = due.filter(isGranted)
+    if (grant && allowed.length > 0) {
+      const done = await this.#cancelGranted(
+        allowed.map((index) => checks[index] as Check),
+        { ...grant, granted: granted.size },
+      )
       for (const [n, index] of allowed.entries()) outcomes[index] = done[n] as Outcome
-      await this.#giveBack(done.filter(({ kind }) => kind !== 'cancelled').length, grant as Grant)
     }
-    const held = due.slice(granted)
+    const held = due.filter((index) => !isGranted(index))
     for (const index of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
     if (held.length > 0) this.#options.onHeld({ orders: held.length, status: this.#status })
     return outcomes
@@ -156,6 +173,18 @@ export class Brake {
       this.#newestPayment = { value: await store.newestPayment(), readAt: clock.monotonic() }
     }
     return this.#newestPayment.value
+  }
+
+  async #cancelGranted(checks: readonly Check[], grant: Grant): Promise<Outcome[]> {
+    try {
+      const done = await this.#options.store.cancelUnpaid(checks)
+      await this.#giveBack(grant.granted - done.filter(({ kind }) => kind === 'cancelled').length, grant)
+      return done
+    } catch (error) {
+      // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
+      if (ROLLED_BACK.includes(asOrderExpiryError(error).code)) await this.#giveBack(grant.granted, grant)
+      throw error
+    }
   }
 
   async #giveBack(count: number, grant: Grant): Promise<void> {

@@ -50,12 +50,12 @@ export class Breaker<Failure extends Error> {
   }
 
   async #probe(): Promise<void> {
-    const { probe, clock, onClose } = this.#options
+    const { probe, clock, onClose, random = Math.random } = this.#options
     const { signal } = this.#stopping
     while (!signal.aborted) {
       const attempt = ++this.#probes
       try {
-        await clock.sleep(backoffMs({ attempt, baseMs: PROBE_BASE_MS, capMs: PROBE_CAP_MS }), signal)
+        await clock.sleep(backoffMs({ attempt, baseMs: PROBE_BASE_MS, capMs: PROBE_CAP_MS, random }), signal)
         await probe()
       } catch {
         continue
@@ -77,4 +77,5 @@ export interface BreakerOptions<Failure> {
   onOpen: (failure: Failure) => void
   onClose: () => void
   clock: Clock
+  random?: () => number
 }

@@ -287,19 +287,13 @@ export class PostgresStore implements OrderStore {
   async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     let client: pg.PoolClient | undefined
     let broken = false
-    // The pool listens to idle clients only; a connection can be lost between two statements, too.
-    const onError = () => {
-      broken = true
-    }
     try {
       client = await this.#pool.connect()
-      client.on('error', onError)
       return await work(client)
     } catch (error) {
-      broken ||= sqlStateOf(error) === undefined
+      broken = sqlStateOf(error) === undefined
       throw asStoreError(error)
     } finally {
-      client?.off('error', onError)
       client?.release(broken)
     }
   }
@@ -328,6 +322,9 @@ function createPool(options: PostgresStoreOptions): pg.Pool {
     keepAlive: true,
   })
   pool.on('error', options.onError)
+  // The pool listens to idle clients only, and a connection can be lost between two statements, or while it is handed out.
+  // It drops such a client when it is given back.
+  pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
 

@@ -11,6 +11,12 @@ export interface StoreUnderTest {
   pay(orderId: string): Promise<void>
   /** The ids of the orders of which a cancellation has been announced, once for each announcement. */
   announced(): Promise<string[]>
+  /** Whether the store keeps when an order became paid. */
+  keepsPayments: boolean
+  /** How often a status has changed, where the store can tell beside the port. */
+  changes?(): Promise<number>
+  /** Has somebody else lock an order until the result is called, where orders can be locked. */
+  lock?(orderId: string): Promise<() => Promise<void>>
   close(): Promise<void>
 }
 
@@ -183,8 +189,145 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
       expect(new Set(seen).size).toBe(seen.length)
     })
 
-    test('can be pinged', async () => {
-      await expect(under.store.ping()).resolves.toBeUndefined()
+    describe('a dry run', () => {
+      const judge = (checks: readonly { orderId: string; deadline: number }[]) =>
+        under.store.cancelUnpaid(checks, { dryRun: true })
+
+      test('says what then happens to every kind of order, and changes nothing itself', async () => {
+        const due = await placed(Date.now() - 1_000)
+        const paid = await placed(Date.now() - HOUR)
+        await under.pay(paid.orderId)
+        const gone = await placed(Date.now() - HOUR)
+        await under.store.cancelUnpaid([gone])
+        const later = await placed(Date.now() + HOUR)
+        const missing = { orderId: nextId(), deadline: Date.now() - 10 }
+        const checks = [due, paid, gone, later, missing]
+        const orderIds = checks.map(({ orderId }) => orderId)
+        const [found, announced, changes] = [
+          await under.store.find(orderIds),
+          await under.announced(),
+          await under.changes?.(),
+        ]
+
+        const said = await judge(checks)
+        expect(said).toMatchObject([
+          { kind: 'cancelled', at: expect.any(Number), evidence: { status: 'pending', deadline: due.deadline } },
+          { kind: 'kept', status: 'paid' },
+          { kind: 'kept', status: 'cancelled' },
+          { kind: 'postponed', reason: 'not-due', until: later.deadline },
+          { kind: 'missing' },
+        ])
+        expect(await under.store.find(orderIds)).toEqual(found)
+        expect(await under.announced()).toEqual(announced)
+        expect(await under.changes?.()).toBe(changes)
+
+        const done = await under.store.cancelUnpaid(checks)
+        const withoutTimes = (outcomes: typeof said) =>
+          outcomes.map(({ evidence: { decidedAt, ...evidence }, ...outcome }) => ({
+            ...outcome,
+            ...('at' in outcome && { at: 'a time' }),
+            evidence,
+          }))
+        expect(withoutTimes(done)).toEqual(withoutTimes(said))
+        expect(done[0]?.evidence.decidedAt).toBeGreaterThanOrEqual(said[0]?.evidence.decidedAt as number)
+      })
+
+      test('says of an order that stands twice that each check would cancel it: neither has', async () => {
+        const order = await placed(Date.now() - 10)
+        expect(await judge([order, order])).toMatchObject([{ kind: 'cancelled' }, { kind: 'cancelled' }])
+        expect(await under.store.find([order.orderId])).toMatchObject([{ status: 'pending' }])
+      })
+
+      test('may be repeated, and an order is still cancelled once after it', async () => {
+        const order = await placed(Date.now() - 10)
+        for (let n = 0; n < 3; n++) expect(await judge([order])).toMatchObject([{ kind: 'cancelled' }])
+        expect(await newlyAnnounced()).toEqual([])
+        expect(await under.store.cancelUnpaid([order])).toMatchObject([{ kind: 'cancelled' }])
+        expect(await newlyAnnounced()).toEqual([order.orderId])
+      })
+
+      test("goes by the store's own deadline, not by the one on the check", async () => {
+        const later = await placed(Date.now() + HOUR)
+        const sooner = await placed(Date.now() - 10)
+        expect(
+          await judge([
+            { orderId: later.orderId, deadline: 1_000_000_000_000 },
+            { orderId: sooner.orderId, deadline: Date.now() + HOUR },
+          ]),
+        ).toMatchObject([{ kind: 'postponed', until: later.deadline }, { kind: 'cancelled' }])
+      })
+
+      test('answers a batch of 500 in its order, and an empty one', async () => {
+        const orders = Array.from({ length: 500 }, (_, i) => ({
+          orderId: nextId(),
+          deadline: Date.now() + (i % 3 === 1 ? HOUR : -1_000),
+        }))
+        await under.place(orders.filter((_, i) => i % 3 !== 2))
+        const outcomes = await judge(orders)
+        expect(outcomes.map(({ kind }) => kind)).toEqual(
+          orders.map((_, i) => ['cancelled', 'postponed', 'missing'][i % 3]),
+        )
+        expect(await judge([])).toEqual([])
+      })
+
+      test('waits for no lock and takes none', async () => {
+        const order = await placed(Date.now() - 10)
+        const unlock = await under.lock?.(order.orderId)
+        try {
+          expect(await judge([order])).toMatchObject([{ kind: 'cancelled' }])
+          if (unlock) expect(await under.store.cancelUnpaid([order])).toMatchObject([{ reason: 'locked' }])
+        } finally {
+          await unlock?.()
+        }
+        const [said, done] = await Promise.all([judge([order]), under.store.cancelUnpaid([order])])
+        expect(done).toMatchObject([{ kind: 'cancelled' }])
+        expect(said).toMatchObject([{ kind: expect.stringMatching(/^(cancelled|kept)$/) }])
+      })
     })
+
+    test('tells when an order last became paid, if it keeps that', async () => {
+      const order = await placed(Date.now() + HOUR)
+      const before = await under.store.ping()
+      await under.pay(order.orderId)
+      const newest = await under.store.newestPayment()
+      if (!under.keepsPayments) {
+        expect(newest).toBeUndefined()
+        return
+      }
+      // A time of payment may be finer than a millisecond.
+      expect(newest).toBeGreaterThanOrEqual(before - 1)
+      expect(newest).toBeLessThanOrEqual(await under.store.ping())
+    })
+
+    test('answers a ping with its time', async () => {
+      const [before, now, after] = [Date.now(), await under.store.ping(), Date.now()]
+      // It is on this machine, whose clock it goes by.
+      expect(now).toBeGreaterThanOrEqual(before)
+      expect(now).toBeLessThanOrEqual(after + 1)
+      expect(Number.isInteger(now)).toBe(true)
+    })
+  })
+
+  test(`order store: ${name}: knows of no payment before the first, then of the newest of several`, async () => {
+    const under = await open()
+    try {
+      expect(await under.store.newestPayment()).toBeUndefined()
+      const orders = [1, 2].map((n) => ({ orderId: under.id(n), deadline: Date.now() + HOUR }))
+      await under.place(orders)
+      await under.store.cancelUnpaid(orders)
+      expect(await under.store.newestPayment()).toBeUndefined()
+      const times: (number | undefined)[] = []
+      for (const { orderId } of orders) {
+        await new Promise((resolve) => setTimeout(resolve, 5))
+        await under.pay(orderId)
+        times.push(await under.store.newestPayment())
+      }
+      if (under.keepsPayments) expect(times[1]).toBeGreaterThan(times[0] as number)
+      else expect(times).toEqual([undefined, undefined])
+      await under.pay(orders[0]?.orderId as string) // again: paid already
+      expect(await under.store.newestPayment()).toBe(times[1])
+    } finally {
+      await under.close()
+    }
   })
 }

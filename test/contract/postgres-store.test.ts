@@ -29,6 +29,7 @@ for (const [what, options, id] of tables) {
     return {
       store,
       id,
+      keepsPayments: table.options.paidAt,
       place: (orders) => table.insert(orders.map(({ orderId, deadline }) => ({ id: orderId, deadline }))),
       async pay(orderId) {
         const paidAt = table.options.paidAt ? ', paid_at = now()' : ''
@@ -39,6 +40,16 @@ for (const [what, options, id] of tables) {
         )
       },
       announced: async () => (await table.outbox()).map(({ order_id }) => order_id),
+      changes: async () => (await table.pool.query('SELECT count(*)::int AS n FROM audit')).rows[0].n,
+      async lock(orderId) {
+        const client = await table.pool.connect()
+        await client.query('BEGIN')
+        await client.query('SELECT FROM orders WHERE id::text = $1 FOR UPDATE', [orderId])
+        return async () => {
+          await client.query('ROLLBACK')
+          client.release()
+        }
+      },
       async close() {
         await store.close()
         await table.drop()

@@ -15,6 +15,7 @@ for (const [what, id] of Object.entries({
     return {
       store: new RedisStore(names),
       id,
+      keepsPayments: true,
       async place(placed) {
         await orders.record(placed)
       },

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { fastify } from 'fastify'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { type Dependency, registerHealth } from '../../../src/http/health.ts'
+import { Heartbeat } from '../../../src/runtime/heartbeat.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { deferred } from '../deferred.ts'
 
@@ -21,19 +22,51 @@ async function createProbes(options: { phase?: 'starting' | 'running' | 'stoppin
     { name: 'redis', ping: redis },
     { name: 'store', ping: up },
   ]
-  registerHealth(server, { phase: () => phase, dependencies, heartbeats: [], clock })
+  const heartbeats = ['worker', 'sweeper'].map((name) => new Heartbeat({ name, clock }))
+  registerHealth(server, { phase: () => phase, dependencies, heartbeats, clock })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   const get = async (path: string) => {
     const answer = await fetch(base + path)
     return { code: answer.status, body: await answer.json() }
   }
-  return { get, clock }
+  return { get, clock, heartbeats }
 }
 
 describe('/livez', () => {
   test.each(['starting', 'running', 'stopping'] as const)('is green while %s, whatever is down', async (phase) => {
     const { get } = await createProbes({ phase, redis: () => never })
     expect(await get('/livez')).toEqual({ code: 200, body: { status: 'ok' } })
+  })
+
+  test('is green as long as no loop has been silent for more than 30 seconds', async () => {
+    const { get, clock } = await createProbes()
+    await clock.advance(30_000)
+    expect(await get('/livez')).toEqual({ code: 200, body: { status: 'ok' } })
+  })
+
+  test('is red when a loop has been silent for longer, and names it and no other', async () => {
+    const { get, clock, heartbeats } = await createProbes()
+    await clock.advance(20_000)
+    heartbeats[1]?.beat()
+    await clock.advance(10_600)
+    expect(await get('/livez')).toEqual({
+      code: 503,
+      body: { status: 'stuck', loops: [{ name: 'worker', silentForSeconds: 31 }] },
+    })
+    heartbeats[0]?.beat()
+    expect(await get('/livez')).toEqual({ code: 200, body: { status: 'ok' } })
+  })
+
+  test('names every loop that is stuck', async () => {
+    const { get, clock } = await createProbes()
+    await clock.advance(90_000)
+    expect((await get('/livez')).body).toMatchObject({ loops: [{ name: 'worker' }, { name: 'sweeper' }] })
+  })
+
+  test.each(['starting', 'stopping'] as const)('knows no stuck loop while %s, which takes its time', async (phase) => {
+    const { get, clock } = await createProbes({ phase })
+    await clock.advance(300_000)
+    expect((await get('/livez')).code).toBe(200)
   })
 })
 

@@ -24,7 +24,7 @@ describe('an outcome', () => {
     expect(step(outcome)).toEqual({ kind: 'finish', outcome })
   })
 
-  test.each(['not-due', 'locked', 'payment-in-flight', 'gateway-unknown', 'brake'] as const)(
+  test.each(['not-due', 'locked', 'payment-in-flight', 'gateway-unknown', 'brake', 'dry-run'] as const)(
     'postponed (%s) postpones by a span of the clock of the store',
     (reason) => {
       const settlement = { kind: 'postponed', until: NOW + 1_234, reason, evidence } as const
@@ -39,6 +39,11 @@ describe('an outcome', () => {
     }
   })
 
+  test.each(['brake', 'dry-run'] as const)('postponed (%s) comes no later, however often it has come', (reason) => {
+    const settlement = { kind: 'postponed', until: NOW + 10_000, reason, evidence } as const
+    expect(step(settlement, { started: 1_000, failed: 2 })).toEqual({ kind: 'postpone', delayMs: 10_000, why: reason })
+  })
+
   test('postponed costs no attempt, however often it happens', () => {
     const settlement = { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence } as const
     expect(step(settlement, { started: 100_000, failed: 2 })).toMatchObject({ kind: 'postpone' })
@@ -46,7 +51,14 @@ describe('an outcome', () => {
 })
 
 describe('a store that is away or busy', () => {
-  test.each(['STORE_UNAVAILABLE', 'STORE_BUSY'] as const)('(%s) postpones and costs no attempt', (code) => {
+  test.each([
+    'STORE_UNAVAILABLE',
+    'STORE_BUSY',
+    'STORE_READ_ONLY',
+    'STORE_LOCKED',
+    'STORE_DEADLOCK',
+    'STORE_SERIALIZATION',
+  ] as const)('(%s) postpones and costs no attempt', (code) => {
     const { settlement } = failure(code)
     for (const failed of [0, 2, 3, 1_000]) {
       expect(step(settlement, { failed, started: failed + 1 })).toMatchObject({ kind: 'postpone', why: code })

@@ -1,10 +1,12 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { OrderExpiryError } from '../../../src/errors.ts'
+import { ERROR_CODES, OrderExpiryError } from '../../../src/errors.ts'
 import type { Check, Outcome } from '../../../src/order/order.ts'
-import { createSettle, type Settlement } from '../../../src/order/settle.ts'
+import { createSettle, isOutage, type Settlement } from '../../../src/order/settle.ts'
 import type { OrderStore } from '../../../src/order/store.ts'
+import { Breaker } from '../../../src/runtime/breaker.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
 
 const NOW = Date.UTC(2030, 0, 1)
 
@@ -187,5 +189,97 @@ describe('a store that fails', () => {
     const { settle } = fakeStore((checks) => checks.slice(1).map(cancelled))
     const settlements = await settle(checksOf(3))
     expect(settlements.map(codeOf)).toEqual(['STORE_MISMATCH', 'STORE_MISMATCH', 'STORE_MISMATCH'])
+  })
+})
+
+describe('the breaker', () => {
+  function behindBreaker(cancelUnpaid: (checks: readonly Check[]) => Outcome[] | Promise<Outcome[]>) {
+    const breaker = new Breaker<OrderExpiryError>({
+      threshold: 3,
+      probe: () => Promise.reject(new Error('still away')),
+      onOpen: () => {},
+      onClose: () => {},
+      clock: new FakeClock(),
+    })
+    let calls = 0
+    const store = {
+      cancelUnpaid: async (checks: readonly Check[]) => {
+        calls++
+        return cancelUnpaid(checks)
+      },
+    }
+    return { settle: createSettle({ store, breaker, clock: systemClock }), breaker, calls: () => calls }
+  }
+
+  test('counts outages; once it is open, the store is asked no more and each check has failed with its reason', async () => {
+    const error = new OrderExpiryError('STORE_UNAVAILABLE', 'away')
+    const { settle, breaker, calls } = behindBreaker(() => Promise.reject(error))
+    for (let n = 0; n < 5; n++) {
+      expect(await settle(checksOf(2))).toEqual(Array(2).fill({ kind: 'failed', error }))
+    }
+    expect([breaker.failure, calls()]).toEqual([error, 3])
+  })
+
+  test('is told of each success', async () => {
+    let n = 0
+    const { settle, breaker } = behindBreaker((checks) => {
+      if (++n % 3 !== 0) throw new OrderExpiryError('STORE_BUSY', 'overloaded')
+      return checks.map(cancelled)
+    })
+    for (let batch = 0; batch < 12; batch++) await settle(checksOf(1))
+    expect(breaker.failure).toBeUndefined()
+  })
+
+  test.each(['STORE_REJECTED', 'STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION'] as const)(
+    'does not count %s, which is about some orders only',
+    async (code) => {
+      const { settle, breaker } = behindBreaker(() => Promise.reject(new OrderExpiryError(code, 'no')))
+      for (let batch = 0; batch < 5; batch++) expect((await settle(checksOf(1))).map(codeOf)).toEqual([code])
+      expect(breaker.failure).toBeUndefined()
+    },
+  )
+
+  test('counts just the errors that every other order would meet as well', () => {
+    expect(ERROR_CODES.filter((code) => isOutage(new OrderExpiryError(code, 'x'))).sort()).toEqual([
+      'OUTBOX_MISSING',
+      'STORE_BUSY',
+      'STORE_MISMATCH',
+      'STORE_READ_ONLY',
+      'STORE_REFUSED',
+      'STORE_UNAVAILABLE',
+    ])
+  })
+})
+
+describe('a batch in whose way somebody stands', () => {
+  test.each(['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION'] as const)(
+    '(%s) is halved, so that what nobody holds is settled',
+    async (code) => {
+      const { settle } = fakeStore((checks) => {
+        if (checks.some(({ orderId }) => orderId === 'order-5')) throw new OrderExpiryError(code, 'no')
+        return checks.map(cancelled)
+      })
+      const settlements = await settle(checksOf(8))
+      expect(settlements.map(codeOf)).toEqual([...Array(5).fill('cancelled'), code, 'cancelled', 'cancelled'])
+    },
+  )
+
+  test('is halved no more after three seconds: where a whole table is locked, that helps nobody', async () => {
+    const clock = new FakeClock()
+    let calls = 0
+    const settle = createSettle({
+      store: {
+        async cancelUnpaid() {
+          calls++
+          await clock.sleep(1_600)
+          throw new OrderExpiryError('STORE_LOCKED', 'no')
+        },
+      },
+      clock,
+    })
+    const settlements = settle(checksOf(64))
+    for (let second = 0; second < 100; second++) await clock.advance(1_000)
+    expect((await settlements).map(codeOf)).toEqual(Array(64).fill('STORE_LOCKED'))
+    expect(calls).toBe(3)
   })
 })

@@ -1,0 +1,157 @@
+import { OrderExpiryError } from '../../src/errors.ts'
+import type { PageEnd } from '../../src/order/store.ts'
+import type { Host } from './host.ts'
+import type { Scheduler } from './scheduler.ts'
+
+const LOCK_MS = 15_000
+const STALLED_CHECK_MS = 10_000
+
+export interface Job {
+  jobId: string
+  orderId: string
+  /** What the job says. */
+  deadline: number
+  /** Compared with the clock of the worker that looks. */
+  dueAt: number
+  state: 'delayed' | 'active' | 'completed' | 'failed'
+  started: number
+  failed: number
+  holder: Host | undefined
+  /** Since when its holder has forgotten it. */
+  droppedAt: number | undefined
+}
+
+/** A queue that delivers at least once, as BullMQ does with the worker's settings; Redis can be away, or emptied. */
+export class FakeQueue {
+  readonly jobs = new Map<string, Job>()
+  isAway = false
+  readonly #scheduler: Scheduler
+  readonly #resting = new Set<AbortController>()
+  #hasCanary = false
+
+  constructor(options: { scheduler: Scheduler }) {
+    this.#scheduler = options.scheduler
+    this.#checkStalled()
+  }
+
+  /** Does nothing where the id is known, as BullMQ does. */
+  add(order: { jobId: string; orderId: string; deadline: number }): void {
+    if (this.isAway || this.jobs.has(order.jobId)) return
+    this.#put(order)
+  }
+
+  /** Somebody promotes the job on the board. */
+  promote(jobId: string): void {
+    const job = this.jobs.get(jobId)
+    if (job?.state !== 'delayed') return
+    job.dueAt = 0
+    this.#wakeAll()
+  }
+
+  /** The client's `reschedule`. */
+  move(jobId: string, deadline: number): void {
+    const job = this.jobs.get(jobId)
+    if (!job || this.isAway || job.state === 'completed' || job.state === 'failed') return
+    job.deadline = deadline
+    if (job.state === 'delayed') job.dueAt = deadline
+    this.#wakeAll()
+  }
+
+  /** Afterwards each of the orders has a check at its deadline, or before. */
+  addMissing(host: Host, orders: readonly PageEnd[]): Promise<number> {
+    return host.request('queue.addMissing', () => {
+      this.#failIfAway()
+      let added = 0
+      for (const { orderId, deadline } of orders) {
+        const job = this.jobs.get(orderId)
+        if (!job || job.state === 'completed' || job.state === 'failed')
+          this.#put({ jobId: orderId, orderId, deadline })
+        else if (job.deadline > deadline) this.move(orderId, deadline)
+        else continue
+        added++
+      }
+      return added
+    })
+  }
+
+  /** At most `limit` jobs that are due by the clock of the host, which holds them from now on. */
+  fetch(host: Host, limit: number): Promise<Job[]> {
+    return host.request('queue.fetch', () => {
+      this.#failIfAway()
+      const due = [...this.jobs.values()].filter(({ state, dueAt }) => state === 'delayed' && dueAt <= host.now())
+      const taken = due.sort((a, b) => a.dueAt - b.dueAt).slice(0, limit)
+      for (const job of taken) {
+        Object.assign(job, { state: 'active', holder: host, droppedAt: undefined })
+        job.started++
+      }
+      return taken
+    })
+  }
+
+  /**
+   * Records what has become of a job.
+   *
+   * @throws if the host does not hold it any more
+   */
+  settle(host: Host, job: Job, effect: (job: Job) => void): Promise<void> {
+    return host.request('queue.settle', () => {
+      this.#failIfAway()
+      if (this.jobs.get(job.jobId) !== job || job.holder !== host) throw new Error('Missing lock')
+      effect(job)
+      job.holder = undefined
+      this.#wakeAll()
+    })
+  }
+
+  /** All that Redis knew is gone, and the key with which the watch notices it. */
+  empty(): void {
+    this.jobs.clear()
+    this.#hasCanary = false
+  }
+
+  /** @returns `OK` if it was missing */
+  plantCanary(): 'OK' | null {
+    const wasThere = this.#hasCanary
+    this.#hasCanary = true
+    return wasThere ? null : 'OK'
+  }
+
+  /** When the next job falls due, by the clocks of the workers. */
+  get nextDue(): number {
+    return Math.min(...[...this.jobs.values()].map(({ state, dueAt }) => (state === 'delayed' ? dueAt : Infinity)))
+  }
+
+  /** Resolves after `ms`, or as soon as a job falls due earlier than before. */
+  async rest(host: Host, ms: number): Promise<void> {
+    const woken = new AbortController()
+    this.#resting.add(woken)
+    await host.sleep(ms, woken.signal).catch(() => {})
+    this.#resting.delete(woken)
+  }
+
+  #wakeAll(): void {
+    for (const woken of this.#resting) woken.abort()
+  }
+
+  #put(order: { jobId: string; orderId: string; deadline: number }): void {
+    const fresh = { state: 'delayed', started: 0, failed: 0, holder: undefined, droppedAt: undefined } as const
+    this.jobs.set(order.jobId, { ...order, ...fresh, dueAt: order.deadline })
+    this.#wakeAll()
+  }
+
+  /** Jobs whose lock has run out come back. */
+  #checkStalled(): void {
+    const { now } = this.#scheduler
+    for (const job of this.jobs.values()) {
+      const since = job.droppedAt ?? job.holder?.goneSince
+      if (job.state !== 'active' || since === undefined || now - since < LOCK_MS || this.isAway) continue
+      Object.assign(job, { state: 'delayed', dueAt: 0, holder: undefined, droppedAt: undefined })
+      this.#wakeAll()
+    }
+    this.#scheduler.at(now + STALLED_CHECK_MS, 'queue', 'stalled check', () => this.#checkStalled())
+  }
+
+  #failIfAway(): void {
+    if (this.isAway) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'an outage of the simulation')
+  }
+}

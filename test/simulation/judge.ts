@@ -1,0 +1,173 @@
+import type { FakeStore, Transition } from './fake-store.ts'
+import type { FinishedJob } from './fake-worker.ts'
+import { EPOCH } from './host.ts'
+import type { Scenario } from './scenario.ts'
+import type { Servers, SimulatedDaemon } from './simulated-daemon.ts'
+
+const OVERDUE_MS = 5_000
+const SLACK_MS = 25_000
+/** From a reservation at the brake to the commit, at the longest, where nothing is frozen. */
+const ON_THE_WAY_MS = 2_000
+/** How long a process may believe what it has read of the brake and of payments. */
+const FRESH_MS = 4_000
+/** While everything is healthy: what is promised, and six messages at the slowest. */
+const PROMPT_MS = 1_000 + 6 * 150
+const HEART_MS = 60_000
+
+interface Evidence {
+  scenario: Scenario
+  servers: Servers
+  daemons: readonly SimulatedDaemon[]
+  finished: readonly FinishedJob[]
+  endedAt: number
+}
+
+/** The promises that were broken in a run, each with its name first. It trusts the histories of the servers only. */
+export function judge(evidence: Evidence): string[] {
+  const { store } = evidence.servers
+  return [
+    ...[...store.rows.keys()].flatMap((orderId) => judgeOrder(evidence, orderId)),
+    ...(evidence.scenario.isHealthy ? judgePromptness(evidence) : []),
+    ...judgeJobs(evidence),
+    ...judgeBrake(evidence),
+    ...judgeEngagements(evidence),
+    ...evidence.daemons.flatMap(({ host, breaker, heartbeat }) => [
+      ...(breaker.failure ? [`I2: the breaker of ${host.name} is still open`] : []),
+      ...(heartbeat.ageMs > HEART_MS ? [`I7: the sweeper of ${host.name} stands still`] : []),
+    ]),
+  ]
+}
+
+/** I1, I2, I3, I4, and that a dry run cancels nothing. */
+function judgeOrder({ scenario, servers, endedAt }: Evidence, orderId: string): string[] {
+  const violations: string[] = []
+  const broken = (what: string, { at }: { at: number }) =>
+    violations.push(`${what}: ${orderId} at ${(at - EPOCH) / 1_000} s`)
+  const history = servers.store.history.filter((each) => each.orderId === orderId)
+  let status = 'missing'
+  let deadline = 0
+  const cancellations: Transition[] = []
+  for (const transition of history) {
+    const { what, at, step, by } = transition
+    if (what === 'announced') {
+      if (cancellations.at(-1)?.step !== step) broken('I3: announced in another step than cancelled', transition)
+      continue
+    }
+    if (what === 'cancelled') {
+      if (status === 'cancelled') broken('I3: cancelled twice', transition)
+      else if (status !== 'unpaid') broken(`I1: cancelled while ${status}`, transition)
+      if (at < deadline) broken('I4: cancelled before its deadline', transition)
+      if (by?.isDryRun) broken('dry run: cancelled', transition)
+      cancellations.push(transition)
+    }
+    if (status === 'cancelled' && what !== 'cancelled') broken(`I1: ${what} although cancelled`, transition)
+    deadline = transition.deadline ?? deadline
+    status = what === 'placed' || what === 'extended' || what === 'payment-given-up' ? 'unpaid' : what
+  }
+  const announced = history.filter(({ what }) => what === 'announced').length
+  if (announced !== cancellations.length)
+    violations.push(`I3: ${orderId} cancelled ${cancellations.length} times, announced ${announced} times`)
+
+  const bound = Math.max(deadline, EPOCH + scenario.spanMs) + OVERDUE_MS + SLACK_MS + scenario.settings.sweepEveryMs
+  const end = cancellations[0] ?? { at: EPOCH + endedAt }
+  const isUnpaid = status === 'unpaid' && !servers.store.rows.get(orderId)?.isBad
+  if ((isUnpaid || cancellations.length > 0) && end.at > bound) broken('I2: not cancelled in time', { at: bound })
+  else if (isUnpaid) broken('I2: not cancelled', end)
+  return violations
+}
+
+/** I2 while everything is healthy: within a second, but for orders that a payment has held. */
+function judgePromptness({ servers: { store } }: Evidence): string[] {
+  return [...store.rows.values()].flatMap(({ orderId, deadline }) => {
+    const history = store.history.filter((each) => each.orderId === orderId)
+    const { at } = history.find(({ what }) => what === 'cancelled') ?? { at: 0 }
+    const isLate = at > deadline + PROMPT_MS && !history.some(({ what }) => what === 'paying')
+    return isLate ? [`I2: ${orderId} cancelled ${at - deadline} ms after its deadline`] : []
+  })
+}
+
+/** No check is finished while its order is open, and each ends. */
+function judgeJobs({ servers, finished }: Evidence): string[] {
+  const { store, queue } = servers
+  const early = finished.filter(({ job, at, kind, decidedAt }) => {
+    const status = statusAt(store, job.orderId, EPOCH + at, kind === 'missing' ? decidedAt : undefined)
+    return status === 'open'
+  })
+  const open = [...queue.jobs.values()].filter(
+    ({ state, orderId }) => state !== 'completed' && !store.rows.get(orderId)?.isBad,
+  )
+  return [
+    ...early.map(({ job, kind, at }) => `I2: ${job.jobId} finished as ${kind} at ${at / 1_000} s, its order is unpaid`),
+    ...open.map(({ jobId, state }) => `I6: ${jobId} has not ended, it is ${state}`),
+  ]
+}
+
+/** @param placedBefore an order that came later could not be seen */
+function statusAt(store: FakeStore, orderId: string, at: number, placedBefore = Number.POSITIVE_INFINITY) {
+  const history = store.history.filter((each) => each.orderId === orderId && each.at <= at && each.what !== 'announced')
+  const [placed] = history
+  if (!placed || placed.at >= placedBefore) return 'not seen'
+  return ['paid', 'withdrawn', 'cancelled'].includes(history.at(-1)?.what as string) ? 'settled' : 'open'
+}
+
+/**
+ * The limit engages it only where more orders are cancelled, or are to be, than it allows. Each process may ask twice for the
+ * same order, once for its worker and once for its sweep.
+ */
+function judgeEngagements({ scenario, servers }: Evidence): string[] {
+  const { store, brake } = servers
+  const limit = scenario.settings.maxPerMinute ?? 0
+  return brake.changes.flatMap(({ at: time, reason }) => {
+    if (reason !== 'limit') return []
+    let wanted = 0
+    for (const { orderId } of store.rows.values()) {
+      const history = store.history.filter((each) => each.orderId === orderId && each.at <= EPOCH + time)
+      const ended = history.find(({ what }) => ['paid', 'withdrawn', 'cancelled'].includes(what))
+      const deadlines = history.flatMap(({ deadline }) => deadline ?? [])
+      if (ended && ended.at < EPOCH + time - ON_THE_WAY_MS)
+        wanted += Number(ended.what === 'cancelled' && ended.at > EPOCH + time - 62_000)
+      else if (Math.min(...deadlines) <= EPOCH + time) wanted += 4
+    }
+    return wanted > limit ? [] : [`brake: engaged at ${time / 1_000} s for at most ${wanted} orders`]
+  })
+}
+
+/** Never more than the limit in any minute, none while the brake is engaged, none in silence. */
+function judgeBrake({ scenario, servers }: Evidence): string[] {
+  const { maxPerMinute, paymentSilenceMs } = scenario.settings
+  const { brake, store } = servers
+  const frozenMs = scenario.operations.map((each) => (each.kind === 'freeze' ? each.forMs : 0))
+  const onTheWay = ON_THE_WAY_MS + Math.max(0, ...frozenMs)
+  const isExempt = (time: number) =>
+    brake.exemptions.some(({ from, until }) => time >= from && time <= until + onTheWay)
+  const lastExemption = (time: number) => brake.exemptions.findLast(({ from }) => from <= time)?.until ?? -1
+  const isWatching = maxPerMinute !== undefined || paymentSilenceMs !== undefined
+  const isUnknown = !isWatching && scenario.operations.some(({ kind }) => kind === 'redis-away')
+  const cancelled = store.history.flatMap(({ what, at }) => (what === 'cancelled' ? [at - EPOCH] : []))
+  const payments = store.history.flatMap(({ what, at }) => (what === 'paid' ? [at - EPOCH] : []))
+
+  return cancelled.flatMap((time) => {
+    const where = `at ${time / 1_000} s`
+    const violations: string[] = []
+    const since = Math.max(time - 60_000 + onTheWay, lastExemption(time))
+    const count = cancelled.filter((other) => other > since && other <= time && !isExempt(other)).length
+    if (maxPerMinute !== undefined && count > maxPerMinute)
+      violations.push(`brake: ${count} cancelled within a minute, ${where}`)
+    if (!isUnknown && isEngagedThroughout(brake.changes, time - onTheWay - FRESH_MS, time))
+      violations.push(`brake: cancelled while engaged, ${where}`)
+    const newest = payments.findLast((at) => at <= time)
+    const silence = newest === undefined ? 0 : time - newest - onTheWay - FRESH_MS
+    if (paymentSilenceMs !== undefined && silence > paymentSilenceMs && !isExempt(time))
+      violations.push(`brake: cancelled in silence, ${where}`)
+    return violations
+  })
+}
+
+function isEngagedThroughout(
+  changes: readonly { at: number; engaged: boolean }[],
+  from: number,
+  until: number,
+): boolean {
+  const before = changes.findLast(({ at }) => at <= from)
+  return before?.engaged === true && !changes.some(({ at, engaged }) => !engaged && at > from && at <= until)
+}

@@ -1,0 +1,388 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import { Brake, type BrakeOptions, type BrakeStatus, type Grant, type SharedBrake } from '../../../src/order/brake.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+import { FakeStore, NOW } from './fake-store.ts'
+
+/** The state of the brake in memory; time stands still in it. */
+class FakeShared implements SharedBrake {
+  state: BrakeStatus = { engaged: false, lastMinute: 0 }
+  isSuspended = false
+  isAway = false
+  readonly calls: string[] = []
+
+  status(): Promise<BrakeStatus> {
+    return this.#answer('status', () => this.state)
+  }
+
+  reserve(count: number, limit: number): Promise<Grant> {
+    return this.#answer(`reserve ${count}`, () => {
+      if (this.state.engaged) return { granted: 0, second: 1, status: this.state }
+      if (this.isSuspended) return { granted: count, second: 1, status: this.state }
+      const granted = Math.max(0, Math.min(count, limit - this.state.lastMinute))
+      this.state = { ...this.state, lastMinute: this.state.lastMinute + granted }
+      if (granted < count) this.state = { ...this.state, engaged: true, reason: 'limit' }
+      return { granted, second: 1, status: this.state }
+    })
+  }
+
+  giveBack(count: number): Promise<void> {
+    return this.#answer(`give back ${count}`, () => {
+      this.state = { ...this.state, lastMinute: this.state.lastMinute - count }
+    })
+  }
+
+  engage(reason: 'limit' | 'payment-silence' | 'manual', by: string): Promise<BrakeStatus> {
+    return this.#answer(`engage ${reason}`, () => {
+      if (reason === 'manual' || !this.isSuspended) this.state = { ...this.state, engaged: true, reason, by }
+      return this.state
+    })
+  }
+
+  async #answer<T>(what: string, answer: () => T): Promise<T> {
+    this.calls.push(what)
+    if (this.isAway) throw new Error('Redis is away')
+    return answer()
+  }
+}
+
+function createBrake(options: Partial<BrakeOptions> = {}) {
+  const clock = new FakeClock(NOW)
+  const store = new FakeStore()
+  const shared = new FakeShared()
+  const changes: BrakeStatus[] = []
+  const held: { orders: number; reason: string | undefined }[] = []
+  const brake = new Brake({
+    store,
+    shared,
+    maxPerMinute: undefined,
+    paymentSilenceMs: undefined,
+    by: 'test:1',
+    onChange: (status) => changes.push(status),
+    onHeld: ({ orders, status }) => held.push({ orders, reason: status?.reason }),
+    clock,
+    random: () => 0,
+    ...options,
+  })
+  return { brake, clock, store, shared, changes, held }
+}
+
+const kinds = (outcomes: readonly { kind: string }[]) => outcomes.map(({ kind }) => kind)
+
+describe('without a limit or a silence', () => {
+  test('the store cancels, and is asked once', async () => {
+    const { brake, store, held } = createBrake()
+    expect(kinds(await brake.cancelUnpaid(store.place(3)))).toEqual(['cancelled', 'cancelled', 'cancelled'])
+    expect(store.calls.map(({ what }) => what)).toEqual(['cancel'])
+    expect(held).toEqual([])
+  })
+
+  test('the state is read once, and then only when it is refreshed', async () => {
+    const { brake, store, shared } = createBrake()
+    await brake.cancelUnpaid(store.place(1))
+    await brake.cancelUnpaid(store.place(1))
+    expect(shared.calls).toEqual(['status'])
+    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    await brake.refresh()
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+    expect(brake.known).toMatchObject({ engaged: true, reason: 'manual' })
+  })
+
+  test('a keeper that was never there does not stop the cancellations', async () => {
+    const { brake, store, shared } = createBrake()
+    shared.isAway = true
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
+    expect(brake.known).toBeUndefined()
+  })
+
+  test('a brake that was engaged stays so while its keeper is away, and is released by its keeper only', async () => {
+    const { brake, store, shared } = createBrake()
+    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    const checks = store.place(2)
+    await brake.refresh()
+    shared.isAway = true
+    await brake.refresh()
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'postponed'])
+    shared.isAway = false
+    shared.state = { engaged: false, lastMinute: 0 }
+    await brake.refresh()
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['cancelled', 'cancelled'])
+  })
+})
+
+describe('engaged', () => {
+  async function engaged(options: Partial<BrakeOptions> = {}) {
+    const made = createBrake(options)
+    made.shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    await made.brake.refresh()
+    return made
+  }
+
+  test.each([undefined, 100])(
+    'nothing is cancelled, and paid and missing orders are decided (limit %p)',
+    async (max) => {
+      const { brake, store, held } = await engaged({ maxPerMinute: max })
+      store.set('paid', 'paid')
+      const checks = [...store.place(1), { orderId: 'paid', deadline: 0 }, { orderId: 'nobody', deadline: 0 }]
+      expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'kept', 'missing'])
+      expect(store.count('cancelled')).toBe(0)
+      expect(held).toEqual([{ orders: 1, reason: 'manual' }])
+    },
+  )
+
+  test.each([
+    [0, 10_000],
+    [0.5, 20_000],
+    [1, 30_000],
+  ])('what is held back comes again within 10 to 30 s of the clock of the store (random %p)', async (random, after) => {
+    const { brake, store } = await engaged({ random: () => random })
+    expect(await brake.cancelUnpaid(store.place(1))).toEqual([
+      {
+        kind: 'postponed',
+        until: NOW + after,
+        reason: 'brake',
+        evidence: { decidedAt: NOW, status: 'pending', deadline: NOW - 1_000 },
+      },
+    ])
+  })
+
+  test('nobody is told of orders held back where there are none', async () => {
+    const { brake, store, held } = await engaged()
+    store.set('paid', 'paid')
+    await brake.cancelUnpaid([{ orderId: 'paid', deadline: 0 }])
+    expect(held).toEqual([])
+  })
+})
+
+describe('a change', () => {
+  test('is told once, in both directions', async () => {
+    const { brake, shared, changes } = createBrake()
+    for (const engaged of [false, false, true, true, false, false]) {
+      shared.state = { engaged, lastMinute: 0 }
+      await brake.refresh()
+    }
+    expect(changes.map(({ engaged }) => engaged)).toEqual([true, false])
+  })
+
+  test('is told when the first look finds it engaged', async () => {
+    const { brake, shared, changes } = createBrake()
+    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    await brake.refresh()
+    expect(changes).toHaveLength(1)
+  })
+})
+
+describe('with a limit', () => {
+  test('exactly as many are cancelled as it says, the rest is held back', async () => {
+    const { brake, store, held, changes } = createBrake({ maxPerMinute: 10 })
+    const outcomes = await brake.cancelUnpaid(store.place(25))
+    expect(kinds(outcomes)).toEqual([...Array(10).fill('cancelled'), ...Array(15).fill('postponed')])
+    expect(store.count('cancelled')).toBe(10)
+    expect(held).toEqual([{ orders: 15, reason: 'limit' }])
+    expect(changes).toMatchObject([{ engaged: true, reason: 'limit' }])
+    expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['postponed', 'postponed'])
+    expect(store.count('cancelled')).toBe(10)
+  })
+
+  test('as many as it says do not engage it', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
+    await brake.cancelUnpaid(store.place(10))
+    expect([store.count('cancelled'), shared.state.engaged]).toEqual([10, false])
+  })
+
+  test('only what would be cancelled counts', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 1 })
+    store.set('paid', 'paid')
+    const checks = [
+      { orderId: 'paid', deadline: 0 },
+      { orderId: 'nobody', deadline: 0 },
+      ...store.place(1, NOW + 5_000),
+      ...store.place(1),
+    ]
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['kept', 'missing', 'postponed', 'cancelled'])
+    expect(shared.calls.filter((call) => call !== 'status')).toEqual(['reserve 1'])
+    expect(store.calls.at(-1)).toEqual({ what: 'cancel', orderIds: ['order-2'] })
+  })
+
+  test('where nothing is due, neither the keeper is asked nor the store a second time', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 1 })
+    await brake.cancelUnpaid(store.place(3, NOW + 5_000))
+    expect(shared.calls).toEqual([])
+    expect(store.calls.map(({ what }) => what)).toEqual(['judge'])
+  })
+
+  test('what was granted and not used is given back: paid in between, and standing twice', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
+    const [first, second, third] = store.place(3)
+    if (!first || !second || !third) throw new Error('placed none')
+    store.beforeCancel = () => store.set(second.orderId, 'paid')
+    const outcomes = await brake.cancelUnpaid([first, second, third, first])
+    expect(kinds(outcomes)).toEqual(['cancelled', 'kept', 'cancelled', 'kept'])
+    expect(outcomes[1]).toMatchObject({ status: 'paid' })
+    expect(shared.calls.slice(1)).toEqual(['reserve 4', 'give back 2'])
+    expect(shared.state.lastMinute).toBe(2)
+  })
+
+  test('an order that stands twice and is held back is not said to be cancelled', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
+    shared.state = { engaged: true, lastMinute: 0 }
+    const [order] = store.place(1)
+    if (!order) throw new Error('placed none')
+    expect(kinds(await brake.cancelUnpaid([order, order]))).toEqual(['postponed', 'postponed'])
+  })
+
+  test('that nothing can be given back to loses no outcome', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
+    const checks = store.place(2)
+    store.beforeCancel = () => {
+      store.set('order-0', 'paid')
+      shared.isAway = true
+    }
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['kept', 'cancelled'])
+  })
+
+  test('all is held back while the keeper is away, whatever was known, and goes on once it is back', async () => {
+    for (const wasKnown of [false, true]) {
+      const { brake, store, shared, held } = createBrake({ maxPerMinute: 10 })
+      if (wasKnown) await brake.refresh()
+      shared.isAway = true
+      const checks = store.place(3)
+      expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'postponed', 'postponed'])
+      expect([store.count('cancelled'), held]).toEqual([0, [{ orders: 3, reason: undefined }]])
+      shared.isAway = false
+      expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['cancelled', 'cancelled', 'cancelled'])
+    }
+  })
+
+  test('a brake that somebody engaged since the last look counts', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
+    await brake.refresh()
+    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+    expect(brake.known).toMatchObject({ engaged: true })
+  })
+
+  test('suspended, it holds back nothing', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 2 })
+    shared.isSuspended = true
+    await brake.cancelUnpaid(store.place(50))
+    expect(store.count('cancelled')).toBe(50)
+  })
+
+  test('a store that fails makes it reject; nothing is said to be held back', async () => {
+    const { brake, store, held } = createBrake({ maxPerMinute: 10 })
+    store.beforeCancel = () => {
+      throw new Error('the store is away')
+    }
+    await expect(brake.cancelUnpaid(store.place(1))).rejects.toThrow('the store is away')
+    expect(held).toEqual([])
+  })
+
+  test('never lets through more than it says, nor loses an order, whatever the batches and whoever is away', async () => {
+    const batch = fc.record({ size: fc.nat(12), away: fc.boolean() })
+    await fc.assert(
+      fc.asyncProperty(fc.nat(30), fc.array(batch, { maxLength: 8 }), async (limit, batches) => {
+        const { brake, store, shared } = createBrake({ maxPerMinute: limit })
+        for (const { size, away } of batches) {
+          shared.isAway = away
+          const outcomes = await brake.cancelUnpaid(store.place(size))
+          expect(outcomes).toHaveLength(size)
+          expect(outcomes.every(({ kind }) => kind === 'cancelled' || kind === 'postponed')).toBe(true)
+        }
+        expect(store.count('cancelled')).toBeLessThanOrEqual(limit)
+      }),
+    )
+  })
+})
+
+describe('with a silence of a minute', () => {
+  const silence = { paymentSilenceMs: 60_000 }
+
+  test('payments that go on let all through', async () => {
+    const { brake, store, clock, shared } = createBrake(silence)
+    for (let minute = 0; minute < 5; minute++) {
+      store.newest = store.now - 59_000
+      await brake.cancelUnpaid(store.place(3))
+      await clock.advance(60_000)
+      store.now += 60_000
+    }
+    expect([store.count('cancelled'), shared.state.engaged]).toEqual([15, false])
+  })
+
+  test('it engages when an order falls due and the newest payment is older', async () => {
+    const { brake, store, shared, changes } = createBrake(silence)
+    store.newest = NOW - 60_001
+    expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['postponed', 'postponed'])
+    expect(shared.state).toMatchObject({ engaged: true, reason: 'payment-silence', by: 'test:1' })
+    expect(changes).toHaveLength(1)
+  })
+
+  test('as long as the silence is not longer, it does not', async () => {
+    const { brake, store } = createBrake(silence)
+    store.newest = NOW - 60_000
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
+  })
+
+  test('it does not engage where no order falls due, and does not ask for payments', async () => {
+    const { brake, store, shared } = createBrake(silence)
+    store.newest = NOW - 3_600_000
+    store.set('paid', 'paid')
+    await brake.cancelUnpaid([{ orderId: 'paid', deadline: 0 }, ...store.place(1, NOW + 1_000)])
+    expect([shared.state.engaged, store.calls.map(({ what }) => what)]).toEqual([false, ['judge']])
+  })
+
+  test('where no order was ever paid, it counts from the first that fell due here', async () => {
+    const { brake, store, clock, shared } = createBrake(silence)
+    const later = async (ms: number) => {
+      await clock.advance(ms)
+      store.now += ms
+      return kinds(await brake.cancelUnpaid(store.place(1)))
+    }
+    expect(await later(0)).toEqual(['cancelled'])
+    expect(await later(60_000)).toEqual(['cancelled'])
+    expect(await later(1)).toEqual(['postponed'])
+    expect(shared.state.reason).toBe('payment-silence')
+  })
+
+  test('the store is asked for the newest payment at most once in a twentieth of the silence', async () => {
+    const { brake, store, clock } = createBrake(silence)
+    store.newest = NOW
+    const asked = () => store.calls.filter(({ what }) => what === 'payment').length
+    await brake.cancelUnpaid(store.place(1))
+    await clock.advance(3_000)
+    await brake.cancelUnpaid(store.place(1))
+    expect(asked()).toBe(1)
+    await clock.advance(1)
+    await brake.cancelUnpaid(store.place(1))
+    expect(asked()).toBe(2)
+  })
+
+  test('and once in a minute, however long the silence', async () => {
+    const { brake, store, clock } = createBrake({ paymentSilenceMs: 30 * 86_400_000 })
+    store.newest = NOW
+    await brake.cancelUnpaid(store.place(1))
+    await clock.advance(60_001)
+    await brake.cancelUnpaid(store.place(1))
+    expect(store.calls.filter(({ what }) => what === 'payment')).toHaveLength(2)
+  })
+
+  test('suspended, it does not engage, and lets all through', async () => {
+    const { brake, store, shared } = createBrake(silence)
+    store.newest = NOW - 3_600_000
+    shared.isSuspended = true
+    expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['cancelled', 'cancelled'])
+  })
+
+  test('a newest payment that cannot be read holds all back: unknown is never "unpaid"', async () => {
+    const { brake, store } = createBrake(silence)
+    store.newestPayment = () => Promise.reject(new Error('the store is away'))
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+  })
+
+  test('a keeper that is away holds all back', async () => {
+    const { brake, store, shared } = createBrake(silence)
+    store.newest = NOW
+    shared.isAway = true
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+  })
+})

@@ -1,0 +1,62 @@
+import { expect, test } from '@jest/globals'
+import { DryRun } from '../../../src/order/dry-run.ts'
+import { FakeStore, NOW } from './fake-store.ts'
+
+function createDryRun() {
+  const store = new FakeStore()
+  const reported: string[] = []
+  const dryRun = new DryRun({ store, onWouldCancel: (orderId) => reported.push(orderId) })
+  return { store, reported, dryRun }
+}
+
+test('what would be cancelled is postponed by a minute of the clock of the store, and stays as it is', async () => {
+  const { store, dryRun } = createDryRun()
+  const checks = store.place(3)
+  const outcomes = await dryRun.cancelUnpaid(checks)
+  const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW - 1_000 }
+  expect(outcomes).toEqual(Array(3).fill({ kind: 'postponed', until: NOW + 60_000, reason: 'dry-run', evidence }))
+  expect(store.count('pending')).toBe(3)
+  expect(store.calls.map(({ what }) => what)).toEqual(['judge'])
+})
+
+test('each order is reported once, however often and how many times in a batch it comes', async () => {
+  const { store, dryRun, reported } = createDryRun()
+  const [first, second] = store.place(2)
+  if (!first || !second) throw new Error('placed none')
+  await dryRun.cancelUnpaid([first, first])
+  await dryRun.cancelUnpaid([first, second])
+  await dryRun.cancelUnpaid([second])
+  expect(reported).toEqual([first.orderId, second.orderId])
+})
+
+test('every other outcome is left as it is, and is not reported', async () => {
+  const { store, dryRun, reported } = createDryRun()
+  store.set('paid', 'paid')
+  const [later] = store.place(1, NOW + 1)
+  const checks = [
+    { orderId: 'paid', deadline: 0 },
+    { orderId: 'nobody', deadline: 0 },
+    { orderId: later?.orderId as string, deadline: 0 },
+  ]
+  expect(await dryRun.cancelUnpaid(checks)).toEqual(await store.cancelUnpaid(checks, { dryRun: true }))
+  expect(reported).toEqual([])
+})
+
+test('100,000 orders are remembered; then the oldest are forgotten one by one', async () => {
+  const { store, dryRun, reported } = createDryRun()
+  const checks = store.place(100_001)
+  await dryRun.cancelUnpaid(checks.slice(0, 100_000))
+  await dryRun.cancelUnpaid(checks.slice(0, 100_000))
+  expect(reported).toHaveLength(100_000)
+  await dryRun.cancelUnpaid(checks.slice(100_000))
+  await dryRun.cancelUnpaid(checks.slice(1))
+  expect(reported).toHaveLength(100_001)
+  await dryRun.cancelUnpaid(checks.slice(0, 1))
+  expect(reported.slice(100_000)).toEqual(['order-100000', 'order-0'])
+})
+
+test('a store that rejects makes it reject', async () => {
+  const { store, dryRun } = createDryRun()
+  store.cancelUnpaid = () => Promise.reject(new Error('away'))
+  await expect(dryRun.cancelUnpaid([])).rejects.toThrow('away')
+})

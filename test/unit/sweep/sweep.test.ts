@@ -1,0 +1,249 @@
+import { describe, expect, test } from '@jest/globals'
+import { OrderExpiryError } from '../../../src/errors.ts'
+import type { Settlement } from '../../../src/order/settle.ts'
+import type { OrderStore, PageEnd } from '../../../src/order/store.ts'
+import { type SweepOptions, sweep } from '../../../src/sweep/sweep.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+
+/** By the store's clock, which is not ours. */
+const NOW = Date.UTC(2029, 5, 1)
+const AHEAD = 600_000
+const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW }
+
+const cancelled: Settlement = { kind: 'cancelled', at: NOW, evidence }
+const postponed = (reason: 'locked' | 'brake' | 'dry-run'): Settlement => ({
+  kind: 'postponed',
+  until: NOW + 1,
+  reason,
+  evidence,
+})
+const failed = (code: 'STORE_REJECTED' | 'STORE_UNAVAILABLE' | 'STORE_LOCKED'): Settlement => ({
+  kind: 'failed',
+  error: new OrderExpiryError(code, 'no'),
+})
+
+/** Orders due so many milliseconds from the store's now, named by that. */
+const ordersDue = (...offsets: number[]): PageEnd[] =>
+  offsets.map((offset) => ({ orderId: `${offset}`, deadline: NOW + offset }))
+
+function createSweep(
+  orders: readonly PageEnd[],
+  options: Partial<SweepOptions> & { became?: Record<string, Settlement> } = {},
+) {
+  const { became = {}, ...overrides } = options
+  const clock = new FakeClock()
+  const asked: { instant: number; after: string | undefined; limit: number }[] = []
+  const settled: string[][] = []
+  const added: string[][] = []
+  const unasked = () => Promise.reject(new Error('not to be asked'))
+  const store: OrderStore = {
+    cancelUnpaid: unasked,
+    find: unasked,
+    newestPayment: unasked,
+    close: unasked,
+    ping: async () => NOW,
+    async unpaidDueBefore(instant, after, limit) {
+      asked.push({ instant, after: after?.orderId, limit })
+      return orders
+        .filter(({ deadline }) => deadline <= instant && (after === undefined || deadline > after.deadline))
+        .slice(0, limit)
+    },
+  }
+  const stopping = new AbortController()
+  const pages: { orders: string[]; isSettled: boolean }[] = []
+  const wanted: SweepOptions = {
+    store,
+    async settle(checks) {
+      settled.push(checks.map(({ orderId }) => orderId))
+      return checks.map(({ orderId }) => became[orderId] ?? cancelled)
+    },
+    async addChecks(page) {
+      added.push(page.map(({ orderId }) => orderId))
+      return page.length
+    },
+    aheadMs: AHEAD,
+    pageSize: 3,
+    onPage: (page) => pages.push({ orders: page.orders.map(({ orderId }) => orderId), isSettled: !!page.settlements }),
+    clock,
+    signal: stopping.signal,
+    ...overrides,
+  }
+  /** Runs it to its end, letting every pause pass. */
+  async function run() {
+    let isDone = false
+    const result = sweep(wanted).finally(() => {
+      isDone = true
+    })
+    for (let n = 0; n < 1_000 && !isDone; n++) await clock.advance(100)
+    return await result
+  }
+  return { run, store, settled, added, asked, pages, clock, stopping, wanted }
+}
+
+test('settles what is overdue by more than five seconds, page by page, and adds checks for what is due soon', async () => {
+  const orders = ordersDue(-60_000, -50_000, -40_000, -5_001, -5_000, -4_999, -1, 0, 1, 599_999, 600_000, 600_001)
+  const { run, settled, added } = createSweep(orders)
+  expect(await run()).toEqual({
+    overdue: 5,
+    outcomes: { cancelled: 5 },
+    upcoming: 6,
+    added: 6,
+  })
+  expect(settled).toEqual([
+    ['-60000', '-50000', '-40000'],
+    ['-5001', '-5000'],
+  ])
+  expect(added.flat()).toEqual(['-4999', '-1', '0', '1', '599999', '600000'])
+})
+
+test('pages by the last order of the page before, and asks no more after a page that is not full', async () => {
+  const { run, asked } = createSweep(ordersDue(-40_000, -30_000, -20_000, -10_000, 1_000))
+  await run()
+  expect(asked).toEqual([
+    { instant: NOW - 5_000, after: undefined, limit: 3 },
+    { instant: NOW - 5_000, after: '-20000', limit: 3 },
+    { instant: NOW + AHEAD, after: '-10000', limit: 3 },
+  ])
+})
+
+test('with nothing to do, asks twice', async () => {
+  const { run, asked, settled, added } = createSweep([])
+  expect(await run()).toEqual({ overdue: 0, outcomes: {}, upcoming: 0, added: 0 })
+  expect([asked.length, settled, added]).toEqual([2, [], []])
+})
+
+test('counts what became of each, a dry run by its own name', async () => {
+  const became = { '-30000': failed('STORE_REJECTED'), '-20000': postponed('locked'), '-10000': postponed('dry-run') }
+  const { run } = createSweep(ordersDue(-40_000, -30_000, -20_000, -10_000), { became })
+  expect((await run()).outcomes).toEqual({ cancelled: 1, failed: 1, postponed: 1, 'would-cancel': 1 })
+})
+
+test('a page of bad and locked orders does not hold up those behind it', async () => {
+  const became = {
+    '-60000': failed('STORE_REJECTED'),
+    '-50000': postponed('locked'),
+    '-40000': failed('STORE_LOCKED'),
+  }
+  const { run, settled } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000, 1_000), { became })
+  expect(await run()).toMatchObject({ overdue: 4, upcoming: 1, added: 1 })
+  expect(settled[1]).toEqual(['-30000'])
+})
+
+test('tells of each page, and pauses between them for a quarter of the time they took', async () => {
+  const { wanted, clock, pages } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000, 1_000))
+  const { settle } = wanted
+  const result = sweep({
+    ...wanted,
+    async settle(checks) {
+      await clock.sleep(400)
+      return settle(checks)
+    },
+  })
+  await clock.advance(400)
+  expect(pages).toHaveLength(1)
+  expect(clock.sleeping).toEqual([100])
+  await clock.advance(99)
+  expect(clock.sleeping).toEqual([1])
+  await clock.advance(10_000)
+  await result
+  expect(pages).toEqual([
+    { orders: ['-60000', '-50000', '-40000'], isSettled: true },
+    { orders: ['-30000'], isSettled: true },
+    { orders: ['1000'], isSettled: false },
+  ])
+})
+
+describe('stops', () => {
+  test('at an outage of the store, with what was done until then', async () => {
+    const became = { '-30000': failed('STORE_UNAVAILABLE') }
+    const { run, settled, added } = createSweep(
+      ordersDue(-60_000, -50_000, -40_000, -30_000, -20_000, -10_000, 1_000),
+      {
+        became,
+      },
+    )
+    expect(await run()).toMatchObject({
+      overdue: 6,
+      outcomes: { cancelled: 5, failed: 1 },
+      added: 0,
+      error: { code: 'STORE_UNAVAILABLE' },
+    })
+    expect([settled.length, added]).toEqual([2, []])
+  })
+
+  test('to settle where the brake holds back, but still adds the checks of what is due soon, and no others', async () => {
+    const became = { '-50000': postponed('brake') }
+    const { run, settled, added } = createSweep(
+      ordersDue(-60_000, -50_000, -40_000, -30_000, -20_000, -10_000, 1_000),
+      {
+        became,
+      },
+    )
+    const result = await run()
+    expect(result).toEqual({ overdue: 3, outcomes: { cancelled: 2, postponed: 1 }, upcoming: 1, added: 1 })
+    expect([settled.length, added.flat()]).toEqual([1, ['1000']])
+  })
+
+  test('when it is asked to, at the next page and without an error', async () => {
+    const { run, stopping, settled } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000), {
+      onPage: () => stopping.abort(new Error('stop')),
+    })
+    expect(await run()).toEqual({ overdue: 3, outcomes: { cancelled: 3 }, upcoming: 0, added: 0 })
+    expect(settled).toHaveLength(1)
+  })
+
+  test('in the middle of a pause', async () => {
+    const { wanted, clock, stopping } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000))
+    const result = sweep({
+      ...wanted,
+      settle: async (checks) => {
+        await clock.sleep(40_000)
+        return wanted.settle(checks)
+      },
+    })
+    await clock.advance(40_000)
+    expect(clock.sleeping).toEqual([10_000])
+    stopping.abort(new Error('stop'))
+    expect(await result).toMatchObject({ overdue: 3 })
+    expect(clock.sleeping).toEqual([])
+  })
+})
+
+describe('never rejects', () => {
+  const unavailable = () => Promise.reject(new OrderExpiryError('STORE_UNAVAILABLE', 'away'))
+
+  test('where the store does not answer', async () => {
+    const made = createSweep(ordersDue(-60_000))
+    made.store.ping = unavailable
+    expect(await made.run()).toEqual({
+      overdue: 0,
+      outcomes: {},
+      upcoming: 0,
+      added: 0,
+      error: expect.objectContaining({ code: 'STORE_UNAVAILABLE' }),
+    })
+  })
+
+  test('where a page cannot be read', async () => {
+    const made = createSweep(ordersDue(-60_000))
+    made.store.unpaidDueBefore = unavailable
+    expect(await made.run()).toMatchObject({ error: { code: 'STORE_UNAVAILABLE' } })
+  })
+
+  test('where Redis is away: what is overdue is settled all the same', async () => {
+    const addChecks = () => Promise.reject(new OrderExpiryError('REDIS_UNAVAILABLE', 'away'))
+    const { run } = createSweep(ordersDue(-60_000, 1_000), { addChecks })
+    expect(await run()).toMatchObject({
+      overdue: 1,
+      outcomes: { cancelled: 1 },
+      upcoming: 1,
+      added: 0,
+      error: { code: 'REDIS_UNAVAILABLE' },
+    })
+  })
+
+  test('where something else goes wrong', async () => {
+    const { run } = createSweep(ordersDue(1_000), { addChecks: () => Promise.reject(new TypeError('x')) })
+    expect(await run()).toMatchObject({ error: { code: 'UNEXPECTED' } })
+  })
+})
