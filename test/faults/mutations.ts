@@ -31,7 +31,7 @@ const MUTATIONS: readonly Mutation[] = [
         to: "const isUnpaid = (statuses) => '(' + statuses + '::text[] IS NOT NULL)';",
       },
     ],
-    cases: ['duplicate and reordered enqueues', 'slow network to PostgreSQL'],
+    cases: ['jobs promoted', 'worker clock 5 min ahead'],
   },
   {
     name: 'the sweeper',

@@ -228,19 +228,30 @@ export class World {
     return [this.toRedis, this.producersToRedis, this.toPostgres, ...this.#ways]
   }
 
-  /** Ends everything, in whatever state it is. */
+  /** Ends everything, in whatever state it is; what fails does not keep the rest from being ended. */
   async destroy(): Promise<void> {
     World.#all.delete(this)
-    await Promise.all(this.workers.map((worker) => worker.stop('SIGKILL')))
-    await this.client.close()
-    void this.rawQueue.close().catch(() => {})
-    this.#rawRedis.disconnect()
-    this.admin.disconnect()
-    await Promise.all(this.#proxies.map((proxy) => proxy.close()))
-    this.postgres?.thaw()
-    await this.shop.close()
-    await Promise.all([this.redis.remove(), this.postgres?.remove()])
-    rmSync(this.#dir, { recursive: true, force: true })
+    const steps: (() => unknown)[] = [
+      () => Promise.all(this.workers.map((worker) => worker.stop('SIGKILL'))),
+      () => [this.redis, this.postgres].map((server) => server?.thaw()),
+      () => this.client.close(),
+      () => void this.rawQueue.close().catch(() => {}),
+      () => [this.#rawRedis, this.admin].map((redis) => redis.disconnect()),
+      () => Promise.all(this.#proxies.map((proxy) => proxy.close())),
+      () => this.shop.close(),
+      () => this.redis.remove(),
+      () => this.postgres?.remove(),
+      () => rmSync(this.#dir, { recursive: true, force: true }),
+    ]
+    const errors: unknown[] = []
+    for (const step of steps) {
+      try {
+        await step()
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors, 'a world could not be ended in an orderly way')
   }
 }
 

@@ -81,7 +81,7 @@ export const jobCases: FaultCase[] = [
     boundMs: KNOWN_MS,
     seconds: 60,
     async run(world) {
-      const deadline = await crowd(world, { orders: 50_000, inMs: 25_000 })
+      const deadline = await crowd(world, { orders: 50_000, inMs: 30_000 })
       if (Date.now() > deadline) throw new Error('expected to be able to place them in time')
       return deadline
     },

@@ -45,17 +45,17 @@ async function configure(admin: pg.Client, setting: string): Promise<void> {
   await admin.query('SELECT pg_reload_conf()')
 }
 
-/** Does something over and over. @returns a function that ends it and says how often it was done */
-function repeatedly(work: () => Promise<unknown>): () => Promise<number> {
+/** Does something over and over while something else is done. */
+async function repeating<T>(again: () => Promise<unknown>, meanwhile: () => Promise<T>): Promise<T> {
   let isOn = true
-  const done = (async () => {
-    let times = 0
-    for (; isOn; times++) await work().catch(() => {})
-    return times
+  const repeated = (async () => {
+    for (; isOn; await sleep(5)) await again().catch(() => {})
   })()
-  return () => {
+  try {
+    return await meanwhile()
+  } finally {
     isOn = false
-    return done
+    await repeated
   }
 }
 
@@ -141,14 +141,15 @@ export const postgresCases: FaultCase[] = [
       during(world, STEADY, () =>
         withAdmin(world, async (admin) => {
           await sleep(3_000)
-          const end = repeatedly(async () => {
-            await admin.query(
-              `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-expiry'`,
-            )
-            await sleep(100)
-          })
-          await sleep(5_000)
-          await end()
+          await repeating(
+            async () => {
+              await admin.query(
+                `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-expiry'`,
+              )
+              await sleep(100)
+            },
+            () => sleep(5_000),
+          )
         }),
       ),
   },
@@ -184,15 +185,15 @@ export const postgresCases: FaultCase[] = [
       during(world, STEADY, () =>
         withAdmin(world, async (admin) => {
           await configure(admin, `deadlock_timeout = '20ms'`)
-          const end = repeatedly(() =>
-            world.shop.transaction(
-              `UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
-               UPDATE stock SET available = available WHERE sku = 'chair'; SELECT pg_sleep(0.01)`,
-            ),
+          const deadline = await crowd(world, { orders: 200, inMs: 5_000 })
+          await repeating(
+            () =>
+              world.shop.transaction(
+                `UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
+                 UPDATE stock SET available = available WHERE sku = 'chair'; SELECT pg_sleep(0.01)`,
+              ),
+            () => sleep(deadline + 3_000 - Date.now()),
           )
-          const deadline = await crowd(world, { orders: 200, inMs: 3_000 })
-          await sleep(deadline + 3_000 - Date.now())
-          await end()
           const healedAt = Date.now()
           await eventually('a deadlock', async () => {
             const { rows } = await admin.query(`SELECT sum(deadlocks)::int AS n FROM pg_stat_database`)
@@ -213,13 +214,13 @@ export const postgresCases: FaultCase[] = [
       await withAdmin(world, (admin) => configure(admin, `default_transaction_isolation = 'serializable'`))
       return during(world, STEADY, async () => {
         await crowd(world, { orders: 200, inMs: 3_000 })
-        const end = repeatedly(() =>
-          world.shop.transaction(
-            `UPDATE orders SET slow = NOT slow WHERE id % 3 = 0 AND status = 'pending'; SELECT pg_sleep(0.02)`,
-          ),
+        await repeating(
+          () =>
+            world.shop.transaction(
+              `UPDATE orders SET slow = NOT slow WHERE id % 3 = 0 AND status = 'pending'; SELECT pg_sleep(0.02)`,
+            ),
+          () => sleep(6_000),
         )
-        await sleep(6_000)
-        await end()
       })
     },
   },
