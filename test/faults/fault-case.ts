@@ -13,7 +13,7 @@ export interface FaultCase {
   replay?: string
   /** How long it takes, about; the longest begin first. */
   seconds: number
-  /** Its bound is so short that the machine must not be busy with other cases. */
+  /** Its bound is too short, or its load too heavy, for other cases beside it. */
   isAlone?: true
   world?: WorldOptions
   /** Jobs in the failed set at the end, at most. Default 0. */
