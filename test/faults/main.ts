@@ -79,13 +79,18 @@ function describe({ case: name, seed, orders, cancelled, p50, max, maxForgotten,
   return `green  ${name} (seed ${seed}): ${orders} orders, ${cancelled} cancelled; ${recovery}; ${Math.round(tookMs / 1_000)} s`
 }
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, async () => {
-    await World.destroyAll()
-    await teardown()
-    process.exit(130)
-  })
+/** Leaves no server and no worker behind. */
+async function abort(exitCode: number): Promise<never> {
+  await World.destroyAll().catch(() => {})
+  await teardown()
+  process.exit(exitCode)
 }
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void abort(130))
+process.once('uncaughtException', (error) => {
+  print(`the suite itself has failed: ${error.stack}`)
+  void abort(1)
+})
+
 async function run(): Promise<boolean> {
   await setup()
   try {

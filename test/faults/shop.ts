@@ -98,7 +98,9 @@ export class Shop {
       options,
       application_name: 'shop',
     })
-    this.pool.on('error', () => {}) // its server may be the one that is broken
+    // Its server may be the one that is broken; a client that is in use is not listened to by the pool.
+    this.pool.on('error', () => {})
+    this.pool.on('connect', (client) => client.on('error', () => {}))
   }
 
   /** @param options.hasStock cancelling gives stock back, by the statement of docs/cancel-sql.md */
