@@ -7,6 +7,11 @@ import { createInterface } from 'node:readline'
 
 export const CLI = resolve('dist/cli.js')
 
+/** FAULTS_CLI: another build, for the mutations of the fault suite. */
+function cli(): string {
+  return process.env.FAULTS_CLI ?? CLI
+}
+
 export interface LogLine {
   level: string
   msg: string
@@ -24,7 +29,7 @@ export async function runCli(
   options: { env?: Record<string, string>; cwd?: string } = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-cli-'))
-  const child = spawn(process.execPath, [CLI, ...args], { cwd, env: cleanEnv(options.env ?? {}) })
+  const child = spawn(process.execPath, [cli(), ...args], { cwd, env: cleanEnv(options.env ?? {}) })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => {
@@ -48,7 +53,7 @@ export class DaemonProcess {
 
   constructor(env: Record<string, string>, options: { cwd?: string } = {}) {
     const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-daemon-'))
-    this.child = spawn(process.execPath, [CLI, 'start'], {
+    this.child = spawn(process.execPath, [cli(), 'start'], {
       cwd,
       env: cleanEnv({ HTTP_PORT: '0', ...env }),
       stdio: ['ignore', 'pipe', 'pipe'],

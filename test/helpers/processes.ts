@@ -97,7 +97,7 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<
 }
 
 /** Resolves once something accepts connections; rejects if the process ends before. */
-async function untilConnected(port: number, child: ChildProcess): Promise<void> {
+export async function untilConnected(port: number, child: ChildProcess): Promise<void> {
   for (let attempt = 0; attempt < 600; attempt++) {
     if (child.exitCode !== null) break
     const socket = connect(port, '127.0.0.1')
@@ -112,7 +112,8 @@ async function untilConnected(port: number, child: ChildProcess): Promise<void> 
   throw new Error(`${child.spawnfile} does not listen on ${port} (exit code ${child.exitCode})`)
 }
 
-function postgresBinaries(): string {
+/** The folder of `initdb` and `postgres`. */
+export function postgresBinaries(): string {
   const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql') : []
   const debian = versions.sort((a, b) => Number(b) - Number(a)).map((version) => `/usr/lib/postgresql/${version}/bin`)
   const found = [...debian, ...(process.env.PATH ?? '').split(':')].find((dir) => existsSync(join(dir, 'initdb')))
@@ -121,7 +122,7 @@ function postgresBinaries(): string {
 }
 
 /** PostgreSQL refuses to run as root. */
-function unprivileged(): { uid: number; gid: number } | object {
+export function unprivileged(): { uid: number; gid: number } | object {
   if (process.getuid?.() !== 0) return {}
   const id = (flag: string) => Number(execFileSync('id', [flag, 'postgres']))
   return { uid: id('-u'), gid: id('-g') }

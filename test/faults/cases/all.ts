@@ -1,0 +1,23 @@
+import type { FaultCase } from '../fault-case.ts'
+import { brakeCases } from './brake.ts'
+import { clockCases } from './clocks.ts'
+import { jobCases } from './jobs.ts'
+import { postgresCases } from './postgres.ts'
+import { randomCases } from './random.ts'
+import { redisCases } from './redis.ts'
+import { redisConnectionCases } from './redis-connections.ts'
+import { shutdownCases } from './shutdown.ts'
+import { workerCases } from './workers.ts'
+
+/** Every fault of the suite, in the order of the table in docs/reliability.md. */
+export const cases: readonly FaultCase[] = [
+  ...workerCases,
+  ...redisCases,
+  ...redisConnectionCases,
+  ...postgresCases,
+  ...clockCases,
+  ...jobCases,
+  ...shutdownCases,
+  ...brakeCases,
+  ...randomCases,
+]

@@ -1,0 +1,292 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import { eventually } from '../../helpers/eventually.ts'
+import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
+import { crowd, during, perform, planWorkload, SOON, STEADY } from '../workload.ts'
+import type { World } from '../world.ts'
+
+/** For a commit whose fate nobody knows: the connection on which it went is lost while its answer is on the way. */
+function lostAnswer(name: string, statement: RegExp, hasStock: boolean): FaultCase {
+  return {
+    name,
+    injected: `the proxy passes the statement on, swallows the answer and cuts the connection`,
+    promise: 'nothing twice, within 30 s',
+    boundMs: KNOWN_MS,
+    seconds: 15,
+    world: { hasStock },
+    run: (world) =>
+      during(world, SOON, async () => {
+        const { hit } = world.toPostgres.intercept({
+          matches: (request) => statement.test(request),
+          action: 'lose-reply',
+        })
+        await crowd(world, { orders: 60, inMs: 1_000 })
+        await hit
+      }),
+  }
+}
+
+/** A connection of the case's own, as an administrator. */
+async function withAdmin<T>(world: World, work: (admin: pg.Client) => Promise<T>): Promise<T> {
+  const admin = new pg.Client({ connectionString: world.postgres?.url })
+  admin.on('error', () => {})
+  await admin.connect()
+  try {
+    await admin.query('SET default_transaction_read_only = off')
+    return await work(admin)
+  } finally {
+    await admin.end()
+  }
+}
+
+/** Changes the configuration of the whole server. */
+async function configure(admin: pg.Client, setting: string): Promise<void> {
+  await admin.query(`ALTER SYSTEM SET ${setting}`)
+  await admin.query('SELECT pg_reload_conf()')
+}
+
+/** Does something over and over while something else is done. */
+async function repeating<T>(again: () => Promise<unknown>, meanwhile: () => Promise<T>): Promise<T> {
+  let isOn = true
+  const repeated = (async () => {
+    for (; isOn; await sleep(5)) await again().catch(() => {})
+  })()
+  try {
+    return await meanwhile()
+  } finally {
+    isOn = false
+    await repeated
+  }
+}
+
+export const postgresCases: FaultCase[] = [
+  {
+    name: 'PostgreSQL stopped immediately in the transaction',
+    injected: 'SIGQUIT while the proxy holds back the COMMIT; started again after 3 s',
+    promise: 'nothing half done; within 30 s of its return; no job failed',
+    boundMs: KNOWN_MS,
+    seconds: 30,
+    world: { ownPostgres: true, hasStock: true },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await crowd(world, { orders: 60, inMs: 1_000 })
+        const { hit } = world.toPostgres.intercept({ matches: (request) => /COMMIT/.test(request), action: 'hold' })
+        await hit
+        await world.postgres?.die('SIGQUIT')
+        world.toPostgres.heal()
+        await sleep(3_000)
+        await world.postgres?.start()
+      }),
+  },
+  lostAnswer('lost answer to the COMMIT', /COMMIT/, true),
+  lostAnswer('lost answer to the cancelling statement', /SKIP LOCKED/, false),
+  {
+    name: 'PostgreSQL away for 30 s',
+    injected: 'the proxy cuts all connections of the workers and refuses new ones, while 2,000 orders fall due',
+    promise:
+      'within 30 s of its return; no job failed; meanwhile /livez is green and /readyz red, and a worker asks for at most 60 connections',
+    boundMs: KNOWN_MS,
+    seconds: 55,
+    world: { hasStock: true },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await crowd(world, { orders: 2_000, inMs: 5_000 })
+        world.toPostgres.cut()
+        const before = world.toPostgres.attempts
+        await sleep(29_000)
+        await world.expectAliveAndNotReady()
+        await sleep(1_000)
+        const knocks = world.toPostgres.attempts - before
+        world.heal()
+        // Two workers, a probe each every 1 to 2 s, and what was under way when it began.
+        world.expect(knocks <= 2 * 60, `the workers asked for ${knocks} connections in 30 s`)
+      }),
+  },
+  {
+    name: 'PostgreSQL frozen for 20 s',
+    injected: 'SIGSTOP of the server and all its backends under load, SIGCONT after 20 s',
+    promise: 'within 30 s of its return; no job failed',
+    boundMs: KNOWN_MS,
+    seconds: 50,
+    world: { ownPostgres: true, hasStock: true },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        world.postgres?.freeze()
+        await sleep(20_000)
+        world.postgres?.thaw()
+      }),
+  },
+  {
+    name: 'connections to PostgreSQL half open',
+    injected: 'the proxy swallows both directions of all connections that there are, for ever',
+    promise: 'within 30 s',
+    boundMs: KNOWN_MS,
+    seconds: 40,
+    world: { hasStock: true },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        for (const connection of world.toPostgres.connections) connection.blackHole()
+      }),
+  },
+  {
+    name: 'backends of PostgreSQL terminated',
+    injected: "pg_terminate_backend of the workers' connections every 100 ms, for 5 s",
+    promise: 'within 30 s of the last one; no job failed',
+    boundMs: KNOWN_MS,
+    seconds: 25,
+    world: { ownPostgres: true, hasStock: true },
+    run: (world) =>
+      during(world, STEADY, () =>
+        withAdmin(world, async (admin) => {
+          await sleep(3_000)
+          await repeating(
+            async () => {
+              await admin.query(
+                `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-expiry'`,
+              )
+              await sleep(100)
+            },
+            () => sleep(5_000),
+          )
+        }),
+      ),
+  },
+  {
+    name: 'rows locked for long',
+    injected: 'a transaction of the shop locks 20 of 200 due orders for 8 s',
+    promise: 'the others within 5 s of their deadline; those within 5 s of the unlocking',
+    boundMs: 5_000,
+    seconds: 25,
+    async run(world) {
+      const { shop } = world
+      const deadline = await crowd(world, { orders: 200, inMs: 2_000 })
+      const client = await shop.pool.connect()
+      await client.query('BEGIN')
+      await client.query('SELECT FROM orders WHERE id <= 20 FOR UPDATE')
+      await sleep(deadline + 5_000 - Date.now())
+      const left = await shop.countOverdue()
+      world.expect(left === 20, `I5: ${left} orders are unpaid 5 s after their deadline, 20 are locked`)
+      await sleep(3_000)
+      await client.query('COMMIT')
+      client.release()
+      return Date.now()
+    },
+  },
+  {
+    name: 'deadlock',
+    injected: 'transactions of the shop lock stock in the opposite order for 6 s; deadlock_timeout is 20 ms',
+    promise: 'within 30 s; no job failed',
+    boundMs: KNOWN_MS,
+    seconds: 25,
+    world: { ownPostgres: true, hasStock: true },
+    run: (world) =>
+      during(world, STEADY, () =>
+        withAdmin(world, async (admin) => {
+          await configure(admin, `deadlock_timeout = '20ms'`)
+          const deadline = await crowd(world, { orders: 200, inMs: 5_000 })
+          await repeating(
+            () =>
+              world.shop.transaction(
+                `UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
+                 UPDATE stock SET available = available WHERE sku = 'chair'; SELECT pg_sleep(0.01)`,
+              ),
+            () => sleep(deadline + 3_000 - Date.now()),
+          )
+          const healedAt = Date.now()
+          await eventually('a deadlock', async () => {
+            const { rows } = await admin.query(`SELECT sum(deadlocks)::int AS n FROM pg_stat_database`)
+            return rows[0].n > 0
+          })
+          return healedAt
+        }),
+      ),
+  },
+  {
+    name: 'serialization failure',
+    injected: 'default_transaction_isolation is serializable, while the shop keeps changing the rows that are due',
+    promise: 'within 30 s; no job failed',
+    boundMs: KNOWN_MS,
+    seconds: 25,
+    world: { ownPostgres: true, hasStock: true },
+    async run(world) {
+      await withAdmin(world, (admin) => configure(admin, `default_transaction_isolation = 'serializable'`))
+      return during(world, STEADY, async () => {
+        await crowd(world, { orders: 200, inMs: 3_000 })
+        await repeating(
+          () =>
+            world.shop.transaction(
+              `UPDATE orders SET slow = NOT slow WHERE id % 3 = 0 AND status = 'pending'; SELECT pg_sleep(0.02)`,
+            ),
+          () => sleep(6_000),
+        )
+      })
+    },
+  },
+  {
+    name: 'connection slots of PostgreSQL used up',
+    injected: "others take every slot, reserved ones too, and the workers' backends are terminated; for 8 s",
+    promise: 'within 30 s of their end; no job failed',
+    boundMs: KNOWN_MS,
+    seconds: 35,
+    world: { ownPostgres: true, hasStock: true },
+    async run(world) {
+      await world.shop.openAll()
+      return during(world, STEADY, () =>
+        withAdmin(world, async (admin) => {
+          await sleep(3_000)
+          await admin.query(
+            `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-expiry'`,
+          )
+          const hogs: pg.Client[] = []
+          const endsAt = Date.now() + 8_000
+          while (Date.now() < endsAt) {
+            const hog = new pg.Client({ connectionString: world.postgres?.url })
+            hog.on('error', () => {})
+            const isIn = await hog.connect().then(
+              () => true,
+              () => false,
+            )
+            if (isIn) hogs.push(hog)
+            else await sleep(10)
+          }
+          await Promise.all(hogs.map((hog) => hog.end()))
+        }),
+      )
+    },
+  },
+  {
+    name: 'PostgreSQL read-only',
+    injected: 'default_transaction_read_only is on for 8 s',
+    promise: 'within 30 s of its end; no job failed',
+    boundMs: KNOWN_MS,
+    seconds: 35,
+    world: { ownPostgres: true, hasStock: true },
+    run: (world) =>
+      during(world, STEADY, () =>
+        withAdmin(world, async (admin) => {
+          await sleep(3_000)
+          await configure(admin, 'default_transaction_read_only = on')
+          await sleep(8_000)
+          await configure(admin, 'default_transaction_read_only = off')
+        }),
+      ),
+  },
+  {
+    name: 'slow network to PostgreSQL',
+    injected: 'the proxy delays everything by 150 ms in each direction, for 8 s',
+    promise: 'within 30 s',
+    boundMs: KNOWN_MS,
+    seconds: 30,
+    world: { hasStock: true },
+    async run(world) {
+      const startedAt = Date.now()
+      world.toPostgres.delayMs = 150
+      await perform(world, planWorkload(world.random, SOON))
+      await sleep(2_000)
+      world.heal()
+      return startedAt
+    },
+  },
+]

@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
+import type { Rule } from '../fault-proxy.ts'
+import { crowd, during, SOON, STEADY } from '../workload.ts'
+import { REDIS_MARKS, type World } from '../world.ts'
+
+/** A worker alone, so that nobody else does its work, loses the connection on which requests of this kind go. */
+function halfOpen(name: string, pick: (world: World) => { blackHole(): void }[]): FaultCase {
+  return {
+    name,
+    injected: 'the proxy swallows both directions for ever and leaves the socket open; no other worker is there',
+    promise: 'within 30 s',
+    boundMs: KNOWN_MS,
+    seconds: 60,
+    world: { workers: 1, env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        const connections = pick(world)
+        if (connections.length === 0) throw new Error('expected such a connection')
+        for (const connection of connections) connection.blackHole()
+      }),
+  }
+}
+
+function lostReply(mark: keyof typeof REDIS_MARKS, action: Rule['action'], what: string, how: string): FaultCase {
+  return {
+    name: `lost reply to ${what}, ${how}`,
+    injected: `the proxy swallows what Redis answers to ${what}; then the connection is ${how}`,
+    promise: 'within 30 s, and nothing twice',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { workers: 1, hasStock: mark === 'finish', env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, SOON, async () => {
+        const proxy = mark === 'add' ? world.producersToRedis : world.toRedis
+        const { hit } = proxy.intercept({ matches: (request) => REDIS_MARKS[mark].test(request), action })
+        await crowd(world, { orders: 30, inMs: 1_000 })
+        await hit
+      }),
+  }
+}
+export const redisConnectionCases: FaultCase[] = [
+  halfOpen('the blocking connection of a worker half open', ({ toRedis }) => toRedis.withMark('blocking')),
+  halfOpen('the command connection of a worker half open', ({ toRedis }) => toRedis.withMark('fetch')),
+  halfOpen('all Redis connections of a worker half open', ({ toRedis }) => [...toRedis.connections]),
+  halfOpen('the connection of a producer half open', ({ producersToRedis }) => producersToRedis.withMark('add')),
+  lostReply('add', 'lose-reply', 'an add', 'cut'),
+  lostReply('add', 'lose-reply-half-open', 'an add', 'half open'),
+  lostReply('fetch', 'lose-reply', 'a fetch', 'cut'),
+  lostReply('fetch', 'lose-reply-half-open', 'a fetch', 'half open'),
+  lostReply('finish', 'lose-reply', 'a finish', 'cut'),
+  lostReply('finish', 'lose-reply-half-open', 'a finish', 'half open'),
+]

@@ -1,0 +1,132 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
+import { during, STEADY } from '../workload.ts'
+
+function redisAway(seconds: number): FaultCase {
+  return {
+    name: `Redis away for ${seconds} s`,
+    injected: 'the proxies cut all connections of workers and producers and refuse new ones',
+    promise:
+      'within 30 s of its return; orders placed meanwhile within 90 s; meanwhile /livez is green and /readyz red',
+    boundMs: KNOWN_MS,
+    seconds: seconds + 30,
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(3_000)
+        world.cutRedis()
+        await sleep(seconds * 1_000 - 1_000)
+        await world.expectAliveAndNotReady()
+        await sleep(1_000)
+        world.heal()
+      }),
+  }
+}
+
+export const redisCases: FaultCase[] = [
+  {
+    name: 'Redis killed and restarted from its append-only file',
+    injected: 'SIGKILL under load, started again on the same files after 1 s',
+    promise: 'within 30 s of its return; orders placed meanwhile within 90 s',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        await world.redis.die('SIGKILL')
+        await sleep(1_000)
+        await world.redis.start()
+      }),
+  },
+  {
+    name: 'Redis emptied',
+    injected: 'FLUSHALL under load',
+    promise: 'every order, forgotten or new, within 90 s',
+    boundMs: KNOWN_MS,
+    seconds: 80,
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(5_000)
+        await world.admin.flushall()
+        world.known.clear()
+      }),
+  },
+  redisAway(3),
+  redisAway(14),
+  redisAway(62),
+  {
+    name: 'Redis frozen for 20 s',
+    injected: 'SIGSTOP of the server under load, SIGCONT after 20 s',
+    promise: 'within 30 s of its return; orders placed meanwhile within 90 s',
+    boundMs: KNOWN_MS,
+    seconds: 95,
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        world.redis.freeze()
+        await sleep(20_000)
+        world.redis.thaw()
+      }),
+  },
+  {
+    name: 'Redis read-only under load',
+    injected: 'REPLICAOF an address where nobody is, for 8 s; then REPLICAOF NO ONE',
+    promise: 'within 30 s of its return; orders placed meanwhile within 90 s; at most 10 log lines a second',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        await world.admin.call('REPLICAOF', '127.0.0.1', '1')
+        await sleep(8_000)
+        await world.admin.call('REPLICAOF', 'NO', 'ONE')
+      }),
+  },
+  {
+    name: 'Redis without the replicas that it must have',
+    injected: 'CONFIG SET min-replicas-to-write 1 under load, for 8 s: every write is refused',
+    promise: 'within 30 s of its end; orders placed meanwhile within 90 s; at most 10 log lines a second',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        await world.admin.config('SET', 'min-replicas-to-write', '1')
+        await sleep(8_000)
+        await world.admin.config('SET', 'min-replicas-to-write', '0')
+      }),
+  },
+  {
+    name: 'memory limit of Redis reached',
+    injected: 'CONFIG SET maxmemory to less than is in use, for 8 s; nothing may be evicted',
+    promise: 'within 30 s of its end; orders placed meanwhile within 90 s',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(4_000)
+        await world.admin.config('SET', 'maxmemory', '1mb')
+        await sleep(8_000)
+        await world.admin.config('SET', 'maxmemory', '0')
+      }),
+  },
+  {
+    name: 'job hashes deleted',
+    injected: 'DEL of the hashes of 50 waiting jobs, which leaves their ids in the delayed set',
+    promise:
+      'the orders whose job is gone within 90 s, the others within 30 s; what is left of the jobs is in the failed set',
+    boundMs: KNOWN_MS,
+    failedJobs: 50,
+    seconds: 80,
+    run: (world) =>
+      during(world, STEADY, async () => {
+        await sleep(5_000)
+        const ids = await world.admin.zrange('bull:check-payment:delayed', '0', '49')
+        await world.admin.del(ids.map((id) => `bull:check-payment:${id}`))
+        world.known.clear()
+      }),
+  },
+]

@@ -1,0 +1,170 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { DaemonProcess } from '../../helpers/daemon.ts'
+import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../fault-case.ts'
+import type { FaultProxy, Rule } from '../fault-proxy.ts'
+import { crowd, during, perform, planWorkload, SOON } from '../workload.ts'
+import type { World } from '../world.ts'
+
+/**
+ * Catches a worker's statement for a crowd of orders, and does something to the worker then; another one goes on.
+ *
+ * @returns when it was caught
+ */
+async function atStatement(
+  world: World,
+  options: {
+    statement: RegExp
+    action: Rule['action']
+    env?: Record<string, string>
+    fault: (victim: DaemonProcess, proxy: FaultProxy) => Promise<unknown>
+  },
+): Promise<number> {
+  const { statement, action, env, fault } = options
+  const way = await world.ownWay()
+  const [victim] = await world.startWorkers(1, { ...way.env, ...env })
+  const { hit } = way.toPostgres.intercept({ matches: (request) => statement.test(request), action })
+  await crowd(world, { orders: 60, inMs: 1_200 })
+  const work = perform(world, planWorkload(world.random, SOON))
+  await hit
+  const caughtAt = Date.now()
+  if (victim) await fault(victim, way.toPostgres)
+  await work
+  return caughtAt
+}
+
+/** An idle worker is woken by the first order that is placed, to wait for its deadline; it dies before that. */
+async function killTheWoken(world: World): Promise<void> {
+  const woken = world.workers
+    .filter((worker) => !world.ended.has(worker))
+    .map(async (worker, _index, { length }) => {
+      const way = ways.get(worker)
+      if (!way || length !== 2) throw new Error('expected two workers with proxies of their own')
+      await way.intercept({ matches: (_, { marks }) => marks.has('fetch'), action: 'notice' }).hit
+      return worker
+    })
+  await crowd(world, { orders: 1, inMs: 2_500 })
+  await world.kill(await Promise.race(woken))
+}
+const ways = new WeakMap<DaemonProcess, FaultProxy>()
+
+async function startWithOwnWay(world: World): Promise<void> {
+  const way = await world.ownWay()
+  for (const worker of await world.startWorkers(1, way.env)) ways.set(worker, way.toRedis)
+}
+
+export const workerCases: FaultCase[] = [
+  {
+    name: 'no fault at all',
+    injected: 'nothing; the workload alone',
+    promise: 'each unpaid order within 1 s of its deadline',
+    boundMs: AT_ONCE_MS,
+    seconds: 10,
+    isAlone: true,
+    world: { hasStock: true },
+    run: (world) => during(world, SOON, async () => {}),
+  },
+  {
+    name: 'worker killed before the cancelling transaction',
+    injected: 'SIGKILL while the proxy holds the statement back from PostgreSQL',
+    promise: 'its orders within 30 s, by another worker',
+    boundMs: KNOWN_MS,
+    seconds: 35,
+    world: { workers: 1 },
+    run: (world) =>
+      atStatement(world, { statement: /SKIP LOCKED/, action: 'hold', fault: (victim) => world.kill(victim) }),
+  },
+  {
+    name: 'worker killed in the cancelling transaction',
+    injected: 'SIGKILL while the proxy holds back the COMMIT, after stock and outbox were written',
+    promise: 'the transaction is undone; its orders within 30 s, by another worker',
+    boundMs: KNOWN_MS,
+    seconds: 35,
+    world: { workers: 1, hasStock: true },
+    run: (world) => atStatement(world, { statement: /COMMIT/, action: 'hold', fault: (victim) => world.kill(victim) }),
+  },
+  {
+    name: 'worker killed after the cancelling transaction',
+    injected: 'SIGKILL while the proxy holds back the answer to the COMMIT',
+    promise: 'nothing twice; the rest within 30 s, by another worker',
+    boundMs: KNOWN_MS,
+    seconds: 35,
+    world: { workers: 1, hasStock: true },
+    run: (world) =>
+      atStatement(world, { statement: /COMMIT/, action: 'hold-reply', fault: (victim) => world.kill(victim) }),
+  },
+  {
+    name: 'worker that holds the wake-up killed',
+    injected: 'SIGKILL of the idle worker that the first order has woken, before the deadline; three times',
+    promise: 'within 2 s of the deadline, by the other worker',
+    boundMs: 2_000,
+    seconds: 25,
+    isAlone: true,
+    world: { workers: 0 },
+    async run(world) {
+      const startedAt = Date.now()
+      await startWithOwnWay(world)
+      for (let round = 0; round < 3; round++) {
+        await startWithOwnWay(world)
+        await sleep(500) // until it waits for work
+        await killTheWoken(world)
+        await sleep(4_800)
+      }
+      return startedAt
+    },
+  },
+  {
+    name: 'worker stopped for 40 s in the middle of a batch',
+    injected: 'SIGSTOP while the proxy holds the statement; SIGCONT after 40 s, then the old statement arrives',
+    promise: 'its orders within 30 s, by another worker; nothing twice when it wakes up',
+    boundMs: KNOWN_MS,
+    seconds: 60,
+    world: { workers: 1, hasStock: true },
+    run: (world) =>
+      atStatement(world, {
+        statement: /SKIP LOCKED/,
+        action: 'hold',
+        fault: async (victim, proxy) => {
+          victim.signal('SIGSTOP')
+          await sleep(40_000)
+          victim.signal('SIGCONT')
+          proxy.heal()
+          await perform(world, planWorkload(world.random, SOON))
+        },
+      }),
+  },
+  {
+    name: 'event loop blocked for longer than the lock',
+    injected: "a worker's only thread waits for 25 s (the lock lasts 15 s) while its statement is under way",
+    promise: 'its orders within 30 s, by another worker; nothing twice when it wakes up',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { workers: 1 },
+    run: (world) =>
+      atStatement(world, {
+        statement: /SKIP LOCKED/,
+        action: 'hold',
+        env: { ...world.strangeTime().env, FAULT_BLOCK_MS: '25000' },
+        fault: async (victim, proxy) => {
+          victim.signal('SIGUSR2')
+          await sleep(26_000)
+          proxy.heal()
+        },
+      }),
+  },
+  {
+    name: 'all workers down for a while',
+    injected: 'SIGKILL of both workers under load, two new ones after 15 s',
+    promise: 'everything within 30 s of their return',
+    boundMs: KNOWN_MS,
+    seconds: 40,
+    run: (world) =>
+      during(world, { ...SOON, overMs: 12_000 }, async () => {
+        await sleep(3_000)
+        await Promise.all(world.workers.map((worker) => world.kill(worker)))
+        await sleep(15_000)
+        const backAt = Date.now()
+        await world.startWorkers(2)
+        return backAt
+      }),
+  },
+]

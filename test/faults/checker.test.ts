@@ -1,0 +1,68 @@
+import { describe, expect, test } from '@jest/globals'
+import { judge } from './checker.ts'
+import type { HistoryRow } from './shop.ts'
+
+/* The judge itself: a history in which all is well, and then one thing that is not. Times are milliseconds. */
+
+const HEALED_AT = 1_000
+const DEADLINE = 2_000
+
+function placed(order_id: string): HistoryRow {
+  return {
+    ...{ kind: 'order', order_id, at: 0, decided_at: 0, before: null, after: 'pending', was_paid: false },
+    ...{ deadline: null, next_deadline: DEADLINE },
+  }
+}
+
+function cancelled(order_id: string, change: Partial<HistoryRow> = {}): HistoryRow {
+  return {
+    ...{ kind: 'order', order_id, at: DEADLINE + 50, decided_at: DEADLINE + 40, before: 'pending', after: 'cancelled' },
+    ...{ was_paid: false, deadline: DEADLINE, next_deadline: DEADLINE, ...change },
+  }
+}
+
+function told(order_id: string): HistoryRow {
+  return { ...cancelled(order_id), kind: 'outbox', before: null, after: 'order.cancelled' }
+}
+
+function violations(history: HistoryRow[], shelf: Parameters<typeof judge>[0]['shelf'] = []): string[] {
+  const known = new Set(['1'])
+  return judge({ history, shelf, healedAt: HEALED_AT, known, boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 })
+    .violations
+}
+
+describe('the judge', () => {
+  test('finds nothing where nothing is wrong', () => {
+    expect(violations([placed('1'), cancelled('1'), told('1')])).toEqual([])
+  })
+
+  test.each<[string, RegExp, HistoryRow[]]>([
+    ['a paid order cancelled', /^I1: order 1 /, [cancelled('1', { before: 'paid' }), told('1')]],
+    ['an order with a time of payment cancelled', /^I1: order 1 /, [cancelled('1', { was_paid: true }), told('1')]],
+    ['an order withdrawn and cancelled', /^I1: order 1 /, [cancelled('1', { before: 'withdrawn' }), told('1')]],
+    ['an order cancelled early', /^I4: .* 1 ms before/, [cancelled('1', { decided_at: DEADLINE - 1 }), told('1')]],
+    ['an order cancelled twice', /^I3: .* 2 times/, [cancelled('1'), told('1'), cancelled('1')]],
+    ['a cancellation without an event', /^I3: .* 0 events/, [cancelled('1')]],
+    ['two events', /^I3: .* 2 events/, [cancelled('1'), told('1'), told('1')]],
+    ['an event without a cancellation', /^I3: .* 1 events/, [told('1')]],
+    ['a late cancellation', /^I2: .* 101 ms after/, [cancelled('1', { at: DEADLINE + 101 }), told('1')]],
+    ['no cancellation', /^I2: order 1 is still unpaid/, []],
+  ])('finds %s', (_what, message, rows) => {
+    expect(violations([placed('1'), ...rows])).toContainEqual(expect.stringMatching(message))
+  })
+
+  test('gives an order that Redis does not know more time, and not for ever', () => {
+    const late = (at: number) => violations([placed('2'), cancelled('2', { at: DEADLINE + at }), told('2')])
+    expect(late(999)).toEqual([])
+    expect(late(1_001)).toContainEqual(expect.stringMatching(/^I2: order 2/))
+  })
+
+  test('finds an event of an order that does not exist', () => {
+    expect(violations([told('7')])).toEqual([expect.stringMatching(/^I3: an event tells of order 7/)])
+  })
+
+  test('finds stock that was given back twice', () => {
+    const shelf = [{ sku: 'chair', available: 11, expected: 10 }]
+    expect(violations([], shelf)).toEqual([expect.stringMatching(/^I3: 11 of chair/)])
+  })
+})

@@ -1,0 +1,30 @@
+import type { World, WorldOptions } from './world.ts'
+
+/** One fault, what is promised under it, and how it is brought about. */
+export interface FaultCase {
+  name: string
+  /** How it is injected, for the table in docs/reliability.md. */
+  injected: string
+  /** What is promised, for the table. */
+  promise: string
+  /** Within how many milliseconds of the healing, or of its deadline, each unpaid order that Redis knows is cancelled. */
+  boundMs: number
+  /** What `npm run faults --` is called with to run it. Default `--case` and its name. */
+  replay?: string
+  /** How long it takes, about; the longest begin first. */
+  seconds: number
+  /** Its bound is too short, or its load too heavy, for other cases beside it. */
+  isAlone?: true
+  world?: WorldOptions
+  /** Jobs in the failed set at the end, at most. Default 0. */
+  failedJobs?: number
+  /** @returns when everything was well again, as epoch milliseconds; from then on the bound counts */
+  run(world: World): Promise<number>
+}
+
+/** I2, while nothing that an order needs is broken. */
+export const AT_ONCE_MS = 1_000
+/** I2, for a job that Redis still knows. */
+export const KNOWN_MS = 30_000
+/** I2, for an order of which Redis knows nothing: until the next sweep. */
+export const UNKNOWN_MS = 90_000

@@ -1,0 +1,243 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+
+/** What to do with a request that matches. */
+export interface Rule {
+  /** @param request what the client has just sent, its bytes as latin1 text */
+  matches: (request: string, connection: ProxiedConnection) => boolean
+  /**
+   * - `notice`: nothing.
+   * - `hold`: neither it nor what follows on the connection reaches the server, until the release.
+   * - `hold-reply`: the server gets it, but the client gets no answer, until the release.
+   * - `lose-reply`: the server gets it; its answer is swallowed, and then the connection is cut.
+   * - `lose-reply-half-open`: the same, but the connection stays open, and silent for ever.
+   */
+  action: 'notice' | 'hold' | ReplyAction
+}
+type ReplyAction = 'hold-reply' | 'lose-reply' | 'lose-reply-half-open'
+
+/** A rule that waits for its request. */
+export interface Interception {
+  /** Resolves with the connection once a request has matched and, for the rules about replies, has been answered. */
+  hit: Promise<ProxiedConnection>
+  /** Lets go what is held, and matches no more. */
+  release(): void
+}
+
+/** Stands between clients and a server, on loopback, and does to their connections what networks do. */
+export class FaultProxy {
+  readonly connections = new Set<ProxiedConnection>()
+  /** Connections that clients have asked for, refused ones included. */
+  attempts = 0
+  /** How much later everything arrives, in each direction. */
+  delayMs = 0
+  readonly #server: Server
+  readonly #rules = new Map<Rule, (connection: ProxiedConnection) => void>()
+  #reach: 'open' | 'refused' | 'swallowed' = 'open'
+
+  private constructor(target: number, marks: Readonly<Record<string, RegExp>>) {
+    this.#server = createServer((client) => {
+      this.attempts++
+      if (this.#reach === 'refused') return void client.destroy()
+      const connection = new ProxiedConnection({
+        client,
+        upstream: connect(target, '127.0.0.1'),
+        delayMs: () => this.delayMs,
+        onRequest: (request) => {
+          for (const [mark, pattern] of Object.entries(marks)) if (pattern.test(request)) connection.marks.add(mark)
+          this.#apply(request, connection)
+        },
+        onClose: () => this.connections.delete(connection),
+      })
+      this.connections.add(connection)
+      if (this.#reach === 'swallowed') connection.blackHole()
+    })
+  }
+
+  /** @param marks names for what a request may contain, by which connections can be told apart */
+  static async to(target: number, marks: Readonly<Record<string, RegExp>>): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, marks)
+    proxy.#server.listen(0, '127.0.0.1')
+    await once(proxy.#server, 'listening')
+    return proxy
+  }
+
+  /** The URL of the target, by way of the proxy. */
+  urlOf(url: string): string {
+    const through = new URL(url)
+    through.port = String((this.#server.address() as AddressInfo).port)
+    return through.href
+  }
+
+  /** Those connections on which a request with this mark has been seen. */
+  withMark(mark: string): ProxiedConnection[] {
+    return [...this.connections].filter(({ marks }) => marks.has(mark))
+  }
+
+  /** Breaks every connection and takes no new one. */
+  cut(): void {
+    this.#reach = 'refused'
+    for (const connection of this.connections) connection.cut()
+  }
+
+  /** Swallows everything in both directions, on the connections there are and on new ones; nobody is told. */
+  blackHole(): void {
+    this.#reach = 'swallowed'
+    for (const connection of this.connections) connection.blackHole()
+  }
+
+  /** Serves new connections again. Those that were black-holed stay so: their bytes are gone. */
+  heal(): void {
+    this.#reach = 'open'
+    this.delayMs = 0
+    this.#rules.clear()
+    for (const connection of this.connections) connection.release()
+  }
+
+  /** Waits for the first request that matches, and acts on it. */
+  intercept(rule: Rule): Interception {
+    let caught: ProxiedConnection | undefined
+    const hit = new Promise<ProxiedConnection>((resolve) => {
+      this.#rules.set(rule, (connection) => {
+        caught = connection
+        resolve(connection)
+      })
+    })
+    return {
+      hit,
+      release: () => {
+        this.#rules.delete(rule)
+        caught?.release()
+      },
+    }
+  }
+
+  async close(): Promise<void> {
+    this.cut()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #apply(request: string, connection: ProxiedConnection): void {
+    for (const [rule, onHit] of this.#rules) {
+      if (!rule.matches(request, connection)) continue
+      this.#rules.delete(rule)
+      if (rule.action !== 'notice' && rule.action !== 'hold') {
+        connection.onReply(rule.action, () => onHit(connection))
+        return
+      }
+      if (rule.action === 'hold') connection.hold()
+      onHit(connection)
+      return
+    }
+  }
+}
+
+/** One client's connection, and ours to the server on its behalf. */
+export class ProxiedConnection {
+  readonly marks = new Set<string>()
+  readonly #client: Socket
+  readonly #upstream: Socket
+  readonly #toServer: Direction
+  readonly #toClient: Direction
+  #atReply: (() => void) | undefined
+
+  constructor(options: {
+    client: Socket
+    upstream: Socket
+    delayMs: () => number
+    onRequest: (request: string) => void
+    onClose: () => void
+  }) {
+    const { client, upstream, delayMs, onRequest, onClose } = options
+    this.#client = client
+    this.#upstream = upstream
+    this.#toServer = new Direction(upstream, delayMs)
+    this.#toClient = new Direction(client, delayMs)
+    client.setNoDelay(true)
+    upstream.setNoDelay(true)
+    client.on('data', (chunk: Buffer) => {
+      onRequest(chunk.toString('latin1'))
+      this.#toServer.send(chunk)
+    })
+    upstream.on('data', (chunk: Buffer) => {
+      this.#toClient.send(chunk)
+      const atReply = this.#atReply
+      this.#atReply = undefined
+      atReply?.()
+    })
+    for (const [socket, other] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      socket.on('error', () => {})
+      socket.on('close', () => {
+        onClose()
+        // Behind a black hole, neither side learns that the other has gone.
+        if (this.#toServer.state !== 'swallow' || socket === client) other.destroy()
+      })
+    }
+  }
+
+  /** Breaks the connection; both sides notice. */
+  cut(): void {
+    this.#client.resetAndDestroy()
+    this.#upstream.destroy()
+  }
+
+  /** Swallows what comes from now on, in both directions, for ever; neither side notices. */
+  blackHole(): void {
+    this.#toServer.state = 'swallow'
+    this.#toClient.state = 'swallow'
+  }
+
+  /** Keeps what the client sends from now on. */
+  hold(): void {
+    this.#toServer.state = 'hold'
+  }
+
+  /** Does to the next answer, and all that come after it, what the rule says; `done` is called when it is here. */
+  onReply(action: ReplyAction, done: () => void): void {
+    this.#toClient.state = action === 'hold-reply' ? 'hold' : 'swallow'
+    this.#atReply = () => {
+      if (action === 'lose-reply') this.cut()
+      if (action === 'lose-reply-half-open') this.blackHole()
+      done()
+    }
+  }
+
+  /** Lets go what is held. */
+  release(): void {
+    this.#toServer.release()
+    this.#toClient.release()
+  }
+}
+
+class Direction {
+  state: 'open' | 'hold' | 'swallow' = 'open'
+  readonly #to: Socket
+  readonly #delayMs: () => number
+  #held: Buffer[] = []
+  #arrivesAt = 0
+
+  constructor(to: Socket, delayMs: () => number) {
+    this.#to = to
+    this.#delayMs = delayMs
+  }
+
+  send(chunk: Buffer): void {
+    if (this.state === 'swallow') return
+    if (this.state === 'hold') return void this.#held.push(chunk)
+    const now = Date.now()
+    // Never before what was sent earlier, even if that was delayed by more.
+    this.#arrivesAt = Math.max(this.#arrivesAt, now + this.#delayMs())
+    if (this.#arrivesAt <= now) this.#to.write(chunk)
+    else setTimeout(() => this.#to.write(chunk), this.#arrivesAt - now)
+  }
+
+  release(): void {
+    if (this.state !== 'hold') return
+    this.state = 'open'
+    for (const chunk of this.#held.splice(0)) this.send(chunk)
+  }
+}

@@ -1,0 +1,112 @@
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { cases } from './cases/all.ts'
+import { runCase } from './run-case.ts'
+
+/** A part of the built daemon that is taken out, and the cases that must notice. */
+interface Mutation {
+  name: string
+  edits: readonly { file: string; from: string | RegExp; to: string }[]
+  cases: readonly string[]
+}
+
+const SQL = 'stores/postgres-sql.js'
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'the condition on the deadline, in the cancelling statement',
+    edits: [
+      { file: SQL, from: 'WHERE unpaid AND deadline <= now() GROUP BY', to: 'WHERE unpaid GROUP BY' },
+      { file: SQL, from: /AND coalesce\(\$\{deadlineOf\('o'\)\}, s\.wanted\) <= now\(\)(?=\n\s+FOR UPDATE)/, to: '' },
+      { file: SQL, from: /\$\{deadline \? ` AND coalesce\(\$\{deadlineOf\('o'\)\} <= now\(\), true\)` : ''\}/, to: '' },
+    ],
+    cases: ['jobs promoted', 'worker clock 5 min ahead', 'negative delay'],
+  },
+  {
+    name: 'the condition on the status and the payment, in the cancelling statement',
+    edits: [
+      {
+        file: SQL,
+        from: /const isUnpaid = \(statuses\) => [^;]*;/,
+        to: "const isUnpaid = (statuses) => '(' + statuses + '::text[] IS NOT NULL)';",
+      },
+    ],
+    cases: ['jobs promoted', 'worker clock 5 min ahead'],
+  },
+  {
+    name: 'the sweeper',
+    edits: [{ file: 'sweep/sweeper.js', from: 'sweeping = run();', to: '' }],
+    cases: ['orders of which nobody tells Redis', 'Redis emptied'],
+  },
+  {
+    name: "the outbox's place in the transaction",
+    edits: [
+      { file: SQL, from: /, event AS \(\$\{events\(.*\)\}\n\)/, to: '' },
+      {
+        file: 'stores/postgres.js',
+        from: 'const { rows } = await this.#query(this.#statements.cancelUnpaid, values);',
+        to: `const { rows } = await this.#query(this.#statements.cancelUnpaid, values);
+        const gone = rows.filter(({ cancelled }) => cancelled);
+        if (gone.length > 0)
+            await this.#query(this.#statements.insertOutbox, [gone.map(({ id }) => id), gone.map(({ deadline }) => new Date(deadline))]);`,
+      },
+    ],
+    cases: ['lost answer to the cancelling statement', 'worker killed before the cancelling transaction'],
+  },
+  {
+    name: 'the breaker',
+    edits: [{ file: 'runtime/breaker.js', from: /this\.#failure = failure;/, to: 'return;' }],
+    cases: ['PostgreSQL away for 30 s'],
+  },
+]
+
+/** What a mutation has been caught by, and the first thing that was said. */
+export interface Caught {
+  mutation: string
+  name: string
+  broken: string
+}
+
+/**
+ * Takes each part out of a copy of `dist`, one at a time, and runs the cases that must notice against it.
+ *
+ * @throws if a part is not where it was, or nobody has noticed that it is gone
+ */
+export async function runMutations(options: { seed: number; print: (line: string) => void }): Promise<Caught[]> {
+  const { seed, print } = options
+  const caught: Caught[] = []
+  for (const mutation of MUTATIONS) {
+    process.env.FAULTS_CLI = build(mutation)
+    print(`without ${mutation.name}:`)
+    const before = caught.length
+    const wanted = cases.filter(({ name }) => mutation.cases.includes(name))
+    if (wanted.length !== mutation.cases.length) throw new Error(`expected cases ${mutation.cases.join(', ')}`)
+    const results = await Promise.allSettled(wanted.map((fault) => runCase(fault, seed, { isRecorded: false })))
+    for (const [index, result] of results.entries()) {
+      const name = wanted[index]?.name ?? ''
+      const broken = result.status === 'fulfilled' ? result.value.violations[0] : String(result.reason)
+      print(broken ? `  red    ${name}: ${broken}` : `  green  ${name}`)
+      if (broken) caught.push({ mutation: mutation.name, name, broken })
+    }
+    if (caught.length === before) throw new Error(`nobody has noticed that something is gone: ${mutation.name}`)
+  }
+  delete process.env.FAULTS_CLI
+  return caught
+}
+
+/** @returns the path of the mutated cli.js */
+function build({ edits }: Mutation): string {
+  const dir = resolve('.faults/mutant') // below the repository, so that it finds the packages
+  rmSync(dir, { recursive: true, force: true })
+  mkdirSync(dir, { recursive: true })
+  cpSync('dist', join(dir, 'dist'), { recursive: true })
+  cpSync('package.json', join(dir, 'package.json'))
+  for (const { file, from, to } of edits) {
+    const path = join(dir, 'dist', file)
+    const before = readFileSync(path, 'utf8')
+    const after = before.replace(from, () => to)
+    if (after === before) throw new Error(`expected ${file} to contain ${from}`)
+    writeFileSync(path, after)
+  }
+  return join(dir, 'dist/cli.js')
+}

@@ -1,0 +1,140 @@
+import { appendFileSync, mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { judge } from './checker.ts'
+import { type FaultCase, UNKNOWN_MS } from './fault-case.ts'
+import { World } from './world.ts'
+
+/** Lines of warnings and errors that a worker may write in a second, in any outage. */
+const MAX_LINES_PER_SECOND = 10
+/** A line for each run. */
+export const RESULTS = '.faults/results.jsonl'
+
+export interface CaseResult {
+  case: string
+  seed: number
+  orders: number
+  cancelled: number
+  /** Milliseconds, of orders that Redis knew; null where none was left to be cancelled after the healing. */
+  p50: number | null
+  max: number | null
+  /** Of orders that Redis had lost or never been told of. */
+  maxForgotten: number | null
+  tookMs: number
+  violations: string[]
+  at: string
+  node: string
+  redis: string
+  postgres: string
+}
+
+/** Runs a case in a world of its own and judges it. */
+export async function runCase(
+  fault: FaultCase,
+  seed: number,
+  { isRecorded = true }: { isRecorded?: boolean } = {},
+): Promise<CaseResult> {
+  const startedAt = Date.now()
+  const world = await World.create({ seed, ...fault.world })
+  try {
+    const healedAt = await fault.run(world)
+    const violations = await drain(world, fault, healedAt)
+    const { shop, known } = world
+    const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
+    const { boundMs } = fault
+    const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
+    const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, now: Date.now() })
+    violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
+    const { recoveries, forgottenRecoveries } = verdict
+    const result: CaseResult = {
+      case: fault.name,
+      seed,
+      orders: verdict.orders,
+      cancelled: verdict.cancelled,
+      p50: rounded(recoveries[Math.floor(recoveries.length / 2)]),
+      max: rounded(recoveries.at(-1)),
+      maxForgotten: rounded(forgottenRecoveries.at(-1)),
+      tookMs: Date.now() - startedAt,
+      violations,
+      at: new Date().toISOString(),
+      ...(await versions(world)),
+    }
+    if (isRecorded) record(result)
+    return result
+  } finally {
+    await world.destroy()
+  }
+}
+
+/** A case that must be green. @throws if a promise was broken, with the seed that breaks it again */
+export async function provePromises(fault: FaultCase, seed: number): Promise<CaseResult> {
+  const replay = `npm run faults -- ${fault.replay ?? `--case "${fault.name}"`} --seed ${seed}`
+  let result: CaseResult
+  try {
+    result = await runCase(fault, seed)
+  } catch (cause) {
+    throw new Error(`the case itself failed; again with: ${replay}\n${(cause as Error).stack}`, { cause })
+  }
+  const { violations } = result
+  if (violations.length > 0) {
+    const more = violations.length > 15 ? `\n  and ${violations.length - 15} more` : ''
+    throw new Error(`again with: ${replay}\n  ${violations.slice(0, 15).join('\n  ')}${more}`)
+  }
+  return result
+}
+
+function record(result: CaseResult): void {
+  mkdirSync(dirname(RESULTS), { recursive: true })
+  appendFileSync(RESULTS, `${JSON.stringify(result)}\n`)
+}
+
+/** Waits until every order is settled and the queue has let go of its jobs. @returns what did not happen in time */
+async function drain(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
+  const { shop } = world
+  const lastDeadline = await shop.lastDeadline()
+  const isAllKnown = (await shop.unpaid()).every((id) => world.known.has(id))
+  const boundMs = isAllKnown ? fault.boundMs : Math.max(UNKNOWN_MS, fault.boundMs)
+  const endsAt = Math.max(healedAt, lastDeadline) + boundMs + 1_000
+  while ((await shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(100)
+  const violations: string[] = []
+  // A job whose lock outlived its worker is taken over within a lock and two stalled checks.
+  const activeUntil = Math.max(Date.now(), healedAt) + 40_000
+  let active = await world.countJobs('active')
+  for (; active > 0 && Date.now() < activeUntil; active = await world.countJobs('active')) await sleep(100)
+  if (active > 0) violations.push(`I6: ${active} jobs are still active`)
+  const failed = await world.countJobs('failed')
+  const expected = fault.failedJobs ?? 0
+  if (failed > expected) violations.push(`I6: ${failed} jobs in the failed set, expected at most ${expected}`)
+  return violations
+}
+
+/** What the workers' processes show from outside. */
+function judgeWorkers(world: World): string[] {
+  return world.workers.flatMap((worker, index) => {
+    const violations: string[] = []
+    if (worker.hasExited && !world.ended.has(worker)) {
+      violations.push(`I8: worker ${index} has ended, exit code ${worker.child.exitCode}: ${worker.stderr}`)
+    }
+    const times = worker.logs
+      .filter(({ level }) => ['warn', 'error', 'fatal'].includes(level))
+      .map(({ time }) => Date.parse(String(time)))
+    const most = times.map((from) => times.filter((time) => time >= from && time < from + 1_000).length)
+    const worst = Math.max(0, ...most)
+    if (worst > MAX_LINES_PER_SECOND) violations.push(`I7: worker ${index} wrote ${worst} warnings in a second`)
+    return violations
+  })
+}
+
+async function versions(world: World): Promise<{ node: string; redis: string; postgres: string }> {
+  const info = await world.admin.info('server')
+  const { rows } = await world.shop.pool.query<{ server_version: string }>('SHOW server_version')
+  return {
+    node: process.version,
+    redis: /redis_version:(\S+)/.exec(info)?.[1] ?? '',
+    postgres: rows[0]?.server_version.split(' ')[0] ?? '',
+  }
+}
+
+function rounded(ms: number | undefined): number | null {
+  return ms === undefined ? null : Math.round(ms)
+}

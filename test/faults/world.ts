@@ -1,0 +1,262 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Queue } from 'bullmq'
+import { Redis } from 'ioredis'
+import { OrderExpiry } from '../../src/index.ts'
+import { DaemonProcess } from '../helpers/daemon.ts'
+import { databaseUrl } from '../helpers/env.ts'
+import { FaultProxy } from './fault-proxy.ts'
+import { Random } from './random.ts'
+import { MortalServer } from './servers.ts'
+import { Shop } from './shop.ts'
+
+export interface WorldOptions {
+  /** How many workers are started before the case begins. Default 2. */
+  workers?: number
+  /** Settings of every worker, beyond those that say where things are. */
+  env?: Readonly<Record<string, string>>
+  /** A PostgreSQL of its own, for cases that break it. */
+  ownPostgres?: boolean
+  /** Cancelling gives stock back. */
+  hasStock?: boolean
+}
+
+/** By what a request to Redis contains, what its connection is for. */
+export const REDIS_MARKS = {
+  /** Waits for work. */
+  blocking: /bzpopmin/i,
+  /** Takes work: BullMQ's moveToActive has eleven keys, the first of them the wait list. */
+  fetch: /\$2\r\n11\r\n\$\d+\r\n[^\r]*:wait\r\n/,
+  /** Records what became of a check. */
+  finish: /"outcome"/,
+  /** Brings a job. */
+  add: /"orderId"/,
+}
+const POSTGRES_MARKS = {
+  /** Our statement. */
+  cancel: /SKIP LOCKED/,
+}
+
+/** Everything of one case: servers, proxies, workers, a shop and its producers. Nothing is shared but PostgreSQL. */
+export class World {
+  static readonly #all = new Set<World>()
+  readonly random: Random
+  readonly redis: MortalServer
+  readonly postgres: MortalServer | undefined
+  /** Between the workers and Redis. */
+  readonly toRedis: FaultProxy
+  /** Between the producers and Redis. */
+  readonly producersToRedis: FaultProxy
+  /** Between the workers and PostgreSQL. */
+  readonly toPostgres: FaultProxy
+  readonly shop: Shop
+  readonly workers: DaemonProcess[] = []
+  /** The shop's own use of the library. */
+  readonly client: OrderExpiry
+  /** A producer that knows only BullMQ. */
+  readonly rawQueue: Queue
+  /** Straight to Redis, for the case itself. */
+  readonly admin: Redis
+  /** Orders that Redis has been told of and not forgotten since. The others only the sweeper can find. */
+  readonly known = new Set<string>()
+  /** Workers that the case itself has ended. */
+  readonly ended = new Set<DaemonProcess>()
+  /** What a case has found broken by itself. */
+  readonly violations: string[] = []
+  readonly #ways: FaultProxy[] = []
+  #clocks = 0
+  readonly #rawRedis: Redis
+  readonly #databaseUrl: string
+  readonly #env: Readonly<Record<string, string>>
+  readonly #dir = mkdtempSync(join(tmpdir(), 'order-expiry-faults-'))
+
+  private constructor(parts: {
+    seed: number
+    redis: MortalServer
+    postgres: MortalServer | undefined
+    toRedis: FaultProxy
+    producersToRedis: FaultProxy
+    toPostgres: FaultProxy
+    shop: Shop
+    databaseUrl: string
+    env: Readonly<Record<string, string>>
+  }) {
+    this.random = new Random(parts.seed)
+    this.redis = parts.redis
+    this.postgres = parts.postgres
+    this.toRedis = parts.toRedis
+    this.producersToRedis = parts.producersToRedis
+    this.toPostgres = parts.toPostgres
+    this.shop = parts.shop
+    this.#databaseUrl = parts.databaseUrl
+    this.#env = parts.env
+    const producersUrl = this.producersToRedis.urlOf(this.redis.url)
+    this.client = new OrderExpiry({ redis: producersUrl })
+    this.#rawRedis = new Redis(producersUrl, {
+      maxRetriesPerRequest: 1,
+      retryStrategy: () => 200,
+      commandTimeout: 2_000,
+    })
+    this.#rawRedis.on('error', () => {})
+    this.rawQueue = new Queue('check-payment', { connection: this.#rawRedis })
+    this.rawQueue.on('error', () => {})
+    this.admin = new Redis(this.redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
+    this.admin.on('error', () => {})
+  }
+
+  static async create(options: WorldOptions & { seed: number }): Promise<World> {
+    const { seed, workers = 2, env = {}, ownPostgres = false, hasStock = false } = options
+    const redis = await MortalServer.redis()
+    let postgres: MortalServer | undefined
+    let world: World
+    try {
+      postgres = ownPostgres ? await MortalServer.postgres() : undefined
+      const url = postgres?.url ?? databaseUrl()
+      const shop = await Shop.open({ databaseUrl: url, hasStock })
+      const [toRedis, producersToRedis, toPostgres] = await Promise.all([
+        FaultProxy.to(redis.port, REDIS_MARKS),
+        FaultProxy.to(redis.port, REDIS_MARKS),
+        FaultProxy.to(Number(new URL(url).port), POSTGRES_MARKS),
+      ])
+      const proxies = { toRedis, producersToRedis, toPostgres }
+      world = new World({ seed, redis, postgres, ...proxies, shop, databaseUrl: url, env })
+    } catch (error) {
+      await Promise.all([redis.remove(), postgres?.remove()])
+      throw error
+    }
+    World.#all.add(world)
+    try {
+      await world.startWorkers(workers)
+      return world
+    } catch (error) {
+      await world.destroy()
+      throw error
+    }
+  }
+
+  /** Ends every world that there is, for a process that is told to end. */
+  static async destroyAll(): Promise<void> {
+    await Promise.all([...World.#all].map((world) => world.destroy()))
+  }
+
+  /** Starts workers and waits until they are ready. */
+  async startWorkers(count: number, env: Readonly<Record<string, string>> = {}): Promise<DaemonProcess[]> {
+    const started = Array.from({ length: count }, () => this.launchWorker(env))
+    await Promise.all(started.map((worker) => worker.until(({ msg }) => msg === 'ready', 60_000)))
+    return started
+  }
+
+  /** Starts a worker without waiting for it. */
+  launchWorker(env: Readonly<Record<string, string>> = {}): DaemonProcess {
+    const worker = new DaemonProcess({ ...this.workerEnv(), ...env })
+    this.workers.push(worker)
+    return worker
+  }
+
+  /** The settings of every worker. */
+  workerEnv(): Record<string, string> {
+    return {
+      REDIS_URL: this.toRedis.urlOf(this.redis.url),
+      ...this.shop.env(this.toPostgres.urlOf(this.#databaseUrl)),
+      ...this.#env,
+    }
+  }
+
+  /** Proxies for one worker alone, and the settings that lead it there. */
+  async ownWay(): Promise<{ env: Record<string, string>; toRedis: FaultProxy; toPostgres: FaultProxy }> {
+    const toRedis = await FaultProxy.to(this.redis.port, REDIS_MARKS)
+    const toPostgres = await FaultProxy.to(Number(new URL(this.#databaseUrl).port), POSTGRES_MARKS)
+    this.#ways.push(toRedis, toPostgres)
+    const { DATABASE_URL = '' } = this.shop.env(toPostgres.urlOf(this.#databaseUrl))
+    return { env: { REDIS_URL: toRedis.urlOf(this.redis.url), DATABASE_URL }, toRedis, toPostgres }
+  }
+
+  worker(index: number): DaemonProcess {
+    return this.workers[index] as DaemonProcess
+  }
+
+  /** Notes a promise that is not kept. */
+  expect(isKept: boolean, promise: string): void {
+    if (!isKept) this.violations.push(promise)
+  }
+
+  /** What the probes of each worker say: during an outage it lives, but is not ready. */
+  async expectAliveAndNotReady(): Promise<void> {
+    for (const worker of this.workers) {
+      const url = await worker.url()
+      const [live, ready] = await Promise.all(['/livez', '/readyz'].map((path) => fetch(url + path)))
+      this.expect(live?.status === 200, `I7: /livez says ${live?.status}`)
+      this.expect(ready?.status === 503, `I7: /readyz says ${ready?.status}`)
+    }
+  }
+
+  /** Ends a worker at once. */
+  async kill(worker: DaemonProcess): Promise<void> {
+    this.ended.add(worker)
+    await worker.stop('SIGKILL')
+  }
+
+  /** Settings for a worker whose clock the case can set, and whose event loop it can block. */
+  strangeTime(): { env: Record<string, string>; setClock: (offsetMs: number) => void } {
+    const file = join(this.#dir, `clock-${this.#clocks++}`)
+    const setClock = (offsetMs: number) => writeFileSync(file, `${offsetMs}`)
+    setClock(0)
+    const preload = pathToFileURL(resolve('test/faults/strange-time.mjs'))
+    return { env: { NODE_OPTIONS: `--import ${preload}`, FAULT_CLOCK_FILE: file }, setClock }
+  }
+
+  async countJobs(...states: ('failed' | 'active' | 'delayed' | 'wait' | 'completed')[]): Promise<number> {
+    const names = { failed: 'zcard', active: 'llen', delayed: 'zcard', wait: 'llen', completed: 'zcard' } as const
+    const counts = await Promise.all(states.map((state) => this.admin[names[state]](`bull:check-payment:${state}`)))
+    return counts.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Neither workers nor producers reach Redis, and are told so. */
+  cutRedis(): void {
+    this.toRedis.cut()
+    this.producersToRedis.cut()
+  }
+
+  /** Heals what the proxies do. */
+  heal(): void {
+    for (const proxy of this.#proxies) proxy.heal()
+  }
+
+  get #proxies(): FaultProxy[] {
+    return [this.toRedis, this.producersToRedis, this.toPostgres, ...this.#ways]
+  }
+
+  /** Ends everything, in whatever state it is; what fails does not keep the rest from being ended. */
+  async destroy(): Promise<void> {
+    World.#all.delete(this)
+    const steps: (() => unknown)[] = [
+      () => Promise.all(this.workers.map((worker) => worker.stop('SIGKILL'))),
+      () => [this.redis, this.postgres].map((server) => server?.thaw()),
+      () => this.client.close(),
+      () => void this.rawQueue.close().catch(() => {}),
+      () => [this.#rawRedis, this.admin].map((redis) => redis.disconnect()),
+      () => Promise.all(this.#proxies.map((proxy) => proxy.close())),
+      () => this.shop.close(),
+      () => this.redis.remove(),
+      () => this.postgres?.remove(),
+      () => rmSync(this.#dir, { recursive: true, force: true }),
+    ]
+    const errors: unknown[] = []
+    for (const step of steps) {
+      try {
+        await step()
+      } catch (error) {
+        errors.push(error)
+      }
+    }
+    if (errors.length > 0) throw new AggregateError(errors, 'a world could not be ended in an orderly way')
+  }
+}
+
+/** Resident memory of a process, in megabytes. */
+export function residentMb(pid: number): number {
+  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1])
+  return (pages * 4_096) / 2 ** 20
+}
