@@ -9,9 +9,9 @@ export const PAGE = 'docs/reliability.md'
 interface Aggregate {
   from: string
   to: string
-  node: string[]
-  redis: string[]
-  postgres: string[]
+  node: string
+  redis: string
+  postgres: string
   cases: Record<string, CaseAggregate>
 }
 
@@ -37,9 +37,9 @@ export function collect(): void {
   const aggregate: Aggregate = {
     from: dates[0] ?? '',
     to: dates.at(-1) ?? '',
-    node: distinct(runs.map(({ node }) => node)),
-    redis: distinct(runs.map(({ redis }) => redis)),
-    postgres: distinct(runs.map(({ postgres }) => postgres)),
+    node: distinct(runs.map(({ node }) => node)).join(', '),
+    redis: distinct(runs.map(({ redis }) => redis)).join(', '),
+    postgres: distinct(runs.map(({ postgres }) => postgres)).join(', '),
     cases: {},
   }
   for (const name of distinct(runs.map((run) => run.case))) {
