@@ -286,6 +286,7 @@ export function chooseStore(options: {
           cancelledStatus: config.ORDERS_CANCELLED_STATUS,
         },
         cancelSql: config.cancelSql,
+        watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
         connections: MAX_BATCHES + 2,
         onError,
         onNotice,
@@ -345,8 +346,7 @@ function createBrake(options: {
     by: nameOfProcess(),
     onChange: ({ engaged, reason, by }) =>
       events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }) }),
-    onHeld: ({ orders, status }) =>
-      events.emit('brake-held', { orders, reason: status?.reason ?? 'its state is not known: Redis does not answer' }),
+    onHeld: (held) => events.emit('brake-held', held),
     clock,
   })
 }

@@ -26,6 +26,8 @@ export interface PostgresStoreOptions {
   mapping: OrdersMapping
   /** The shop's own statement in place of ours; see docs/cancel-sql.md. */
   cancelSql?: string | undefined
+  /** Whether the silence of payments is watched: the time of payment must tell it. */
+  watchesPayments?: boolean | undefined
   /** Connections at most. */
   connections: number
   /** Errors of idle connections. */
@@ -63,7 +65,7 @@ export class PostgresStore implements OrderStore {
    */
   static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
     return withPool(options, async (pool) => {
-      const store = new PostgresStore(pool, await readColumns(pool, options.mapping), options)
+      const store = new PostgresStore(pool, await readColumns(pool, options), options)
       await store.#verify()
       await store.#noticeSweep(options.onNotice ?? (() => {}))
       return store
@@ -73,7 +75,7 @@ export class PostgresStore implements OrderStore {
   /** Creates what is missing beside the orders table. @returns the statements that were run, or would be. */
   static async migrate(options: PostgresStoreOptions & { dryRun: boolean }): Promise<string[]> {
     return withPool(options, async (pool) => {
-      const statements = buildMigrations(await readColumns(pool, options.mapping))
+      const statements = buildMigrations(await readColumns(pool, { mapping: options.mapping }))
       // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
       const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
       if (!options.dryRun) await pool.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
@@ -328,9 +330,12 @@ function createPool(options: PostgresStoreOptions): pg.Pool {
   return pool
 }
 
-async function readColumns(pool: pg.Pool, mapping: OrdersMapping): Promise<OrdersColumns> {
-  const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(mapping.table)])
-  return resolveColumns(mapping, rows)
+async function readColumns(
+  pool: pg.Pool,
+  options: Pick<PostgresStoreOptions, 'mapping' | 'watchesPayments'>,
+): Promise<OrdersColumns> {
+  const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.mapping.table)])
+  return resolveColumns(options.mapping, rows, options)
 }
 
 const NOW_SQL = `
