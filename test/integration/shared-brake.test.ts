@@ -1,4 +1,6 @@
 import { randomUUID as id } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import type { Redis } from 'ioredis'
 import { commandProfile, openRedis } from '../../src/queue/connection.ts'
@@ -108,7 +110,7 @@ describe('a limit', () => {
       status: { engaged: false, lastMinute: 100 },
     })
     expect(await redis.hgetall(`${key}:cancelled`)).toEqual({ c: '40', d: '60', sum: '100' })
-    expect(await redis.zrange(`${key}:reserved`, 0, -1)).toEqual(['c', 'd'])
+    expect(await redis.zrange(`${key}:reserved`, '0', '-1')).toEqual(['c', 'd'])
   })
 
   test('leaves nothing behind for ever', async () => {
@@ -116,6 +118,38 @@ describe('a limit', () => {
     await brakes[0].reserve(id(), 1, 100)
     for (const name of ['cancelled', 'reserved']) expect(await redis.ttl(`${key}:${name}`)).toBeGreaterThan(60)
   })
+})
+
+test('a request that is sent again, because its answer was lost, counts once', async () => {
+  let isCutting = false
+  const proxy = createServer((client) => {
+    const upstream = connect(Number(new URL(redisUrl()).port), '127.0.0.1')
+    client.pipe(upstream)
+    upstream.on('data', (data) => {
+      if (isCutting) client.destroy()
+      else client.write(data)
+      isCutting = false
+    })
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      from.on('error', () => {})
+      from.on('close', () => to.destroy())
+    }
+  }).listen(0, '127.0.0.1')
+  await once(proxy, 'listening')
+  closing.push(() => proxy.close())
+  const url = new URL(redisUrl())
+  url.port = `${(proxy.address() as AddressInfo).port}`
+  const { brakes } = openBrakes(1, url.href)
+  await brakes[0].status()
+  for (const name of ['a', 'b', 'c']) {
+    isCutting = true
+    expect(await brakes[0].reserve(name, 30, 100)).toMatchObject({ granted: 30, status: { engaged: false } })
+    expect(isCutting).toBe(false)
+  }
+  expect(await brakes[0].status()).toMatchObject({ engaged: false, lastMinute: 90 })
 })
 
 describe('released', () => {
