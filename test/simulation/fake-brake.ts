@@ -2,7 +2,7 @@ import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/ord
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
-export type BrakeFlaw = 'forgets to count' | 'takes nothing back' | 'forgets that it is engaged'
+export type BrakeFlaw = 'forgets to count' | 'takes nothing back' | 'forgets that it is engaged' | 'begins a new minute'
 
 /** What a limit does not hold across: until then cancellations are not counted, or what was counted is lost. */
 export interface Exemption {
@@ -72,7 +72,7 @@ export class FakeBrake {
           counted = this.#grants.get(id)
           return granted
         })
-        if (counted) own.set(id, counted)
+        if (counted && this.#flaw !== 'begins a new minute') own.set(id, counted)
         return grant
       },
       giveBack: async (id, used) => {
