@@ -145,25 +145,37 @@ export class PostgresStore implements OrderStore {
   }
 
   async ping(): Promise<number> {
-    const { rows } = await this.#query(NOW_SQL, [])
-    const { now, read_only: isReadOnly } = nowRow.parse(rows[0])
-    if (isReadOnly) {
-      throw new OrderExpiryError(
-        'STORE_READ_ONLY',
-        'PostgreSQL takes no writes now: it is a standby, or set to read only',
-      )
-    }
-    return Math.ceil(now)
+    return this.#withClient(async (client) => {
+      const { rows } = await client.query(NOW_SQL)
+      const { now, read_only: isReadOnly } = nowRow.parse(rows[0])
+      if (isReadOnly) {
+        throw new OrderExpiryError(
+          'STORE_READ_ONLY',
+          'PostgreSQL takes no writes now: it is a standby, or set to read only',
+        )
+      }
+      // Has every name and permission checked, and runs nothing.
+      if (this.#cancelSql) {
+        await client.query(`EXPLAIN ${this.#cancelSql}`, idsAndDeadlines([]))
+        await client.query(`EXPLAIN ${this.#statements.insertOutbox}`, idsAndDeadlines([]))
+      } else {
+        await client.query(`EXPLAIN ${this.#statements.cancelUnpaid}`, this.#cancelValues([]))
+      }
+      return Math.ceil(now)
+    })
   }
 
   async close(): Promise<void> {
     await this.#pool.end().catch(() => {})
   }
 
+  #cancelValues(checks: readonly Check[]): unknown[] {
+    return [...idsAndDeadlines(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
+  }
+
   async #runOurSql(checks: readonly Check[]): Promise<Outcome[]> {
-    const { unpaidStatuses, cancelledStatus } = this.#mapping
-    const values = [...idsAndDeadlines(checks), unpaidStatuses, cancelledStatus]
-    const { rows } = await this.#query(this.#statements.cancelUnpaid, values)
+    const { cancelledStatus } = this.#mapping
+    const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks))
     const done = new Set<string>()
     return z
       .array(cancelRow)
@@ -243,7 +255,7 @@ export class PostgresStore implements OrderStore {
     }
     // An empty batch changes nothing, but has every name and permission checked.
     if (!this.#cancelSql) {
-      await this.#query(cancelUnpaid, [[], [], this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus])
+      await this.#query(cancelUnpaid, this.#cancelValues([]))
       return
     }
     const { fields } = await this.#query(this.#cancelSql, [[], []]).catch((error: OrderExpiryError) => {
