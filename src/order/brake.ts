@@ -63,12 +63,12 @@ const STATUS_FRESH_MS = 5_000
 /** A grant counts in the minute after it was given: one that is used later, as by a process that was stopped, does not. */
 const GRANT_FRESH_MS = 5_000
 
+const LOCKS: readonly ErrorCode[] = ['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION']
 /** The store has ended the batch, and can be asked what is cancelled. After any other error it may still be at it. */
 const ENDED: readonly ErrorCode[] = [
+  ...LOCKS,
   'STORE_REJECTED',
-  'STORE_LOCKED',
-  'STORE_DEADLOCK',
-  'STORE_SERIALIZATION',
+  'STORE_MISMATCH',
   'STORE_READ_ONLY',
   'STORE_BUSY',
   'STORE_REFUSED',
@@ -218,10 +218,9 @@ export class Brake {
     if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > freshMs) {
       const value = await store.newestPayment().catch((cause) => {
         const { code, message } = asOrderExpiryError(cause)
-        // Not because of an order in the batch: no part of it would fare better.
-        const isAboutOrders = code === 'STORE_REJECTED' || code === 'UNEXPECTED'
         throw new OrderExpiryError(
-          isAboutOrders ? 'STORE_UNAVAILABLE' : code,
+          // Not because of an order in the batch: no part of it would fare better.
+          LOCKS.includes(code) ? code : 'STORE_UNAVAILABLE',
           `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${message}`,
           { cause },
         )

@@ -287,6 +287,7 @@ describe('with a limit', () => {
     ['STORE_REJECTED', ['reserve 2', 'use 0']],
     ['STORE_LOCKED', ['reserve 2', 'use 0']],
     ['STORE_DEADLOCK', ['reserve 2', 'use 0']],
+    ['STORE_MISMATCH', ['reserve 2', 'use 0']],
     ['STORE_UNAVAILABLE', ['reserve 2']], // the answer to COMMIT may be what was lost
   ])('what the store answers with %s counts only if it may have been done', async (code, calls) => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
@@ -466,8 +467,11 @@ describe('with a silence of a minute', () => {
 
   test.each<[code: ErrorCode, given: ErrorCode]>([
     ['STORE_UNAVAILABLE', 'STORE_UNAVAILABLE'],
-    ['STORE_BUSY', 'STORE_BUSY'],
-    ['STORE_REJECTED', 'STORE_UNAVAILABLE'], // no order is to blame
+    ['STORE_LOCKED', 'STORE_LOCKED'],
+    // No order is to blame.
+    ['STORE_BUSY', 'STORE_UNAVAILABLE'],
+    ['STORE_MISMATCH', 'STORE_UNAVAILABLE'],
+    ['STORE_REJECTED', 'STORE_UNAVAILABLE'],
   ])('a newest payment that cannot be read (%s) is an error of the store, each time', async (code, given) => {
     const { brake, store, held } = createBrake(silence)
     store.newestPayment = () => Promise.reject(new OrderExpiryError(code, 'no index'))
