@@ -180,18 +180,18 @@ export function createDaemon(options: {
 
   const missingChecks = new MissingChecks({ redis: redisUrl, queueName, queuePrefix, clock })
   const sweeper = createSweeper({
-    sweep: (signal) =>
+    sweep: (part) =>
       sweep({
+        ...part,
         store: store as OrderStore,
         settle: settle as Settle,
         addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
-        aheadMs: config.SWEEP_AHEAD,
         pageSize: config.BATCH_SIZE,
         onStep: () => heartbeats.sweeper.beat(),
         clock,
-        signal,
       }),
     everyMs: config.SWEEP_EVERY,
+    aheadMs: config.SWEEP_AHEAD,
     heartbeat: heartbeats.sweeper,
     events,
     clock,
@@ -315,7 +315,10 @@ export async function sweepOnce(options: {
     const brake = createBrake({ config, store, redis, events, clock })
     return await sweep({
       store,
-      settle: createSettle({ store: dryRun || config.DRY_RUN ? createDryRun(store, events) : brake, clock }),
+      settle: createSettle({
+        store: dryRun || config.DRY_RUN ? createDryRun(store, events, Number.POSITIVE_INFINITY) : brake,
+        clock,
+      }),
       addChecks: (orders) => missingChecks.add(orders, { dryRun }),
       aheadMs: config.SWEEP_AHEAD,
       pageSize: config.BATCH_SIZE,
@@ -355,8 +358,13 @@ function nameOfProcess(): string {
   return `${hostname()}:${process.pid}`
 }
 
-function createDryRun(store: OrderStore, events: EventBus): DryRun {
-  return new DryRun({ store, onWouldCancel: (orderId) => events.emit('would-cancel', { orderId }) })
+function createDryRun(store: OrderStore, events: EventBus, remembered?: number): DryRun {
+  return new DryRun({
+    store,
+    ...(remembered && { remembered }),
+    onWouldCancel: (orderId) => events.emit('would-cancel', { orderId }),
+    onFull: (orders) => events.emit('dry-run-full', { orders }),
+  })
 }
 
 function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {
