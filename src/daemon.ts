@@ -73,7 +73,7 @@ export function createDaemon(options: {
   }
   let store: OrderStore | undefined
   let brake: Brake | undefined
-  let settle: Settle | undefined
+  let settle: Record<keyof typeof heartbeats, Settle> | undefined
   let board: BoardQueue | undefined
   let showOnBoard: Awaited<ReturnType<typeof registerBoard>> | undefined
 
@@ -108,6 +108,7 @@ export function createDaemon(options: {
       const pingStore = async () => {
         if (!store) throw new OrderExpiryError('STORE_UNAVAILABLE', 'not opened yet')
         await store.ping()
+        if (breaker.failure) throw breaker.failure
       }
       const dependencies = [
         { name: 'redis', ping },
@@ -153,7 +154,16 @@ export function createDaemon(options: {
       events.on('brake-changed', ({ engaged }) => {
         if (!engaged) sweeper.wake()
       })
-      settle = createSettle({ store: config.DRY_RUN ? createDryRun(opened, events) : brake, breaker, clock })
+      const cancelling = config.DRY_RUN ? createDryRun(opened, events) : brake
+      const settleFor = (heartbeat: Heartbeat) =>
+        createSettle({
+          store: cancelling,
+          ping: () => opened.ping(),
+          breaker,
+          onStep: () => heartbeat.beat(),
+          clock,
+        })
+      settle = { worker: settleFor(heartbeats.worker), sweeper: settleFor(heartbeats.sweeper) }
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
     },
     async stop() {
@@ -171,7 +181,7 @@ export function createDaemon(options: {
     maxBatches: MAX_BATCHES,
     maxAttempts: config.MAX_ATTEMPTS,
     paymentTimeoutMs: config.PAYMENT_TIMEOUT,
-    settle: (checks) => (settle as Settle)(checks), // the store is open before the worker starts
+    settle: (checks) => (settle as NonNullable<typeof settle>).worker(checks), // the store is open before the worker starts
     decidedBy: nameOfProcess(),
     heartbeat: heartbeats.worker,
     events,
@@ -184,7 +194,7 @@ export function createDaemon(options: {
       sweep({
         ...part,
         store: store as OrderStore,
-        settle: settle as Settle,
+        settle: (settle as NonNullable<typeof settle>).sweeper,
         addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
         pageSize: config.BATCH_SIZE,
         onStep: () => heartbeats.sweeper.beat(),
@@ -286,6 +296,7 @@ export function chooseStore(options: {
           cancelledStatus: config.ORDERS_CANCELLED_STATUS,
         },
         cancelSql: config.cancelSql,
+        watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
         connections: MAX_BATCHES + 2,
         onError,
         onNotice,
@@ -317,6 +328,7 @@ export async function sweepOnce(options: {
       store,
       settle: createSettle({
         store: dryRun || config.DRY_RUN ? createDryRun(store, events, Number.POSITIVE_INFINITY) : brake,
+        ping: () => store.ping(),
         clock,
       }),
       addChecks: (orders) => missingChecks.add(orders, { dryRun }),
@@ -348,8 +360,7 @@ function createBrake(options: {
     by: nameOfProcess(),
     onChange: ({ engaged, reason, by }) =>
       events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }) }),
-    onHeld: ({ orders, status }) =>
-      events.emit('brake-held', { orders, reason: status?.reason ?? 'its state is not known: Redis does not answer' }),
+    onHeld: (held) => events.emit('brake-held', held),
     clock,
   })
 }

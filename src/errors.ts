@@ -21,6 +21,7 @@ const CATALOGUE = {
   STORE_LOCKED: { retryable: true, httpStatus: 503 },
   STORE_DEADLOCK: { retryable: true, httpStatus: 503 },
   STORE_SERIALIZATION: { retryable: true, httpStatus: 503 },
+  STORE_UNDECIDED: { retryable: true, httpStatus: 503 },
   STORE_BUSY: { retryable: true, httpStatus: 503 },
   STORE_REFUSED: { retryable: false, httpStatus: 500 },
   STORE_MISMATCH: { retryable: false, httpStatus: 500 },

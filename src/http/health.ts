@@ -11,8 +11,8 @@ export interface Dependency {
 }
 
 const PING_TIMEOUT_MS = 2_000
-/** A loop that has not gone on for so long is stuck. Each step of one takes less, or it beats in between. */
-const STUCK_MS = 30_000
+/** A loop that has not gone on for so long is stuck: its longest step is three statements that all but time out. */
+const STUCK_MS = 45_000
 
 /**
  * The probes.

@@ -40,7 +40,7 @@ export interface Events {
   'store-breaker-closed': object
   'store-notice': { notice: string }
   'brake-changed': { engaged: boolean; reason?: string; by?: string }
-  'brake-held': { orders: number; reason?: string }
+  'brake-held': { orders: number; reason: string; cause?: string }
   'redis-emptied': object
   'worker-error': { error: Error }
   'redis-error': { connection: string; error: Error }

@@ -83,7 +83,10 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   })
   events.on('would-cancel', (e) => wouldCancel.add(e))
   events.on('dry-run-full', (e) =>
-    logger.warn(e, 'dry run: so many orders were reported; from now on they are only counted by the sweeps'),
+    logger.warn(
+      e,
+      'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
+    ),
   )
   events.on('sweep-finished', ({ error, ...e }) => {
     batches.look()

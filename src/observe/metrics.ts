@@ -37,7 +37,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   const rescued = counter('sweep_rescued_total', 'Overdue orders that a sweep cancelled, because no check had.')
   const added = counter('sweep_checks_added_total', 'Orders without a check to which a sweep gave one.')
   const failures = counter('store_failures_total', 'Batches that the order store failed to settle, by error.', ['code'])
-  const held = counter('brake_held_total', 'Times that the brake has held an order back.')
+  const held = counter('brake_held_total', 'Times that the brake has held an order back, by why.', ['reason'])
   const emptied = counter('redis_emptied_total', 'Times that Redis was seen to have lost its data.')
   gauge('brake_engaged', '1 while the mass-cancel brake holds back all cancellations.', sources.brakeEngaged)
   gauge(
@@ -57,7 +57,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
     rescued.inc(outcomes.cancelled ?? 0)
     for (const outcome of ['cancelled', 'kept', 'missing']) decisions.inc({ outcome }, outcomes[outcome] ?? 0)
   })
-  events.on('brake-held', ({ orders }) => held.inc(orders))
+  events.on('brake-held', ({ orders, reason }) => held.inc({ reason }, orders))
   events.on('redis-emptied', () => emptied.inc())
   return registry
 }

@@ -1,4 +1,5 @@
-import { asOrderExpiryError, type ErrorCode } from '../errors.ts'
+import { randomUUID } from 'node:crypto'
+import { asOrderExpiryError, type ErrorCode, OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Check, Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
@@ -21,9 +22,16 @@ export interface BrakeStatus {
 
 export interface Grant {
   granted: number
-  /** The second in which it counts, by the keeper's clock. */
-  second: number
   status: BrakeStatus
+}
+
+/** Orders that would have been cancelled. */
+export interface Held {
+  orders: number
+  /** `unknown`: whether the brake is engaged, or how many may be cancelled, could not be found out. */
+  reason: BrakeReason | 'unknown'
+  /** What kept it from being found out, for people. */
+  cause?: string
 }
 
 /** Where the state is kept that all processes share. Every method rejects within a bounded time. */
@@ -32,10 +40,12 @@ export interface SharedBrake {
   /**
    * Asks for `count` cancellations, at most `limit` of which are granted within any minute. If not all can be granted, the
    * brake is engaged; if it is engaged already, none is granted.
+   *
+   * @param id of this request alone: however often it arrives, it is granted and counted once
    */
-  reserve(count: number, limit: number): Promise<Grant>
-  /** Gives back what was granted and not used. */
-  giveBack(count: number, grant: Grant): Promise<void>
+  reserve(id: string, count: number, limit: number): Promise<Grant>
+  /** No more than `used` of what was granted to `id` counts from now on; also if the request arrives only later. */
+  giveBack(id: string, used: number): Promise<void>
   /** Engages it, unless it is suspended and the reason is not `manual`. */
   engage(reason: BrakeReason, by: string): Promise<BrakeStatus>
 }
@@ -48,16 +58,25 @@ const AGAIN_MAX_MS = 30_000
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
 
+/** How long a state is believed that nobody has read anew, or has tried to. */
+const STATUS_FRESH_MS = 5_000
+/** A grant counts in the minute after it was given: one that is used later, as by a process that was stopped, does not. */
+const GRANT_FRESH_MS = 5_000
+
+const LOCKS: readonly ErrorCode[] = ['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION']
 /** The store has ended the batch, and can be asked what is cancelled. After any other error it may still be at it. */
 const ENDED: readonly ErrorCode[] = [
+  ...LOCKS,
   'STORE_REJECTED',
-  'STORE_LOCKED',
-  'STORE_DEADLOCK',
-  'STORE_SERIALIZATION',
+  'STORE_MISMATCH',
   'STORE_READ_ONLY',
   'STORE_BUSY',
   'STORE_REFUSED',
 ]
+
+interface Reserved extends Pick<Grant, 'granted'>, Pick<Held, 'cause'> {
+  id: string
+}
 
 export interface BrakeOptions {
   store: OrderStore
@@ -69,7 +88,7 @@ export interface BrakeOptions {
   /** Who engages it, for people: `host:pid`. */
   by: string
   onChange: (status: BrakeStatus) => void
-  onHeld: (held: { orders: number; status: BrakeStatus | undefined }) => void
+  onHeld: (held: Held) => void
   clock: Clock
   random?: () => number
 }
@@ -77,15 +96,19 @@ export interface BrakeOptions {
 /**
  * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and what is cancelled wrongly must be little.
  *
- * Whoever owns it calls {@link refresh} every few seconds.
+ * Whoever owns it for long calls {@link refresh} every few seconds, so that no batch waits for that.
  *
  * With a limit or a silence set, each batch is judged first, and only as many of its orders are cancelled as are granted.
  * While the keeper of the state cannot be asked, nothing is granted: unknown is never "unpaid". Without them only a brake
- * that somebody has engaged by hand counts, and the last state that was known while the keeper is away.
+ * that somebody has engaged by hand counts, and the last state that was known while the keeper is away. What the store
+ * rejects with, the brake rejects with.
  */
 export class Brake {
   readonly #options: BrakeOptions
   #status: BrakeStatus | undefined
+  /** When the state was last read, or tried to be. */
+  #refreshedAt = Number.NEGATIVE_INFINITY
+  #refreshing: Promise<void> | undefined
   /** The store's time of the first order that fell due here: silence is not counted from before. */
   #watchingSince: number | undefined
   #newestPayment: { value: number | undefined; readAt: number } | undefined
@@ -111,92 +134,126 @@ export class Brake {
     const decidedAt = outcomes[due[0] as number]?.evidence.decidedAt as number
     // An order may stand in the batch twice, but is cancelled once.
     const orderIds = new Set(due.map((index) => (checks[index] as Check).orderId))
-    const grant = await this.#grant(orderIds.size, decidedAt)
-    const granted = new Set([...orderIds].slice(0, grant?.granted ?? 0))
+    const reserved = await this.#reserve(orderIds.size, decidedAt)
+    const granted = new Set([...orderIds].slice(0, reserved.granted))
     const isGranted = (index: number) => granted.has((checks[index] as Check).orderId)
 
     const allowed = due.filter(isGranted)
-    if (grant && allowed.length > 0) {
+    if (allowed.length > 0) {
       const done = await this.#cancelGranted(
         allowed.map((index) => checks[index] as Check),
-        { ...grant, granted: granted.size },
+        reserved,
       )
       for (const [n, index] of allowed.entries()) outcomes[index] = done[n] as Outcome
     }
     const held = due.filter((index) => !isGranted(index))
     for (const index of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
-    if (held.length > 0) this.#options.onHeld({ orders: held.length, status: this.#status })
+    if (held.length > 0) {
+      const { cause } = reserved
+      const reason = (!cause && this.#status?.reason) || 'unknown'
+      this.#options.onHeld({ orders: held.length, reason, ...(cause && { cause }) })
+    }
     return outcomes
   }
 
   /** Reads the shared state. Resolves whatever is down. */
-  async refresh(): Promise<void> {
+  refresh(): Promise<void> {
+    this.#refreshing ??= this.#readStatus().finally(() => {
+      this.#refreshing = undefined
+    })
+    return this.#refreshing
+  }
+
+  async #readStatus(): Promise<void> {
     try {
       this.#learn(await this.#options.shared.status())
     } catch {
-      // The last one that was known counts.
+      // The last one that was known counts, and nobody waits for another try so soon.
+      this.#refreshedAt = this.#options.clock.monotonic()
     }
   }
 
-  /** By the last state that was known: whoever owns the brake refreshes it, so that no batch waits for that. */
   async #isEngaged(): Promise<boolean> {
-    if (!this.#status) await this.refresh()
+    if (this.#options.clock.monotonic() - this.#refreshedAt > STATUS_FRESH_MS) await this.refresh()
     return this.#status?.engaged ?? false
   }
 
-  /** How many of `count` orders may be cancelled now; undefined: none. */
-  async #grant(count: number, decidedAt: number): Promise<Grant | undefined> {
-    const { shared, maxPerMinute, paymentSilenceMs, by } = this.#options
+  /** How many of `count` orders may be cancelled now. Rejects if the store cannot be asked for the newest payment. */
+  async #reserve(count: number, decidedAt: number): Promise<Reserved> {
+    const { shared, maxPerMinute, by, clock } = this.#options
+    const none = { id: '', granted: 0 }
     this.#watchingSince ??= decidedAt
+    if (await this.#isEngaged()) return none
+    const isSilent = await this.#isSilent(decidedAt)
+    const id = randomUUID()
+    const askedAt = clock.monotonic()
     try {
-      if (await this.#isEngaged()) return undefined
-      if (paymentSilenceMs !== undefined) {
-        const lastSeen = (await this.#readNewestPayment()) ?? this.#watchingSince
-        if (decidedAt - lastSeen > paymentSilenceMs) {
-          this.#learn(await shared.engage('payment-silence', by))
-          if (this.#status?.engaged) return undefined
-        }
+      if (isSilent) {
+        this.#learn(await shared.engage('payment-silence', by))
+        if (this.#status?.engaged) return none
       }
       // Also without a limit: a brake engaged since the last look counts.
-      const grant = await shared.reserve(count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
-      this.#learn(grant.status)
-      return grant
-    } catch {
-      return undefined
+      const { granted, status } = await shared.reserve(id, count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
+      this.#learn(status)
+      if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { id, granted }
+      void this.#giveBack(id, 0)
+      return { ...none, cause: 'the grant came too late to be used' }
+    } catch (error) {
+      // It may have been counted. Nobody waits for a keeper that has just failed to answer.
+      void this.#giveBack(id, 0)
+      return { ...none, cause: `its state is not known: ${asOrderExpiryError(error).message}` }
     }
   }
 
-  async #readNewestPayment(): Promise<number | undefined> {
-    const { store, clock, paymentSilenceMs = 0 } = this.#options
+  async #isSilent(decidedAt: number): Promise<boolean> {
+    const { paymentSilenceMs } = this.#options
+    if (paymentSilenceMs === undefined) return false
+    const lastSeen = (await this.#readNewestPayment(paymentSilenceMs)) ?? (this.#watchingSince as number)
+    return decidedAt - lastSeen > paymentSilenceMs
+  }
+
+  async #readNewestPayment(paymentSilenceMs: number): Promise<number | undefined> {
+    const { store, clock } = this.#options
     const freshMs = Math.min(PAYMENT_FRESH_MAX_MS, paymentSilenceMs * PAYMENT_FRESH_SHARE)
     if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > freshMs) {
-      this.#newestPayment = { value: await store.newestPayment(), readAt: clock.monotonic() }
+      const value = await store.newestPayment().catch((cause) => {
+        const { code, message } = asOrderExpiryError(cause)
+        throw new OrderExpiryError(
+          // Not because of an order in the batch: no part of it would fare better.
+          LOCKS.includes(code) ? code : 'STORE_UNAVAILABLE',
+          `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${message}`,
+          { cause },
+        )
+      })
+      this.#newestPayment = { value, readAt: clock.monotonic() }
     }
     return this.#newestPayment.value
   }
 
-  async #cancelGranted(checks: readonly Check[], grant: Grant): Promise<Outcome[]> {
+  async #cancelGranted(checks: readonly Check[], { id }: Reserved): Promise<Outcome[]> {
     try {
       const done = await this.#options.store.cancelUnpaid(checks)
-      await this.#giveBack(grant.granted - done.filter(({ kind }) => kind === 'cancelled').length, grant)
+      const used = done.filter(({ kind }) => kind === 'cancelled').length
+      if (used < new Set(checks.map(({ orderId }) => orderId)).size) await this.#giveBack(id, used)
       return done
     } catch (error) {
       // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
-      if (ENDED.includes(asOrderExpiryError(error).code)) await this.#giveBackUnpaid(checks, grant)
+      if (ENDED.includes(asOrderExpiryError(error).code)) await this.#giveBackUnpaid(checks, id)
       throw error
     }
   }
 
   /** Not every store rolls back all of a batch that it rejects, so that what is still unpaid is counted anew. */
-  async #giveBackUnpaid(checks: readonly Check[], grant: Grant): Promise<void> {
-    const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true }).catch(() => [])
+  async #giveBackUnpaid(checks: readonly Check[], id: string): Promise<void> {
+    const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true }).catch(() => undefined)
+    if (!outcomes) return
+    const orderIds = new Set(checks.map(({ orderId }) => orderId))
     const unpaid = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
-    await this.#giveBack(new Set(unpaid.map(({ orderId }) => orderId)).size, grant)
+    await this.#giveBack(id, orderIds.size - new Set(unpaid.map(({ orderId }) => orderId)).size)
   }
 
-  async #giveBack(count: number, grant: Grant): Promise<void> {
-    if (count === 0) return
-    await this.#options.shared.giveBack(count, grant).catch(() => {}) // then they count as cancelled
+  async #giveBack(id: string, used: number): Promise<void> {
+    await this.#options.shared.giveBack(id, used).catch(() => {}) // then they count as cancelled
   }
 
   #postpone({ evidence }: Outcome): Outcome {
@@ -206,6 +263,7 @@ export class Brake {
   }
 
   #learn(status: BrakeStatus): void {
+    this.#refreshedAt = this.#options.clock.monotonic()
     const before = this.#status
     this.#status = status
     if (before?.engaged !== status.engaged && (before || status.engaged)) this.#options.onChange(status)

@@ -8,18 +8,26 @@ export type Settlement = Outcome | { kind: 'failed'; error: OrderExpiryError }
 
 export type Settle = (checks: readonly Check[]) => Promise<Settlement[]>
 
+/** How long a batch is taken apart: where it is locks that stop it, and where it is something else. */
 const LOCKS_MS = 3_000
+const OTHERS_MS = 10_000
+/** Until when a batch is taken apart, by the monotonic clock; undefined: nothing but locks has stopped it yet. */
+interface HalvingTime {
+  locksUntil: number
+  othersUntil: number | undefined
+}
+
 /** Somebody else's transaction was in the way of the batch; in the way of a part of it, perhaps not. */
 const LOCKS: readonly ErrorCode[] = ['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION']
+/** It is about what is in the batch. */
+const REJECTIONS: readonly ErrorCode[] = ['STORE_REJECTED', 'UNEXPECTED']
+/**
+ * Perhaps about the store as a whole, perhaps about one order: a trigger that takes too long, or names a table that is not
+ * there. If the store passes its own probe, it is an order.
+ */
+const DOUBTFUL: readonly ErrorCode[] = ['STORE_BUSY', 'STORE_REFUSED', 'STORE_MISMATCH']
 /** The store as a whole does not work, so that every further batch would fail as well. */
-const OUTAGES: readonly ErrorCode[] = [
-  'STORE_UNAVAILABLE',
-  'STORE_BUSY',
-  'STORE_READ_ONLY',
-  'STORE_REFUSED',
-  'STORE_MISMATCH',
-  'OUTBOX_MISSING',
-]
+const OUTAGES: readonly ErrorCode[] = ['STORE_UNAVAILABLE', 'STORE_READ_ONLY', 'OUTBOX_MISSING', ...DOUBTFUL]
 
 /** What became of a check, in a word, for counting. */
 export function nameOfOutcome(settlement: Settlement): string {
@@ -35,47 +43,94 @@ export function isOutage(error: OrderExpiryError): boolean {
 /**
  * Settles a batch of checks: one settlement for each, in their order. Never rejects.
  *
- * If the store rejects the batch because of what is in it (a constraint, a trigger, something else that is locked), the
- * batch is halved until the bad orders stand alone, so that they do not hold up the others. Locks are given {@link
- * LOCKS_MS}: when a whole table is locked, halving helps nobody.
+ * If the store refuses the batch because of what is in it (a constraint, a trigger, something else that is locked), the
+ * batch is halved until the bad orders stand alone, so that they do not hold up the others. That takes a bounded time: when
+ * a whole table is locked, halving helps nobody. What has not been taken apart by then is `STORE_UNDECIDED`.
  *
  * While the breaker is open the store is not asked at all.
  *
  * @param options.store the store, or what stands in front of it: the brake, a dry run
+ * @param options.ping resolves if the store as a whole works; without it, what is in doubt is an outage
+ * @param options.onStep before and after each call of the store: it goes on
  */
 export function createSettle(options: {
   store: { cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> }
+  ping?: () => Promise<unknown>
   breaker?: Breaker<OrderExpiryError>
+  onStep?: () => void
   clock: Clock
+  random?: () => number
 }): Settle {
-  const { store, breaker, clock } = options
-  return (checks) => settle(checks, clock.monotonic() + LOCKS_MS)
+  const { store, ping, breaker, onStep = () => {}, clock, random = Math.random } = options
+  return (checks) => settle(checks, { locksUntil: clock.monotonic() + LOCKS_MS, othersUntil: undefined })
 
-  async function settle(checks: readonly Check[], locksUntil: number): Promise<Settlement[]> {
+  async function settle(checks: readonly Check[], time: HalvingTime): Promise<Settlement[]> {
     if (breaker?.failure) return fail(checks, breaker.failure)
     try {
-      const outcomes = await store.cancelUnpaid(checks)
-      if (outcomes.length !== checks.length) {
-        throw new OrderExpiryError(
-          'STORE_MISMATCH',
-          `expected ${checks.length} outcomes of the store, given ${outcomes.length}`,
-        )
-      }
-      breaker?.succeeded()
-      return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
+      return await ask(checks)
     } catch (cause) {
       const error = asOrderExpiryError(cause)
-      if (isOutage(error)) breaker?.failed(error)
-      const isWorthHalving =
-        error.code === 'STORE_REJECTED' || (LOCKS.includes(error.code) && clock.monotonic() < locksUntil)
-      if (!isWorthHalving || checks.length === 1) return fail(checks, error)
-      const middle = Math.ceil(checks.length / 2)
-      return [
-        ...(await settle(checks.slice(0, middle), locksUntil)),
-        ...(await settle(checks.slice(middle), locksUntil)),
-      ]
+      if (!(await isAboutOrders(error))) {
+        if (isOutage(error)) breaker?.failed(error)
+        return fail(checks, error)
+      }
+      const now = clock.monotonic()
+      if (LOCKS.includes(error.code)) {
+        return checks.length === 1 || now >= time.locksUntil ? fail(checks, error) : halve(checks, time)
+      }
+      if (checks.length === 1) return fail(checks, asRejection(error))
+      const othersUntil = time.othersUntil ?? now + OTHERS_MS
+      return now >= othersUntil ? fail(checks, asUndecided(error)) : halve(checks, { ...time, othersUntil })
     }
   }
+
+  async function ask(checks: readonly Check[]): Promise<Settlement[]> {
+    onStep()
+    const outcomes = await store.cancelUnpaid(checks).finally(onStep)
+    if (outcomes.length !== checks.length) {
+      throw new OrderExpiryError(
+        'STORE_MISMATCH',
+        `expected ${checks.length} outcomes of the store, given ${outcomes.length}`,
+      )
+    }
+    breaker?.succeeded()
+    return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
+  }
+
+  async function halve(checks: readonly Check[], time: HalvingTime): Promise<Settlement[]> {
+    const middle = Math.ceil(checks.length / 2)
+    const [front, back] = [checks.slice(0, middle), checks.slice(middle)]
+    // At random, so that where the time does not suffice, it is not always the same orders that go without.
+    if (random() < 0.5) return [...(await settle(front, time)), ...(await settle(back, time))]
+    const last = await settle(back, time)
+    return [...(await settle(front, time)), ...last]
+  }
+
+  async function isAboutOrders({ code }: OrderExpiryError): Promise<boolean> {
+    if (REJECTIONS.includes(code) || LOCKS.includes(code)) return true
+    if (!DOUBTFUL.includes(code) || !ping) return false
+    return ping().then(
+      () => true,
+      () => false,
+    )
+  }
+}
+
+/** What fails alone while the store works is to be blamed itself. */
+function asRejection(error: OrderExpiryError): OrderExpiryError {
+  return DOUBTFUL.includes(error.code)
+    ? new OrderExpiryError('STORE_REJECTED', `for this order alone: ${error.message}`, { cause: error })
+    : error
+}
+
+function asUndecided(error: OrderExpiryError): OrderExpiryError {
+  return new OrderExpiryError(
+    'STORE_UNDECIDED',
+    `an order in the batch stops it, and was not found in time: ${error.message}`,
+    {
+      cause: error,
+    },
+  )
 }
 
 function fail(checks: readonly Check[], error: OrderExpiryError): Settlement[] {

@@ -77,9 +77,14 @@ const TIME_TYPES: Record<string, TimeType> = { timestamptz: 'timestamptz', times
 /**
  * Checks the mapping against the table.
  *
+ * @param options.watchesPayments whether the silence of payments is watched
  * @throws {OrderExpiryError} STORE_MISMATCH, with all that does not fit
  */
-export function resolveColumns(mapping: OrdersMapping, rows: readonly ColumnRow[]): OrdersColumns {
+export function resolveColumns(
+  mapping: OrdersMapping,
+  rows: readonly ColumnRow[],
+  options: { watchesPayments?: boolean | undefined } = {},
+): OrdersColumns {
   const first = rows[0]
   if (!first) {
     throw mismatch([`ORDERS_TABLE: expected a table, but there is no ${mapping.table} (names are case-sensitive)`])
@@ -112,6 +117,11 @@ export function resolveColumns(mapping: OrdersMapping, rows: readonly ColumnRow[
   const deadlineType = typed('ORDERS_DEADLINE_COLUMN', deadline, TIME_TYPES)
   const paidAt = column('ORDERS_PAID_AT_COLUMN', mapping.paidAtColumn)
   const paidAtType = typed('ORDERS_PAID_AT_COLUMN', paidAt, { ...TIME_TYPES, date: 'date' as const })
+  if (options.watchesPayments && paidAtType === 'date') {
+    problems.push(
+      `BRAKE_PAYMENT_SILENCE: expected ${paidAt?.name} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid`,
+    )
+  }
   const cancelledAt = column('ORDERS_CANCELLED_AT_COLUMN', mapping.cancelledAtColumn)
   const cancelledAtType = typed('ORDERS_CANCELLED_AT_COLUMN', cancelledAt, TIME_TYPES)
   if (status && !status.labels && !['text', 'varchar'].includes(status.type)) {

@@ -67,7 +67,7 @@ export async function diagnosePostgres(context: Context): Promise<Finding[]> {
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(mapping.table)])
   let columns: OrdersColumns
   try {
-    columns = resolveColumns(mapping, rows)
+    columns = resolveColumns(mapping, rows, context)
   } catch (error) {
     return [...findings, ...(await mismatches({ ...context, rows, error }))]
   }

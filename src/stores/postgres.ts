@@ -26,6 +26,8 @@ export interface PostgresStoreOptions {
   mapping: OrdersMapping
   /** The shop's own statement in place of ours; see docs/cancel-sql.md. */
   cancelSql?: string | undefined
+  /** Whether the silence of payments is watched: the time of payment must tell it. */
+  watchesPayments?: boolean | undefined
   /** Connections at most. */
   connections: number
   /** Errors of idle connections. */
@@ -63,7 +65,7 @@ export class PostgresStore implements OrderStore {
    */
   static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
     return withPool(options, async (pool) => {
-      const store = new PostgresStore(pool, await readColumns(pool, options.mapping), options)
+      const store = new PostgresStore(pool, await readColumns(pool, options), options)
       await store.#verify()
       await store.#noticeSweep(options.onNotice ?? (() => {}))
       return store
@@ -73,7 +75,7 @@ export class PostgresStore implements OrderStore {
   /** Creates what is missing beside the orders table. @returns the statements that were run, or would be. */
   static async migrate(options: PostgresStoreOptions & { dryRun: boolean }): Promise<string[]> {
     return withPool(options, async (pool) => {
-      const statements = buildMigrations(await readColumns(pool, options.mapping))
+      const statements = buildMigrations(await readColumns(pool, { mapping: options.mapping }))
       // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
       const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
       if (!options.dryRun) await pool.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
@@ -143,25 +145,37 @@ export class PostgresStore implements OrderStore {
   }
 
   async ping(): Promise<number> {
-    const { rows } = await this.#query(NOW_SQL, [])
-    const { now, read_only: isReadOnly } = nowRow.parse(rows[0])
-    if (isReadOnly) {
-      throw new OrderExpiryError(
-        'STORE_READ_ONLY',
-        'PostgreSQL takes no writes now: it is a standby, or set to read only',
-      )
-    }
-    return Math.ceil(now)
+    return this.#withClient(async (client) => {
+      const { rows } = await client.query(NOW_SQL)
+      const { now, read_only: isReadOnly } = nowRow.parse(rows[0])
+      if (isReadOnly) {
+        throw new OrderExpiryError(
+          'STORE_READ_ONLY',
+          'PostgreSQL takes no writes now: it is a standby, or set to read only',
+        )
+      }
+      // Has every name and permission checked, and runs nothing.
+      if (this.#cancelSql) {
+        await client.query(`EXPLAIN ${this.#cancelSql}`, idsAndDeadlines([]))
+        await client.query(`EXPLAIN ${this.#statements.insertOutbox}`, idsAndDeadlines([]))
+      } else {
+        await client.query(`EXPLAIN ${this.#statements.cancelUnpaid}`, this.#cancelValues([]))
+      }
+      return Math.ceil(now)
+    })
   }
 
   async close(): Promise<void> {
     await this.#pool.end().catch(() => {})
   }
 
+  #cancelValues(checks: readonly Check[]): unknown[] {
+    return [...idsAndDeadlines(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
+  }
+
   async #runOurSql(checks: readonly Check[]): Promise<Outcome[]> {
-    const { unpaidStatuses, cancelledStatus } = this.#mapping
-    const values = [...idsAndDeadlines(checks), unpaidStatuses, cancelledStatus]
-    const { rows } = await this.#query(this.#statements.cancelUnpaid, values)
+    const { cancelledStatus } = this.#mapping
+    const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks))
     const done = new Set<string>()
     return z
       .array(cancelRow)
@@ -241,7 +255,7 @@ export class PostgresStore implements OrderStore {
     }
     // An empty batch changes nothing, but has every name and permission checked.
     if (!this.#cancelSql) {
-      await this.#query(cancelUnpaid, [[], [], this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus])
+      await this.#query(cancelUnpaid, this.#cancelValues([]))
       return
     }
     const { fields } = await this.#query(this.#cancelSql, [[], []]).catch((error: OrderExpiryError) => {
@@ -328,9 +342,12 @@ function createPool(options: PostgresStoreOptions): pg.Pool {
   return pool
 }
 
-async function readColumns(pool: pg.Pool, mapping: OrdersMapping): Promise<OrdersColumns> {
-  const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(mapping.table)])
-  return resolveColumns(mapping, rows)
+async function readColumns(
+  pool: pg.Pool,
+  options: Pick<PostgresStoreOptions, 'mapping' | 'watchesPayments'>,
+): Promise<OrdersColumns> {
+  const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.mapping.table)])
+  return resolveColumns(options.mapping, rows, options)
 }
 
 const NOW_SQL = `

@@ -25,6 +25,7 @@ export interface OrderEvent {
   deadline: number
 }
 
+const PROBE_KEPT_MS = 60_000
 /** Orders of one script call at most: a few milliseconds, in which Redis serves nobody else. */
 const SCRIPT_CHUNK = 200
 
@@ -166,6 +167,12 @@ export class RedisOrders {
     return optionalNumber(await this.#redis.get(this.#lastPaidKey))
   }
 
+  /** Resolves if Redis answers and takes writes. @returns epoch milliseconds by its clock */
+  async probe(): Promise<number> {
+    await this.#redis.set(`${this.#base}:probe`, '1', 'PX', PROBE_KEPT_MS)
+    return this.now()
+  }
+
   /** @returns epoch milliseconds by Redis' clock */
   async now(): Promise<number> {
     const [seconds, microseconds] = await this.#redis.time()
@@ -229,7 +236,7 @@ export class RedisStore implements OrderStore {
   }
 
   ping(): Promise<number> {
-    return inOurWords(this.#orders.now())
+    return inOurWords(this.#orders.probe())
   }
 
   async close(): Promise<void> {

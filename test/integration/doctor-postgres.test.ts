@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import type { Finding, FindingCode } from '../../src/observe/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { diagnoseStore } from '../../src/stores/open.ts'
-import type { PostgresStoreOptions } from '../../src/stores/postgres.ts'
+import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'
 import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres-columns.ts'
 import { sweepIndexStatement } from '../../src/stores/postgres-index.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
@@ -189,6 +189,25 @@ describe('an index for the sweeper', () => {
   })
 })
 
+test('a date of payment is an error where the silence of payments is watched, and the daemon does not start', async () => {
+  const table = await createSound()
+  await table.pool.query('ALTER TABLE orders ALTER COLUMN paid_at TYPE date')
+  const findings = await diagnose(table)
+  expect(ofCode(findings, 'store-table')).toEqual([
+    [
+      'error',
+      expect.stringMatching(/^BRAKE_PAYMENT_SILENCE: expected paid_at to be timestamptz or timestamp, it is date/),
+    ],
+  ])
+  expect(ofCode(findings, 'store-paid-index')).toEqual([])
+  await expect(PostgresStore.open(table.storeOptions({ watchesPayments: true }))).rejects.toMatchObject({
+    code: 'STORE_MISMATCH',
+    message: expect.stringContaining('BRAKE_PAYMENT_SILENCE'),
+  })
+  expect(ofCode(await diagnose(table, { watchesPayments: false }), 'store-table')[0]?.[0]).toBe('ok')
+  await (await PostgresStore.open(table.storeOptions())).close()
+})
+
 test('an index by the time of payment is asked for only where the silence of payments is watched', async () => {
   const table = await create()
   expect(ofCode(await diagnose(table, { watchesPayments: false }), 'store-paid-index')).toEqual([])
@@ -353,7 +372,6 @@ describe('a role', () => {
     await mend(table, findings, 'store-permissions')
     expect(complaints(await asRole(table))).toEqual([])
     await table.pool.query(`GRANT INSERT ON audit TO ${role}`) // for the table's own trigger
-    const { PostgresStore } = await import('../../src/stores/postgres.ts')
     await table.insert([{ id: '10', deadline: Date.now() - 1_000 }])
     const store = await PostgresStore.open(table.storeOptions({ url: url() }))
     expect(await store.cancelUnpaid([{ orderId: '10', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])

@@ -2,20 +2,28 @@ import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/ord
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
-export type BrakeFlaw = 'forgets to count' | 'takes nothing back' | 'forgets that it is engaged'
+export type BrakeFlaw = 'forgets to count' | 'takes nothing back' | 'forgets that it is engaged' | 'begins a new minute'
 
 /** What a limit does not hold across: until then cancellations are not counted, or what was counted is lost. */
 export interface Exemption {
   from: number
   until: number
+  /** Not across what one process cancels: it remembers what was granted to it. */
+  isLoss?: true
 }
 
 interface State {
-  /** Written back by a process that knew it. */
-  isOld?: boolean
+  /** The newest decision has the highest. */
+  changed: number
   engaged: boolean
+  since?: number
   reason?: BrakeReason
   suspendedUntil?: number
+}
+
+interface Counted {
+  second: number
+  used: number
 }
 
 /** The state of the brake with the semantics of `queue/shared-brake.ts`. Times are milliseconds of the run. */
@@ -27,7 +35,8 @@ export class FakeBrake {
   readonly #scheduler: Scheduler
   readonly #flaw: BrakeFlaw | undefined
   #state: State | undefined
-  #counts = new Map<number, number>()
+  /** By the id of the reservation. */
+  #grants = new Map<string, Counted>()
 
   constructor(options: { scheduler: Scheduler; flaw?: BrakeFlaw | undefined }) {
     this.#scheduler = options.scheduler
@@ -36,26 +45,42 @@ export class FakeBrake {
 
   connect(host: Host): SharedBrake {
     let known: State | undefined
+    const own = new Map<string, Counted>()
     const run = (what: string, effect: () => number) =>
       host.request(what, (): Grant => {
         if (this.isAway) throw new Error('Redis is away')
-        if (known?.engaged && !this.#state) this.#write({ ...known, isOld: true })
-        const granted = effect()
-        known =
-          this.#flaw === 'forgets that it is engaged' ? { engaged: false } : { ...(this.#state ?? { engaged: false }) }
-        return {
-          granted,
-          second: this.#second,
-          status: { ...known, lastMinute: this.#lastMinute() } satisfies BrakeStatus,
+        if (known && known.changed > (this.#state?.changed ?? 0)) this.#write(known, { isOld: true })
+        for (const [id, grant] of own) {
+          const isForgotten = !this.#state?.engaged && grant.second <= Math.floor((this.#state?.since ?? 0) / 1_000)
+          if (!isForgotten && !this.#grants.has(id)) this.#grants.set(id, grant)
         }
+        const granted = effect()
+        known = this.#state && {
+          ...this.#state,
+          ...(this.#flaw === 'forgets that it is engaged' && { engaged: false }),
+        }
+        const { engaged = false, reason } = known ?? {}
+        const lastMinute = this.#lastMinute()
+        return { granted, status: { engaged, ...(reason && { reason }), lastMinute } satisfies BrakeStatus }
       })
     return {
       status: async () => (await run('brake.status', () => 0)).status,
-      reserve: (count, limit) => run('brake.reserve', () => this.#reserve(count, limit)),
-      giveBack: async (count, { second }) => {
+      reserve: async (id, count, limit) => {
+        let counted: Counted | undefined
+        const grant = await run('brake.reserve', () => {
+          const granted = this.#reserve(id, count, limit)
+          counted = this.#grants.get(id)
+          return granted
+        })
+        if (counted && this.#flaw !== 'begins a new minute') own.set(id, counted)
+        return grant
+      },
+      giveBack: async (id, used) => {
+        const mine = own.get(id)
+        if (mine && this.#flaw !== 'takes nothing back') own.set(id, { ...mine, used: Math.min(mine.used, used) })
         await run('brake.giveBack', () => {
-          const counted = this.#counts.get(second)
-          if (counted !== undefined && this.#flaw !== 'takes nothing back') this.#counts.set(second, counted - count)
+          const { second, used: before } = this.#grants.get(id) ?? { second: this.#second, used: 0 }
+          if (this.#flaw !== 'takes nothing back') this.#grants.set(id, { second, used: Math.min(before, used) })
           return 0
         })
       },
@@ -64,14 +89,14 @@ export class FakeBrake {
   }
 
   engage(reason: BrakeReason): number {
-    if (reason === 'manual' || !(this.#state?.engaged || this.#isSuspended)) this.#write({ engaged: true, reason })
+    if (reason === 'manual' || !(this.#state?.engaged || this.#isSuspended)) this.#decide({ engaged: true, reason })
     return 0
   }
 
   release(suspendMs: number): void {
     const { now } = this.#scheduler
-    this.#write({ engaged: false, suspendedUntil: now + suspendMs })
-    this.#counts.clear()
+    this.#decide({ engaged: false, suspendedUntil: now + suspendMs })
+    this.#grants.clear()
     this.exemptions.push({ from: now, until: now + suspendMs })
   }
 
@@ -79,35 +104,39 @@ export class FakeBrake {
   empty(): void {
     const { now } = this.#scheduler
     this.#state = undefined
-    this.#counts.clear()
+    this.#grants.clear()
     this.changes.push({ at: now, engaged: false })
-    this.exemptions.push({ from: now, until: now })
+    this.exemptions.push({ from: now, until: now, isLoss: true })
   }
 
-  #reserve(count: number, limit: number): number {
+  #reserve(id: string, count: number, limit: number): number {
+    const earlier = this.#grants.get(id)
+    if (earlier) return earlier.used
     if (this.#state?.engaged && this.#flaw !== 'forgets that it is engaged') return 0
     if (this.#isSuspended) return count
     const granted = Math.max(0, Math.min(count, limit - this.#lastMinute()))
-    if (granted < count) this.#write({ engaged: true, reason: 'limit' })
-    if (this.#flaw !== 'forgets to count')
-      this.#counts.set(this.#second, (this.#counts.get(this.#second) ?? 0) + granted)
+    if (granted < count) this.#decide({ engaged: true, reason: 'limit' })
+    if (this.#flaw !== 'forgets to count') this.#grants.set(id, { second: this.#second, used: granted })
     return granted
   }
 
   #lastMinute(): number {
     let sum = 0
-    for (const [second, count] of this.#counts) if (second >= this.#second - 60) sum += count
+    for (const { second, used } of this.#grants.values()) if (second >= this.#second - 60) sum += used
     return sum
   }
 
-  #write(state: State): void {
+  #decide(state: Omit<State, 'changed' | 'since'>): void {
+    const { now } = this.#scheduler
+    const changed = Math.max(EPOCH + now, (this.#state?.changed ?? 0) + 1)
+    this.#write({ ...state, changed, since: EPOCH + now }, { isOld: false })
+  }
+
+  #write(state: State, { isOld }: { isOld: boolean }): void {
     this.#state = state
-    this.changes.push({
-      at: this.#scheduler.now,
-      engaged: state.engaged,
-      reason: state.isOld ? undefined : state.reason,
-    })
-    this.#scheduler.note('brake', state.engaged ? `engaged${state.isOld ? ' again' : ''}: ${state.reason}` : 'released')
+    const { engaged, reason } = state
+    this.changes.push({ at: this.#scheduler.now, engaged, reason: isOld ? undefined : reason })
+    this.#scheduler.note('brake', `${engaged ? `engaged: ${reason}` : 'released'}${isOld ? ', again' : ''}`)
   }
 
   get #isSuspended(): boolean {

@@ -1,6 +1,7 @@
+import type { Exemption } from './fake-brake.ts'
 import type { FakeStore, Transition } from './fake-store.ts'
 import type { FinishedJob } from './fake-worker.ts'
-import { EPOCH } from './host.ts'
+import { EPOCH, type Host } from './host.ts'
 import type { Scenario } from './scenario.ts'
 import type { Servers, SimulatedDaemon } from './simulated-daemon.ts'
 
@@ -132,25 +133,37 @@ function judgeEngagements({ scenario, servers }: Evidence): string[] {
   })
 }
 
-/** Never more than the limit in any minute, none while the brake is engaged, none in silence. */
+/**
+ * Never more than the limit in any minute, by one process not even where Redis has lost its data; none while the brake is
+ * engaged, none in silence.
+ */
 function judgeBrake({ scenario, servers }: Evidence): string[] {
   const { maxPerMinute, paymentSilenceMs } = scenario.settings
   const { brake, store } = servers
   const frozenMs = scenario.operations.map((each) => (each.kind === 'freeze' ? each.forMs : 0))
   const onTheWay = ON_THE_WAY_MS + Math.max(0, ...frozenMs)
-  const isExempt = (time: number) =>
-    brake.exemptions.some(({ from, until }) => time >= from && time <= until + onTheWay)
-  const lastExemption = (time: number) => brake.exemptions.findLast(({ from }) => from <= time)?.until ?? -1
+  const releases = brake.exemptions.filter(({ isLoss }) => !isLoss)
+  const isExempt = (time: number, exemptions: readonly Exemption[] = brake.exemptions) =>
+    exemptions.some(({ from, until }) => time >= from && time <= until + onTheWay)
+  const lastExemption = (time: number, exemptions: readonly Exemption[]) =>
+    exemptions.findLast(({ from }) => from <= time)?.until ?? -1
   const isWatching = maxPerMinute !== undefined || paymentSilenceMs !== undefined
   const isUnknown = !isWatching && scenario.operations.some(({ kind }) => kind === 'redis-away')
-  const cancelled = store.history.flatMap(({ what, at }) => (what === 'cancelled' ? [at - EPOCH] : []))
+  const cancellations = store.history.flatMap(({ what, at, by }) =>
+    what === 'cancelled' ? [{ at: at - EPOCH, by }] : [],
+  )
+  const countMinute = (time: number, exemptions: readonly Exemption[], by?: Host) => {
+    const since = Math.max(time - 60_000 + onTheWay, lastExemption(time, exemptions))
+    return cancellations.filter(
+      (each) => each.at > since && each.at <= time && !isExempt(each.at, exemptions) && (!by || each.by === by),
+    ).length
+  }
   const payments = store.history.flatMap(({ what, at }) => (what === 'paid' ? [at - EPOCH] : []))
 
-  return cancelled.flatMap((time) => {
+  return cancellations.flatMap(({ at: time, by }) => {
     const where = `at ${time / 1_000} s`
     const violations: string[] = []
-    const since = Math.max(time - 60_000 + onTheWay, lastExemption(time))
-    const count = cancelled.filter((other) => other > since && other <= time && !isExempt(other)).length
+    const count = Math.max(countMinute(time, brake.exemptions), countMinute(time, releases, by))
     if (maxPerMinute !== undefined && count > maxPerMinute)
       violations.push(`brake: ${count} cancelled within a minute, ${where}`)
     if (!isUnknown && isEngagedThroughout(brake.changes, time - onTheWay - FRESH_MS, time))

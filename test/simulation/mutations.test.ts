@@ -70,6 +70,11 @@ const flaws: [string, Flaws, RegExp][] = [
     { store: 'says that somebody has just paid' },
     /^brake: .* in silence/m,
   ],
+  [
+    'a brake that begins a new minute when Redis is emptied',
+    { brake: 'begins a new minute' },
+    /^brake: \d+ cancelled within a minute/m,
+  ],
   ['a brake that forgets to count', { brake: 'forgets to count' }, /^brake: \d+ cancelled within a minute/m],
   [
     'a brake that forgets that it is engaged',

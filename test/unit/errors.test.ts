@@ -45,6 +45,7 @@ describe('the catalogue', () => {
       'STORE_READ_ONLY',
       'STORE_SERIALIZATION',
       'STORE_UNAVAILABLE',
+      'STORE_UNDECIDED',
     ])
   })
 })

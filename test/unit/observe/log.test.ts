@@ -119,7 +119,7 @@ const wordings: Wording[] = [
     { orders: 100_000 },
     {
       level: 'warn',
-      msg: 'dry run: so many orders were reported; from now on they are only counted by the sweeps',
+      msg: 'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
       orders: 100_000,
     },
   ],

@@ -78,13 +78,15 @@ describe('a counter follows its event:', () => {
     events.emit('check-given-up', { jobId: '1', error })
     events.emit('batch-settled', { checks: 1, tookMs: 1, outcomes: { failed: 1 }, error })
     events.emit('batch-settled', { checks: 1, tookMs: 1, outcomes: { cancelled: 1 } })
-    events.emit('brake-held', { orders: 40 })
-    events.emit('brake-held', { orders: 2 })
+    events.emit('brake-held', { orders: 40, reason: 'limit' })
+    events.emit('brake-held', { orders: 2, reason: 'limit' })
+    events.emit('brake-held', { orders: 7, reason: 'unknown', cause: 'its state is not known' })
     events.emit('redis-emptied', {})
     expect(await scrape()).toMatchObject({
       'order_expiry_checks_given_up_total{code="STORE_REJECTED"}': 1,
       'order_expiry_store_failures_total{code="STORE_REJECTED"}': 1,
-      order_expiry_brake_held_total: 42,
+      'order_expiry_brake_held_total{reason="limit"}': 42,
+      'order_expiry_brake_held_total{reason="unknown"}': 7,
       order_expiry_redis_emptied_total: 1,
     })
   })

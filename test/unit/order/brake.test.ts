@@ -1,7 +1,14 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
-import { Brake, type BrakeOptions, type BrakeStatus, type Grant, type SharedBrake } from '../../../src/order/brake.ts'
+import {
+  Brake,
+  type BrakeOptions,
+  type BrakeStatus,
+  type Grant,
+  type Held,
+  type SharedBrake,
+} from '../../../src/order/brake.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { FakeStore, NOW } from './fake-store.ts'
 
@@ -10,26 +17,34 @@ class FakeShared implements SharedBrake {
   state: BrakeStatus = { engaged: false, lastMinute: 0 }
   isSuspended = false
   isAway = false
+  /** The answers are lost; what they answer is done. */
+  losesAnswers = false
+  readonly grants = new Map<string, number>()
   readonly calls: string[] = []
+  beforeAnswer: (what: string) => Promise<void> | void = () => {}
 
   status(): Promise<BrakeStatus> {
     return this.#answer('status', () => this.state)
   }
 
-  reserve(count: number, limit: number): Promise<Grant> {
+  reserve(id: string, count: number, limit: number): Promise<Grant> {
     return this.#answer(`reserve ${count}`, () => {
-      if (this.state.engaged) return { granted: 0, second: 1, status: this.state }
-      if (this.isSuspended) return { granted: count, second: 1, status: this.state }
+      if (this.state.engaged) return { granted: 0, status: this.state }
+      if (this.isSuspended) return { granted: count, status: this.state }
       const granted = Math.max(0, Math.min(count, limit - this.state.lastMinute))
+      this.grants.set(id, granted)
       this.state = { ...this.state, lastMinute: this.state.lastMinute + granted }
       if (granted < count) this.state = { ...this.state, engaged: true, reason: 'limit' }
-      return { granted, second: 1, status: this.state }
+      return { granted, status: this.state }
     })
   }
 
-  giveBack(count: number): Promise<void> {
-    return this.#answer(`give back ${count}`, () => {
-      this.state = { ...this.state, lastMinute: this.state.lastMinute - count }
+  giveBack(id: string, used: number): Promise<void> {
+    return this.#answer(`use ${used}`, () => {
+      const granted = this.grants.get(id)
+      if (granted === undefined) return
+      this.grants.set(id, Math.min(granted, used))
+      this.state = { ...this.state, lastMinute: this.state.lastMinute - Math.max(0, granted - used) }
     })
   }
 
@@ -43,7 +58,10 @@ class FakeShared implements SharedBrake {
   async #answer<T>(what: string, answer: () => T): Promise<T> {
     this.calls.push(what)
     if (this.isAway) throw new Error('Redis is away')
-    return answer()
+    const answered = answer()
+    if (this.losesAnswers) throw new Error('the answer is lost')
+    await this.beforeAnswer(what)
+    return answered
   }
 }
 
@@ -52,7 +70,7 @@ function createBrake(options: Partial<BrakeOptions> = {}) {
   const store = new FakeStore()
   const shared = new FakeShared()
   const changes: BrakeStatus[] = []
-  const held: { orders: number; reason: string | undefined }[] = []
+  const held: Held[] = []
   const brake = new Brake({
     store,
     shared,
@@ -60,7 +78,7 @@ function createBrake(options: Partial<BrakeOptions> = {}) {
     paymentSilenceMs: undefined,
     by: 'test:1',
     onChange: (status) => changes.push(status),
-    onHeld: ({ orders, status }) => held.push({ orders, reason: status?.reason }),
+    onHeld: (each) => held.push(each),
     clock,
     random: () => 0,
     ...options,
@@ -94,6 +112,30 @@ describe('without a limit or a silence', () => {
     shared.isAway = true
     expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
     expect(brake.known).toBeUndefined()
+  })
+
+  test('a state that nobody has read for more than 5 s is read again', async () => {
+    const { brake, store, shared, clock } = createBrake()
+    await brake.cancelUnpaid(store.place(1))
+    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    await clock.advance(5_000)
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
+    await clock.advance(1)
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+  })
+
+  test('while the keeper is away, it is asked once in 5 s, by all batches together', async () => {
+    const { brake, store, shared, clock } = createBrake()
+    shared.isAway = true
+    const batches = () => Promise.all([1, 2, 3].map(() => brake.cancelUnpaid(store.place(1))))
+    await batches()
+    await clock.advance(5_000)
+    await batches()
+    expect(shared.calls).toEqual(['status'])
+    await clock.advance(1)
+    await batches()
+    expect(shared.calls).toEqual(['status', 'status'])
+    expect(store.count('cancelled')).toBe(9)
   })
 
   test('a brake that was engaged stays so while its keeper is away, and is released by its keeper only', async () => {
@@ -220,7 +262,7 @@ describe('with a limit', () => {
     const outcomes = await brake.cancelUnpaid([first, second, third, first])
     expect(kinds(outcomes)).toEqual(['cancelled', 'kept', 'cancelled', 'kept'])
     expect(outcomes[1]).toMatchObject({ status: 'paid' })
-    expect(shared.calls.slice(1)).toEqual(['reserve 3', 'give back 1'])
+    expect(shared.calls.slice(1)).toEqual(['reserve 3', 'use 2'])
     expect(shared.state.lastMinute).toBe(2)
   })
 
@@ -242,9 +284,10 @@ describe('with a limit', () => {
   })
 
   test.each<[code: ErrorCode, calls: string[]]>([
-    ['STORE_REJECTED', ['reserve 2', 'give back 2']],
-    ['STORE_LOCKED', ['reserve 2', 'give back 2']],
-    ['STORE_DEADLOCK', ['reserve 2', 'give back 2']],
+    ['STORE_REJECTED', ['reserve 2', 'use 0']],
+    ['STORE_LOCKED', ['reserve 2', 'use 0']],
+    ['STORE_DEADLOCK', ['reserve 2', 'use 0']],
+    ['STORE_MISMATCH', ['reserve 2', 'use 0']],
     ['STORE_UNAVAILABLE', ['reserve 2']], // the answer to COMMIT may be what was lost
   ])('what the store answers with %s counts only if it may have been done', async (code, calls) => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
@@ -272,10 +315,34 @@ describe('with a limit', () => {
       shared.isAway = true
       const checks = store.place(3)
       expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'postponed', 'postponed'])
-      expect([store.count('cancelled'), held]).toEqual([0, [{ orders: 3, reason: undefined }]])
+      const unknown = { orders: 3, reason: 'unknown', cause: 'its state is not known: Redis is away' }
+      expect([store.count('cancelled'), held]).toEqual([0, [unknown]])
       shared.isAway = false
       expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['cancelled', 'cancelled', 'cancelled'])
     }
+  })
+
+  test('a grant whose answer is lost is given back, and does not engage it', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 3 })
+    await brake.refresh()
+    const checks = store.place(3)
+    shared.losesAnswers = true
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'postponed', 'postponed'])
+    expect(shared.calls).toEqual(['status', 'reserve 3', 'use 0'])
+    shared.losesAnswers = false
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['cancelled', 'cancelled', 'cancelled'])
+    expect(shared.state.engaged).toBe(false)
+  })
+
+  test.each([
+    [5_000, 'cancelled', 1],
+    [5_001, 'postponed', 0],
+  ])('a grant that is %d ms old: %s', async (ageMs, kind, lastMinute) => {
+    const { brake, store, shared, clock, held } = createBrake({ maxPerMinute: 3 })
+    shared.beforeAnswer = (what) => (what === 'reserve 1' ? clock.advance(ageMs) : undefined)
+    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual([kind])
+    expect(shared.state.lastMinute).toBe(lastMinute)
+    expect(held.map(({ reason }) => reason)).toEqual(kind === 'cancelled' ? [] : ['unknown'])
   })
 
   test('a brake that somebody engaged since the last look counts', async () => {
@@ -398,10 +465,22 @@ describe('with a silence of a minute', () => {
     expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['cancelled', 'cancelled'])
   })
 
-  test('a newest payment that cannot be read holds all back: unknown is never "unpaid"', async () => {
-    const { brake, store } = createBrake(silence)
-    store.newestPayment = () => Promise.reject(new Error('the store is away'))
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+  test.each<[code: ErrorCode, given: ErrorCode]>([
+    ['STORE_UNAVAILABLE', 'STORE_UNAVAILABLE'],
+    ['STORE_LOCKED', 'STORE_LOCKED'],
+    // No order is to blame.
+    ['STORE_BUSY', 'STORE_UNAVAILABLE'],
+    ['STORE_MISMATCH', 'STORE_UNAVAILABLE'],
+    ['STORE_REJECTED', 'STORE_UNAVAILABLE'],
+  ])('a newest payment that cannot be read (%s) is an error of the store, each time', async (code, given) => {
+    const { brake, store, held } = createBrake(silence)
+    store.newestPayment = () => Promise.reject(new OrderExpiryError(code, 'no index'))
+    for (const checks of [store.place(1), store.place(1)])
+      await expect(brake.cancelUnpaid(checks)).rejects.toMatchObject({
+        code: given,
+        message: expect.stringMatching(/newest payment.*no index/),
+      })
+    expect([store.count('cancelled'), held]).toEqual([0, []])
   })
 
   test('a keeper that is away holds all back', async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { ERROR_CODES, OrderExpiryError } from '../../../src/errors.ts'
+import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import type { Check, Outcome } from '../../../src/order/order.ts'
 import { createSettle, isOutage, type Settlement } from '../../../src/order/settle.ts'
 import type { OrderStore } from '../../../src/order/store.ts'
@@ -34,7 +34,7 @@ function fakeStore(cancelUnpaid: (checks: readonly Check[]) => Outcome[] | Promi
     ping: unasked,
     close: unasked,
   }
-  return { settle: createSettle({ store, clock: systemClock }), batches }
+  return { settle: createSettle({ store, clock: systemClock, random: () => 0 }), batches }
 }
 
 /** A store that rejects every batch that holds one of the bad orders, as a constraint or a trigger does. */
@@ -281,5 +281,92 @@ describe('a batch in whose way somebody stands', () => {
     for (let second = 0; second < 100; second++) await clock.advance(1_000)
     expect((await settlements).map(codeOf)).toEqual(Array(64).fill('STORE_LOCKED'))
     expect(calls).toBe(3)
+  })
+})
+
+describe('an error that may be about the store or about an order', () => {
+  const DOUBTFUL = ['STORE_BUSY', 'STORE_REFUSED', 'STORE_MISMATCH'] as const
+  /** A store in which one order stops every batch that holds it. */
+  function create(options: { code: ErrorCode; ping: () => Promise<unknown>; tookMs?: number; random?: () => number }) {
+    const { code, ping, tookMs = 0, random } = options
+    const clock = new FakeClock()
+    const failures: string[] = []
+    const breaker = new Breaker<OrderExpiryError>({
+      threshold: 1,
+      probe: async () => {},
+      onOpen: ({ code: reason }) => failures.push(reason),
+      onClose: () => {},
+      clock,
+    })
+    let calls = 0
+    let steps = 0
+    const store = {
+      async cancelUnpaid(checks: readonly Check[]) {
+        calls++
+        if (tookMs > 0) await clock.sleep(tookMs)
+        if (checks.some(({ orderId }) => orderId.startsWith('bad')))
+          throw new OrderExpiryError(code, 'no such relation')
+        return checks.map(cancelled)
+      },
+    }
+    const settle = createSettle({ store, ping, breaker, onStep: () => steps++, clock, ...(random && { random }) })
+    return { settle, clock, failures, calls: () => calls, steps: () => steps }
+  }
+  const bad = (n: number): Check => ({ orderId: `bad-${n}`, deadline: NOW - 1 })
+
+  test.each(DOUBTFUL)('%s is that of the order, if the store passes its probe: it alone is rejected', async (code) => {
+    const { settle, failures } = create({ code, ping: async () => NOW })
+    const checks = [...checksOf(20), bad(1), ...checksOf(20)]
+    const settlements = await settle(checks)
+    expect(settlements.map(codeOf)).toEqual(
+      checks.map(({ orderId }) => (orderId === 'bad-1' ? 'STORE_REJECTED' : 'cancelled')),
+    )
+    expect(failures).toEqual([])
+  })
+
+  test.each(DOUBTFUL)(
+    '%s is that of the store, if it does not: nothing is halved, the breaker hears of it',
+    async (code) => {
+      const { settle, failures, calls } = create({ code, ping: () => Promise.reject(new Error('down')) })
+      expect((await settle([...checksOf(20), bad(1)])).map(codeOf)).toEqual(Array(21).fill(code))
+      expect([failures, calls()]).toEqual([[code], 1])
+    },
+  )
+
+  test('is looked for no longer than ten seconds; what is not taken apart by then is undecided, and blamed for nothing', async () => {
+    const { settle, clock, failures } = create({ code: 'STORE_REJECTED', ping: async () => NOW, tookMs: 1_000 })
+    const settlements = settle(Array.from({ length: 64 }, (_, n) => bad(n)))
+    for (let second = 0; second < 300; second++) await clock.advance(1_000)
+    const codes = (await settlements).map(codeOf)
+    expect(new Set(codes)).toEqual(new Set(['STORE_REJECTED', 'STORE_UNDECIDED']))
+    expect(clock.sleeping).toEqual([])
+    expect(failures).toEqual([])
+    expect(new OrderExpiryError('STORE_UNDECIDED', '').retryable).toBe(true) // costs no attempt
+  })
+
+  test.each([
+    ['front', 0],
+    ['back', 0.9],
+  ])(
+    'begins with the %s half as chance has it, so that not always the same orders go without',
+    async (half, chance) => {
+      const { settle, clock } = create({
+        code: 'STORE_REJECTED',
+        ping: async () => NOW,
+        tookMs: 3_000,
+        random: () => chance,
+      })
+      const settlements = settle(Array.from({ length: 8 }, (_, n) => bad(n)))
+      for (let second = 0; second < 300; second++) await clock.advance(1_000)
+      const codes = (await settlements).map(codeOf)
+      expect(half === 'front' ? codes[0] : codes[7]).toBe('STORE_REJECTED')
+      expect(half === 'front' ? codes[7] : codes[0]).toBe('STORE_UNDECIDED')
+    },
+  )
+
+  test('each call of the store is a step', async () => {
+    const { settle, calls, steps } = create({ code: 'STORE_REJECTED', ping: async () => NOW })
+    await settle([...checksOf(7), bad(1)])
+    expect(steps()).toBe(2 * calls())
   })
 })

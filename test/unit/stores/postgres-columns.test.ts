@@ -209,6 +209,15 @@ describe('resolveColumns', () => {
     }
   }
 
+  test('takes a date of payment, but not to tell the silence of payments', () => {
+    expect(() => resolveColumns(mapping, rows, { watchesPayments: false })).not.toThrow()
+    expect(() => resolveColumns(mapping, rows, { watchesPayments: true })).toThrow(
+      /^the orders table .*\n {2}BRAKE_PAYMENT_SILENCE: expected paid_at to be timestamptz or timestamp, it is date, [^\n]*$/,
+    )
+    const sound = rows.map((each) => (each.name === 'paid_at' ? row('paid_at', 'timestamp') : each))
+    expect(() => resolveColumns(mapping, sound, { watchesPayments: true })).not.toThrow()
+  })
+
   test('gives everything as SQL, quoted, with its type', () => {
     expect(resolveColumns(mapping, rows)).toEqual({
       schema: 'shop',
