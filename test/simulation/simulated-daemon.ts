@@ -94,7 +94,7 @@ export class SimulatedDaemon {
       random,
     })
     const dryRun = new DryRun({ store, onWouldCancel: () => {}, onFull: () => {} })
-    const real = createSettle({ store: host.isDryRun ? dryRun : brake, breaker: this.breaker, clock: host })
+    const real = createSettle({ store: host.isDryRun ? dryRun : brake, breaker: this.breaker, clock: host, random })
     const settle = doubles.settle?.(real) ?? real
     const { batchSize, maxBatches } = settings
     const worker = new FakeWorker({
