@@ -190,18 +190,18 @@ export function createDaemon(options: {
 
   const missingChecks = new MissingChecks({ redis: redisUrl, queueName, queuePrefix, clock })
   const sweeper = createSweeper({
-    sweep: (signal) =>
+    sweep: (part) =>
       sweep({
+        ...part,
         store: store as OrderStore,
         settle: (settle as NonNullable<typeof settle>).sweeper,
         addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
-        aheadMs: config.SWEEP_AHEAD,
         pageSize: config.BATCH_SIZE,
         onStep: () => heartbeats.sweeper.beat(),
         clock,
-        signal,
       }),
     everyMs: config.SWEEP_EVERY,
+    aheadMs: config.SWEEP_AHEAD,
     heartbeat: heartbeats.sweeper,
     events,
     clock,
@@ -327,7 +327,7 @@ export async function sweepOnce(options: {
     return await sweep({
       store,
       settle: createSettle({
-        store: dryRun || config.DRY_RUN ? createDryRun(store, events) : brake,
+        store: dryRun || config.DRY_RUN ? createDryRun(store, events, Number.POSITIVE_INFINITY) : brake,
         ping: () => store.ping(),
         clock,
       }),
@@ -369,8 +369,13 @@ function nameOfProcess(): string {
   return `${hostname()}:${process.pid}`
 }
 
-function createDryRun(store: OrderStore, events: EventBus): DryRun {
-  return new DryRun({ store, onWouldCancel: (orderId) => events.emit('would-cancel', { orderId }) })
+function createDryRun(store: OrderStore, events: EventBus, remembered?: number): DryRun {
+  return new DryRun({
+    store,
+    ...(remembered && { remembered }),
+    onWouldCancel: (orderId) => events.emit('would-cancel', { orderId }),
+    onFull: (orders) => events.emit('dry-run-full', { orders }),
+  })
 }
 
 function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {

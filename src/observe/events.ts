@@ -26,6 +26,8 @@ export interface Events {
     error?: OrderExpiryError
   }
   'would-cancel': { orderId: string }
+  /** A dry run has reported so many orders, and reports no more one by one. */
+  'dry-run-full': { orders: number }
   'sweep-finished': {
     overdue: number
     outcomes: Readonly<Record<string, number>>

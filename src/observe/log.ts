@@ -1,12 +1,14 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import type { Clock } from '../runtime/clock.ts'
-import type { EventBus } from './events.ts'
+import type { EventBus, Events } from './events.ts'
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** How often at most the same trouble is logged. */
 const QUIET_MS = 5_000
+/** Lines in a second at most of what is logged because it goes well; the rest is summed up. */
+const LINES_PER_SECOND = 4
 
 /** A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there. */
 export function createLogger(options: { level: LogLevel; pretty: boolean; stdout: NodeJS.WritableStream }): Logger {
@@ -27,6 +29,18 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   const { events, logger, clock } = options
   const trouble = throttle({ clock, log: (fields, message) => logger.warn(fields, message) })
   const failure = throttle({ clock, log: (fields, message) => logger.error(fields, message) })
+  const batches = ration({
+    clock,
+    everyMs: 1_000,
+    log: (batch: Batch) => logger.info(batch, 'batch settled'),
+    logRest: (rest) => logger.info({ batches: rest.length, ...sumOf(rest) }, 'more batches settled'),
+  })
+  const wouldCancel = ration({
+    clock,
+    everyMs: QUIET_MS,
+    log: (e: Events['would-cancel']) => logger.info(e, 'dry run: this order would be cancelled'),
+    logRest: (rest) => logger.info({ orders: rest.length }, 'dry run: so many more orders would be cancelled'),
+  })
 
   events.on('service-started', (e) => logger.info(e, `${e.service} started`))
   events.on('waiting-for', ({ service, error, waitMs }) =>
@@ -40,6 +54,8 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   events.on('stopping', (e) => logger.info(e, `stopping: ${e.reason}`))
   events.on('stopped', ({ errors }) => {
     for (const error of errors) logger.error({ code: error.code }, error.message)
+    batches.flush()
+    wouldCancel.flush()
     logger.info('stopped')
   })
   events.on('check-finished', (e) => {
@@ -59,13 +75,24 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   )
   events.on('batch-settled', (e) => {
     const { error, ...batch } = e
-    if (!error) logger.info(batch, 'batch settled')
+    batches.look()
+    if (!error && batch.outcomes.cancelled) batches.add(batch)
+    else if (!error) logger.debug(batch, 'batch settled')
     else
       trouble(`batch ${error.code}`, { ...batch, code: error.code }, `batch failed, in part or whole: ${error.message}`)
   })
-  events.on('would-cancel', (e) => logger.info(e, 'dry run: this order would be cancelled'))
+  events.on('would-cancel', (e) => wouldCancel.add(e))
+  events.on('dry-run-full', (e) =>
+    logger.warn(
+      e,
+      'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
+    ),
+  )
   events.on('sweep-finished', ({ error, ...e }) => {
-    if (error) trouble(`sweep ${error.code}`, { ...e, code: error.code }, `sweep ended early: ${error.message}`)
+    batches.look()
+    wouldCancel.look()
+    if (error)
+      trouble(`sweep ${error.code}`, { ...e, code: error.code }, `sweep left something undone: ${error.message}`)
     else if (e.outcomes.cancelled || e.added) logger.info(e, 'sweep found orders that had been missed')
     else logger.debug(e, 'sweep finished')
   })
@@ -118,6 +145,59 @@ function throttle(options: { clock: Clock; log: (fields: object, message: string
     if (seen.size > 1_000) seen.clear()
     seen.set(key, { at: clock.monotonic(), left: 0 })
     log({ ...fields, ...(last?.left && { alsoLeftOut: last.left }) }, message)
+  }
+}
+
+type Batch = Omit<Events['batch-settled'], 'error'>
+
+function sumOf(batches: readonly Batch[]): Pick<Batch, 'checks' | 'outcomes'> {
+  const outcomes: Record<string, number> = {}
+  let checks = 0
+  for (const batch of batches) {
+    checks += batch.checks
+    for (const [outcome, count] of Object.entries(batch.outcomes)) outcomes[outcome] = (outcomes[outcome] ?? 0) + count
+  }
+  return { checks, outcomes }
+}
+
+/**
+ * Logs {@link LINES_PER_SECOND} items in a second, and every `everyMs` the rest in one line. It has no timer: the rest is
+ * logged with what comes next, by `look` or at the end by `flush`.
+ */
+function ration<Item>(options: {
+  clock: Clock
+  everyMs: number
+  log: (item: Item) => void
+  logRest: (rest: readonly Item[]) => void
+}) {
+  const { clock, everyMs, log, logRest } = options
+  let second = { since: Number.NEGATIVE_INFINITY, lines: 0 }
+  let rest: Item[] = []
+  let restSince = 0
+
+  function flush(): void {
+    if (rest.length > 0) logRest(rest)
+    rest = []
+  }
+
+  function look(): void {
+    if (clock.monotonic() - restSince >= everyMs) flush()
+  }
+
+  return {
+    flush,
+    look,
+    add(item: Item): void {
+      look()
+      const now = clock.monotonic()
+      if (now - second.since >= 1_000) second = { since: now, lines: 0 }
+      if (second.lines++ < LINES_PER_SECOND) {
+        log(item)
+        return
+      }
+      if (rest.length === 0) restSince = now
+      rest.push(item)
+    },
   }
 }
 

@@ -3,20 +3,32 @@ import type { OrderStore } from './store.ts'
 
 /** How long an order is left alone that a dry run would have cancelled. */
 const AGAIN_MS = 60_000
-/** Orders that are remembered as reported. */
+/** Orders that are remembered as reported, and so reported at most. */
 const REMEMBERED = 100_000
 
 /**
  * Decides as ever, but cancels nothing: what would have been cancelled is postponed with reason `dry-run`, again and again, so
- * that it is cancelled once the dry run is over. Each such order is reported once by each process.
+ * that it is cancelled once the dry run is over. Each such order is reported once by each process, until it has reported
+ * as many as it remembers: with older ones forgotten, it would report the same orders for ever.
  */
 export class DryRun {
   readonly #store: OrderStore
   readonly #onWouldCancel: (orderId: string) => void
+  readonly #onFull: (orders: number) => void
+  readonly #remembered: number
   readonly #reported = new Set<string>()
+  #isFull = false
 
-  constructor(options: { store: OrderStore; onWouldCancel: (orderId: string) => void }) {
+  /** @param options.onFull it has reported so many orders, and from now on reports no other; called once */
+  constructor(options: {
+    store: OrderStore
+    remembered?: number
+    onWouldCancel: (orderId: string) => void
+    onFull: (orders: number) => void
+  }) {
     this.#store = options.store
+    this.#remembered = options.remembered ?? REMEMBERED
+    this.#onFull = options.onFull
     this.#onWouldCancel = options.onWouldCancel
   }
 
@@ -32,10 +44,12 @@ export class DryRun {
   }
 
   #report(orderId: string): void {
-    if (this.#reported.has(orderId)) return
-    for (const oldest of this.#reported) {
-      if (this.#reported.size < REMEMBERED) break
-      this.#reported.delete(oldest)
+    if (this.#isFull || this.#reported.has(orderId)) return
+    if (this.#reported.size >= this.#remembered) {
+      this.#isFull = true
+      this.#onFull(this.#reported.size)
+      this.#reported.clear()
+      return
     }
     this.#reported.add(orderId)
     this.#onWouldCancel(orderId)

@@ -10,6 +10,10 @@ const COMMAND_TIMEOUT_MS = 5_000
 const CALL_TIMEOUT_MS = 20_000
 /** Orders in one round trip. */
 const CHUNK = 250
+/** BullMQ keeps delayed jobs by the time they are due in milliseconds, times this (`getDelayedScore` in its scripts). */
+const SCORE_PER_MS = 0x1000
+/** A job that was moved is due a little later than it was to be: BullMQ counts a delay from its own now. */
+const TOLERANCE_MS = 250
 
 /** Gives orders the check that they lack, because Redis has lost it or because nobody ever asked for one. */
 export class MissingChecks {
@@ -62,23 +66,33 @@ export class MissingChecks {
     return count
   }
 
-  /** Which orders have no check, and which have one later than their deadline. */
+  /**
+   * Which orders have no check, and which have one that runs after their deadline, whatever its data says. A check whose
+   * time has come by our clock was most likely looked at and postponed, with reason.
+   */
   async #compare(
     queue: Queue<JobData>,
     orders: readonly PageEnd[],
   ): Promise<{ missing: Placement[]; late: Placement[] }> {
     const pipeline = this.#connection.redis.pipeline()
-    for (const { orderId } of orders) pipeline.hmget(queue.toKey(jobIdOf(orderId)), 'timestamp', 'finishedOn', 'data')
+    for (const jobId of orders.map(({ orderId }) => jobIdOf(orderId))) {
+      pipeline.hmget(queue.toKey(jobId), 'timestamp', 'finishedOn', 'data')
+      pipeline.zscore(queue.toKey('delayed'), jobId)
+    }
     const replies = (await pipeline.exec()) ?? []
+    const now = this.#clock.now()
     const missing: Placement[] = []
     const late: Placement[] = []
     for (const [index, { orderId, deadline }] of orders.entries()) {
-      const [error, fields] = replies[index] ?? []
-      if (error) throw error
+      const [jobError, fields] = replies[2 * index] ?? []
+      const [scoreError, score] = replies[2 * index + 1] ?? []
+      if (jobError ?? scoreError) throw jobError ?? scoreError
       const [timestamp, finishedOn, data] = fields as (string | null)[]
-      const placement = { orderId, deadline: Math.ceil(deadline), placedAt: this.#clock.now() }
+      const placement = { orderId, deadline: Math.ceil(deadline), placedAt: now }
+      const dueAt = Math.floor(Number(score ?? 0) / SCORE_PER_MS)
       if (timestamp == null || finishedOn != null) missing.push(placement)
-      else if (deadlineOf(data) > placement.deadline) late.push(placement)
+      else if (placement.deadline > now && dueAt > placement.deadline + TOLERANCE_MS && isObject(data))
+        late.push(placement)
     }
     return { missing, late }
   }
@@ -104,12 +118,12 @@ export class MissingChecks {
   }
 }
 
-/** The deadline on a job as this library writes it; zero for anything else, which its check will judge. */
-function deadlineOf(data: string | null | undefined): number {
+/** Whether a job can be read at all; one that cannot is left to its check. */
+function isObject(data: string | null | undefined): boolean {
   try {
-    const { deadline } = JSON.parse(data ?? '') as { deadline?: unknown }
-    return typeof deadline === 'number' ? deadline : 0
+    const value: unknown = JSON.parse(data ?? '')
+    return typeof value === 'object' && value !== null
   } catch {
-    return 0
+    return false
   }
 }

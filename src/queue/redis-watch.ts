@@ -1,5 +1,6 @@
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { isRedisRejection } from '../runtime/redis-reply.ts'
 import type { Service } from '../runtime/service.ts'
 import type { Connection } from './connection.ts'
 
@@ -14,7 +15,8 @@ export interface RedisWatch extends Service {
  * Asks Redis every few seconds whether it is there, and whether it still knows what it knew: a key that was there and is not
  * any more says that it has been emptied, and the jobs with it.
  *
- * @param options.onBack it answers again; some writes may be lost
+ * @param options.onBack it answers and takes writes again, after it has not or the connection was made anew; some writes
+ *   may be lost
  * @param options.onLost it has been emptied
  * @param options.onTick after each look
  */
@@ -32,25 +34,39 @@ export function createRedisWatch(options: {
   const stopping = new AbortController()
   let failure: OrderExpiryError | undefined
   let isPlanted = false
+  let isBackDue = false
+  let wasConnected = false
   let watching: Promise<void> | undefined
 
   async function look(): Promise<void> {
     try {
       await connection.selectDatabase()
       await connection.redis.ping()
-      if (failure) onBack()
       failure = undefined
     } catch (error) {
       failure = asOrderExpiryError(connection.explain(error))
+      isBackDue = true
       return
     }
     try {
       const wasMissing = (await connection.redis.set(key, '1', 'NX')) === 'OK'
       if (wasMissing && isPlanted) onLost()
       isPlanted = true
-    } catch {
-      // It answers, but takes no writes now.
+    } catch (error) {
+      // It answers, but takes no writes now. One that never lets us write this key may take all others.
+      if (!isRedisRejection(error)) {
+        isBackDue = true
+        return
+      }
     }
+    if (isBackDue) onBack()
+    isBackDue = false
+  }
+
+  /** An outage can be shorter than the time between two looks. */
+  function noticeReconnect(): void {
+    if (wasConnected) isBackDue = true
+    wasConnected = true
   }
 
   async function watch(): Promise<void> {
@@ -67,10 +83,13 @@ export function createRedisWatch(options: {
       return failure
     },
     async start() {
+      wasConnected ||= connection.redis.status === 'ready'
+      connection.redis.on('ready', noticeReconnect)
       watching = watch()
     },
     async stop() {
       stopping.abort()
+      connection.redis.off('ready', noticeReconnect)
       await watching
     },
   }

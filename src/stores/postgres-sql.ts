@@ -99,13 +99,23 @@ SELECT o.${id}::text AS id, o.${status}::text AS status, ${ms(deadlineOf('o'))} 
        ${cancelledAt ? ms(timestamptz(`o.${cancelledAt.sql}`, cancelledAt.type)) : 'NULL'} AS cancelled_at
 FROM ${table} o WHERE o.${id} = ANY ($1::text[]::${idType}[])`,
 
-    /* $1 text[] unpaid statuses, $2 instant and $3 the deadline of the last page in milliseconds, $4 its id, $5 limit. */
+    /*
+     * $1 text[] unpaid statuses, $2 instant and $3 the last deadline of the page before in milliseconds, $4 its id, $5 limit.
+     *
+     * Milliseconds tell apart all times of some centuries. Of others they are too coarse to go on at: the deadline is
+     * taken from the last row itself, while it is still the same.
+     */
     unpaidDueBefore: deadline
       ? `
 SELECT o.${id}::text AS id, ${ms(deadlineOf('o'))} AS deadline
 FROM ${table} o
 WHERE ${isUnpaid('$1')} AND o.${deadline.sql} <= ${instant('$2', deadline.type)}
-  AND ($3::float8 IS NULL OR (o.${deadline.sql}, o.${id}) > (${instant('$3', deadline.type)}, $4::text::${idType}))
+  AND ($3::float8 IS NULL OR (o.${deadline.sql}, o.${id}) > (
+    coalesce(
+      (SELECT l.${deadline.sql} FROM ${table} l
+       WHERE l.${id} = $4::text::${idType} AND ${ms(deadlineOf('l'))} = $3::float8 LIMIT 1),
+      ${instant('$3', deadline.type)}
+    ), $4::text::${idType}))
 ORDER BY o.${deadline.sql}, o.${id}
 LIMIT $5`
       : '',

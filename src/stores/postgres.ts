@@ -353,9 +353,10 @@ async function readColumns(
 const NOW_SQL = `
 SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, current_setting('transaction_read_only') = 'on' AS read_only`
 const nowRow = z.object({ now: z.number(), read_only: z.boolean() })
-const pageRow = z.object({ id: z.string(), deadline: z.number() })
 /** `infinity` and `-infinity` too. */
-const milliseconds = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value)).nullable()
+const instant = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value))
+const milliseconds = instant.nullable()
+const pageRow = z.object({ id: z.string(), deadline: instant })
 const paymentRow = z.object({ paid_at: milliseconds })
 const orderRow = z.object({ id: z.string(), status: z.string(), deadline: milliseconds, cancelled_at: milliseconds })
 const cancelRow = z.object({
@@ -367,8 +368,16 @@ const cancelRow = z.object({
   cancelled: z.boolean(),
   now: z.number(),
 })
-function idsAndDeadlines(checks: readonly Check[]): [string[], Date[]] {
-  return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => new Date(deadline))]
+function idsAndDeadlines(checks: readonly Check[]): [string[], (Date | string)[]] {
+  return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => toTimestamp(deadline))]
+}
+
+/** The first instant that PostgreSQL can hold, in 4714 BC; a Date holds earlier ones, but not the last ones. */
+const FIRST_TIMESTAMP_MS = -210_866_803_200_000
+
+function toTimestamp(deadline: number): Date | string {
+  if (deadline < FIRST_TIMESTAMP_MS) return '-infinity'
+  return deadline > LAST_MS ? 'infinity' : new Date(deadline)
 }
 
 /**

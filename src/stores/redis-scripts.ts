@@ -125,3 +125,39 @@ redis.call('SET', KEYS[4], now)
 redis.call('ZREM', KEYS[1], ARGV[1])
 return {{order[1] and 'paid' or 'missing', now}}
 `
+
+/**
+ * A page of the unpaid orders by deadline, then id.
+ *
+ * KEYS[1] the sorted set of unpaid orders. ARGV: the latest deadline, the size of the page; for all pages but the first the
+ * deadline and the id of the last order of the page before
+ * Returns members and scores, in turns, in their order. Those at the end may be later than the latest deadline.
+ *
+ * The page begins behind the last order, which is found by its rank. Where that order is gone or moved, its place is
+ * searched for among those of its deadline, which Redis keeps in the order of their bytes.
+ */
+export const PAGE = `
+local instant, size, deadline, id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+if not id then return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', instant, 'WITHSCORES', 'LIMIT', 0, size) end
+-- The operators of Lua go by the language of the server.
+local function isBefore(a, b)
+  for i = 1, math.min(#a, #b) do
+    if a:byte(i) ~= b:byte(i) then return a:byte(i) < b:byte(i) end
+  end
+  return #a < #b
+end
+local start
+local score = redis.call('ZSCORE', KEYS[1], id)
+if score and tonumber(score) == tonumber(deadline) then
+  start = redis.call('ZRANK', KEYS[1], id) + 1
+else
+  start = redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. deadline)
+  local stop = redis.call('ZCOUNT', KEYS[1], '-inf', deadline)
+  while start < stop do
+    local middle = math.floor((start + stop) / 2)
+    local member = redis.call('ZRANGE', KEYS[1], middle, middle)[1]
+    if isBefore(id, member) then stop = middle else start = middle + 1 end
+  end
+end
+return redis.call('ZRANGE', KEYS[1], start, start + size - 1, 'WITHSCORES')
+`

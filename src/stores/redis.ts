@@ -3,7 +3,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
-import { CANCEL_UNPAID, JUDGE, MOVE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
+import { CANCEL_UNPAID, JUDGE, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
 
 export interface PayResult {
   orderId: string
@@ -126,17 +126,12 @@ export class RedisOrders {
   }
 
   async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
-    // Members of one score are in the order of their bytes; those up to `after` are left out below.
+    const from = after ? [toScore(after.deadline), after.orderId] : []
+    const flat = (await this.#redis.eval(PAGE, 1, this.#unpaidKey, toScore(instant), limit, ...from)) as string[]
     const page: PageEnd[] = []
-    for (let offset = 0; page.length < limit; offset += limit) {
-      const from = after ? after.deadline : '-inf'
-      const flat = await this.#redis.zrangebyscore(this.#unpaidKey, from, instant, 'WITHSCORES', 'LIMIT', offset, limit)
-      for (let n = 0; n < flat.length; n += 2) {
-        const entry = { orderId: flat[n] as string, deadline: Number(flat[n + 1]) }
-        if (after && entry.deadline === after.deadline && compareBytes(entry.orderId, after.orderId) <= 0) continue
-        if (page.length < limit) page.push(entry)
-      }
-      if (flat.length < limit * 2) break
+    for (let n = 0; n < flat.length; n += 2) {
+      const entry = { orderId: flat[n] as string, deadline: fromScore(flat[n + 1] as string) }
+      if (entry.deadline <= instant) page.push(entry)
     }
     return page
   }
@@ -285,8 +280,13 @@ function optionalNumber(text: string | null | undefined): number | undefined {
   return text == null || text === '' ? undefined : Number(text)
 }
 
-function compareBytes(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b))
+/** Redis has words of its own for what is infinite. */
+function toScore(deadline: number): string {
+  return String(deadline).replace('Infinity', 'inf')
+}
+
+function fromScore(score: string): number {
+  return Number(score.replace('inf', 'Infinity'))
 }
 
 function escapeGlob(text: string): string {

@@ -163,15 +163,19 @@ test('DRY_RUN=true reports each order once and cancels nothing; without it, all 
   await place(range(21, 22), 'paid')
   await isLookedAt(22)
   const reports = () => dry.logs.filter(({ msg }) => msg === 'dry run: this order would be cancelled')
-  await eventually('all are reported', () => reports().length >= 20)
+  /** With those that are only counted, so that the log stays short. */
+  const reported = () =>
+    dry.logs
+      .filter(({ msg }) => msg === 'dry run: so many more orders would be cancelled')
+      .reduce((sum, { orders }) => sum + Number(orders), reports().length)
+  await eventually('all are reported', () => reported() >= 20)
   const sweeps = async () => Number(/sweeps_total\{result="complete"\} (\d+)/.exec(await metricsOf(dry))?.[1] ?? 0)
   const before = await sweeps()
   await eventually('it has swept twice more', async () => (await sweeps()) >= before + 2)
-  expect(
-    reports()
-      .map(({ orderId }) => Number(orderId))
-      .sort((a, b) => a - b),
-  ).toEqual(range(1, 20))
+  expect(reported()).toBe(20)
+  const ids = reports().map(({ orderId }) => Number(orderId))
+  expect(range(1, 20)).toEqual(expect.arrayContaining(ids))
+  expect(new Set(ids).size).toBe(ids.length)
   expect([await count('pending'), await count('cancelled'), await table.outbox()]).toEqual([20, 0, []])
   const metrics = await metricsOf(dry)
   expect(metrics).toContain('\norder_expiry_dry_run 1\n')

@@ -119,16 +119,36 @@ describe('a job that is there', () => {
     ['no deadline', undefined],
     ['a deadline as text', '2030-01-01T00:00:00Z'],
     ['nonsense for a deadline', { x: 1 }],
-  ])('is left alone with %s', async (_, deadline) => {
+    ['the deadline of the row, from which it was postponed', 'same'],
+  ])('is moved by when it will run, not by what it says: %s', async (_, says) => {
     const { raw, checks } = open()
-    await place(raw, deadline)
-    expect(await add(checks, { orderId: '1', deadline: Date.now() + HOUR / 2 })).toBe(0)
+    const deadline = Date.now() + HOUR / 2
+    await place(raw, says === 'same' ? deadline : says)
+    expect(await add(checks, { orderId: '1', deadline })).toBe(1)
+    expect(Math.abs((await dueAt(raw, '1')) - deadline)).toBeLessThan(50)
+    expect((await jobOf(raw, '1')).data).toMatchObject({ orderId: '1', deadline, mine: true })
+    expect(await add(checks, { orderId: '1', deadline })).toBe(0)
   })
 
-  test('is left alone where its data is no JSON', async () => {
+  test('is left alone where it says a later deadline, but runs in time', async () => {
+    const { raw, checks } = open()
+    const deadline = Date.now() + HOUR
+    await place(raw, deadline + HOUR, HOUR - 1_000)
+    expect(await add(checks, { orderId: '1', deadline })).toBe(0)
+  })
+
+  test('is left alone while it waits to be looked at, and where it was postponed when its time had come', async () => {
+    const { raw, checks } = open()
+    await place(raw, Date.now() + HOUR, 0)
+    expect(await add(checks, { orderId: '1', deadline: Date.now() + 60_000 })).toBe(0)
+    await raw.queue.add('check-payment', { orderId: '2' }, { jobId: jobIdOf('2'), delay: 60_000 })
+    expect(await add(checks, { orderId: '2', deadline: Date.now() - 1_000 })).toBe(0)
+  })
+
+  test.each(['{', 'null', '7'])('is left alone where its data is %s', async (data) => {
     const { raw, checks } = open()
     await place(raw, Date.now() + HOUR)
-    await raw.redis.hset(raw.queue.toKey(jobIdOf('1')), 'data', '{')
+    await raw.redis.hset(raw.queue.toKey(jobIdOf('1')), 'data', data)
     expect(await add(checks, { orderId: '1', deadline: Date.now() + HOUR / 2 })).toBe(0)
   })
 })

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createSettle } from '../../src/order/settle.ts'
+import type { PageEnd } from '../../src/order/store.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'
+import { sweep } from '../../src/sweep/sweep.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
 
@@ -189,6 +191,97 @@ describe('deadlines', () => {
     ])
   })
 })
+
+describe.each(['timestamptz', 'timestamp'] as const)(
+  'deadlines that no calendar of ours holds, as %s,',
+  (deadlineType) => {
+    const odd: [id: string, deadline: string][] = [
+      ['1', '-infinity'],
+      ['2', '-infinity'],
+      ['3', '4714-11-24 00:00:00.000001 BC'],
+      ['4', '0044-03-15 12:00:00.123456 BC'],
+      ['5', '0044-03-15 12:00:00.123457 BC'],
+      ['6', '0001-01-01 00:00:00.000999'],
+      ['7', '0001-01-01 00:00:00.000999'],
+      ['8', '1969-12-31 23:59:59.999999'],
+      ['9', '2020-01-01'],
+    ]
+    const later: [id: string, deadline: string][] = [
+      ['10', '9999-12-31 23:59:59.999999'],
+      ['11', '294276-12-31 23:59:59.999998'],
+      ['12', '294276-12-31 23:59:59.999998'],
+      ['13', 'infinity'],
+    ]
+
+    async function openOdd(cancelSqlOf?: (schema: string) => string) {
+      const table = await openTable({ deadlineType })
+      await table.insert([...odd, ...later].map(([id]) => ({ id })))
+      for (const [id, deadline] of [...odd, ...later])
+        await table.pool.query(
+          `UPDATE orders SET payment_deadline = '${deadline}'${deadlineType === 'timestamptz' ? `::timestamp AT TIME ZONE 'UTC'` : ''} WHERE id = ${id}`,
+        )
+      return { table, store: await openStore(table, { cancelSql: cancelSqlOf?.(table.schema) }) }
+    }
+
+    test.each([1, 2, 100])(
+      'are gone through page by page of %i, each once, but never what is infinite',
+      async (limit) => {
+        const { table, store } = await openOdd()
+        const seen: string[] = []
+        let after: PageEnd | undefined
+        do {
+          const page = await store.unpaidDueBefore(9e15, after, limit)
+          seen.push(...page.map(({ orderId }) => orderId))
+          after = page.at(-1)
+          if (seen.length > 50) throw new Error(`in a circle: ${seen}`)
+        } while (after)
+        const ids = [...odd, ...later].map(([id]) => id)
+        expect(seen).toEqual(ids.slice(0, -3))
+        await table.pool.query(`UPDATE orders SET status = 'paid' WHERE id = 1`)
+        const behind = await store.unpaidDueBefore(9e15, { orderId: '1', deadline: Number.NEGATIVE_INFINITY }, 2)
+        expect(behind.map(({ orderId }) => orderId)).toEqual(['2', '3'])
+      },
+    )
+
+    const shopSqlOf = (
+      schema: string,
+    ) => `UPDATE ${schema}.orders SET status = 'cancelled' WHERE id::text = ANY ($1::text[]) AND status = 'pending'
+    AND payment_deadline <= now() AND $2::timestamptz[] IS NOT NULL RETURNING id, 'cancelled' AS outcome, NULL::timestamptz AS until`
+
+    test.each<[string, boolean]>([
+      ['our statement', false],
+      ['the statement of the shop', true],
+    ])('are cancelled by a sweep where they have passed, with %s', async (_, usesShopSql) => {
+      const { table, store } = await openOdd(usesShopSql ? shopSqlOf : undefined)
+      const result = await sweep({
+        store,
+        settle: createSettle({ store, clock: systemClock }),
+        addChecks: async () => 0,
+        aheadMs: HOUR,
+        pageSize: 2,
+        clock: systemClock,
+        signal: new AbortController().signal,
+      })
+      expect(result).toEqual({ overdue: odd.length, outcomes: { cancelled: odd.length }, upcoming: 0, added: 0 })
+      const { rows } = await table.pool.query(`SELECT id::text FROM orders WHERE status = 'pending' ORDER BY id`)
+      expect(rows.map(({ id }) => id)).toEqual(later.map(([id]) => id))
+      expect((await table.outbox()).map(({ order_id }) => Number(order_id)).sort((a, b) => a - b)).toEqual(
+        odd.map(([id]) => Number(id)),
+      )
+    })
+
+    test('are judged by a dry run', async () => {
+      const { store } = await openOdd()
+      const due = await store.unpaidDueBefore(Date.now(), undefined, 100)
+      expect(due.map(({ orderId }) => orderId)).toEqual(odd.map(([id]) => id))
+      const outcomes = await store.cancelUnpaid(due, { dryRun: true })
+      expect(outcomes.map(({ kind }) => kind)).toEqual(odd.map(() => 'cancelled'))
+      expect(await store.cancelUnpaid([{ orderId: '13', deadline: Number.POSITIVE_INFINITY }])).toMatchObject([
+        { kind: 'kept' },
+      ])
+    })
+  },
+)
 
 test('a deadline that is moved between the snapshot and the lock counts', async () => {
   const table = await openTable()

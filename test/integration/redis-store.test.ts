@@ -1,7 +1,8 @@
-import { afterAll, afterEach, expect, test } from '@jest/globals'
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import { commandProfile, openRedis } from '../../src/queue/connection.ts'
 import { RedisOrders, RedisStore } from '../../src/stores/redis.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
+import { startRedis } from '../helpers/processes.ts'
 
 const redis = openRedis({ profile: commandProfile(redisUrl(), 10_000) })
 const names = { redis, queueName: uniqueName('store'), queuePrefix: 'bull' }
@@ -33,4 +34,71 @@ test('a store that is away is told from one that refuses', async () => {
   const away = new RedisStore({ ...names, redis: openRedis({ profile: commandProfile('redis://127.0.0.1:1', 1_000) }) })
   await expect(away.ping()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retryable: true })
   await away.close()
+})
+
+describe('pages of orders of one deadline', () => {
+  const due = (count: number) => Array.from({ length: count }, (_, n) => ({ orderId: `${n}`, deadline: past }))
+  const sorted = (of: readonly { orderId: string }[]) =>
+    of.map(({ orderId }) => orderId).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+
+  test('go on behind the last order, whatever has become of it', async () => {
+    const all = ['a', 'B', 'é', 'z', '🎫', 'ab', '', '~', '10', '9', 'Ä'].map((orderId) => ({
+      orderId,
+      deadline: past,
+    }))
+    const others = [
+      { orderId: 'before', deadline: past - 1 },
+      { orderId: 'behind', deadline: past + 1 },
+    ]
+    await orders.record([...all, ...others])
+    const expected = ['before', ...sorted(all), 'behind']
+    expect((await store.unpaidDueBefore(past + 1, undefined, 100)).map(({ orderId }) => orderId)).toEqual(expected)
+    for (const [index, orderId] of expected.entries()) {
+      const after = { orderId, deadline: past + (orderId === 'before' ? -1 : orderId === 'behind' ? 1 : 0) }
+      const rest = async () => (await store.unpaidDueBefore(past + 1, after, 100)).map((order) => order.orderId)
+      expect(await rest()).toEqual(expected.slice(index + 1))
+      await orders.move(orderId, past + 3_600_000)
+      expect(await rest()).toEqual(expected.slice(index + 1))
+      await orders.withdraw(orderId)
+      expect(await rest()).toEqual(expected.slice(index + 1))
+    }
+  })
+
+  test('end at the instant, and keep what has no finite deadline apart', async () => {
+    await orders.record(due(3))
+    await redis.zadd(`${base}:unpaid`, '-inf', 'ever', 'inf', 'never', past + 1, 'later')
+    expect(await store.unpaidDueBefore(past, undefined, 10)).toEqual([
+      { orderId: 'ever', deadline: Number.NEGATIVE_INFINITY },
+      ...due(3),
+    ])
+    const after = { orderId: 'ever', deadline: Number.NEGATIVE_INFINITY }
+    expect(await store.unpaidDueBefore(past, after, 2)).toEqual(due(2))
+    expect(await store.unpaidDueBefore(past, { ...after, orderId: 'gone' }, 10)).toEqual(due(3))
+  })
+
+  test('cost the same each: a thousand of them look at no order twice', async () => {
+    const server = await startRedis()
+    const own = openRedis({ profile: commandProfile(server.url, 10_000) })
+    try {
+      const queue = { redis: own, queueName: 'q', queuePrefix: 'bull' }
+      await new RedisOrders(queue).record(due(10_000))
+      const large = new RedisStore(queue)
+      await own.config('RESETSTAT')
+      const found: string[] = []
+      let after: { orderId: string; deadline: number } | undefined
+      do {
+        const page = await large.unpaidDueBefore(past, after, 10)
+        found.push(...page.map(({ orderId }) => orderId))
+        after = page.at(-1)
+      } while (after)
+      expect(found).toEqual(sorted(due(10_000)))
+      const bytes = Number(/total_net_output_bytes:(\d+)/.exec(await own.info('stats'))?.[1])
+      const calls = [...(await own.info('commandstats')).matchAll(/calls=(\d+)/g)].map(([, n]) => Number(n))
+      expect(bytes).toBeLessThan(10_000 * 60)
+      expect(calls.reduce((sum, n) => sum + n, 0)).toBeLessThan(5 * 1_010)
+    } finally {
+      own.disconnect()
+      await server.stop()
+    }
+  })
 })

@@ -118,6 +118,46 @@ test('a Redis that was away at the start is told to be back', async () => {
   })
 })
 
+test('a Redis that has refused writes is back when it takes them again, which is told once', async () => {
+  const { server } = await startServer()
+  const { watch, seen, looked } = await startWatch(server.url)
+  const redis = openRedis({ profile: commandProfile(server.url, 2_000) })
+  closing.push(() => redis.disconnect())
+  await redis.config('SET', 'min-replicas-to-write', '1')
+  await looked()
+  await looked()
+  expect([seen.back, watch.failure]).toEqual([0, undefined])
+  await redis.config('SET', 'min-replicas-to-write', '0')
+  await eventually('it is back', () => seen.back > 0)
+  await looked()
+  expect(seen).toMatchObject({ back: 1, lost: 0 })
+})
+
+test('where it may not write its key, it still tells of a Redis that is back', async () => {
+  const { server, restart } = await startServer()
+  const redis = openRedis({ profile: commandProfile(server.url, 2_000) })
+  closing.push(() => redis.disconnect())
+  await redis.call('ACL', 'SETUSER', 'default', '-set')
+  const { watch, seen } = await startWatch(server.url)
+  await restart(async () => {
+    await eventually('it notices', () => watch.failure)
+  })
+  await eventually('it is back', () => seen.back === 1)
+})
+
+test('an outage that is over before the next look is noticed by the connection, and told once', async () => {
+  const { server } = await startServer()
+  const { seen, looked } = await startWatch(server.url)
+  await looked()
+  expect(seen.back).toBe(0)
+  const redis = openRedis({ profile: commandProfile(server.url, 2_000) })
+  closing.push(() => redis.disconnect())
+  await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+  await eventually('it is back', () => seen.back > 0)
+  await looked()
+  expect(seen).toMatchObject({ back: 1, lost: 0 })
+})
+
 test('it stops while Redis is away, and before it was started', async () => {
   const { server, restart } = await startServer()
   const { watch, seen } = await startWatch(server.url)

@@ -66,7 +66,7 @@ export class FakeQueue {
         const job = this.jobs.get(orderId)
         if (!job || job.state === 'completed' || job.state === 'failed')
           this.#put({ jobId: orderId, orderId, deadline })
-        else if (job.deadline > deadline) this.move(orderId, deadline)
+        else if (job.state === 'delayed' && deadline > host.now() && job.dueAt > deadline) this.move(orderId, deadline)
         else continue
         added++
       }

@@ -93,8 +93,8 @@ export class SimulatedDaemon {
       clock: host,
       random,
     })
-    const dryRun = new DryRun({ store, onWouldCancel: () => {} })
-    const real = createSettle({ store: host.isDryRun ? dryRun : brake, breaker: this.breaker, clock: host })
+    const dryRun = new DryRun({ store, onWouldCancel: () => {}, onFull: () => {} })
+    const real = createSettle({ store: host.isDryRun ? dryRun : brake, breaker: this.breaker, clock: host, random })
     const settle = doubles.settle?.(real) ?? real
     const { batchSize, maxBatches } = settings
     const worker = new FakeWorker({
@@ -108,18 +108,18 @@ export class SimulatedDaemon {
       onFinished,
     })
     this.sweeper = createSweeper({
-      sweep: (signal) =>
+      sweep: (part) =>
         sweep({
+          ...part,
           store: doubles.swept?.(store) ?? store,
           settle,
           addChecks: (orders) => queue.addMissing(host, orders),
-          aheadMs: 600_000,
           pageSize: batchSize,
           onStep: () => this.heartbeat.beat(),
           clock: host,
-          signal,
         }),
       everyMs: settings.sweepEveryMs,
+      aheadMs: 600_000,
       heartbeat: this.heartbeat,
       events,
       clock: host,
@@ -153,6 +153,8 @@ function asConnection(queue: FakeQueue): Connection {
     redis: {
       ping: () => unlessAway(() => 'PONG'),
       set: () => unlessAway(() => queue.plantCanary()),
+      on: () => {},
+      off: () => {},
     },
   } as unknown as Connection
 }

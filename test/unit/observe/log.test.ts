@@ -110,6 +110,21 @@ const wordings: Wording[] = [
   ],
   [
     'batch-settled',
+    { checks: 2, tookMs: 5, outcomes: { kept: 1, postponed: 1 } },
+    { level: 'debug', msg: 'batch settled', checks: 2, tookMs: 5, outcomes: { kept: 1, postponed: 1 } },
+  ],
+  ['would-cancel', { orderId: '7' }, { level: 'info', msg: 'dry run: this order would be cancelled', orderId: '7' }],
+  [
+    'dry-run-full',
+    { orders: 100_000 },
+    {
+      level: 'warn',
+      msg: 'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
+      orders: 100_000,
+    },
+  ],
+  [
+    'batch-settled',
     { checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 }, error: unavailable },
     {
       level: 'warn',
@@ -236,6 +251,63 @@ describe('an outage with thousands of orders due', () => {
       await clock.advance(1_000)
     }
     expect(lines.length).toBeLessThan(60)
+  })
+})
+
+describe('what goes well by the thousand', () => {
+  const batch = { checks: 250, tookMs: 3, outcomes: { cancelled: 200, kept: 50 } }
+
+  test('is logged four times a second, and the rest as a sum', async () => {
+    const { events, clock, lines } = createLog('info')
+    for (let n = 0; n < 10; n++) events.emit('batch-settled', batch)
+    expect(lines).toHaveLength(4)
+    await clock.advance(1_000)
+    events.emit('batch-settled', batch)
+    expect(lines.slice(4)).toEqual([
+      {
+        level: 'info',
+        msg: 'more batches settled',
+        batches: 6,
+        checks: 1_500,
+        outcomes: { cancelled: 1_200, kept: 300 },
+      },
+      { level: 'info', msg: 'batch settled', ...batch },
+    ])
+  })
+
+  test('loses nothing of the sum: the next sweep logs it, or the end', async () => {
+    const { events, clock, lines } = createLog('info')
+    const sweep = { overdue: 0, outcomes: {}, upcoming: 0, added: 0, tookMs: 1 }
+    for (let n = 0; n < 5; n++) events.emit('batch-settled', batch)
+    for (let n = 0; n < 7; n++) events.emit('would-cancel', { orderId: `${n}` })
+    expect(lines).toHaveLength(8)
+    await clock.advance(5_000)
+    events.emit('sweep-finished', sweep)
+    expect(lines.slice(8)).toEqual([
+      { level: 'info', msg: 'more batches settled', batches: 1, checks: 250, outcomes: { cancelled: 200, kept: 50 } },
+      { level: 'info', msg: 'dry run: so many more orders would be cancelled', orders: 3 },
+    ])
+    for (let n = 0; n < 5; n++) events.emit('would-cancel', { orderId: `${n}` })
+    events.emit('stopped', { errors: [] })
+    expect(lines.slice(-2)).toEqual([
+      { level: 'info', msg: 'dry run: so many more orders would be cancelled', orders: 1 },
+      { level: 'info', msg: 'stopped' },
+    ])
+  })
+
+  test('writes a handful of lines a second: a brake that holds thousands back, a dry run, a rush', async () => {
+    const { events, clock, lines } = createLog('info')
+    for (let tick = 0; tick < 600; tick++) {
+      for (let n = 0; n < 20; n++) {
+        events.emit('batch-settled', { checks: 250, tookMs: 3, outcomes: { postponed: 250 } })
+        events.emit('batch-settled', batch)
+        events.emit('would-cancel', { orderId: `${tick} ${n}` })
+      }
+      await clock.advance(100)
+    }
+    expect(lines.length).toBeLessThanOrEqual(60 * 10)
+    const logged = lines.reduce((sum, line) => sum + ((line.batches as number) ?? (line.checks ? 1 : 0)), 0)
+    expect(logged).toBeGreaterThan(11_900 - 20 * 11)
   })
 })
 

@@ -2,11 +2,17 @@ import { expect, test } from '@jest/globals'
 import { DryRun } from '../../../src/order/dry-run.ts'
 import { FakeStore, NOW } from './fake-store.ts'
 
-function createDryRun() {
+function createDryRun(remembered?: number) {
   const store = new FakeStore()
   const reported: string[] = []
-  const dryRun = new DryRun({ store, onWouldCancel: (orderId) => reported.push(orderId) })
-  return { store, reported, dryRun }
+  const full: number[] = []
+  const dryRun = new DryRun({
+    store,
+    ...(remembered && { remembered }),
+    onWouldCancel: (orderId) => reported.push(orderId),
+    onFull: (orders) => full.push(orders),
+  })
+  return { store, reported, full, dryRun }
 }
 
 test('what would be cancelled is postponed by a minute of the clock of the store, and stays as it is', async () => {
@@ -42,17 +48,23 @@ test('every other outcome is left as it is, and is not reported', async () => {
   expect(reported).toEqual([])
 })
 
-test('100,000 orders are remembered; then the oldest are forgotten one by one', async () => {
-  const { store, dryRun, reported } = createDryRun()
+test('100,000 orders are reported; that there are more is told once, and none is reported again', async () => {
+  const { store, dryRun, reported, full } = createDryRun()
   const checks = store.place(100_001)
   await dryRun.cancelUnpaid(checks.slice(0, 100_000))
   await dryRun.cancelUnpaid(checks.slice(0, 100_000))
-  expect(reported).toHaveLength(100_000)
-  await dryRun.cancelUnpaid(checks.slice(100_000))
-  await dryRun.cancelUnpaid(checks.slice(1))
-  expect(reported).toHaveLength(100_001)
-  await dryRun.cancelUnpaid(checks.slice(0, 1))
-  expect(reported.slice(100_000)).toEqual(['order-100000', 'order-0'])
+  expect([reported.length, full]).toEqual([100_000, []])
+  for (let n = 0; n < 2; n++) {
+    const outcomes = await dryRun.cancelUnpaid(checks)
+    expect(new Set(outcomes.map(({ kind }) => kind))).toEqual(new Set(['postponed']))
+  }
+  expect([reported.length, full]).toEqual([100_000, [100_000]])
+})
+
+test('a sweep by hand reports as many as there are', async () => {
+  const { store, dryRun, reported, full } = createDryRun(Number.POSITIVE_INFINITY)
+  await dryRun.cancelUnpaid(store.place(100_001))
+  expect([reported.length, full]).toEqual([100_001, []])
 })
 
 test('a store that rejects makes it reject', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { OrderExpiryError } from '../../../src/errors.ts'
+import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
 import type { OrderStore, PageEnd } from '../../../src/order/store.ts'
 import { type SweepOptions, sweep } from '../../../src/sweep/sweep.ts'
@@ -17,7 +17,7 @@ const postponed = (reason: 'locked' | 'brake' | 'dry-run'): Settlement => ({
   reason,
   evidence,
 })
-const failed = (code: 'STORE_REJECTED' | 'STORE_UNAVAILABLE' | 'STORE_LOCKED'): Settlement => ({
+const failed = (code: ErrorCode): Settlement => ({
   kind: 'failed',
   error: new OrderExpiryError(code, 'no'),
 })
@@ -157,21 +157,32 @@ test('tells before and after each page, and pauses between them for a quarter of
 })
 
 describe('stops', () => {
-  test('at an outage of the store, with what was done until then', async () => {
-    const became = { '-30000': failed('STORE_UNAVAILABLE') }
-    const { run, settled, added } = createSweep(
-      ordersDue(-60_000, -50_000, -40_000, -30_000, -20_000, -10_000, 1_000),
-      {
-        became,
-      },
+  test('to settle at two pages in a row that meet an outage, but still adds the checks of what is due soon', async () => {
+    const became = { '-60000': failed('STORE_UNAVAILABLE'), '-30000': failed('STORE_REFUSED') }
+    const { run, settled, added, asked } = createSweep(
+      ordersDue(-90_000, -80_000, -70_000, -60_000, -50_000, -40_000, -30_000, -20_000, -15_000, -10_000, 1_000),
+      { became },
     )
-    expect(await run()).toMatchObject({
-      overdue: 6,
-      outcomes: { cancelled: 5, failed: 1 },
-      added: 0,
-      error: { code: 'STORE_UNAVAILABLE' },
+    expect(await run()).toEqual({
+      overdue: 9,
+      outcomes: { cancelled: 7, failed: 2 },
+      upcoming: 1,
+      added: 1,
+      error: expect.objectContaining({ code: 'STORE_UNAVAILABLE' }),
     })
-    expect([settled.length, added]).toEqual([2, []])
+    expect([settled.length, added]).toEqual([3, [['1000']]])
+    // What is overdue is not read once more.
+    expect(asked.at(-1)).toEqual({ instant: NOW + AHEAD, after: '-15000', limit: 3 })
+  })
+
+  test('not at a single page that meets an outage, which it tells of', async () => {
+    const became = { '-90000': failed('STORE_MISMATCH'), '-30000': failed('STORE_REFUSED') }
+    const { run, settled } = createSweep(
+      ordersDue(-90_000, -80_000, -70_000, -60_000, -50_000, -40_000, -30_000, -20_000, -15_000, -10_000, 1_000),
+      { became },
+    )
+    expect(await run()).toMatchObject({ overdue: 10, upcoming: 1, added: 1, error: { code: 'STORE_MISMATCH' } })
+    expect(settled.length).toBe(4)
   })
 
   test('to settle where the brake holds back, but still adds the checks of what is due soon, and no others', async () => {
@@ -209,6 +220,43 @@ describe('stops', () => {
     stopping.abort(new Error('stop'))
     expect(await result).toMatchObject({ overdue: 3 })
     expect(clock.sleeping).toEqual([])
+  })
+})
+
+describe('what falls due soon', () => {
+  const orders = ordersDue(-60_000, ...Array.from({ length: 12 }, (_, n) => 1_000 + n))
+
+  test('is left after the time for it, between two pages, with the place to go on at', async () => {
+    const made = createSweep(orders, { upcomingMs: 150 })
+    const { addChecks } = made.wanted
+    made.wanted.addChecks = async (page) => {
+      await made.clock.sleep(100)
+      return addChecks(page)
+    }
+    expect(await made.run()).toEqual({
+      overdue: 1,
+      outcomes: { cancelled: 1 },
+      upcoming: 6,
+      added: 6,
+      next: orders[6],
+    })
+    made.wanted.from = orders[6]
+    const { next, ...rest } = await made.run()
+    expect([next, rest]).toEqual([orders[12], { overdue: 1, outcomes: { cancelled: 1 }, upcoming: 6, added: 6 }])
+    // What was not overdue before may be so now.
+    expect(made.settled).toEqual([['-60000'], ['-60000']])
+    expect(made.added.flat()).toEqual(orders.slice(1).map(({ orderId }) => orderId))
+  })
+
+  test('is left where another sweep is wanted', async () => {
+    const { run } = createSweep(orders, { isWoken: () => true })
+    expect(await run()).toMatchObject({ overdue: 1, upcoming: 3, next: orders[3] })
+  })
+
+  test('is gone on with behind what has become overdue meanwhile', async () => {
+    const { run, asked, added } = createSweep(orders, { from: { orderId: 'x', deadline: NOW - 50_000 } })
+    expect(await run()).toMatchObject({ upcoming: 12 })
+    expect([asked[1]?.after, added.flat().length]).toEqual(['x', 12])
   })
 })
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
+import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus } from '../../../src/observe/events.ts'
 import { Heartbeat } from '../../../src/runtime/heartbeat.ts'
 import type { SweepResult } from '../../../src/sweep/sweep.ts'
-import { createSweeper } from '../../../src/sweep/sweeper.ts'
+import { createSweeper, type SweepPart } from '../../../src/sweep/sweeper.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { deferred } from '../deferred.ts'
 
@@ -11,9 +12,14 @@ const nothing: SweepResult = { overdue: 0, outcomes: {}, upcoming: 0, added: 0 }
 const running = new AbortController().signal
 
 function createRun(
-  options: { random?: number; everyMs?: number; sweep?: (signal: AbortSignal) => Promise<SweepResult> } = {},
+  options: {
+    random?: number
+    everyMs?: number
+    aheadMs?: number
+    sweep?: (part: SweepPart) => Promise<SweepResult>
+  } = {},
 ) {
-  const { random = 0.5, everyMs = EVERY, sweep = async () => nothing } = options
+  const { random = 0.5, everyMs = EVERY, aheadMs = 10 * EVERY, sweep = async () => nothing } = options
   const clock = new FakeClock()
   const events = new EventBus()
   const finished: unknown[] = []
@@ -21,19 +27,22 @@ function createRun(
   const heartbeat = new Heartbeat({ name: 'sweeper', clock })
   /** When each sweep began, counted from the start. */
   const sweeps: number[] = []
+  const parts: SweepPart[] = []
   const startedAt = clock.now()
   const sweeper = createSweeper({
-    sweep(signal) {
+    sweep(part) {
       sweeps.push(clock.now() - startedAt)
-      return sweep(signal)
+      parts.push(part)
+      return sweep(part)
     },
     everyMs,
+    aheadMs,
     heartbeat,
     events,
     clock,
     random: () => random,
   })
-  return { sweeper, clock, sweeps, finished, heartbeat }
+  return { sweeper, clock, sweeps, parts, finished, heartbeat }
 }
 
 test.each([
@@ -129,6 +138,109 @@ describe('woken', () => {
   })
 })
 
+describe('where a sweep does not come to the end of what falls due soon', () => {
+  const next = { orderId: '7', deadline: 7 }
+
+  /** Each part takes ten seconds; the third comes to the end. */
+  function createLong() {
+    const ends = [next, { ...next, deadline: 8 }, undefined]
+    const made = createRun({
+      sweep: async () => {
+        const end = ends.shift()
+        await made.clock.sleep(10_000)
+        return { ...nothing, ...(end && { next: end }) }
+      },
+    })
+    return made
+  }
+
+  test('it goes on there at once, and tells of each part by itself', async () => {
+    const { sweeper, clock, sweeps, parts, finished } = createLong()
+    await sweeper.start(running)
+    await clock.advance(32_000)
+    expect(sweeps).toEqual([1_000, 11_000, 21_000])
+    expect(parts.map(({ from, upcomingMs }) => [from?.deadline, upcomingMs])).toEqual([
+      [undefined, 10_000],
+      [7, 10_000],
+      [8, 10_000],
+    ])
+    expect(finished).toEqual(Array(3).fill({ ...nothing, tookMs: 10_000 }))
+    await clock.advance(58_000)
+    expect(sweeps).toHaveLength(3)
+    await sweeper.stop()
+  })
+
+  test('being woken, it begins anew within two seconds after the part that is under way', async () => {
+    const { sweeper, clock, sweeps, parts } = createLong()
+    await sweeper.start(running)
+    await clock.advance(5_000)
+    expect(parts[0]?.isWoken()).toBe(false)
+    sweeper.wake()
+    expect(parts[0]?.isWoken()).toBe(true)
+    await clock.advance(8_000)
+    expect([sweeps, parts[1]?.from]).toEqual([[1_000, 12_000], undefined])
+    const stopped = sweeper.stop()
+    await clock.advance(10_000)
+    await stopped
+  })
+})
+
+describe('how far it looks ahead', () => {
+  const [near, all] = [2 * EVERY, 10 * EVERY]
+
+  /** How far ahead each sweep looks that begins within `ms`, if going through takes so long. */
+  async function aheadOf(tookMs: number, ms: number, error?: SweepResult['error']) {
+    const made = createRun({
+      sweep: async () => {
+        await made.clock.sleep(tookMs)
+        return { ...nothing, ...(error && { error }) }
+      },
+    })
+    await made.sweeper.start(running)
+    await made.clock.advance(ms)
+    return { ...made, ahead: () => made.parts.map(({ aheadMs }) => aheadMs) }
+  }
+
+  test('is all the way each time where that is quick', async () => {
+    const { sweeper, ahead } = await aheadOf(2_000, 5 * EVERY)
+    expect(new Set(ahead())).toEqual(new Set([all]))
+    await sweeper.stop()
+  })
+
+  test('is up to the sweep after the next where all the way takes long, and all the way a twentieth of the time', async () => {
+    const { sweeper, ahead } = await aheadOf(10_000, 300_000)
+    expect(ahead()).toEqual([all, near, near, all, near])
+    await sweeper.stop()
+  })
+
+  test('is all the way after being woken, and until all has been looked at', async () => {
+    const { sweeper, clock, ahead } = await aheadOf(10_000, 75_000)
+    sweeper.wake()
+    await clock.advance(20_000)
+    expect(ahead()).toEqual([all, near, all])
+    await sweeper.stop()
+    const failing = await aheadOf(10_000, 150_000, new OrderExpiryError('REDIS_UNAVAILABLE', 'away'))
+    expect(failing.ahead()).toEqual([all, all, all])
+    const stopped = failing.sweeper.stop()
+    await failing.clock.advance(10_000)
+    await stopped
+  })
+
+  test('is never farther than it is set to', async () => {
+    const made = createRun({
+      aheadMs: 30_000,
+      sweep: async () => {
+        await made.clock.sleep(10_000)
+        return nothing
+      },
+    })
+    await made.sweeper.start(running)
+    await made.clock.advance(130_000)
+    expect(made.parts.map(({ aheadMs }) => aheadMs)).toEqual([30_000, 30_000])
+    await made.sweeper.stop()
+  })
+})
+
 describe('stopped', () => {
   test('while it rests, it ends at once, and leaves no timer', async () => {
     const { sweeper, clock } = createRun()
@@ -142,7 +254,7 @@ describe('stopped', () => {
     const ended = deferred<SweepResult>()
     let asked: AbortSignal | undefined
     const { sweeper, clock, finished, sweeps } = createRun({
-      sweep: (signal) => {
+      sweep: ({ signal }) => {
         asked = signal
         return ended.promise
       },
