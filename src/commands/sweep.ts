@@ -1,11 +1,12 @@
 import { Command } from 'commander'
+import type { OrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import type { CommandContext } from './context.ts'
 import { withRedis } from './with-redis.ts'
 
 const SHOWN = 20
 
-/** `order-expiry sweep`: one sweep over the order store. Exit code 0 if it came to its end. */
+/** `order-expiry sweep`: one sweep over the order store. Exit code 0 if it came to its end and settled all. */
 export function sweepCommand(context: CommandContext): Command {
   return new Command('sweep')
     .description('settle every overdue order now, and give those due soon the check they lack')
@@ -36,17 +37,22 @@ export function sweepCommand(context: CommandContext): Command {
           signal: stopping.signal,
         }),
       )
-      const { error, outcomes, ...counts } = result
+      const { error, failed, outcomes, ...counts } = result
       const summary = {
         ...counts,
         outcomes,
         ...(isDry && { wouldCancel }),
-        ...(error && { error: { code: error.code, message: error.message } }),
+        ...(failed && { failed: { orderId: failed.orderId, ...describeError(failed.error) } }),
+        ...(error && { error: describeError(error) }),
       }
       if (options.json) context.print(JSON.stringify(summary, null, 2))
       else for (const line of describe(summary, options.dryRun ?? false)) context.print(line)
-      if (error) context.exitWith(1)
+      if (error || failed) context.exitWith(1)
     })
+}
+
+function describeError({ code, message }: OrderExpiryError): { code: string; message: string } {
+  return { code, message }
 }
 
 function describe(
@@ -56,11 +62,12 @@ function describe(
     upcoming: number
     added: number
     wouldCancel?: string[]
+    failed?: { orderId: string; code: string; message: string }
     error?: { code: string; message: string }
   },
   changesNothing: boolean,
 ): string[] {
-  const { overdue, outcomes, upcoming, added, wouldCancel, error } = summary
+  const { overdue, outcomes, upcoming, added, wouldCancel, failed, error } = summary
   const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`)
   const names = wouldCancel?.slice(0, SHOWN) ?? []
   const more = (wouldCancel?.length ?? 0) - names.length
@@ -70,6 +77,9 @@ function describe(
       ? [`          would be cancelled: ${names.join(' ') || 'none'}${more > 0 ? ` and ${more} more` : ''}`]
       : []),
     `upcoming  ${upcoming}: ${added} without a check${changesNothing || added === 0 ? '' : ', which they now have'}`,
-    ...(error ? [`The sweep ended early: ${error.code}: ${error.message}`] : []),
+    ...(failed
+      ? [`${outcomes.failed} could not be settled, such as ${failed.orderId}: ${failed.code}: ${failed.message}`]
+      : []),
+    ...(error ? [`The sweep has left something undone: ${error.code}: ${error.message}`] : []),
   ]
 }

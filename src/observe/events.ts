@@ -34,6 +34,7 @@ export interface Events {
     upcoming: number
     added: number
     tookMs: number
+    failed?: { orderId: string; error: OrderExpiryError }
     error?: OrderExpiryError
   }
   'store-breaker-opened': { error: OrderExpiryError }

@@ -88,12 +88,16 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
       'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
     ),
   )
-  events.on('sweep-finished', ({ error, ...e }) => {
+  events.on('sweep-finished', ({ error, failed, ...e }) => {
     batches.look()
     wouldCancel.look()
     if (error)
       trouble(`sweep ${error.code}`, { ...e, code: error.code }, `sweep left something undone: ${error.message}`)
-    else if (e.outcomes.cancelled || e.added) logger.info(e, 'sweep found orders that had been missed')
+    else if (failed) {
+      const { orderId, error: why } = failed
+      const message = `sweep could not settle ${e.outcomes.failed} overdue orders, such as this one: ${why.message}`
+      trouble(`sweep failed ${why.code}`, { ...e, orderId, code: why.code }, message)
+    } else if (e.outcomes.cancelled || e.added) logger.info(e, 'sweep found orders that had been missed')
     else logger.debug(e, 'sweep finished')
   })
   events.on('store-breaker-opened', ({ error }) =>

@@ -35,6 +35,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   ])
   const sweeps = counter('sweeps_total', 'Sweeps over the order store, by result.', ['result'])
   const rescued = counter('sweep_rescued_total', 'Overdue orders that a sweep cancelled, because no check had.')
+  const unsettled = counter('sweep_failed_total', 'Times that a sweep could not settle an overdue order.')
   const added = counter('sweep_checks_added_total', 'Orders without a check to which a sweep gave one.')
   const failures = counter('store_failures_total', 'Batches that the order store failed to settle, by error.', ['code'])
   const held = counter('brake_held_total', 'Times that the brake has held an order back, by why.', ['reason'])
@@ -52,6 +53,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   events.on('check-given-up', ({ error }) => givenUp.inc({ code: error.code }))
   events.on('batch-settled', ({ error }) => error && failures.inc({ code: error.code }))
   events.on('sweep-finished', ({ outcomes, added: count, error }) => {
+    unsettled.inc(outcomes.failed ?? 0)
     sweeps.inc({ result: error ? 'ended-early' : 'complete' })
     added.inc(count)
     rescued.inc(outcomes.cancelled ?? 0)

@@ -18,6 +18,8 @@ export interface SweepResult {
   added: number
   /** Where to go on with the orders that fall due soon, if the sweep has not come to their end. */
   next?: PageEnd
+  /** The first of the orders that could not be settled, and why. */
+  failed?: { orderId: string; error: OrderExpiryError }
   /** Why the sweep has left something undone, if it has. */
   error?: OrderExpiryError
 }
@@ -71,6 +73,10 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
       result.overdue += orders.length
       const settlements = await settle(orders)
       for (const settlement of settlements) count(outcomes, settlement)
+      for (const [index, settlement] of settlements.entries()) {
+        if (settlement.kind === 'failed')
+          result.failed ??= { orderId: orders[index]?.orderId ?? '', error: settlement.error }
+      }
       const outage = settlements.map(outageOf).find((error) => error !== undefined)
       if (outage) result.error ??= outage
       // One page may have been unlucky, or to blame; of two in a row, the store is.

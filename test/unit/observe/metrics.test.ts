@@ -33,6 +33,7 @@ test('every name begins with order_expiry_, counters end in _total and gauges do
     'order_expiry_store_breaker_open',
     'order_expiry_store_failures_total',
     'order_expiry_sweep_checks_added_total',
+    'order_expiry_sweep_failed_total',
     'order_expiry_sweep_rescued_total',
     'order_expiry_sweeps_total',
   ])

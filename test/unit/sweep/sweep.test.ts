@@ -125,7 +125,7 @@ test('a page of bad and locked orders does not hold up those behind it', async (
     '-40000': failed('STORE_LOCKED'),
   }
   const { run, settled } = createSweep(ordersDue(-60_000, -50_000, -40_000, -30_000, 1_000), { became })
-  expect(await run()).toMatchObject({ overdue: 4, upcoming: 1, added: 1 })
+  expect(await run()).toMatchObject({ overdue: 4, upcoming: 1, added: 1, failed: { orderId: '-60000' } })
   expect(settled[1]).toEqual(['-30000'])
 })
 
@@ -168,6 +168,7 @@ describe('stops', () => {
       outcomes: { cancelled: 7, failed: 2 },
       upcoming: 1,
       added: 1,
+      failed: { orderId: '-60000', error: expect.objectContaining({ code: 'STORE_UNAVAILABLE' }) },
       error: expect.objectContaining({ code: 'STORE_UNAVAILABLE' }),
     })
     expect([settled.length, added]).toEqual([3, [['1000']]])
