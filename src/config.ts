@@ -134,7 +134,7 @@ export const SETTINGS = {
   ORDERS_DEADLINE_COLUMN: {
     schema: column,
     default: 'payment_deadline',
-    description: "timestamptz, or timestamp in UTC. Empty: the job's deadline counts.",
+    description: "timestamptz, or timestamp in UTC. Empty: the job's deadline counts, and the sweep finds nothing.",
     emptyIsNone: true,
   },
   ORDERS_PAID_AT_COLUMN: { schema: column, description: 'If set: an order is cancelled only while this is null.' },

@@ -29,6 +29,8 @@ import { createSweeper } from './sweep/sweeper.ts'
 
 const PING_TIMEOUT_MS = 2_000
 const STORE_TIMEOUT_MS = 5_000
+/** How often the store is swept while Redis is away. */
+const SWEEP_WITHOUT_REDIS_MS = 10_000
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
 /** Batches of the worker in flight at once. One more connection serves the sweeper, and one the probes. */
@@ -66,6 +68,7 @@ export function createDaemon(options: {
     } catch (error) {
       throw probe.explain(error)
     }
+    if (phase === 'running' && watch.failure) throw watch.failure // it takes no writes
   }
   const heartbeats = {
     worker: new Heartbeat({ name: 'worker', clock }),
@@ -207,11 +210,13 @@ export function createDaemon(options: {
     clock,
   })
 
+  let sweptForRedisAt = Number.NEGATIVE_INFINITY
   const watch = createRedisWatch({
     connection: probe,
     queueName,
     queuePrefix,
     onBack: () => sweeper.wake(),
+    onFailure: (error) => events.emit('redis-error', { connection: 'watch', error }),
     onLost() {
       events.emit('redis-emptied', {})
       sweeper.wake()
@@ -219,7 +224,12 @@ export function createDaemon(options: {
     onTick() {
       // Where Redis is away or the breaker is open, nothing is to be fetched.
       if (watch.failure || breaker.failure) heartbeats.worker.beat()
-      void brake?.refresh()
+      // Nobody but the sweeper finds what falls due then.
+      if (watch.failure && clock.monotonic() - sweptForRedisAt > SWEEP_WITHOUT_REDIS_MS) {
+        sweptForRedisAt = clock.monotonic()
+        sweeper.wake()
+      }
+      void brake?.refresh() // for the metric
     },
     clock,
   })

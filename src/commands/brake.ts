@@ -1,5 +1,5 @@
 import { userInfo } from 'node:os'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { BrakeStatus } from '../order/brake.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
@@ -22,11 +22,13 @@ export function brakeCommand(context: CommandContext): Command {
     )
     .addCommand(
       command('release', 'cancel orders again')
-        .option(
-          '--for <duration>',
-          'so long it does not engage by itself, so that what has been held back can be cancelled',
-          asDuration,
-          600_000,
+        .addOption(
+          new Option(
+            '--for <duration>',
+            'so long it does not engage by itself, so that what has been held back can be cancelled',
+          )
+            .default(600_000, '10m')
+            .argParser(asDuration),
         )
         .action((options: { json?: true; for: number }) =>
           run(context, options, (brake) => brake.release(whoAsks(), options.for)),

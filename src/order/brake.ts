@@ -58,8 +58,8 @@ const AGAIN_MAX_MS = 30_000
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
 
-/** How long a state is believed that nobody has read anew, or has tried to. */
-const STATUS_FRESH_MS = 5_000
+/** How long nobody asks again for the state after its keeper has not answered. */
+const AFTER_FAILURE_MS = 5_000
 /** A grant counts in the minute after it was given: one that is used later, as by a process that was stopped, does not. */
 const GRANT_FRESH_MS = 5_000
 
@@ -96,7 +96,7 @@ export interface BrakeOptions {
 /**
  * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and what is cancelled wrongly must be little.
  *
- * Whoever owns it for long calls {@link refresh} every few seconds, so that no batch waits for that.
+ * Each batch asks for the state, so that somebody who engages it by hand stops the very next one.
  *
  * With a limit or a silence set, each batch is judged first, and only as many of its orders are cancelled as are granted.
  * While the keeper of the state cannot be asked, nothing is granted: unknown is never "unpaid". Without them only a brake
@@ -106,8 +106,8 @@ export interface BrakeOptions {
 export class Brake {
   readonly #options: BrakeOptions
   #status: BrakeStatus | undefined
-  /** When the state was last read, or tried to be. */
-  #refreshedAt = Number.NEGATIVE_INFINITY
+  /** When the keeper of the state last gave no answer. */
+  #triedInVainAt = Number.NEGATIVE_INFINITY
   #refreshing: Promise<void> | undefined
   /** The store's time of the first order that fell due here: silence is not counted from before. */
   #watchingSince: number | undefined
@@ -169,12 +169,13 @@ export class Brake {
       this.#learn(await this.#options.shared.status())
     } catch {
       // The last one that was known counts, and nobody waits for another try so soon.
-      this.#refreshedAt = this.#options.clock.monotonic()
+      this.#triedInVainAt = this.#options.clock.monotonic()
     }
   }
 
   async #isEngaged(): Promise<boolean> {
-    if (this.#options.clock.monotonic() - this.#refreshedAt > STATUS_FRESH_MS) await this.refresh()
+    const isInVain = this.#options.clock.monotonic() - this.#triedInVainAt <= AFTER_FAILURE_MS
+    if (!isInVain) await this.refresh()
     return this.#status?.engaged ?? false
   }
 
@@ -183,7 +184,8 @@ export class Brake {
     const { shared, maxPerMinute, by, clock } = this.#options
     const none = { id: '', granted: 0 }
     this.#watchingSince ??= decidedAt
-    if (await this.#isEngaged()) return none
+    // Of a brake that is released, the reservation itself tells when it is engaged.
+    if (this.#status?.engaged !== false && (await this.#isEngaged())) return none
     const isSilent = await this.#isSilent(decidedAt)
     const id = randomUUID()
     const askedAt = clock.monotonic()
@@ -263,7 +265,6 @@ export class Brake {
   }
 
   #learn(status: BrakeStatus): void {
-    this.#refreshedAt = this.#options.clock.monotonic()
     const before = this.#status
     this.#status = status
     if (before?.engaged !== status.engaged && (before || status.engaged)) this.#options.onChange(status)

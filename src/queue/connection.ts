@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
 import { backoffMs } from '../runtime/retry.ts'
 
@@ -76,6 +77,8 @@ export function describeRedisAddress(address: RedisAddress): string {
 /** A connection on which an answer is so long overdue is dead, though nothing says so: it is made anew. */
 const SOCKET_TIMEOUT_MS = 5_000
 
+const READ_ONLY_RECONNECT_MS = 1_000
+
 const common: RedisProfile = {
   connectTimeout: 5_000,
   keepAlive: 10_000,
@@ -84,8 +87,20 @@ const common: RedisProfile = {
   disconnectTimeout: 500,
   // The default back-off of BullMQ grows to 20 s, which every order that falls due in an outage would then be late.
   retryStrategy: (attempt) => backoffMs({ attempt, baseMs: 50, capMs: 1_000 }),
-  // After a failover the connection still leads to the old primary.
-  reconnectOnError: (error) => (error.message.startsWith('READONLY') ? 2 : false),
+}
+
+/**
+ * After a failover the connection still leads to the old primary, which says READONLY: then it is made anew, and the command
+ * fails. Not for each command: ioredis adds a listener each time, and a busy worker would do nothing else.
+ */
+function reconnectWhenReadOnly(): (error: Error) => 1 | false {
+  let last = Number.NEGATIVE_INFINITY
+  return (error) => {
+    const now = systemClock.monotonic()
+    if (!error.message.startsWith('READONLY') || now - last < READ_ONLY_RECONNECT_MS) return false
+    last = now
+    return 1
+  }
 }
 
 /** For shops' requests: fails fast, and sends nothing later that was still waiting when the caller was told of a failure. */
@@ -99,13 +114,20 @@ export function producerProfile(address: RedisAddress, timeoutMs: number): Redis
 
 /** For BullMQ workers: waits out every outage. The socket time-out is longer than the second that a worker may block. */
 export function workerProfile(address: RedisAddress): RedisProfile {
-  return { ...common, ...parseRedisAddress(address), maxRetriesPerRequest: null, socketTimeout: SOCKET_TIMEOUT_MS }
+  return {
+    ...common,
+    reconnectOnError: reconnectWhenReadOnly(),
+    ...parseRedisAddress(address),
+    maxRetriesPerRequest: null,
+    socketTimeout: SOCKET_TIMEOUT_MS,
+  }
 }
 
 /** For single commands of the daemon: an answer or an error within `timeoutMs`. */
 export function commandProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
   return {
     ...common,
+    reconnectOnError: reconnectWhenReadOnly(),
     ...parseRedisAddress(address),
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,

@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts'
 const EVERY_MS = 3_000
 
 export interface RedisWatch extends Service {
-  /** Why Redis did not answer when it was last asked; undefined if it did. */
+  /** Why Redis did not answer, or took no writes, when it was last asked; undefined if it did. */
   readonly failure: OrderExpiryError | undefined
 }
 
@@ -17,6 +17,7 @@ export interface RedisWatch extends Service {
  *
  * @param options.onBack it answers and takes writes again, after it has not or the connection was made anew; some writes
  *   may be lost
+ * @param options.onFailure it does not answer, or takes no writes; after each look
  * @param options.onLost it has been emptied
  * @param options.onTick after each look
  */
@@ -25,11 +26,12 @@ export function createRedisWatch(options: {
   queueName: string
   queuePrefix: string
   onBack: () => void
+  onFailure: (failure: OrderExpiryError) => void
   onLost: () => void
   onTick: () => void
   clock: Clock
 }): RedisWatch {
-  const { connection, queueName, queuePrefix, onBack, onLost, onTick, clock } = options
+  const { connection, queueName, queuePrefix, onBack, onFailure, onLost, onTick, clock } = options
   const key = `{${queuePrefix}:${queueName}}:canary`
   const stopping = new AbortController()
   let failure: OrderExpiryError | undefined
@@ -42,11 +44,8 @@ export function createRedisWatch(options: {
     try {
       await connection.selectDatabase()
       await connection.redis.ping()
-      failure = undefined
     } catch (error) {
-      failure = asOrderExpiryError(connection.explain(error))
-      isBackDue = true
-      return
+      return fail(error)
     }
     try {
       const wasMissing = (await connection.redis.set(key, '1', 'NX')) === 'OK'
@@ -54,13 +53,17 @@ export function createRedisWatch(options: {
       isPlanted = true
     } catch (error) {
       // It answers, but takes no writes now. One that never lets us write this key may take all others.
-      if (!isRedisRejection(error)) {
-        isBackDue = true
-        return
-      }
+      if (!isRedisRejection(error)) return fail(error)
     }
+    failure = undefined
     if (isBackDue) onBack()
     isBackDue = false
+  }
+
+  function fail(error: unknown): void {
+    failure = asOrderExpiryError(connection.explain(error))
+    isBackDue = true
+    onFailure(failure)
   }
 
   /** An outage can be shorter than the time between two looks. */

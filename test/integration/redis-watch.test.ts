@@ -35,13 +35,14 @@ async function startServer(): Promise<{ server: Server; restart: (during?: () =>
 }
 
 async function startWatch(url: string) {
-  const seen = { back: 0, lost: 0, ticks: 0 }
+  const seen = { back: 0, failures: 0, lost: 0, ticks: 0 }
   const connection = new Connection({ address: url, profile: commandProfile(url, 2_000) })
   const watch = createRedisWatch({
     connection,
     queueName: 'q',
     queuePrefix: 'bull',
     onBack: () => seen.back++,
+    onFailure: () => seen.failures++,
     onLost: () => seen.lost++,
     onTick: () => seen.ticks++,
     clock: quick,
@@ -126,7 +127,8 @@ test('a Redis that has refused writes is back when it takes them again, which is
   await redis.config('SET', 'min-replicas-to-write', '1')
   await looked()
   await looked()
-  expect([seen.back, watch.failure]).toEqual([0, undefined])
+  expect([seen.back, watch.failure?.code]).toEqual([0, 'REDIS_UNAVAILABLE'])
+  expect(seen.failures).toBeGreaterThan(0)
   await redis.config('SET', 'min-replicas-to-write', '0')
   await eventually('it is back', () => seen.back > 0)
   await looked()
@@ -176,6 +178,7 @@ test('it stops while Redis is away, and before it was started', async () => {
     queueName: 'q',
     queuePrefix: 'bull',
     onBack: nothing,
+    onFailure: nothing,
     onLost: nothing,
     onTick: nothing,
     clock: quick,

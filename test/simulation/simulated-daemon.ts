@@ -130,6 +130,7 @@ export class SimulatedDaemon {
       queueName: 'check-payment',
       queuePrefix: 'bull',
       onBack: () => this.sweeper.wake(),
+      onFailure: () => {},
       onLost: () => this.sweeper.wake(),
       onTick: () => void brake.refresh(),
       clock: host,

@@ -96,13 +96,12 @@ describe('without a limit or a silence', () => {
     expect(held).toEqual([])
   })
 
-  test('the state is read once, and then only when it is refreshed', async () => {
+  test('each batch asks for the state, so that a brake engaged by hand stops the very next one', async () => {
     const { brake, store, shared } = createBrake()
     await brake.cancelUnpaid(store.place(1))
     await brake.cancelUnpaid(store.place(1))
-    expect(shared.calls).toEqual(['status'])
+    expect(shared.calls).toEqual(['status', 'status'])
     shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
-    await brake.refresh()
     expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
     expect(brake.known).toMatchObject({ engaged: true, reason: 'manual' })
   })
@@ -112,16 +111,6 @@ describe('without a limit or a silence', () => {
     shared.isAway = true
     expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
     expect(brake.known).toBeUndefined()
-  })
-
-  test('a state that nobody has read for more than 5 s is read again', async () => {
-    const { brake, store, shared, clock } = createBrake()
-    await brake.cancelUnpaid(store.place(1))
-    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
-    await clock.advance(5_000)
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
-    await clock.advance(1)
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
   })
 
   test('while the keeper is away, it is asked once in 5 s, by all batches together', async () => {
