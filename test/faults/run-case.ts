@@ -2,7 +2,8 @@ import { appendFileSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { judge } from './checker.ts'
-import { type FaultCase, UNKNOWN_MS } from './fault-case.ts'
+import { type FaultCase, KNOWN_MS, LATE_MS, UNKNOWN_MS } from './fault-case.ts'
+import { placeLateCrowd, untilAllFetch, untilAllServe, untilNoneDue } from './late-crowd.ts'
 import { World } from './world.ts'
 
 /** Lines of warnings and errors that a worker may write in a second, in any outage. */
@@ -38,12 +39,14 @@ export async function runCase(
   const world = await World.create({ seed, ...fault.world })
   try {
     const healedAt = await fault.run(world)
-    const violations = await drain(world, fault, healedAt)
+    await settle(world, fault, healedAt)
+    const late = await beWell(world, fault, healedAt)
+    const violations = [...late.violations, ...(await letGo(world, fault, healedAt))]
     const { shop, known } = world
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
     const { boundMs } = fault
     const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
-    const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, now: Date.now() })
+    const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, late, now: Date.now() })
     violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
     const { recoveries, forgottenRecoveries } = verdict
     const result: CaseResult = {
@@ -88,14 +91,39 @@ function record(result: CaseResult): void {
   appendFileSync(RESULTS, `${JSON.stringify(result)}\n`)
 }
 
-/** Waits until every order is settled and the queue has let go of its jobs. @returns what did not happen in time */
-async function drain(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
+/** Waits until every order is settled, or should be. */
+async function settle(world: World, fault: FaultCase, healedAt: number): Promise<void> {
   const { shop } = world
   const lastDeadline = await shop.lastDeadline()
   const isAllKnown = (await shop.unpaid()).every((id) => world.known.has(id))
   const boundMs = isAllKnown ? fault.boundMs : Math.max(UNKNOWN_MS, fault.boundMs)
   const endsAt = Math.max(healedAt, lastDeadline) + boundMs + 1_000
   while ((await shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(100)
+}
+
+/**
+ * Once the fault is over, every worker works, and not only the sweep: each fetches, a late crowd is cancelled before the
+ * sweep could do it, every probe is green and no job that is due is left lying.
+ */
+async function beWell(
+  world: World,
+  fault: FaultCase,
+  healedAt: number,
+): Promise<{ ids: ReadonlySet<string>; boundMs: number; violations: string[] }> {
+  const { lateMs: boundMs = LATE_MS, aftermathMs = 0 } = fault
+  if (boundMs === 'none') return { ids: new Set(), boundMs: 0, violations: [] }
+  await sleep(Math.max(0, healedAt + aftermathMs - Date.now()))
+  const violations = await untilAllFetch(world, healedAt + KNOWN_MS)
+  const { ids, deadline } = await placeLateCrowd(world)
+  const endsAt = deadline + boundMs
+  await sleep(deadline - Date.now())
+  while ((await world.shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(50)
+  violations.push(...(await untilAllServe(world)), ...(await untilNoneDue(world)))
+  return { ids, boundMs, violations }
+}
+
+/** Waits until the queue has let go of its jobs. @returns what did not happen in time */
+async function letGo(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
   const violations: string[] = []
   // A job whose lock outlived its worker is taken over within a lock and two stalled checks.
   const activeUntil = Math.max(Date.now(), healedAt) + 40_000

@@ -122,6 +122,7 @@ export const postgresCases: FaultCase[] = [
     injected: 'the proxy swallows both directions of all connections that there are, for ever',
     promise: 'within 30 s',
     boundMs: KNOWN_MS,
+    aftermathMs: 15_000, // until every pooled connection has been tried
     seconds: 40,
     world: { hasStock: true },
     run: (world) =>
