@@ -1,13 +1,15 @@
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LogLine } from '../helpers/daemon.ts'
 import { judge } from './checker.ts'
 import { type FaultCase, KNOWN_MS, LATE_MS, UNKNOWN_MS } from './fault-case.ts'
 import { placeLateCrowd, untilAllFetch, untilAllServe, untilNoneDue } from './late-crowd.ts'
 import { World } from './world.ts'
 
-/** Lines of warnings and errors that a worker may write in a second, in any outage. */
+/** Lines that a worker may write in a second, in any outage, beside those that come with its start and its end. */
 const MAX_LINES_PER_SECOND = 10
+const START_OR_END = /^\S+ started$|^ready$|^stopping: |^stopped$/
 /** A line for each run. */
 export const RESULTS = '.faults/results.jsonl'
 
@@ -143,14 +145,34 @@ function judgeWorkers(world: World): string[] {
     if (worker.hasExited && !world.ended.has(worker)) {
       violations.push(`I8: worker ${index} has ended, exit code ${worker.child.exitCode}: ${worker.stderr}`)
     }
-    const times = worker.logs
-      .filter(({ level }) => ['warn', 'error', 'fatal'].includes(level))
-      .map(({ time }) => Date.parse(String(time)))
-    const most = times.map((from) => times.filter((time) => time >= from && time < from + 1_000).length)
-    const worst = Math.max(0, ...most)
-    if (worst > MAX_LINES_PER_SECOND) violations.push(`I7: worker ${index} wrote ${worst} warnings in a second`)
+    const worst = busiestSecond(worker.logs)
+    if (worst.length > MAX_LINES_PER_SECOND) {
+      const last = JSON.stringify(worst.at(-1))
+      violations.push(`I7: worker ${index} wrote ${worst.length} lines in a second, the last of them ${last}`)
+    }
+    const [stray] = worker.stray
+    if (stray !== undefined) {
+      violations.push(
+        `I7: worker ${index} wrote ${worker.stray.length} lines that are no JSON, the first of them ${stray}`,
+      )
+    }
     return violations
   })
+}
+
+/** The most lines that follow each other within a second. A clock that steps back ends a second. */
+export function busiestSecond(lines: readonly LogLine[]): LogLine[] {
+  const counted = lines
+    .filter(({ msg }) => !START_OR_END.test(msg))
+    .map((line) => ({ line, at: Date.parse(String(line.time)) }))
+  let worst: LogLine[] = []
+  for (const [index, { at: from }] of counted.entries()) {
+    const rest = counted.slice(index)
+    const length = rest.findIndex(({ at }) => at < from || at >= from + 1_000)
+    const second = length < 0 ? rest : rest.slice(0, length)
+    if (second.length > worst.length) worst = second.map(({ line }) => line)
+  }
+  return worst
 }
 
 async function versions(world: World): Promise<{ node: string; redis: string; postgres: string }> {

@@ -152,7 +152,7 @@ export class World {
 
   /** Starts a worker without waiting for it. */
   launchWorker(env: Readonly<Record<string, string>> = {}): DaemonProcess {
-    const worker = new DaemonProcess({ ...this.workerEnv(), ...env })
+    const worker = new DaemonProcess({ ...this.workerEnv(), ...env }, { letsStrayPass: true })
     this.workers.push(worker)
     return worker
   }
