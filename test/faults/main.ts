@@ -74,9 +74,11 @@ async function runCases(): Promise<boolean> {
   return isGreen
 }
 
-function describe({ case: name, seed, orders, cancelled, p50, max, maxForgotten, tookMs }: CaseResult): string {
+function describe(result: CaseResult): string {
+  const { case: name, seed, orders, cancelled, p50, max, maxForgotten, tookMs, notes } = result
   const recovery = `recovery p50 ${p50}, max ${max}, of what Redis did not know ${maxForgotten} ms`
-  return `green  ${name} (seed ${seed}): ${orders} orders, ${cancelled} cancelled; ${recovery}; ${Math.round(tookMs / 1_000)} s`
+  const parts = [`${orders} orders, ${cancelled} cancelled`, recovery, ...notes, `${Math.round(tookMs / 1_000)} s`]
+  return `green  ${name} (seed ${seed}): ${parts.join('; ')}`
 }
 
 /** Leaves no server and no worker behind. */

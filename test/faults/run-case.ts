@@ -25,6 +25,7 @@ export interface CaseResult {
   maxForgotten: number | null
   tookMs: number
   violations: string[]
+  notes: string[]
   at: string
   node: string
   redis: string
@@ -61,6 +62,7 @@ export async function runCase(
       maxForgotten: rounded(forgottenRecoveries.at(-1)),
       tookMs: Date.now() - startedAt,
       violations,
+      notes: world.notes,
       at: new Date().toISOString(),
       ...(await versions(world)),
     }

@@ -65,6 +65,8 @@ export class World {
   readonly known = new Set<string>()
   /** Workers that the case itself has ended. */
   readonly ended = new Set<DaemonProcess>()
+  /** What is to be printed with the result. */
+  readonly notes: string[] = []
   /** What a case has found broken by itself. */
   readonly violations: string[] = []
   readonly #ways: { toRedis: FaultProxy; toPostgres: FaultProxy }[] = []
