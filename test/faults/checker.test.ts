@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { judge } from './checker.ts'
+import { busiestSecond } from './run-case.ts'
 import type { HistoryRow } from './shop.ts'
 
 /* The judge itself: a history in which all is well, and then one thing that is not. Times are milliseconds. */
@@ -64,5 +65,29 @@ describe('the judge', () => {
   test('finds stock that was given back twice', () => {
     const shelf = [{ sku: 'chair', available: 11, expected: 10 }]
     expect(violations([], shelf)).toEqual([expect.stringMatching(/^I3: 11 of chair/)])
+  })
+
+  test('finds an order late that was placed when all was well', () => {
+    const late = { ids: new Set(['1']), boundMs: 50 }
+    const history = [placed('1'), cancelled('1', { at: DEADLINE + 51 }), told('1')]
+    const verdict = judge({
+      ...{ history, shelf: [], healedAt: HEALED_AT, known: new Set(['1']), late },
+      ...{ boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 },
+    })
+    expect(verdict.violations).toEqual([expect.stringMatching(/^I2: order 1, .* 51 ms/)])
+    expect(verdict.recoveries).toEqual([])
+  })
+})
+
+describe('the busiest second', () => {
+  const line = (ms: number, msg = 'batch settled') => ({ level: 'info', msg, time: new Date(ms).toISOString() })
+
+  test('counts lines of every level, and none of a start or an end', () => {
+    const second = [line(0), line(400), line(400, 'http started'), line(999), line(1_000), line(5_000, 'stopped')]
+    expect(busiestSecond(second)).toEqual([line(0), line(400), line(999)])
+  })
+
+  test('does not count a second twice that a clock shows twice', () => {
+    expect(busiestSecond([line(60_000), line(60_100), line(0), line(100), line(60_000)])).toHaveLength(2)
   })
 })

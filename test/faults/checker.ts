@@ -28,10 +28,12 @@ export function judge(options: {
   boundMs: number
   /** For orders that Redis has lost or was never told of. */
   forgottenBoundMs: number
+  /** Orders placed when all was well again, and what is promised for them. They do not count as recoveries. */
+  late?: { ids: ReadonlySet<string>; boundMs: number }
   /** When the history was read. */
   now: number
 }): Verdict {
-  const { history, shelf, healedAt, known, now } = options
+  const { history, shelf, healedAt, known, now, late } = options
   const violations: string[] = []
   const orders = new Map<string, HistoryRow[]>()
   const events = new Map<string, number>()
@@ -60,6 +62,14 @@ export function judge(options: {
     if (cancellation) {
       cancelled++
       const from = Math.max(healedAt, cancellation.deadline ?? 0)
+      if (late?.ids.has(id)) {
+        const tookMs = cancellation.at - from
+        if (tookMs <= late.boundMs) continue
+        violations.push(
+          `I2: order ${id}, placed when all was well, was cancelled ${Math.round(tookMs)} ms after its deadline`,
+        )
+        continue
+      }
       const isForgotten = !known.has(id)
       if (cancellation.at >= from) (isForgotten ? forgottenRecoveries : recoveries).push(cancellation.at - from)
       if (cancellation.at - from > (isForgotten ? options.forgottenBoundMs : options.boundMs)) {

@@ -16,6 +16,13 @@ export interface FaultCase {
   /** Its bound is too short, or its load too heavy, for other cases beside it. */
   isAlone?: true
   world?: WorldOptions
+  /**
+   * Within how many milliseconds of their deadline workers cancel orders placed at the end of the case; the sweep comes
+   * after 5 s. Default {@link LATE_MS}; `none` where the case ends with something that keeps workers from it.
+   */
+  lateMs?: number | 'none'
+  /** How long after the healing, in milliseconds, what was broken may still show. Default 0. */
+  aftermathMs?: number
   /** Jobs in the failed set at the end, at most. Default 0. */
   failedJobs?: number
   /** @returns when everything was well again, as epoch milliseconds; from then on the bound counts */
@@ -24,6 +31,8 @@ export interface FaultCase {
 
 /** I2, while nothing that an order needs is broken. */
 export const AT_ONCE_MS = 1_000
+/** I2, for orders placed when all is well again, on a busy machine. */
+export const LATE_MS = 3_000
 /** I2, for a job that Redis still knows. */
 export const KNOWN_MS = 30_000
 /** I2, for an order of which Redis knows nothing: until the next sweep. */

@@ -24,18 +24,28 @@ export interface Interception {
   release(): void
 }
 
+/** What a proxy understands of what passes. */
+export interface Protocol {
+  /** Names for what a request may contain, by which connections can be told apart. */
+  marks: Readonly<Record<string, RegExp>>
+  /** Matches each refusal in a reply, everywhere; its group is the code. */
+  refusal: RegExp
+}
+
 /** Stands between clients and a server, on loopback, and does to their connections what networks do. */
 export class FaultProxy {
   readonly connections = new Set<ProxiedConnection>()
   /** Connections that clients have asked for, refused ones included. */
   attempts = 0
+  /** The codes of the refusals that clients have been sent. */
+  readonly refusals = new Set<string>()
   /** How much later everything arrives, in each direction. */
   delayMs = 0
   readonly #server: Server
   readonly #rules = new Map<Rule, (connection: ProxiedConnection) => void>()
   #reach: 'open' | 'refused' | 'swallowed' = 'open'
 
-  private constructor(target: number, marks: Readonly<Record<string, RegExp>>) {
+  private constructor(target: number, { marks, refusal }: Protocol) {
     this.#server = createServer((client) => {
       this.attempts++
       if (this.#reach === 'refused') return void client.destroy()
@@ -44,8 +54,11 @@ export class FaultProxy {
         upstream: connect(target, '127.0.0.1'),
         delayMs: () => this.delayMs,
         onRequest: (request) => {
-          for (const [mark, pattern] of Object.entries(marks)) if (pattern.test(request)) connection.marks.add(mark)
+          for (const [mark, pattern] of Object.entries(marks)) if (pattern.test(request)) connection.mark(mark)
           this.#apply(request, connection)
+        },
+        onReply: (reply) => {
+          for (const [, code = ''] of reply.matchAll(refusal)) this.refusals.add(code)
         },
         onClose: () => this.connections.delete(connection),
       })
@@ -54,9 +67,8 @@ export class FaultProxy {
     })
   }
 
-  /** @param marks names for what a request may contain, by which connections can be told apart */
-  static async to(target: number, marks: Readonly<Record<string, RegExp>>): Promise<FaultProxy> {
-    const proxy = new FaultProxy(target, marks)
+  static async to(target: number, protocol: Protocol): Promise<FaultProxy> {
+    const proxy = new FaultProxy(target, protocol)
     proxy.#server.listen(0, '127.0.0.1')
     await once(proxy.#server, 'listening')
     return proxy
@@ -72,6 +84,11 @@ export class FaultProxy {
   /** Those connections on which a request with this mark has been seen. */
   withMark(mark: string): ProxiedConnection[] {
     return [...this.connections].filter(({ marks }) => marks.has(mark))
+  }
+
+  /** On how many connections a request with this mark has been seen since then. */
+  countSince(mark: string, since: number): number {
+    return this.withMark(mark).filter((connection) => connection.seenAt(mark) >= since).length
   }
 
   /** Breaks every connection and takes no new one. */
@@ -135,7 +152,7 @@ export class FaultProxy {
 
 /** One client's connection, and ours to the server on its behalf. */
 export class ProxiedConnection {
-  readonly marks = new Set<string>()
+  readonly #seen = new Map<string, number>()
   readonly #client: Socket
   readonly #upstream: Socket
   readonly #toServer: Direction
@@ -147,9 +164,10 @@ export class ProxiedConnection {
     upstream: Socket
     delayMs: () => number
     onRequest: (request: string) => void
+    onReply: (reply: string) => void
     onClose: () => void
   }) {
-    const { client, upstream, delayMs, onRequest, onClose } = options
+    const { client, upstream, delayMs, onRequest, onReply, onClose } = options
     this.#client = client
     this.#upstream = upstream
     this.#toServer = new Direction(upstream, delayMs)
@@ -161,6 +179,7 @@ export class ProxiedConnection {
       this.#toServer.send(chunk)
     })
     upstream.on('data', (chunk: Buffer) => {
+      onReply(chunk.toString('latin1'))
       this.#toClient.send(chunk)
       const atReply = this.#atReply
       this.#atReply = undefined
@@ -177,6 +196,20 @@ export class ProxiedConnection {
         if (this.#toServer.state !== 'swallow' || socket === client) other.destroy()
       })
     }
+  }
+
+  mark(mark: string): void {
+    this.#seen.set(mark, Date.now())
+  }
+
+  /** What requests it has carried. */
+  get marks(): ReadonlySet<string> {
+    return new Set(this.#seen.keys())
+  }
+
+  /** When a request with this mark was last seen, as epoch milliseconds. */
+  seenAt(mark: string): number {
+    return this.#seen.get(mark) ?? 0
   }
 
   /** Breaks the connection; both sides notice. */

@@ -44,8 +44,8 @@ const MUTATIONS: readonly Mutation[] = [
       { file: SQL, from: /, event AS \(\$\{events\(.*\)\}\n\)/, to: '' },
       {
         file: 'stores/postgres.js',
-        from: 'const { rows } = await this.#query(this.#statements.cancelUnpaid, values);',
-        to: `const { rows } = await this.#query(this.#statements.cancelUnpaid, values);
+        from: 'const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks));',
+        to: `const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks));
         const gone = rows.filter(({ cancelled }) => cancelled);
         if (gone.length > 0)
             await this.#query(this.#statements.insertOutbox, [gone.map(({ id }) => id), gone.map(({ deadline }) => new Date(deadline))]);`,
@@ -57,6 +57,24 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'the breaker',
     edits: [{ file: 'runtime/breaker.js', from: /this\.#failure = failure;/, to: 'return;' }],
     cases: ['PostgreSQL away for 30 s'],
+  },
+  {
+    name: "the worker's fetch after a fault",
+    edits: [
+      {
+        file: 'queue/check-worker.js',
+        from: 'this.#heartbeat = heartbeat;',
+        to: `this.#heartbeat = heartbeat;
+        this.once('error', () => (this.hasMetFault = true));`,
+      },
+      {
+        file: 'queue/check-worker.js',
+        from: 'return await super.moveToActive(...args);',
+        to: `if (this.hasMetFault) await new Promise(() => {});
+            return await super.moveToActive(...args);`,
+      },
+    ],
+    cases: ['Redis away for 3 s', 'Redis killed and restarted from its append-only file', 'Redis read-only under load'],
   },
 ]
 

@@ -36,6 +36,7 @@ interface Stage {
   slots: Slot[]
 }
 
+/** Rejects if what it needs is itself broken, and the fault does not take place. */
 type Inject = (stage: Stage, fault: PlannedFault) => Promise<unknown>
 
 /** The faults that can be combined at will, by what they break. Of each kind there is one at a time. */
@@ -189,15 +190,24 @@ export function randomCase(options: {
 
       const memory = watchMemory(stage, onProgress)
       const startedAt = Date.now()
+      let happened = 0
       const lanes = (Object.keys(FAULTS) as Lane[]).map(async (lane) => {
         for (const fault of planned[lane]) {
           await sleep(Math.max(0, startedAt + fault.atMs - Date.now()))
           onProgress?.(`${seconds(fault.atMs)} ${fault.fault}, worker ${fault.worker}, for ${fault.forMs} ms`)
           const inject: Inject = (FAULTS[lane] as Record<string, Inject>)[fault.fault] as Inject
-          await inject(stage, fault).catch(() => {}) // what it needs may itself be broken just now
+          await inject(stage, fault).then(
+            () => happened++,
+            (error: Error) =>
+              onProgress?.(`${seconds(fault.atMs)} ${fault.fault} did not take place: ${error.message}`),
+          )
         }
       })
       await Promise.all([perform(world, workload), ...lanes])
+      const all = Object.values(planned).flat().length
+      world.notes.push(`${happened} of ${all} faults took place`)
+      if (happened < all / 2)
+        throw new Error(`expected at least half of the faults to take place: ${happened} of ${all}`)
       world.heal()
       for (const { setClock } of stage.slots) setClock(0)
       world.known.clear()
@@ -217,13 +227,16 @@ function slotOf({ slots }: Stage, worker: number): Slot {
 }
 
 function blackHole(connections: Iterable<{ blackHole(): void }>): void {
-  for (const connection of connections) connection.blackHole()
+  const all = [...connections]
+  if (all.length === 0) throw new Error('there is no such connection')
+  for (const connection of all) connection.blackHole()
 }
 
 async function loseReply(proxy: World['toRedis'], request: RegExp): Promise<void> {
   const { hit, release } = proxy.intercept({ matches: (text) => request.test(text), action: 'lose-reply' })
-  await Promise.race([hit, sleep(5_000, undefined, { ref: false })])
+  const caught = await Promise.race([hit, sleep(5_000, undefined, { ref: false })])
   release()
+  if (!caught) throw new Error('there was no such request')
 }
 
 async function terminateBackends(world: World): Promise<void> {
@@ -231,7 +244,10 @@ async function terminateBackends(world: World): Promise<void> {
   admin.on('error', () => {})
   try {
     await admin.connect()
-    await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-expiry'`)
+    const { rowCount } = await admin.query(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-expiry'`,
+    )
+    if (!rowCount) throw new Error('there is no such backend')
   } finally {
     await admin.end()
   }

@@ -1,9 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import type { FaultCase } from './fault-case.ts'
 import { type CaseResult, RESULTS } from './run-case.ts'
 
 /** Committed: what all runs of each case have shown. */
-const AGGREGATE = 'test/faults/results.json'
+export const AGGREGATE = 'test/faults/results.json'
 export const PAGE = 'docs/reliability.md'
 
 interface Aggregate {
@@ -29,6 +29,7 @@ interface CaseAggregate {
 
 /** Sums up every run that `.faults/results.jsonl` has recorded. */
 export function collect(): void {
+  if (!existsSync(RESULTS)) throw new Error(`expected ${RESULTS}, which \`npm run faults\` writes: run it first`)
   const runs = readFileSync(RESULTS, 'utf8')
     .trim()
     .split('\n')
@@ -58,6 +59,7 @@ export function collect(): void {
 
 /** Writes the table of faults into the page. */
 export function writeFaults(cases: readonly FaultCase[]): void {
+  if (!existsSync(AGGREGATE)) throw new Error(`expected ${AGGREGATE}: run \`npm run faults\`, then add --collect`)
   const { from, to, node, redis, postgres, cases: results } = JSON.parse(readFileSync(AGGREGATE, 'utf8')) as Aggregate
   const rows = cases.map(({ name, injected, promise }) => {
     const { runs = 0, broken = 0, p50, max, maxForgotten } = results[name] ?? {}

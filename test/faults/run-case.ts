@@ -1,12 +1,15 @@
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { LogLine } from '../helpers/daemon.ts'
 import { judge } from './checker.ts'
-import { type FaultCase, UNKNOWN_MS } from './fault-case.ts'
+import { type FaultCase, KNOWN_MS, LATE_MS, UNKNOWN_MS } from './fault-case.ts'
+import { placeLateCrowd, untilAllFetch, untilAllServe, untilNoneDue } from './late-crowd.ts'
 import { World } from './world.ts'
 
-/** Lines of warnings and errors that a worker may write in a second, in any outage. */
+/** Lines that a worker may write in a second, in any outage, beside those that come with its start and its end. */
 const MAX_LINES_PER_SECOND = 10
+const START_OR_END = /^\S+ started$|^ready$|^stopping: |^stopped$/
 /** A line for each run. */
 export const RESULTS = '.faults/results.jsonl'
 
@@ -22,6 +25,7 @@ export interface CaseResult {
   maxForgotten: number | null
   tookMs: number
   violations: string[]
+  notes: string[]
   at: string
   node: string
   redis: string
@@ -38,12 +42,14 @@ export async function runCase(
   const world = await World.create({ seed, ...fault.world })
   try {
     const healedAt = await fault.run(world)
-    const violations = await drain(world, fault, healedAt)
+    await settle(world, fault, healedAt)
+    const late = await beWell(world, fault, healedAt)
+    const violations = [...late.violations, ...(await letGo(world, fault, healedAt))]
     const { shop, known } = world
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
     const { boundMs } = fault
     const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
-    const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, now: Date.now() })
+    const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, late, now: Date.now() })
     violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
     const { recoveries, forgottenRecoveries } = verdict
     const result: CaseResult = {
@@ -56,6 +62,7 @@ export async function runCase(
       maxForgotten: rounded(forgottenRecoveries.at(-1)),
       tookMs: Date.now() - startedAt,
       violations,
+      notes: world.notes,
       at: new Date().toISOString(),
       ...(await versions(world)),
     }
@@ -88,14 +95,39 @@ function record(result: CaseResult): void {
   appendFileSync(RESULTS, `${JSON.stringify(result)}\n`)
 }
 
-/** Waits until every order is settled and the queue has let go of its jobs. @returns what did not happen in time */
-async function drain(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
+/** Waits until every order is settled, or should be. */
+async function settle(world: World, fault: FaultCase, healedAt: number): Promise<void> {
   const { shop } = world
   const lastDeadline = await shop.lastDeadline()
   const isAllKnown = (await shop.unpaid()).every((id) => world.known.has(id))
   const boundMs = isAllKnown ? fault.boundMs : Math.max(UNKNOWN_MS, fault.boundMs)
   const endsAt = Math.max(healedAt, lastDeadline) + boundMs + 1_000
   while ((await shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(100)
+}
+
+/**
+ * Once the fault is over, every worker works, and not only the sweep: each fetches, a late crowd is cancelled before the
+ * sweep could do it, every probe is green and no job that is due is left lying.
+ */
+async function beWell(
+  world: World,
+  fault: FaultCase,
+  healedAt: number,
+): Promise<{ ids: ReadonlySet<string>; boundMs: number; violations: string[] }> {
+  const { lateMs: boundMs = LATE_MS, aftermathMs = 0 } = fault
+  if (boundMs === 'none') return { ids: new Set(), boundMs: 0, violations: [] }
+  await sleep(Math.max(0, healedAt + aftermathMs - Date.now()))
+  const violations = await untilAllFetch(world, healedAt + KNOWN_MS)
+  const { ids, deadline } = await placeLateCrowd(world)
+  const endsAt = deadline + boundMs
+  await sleep(deadline - Date.now())
+  while ((await world.shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(50)
+  violations.push(...(await untilAllServe(world)), ...(await untilNoneDue(world)))
+  return { ids, boundMs, violations }
+}
+
+/** Waits until the queue has let go of its jobs. @returns what did not happen in time */
+async function letGo(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
   const violations: string[] = []
   // A job whose lock outlived its worker is taken over within a lock and two stalled checks.
   const activeUntil = Math.max(Date.now(), healedAt) + 40_000
@@ -115,14 +147,34 @@ function judgeWorkers(world: World): string[] {
     if (worker.hasExited && !world.ended.has(worker)) {
       violations.push(`I8: worker ${index} has ended, exit code ${worker.child.exitCode}: ${worker.stderr}`)
     }
-    const times = worker.logs
-      .filter(({ level }) => ['warn', 'error', 'fatal'].includes(level))
-      .map(({ time }) => Date.parse(String(time)))
-    const most = times.map((from) => times.filter((time) => time >= from && time < from + 1_000).length)
-    const worst = Math.max(0, ...most)
-    if (worst > MAX_LINES_PER_SECOND) violations.push(`I7: worker ${index} wrote ${worst} warnings in a second`)
+    const worst = busiestSecond(worker.logs)
+    if (worst.length > MAX_LINES_PER_SECOND) {
+      const last = JSON.stringify(worst.at(-1))
+      violations.push(`I7: worker ${index} wrote ${worst.length} lines in a second, the last of them ${last}`)
+    }
+    const [stray] = worker.stray
+    if (stray !== undefined) {
+      violations.push(
+        `I7: worker ${index} wrote ${worker.stray.length} lines that are no JSON, the first of them ${stray}`,
+      )
+    }
     return violations
   })
+}
+
+/** The most lines that follow each other within a second. A clock that steps back ends a second. */
+export function busiestSecond(lines: readonly LogLine[]): LogLine[] {
+  const counted = lines
+    .filter(({ msg }) => !START_OR_END.test(msg))
+    .map((line) => ({ line, at: Date.parse(String(line.time)) }))
+  let worst: LogLine[] = []
+  for (const [index, { at: from }] of counted.entries()) {
+    const rest = counted.slice(index)
+    const length = rest.findIndex(({ at }) => at < from || at >= from + 1_000)
+    const second = length < 0 ? rest : rest.slice(0, length)
+    if (second.length > worst.length) worst = second.map(({ line }) => line)
+  }
+  return worst
 }
 
 async function versions(world: World): Promise<{ node: string; redis: string; postgres: string }> {

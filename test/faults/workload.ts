@@ -160,9 +160,18 @@ export async function during(world: World, options: WorkloadOptions, fault: () =
 
 /** Places unpaid orders of one deadline and tells Redis of all of them. @returns the deadline */
 export async function crowd(world: World, options: { orders: number; inMs: number }): Promise<number> {
+  return (await placeCrowd(world, options)).deadline
+}
+
+/** The same, with the ids of the orders. */
+export async function placeCrowd(
+  world: World,
+  options: { orders: number; inMs: number },
+): Promise<{ ids: readonly string[]; deadline: number }> {
   const { client, known, shop } = world
   const deadline = Date.now() + options.inMs
-  let untold = await shop.place(new Array(options.orders).fill(deadline))
+  const ids = await shop.place(new Array(options.orders).fill(deadline))
+  let untold = ids
   while (untold.length > 0) {
     // In pieces, so that other cases get their turn; again, if Redis was away or the machine too busy to answer in time.
     const piece = untold.slice(0, 1_000).map((orderId) => ({ orderId, deadline, allowPast: true }))
@@ -171,5 +180,5 @@ export async function crowd(world: World, options: { orders: number; inMs: numbe
     untold = untold.filter((id) => !known.has(id))
     if (told.length === 0) await sleep(100)
   }
-  return deadline
+  return { ids, deadline }
 }

@@ -7,7 +7,7 @@ import { Redis } from 'ioredis'
 import { OrderExpiry } from '../../src/index.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { databaseUrl } from '../helpers/env.ts'
-import { FaultProxy } from './fault-proxy.ts'
+import { FaultProxy, type Protocol } from './fault-proxy.ts'
 import { Random } from './random.ts'
 import { MortalServer } from './servers.ts'
 import { Shop } from './shop.ts'
@@ -34,9 +34,11 @@ export const REDIS_MARKS = {
   /** Brings a job. */
   add: /"orderId"/,
 }
-const POSTGRES_MARKS = {
-  /** Our statement. */
-  cancel: /SKIP LOCKED/,
+const REDIS: Protocol = { marks: REDIS_MARKS, refusal: /(?:^|\r\n)-([A-Z]+) /g }
+const POSTGRES: Protocol = {
+  // Our statement.
+  marks: { cancel: /SKIP LOCKED/ },
+  refusal: /V(?:ERROR|FATAL|PANIC)\0C([0-9A-Z]{5})\0/g,
 }
 
 /** Everything of one case: servers, proxies, workers, a shop and its producers. Nothing is shared but PostgreSQL. */
@@ -63,9 +65,11 @@ export class World {
   readonly known = new Set<string>()
   /** Workers that the case itself has ended. */
   readonly ended = new Set<DaemonProcess>()
+  /** What is to be printed with the result. */
+  readonly notes: string[] = []
   /** What a case has found broken by itself. */
   readonly violations: string[] = []
-  readonly #ways: FaultProxy[] = []
+  readonly #ways: { toRedis: FaultProxy; toPostgres: FaultProxy }[] = []
   #clocks = 0
   readonly #rawRedis: Redis
   readonly #databaseUrl: string
@@ -116,9 +120,9 @@ export class World {
       const url = postgres?.url ?? databaseUrl()
       const shop = await Shop.open({ databaseUrl: url, hasStock })
       const [toRedis, producersToRedis, toPostgres] = await Promise.all([
-        FaultProxy.to(redis.port, REDIS_MARKS),
-        FaultProxy.to(redis.port, REDIS_MARKS),
-        FaultProxy.to(Number(new URL(url).port), POSTGRES_MARKS),
+        FaultProxy.to(redis.port, REDIS),
+        FaultProxy.to(redis.port, REDIS),
+        FaultProxy.to(Number(new URL(url).port), POSTGRES),
       ])
       const proxies = { toRedis, producersToRedis, toPostgres }
       world = new World({ seed, redis, postgres, ...proxies, shop, databaseUrl: url, env })
@@ -150,7 +154,7 @@ export class World {
 
   /** Starts a worker without waiting for it. */
   launchWorker(env: Readonly<Record<string, string>> = {}): DaemonProcess {
-    const worker = new DaemonProcess({ ...this.workerEnv(), ...env })
+    const worker = new DaemonProcess({ ...this.workerEnv(), ...env }, { letsStrayPass: true })
     this.workers.push(worker)
     return worker
   }
@@ -166,9 +170,9 @@ export class World {
 
   /** Proxies for one worker alone, and the settings that lead it there. */
   async ownWay(): Promise<{ env: Record<string, string>; toRedis: FaultProxy; toPostgres: FaultProxy }> {
-    const toRedis = await FaultProxy.to(this.redis.port, REDIS_MARKS)
-    const toPostgres = await FaultProxy.to(Number(new URL(this.#databaseUrl).port), POSTGRES_MARKS)
-    this.#ways.push(toRedis, toPostgres)
+    const toRedis = await FaultProxy.to(this.redis.port, REDIS)
+    const toPostgres = await FaultProxy.to(Number(new URL(this.#databaseUrl).port), POSTGRES)
+    this.#ways.push({ toRedis, toPostgres })
     const { DATABASE_URL = '' } = this.shop.env(toPostgres.urlOf(this.#databaseUrl))
     return { env: { REDIS_URL: toRedis.urlOf(this.redis.url), DATABASE_URL }, toRedis, toPostgres }
   }
@@ -180,6 +184,37 @@ export class World {
   /** Notes a promise that is not kept. */
   expect(isKept: boolean, promise: string): void {
     if (!isKept) this.violations.push(promise)
+  }
+
+  get living(): DaemonProcess[] {
+    return this.workers.filter(({ hasExited }) => !hasExited)
+  }
+
+  /** How many workers have fetched from the queue since then: each does so on one connection, once a second if idle. */
+  countFetching(since: number): number {
+    return this.#workersWays.reduce((sum, { toRedis }) => sum + toRedis.countSince('fetch', since), 0)
+  }
+
+  /** Jobs that a worker could take: those in the wait list, and delayed ones that have been due for a second. */
+  async countDueJobs(): Promise<number> {
+    const dueBefore = (Date.now() - 1_000) * 0x1000 // the score of a delayed job has its time in the upper bits
+    const [waiting, due] = await Promise.all([
+      this.admin.llen('bull:check-payment:wait'),
+      this.admin.zcount('bull:check-payment:delayed', '-inf', dueBefore),
+    ])
+    return waiting + due
+  }
+
+  /** Whether a worker has been sent this refusal: an SQLSTATE, or the first word of an error of Redis. */
+  hasMet(code: string): boolean {
+    return this.#workersWays.some(
+      ({ toRedis, toPostgres }) => toRedis.refusals.has(code) || toPostgres.refusals.has(code),
+    )
+  }
+
+  /** Fails the case itself: what it is about has not happened. */
+  mustHaveMet(code: string): void {
+    if (!this.hasMet(code)) throw new Error(`expected a worker to meet ${code}`)
   }
 
   /** What the probes of each worker say: during an outage it lives, but is not ready. */
@@ -224,8 +259,12 @@ export class World {
     for (const proxy of this.#proxies) proxy.heal()
   }
 
+  get #workersWays(): { toRedis: FaultProxy; toPostgres: FaultProxy }[] {
+    return [this, ...this.#ways]
+  }
+
   get #proxies(): FaultProxy[] {
-    return [this.toRedis, this.producersToRedis, this.toPostgres, ...this.#ways]
+    return [this.producersToRedis, ...this.#workersWays.flatMap(({ toRedis, toPostgres }) => [toRedis, toPostgres])]
   }
 
   /** Ends everything, in whatever state it is; what fails does not keep the rest from being ended. */

@@ -43,15 +43,26 @@ export async function runCli(
   return { code, stdout, stderr }
 }
 
+function parse(line: string): LogLine | undefined {
+  try {
+    return JSON.parse(line) as LogLine
+  } catch {
+    return undefined
+  }
+}
+
 /** The built daemon as a process of its own. */
 export class DaemonProcess {
   readonly child: ChildProcess
   readonly logs: LogLine[] = []
+  /** Lines on either stream that are no JSON; on standard output only where they are let pass. */
+  readonly stray: string[] = []
   stderr = ''
   readonly #exited: Promise<number | null>
   #listeners: (() => void)[] = []
 
-  constructor(env: Record<string, string>, options: { cwd?: string } = {}) {
+  /** @param options.letsStrayPass a line on standard output that is no JSON is kept in `stray`, and not thrown */
+  constructor(env: Record<string, string>, options: { cwd?: string; letsStrayPass?: boolean } = {}) {
     const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-daemon-'))
     this.child = spawn(process.execPath, [cli(), 'start'], {
       cwd,
@@ -64,8 +75,16 @@ export class DaemonProcess {
       return signal ? null : (code as number | null)
     })
     createInterface({ input: this.child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
-      this.logs.push(JSON.parse(line) as LogLine)
+      const parsed = parse(line)
+      if (parsed) this.logs.push(parsed)
+      else if (options.letsStrayPass) this.stray.push(line)
+      else throw new Error(`expected a line of JSON: ${line}`)
       for (const listener of this.#listeners) listener()
+    })
+    createInterface({ input: this.child.stderr as NodeJS.ReadableStream }).on('line', (line) => {
+      const parsed = parse(line)
+      if (parsed) this.logs.push(parsed)
+      else this.stray.push(line)
     })
     this.child.stderr?.on('data', (chunk) => {
       this.stderr += chunk

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { eventually } from '../../helpers/eventually.ts'
 import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
 import { crowd, during, perform, planWorkload, SOON, STEADY } from '../workload.ts'
 import type { World } from '../world.ts'
@@ -122,6 +121,7 @@ export const postgresCases: FaultCase[] = [
     injected: 'the proxy swallows both directions of all connections that there are, for ever',
     promise: 'within 30 s',
     boundMs: KNOWN_MS,
+    aftermathMs: 15_000, // until every pooled connection has been tried
     seconds: 40,
     world: { hasStock: true },
     run: (world) =>
@@ -150,6 +150,9 @@ export const postgresCases: FaultCase[] = [
             },
             () => sleep(5_000),
           )
+          const healedAt = Date.now()
+          world.mustHaveMet('57P01')
+          return healedAt
         }),
       ),
   },
@@ -176,7 +179,8 @@ export const postgresCases: FaultCase[] = [
   },
   {
     name: 'deadlock',
-    injected: 'transactions of the shop lock stock in the opposite order; deadlock_timeout is 20 ms',
+    injected:
+      "transactions of the shop lock stock in the opposite order; deadlock_timeout is 20 ms, but for the shop's",
     promise: 'within 30 s; no job failed',
     boundMs: KNOWN_MS,
     seconds: 25,
@@ -185,24 +189,22 @@ export const postgresCases: FaultCase[] = [
       during(world, STEADY, () =>
         withAdmin(world, async (admin) => {
           await configure(admin, `deadlock_timeout = '20ms'`)
-          const hasHappened = async () => {
-            const { rows } = await admin.query(`SELECT sum(deadlocks)::int AS n FROM pg_stat_database`)
-            return rows[0].n > 0
-          }
           // Until a batch has met one: that takes two at the right moment.
-          for (let round = 0; round < 8 && !(await hasHappened()); round++) {
+          for (let round = 0; round < 8 && !world.hasMet('40P01'); round++) {
             const deadline = await crowd(world, { orders: 100, inMs: 2_000 })
             await repeating(
               () =>
                 world.shop.transaction(
-                  `UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
+                  // Who looks first is the victim: never the shop.
+                  `SET LOCAL deadlock_timeout = '1min';
+                   UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
                    UPDATE stock SET available = available WHERE sku = 'chair'; SELECT pg_sleep(0.01)`,
                 ),
               () => sleep(Math.max(0, deadline - Date.now()) + 2_000),
             )
           }
           const healedAt = Date.now()
-          await eventually('a deadlock', hasHappened)
+          world.mustHaveMet('40P01')
           return healedAt
         }),
       ),
@@ -225,6 +227,9 @@ export const postgresCases: FaultCase[] = [
             ),
           () => sleep(6_000),
         )
+        const healedAt = Date.now()
+        world.mustHaveMet('40001')
+        return healedAt
       })
     },
   },
@@ -256,6 +261,9 @@ export const postgresCases: FaultCase[] = [
             else await sleep(10)
           }
           await Promise.all(hogs.map((hog) => hog.end()))
+          const healedAt = Date.now()
+          world.mustHaveMet('53300')
+          return healedAt
         }),
       )
     },

@@ -81,6 +81,7 @@ export const redisCases: FaultCase[] = [
         await world.admin.call('REPLICAOF', '127.0.0.1', '1')
         await sleep(8_000)
         await world.admin.call('REPLICAOF', 'NO', 'ONE')
+        world.mustHaveMet('READONLY')
       }),
   },
   {
@@ -96,6 +97,7 @@ export const redisCases: FaultCase[] = [
         await world.admin.config('SET', 'min-replicas-to-write', '1')
         await sleep(8_000)
         await world.admin.config('SET', 'min-replicas-to-write', '0')
+        world.mustHaveMet('NOREPLICAS')
       }),
   },
   {
@@ -111,6 +113,7 @@ export const redisCases: FaultCase[] = [
         await world.admin.config('SET', 'maxmemory', '1mb')
         await sleep(8_000)
         await world.admin.config('SET', 'maxmemory', '0')
+        world.mustHaveMet('OOM')
       }),
   },
   {
@@ -125,8 +128,11 @@ export const redisCases: FaultCase[] = [
       during(world, STEADY, async () => {
         await sleep(5_000)
         const ids = await world.admin.zrange('bull:check-payment:delayed', '0', '49')
-        await world.admin.del(ids.map((id) => `bull:check-payment:${id}`))
-        world.known.clear()
+        const keys = ids.map((id) => `bull:check-payment:${id}`)
+        const data = await Promise.all(keys.map((key) => world.admin.hget(key, 'data')))
+        const deleted = await world.admin.del(keys)
+        if (deleted === 0) throw new Error('expected jobs to delete')
+        for (const json of data) if (json) world.known.delete(String(JSON.parse(json).orderId))
       }),
   },
 ]
