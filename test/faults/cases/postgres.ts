@@ -227,6 +227,7 @@ export const postgresCases: FaultCase[] = [
             ),
           () => sleep(6_000),
         )
+        await withAdmin(world, (admin) => configure(admin, `default_transaction_isolation = 'read committed'`))
         const healedAt = Date.now()
         world.mustHaveMet('40001')
         return healedAt
