@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from '@jest/globals'
 import { cases } from './cases/all.ts'
+import { checkMutations } from './mutations.ts'
 import { PAGE } from './report.ts'
 import { type CaseResult, provePromises } from './run-case.ts'
 import { sideBySide } from './side-by-side.ts'
@@ -18,6 +19,10 @@ test('every fault stands in the table of docs/reliability.md', () => {
 
 test('no two faults have the same name', () => {
   expect(new Set(cases.map(({ name }) => name)).size).toBe(cases.length)
+})
+
+test('what the mutations take out is where they look for it', () => {
+  expect(checkMutations).not.toThrow()
 })
 
 describe('every fault', () => {

@@ -22,6 +22,11 @@ export async function untilAllFetch(world: World, until: number): Promise<string
   }
 }
 
+/** Waits until the queue has worked off what the fault has put off, so that the late crowd does not queue up behind it. */
+export async function untilWorkedOff(world: World, until: number): Promise<void> {
+  while (Date.now() < until && (await world.countJobsDue(Date.now() + SHOWS_MS)) > 0) await sleep(100)
+}
+
 /** Places orders that workers have to cancel. @returns those of which Redis was told before their deadline */
 export async function placeLateCrowd(world: World): Promise<{ ids: ReadonlySet<string>; deadline: number }> {
   const endsAt = Date.now() + KNOWN_MS
@@ -51,7 +56,7 @@ export async function untilAllServe(world: World): Promise<string[]> {
 export async function untilNoneDue(world: World): Promise<string[]> {
   const endsAt = Date.now() + SHOWS_MS
   for (;;) {
-    const due = await world.countDueJobs()
+    const due = await world.countJobsDue(Date.now() - 1_000)
     if (due === 0) return []
     if (Date.now() > endsAt) return [`I6: ${due} due jobs are left that no worker takes`]
     await sleep(100)

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogLine } from '../helpers/daemon.ts'
 import { judge } from './checker.ts'
 import { type FaultCase, KNOWN_MS, LATE_MS, UNKNOWN_MS } from './fault-case.ts'
-import { placeLateCrowd, untilAllFetch, untilAllServe, untilNoneDue } from './late-crowd.ts'
+import { placeLateCrowd, untilAllFetch, untilAllServe, untilNoneDue, untilWorkedOff } from './late-crowd.ts'
 import { World } from './world.ts'
 
 /** Lines that a worker may write in a second, in any outage, beside those that come with its start and its end. */
@@ -118,6 +118,7 @@ async function beWell(
   if (boundMs === 'none') return { ids: new Set(), boundMs: 0, violations: [] }
   await sleep(Math.max(0, healedAt + aftermathMs - Date.now()))
   const violations = await untilAllFetch(world, healedAt + KNOWN_MS)
+  await untilWorkedOff(world, healedAt + KNOWN_MS)
   const { ids, deadline } = await placeLateCrowd(world)
   const endsAt = deadline + boundMs
   await sleep(deadline - Date.now())

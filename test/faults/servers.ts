@@ -55,7 +55,7 @@ export class MortalServer {
     const data = join(dir, 'data')
     const options = { ...unprivileged(), cwd: dir, stdio: 'ignore' } as const
     execFileSync(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], options)
-    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${dir}`, 'fsync=off']
+    const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${dir}`, 'fsync=off', 'max_connections=60']
     const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`
     const server = new MortalServer({

@@ -195,9 +195,9 @@ export class World {
     return this.#workersWays.reduce((sum, { toRedis }) => sum + toRedis.countSince('fetch', since), 0)
   }
 
-  /** Jobs that a worker could take: those in the wait list, and delayed ones that have been due for a second. */
-  async countDueJobs(): Promise<number> {
-    const dueBefore = (Date.now() - 1_000) * 0x1000 // the score of a delayed job has its time in the upper bits
+  /** Jobs that a worker could take by then: those in the wait list, and delayed ones. */
+  async countJobsDue(before: number): Promise<number> {
+    const dueBefore = before * 0x1000 // the score of a delayed job has its time in the upper bits
     const [waiting, due] = await Promise.all([
       this.admin.llen('bull:check-payment:wait'),
       this.admin.zcount('bull:check-payment:delayed', '-inf', dueBefore),
