@@ -8,7 +8,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 /** How often at most the same trouble is logged. */
 const QUIET_MS = 5_000
 /** Lines in a second at most of what is logged because it goes well; the rest is summed up. */
-const LINES_PER_SECOND = 4
+const LINES_PER_SECOND = 2
 
 /** A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there. */
 export function createLogger(options: { level: LogLevel; pretty: boolean; stdout: NodeJS.WritableStream }): Logger {

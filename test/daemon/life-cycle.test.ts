@@ -48,7 +48,11 @@ async function overdue(table: OrdersTable, raw: RawQueue): Promise<void> {
   await table.pool.query(`
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.002); RETURN NEW; END $$;
     CREATE TRIGGER slow BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION slow()`)
-  await raw.queue.addBulk(ids.map((orderId) => ({ name: 'check-payment', data: { orderId, deadline } })))
+  // Our own ids, so that a sweep does not give them a second job.
+  const opts = (orderId: string) => ({ jobId: `order-${orderId}` })
+  await raw.queue.addBulk(
+    ids.map((orderId) => ({ name: 'check-payment', data: { orderId, deadline }, opts: opts(orderId) })),
+  )
 }
 
 async function expectAllSettledOnce(table: OrdersTable, raw: RawQueue): Promise<void> {

@@ -96,9 +96,11 @@ async function untilSettled(raw: RawQueue, count: number): Promise<void> {
   await eventually(
     'every check is finished',
     async () => {
-      const counts = await raw.queue.getJobCounts('completed', 'failed')
-      expect(counts.failed).toBe(0)
-      return counts.completed === count
+      const counts = await raw.queue.getJobCounts('completed', 'failed', 'delayed', 'wait', 'active')
+      const { completed = 0, failed, delayed, wait, active } = counts
+      expect(failed).toBe(0)
+      // Of jobs with ids of a shop's own the sweep knows nothing: it gives those orders one more.
+      return completed >= count && delayed === 0 && wait === 0 && active === 0
     },
     60_000,
   )

@@ -113,6 +113,8 @@ const FAULTS = {
     'worker told to end': async (stage, { worker }) => {
       const { process } = slotOf(stage, worker)
       stage.world.ended.add(process)
+      // A Node that has only just been spawned has no handler yet, and ends at once.
+      await process.until(({ service }) => service === 'http', 30_000)
       const from = Date.now()
       const code = await process.stop('SIGTERM')
       const tookMs = Date.now() - from
