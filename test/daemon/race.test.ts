@@ -120,7 +120,8 @@ test('10,000 orders over 20 s, with the library: no paid order cancelled, every 
   const orders = plan(10_000, 20_000, 12_000)
   await table.insert(orders)
   const results = await shop.scheduleMany(orders.map(({ id, deadline }) => ({ orderId: id, deadline })))
-  expect(results.every((result) => 'result' in result && result.result === 'scheduled')).toBe(true)
+  // Unchanged: a sweep has found the row, and was faster.
+  expect(results.every((result) => 'result' in result && ['scheduled', 'unchanged'].includes(result.result))).toBe(true)
   expect(Date.now()).toBeLessThan(orders[0]?.deadline as number) // or what follows would measure the placing
 
   const paid = new Set<string>()
