@@ -137,7 +137,7 @@ export function createDaemon(options: {
     },
     async stop() {
       board?.close()
-      missingChecks.close()
+      await missingChecks.close()
       probe.close()
     },
   }
@@ -187,6 +187,7 @@ export function createDaemon(options: {
     settle: (checks) => (settle as NonNullable<typeof settle>).worker(checks), // the store is open before the worker starts
     decidedBy: nameOfProcess(),
     heartbeat: heartbeats.worker,
+    isRedisAway: () => watch.failure !== undefined,
     events,
     clock,
   })
@@ -348,7 +349,7 @@ export async function sweepOnce(options: {
       signal,
     })
   } finally {
-    missingChecks.close()
+    await missingChecks.close()
     redis.disconnect()
     await store.close()
   }

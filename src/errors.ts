@@ -3,6 +3,7 @@
  * answers are told apart by it, never by the wording.
  *
  * `retryable`: the same call can succeed later without anything being changed by hand.
+ * `blames`, for errors of the order store: what has to change before the same batch can succeed.
  */
 const CATALOGUE = {
   INVALID_ORDER_ID: { retryable: false, httpStatus: 400 },
@@ -16,21 +17,30 @@ const CATALOGUE = {
   REDIS_UNAVAILABLE: { retryable: true, httpStatus: 503 },
   REDIS_REFUSED: { retryable: false, httpStatus: 500 },
   EMBEDDED_REDIS_FAILED: { retryable: false, httpStatus: 500 },
-  STORE_UNAVAILABLE: { retryable: true, httpStatus: 503 },
-  STORE_READ_ONLY: { retryable: true, httpStatus: 503 },
-  STORE_LOCKED: { retryable: true, httpStatus: 503 },
-  STORE_DEADLOCK: { retryable: true, httpStatus: 503 },
-  STORE_SERIALIZATION: { retryable: true, httpStatus: 503 },
+  STORE_UNAVAILABLE: { retryable: true, httpStatus: 503, blames: 'store' },
+  STORE_READ_ONLY: { retryable: true, httpStatus: 503, blames: 'store' },
+  STORE_LOCKED: { retryable: true, httpStatus: 503, blames: 'lock' },
+  STORE_DEADLOCK: { retryable: true, httpStatus: 503, blames: 'lock' },
+  STORE_SERIALIZATION: { retryable: true, httpStatus: 503, blames: 'lock' },
   STORE_UNDECIDED: { retryable: true, httpStatus: 503 },
-  STORE_BUSY: { retryable: true, httpStatus: 503 },
-  STORE_REFUSED: { retryable: false, httpStatus: 500 },
-  STORE_MISMATCH: { retryable: false, httpStatus: 500 },
-  STORE_REJECTED: { retryable: false, httpStatus: 500 },
-  OUTBOX_MISSING: { retryable: false, httpStatus: 500 },
+  STORE_BUSY: { retryable: true, httpStatus: 503, blames: 'store-or-order' },
+  STORE_REFUSED: { retryable: false, httpStatus: 500, blames: 'store-or-order' },
+  STORE_MISMATCH: { retryable: false, httpStatus: 500, blames: 'store-or-order' },
+  STORE_REJECTED: { retryable: false, httpStatus: 500, blames: 'order' },
+  OUTBOX_MISSING: { retryable: false, httpStatus: 500, blames: 'store' },
   HTTP_LISTEN_FAILED: { retryable: false, httpStatus: 500 },
   STOP_INCOMPLETE: { retryable: false, httpStatus: 500 },
-  UNEXPECTED: { retryable: false, httpStatus: 500 },
-} as const satisfies Record<string, { retryable: boolean; httpStatus: number }>
+  UNEXPECTED: { retryable: false, httpStatus: 500, blames: 'order' },
+} as const satisfies Record<string, { retryable: boolean; httpStatus: number; blames?: Blame }>
+
+/**
+ * - `store`: it does not work as a whole, so that every other batch would fail as well.
+ * - `lock`: somebody else's transaction was in the way; in the way of a part of the batch, perhaps not.
+ * - `order`: something in the batch.
+ * - `store-or-order`: perhaps the store as a whole, perhaps one order: a trigger that takes too long, or names a table that
+ *   is not there. If the store passes its own probe, it is an order.
+ */
+export type Blame = 'store' | 'lock' | 'order' | 'store-or-order'
 
 export type ErrorCode = keyof typeof CATALOGUE
 
@@ -55,4 +65,10 @@ export class OrderExpiryError extends Error {
 export function asOrderExpiryError(error: unknown): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
   return new OrderExpiryError('UNEXPECTED', error instanceof Error ? error.message : String(error), { cause: error })
+}
+
+/** What is to blame for an error of the order store; undefined for errors of anything else. */
+export function blameOf(error: OrderExpiryError): Blame | undefined {
+  const entry = CATALOGUE[error.code]
+  return 'blames' in entry ? entry.blames : undefined
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { asOrderExpiryError, type ErrorCode, OrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, blameOf, OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Check, Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
@@ -62,17 +62,6 @@ const PAYMENT_FRESH_MAX_MS = 60_000
 const AFTER_FAILURE_MS = 5_000
 /** A grant counts in the minute after it was given: one that is used later, as by a process that was stopped, does not. */
 const GRANT_FRESH_MS = 5_000
-
-const LOCKS: readonly ErrorCode[] = ['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION']
-/** The store has ended the batch, and can be asked what is cancelled. After any other error it may still be at it. */
-const ENDED: readonly ErrorCode[] = [
-  ...LOCKS,
-  'STORE_REJECTED',
-  'STORE_MISMATCH',
-  'STORE_READ_ONLY',
-  'STORE_BUSY',
-  'STORE_REFUSED',
-]
 
 interface Reserved extends Pick<Grant, 'granted'>, Pick<Held, 'cause'> {
   id: string
@@ -219,11 +208,11 @@ export class Brake {
     const freshMs = Math.min(PAYMENT_FRESH_MAX_MS, paymentSilenceMs * PAYMENT_FRESH_SHARE)
     if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > freshMs) {
       const value = await store.newestPayment().catch((cause) => {
-        const { code, message } = asOrderExpiryError(cause)
+        const error = asOrderExpiryError(cause)
         throw new OrderExpiryError(
           // Not because of an order in the batch: no part of it would fare better.
-          LOCKS.includes(code) ? code : 'STORE_UNAVAILABLE',
-          `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${message}`,
+          blameOf(error) === 'lock' ? error.code : 'STORE_UNAVAILABLE',
+          `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${error.message}`,
           { cause },
         )
       })
@@ -240,7 +229,7 @@ export class Brake {
       return done
     } catch (error) {
       // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
-      if (ENDED.includes(asOrderExpiryError(error).code)) await this.#giveBackUnpaid(checks, id)
+      if (hasEnded(asOrderExpiryError(error))) await this.#giveBackUnpaid(checks, id)
       throw error
     }
   }
@@ -269,4 +258,9 @@ export class Brake {
     this.#status = status
     if (before?.engaged !== status.engaged && (before || status.engaged)) this.#options.onChange(status)
   }
+}
+
+/** Whether the store has ended the batch, and can be asked what is cancelled. Else it may still be at it. */
+function hasEnded({ code }: OrderExpiryError): boolean {
+  return code !== 'STORE_UNAVAILABLE' && code !== 'UNEXPECTED'
 }

@@ -1,7 +1,7 @@
-import type { ErrorCode, OrderExpiryError } from '../errors.ts'
+import type { OrderExpiryError } from '../errors.ts'
 import { backoffMs } from '../runtime/retry.ts'
 import type { Outcome } from './order.ts'
-import type { Settlement } from './settle.ts'
+import { isOutage, type Settlement } from './settle.ts'
 
 /** What is to be done with a job, given what became of its check. */
 export type Step =
@@ -13,8 +13,6 @@ export type Step =
 const OUTAGE_BASE_MS = 500
 const OUTAGE_CAP_MS = 5_000
 const LOCKED_CAP_MS = 2_000
-/** Somebody has changed a permission or a table. The order is not to blame, and is settled once that is mended. */
-const SAYS_NOTHING_OF_THE_ORDER: readonly ErrorCode[] = ['STORE_REFUSED', 'STORE_MISMATCH', 'OUTBOX_MISSING']
 const RETRY_BASE_MS = 1_000
 const RETRY_CAP_MS = 60_000
 
@@ -48,7 +46,8 @@ export function decide(options: {
   if (settlement.kind !== 'failed') return { kind: 'finish', outcome: settlement }
 
   const { error } = settlement
-  if (error.retryable || SAYS_NOTHING_OF_THE_ORDER.includes(error.code)) {
+  // Also where somebody has changed a permission or a table: the order is settled once that is mended.
+  if (error.retryable || isOutage(error)) {
     const delayMs = backoffMs({ attempt: started, baseMs: OUTAGE_BASE_MS, capMs: OUTAGE_CAP_MS, random })
     return { kind: 'postpone', delayMs, why: error.code }
   }

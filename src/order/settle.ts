@@ -1,4 +1,4 @@
-import { asOrderExpiryError, type ErrorCode, OrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, blameOf, OrderExpiryError } from '../errors.ts'
 import type { Breaker } from '../runtime/breaker.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Check, Outcome } from './order.ts'
@@ -17,18 +17,6 @@ interface HalvingTime {
   othersUntil: number | undefined
 }
 
-/** Somebody else's transaction was in the way of the batch; in the way of a part of it, perhaps not. */
-const LOCKS: readonly ErrorCode[] = ['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION']
-/** It is about what is in the batch. */
-const REJECTIONS: readonly ErrorCode[] = ['STORE_REJECTED', 'UNEXPECTED']
-/**
- * Perhaps about the store as a whole, perhaps about one order: a trigger that takes too long, or names a table that is not
- * there. If the store passes its own probe, it is an order.
- */
-const DOUBTFUL: readonly ErrorCode[] = ['STORE_BUSY', 'STORE_REFUSED', 'STORE_MISMATCH']
-/** The store as a whole does not work, so that every further batch would fail as well. */
-const OUTAGES: readonly ErrorCode[] = ['STORE_UNAVAILABLE', 'STORE_READ_ONLY', 'OUTBOX_MISSING', ...DOUBTFUL]
-
 /** What became of a check, in a word, for counting. */
 export function nameOfOutcome(settlement: Settlement): string {
   const isDryRun = settlement.kind === 'postponed' && settlement.reason === 'dry-run'
@@ -37,7 +25,8 @@ export function nameOfOutcome(settlement: Settlement): string {
 
 /** Whether every other order would fail in the same way now. */
 export function isOutage(error: OrderExpiryError): boolean {
-  return OUTAGES.includes(error.code)
+  const blame = blameOf(error)
+  return blame === 'store' || blame === 'store-or-order'
 }
 
 /**
@@ -75,7 +64,7 @@ export function createSettle(options: {
         return fail(checks, error)
       }
       const now = clock.monotonic()
-      if (LOCKS.includes(error.code)) {
+      if (blameOf(error) === 'lock') {
         return checks.length === 1 || now >= time.locksUntil ? fail(checks, error) : halve(checks, time)
       }
       if (checks.length === 1) return fail(checks, asRejection(error))
@@ -106,9 +95,10 @@ export function createSettle(options: {
     return [...(await settle(front, time)), ...last]
   }
 
-  async function isAboutOrders({ code }: OrderExpiryError): Promise<boolean> {
-    if (REJECTIONS.includes(code) || LOCKS.includes(code)) return true
-    if (!DOUBTFUL.includes(code) || !ping) return false
+  async function isAboutOrders(error: OrderExpiryError): Promise<boolean> {
+    const blame = blameOf(error)
+    if (blame !== 'store-or-order') return blame === 'order' || blame === 'lock'
+    if (!ping) return false
     return ping().then(
       () => true,
       () => false,
@@ -118,7 +108,7 @@ export function createSettle(options: {
 
 /** What fails alone while the store works is to be blamed itself. */
 function asRejection(error: OrderExpiryError): OrderExpiryError {
-  return DOUBTFUL.includes(error.code)
+  return blameOf(error) === 'store-or-order'
     ? new OrderExpiryError('STORE_REJECTED', `for this order alone: ${error.message}`, { cause: error })
     : error
 }

@@ -17,6 +17,11 @@ export class Batcher<Item, Result> {
     this.#maxInFlight = options.maxInFlight
   }
 
+  /** Whether nothing waits and nothing is under way. */
+  get isIdle(): boolean {
+    return this.#waiting.length === 0 && this.#inFlight === 0
+  }
+
   /** Resolves with the item's own result. Never rejects. */
   add(item: Item): Promise<Result> {
     return new Promise((resolve) => {

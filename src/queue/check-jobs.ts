@@ -17,6 +17,14 @@ export interface Queues {
   redis: Redis
 }
 
+/**
+ * When a delayed job is due, in epoch milliseconds, given its score in the sorted set: BullMQ keeps the time in the high
+ * bits, the low ones order jobs of the same millisecond (`getDelayedScore` in its scripts).
+ */
+export function dueAtOf(score: number): number {
+  return Math.floor(score / 0x1000)
+}
+
 /** Orders in one transaction: few enough that Redis serves others in between. */
 const TRANSACTION = 50
 

@@ -1,4 +1,4 @@
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import { z } from 'zod'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
@@ -11,6 +11,7 @@ import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
 import { Batcher } from './batcher.ts'
 import { addJobs, describeJob, moveJob, type Placement } from './check-jobs.ts'
+import { CheckQueue } from './check-queue.ts'
 import { Connection, producerProfile, type RedisAddress } from './connection.ts'
 import { JOB_NAME, type JobData, jobIdOf } from './contract.ts'
 import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
@@ -59,10 +60,8 @@ const clientOptions = z.strictObject({
 export class OrderExpiry {
   readonly #connection: Connection
   readonly #orders: RedisOrders | undefined
-  readonly #queueName: string
-  readonly #prefix: string
+  readonly #queue: CheckQueue
   readonly #paymentTimeout: string
-  #queue: Queue<JobData> | undefined
   readonly #scheduling: Batcher<Placement, ScheduleResult | OrderExpiryError>
   #unavailable: OrderExpiryError | undefined
   #closed = false
@@ -72,10 +71,9 @@ export class OrderExpiry {
     const parsed = clientOptions.safeParse(options)
     if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
     const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m' } = options
-    this.#queueName = queueName
-    this.#prefix = queuePrefix
     this.#paymentTimeout = paymentTimeout
     this.#connection = new Connection({ address: redis, profile: producerProfile(redis, CALL_TIMEOUT_MS) })
+    this.#queue = new CheckQueue({ connection: this.#connection, queueName, queuePrefix })
     this.#scheduling = new Batcher({
       run: (placements) => this.#addTogether(placements),
       maxBatch: TOGETHER,
@@ -220,8 +218,7 @@ export class OrderExpiry {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    await this.#queue?.close().catch(() => {})
-    this.#connection.close()
+    await this.#queue.close()
   }
 
   #place(item: ScheduleItem): Placement {
@@ -263,7 +260,7 @@ export class OrderExpiry {
     if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one')
     let isLate = false
     const begin = async () => {
-      const queue = await this.#open()
+      const queue = await this.#queue.open()
       if (isLate) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
       return work(queue)
     }
@@ -277,26 +274,6 @@ export class OrderExpiry {
       if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
       throw this.#connection.explain(error)
     }
-  }
-
-  async #open(): Promise<Queue<JobData>> {
-    await this.#connection.untilReady()
-    this.#queue ??= this.#createQueue()
-    const queue = this.#queue
-    try {
-      await queue.waitUntilReady()
-      return queue
-    } catch (error) {
-      // BullMQ keeps a failed first connection for ever; the next call begins anew.
-      if (this.#queue === queue) this.#queue = undefined
-      throw error
-    }
-  }
-
-  #createQueue(): Queue<JobData> {
-    const queue = new Queue<JobData>(this.#queueName, { connection: this.#connection.redis, prefix: this.#prefix })
-    queue.on('error', () => {}) // the connection remembers why
-    return queue
   }
 
   async #add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<ScheduleResult[]> {

@@ -1,8 +1,9 @@
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import type { PageEnd } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import { addJobs, moveJob, type Placement } from './check-jobs.ts'
+import { addJobs, dueAtOf, moveJob, type Placement } from './check-jobs.ts'
+import { CheckQueue } from './check-queue.ts'
 import { Connection, commandProfile, type RedisAddress } from './connection.ts'
 import { type JobData, jobIdOf } from './contract.ts'
 
@@ -10,24 +11,19 @@ const COMMAND_TIMEOUT_MS = 5_000
 const CALL_TIMEOUT_MS = 20_000
 /** Orders in one round trip. */
 const CHUNK = 250
-/** BullMQ keeps delayed jobs by the time they are due in milliseconds, times this (`getDelayedScore` in its scripts). */
-const SCORE_PER_MS = 0x1000
 /** A job that was moved is due a little later than it was to be: BullMQ counts a delay from its own now. */
 const TOLERANCE_MS = 250
 
 /** Gives orders the check that they lack, because Redis has lost it or because nobody ever asked for one. */
 export class MissingChecks {
   readonly #connection: Connection
-  readonly #queueName: string
-  readonly #prefix: string
+  readonly #queue: CheckQueue
   readonly #clock: Clock
-  #queue: Queue<JobData> | undefined
 
   constructor(options: { redis: RedisAddress; queueName: string; queuePrefix: string; clock: Clock }) {
     const { redis, queueName, queuePrefix, clock } = options
     this.#connection = new Connection({ address: redis, profile: commandProfile(redis, COMMAND_TIMEOUT_MS) })
-    this.#queueName = queueName
-    this.#prefix = queuePrefix
+    this.#queue = new CheckQueue({ connection: this.#connection, queueName, queuePrefix })
     this.#clock = clock
   }
 
@@ -47,13 +43,13 @@ export class MissingChecks {
     }
   }
 
-  close(): void {
-    this.#queue?.close().catch(() => {})
-    this.#connection.close()
+  /** Gives the connection back, whatever is down. */
+  close(): Promise<void> {
+    return this.#queue.close()
   }
 
   async #add(orders: readonly PageEnd[], { dryRun }: { dryRun: boolean }): Promise<number> {
-    const queue = await this.#open()
+    const queue = await this.#queue.open()
     const queues = { queue, redis: this.#connection.redis }
     let count = 0
     for (let start = 0; start < orders.length; start += CHUNK) {
@@ -89,32 +85,12 @@ export class MissingChecks {
       if (jobError ?? scoreError) throw jobError ?? scoreError
       const [timestamp, finishedOn, data] = fields as (string | null)[]
       const placement = { orderId, deadline: Math.ceil(deadline), placedAt: now }
-      const dueAt = Math.floor(Number(score ?? 0) / SCORE_PER_MS)
+      const dueAt = dueAtOf(Number(score ?? 0))
       if (timestamp == null || finishedOn != null) missing.push(placement)
       else if (placement.deadline > now && dueAt > placement.deadline + TOLERANCE_MS && isObject(data))
         late.push(placement)
     }
     return { missing, late }
-  }
-
-  async #open(): Promise<Queue<JobData>> {
-    await this.#connection.untilReady()
-    this.#queue ??= this.#createQueue()
-    const queue = this.#queue
-    try {
-      await queue.waitUntilReady()
-      return queue
-    } catch (error) {
-      // BullMQ keeps a failed first connection for ever; the next call begins anew.
-      if (this.#queue === queue) this.#queue = undefined
-      throw error
-    }
-  }
-
-  #createQueue(): Queue<JobData> {
-    const queue = new Queue<JobData>(this.#queueName, { connection: this.#connection.redis, prefix: this.#prefix })
-    queue.on('error', () => {}) // the connection remembers why
-    return queue
   }
 }
 

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { count, examine, type Finding, finding, howLong } from '../observe/finding.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
+import { dueAtOf } from './check-jobs.ts'
 import { Connection, commandProfile, type RedisAddress } from './connection.ts'
 import { brakeKey } from './shared-brake.ts'
 
@@ -14,8 +15,6 @@ const LATE_MS = 30_000
 const SAMPLE = 1_000
 /** Jobs that fail again until somebody edits them. */
 const BAD_DATA = ['INVALID_JOB', 'UNKNOWN_JOB']
-/** BullMQ keeps the due time in the high bits of the score; the low ones order jobs of the same millisecond. */
-const SCORE_PER_MS = 0x1000
 
 /** What there is to know of a queue. */
 interface State {
@@ -98,7 +97,7 @@ async function readOverdue(options: { queue: Queue; redis: Redis; now: number })
   const { queue, redis, now } = options
   const due: number[] = []
   const [, score] = await redis.zrange(queue.toKey('delayed'), 0, '0', 'WITHSCORES')
-  if (score !== undefined) due.push(Number(score) / SCORE_PER_MS)
+  if (score !== undefined) due.push(dueAtOf(Number(score)))
   const next = await redis.lindex(queue.toKey('wait'), -1)
   if (next != null) {
     const [timestamp, delay] = await redis.hmget(queue.toKey(next), 'timestamp', 'delay')

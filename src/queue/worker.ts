@@ -34,6 +34,8 @@ export interface WorkerOptions {
   decidedBy: string
   /** Beats as long as checks are fetched. */
   heartbeat: Heartbeat
+  /** Whether Redis does not answer, as far as is known. */
+  isRedisAway: () => boolean
   events: EventBus
   clock: Clock
 }
@@ -44,6 +46,8 @@ const STALLED_CHECK_MS = 10_000
 /** Stalling says something about workers, never about the order, so it must not fail its job. */
 const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
+/** How often a stop looks whether there is still something to wait for. */
+const STOP_LOOK_MS = 100
 /** The last instant that a Date can hold. */
 const LAST_DATE_MS = 8.64e15
 const KEEP_FINISHED = { age: 7 * 86_400, count: 20_000, limit: 100 }
@@ -57,7 +61,12 @@ export interface WorkerService extends Service {
 
 /** The worker pool as a service: takes due checks from the queue, settles them in batches, records what became of them. */
 export function createWorkerService(options: WorkerOptions): WorkerService {
-  const { redis, events, clock } = options
+  const { redis, isRedisAway, events, clock } = options
+  const batcher = new Batcher({
+    run: reporting(options),
+    maxBatch: options.batchSize,
+    maxInFlight: options.maxBatches,
+  })
   let worker: Worker | undefined
   let isHeld = false
   let stopping: Promise<void> | undefined
@@ -67,7 +76,7 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
     async start(signal) {
       await retryUntilDone({
         attempt: async () => {
-          worker = createWorker(options)
+          worker = createWorker(options, batcher)
           if (isHeld) void worker.pause(true) // before it fetches anything
           try {
             await untilAborted(worker.waitUntilReady(), signal)
@@ -95,20 +104,30 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
       void worker?.resume()
     },
     stop() {
-      // BullMQ waits for the checks in flight; whoever calls stop limits how long.
-      stopping ??= worker?.close() ?? Promise.resolve()
+      stopping ??= worker ? close(worker) : Promise.resolve()
       return stopping
     },
   }
+
+  /** Waits for the checks in flight; whoever calls stop limits how long. */
+  async function close(closing: Worker): Promise<void> {
+    const closed = new AbortController()
+    const done = closing.close().finally(() => closed.abort())
+    while (!closed.signal.aborted) {
+      if (isRedisAway() && batcher.isIdle) {
+        // BullMQ waits for ever to tell Redis what became of the checks, or for the end of a connection that has none.
+        // They are decided: whoever is handed one of them again finds that.
+        void closing.disconnect().catch(() => {})
+        return
+      }
+      await clock.sleep(STOP_LOOK_MS, closed.signal).catch(() => {})
+    }
+    await done
+  }
 }
 
-function createWorker(options: WorkerOptions): Worker {
+function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement>): Worker {
   const { redis, queueName, queuePrefix, concurrency, events } = options
-  const batcher = new Batcher({
-    run: reporting(options),
-    maxBatch: options.batchSize,
-    maxInFlight: options.maxBatches,
-  })
   const worker: Worker = new CheckWorker(
     queueName,
     (job, token) => check({ job, token, batcher, worker: () => worker, options }),

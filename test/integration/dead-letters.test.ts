@@ -76,6 +76,7 @@ class Shop {
       decidedBy: 'test:1',
       events,
       heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
+      isRedisAway: () => false,
       clock: systemClock,
     })
     await this.#worker.start(new AbortController().signal)

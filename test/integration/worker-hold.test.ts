@@ -44,6 +44,7 @@ function createWorker(options: { concurrency?: number } = {}) {
     settle,
     decidedBy: 'test:1',
     heartbeat,
+    isRedisAway: () => false,
     events,
     clock: systemClock,
   })

@@ -56,6 +56,7 @@ async function startWorker(
     settle: createSettle({ store, clock: systemClock }),
     decidedBy: 'test:1',
     heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
+    isRedisAway: () => false,
     events,
     clock: systemClock,
     ...overrides,
