@@ -1,94 +1,27 @@
-import { readFileSync } from 'node:fs'
-import { isIP } from 'node:net'
-import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
-import { parseRedisAddress } from './queue/connection.ts'
-import { DURATION_FORMAT, formatDuration, parseDuration } from './runtime/duration.ts'
+import { formatDuration } from './runtime/duration.ts'
+import { type Environment, mergeEnvironments, readFile, readValues, type Settings } from './settings/setting.ts'
+import { findUnknownNames } from './settings/unknown-names.ts'
+import {
+  boardUsers,
+  columnName,
+  databaseUrl,
+  duration,
+  host,
+  integer,
+  orderStatus,
+  orOff,
+  queueName,
+  redisUrl,
+} from './settings/values.ts'
 import { quoteTable } from './stores/postgres-columns.ts'
+
+export type { Environment }
 
 /** Where an embedded Redis keeps its data, below the current directory. */
 export const DATA_DIR = '.data'
-
-/** One row of the table of settings. */
-interface Setting<T = unknown> {
-  /** Turns the text of the variable into its value; its messages begin with what was expected. */
-  schema: z.ZodType<T, string>
-  /** The text that counts when the variable is not set; undefined: none, the value is then undefined. */
-  default?: string
-  /** For `.env.example`, `check` and the README. */
-  description: string
-  /** Also read from the file that NAME_FILE names; never shown. */
-  secret?: true
-  /** The variable set to an empty text means "none" instead of "not set". */
-  emptyIsNone?: true
-}
-
-const duration = (least: number, most: number) =>
-  z.string().transform((text, context) => {
-    const ms = parseDuration(text)
-    if (ms !== undefined && ms >= least && ms <= most) return ms
-    context.addIssue(`expected ${DURATION_FORMAT}, from ${formatDuration(least)} to ${formatDuration(most)}`)
-    return z.NEVER
-  })
-
-const integer = (least: number, most: number) =>
-  z.string().transform((text, context) => {
-    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
-    if (value >= least && value <= most) return value
-    context.addIssue(`expected a whole number from ${least} to ${most}`)
-    return z.NEVER
-  })
-
-/** Undefined: off. */
-const orOff = <T>(schema: z.ZodType<T, string>) =>
-  z.string().transform((text, context): T | undefined => {
-    if (text === 'off') return undefined
-    const parsed = schema.safeParse(text)
-    if (parsed.success) return parsed.data
-    for (const { message } of parsed.error.issues) context.addIssue(`${message}, or off`)
-    return z.NEVER
-  })
-
-const name = z.string().regex(/^[^:\s]{1,100}$/, 'expected a name of up to 100 characters without ":" or spaces')
-const column = z.string().refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
-const status = z.string().trim().min(1, 'expected a status')
-
-const redisUrl = z.string().refine((text) => {
-  try {
-    return Boolean(parseRedisAddress(text))
-  } catch {
-    return false
-  }
-}, 'expected redis://[user:password@]host[:port][/db], rediss://… or unix:///path')
-
-const databaseUrl = z
-  .string()
-  .refine(
-    (text) => URL.canParse(text) && ['postgres:', 'postgresql:'].includes(new URL(text).protocol),
-    'expected postgres://user:password@host:5432/database',
-  )
-
-const host = z
-  .string()
-  .refine((text) => isIP(text) !== 0 || /^[a-z0-9.-]+$/i.test(text), 'expected an IP address or a host name')
-
-export interface BoardUser {
-  name: string
-  password: string
-  role: 'viewer' | 'operator'
-}
-
-const boardUsers = z.string().transform((text, context): BoardUser[] => {
-  return text.split(',').flatMap((entry, index) => {
-    // The password may hold colons, a name and a role do not.
-    const match = /^\s*([^:\s]+):(.+):(viewer|operator)\s*$/.exec(entry)
-    if (match) return [{ name: match[1] as string, password: match[2] as string, role: match[3] as BoardUser['role'] }]
-    context.addIssue(`expected name:password:role with role viewer or operator, entry ${index + 1} is not`)
-    return []
-  })
-})
 
 /** All settings, in the order in which they are shown. */
 export const SETTINGS = {
@@ -97,7 +30,7 @@ export const SETTINGS = {
     description: 'Redis or Valkey with the queue. Not set: a private one is started (not with NODE_ENV=production).',
     secret: true,
   },
-  QUEUE_NAME: { schema: name, default: 'check-payment', description: 'Name of the BullMQ queue.' },
+  QUEUE_NAME: { schema: queueName, default: 'check-payment', description: 'Name of the BullMQ queue.' },
   QUEUE_PREFIX: {
     schema: z.string().regex(/^\S{1,100}$/, 'expected a prefix of up to 100 characters without spaces'),
     default: 'bull',
@@ -126,28 +59,32 @@ export const SETTINGS = {
     description: 'Your orders table, schema-qualified if need be. Names are exact.',
   },
   ORDERS_ID_COLUMN: {
-    schema: column,
+    schema: columnName,
     default: 'id',
     description: 'text, varchar, uuid, smallint, integer or bigint; with a unique index.',
   },
-  ORDERS_STATUS_COLUMN: { schema: column, default: 'status', description: 'text, varchar or an enum.' },
+  ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status', description: 'text, varchar or an enum.' },
   ORDERS_DEADLINE_COLUMN: {
-    schema: column,
+    schema: columnName,
     default: 'payment_deadline',
     description: "timestamptz, or timestamp in UTC. Empty: the job's deadline counts, and the sweep finds nothing.",
     emptyIsNone: true,
   },
-  ORDERS_PAID_AT_COLUMN: { schema: column, description: 'If set: an order is cancelled only while this is null.' },
-  ORDERS_CANCELLED_AT_COLUMN: { schema: column, description: 'If set: written when an order is cancelled.' },
+  ORDERS_PAID_AT_COLUMN: { schema: columnName, description: 'If set: an order is cancelled only while this is null.' },
+  ORDERS_CANCELLED_AT_COLUMN: { schema: columnName, description: 'If set: written when an order is cancelled.' },
   ORDERS_UNPAID_STATUSES: {
     schema: z
       .string()
       .transform((text) => text.split(','))
-      .pipe(z.array(status).min(1)),
+      .pipe(z.array(orderStatus).min(1)),
     default: 'pending',
     description: 'The statuses, comma-separated, in which an order counts as unpaid. Any other is kept.',
   },
-  ORDERS_CANCELLED_STATUS: { schema: status, default: 'cancelled', description: 'The status of a cancelled order.' },
+  ORDERS_CANCELLED_STATUS: {
+    schema: orderStatus,
+    default: 'cancelled',
+    description: 'The status of a cancelled order.',
+  },
   CANCEL_SQL_FILE: {
     schema: z.string(),
     description: 'Your own statement in place of the built-in one, e.g. to give stock back; see docs/cancel-sql.md.',
@@ -206,26 +143,9 @@ export const SETTINGS = {
     default: '25s',
     description: 'Time to finish what is under way after SIGTERM. Keep it under the grace period of the orchestrator.',
   },
-} as const satisfies Record<string, Setting>
+} as const satisfies Settings
 
 export type SettingName = keyof typeof SETTINGS
-
-/** Settings of later versions. Refused, so that nobody believes in a brake that is not there. */
-const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
-  Object.entries({
-    QUEUE_SHARDS: ['1'],
-    PAYMENT_GATEWAY: ['none'],
-    PAYMENT_URL: [],
-    STRIPE_API_KEY: [],
-    PAYMENT_GRACE: [],
-    ORDERS_URL: [],
-    ORDERS_SECRET: [],
-    WEBHOOK_URL: [],
-    WEBHOOK_SECRET: [],
-    EVENT_STREAM: [],
-    API_TOKENS: [],
-  }),
-)
 
 type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
   ? Row extends { emptyIsNone: true }
@@ -242,9 +162,6 @@ export type Config = { readonly [Name in SettingName]: Value<(typeof SETTINGS)[N
   readonly cancelSql: string | undefined
 }
 
-/** Variables as the environment gives them. */
-export type Environment = Readonly<Record<string, string | undefined>>
-
 /**
  * Reads all settings.
  *
@@ -252,22 +169,13 @@ export type Environment = Readonly<Record<string, string | undefined>>
  * @throws {OrderExpiryError} INVALID_SETTINGS, listing every problem at once and no secret
  */
 export function readConfig(input: { env: Environment; dotenv: Environment }): Config {
-  const merged: Environment = { ...input.dotenv, ...withoutEmpty(input.env) }
-  const problems: string[] = [...findUnknown(input)]
-  const values: Record<string, unknown> = {}
-  for (const [name, setting] of Object.entries<Setting>(SETTINGS)) {
-    const text = readText({ name, setting, env: merged, problems })
-    if (text === undefined) continue
-    const parsed = setting.schema.safeParse(text)
-    if (parsed.success) values[name] = parsed.data
-    else
-      problems.push(
-        `${name}: ${[...new Set(parsed.error.issues.map((i) => i.message))].join('; ')}${setting.secret ? '' : `, given ${JSON.stringify(text)}`}`,
-      )
-  }
+  const settings: Settings = SETTINGS
+  const env = mergeEnvironments(settings, input)
+  const problems = [...findUnknownNames({ settings, env, dotenv: input.dotenv })]
+  const values = readValues({ settings, env, problems })
   const config = {
     ...values,
-    production: merged.NODE_ENV === 'production',
+    production: env.NODE_ENV === 'production',
     cancelSql: readCancelSql(values.CANCEL_SQL_FILE, problems),
   } as Config
   problems.push(...findContradictions(config).filter((found) => !problems.some((known) => sameSetting(known, found))))
@@ -286,41 +194,11 @@ export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }
 
-function readText(options: {
-  name: string
-  setting: Setting
-  env: Environment
-  problems: string[]
-}): string | undefined {
-  const { name, setting, env, problems } = options
-  const text = env[name]
-  const file = setting.secret ? env[`${name}_FILE`] : undefined
-  if (file) {
-    if (text) {
-      problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
-      return undefined
-    }
-    try {
-      return readFileSync(file, 'utf8').trim()
-    } catch (error) {
-      problems.push(`${name}_FILE: expected a readable file, given ${JSON.stringify(file)} (${codeOf(error)})`)
-      return undefined
-    }
-  }
-  if (text === '' && setting.emptyIsNone) return undefined
-  return text || setting.default
-}
-
 function readCancelSql(path: unknown, problems: string[]): string | undefined {
   if (typeof path !== 'string') return undefined
-  try {
-    const sql = readFileSync(path, 'utf8').trim()
-    if (sql === '') problems.push(`CANCEL_SQL_FILE: expected a statement, ${JSON.stringify(path)} is empty`)
-    return sql
-  } catch (error) {
-    problems.push(`CANCEL_SQL_FILE: expected a readable file, given ${JSON.stringify(path)} (${codeOf(error)})`)
-    return undefined
-  }
+  const sql = readFile({ name: 'CANCEL_SQL_FILE', path, problems })
+  if (sql === '') problems.push(`CANCEL_SQL_FILE: expected a statement, ${JSON.stringify(path)} is empty`)
+  return sql
 }
 
 function sameSetting(a: string, b: string): boolean {
@@ -358,57 +236,6 @@ function findContradictions(config: Config): string[] {
     )
   }
   return problems
-}
-
-/** Families of names that are only ours. Kubernetes writes some of the same form for a Service called "orders". */
-const OUR_FAMILIES = /^(ORDERS|SWEEP|BRAKE)_/
-const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
-
-function* findUnknown({ env, dotenv }: { env: Environment; dotenv: Environment }): Generator<string> {
-  const known = new Set([...Object.keys(SETTINGS), 'NODE_ENV'])
-  for (const [name, setting] of Object.entries<Setting>(SETTINGS)) if (setting.secret) known.add(`${name}_FILE`)
-  const merged = { ...dotenv, ...withoutEmpty(env) }
-  for (const [name, text] of Object.entries(merged)) {
-    if (known.has(name) || text === undefined) continue
-    const later = NOT_YET.get(name.replace(/_FILE$/, ''))
-    if (later) {
-      if (text !== '' && !later.includes(text))
-        yield `${name}: expected not to be set, this version has no such setting`
-      continue
-    }
-    const inFile = Object.hasOwn(dotenv, name)
-    // DRY_RUN written wrongly would cancel in earnest; the other later names resemble too much that is not ours.
-    const near = nearest(name, [...known, ...(inFile ? NOT_YET.keys() : ['DRY_RUN'])])
-    const looksLikeOurs = OUR_FAMILIES.test(name) && !KUBERNETES_LINKS.test(name)
-    // Another program's variable may resemble one of ours; it matters where ours is not set.
-    const typo = near !== undefined && !merged[near] && !name.startsWith('HTTPS_')
-    if (inFile || looksLikeOurs || typo) {
-      yield `${name}: unknown setting${near ? `; did you mean ${near}?` : ''}`
-    }
-  }
-}
-
-/** Which of the known names somebody probably meant. */
-export function nearest(name: string, known: Iterable<string>): string | undefined {
-  let best: { name: string; away: number } | undefined
-  for (const candidate of known) {
-    const away = distance(name, candidate)
-    if (away <= 2 && away < (best?.away ?? 3)) best = { name: candidate, away }
-  }
-  return best?.name
-}
-
-function withoutEmpty(env: Environment): Environment {
-  // An empty variable says "none" only for the settings for which that means something.
-  return Object.fromEntries(
-    Object.entries(env).filter(
-      ([name, text]) => text !== '' || (SETTINGS as Record<string, Setting>)[name]?.emptyIsNone,
-    ),
-  )
-}
-
-function codeOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error)
 }
 
 function deepFreeze<T extends object>(value: T): T {

@@ -11,6 +11,7 @@ const LAYOUT = [
   'commands',
   'daemon.ts',
   'config.ts',
+  'settings',
   'http',
   'sweep',
   'outbox',
@@ -36,7 +37,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   'prom-client': { by: ['observe/metrics.ts'], asType: ['http/metrics.ts'] },
   commander: { by: ['cli.ts', 'commands/'] },
   dotenv: { by: ['cli.ts'] },
-  'fastest-levenshtein': { by: ['config.ts'] },
+  'fastest-levenshtein': { by: ['settings/unknown-names.ts'] },
   zod: { by: [''] },
 }
 

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { nearest } from '../config.ts'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
 import { type Replay, replay, type Selection } from '../queue/dead-letters.ts'
+import { nearest } from '../settings/unknown-names.ts'
 import type { CommandContext } from './context.ts'
 import { createReplayReport } from './replay-report.ts'
 import { withRedis } from './with-redis.ts'

@@ -172,6 +172,11 @@ export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
 }
 
+/** The name that {@link quoteIdentifier} has quoted. */
+export function unquoteIdentifier(sql: string): string {
+  return sql.slice(1, -1).replaceAll('""', '"')
+}
+
 /** The parts of `orders`, `schema.orders` or `"my.schema"."Orders"`, each quoted. Undefined if it is written wrongly. */
 export function quoteTable(name: string): string | undefined {
   const part = '(?:"((?:[^"]|"")+)"|([^".]+))'

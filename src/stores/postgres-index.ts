@@ -1,4 +1,4 @@
-import type { OrdersColumns, OrdersMapping } from './postgres-columns.ts'
+import { type OrdersColumns, type OrdersMapping, unquoteIdentifier } from './postgres-columns.ts'
 
 /** The name of the index that {@link sweepIndexStatement} creates. */
 export const SWEEP_INDEX = 'order_expiry_unpaid'
@@ -8,9 +8,13 @@ export const SWEEP_INDEX = 'order_expiry_unpaid'
  * only, and so stays small. Run by the shop, not by us: it takes a while on a big table.
  */
 export function sweepIndexStatement(columns: OrdersColumns, mapping: OrdersMapping): string {
-  const { table, id, status, deadline, paidAt } = columns
-  const isUnpaid = `${status} IN (${mapping.unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt.sql} IS NULL` : ''}`
-  return `CREATE INDEX CONCURRENTLY ${SWEEP_INDEX} ON ${table} (${deadline?.sql}, ${id}) WHERE ${isUnpaid};`
+  const { table, id, deadline } = columns
+  return `CREATE INDEX CONCURRENTLY ${SWEEP_INDEX} ON ${table} (${deadline?.sql}, ${id}) WHERE ${isUnpaidSql(columns, mapping)};`
+}
+
+/** The condition that an order counts as unpaid, with its statuses as literals. */
+export function isUnpaidSql({ status, paidAt }: OrdersColumns, mapping: OrdersMapping): string {
+  return `${status} IN (${mapping.unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt.sql} IS NULL` : ''}`
 }
 
 /**
@@ -25,13 +29,12 @@ export async function hasSweepIndex(options: {
   const { database, columns, mapping } = options
   const { table, deadline } = columns
   if (!deadline) return false
-  const name = (column: string | undefined) => column?.slice(1, -1).replaceAll('""', '"')
   const { rows } = await database.query(SWEEP_INDEX_SQL, [
     table,
-    name(deadline.sql),
+    unquoteIdentifier(deadline.sql),
     // As pg_get_expr writes them, which never uses E''.
     mapping.unpaidStatuses.map((unpaid) => `'${unpaid.replaceAll("'", "''")}'`),
-    [columns.status, deadline.sql, columns.paidAt?.sql].map(name).filter((column) => column !== undefined),
+    [columns.status, deadline.sql, columns.paidAt?.sql].filter((column) => column !== undefined).map(unquoteIdentifier),
   ])
   return rows.length > 0
 }

@@ -1,0 +1,85 @@
+import { readFileSync } from 'node:fs'
+import type { z } from 'zod'
+
+/** Variables as the environment gives them. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** One row of the table of settings. */
+export interface Setting<T = unknown> {
+  /** Turns the text of the variable into its value; its messages begin with what was expected. */
+  schema: z.ZodType<T, string>
+  /** The text that counts when the variable is not set; undefined: none, the value is then undefined. */
+  default?: string
+  /** For `.env.example`, `check` and the README. */
+  description: string
+  /** Also read from the file that NAME_FILE names; never shown. */
+  secret?: true
+  /** The variable set to an empty text means "none" instead of "not set". */
+  emptyIsNone?: true
+}
+
+/** The table of settings, by their names. */
+export type Settings = Readonly<Record<string, Setting>>
+
+/** What counts of both: the process environment wins over the `.env` file. */
+export function mergeEnvironments(settings: Settings, input: { env: Environment; dotenv: Environment }): Environment {
+  // An empty variable says "none" only for the settings for which that means something.
+  const given = Object.entries(input.env).filter(([name, text]) => text !== '' || settings[name]?.emptyIsNone)
+  return { ...input.dotenv, ...Object.fromEntries(given) }
+}
+
+/** The values of all settings that have one. What is wrong is added to `problems`, a line each. */
+export function readValues(options: {
+  settings: Settings
+  env: Environment
+  problems: string[]
+}): Record<string, unknown> {
+  const { settings, env, problems } = options
+  const values: Record<string, unknown> = {}
+  for (const [name, setting] of Object.entries(settings)) {
+    const text = readText({ name, setting, env, problems })
+    if (text === undefined) continue
+    const parsed = setting.schema.safeParse(text)
+    if (parsed.success) values[name] = parsed.data
+    else
+      problems.push(
+        `${name}: ${[...new Set(parsed.error.issues.map((i) => i.message))].join('; ')}${setting.secret ? '' : `, given ${JSON.stringify(text)}`}`,
+      )
+  }
+  return values
+}
+
+function readText(options: {
+  name: string
+  setting: Setting
+  env: Environment
+  problems: string[]
+}): string | undefined {
+  const { name, setting, env, problems } = options
+  const text = env[name]
+  const file = setting.secret ? env[`${name}_FILE`] : undefined
+  if (file) {
+    if (text) {
+      problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
+      return undefined
+    }
+    return readFile({ name: `${name}_FILE`, path: file, problems })
+  }
+  if (text === '' && setting.emptyIsNone) return undefined
+  return text || setting.default
+}
+
+/** The text of the file that the variable names; undefined, and a problem more, if it cannot be read. */
+export function readFile(options: { name: string; path: string; problems: string[] }): string | undefined {
+  const { name, path, problems } = options
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (error) {
+    problems.push(`${name}: expected a readable file, given ${JSON.stringify(path)} (${codeOf(error)})`)
+    return undefined
+  }
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error)
+}

@@ -1,0 +1,64 @@
+import { distance } from 'fastest-levenshtein'
+import type { Environment, Settings } from './setting.ts'
+
+/** Settings of later versions. Refused, so that nobody believes in a brake that is not there. */
+const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
+  Object.entries({
+    QUEUE_SHARDS: ['1'],
+    PAYMENT_GATEWAY: ['none'],
+    PAYMENT_URL: [],
+    STRIPE_API_KEY: [],
+    PAYMENT_GRACE: [],
+    ORDERS_URL: [],
+    ORDERS_SECRET: [],
+    WEBHOOK_URL: [],
+    WEBHOOK_SECRET: [],
+    EVENT_STREAM: [],
+    API_TOKENS: [],
+  }),
+)
+
+/** Families of names that are only ours. Kubernetes writes some of the same form for a Service called "orders". */
+const OUR_FAMILIES = /^(ORDERS|SWEEP|BRAKE)_/
+const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
+
+/** Variables that are none of ours, but were probably meant to be. */
+export function* findUnknownNames(options: {
+  settings: Settings
+  /** The process environment and the `.env` file in one. */
+  env: Environment
+  /** The content of the `.env` file, where every name should be ours. */
+  dotenv: Environment
+}): Generator<string> {
+  const { settings, env, dotenv } = options
+  const known = new Set([...Object.keys(settings), 'NODE_ENV'])
+  for (const [name, setting] of Object.entries(settings)) if (setting.secret) known.add(`${name}_FILE`)
+  for (const [name, text] of Object.entries(env)) {
+    if (known.has(name) || text === undefined) continue
+    const later = NOT_YET.get(name.replace(/_FILE$/, ''))
+    if (later) {
+      if (text !== '' && !later.includes(text))
+        yield `${name}: expected not to be set, this version has no such setting`
+      continue
+    }
+    const inFile = Object.hasOwn(dotenv, name)
+    // DRY_RUN written wrongly would cancel in earnest; the other later names resemble too much that is not ours.
+    const near = nearest(name, [...known, ...(inFile ? NOT_YET.keys() : ['DRY_RUN'])])
+    const looksLikeOurs = OUR_FAMILIES.test(name) && !KUBERNETES_LINKS.test(name)
+    // Another program's variable may resemble one of ours; it matters where ours is not set.
+    const typo = near !== undefined && !env[near] && !name.startsWith('HTTPS_')
+    if (inFile || looksLikeOurs || typo) {
+      yield `${name}: unknown setting${near ? `; did you mean ${near}?` : ''}`
+    }
+  }
+}
+
+/** Which of the known names somebody probably meant. */
+export function nearest(name: string, known: Iterable<string>): string | undefined {
+  let best: { name: string; away: number } | undefined
+  for (const candidate of known) {
+    const away = distance(name, candidate)
+    if (away <= 2 && away < (best?.away ?? 3)) best = { name: candidate, away }
+  }
+  return best?.name
+}

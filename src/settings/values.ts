@@ -1,0 +1,73 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { parseRedisAddress } from '../queue/connection.ts'
+import { DURATION_FORMAT, formatDuration, parseDuration } from '../runtime/duration.ts'
+
+export const duration = (least: number, most: number) =>
+  z.string().transform((text, context) => {
+    const ms = parseDuration(text)
+    if (ms !== undefined && ms >= least && ms <= most) return ms
+    context.addIssue(`expected ${DURATION_FORMAT}, from ${formatDuration(least)} to ${formatDuration(most)}`)
+    return z.NEVER
+  })
+
+export const integer = (least: number, most: number) =>
+  z.string().transform((text, context) => {
+    const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (value >= least && value <= most) return value
+    context.addIssue(`expected a whole number from ${least} to ${most}`)
+    return z.NEVER
+  })
+
+/** Undefined: off. */
+export const orOff = <T>(schema: z.ZodType<T, string>) =>
+  z.string().transform((text, context): T | undefined => {
+    if (text === 'off') return undefined
+    const parsed = schema.safeParse(text)
+    if (parsed.success) return parsed.data
+    for (const { message } of parsed.error.issues) context.addIssue(`${message}, or off`)
+    return z.NEVER
+  })
+
+export const queueName = z
+  .string()
+  .regex(/^[^:\s]{1,100}$/, 'expected a name of up to 100 characters without ":" or spaces')
+export const columnName = z
+  .string()
+  .refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
+export const orderStatus = z.string().trim().min(1, 'expected a status')
+
+export const redisUrl = z.string().refine((text) => {
+  try {
+    return Boolean(parseRedisAddress(text))
+  } catch {
+    return false
+  }
+}, 'expected redis://[user:password@]host[:port][/db], rediss://… or unix:///path')
+
+export const databaseUrl = z
+  .string()
+  .refine(
+    (text) => URL.canParse(text) && ['postgres:', 'postgresql:'].includes(new URL(text).protocol),
+    'expected postgres://user:password@host:5432/database',
+  )
+
+export const host = z
+  .string()
+  .refine((text) => isIP(text) !== 0 || /^[a-z0-9.-]+$/i.test(text), 'expected an IP address or a host name')
+
+export interface BoardUser {
+  name: string
+  password: string
+  role: 'viewer' | 'operator'
+}
+
+export const boardUsers = z.string().transform((text, context): BoardUser[] => {
+  return text.split(',').flatMap((entry, index) => {
+    // The password may hold colons, a name and a role do not.
+    const match = /^\s*([^:\s]+):(.+):(viewer|operator)\s*$/.exec(entry)
+    if (match) return [{ name: match[1] as string, password: match[2] as string, role: match[3] as BoardUser['role'] }]
+    context.addIssue(`expected name:password:role with role viewer or operator, entry ${index + 1} is not`)
+    return []
+  })
+})

@@ -1,0 +1,29 @@
+import { type Finding, finding } from '../../observe/finding.ts'
+import { sqlStateOf } from '../postgres-errors.ts'
+import type { Database } from './database.ts'
+
+/** Longest time for a look at the rows themselves, of which there may be many. */
+const BOUND_MS = 1_000
+
+/** What a look at the rows shows, within {@link BOUND_MS} for each statement. */
+export async function bounded<T>(database: Database, look: () => Promise<T>): Promise<T | 'unknown'> {
+  await database.query('BEGIN READ ONLY')
+  try {
+    await database.query(`SET LOCAL statement_timeout = ${BOUND_MS}`)
+    return await look()
+  } catch (error) {
+    // Cancelled by the time-out, held up by a lock, or not allowed.
+    if (['57014', '55P03', '42501'].includes(sqlStateOf(error) ?? '')) return 'unknown'
+    throw error
+  } finally {
+    await database.query('ROLLBACK')
+  }
+}
+
+/** The finding when {@link bounded} has been 'unknown'. */
+export function cannotTell(code: 'store-statuses' | 'store-deadlines' | 'store-overdue', what: string): Finding {
+  return finding('info', code, {
+    what: `could not tell ${what} within ${BOUND_MS / 1_000} s`,
+    meaning: 'The table is large and has no index for it, or the database is busy.',
+  })
+}

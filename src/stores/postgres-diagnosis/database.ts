@@ -1,0 +1,15 @@
+/** One connection to the database. */
+export interface Database {
+  query<Row extends object = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<{ rows: Row[] }>
+}
+
+/** The row of a statement that has exactly one. */
+export async function one<Row extends object>(database: Database, sql: string, values: unknown[] = []): Promise<Row> {
+  return (await database.query<Row>(sql, values)).rows[0] as Row
+}
+
+/** What the clock of the database shows. */
+export async function databaseNow(database: Database): Promise<number> {
+  const sql = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now'
+  return (await one<{ now: number }>(database, sql)).now
+}

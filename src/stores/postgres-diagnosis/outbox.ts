@@ -1,0 +1,52 @@
+import { count, type Finding, finding } from '../../observe/finding.ts'
+import { COLUMNS_SQL, type ColumnRow } from '../postgres-columns.ts'
+import { buildStatements, OUTBOX_COLUMNS, OUTBOX_TABLE } from '../postgres-sql.ts'
+import { bounded } from './bounded-look.ts'
+import { one } from './database.ts'
+import type { OrdersTable } from './table.ts'
+
+const MANY_EVENTS = 100_000
+
+export async function lookAtOutbox(options: OrdersTable & { usesShopSql: boolean }): Promise<Finding[]> {
+  const { database, columns, usesShopSql } = options
+  const { outbox } = buildStatements(columns)
+  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
+  const findings: Finding[] = []
+  if (rows.length === 0) {
+    findings.push(
+      finding('error', 'store-outbox', {
+        what: `there is no table ${outbox}`,
+        meaning: 'The daemon does not start: each cancellation adds its event there.',
+        fix: 'order-expiry migrate',
+      }),
+    )
+  } else {
+    const missing = OUTBOX_COLUMNS.filter((name) => !rows.some((row) => row.name === name))
+    findings.push(
+      missing.length === 0
+        ? finding('ok', 'store-outbox', { what: `${outbox} is as expected` })
+        : finding('error', 'store-outbox', {
+            what: `${outbox} has no ${missing.join(', ')}`,
+            meaning: 'It is not our table, or an old one: no order can be cancelled.',
+            fix: [`ALTER TABLE ${outbox} RENAME TO ${OUTBOX_TABLE}_old;`, 'order-expiry migrate'],
+          }),
+    )
+    const backlog = await bounded<number>(database, async () => {
+      const sql = `SELECT count(*)::int AS events FROM (SELECT FROM ${outbox} LIMIT ${MANY_EVENTS + 1}) o`
+      return (await one<{ events: number }>(database, sql)).events
+    })
+    if (typeof backlog === 'number') {
+      const size = backlog > MANY_EVENTS ? `more than ${count(MANY_EVENTS, 'event')}` : count(backlog, 'event')
+      findings.push(finding('info', 'store-backlog', { what: `${size} in the outbox; nothing deletes them yet` }))
+    }
+  }
+  if (usesShopSql) {
+    findings.push(
+      finding('info', 'store-cancel-sql', {
+        what: 'orders are cancelled by your own statement (CANCEL_SQL_FILE)',
+        meaning: 'It is checked when the daemon starts, not here.',
+      }),
+    )
+  }
+  return findings
+}
