@@ -1,4 +1,4 @@
-import { hostname } from 'node:os'
+import { chooseStore, createBrake, createDryRun, MAX_BATCHES, nameOfProcess, REDIS_TIMEOUT_MS } from './composition.ts'
 import { type Config, DATA_DIR } from './config.ts'
 import { asOrderExpiryError, OrderExpiryError } from './errors.ts'
 import { registerBoard } from './http/board.ts'
@@ -7,15 +7,13 @@ import { registerMetrics } from './http/metrics.ts'
 import { createHttpService } from './http/server.ts'
 import type { EventBus } from './observe/events.ts'
 import { createMetrics } from './observe/metrics.ts'
-import { Brake } from './order/brake.ts'
-import { DryRun } from './order/dry-run.ts'
+import type { Brake } from './order/brake.ts'
 import { createSettle, type Settle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'
 import { BoardQueue } from './queue/board-queue.ts'
-import { Connection, commandProfile, describeRedisAddress, openRedis } from './queue/connection.ts'
+import { Connection, commandProfile, describeRedisAddress } from './queue/connection.ts'
 import { MissingChecks } from './queue/missing-checks.ts'
 import { createRedisWatch } from './queue/redis-watch.ts'
-import { RedisBrake } from './queue/shared-brake.ts'
 import { createWorkerService } from './queue/worker.ts'
 import { Breaker } from './runtime/breaker.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -23,24 +21,27 @@ import { EmbeddedRedis } from './runtime/embedded-redis.ts'
 import { Heartbeat } from './runtime/heartbeat.ts'
 import { retryUntilDone } from './runtime/retry.ts'
 import { Lifecycle, type Service } from './runtime/service.ts'
-import { openStore, type StoreChoice } from './stores/open.ts'
-import { type SweepResult, sweep } from './sweep/sweep.ts'
+import { openStore } from './stores/open.ts'
+import { sweep } from './sweep/sweep.ts'
 import { createSweeper } from './sweep/sweeper.ts'
 
-const PING_TIMEOUT_MS = 2_000
-const STORE_TIMEOUT_MS = 5_000
 /** How often the store is swept while Redis is away. */
 const SWEEP_WITHOUT_REDIS_MS = 10_000
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
-/** Batches of the worker in flight at once. One more connection serves the sweeper, and one the probes. */
-const MAX_BATCHES = 4
 
 export interface Daemon {
   /** Resolves when everything runs. Rejects with the first error, or the signal's reason; then call `stop`. */
   start(signal: AbortSignal): Promise<void>
   /** Stops what was started, in the opposite order, within the time. @returns what went wrong */
   stop(withinMs: number): Promise<OrderExpiryError[]>
+}
+
+/** What there is once the order store has been opened, before worker and sweeper start. */
+interface Opened {
+  store: OrderStore
+  brake: Brake
+  settle: { worker: Settle; sweeper: Settle }
 }
 
 /** The daemon: a frozen Config in, an ordered list of services out. The only place that knows every folder. */
@@ -60,7 +61,7 @@ export function createDaemon(options: {
     : new EmbeddedRedis({ dir: dataDir, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
   const redisUrl = config.REDIS_URL ?? (embedded?.url as string)
 
-  const probe = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
+  const probe = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, REDIS_TIMEOUT_MS) })
   const ping = async () => {
     try {
       await probe.selectDatabase()
@@ -74,15 +75,17 @@ export function createDaemon(options: {
     worker: new Heartbeat({ name: 'worker', clock }),
     sweeper: new Heartbeat({ name: 'sweeper', clock }),
   }
-  let store: OrderStore | undefined
-  let brake: Brake | undefined
-  let settle: Record<keyof typeof heartbeats, Settle> | undefined
+  let opened: Opened | undefined
+  const demandOpened = () => {
+    if (!opened) throw new OrderExpiryError('STORE_UNAVAILABLE', 'not opened yet')
+    return opened
+  }
   let board: BoardQueue | undefined
   let showOnBoard: Awaited<ReturnType<typeof registerBoard>> | undefined
 
   const breaker = new Breaker<OrderExpiryError>({
     threshold: BREAKER_THRESHOLD,
-    probe: async () => store?.ping(),
+    probe: async () => demandOpened().store.ping(),
     onOpen(error) {
       events.emit('store-breaker-opened', { error })
       worker.hold()
@@ -97,7 +100,7 @@ export function createDaemon(options: {
   const metrics = createMetrics({
     events,
     sources: {
-      brakeEngaged: () => brake?.known?.engaged,
+      brakeEngaged: () => opened?.brake.known?.engaged,
       storeBreakerOpen: () => breaker.failure !== undefined,
       dryRun: config.DRY_RUN,
     },
@@ -109,8 +112,7 @@ export function createDaemon(options: {
     events,
     async register(server) {
       const pingStore = async () => {
-        if (!store) throw new OrderExpiryError('STORE_UNAVAILABLE', 'not opened yet')
-        await store.ping()
+        await demandOpened().store.ping()
         if (breaker.failure) throw breaker.failure
       }
       const dependencies = [
@@ -151,27 +153,30 @@ export function createDaemon(options: {
         onError: (error) => events.emit('store-error', { error }),
         onNotice: (notice) => events.emit('store-notice', { notice }),
       })
-      const opened = await waitFor({ service: 'store', attempt: () => openStore(choice), signal })
-      store = opened
-      brake = createBrake({ config, store: opened, redis: probe.redis, events, clock })
+      const store = await waitFor({ service: 'store', attempt: () => openStore(choice), signal })
+      const brake = createBrake({ config, store, redis: probe.redis, events, clock })
       events.on('brake-changed', ({ engaged }) => {
         if (!engaged) sweeper.wake()
       })
-      const cancelling = config.DRY_RUN ? createDryRun(opened, events) : brake
+      const cancelling = config.DRY_RUN ? createDryRun(store, events) : brake
       const settleFor = (heartbeat: Heartbeat) =>
         createSettle({
           store: cancelling,
-          ping: () => opened.ping(),
+          ping: () => store.ping(),
           breaker,
           onStep: () => heartbeat.beat(),
           clock,
         })
-      settle = { worker: settleFor(heartbeats.worker), sweeper: settleFor(heartbeats.sweeper) }
+      opened = {
+        store,
+        brake,
+        settle: { worker: settleFor(heartbeats.worker), sweeper: settleFor(heartbeats.sweeper) },
+      }
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
     },
     async stop() {
       breaker.stop()
-      await store?.close()
+      await opened?.store.close()
     },
   }
 
@@ -184,7 +189,7 @@ export function createDaemon(options: {
     maxBatches: MAX_BATCHES,
     maxAttempts: config.MAX_ATTEMPTS,
     paymentTimeoutMs: config.PAYMENT_TIMEOUT,
-    settle: (checks) => (settle as NonNullable<typeof settle>).worker(checks), // the store is open before the worker starts
+    settle: (checks) => demandOpened().settle.worker(checks),
     decidedBy: nameOfProcess(),
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
@@ -197,8 +202,8 @@ export function createDaemon(options: {
     sweep: (part) =>
       sweep({
         ...part,
-        store: store as OrderStore,
-        settle: (settle as NonNullable<typeof settle>).sweeper,
+        store: demandOpened().store,
+        settle: demandOpened().settle.sweeper,
         addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
         pageSize: config.BATCH_SIZE,
         onStep: () => heartbeats.sweeper.beat(),
@@ -230,7 +235,7 @@ export function createDaemon(options: {
         sweptForRedisAt = clock.monotonic()
         sweeper.wake()
       }
-      void brake?.refresh() // for the metric
+      void opened?.brake.refresh() // for the metric
     },
     clock,
   })
@@ -274,119 +279,6 @@ export function createDaemon(options: {
       return errors
     },
   }
-}
-
-/** The order store that the settings ask for. */
-export function chooseStore(options: {
-  config: Config
-  redisUrl: string
-  onError: (error: Error) => void
-  onNotice?: (notice: string) => void
-}): StoreChoice {
-  const { config, redisUrl, onError, onNotice } = options
-  switch (config.ORDER_STORE) {
-    case 'redis':
-      return {
-        kind: 'redis',
-        connect: () => openRedis({ profile: commandProfile(redisUrl, STORE_TIMEOUT_MS), onError }),
-        queueName: config.QUEUE_NAME,
-        queuePrefix: config.QUEUE_PREFIX,
-      }
-    case 'postgres':
-      return {
-        kind: 'postgres',
-        url: config.DATABASE_URL as string, // readConfig insists on it
-        mapping: {
-          table: config.ORDERS_TABLE,
-          idColumn: config.ORDERS_ID_COLUMN,
-          statusColumn: config.ORDERS_STATUS_COLUMN,
-          deadlineColumn: config.ORDERS_DEADLINE_COLUMN,
-          paidAtColumn: config.ORDERS_PAID_AT_COLUMN,
-          cancelledAtColumn: config.ORDERS_CANCELLED_AT_COLUMN,
-          unpaidStatuses: config.ORDERS_UNPAID_STATUSES,
-          cancelledStatus: config.ORDERS_CANCELLED_STATUS,
-        },
-        cancelSql: config.cancelSql,
-        watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
-        connections: MAX_BATCHES + 2,
-        onError,
-        onNotice,
-      }
-  }
-}
-
-/**
- * One sweep by hand, with a brake and dry run as the settings say.
- *
- * @param options.dryRun change nothing, whatever the settings say
- */
-export async function sweepOnce(options: {
-  config: Config
-  redisUrl: string
-  dryRun: boolean
-  events: EventBus
-  clock: Clock
-  signal: AbortSignal
-}): Promise<SweepResult> {
-  const { config, redisUrl, dryRun, events, clock, signal } = options
-  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
-  const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
-  const { redis } = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, PING_TIMEOUT_MS) })
-  const missingChecks = new MissingChecks({ redis: redisUrl, queueName, queuePrefix, clock })
-  try {
-    const brake = createBrake({ config, store, redis, events, clock })
-    return await sweep({
-      store,
-      settle: createSettle({
-        store: dryRun || config.DRY_RUN ? createDryRun(store, events, Number.POSITIVE_INFINITY) : brake,
-        ping: () => store.ping(),
-        clock,
-      }),
-      addChecks: (orders) => missingChecks.add(orders, { dryRun }),
-      aheadMs: config.SWEEP_AHEAD,
-      pageSize: config.BATCH_SIZE,
-      clock,
-      signal,
-    })
-  } finally {
-    await missingChecks.close()
-    redis.disconnect()
-    await store.close()
-  }
-}
-
-function createBrake(options: {
-  config: Config
-  store: OrderStore
-  redis: Connection['redis']
-  events: EventBus
-  clock: Clock
-}): Brake {
-  const { config, store, redis, events, clock } = options
-  return new Brake({
-    store,
-    shared: new RedisBrake({ redis, queueName: config.QUEUE_NAME, queuePrefix: config.QUEUE_PREFIX }),
-    maxPerMinute: config.BRAKE_MAX_PER_MINUTE,
-    paymentSilenceMs: config.BRAKE_PAYMENT_SILENCE,
-    by: nameOfProcess(),
-    onChange: ({ engaged, reason, by }) =>
-      events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }) }),
-    onHeld: (held) => events.emit('brake-held', held),
-    clock,
-  })
-}
-
-function nameOfProcess(): string {
-  return `${hostname()}:${process.pid}`
-}
-
-function createDryRun(store: OrderStore, events: EventBus, remembered?: number): DryRun {
-  return new DryRun({
-    store,
-    ...(remembered && { remembered }),
-    onWouldCancel: (orderId) => events.emit('would-cancel', { orderId }),
-    onFull: (orders) => events.emit('dry-run-full', { orders }),
-  })
 }
 
 function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {

@@ -10,6 +10,7 @@ const LAYOUT = [
   'cli.ts',
   'commands',
   'daemon.ts',
+  'composition.ts',
   'config.ts',
   'settings',
   'http',
@@ -28,7 +29,7 @@ const LAYOUT = [
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
   bullmq: { by: ['queue/'], asType: ['http/board.ts'] },
   ioredis: { by: ['queue/', 'stores/redis.ts', 'outbox/stream.ts'], asType: ['stores/open.ts'] },
-  pg: { by: ['stores/postgres.ts'] },
+  pg: { by: ['stores/postgres-pool.ts'], asType: ['stores/postgres.ts'] },
   '@bull-board/api': { by: ['http/board.ts'] },
   '@bull-board/fastify': { by: ['http/board.ts'] },
   '@fastify/basic-auth': { by: ['http/'] },

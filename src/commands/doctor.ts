@@ -72,7 +72,7 @@ function skipped(keepsOrders: boolean): Finding[] {
 
 async function look(options: { config: Config; redisUrl: string; clock: Clock }): Promise<Finding[]> {
   const { config, redisUrl, clock } = options
-  const { chooseStore } = await import('../daemon.ts')
+  const { chooseStore } = await import('../composition.ts')
   const watchesPayments = Boolean(config.BRAKE_PAYMENT_SILENCE)
   return diagnoseStore(chooseStore({ config, redisUrl, onError: () => {} }), { clock, watchesPayments })
 }

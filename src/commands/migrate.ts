@@ -9,7 +9,7 @@ export function migrateCommand(context: CommandContext): Command {
     .option('--dry-run', 'only print the statements')
     .action(async (options: { dryRun?: true }) => {
       const config = context.readConfig()
-      const { chooseStore } = await import('../daemon.ts')
+      const { chooseStore } = await import('../composition.ts')
       const choice = chooseStore({ config, redisUrl: config.REDIS_URL ?? '', onError: () => {} })
       const statements = await migrateStore(choice, { dryRun: Boolean(options.dryRun) })
       for (const statement of statements) context.print(`${statement};`)

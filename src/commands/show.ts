@@ -29,7 +29,7 @@ export function showCommand(context: CommandContext): Command {
 
 async function findInStore(options: { config: Config; redisUrl: string; orderId: string }): Promise<Order | undefined> {
   const { config, redisUrl, orderId } = options
-  const { chooseStore } = await import('../daemon.ts')
+  const { chooseStore } = await import('../composition.ts')
   const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
   try {
     return (await store.find([orderId]))[0]

@@ -25,7 +25,7 @@ export function sweepCommand(context: CommandContext): Command {
         },
         onSecond: (_signal, exitCode) => context.exitNow(exitCode),
       })
-      const { sweepOnce } = await import('../daemon.ts')
+      const { sweepOnce } = await import('../composition.ts')
       const isDry = options.dryRun ?? config.DRY_RUN
       const result = await withRedis({ config, clock: context.clock }, (redisUrl) =>
         sweepOnce({

@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq'
 import type { PageEnd } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { addJobs, dueAtOf, moveJob, type Placement } from './check-jobs.ts'
 import { CheckQueue } from './check-queue.ts'
@@ -82,6 +83,7 @@ export class MissingChecks {
     for (const [index, { orderId, deadline }] of orders.entries()) {
       const [jobError, fields] = replies[2 * index] ?? []
       const [scoreError, score] = replies[2 * index + 1] ?? []
+      if (redisErrorCode(jobError) === 'WRONGTYPE') continue // not a job: the sweep settles the order when it is overdue
       if (jobError ?? scoreError) throw jobError ?? scoreError
       const [timestamp, finishedOn, data] = fields as (string | null)[]
       const placement = { orderId, deadline: Math.ceil(deadline), placedAt: now }

@@ -1,8 +1,8 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
 import { type Finding, finding } from '../observe/finding.ts'
-import type { Check, Evidence, Order, Outcome } from '../order/order.ts'
+import type { Check, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import {
@@ -17,8 +17,20 @@ import {
 import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
 import { hasSweepIndex, sweepIndexStatement } from './postgres-index.ts'
+import { createPool } from './postgres-pool.ts'
+import {
+  cancelRow,
+  ceil,
+  idsAndDeadlines,
+  NOW_SQL,
+  nowRow,
+  orderRow,
+  pageRow,
+  paymentRow,
+  toOutcome,
+} from './postgres-rows.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
-import { buildMigrations, buildStatements, LOCKED_RETRY_MS, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
+import { buildMigrations, buildStatements, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -36,12 +48,6 @@ export interface PostgresStoreOptions {
   onNotice?: ((notice: string) => void) | undefined
 }
 
-const STATEMENT_TIMEOUT_MS = 10_000
-/** Longer than the server's own time-out, for a server that is gone or frozen. */
-const ANSWER_TIMEOUT_MS = 12_000
-const CONNECT_TIMEOUT_MS = 5_000
-/** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
-const LOCK_TIMEOUT_MS = 200
 /** Orders in the shop's own PostgreSQL table. */
 export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
@@ -323,89 +329,10 @@ async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) 
   }
 }
 
-function createPool(options: PostgresStoreOptions): pg.Pool {
-  const pool = new pg.Pool({
-    connectionString: options.url,
-    max: options.connections,
-    application_name: 'order-expiry',
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    lock_timeout: LOCK_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: ANSWER_TIMEOUT_MS,
-    keepAlive: true,
-  })
-  pool.on('error', options.onError)
-  // The pool listens to idle clients only, and a connection can be lost between two statements, or while it is handed out.
-  // It drops such a client when it is given back.
-  pool.on('connect', (client) => client.on('error', () => {}))
-  return pool
-}
-
 async function readColumns(
   pool: pg.Pool,
   options: Pick<PostgresStoreOptions, 'mapping' | 'watchesPayments'>,
 ): Promise<OrdersColumns> {
   const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.mapping.table)])
   return resolveColumns(options.mapping, rows, options)
-}
-
-const NOW_SQL = `
-SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, current_setting('transaction_read_only') = 'on' AS read_only`
-const nowRow = z.object({ now: z.number(), read_only: z.boolean() })
-/** `infinity` and `-infinity` too. */
-const instant = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value))
-const milliseconds = instant.nullable()
-const pageRow = z.object({ id: z.string(), deadline: instant })
-const paymentRow = z.object({ paid_at: milliseconds })
-const orderRow = z.object({ id: z.string(), status: z.string(), deadline: milliseconds, cancelled_at: milliseconds })
-const cancelRow = z.object({
-  id: z.string().nullable(),
-  status: z.string().nullable(),
-  paid: z.boolean().nullable(),
-  unpaid: z.boolean().nullable(),
-  deadline: milliseconds,
-  cancelled: z.boolean(),
-  now: z.number(),
-})
-function idsAndDeadlines(checks: readonly Check[]): [string[], (Date | string)[]] {
-  return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => toTimestamp(deadline))]
-}
-
-/** The first instant that PostgreSQL can hold, in 4714 BC; a Date holds earlier ones, but not the last ones. */
-const FIRST_TIMESTAMP_MS = -210_866_803_200_000
-
-function toTimestamp(deadline: number): Date | string {
-  if (deadline < FIRST_TIMESTAMP_MS) return '-infinity'
-  return deadline > LAST_MS ? 'infinity' : new Date(deadline)
-}
-
-/**
- * @param done the ids cancelled earlier in the batch: an order may stand in it twice, but is cancelled once; undefined
- *   where nothing is
- */
-function toOutcome(row: z.infer<typeof cancelRow>, done: Set<string> | undefined, cancelledStatus: string): Outcome {
-  const decidedAt = Math.ceil(row.now)
-  if (row.id === null) return { kind: 'missing', evidence: { decidedAt } }
-  const status = row.status ?? ''
-  const deadline = ceil(row.deadline)
-  const evidence: Evidence = { decidedAt, status, deadline, ...(row.paid && { paid: true }) }
-  if (row.cancelled && done?.has(row.id)) {
-    return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
-  }
-  if (row.cancelled) {
-    done?.add(row.id)
-    return { kind: 'cancelled', at: decidedAt, evidence }
-  }
-  if (!row.unpaid || deadline === undefined) return { kind: 'kept', status, evidence }
-  if (deadline > decidedAt) return { kind: 'postponed', until: deadline, reason: 'not-due', evidence }
-  return { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
-}
-
-/** The last instant that a Date can hold, in either direction. */
-const LAST_MS = 8.64e15
-
-/** Milliseconds rounded up, so that a deadline is never taken for earlier than it is; undefined for none, or never. */
-function ceil(ms: number | null): number | undefined {
-  return ms === null || ms > LAST_MS ? undefined : Math.ceil(Math.max(ms, -LAST_MS))
 }

@@ -52,6 +52,14 @@ test('an order whose job was lost, or that never had one, gets one at its deadli
   expect(await dueAt(raw, '1234')).toBe(deadline)
 })
 
+test('where something else stands under the name of a job, the other orders get theirs', async () => {
+  const { raw, checks } = open()
+  const deadline = Date.now() + HOUR
+  await raw.redis.set(raw.queue.toKey(jobIdOf('1')), 'no job')
+  expect(await add(checks, { orderId: '1', deadline }, { orderId: '2', deadline })).toBe(1)
+  expect(await dueAt(raw, '2')).toBe(deadline)
+})
+
 test('a deadline finer than a millisecond is due with the next one, and is not moved the next time', async () => {
   const { raw, checks } = open()
   const deadline = Date.now() + HOUR + 0.25

@@ -1,0 +1,28 @@
+import pg from 'pg'
+
+const STATEMENT_TIMEOUT_MS = 10_000
+/** Longer than the server's own time-out, for a server that is gone or frozen. */
+const ANSWER_TIMEOUT_MS = 12_000
+const CONNECT_TIMEOUT_MS = 5_000
+/** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
+const LOCK_TIMEOUT_MS = 200
+
+/** Connections on which nothing waits for ever, and which report their errors instead of ending the process. */
+export function createPool(options: { url: string; connections: number; onError: (error: Error) => void }): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.connections,
+    application_name: 'order-expiry',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: ANSWER_TIMEOUT_MS,
+    keepAlive: true,
+  })
+  pool.on('error', options.onError)
+  // The pool listens to idle clients only, and a connection can be lost between two statements, or while it is handed out.
+  // It drops such a client when it is given back.
+  pool.on('connect', (client) => client.on('error', () => {}))
+  return pool
+}
