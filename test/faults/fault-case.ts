@@ -32,7 +32,7 @@ export interface FaultCase {
 /** I2, while nothing that an order needs is broken. */
 export const AT_ONCE_MS = 1_000
 /** I2, for orders placed when all is well again, on a busy machine. */
-export const LATE_MS = 5_000
+export const LATE_MS = 3_000
 /** I2, for a job that Redis still knows. */
 export const KNOWN_MS = 30_000
 /** I2, for an order of which Redis knows nothing: until the next sweep. */

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync } from 'node:fs'
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogLine } from '../helpers/daemon.ts'
@@ -67,6 +67,7 @@ export async function runCase(
       ...(await versions(world)),
     }
     if (isRecorded) record(result)
+    if (isRecorded && violations.length > 0) keepLogs(world, result)
     return result
   } finally {
     await world.destroy()
@@ -93,6 +94,13 @@ export async function provePromises(fault: FaultCase, seed: number): Promise<Cas
 function record(result: CaseResult): void {
   mkdirSync(dirname(RESULTS), { recursive: true })
   appendFileSync(RESULTS, `${JSON.stringify(result)}\n`)
+}
+
+/** What the workers said, for whoever looks for the cause; the verdict itself takes nothing from it. */
+function keepLogs(world: World, result: CaseResult): void {
+  const name = `${result.case}-${result.seed}`.replace(/[^a-z0-9]+/gi, '-')
+  const lines = world.workers.flatMap(({ logs }, worker) => logs.map((line) => JSON.stringify({ worker, ...line })))
+  writeFileSync(`${dirname(RESULTS)}/${name}.log`, [JSON.stringify(result), ...lines, ''].join('\n'))
 }
 
 /** Waits until every order is settled, or should be. */
