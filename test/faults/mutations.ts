@@ -74,7 +74,17 @@ const MUTATIONS: readonly Mutation[] = [
             return await super.moveToActive(...args);`,
       },
     ],
-    cases: ['Redis away for 3 s', 'Redis away for 14 s'],
+    cases: [
+      'Redis away for 3 s',
+      'Redis away for 14 s',
+      'Redis killed and restarted from its append-only file',
+      'Redis read-only under load',
+    ],
+  },
+  {
+    name: 'the end without Redis, of a worker that stops',
+    edits: [{ file: 'queue/worker.js', from: 'if (isRedisAway() && batcher.isIdle)', to: 'if (false)' }],
+    cases: ['SIGTERM while Redis is down'],
   },
 ]
 
