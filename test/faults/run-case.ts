@@ -42,6 +42,8 @@ export async function runCase(
   const world = await World.create({ seed, ...fault.world })
   try {
     const healedAt = await fault.run(world)
+    const { refusal } = fault
+    if (refusal !== undefined && !world.hasMet(refusal)) throw new Error(`expected a worker to meet ${refusal}`)
     await settle(world, fault, healedAt)
     const late = await beWell(world, fault, healedAt)
     const violations = [...late.violations, ...(await letGo(world, fault, healedAt))]

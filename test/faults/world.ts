@@ -120,9 +120,9 @@ export class World {
       const url = postgres?.url ?? databaseUrl()
       const shop = await Shop.open({ databaseUrl: url, hasStock })
       const [toRedis, producersToRedis, toPostgres] = await Promise.all([
-        FaultProxy.to(redis.port, REDIS),
-        FaultProxy.to(redis.port, REDIS),
-        FaultProxy.to(Number(new URL(url).port), POSTGRES),
+        FaultProxy.to(redis.url, REDIS),
+        FaultProxy.to(redis.url, REDIS),
+        FaultProxy.to(url, POSTGRES),
       ])
       const proxies = { toRedis, producersToRedis, toPostgres }
       world = new World({ seed, redis, postgres, ...proxies, shop, databaseUrl: url, env })
@@ -170,8 +170,8 @@ export class World {
 
   /** Proxies for one worker alone, and the settings that lead it there. */
   async ownWay(): Promise<{ env: Record<string, string>; toRedis: FaultProxy; toPostgres: FaultProxy }> {
-    const toRedis = await FaultProxy.to(this.redis.port, REDIS)
-    const toPostgres = await FaultProxy.to(Number(new URL(this.#databaseUrl).port), POSTGRES)
+    const toRedis = await FaultProxy.to(this.redis.url, REDIS)
+    const toPostgres = await FaultProxy.to(this.#databaseUrl, POSTGRES)
     this.#ways.push({ toRedis, toPostgres })
     const { DATABASE_URL = '' } = this.shop.env(toPostgres.urlOf(this.#databaseUrl))
     return { env: { REDIS_URL: toRedis.urlOf(this.redis.url), DATABASE_URL }, toRedis, toPostgres }
@@ -210,11 +210,6 @@ export class World {
     return this.#workersWays.some(
       ({ toRedis, toPostgres }) => toRedis.refusals.has(code) || toPostgres.refusals.has(code),
     )
-  }
-
-  /** Fails the case itself: what it is about has not happened. */
-  mustHaveMet(code: string): void {
-    if (!this.hasMet(code)) throw new Error(`expected a worker to meet ${code}`)
   }
 
   /** What the probes of each worker say: during an outage it lives, but is not ready. */
