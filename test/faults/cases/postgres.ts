@@ -168,7 +168,7 @@ export const postgresCases: FaultCase[] = [
     boundMs: 5_000,
     seconds: 25,
     async run(world) {
-      const { shop } = world
+      const { postgresShop: shop } = world
       const deadline = await crowd(world, { orders: 200, inMs: 2_000 })
       const client = await shop.pool.connect()
       await client.query('BEGIN')
@@ -199,7 +199,7 @@ export const postgresCases: FaultCase[] = [
           const deadline = await crowd(world, { orders: 100, inMs: 2_000 })
           await repeating(
             () =>
-              world.shop.transaction(
+              world.postgresShop.transaction(
                 // Who looks first is the victim: never the shop.
                 `SET LOCAL deadlock_timeout = '1min';
                  UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
@@ -224,7 +224,7 @@ export const postgresCases: FaultCase[] = [
         await crowd(world, { orders: 200, inMs: 3_000 })
         await repeating(
           () =>
-            world.shop.transaction(
+            world.postgresShop.transaction(
               `UPDATE orders SET slow = NOT slow WHERE id % 3 = 0 AND status = 'pending'; SELECT pg_sleep(0.02)`,
             ),
           () => sleep(6_000),
@@ -242,7 +242,7 @@ export const postgresCases: FaultCase[] = [
     seconds: 35,
     world: OWN,
     async run(world) {
-      await world.shop.openAll()
+      await world.postgresShop.openAll()
       return byAdmin(world, async (admin) => {
         await sleep(3_000)
         const hogs: pg.Client[] = []

@@ -1,6 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
 import { during, STEADY } from '../workload.ts'
+import type { World } from '../world.ts'
+
+/** Under load, Redis dies and comes back with what it had written down. */
+export async function killAndRestart(world: World): Promise<void> {
+  await sleep(4_000)
+  await world.redis.die('SIGKILL')
+  await sleep(1_000)
+  await world.redis.start()
+}
+
+/** Under load, nobody reaches Redis for a while; the probes must say so. */
+export async function cutOff(world: World, seconds: number): Promise<void> {
+  await sleep(3_000)
+  world.cutRedis()
+  await sleep(seconds * 1_000 - 1_000)
+  await world.expectAliveAndNotReady()
+  await sleep(1_000)
+  world.heal()
+}
 
 function redisAway(seconds: number): FaultCase {
   return {
@@ -10,15 +29,7 @@ function redisAway(seconds: number): FaultCase {
       'within 30 s of its return; orders placed meanwhile within 90 s; meanwhile /livez is green and /readyz red',
     boundMs: KNOWN_MS,
     seconds: seconds + 30,
-    run: (world) =>
-      during(world, STEADY, async () => {
-        await sleep(3_000)
-        world.cutRedis()
-        await sleep(seconds * 1_000 - 1_000)
-        await world.expectAliveAndNotReady()
-        await sleep(1_000)
-        world.heal()
-      }),
+    run: (world) => during(world, STEADY, () => cutOff(world, seconds)),
   }
 }
 
@@ -58,13 +69,7 @@ export const redisCases: FaultCase[] = [
     boundMs: KNOWN_MS,
     seconds: 45,
     world: { env: { SWEEP_EVERY: '20s' } },
-    run: (world) =>
-      during(world, STEADY, async () => {
-        await sleep(4_000)
-        await world.redis.die('SIGKILL')
-        await sleep(1_000)
-        await world.redis.start()
-      }),
+    run: (world) => during(world, STEADY, () => killAndRestart(world)),
   },
   {
     name: 'Redis emptied',
