@@ -1,25 +1,14 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
+import { closing } from '../helpers/closing.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
-import { databaseUrl, redisUrl } from '../helpers/env.ts'
+import { databaseUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { OrdersTable } from '../helpers/orders-table.ts'
-import { RawQueue } from '../helpers/raw-queue.ts'
+import { openShop } from '../helpers/open-shop.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
-
-async function openShop() {
-  const table = await OrdersTable.create()
-  await table.migrate()
-  const raw = new RawQueue()
-  closing.push(
-    () => table.drop(),
-    () => raw.close(),
-  )
-  const env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, SWEEP_EVERY: '1s', SWEEP_AHEAD: '10s', ...table.env }
+async function openCountedShop() {
+  const { table, raw, env: shopEnv } = await openShop()
+  const env = { ...shopEnv, SWEEP_EVERY: '1s', SWEEP_AHEAD: '10s' }
   const count = async (status: string): Promise<number> =>
     (await table.pool.query('SELECT count(*)::int AS n FROM orders WHERE status = $1', [status])).rows[0].n
   /** Places overdue orders, each with a job. */
@@ -51,7 +40,7 @@ const brake = async (env: Record<string, string>, ...args: string[]) => {
 }
 
 test('engaged by hand, nothing is cancelled and paid orders are kept; released, all is cancelled', async () => {
-  const { raw, env, count, place, isLookedAt } = await openShop()
+  const { raw, env, count, place, isLookedAt } = await openCountedShop()
   expect(await brake(env, 'status')).toMatchObject({ brake: 'released', maxPerMinute: 'off' })
   const daemon = await start(env)
   expect(await brake(env, 'engage')).toMatchObject({ brake: 'engaged', reason: 'manual', by: expect.any(String) })
@@ -72,7 +61,7 @@ test('engaged by hand, nothing is cancelled and paid orders are kept; released, 
 })
 
 test('BRAKE_MAX_PER_MINUTE=10 of two daemons lets ten of fifty through, says so, and SIGTERM still exits 0', async () => {
-  const { env, count, place, isLookedAt } = await openShop()
+  const { env, count, place, isLookedAt } = await openCountedShop()
   const limited = { ...env, BRAKE_MAX_PER_MINUTE: '10' }
   const daemons = await Promise.all([start(limited), start(limited)])
   await place(range(1, 50))
@@ -102,7 +91,7 @@ test('BRAKE_MAX_PER_MINUTE=10 of two daemons lets ten of fifty through, says so,
 })
 
 test('BRAKE_PAYMENT_SILENCE: with a payment long ago nothing is cancelled', async () => {
-  const { table, env, count, place, isLookedAt } = await openShop()
+  const { table, env, count, place, isLookedAt } = await openCountedShop()
   await table.insert([{ id: '99', status: 'paid', deadline: Date.now(), paidAt: Date.now() - 600_000 }])
   const daemon = await start({ ...env, BRAKE_PAYMENT_SILENCE: '5m' })
   await place(range(1, 20))
@@ -112,7 +101,7 @@ test('BRAKE_PAYMENT_SILENCE: with a payment long ago nothing is cancelled', asyn
 })
 
 test('BRAKE_PAYMENT_SILENCE: where the newest payment cannot be read, the store is to blame, and nothing is cancelled', async () => {
-  const { table, raw, env, count, place } = await openShop()
+  const { table, raw, env, count, place } = await openCountedShop()
   await table.insert([{ id: '99', status: 'paid', deadline: Date.now(), paidAt: Date.now() }])
   await table.pool.query(`CREATE VIEW unreadable AS SELECT id, status, payment_deadline, cancelled_at,
     CASE WHEN status = 'paid' THEN to_timestamp(1 / (id - id)) ELSE paid_at END AS paid_at FROM orders`)
@@ -126,7 +115,7 @@ test('BRAKE_PAYMENT_SILENCE: where the newest payment cannot be read, the store 
 })
 
 test('a Redis that has fallen back to older data does not release the brake', async () => {
-  const { raw, env, count, place, isLookedAt } = await openShop()
+  const { raw, env, count, place, isLookedAt } = await openCountedShop()
   const daemon = await start(env)
   await brake(env, 'release', '--for', '1s')
   const key = `{bull:${raw.name}}:brake`
@@ -142,7 +131,7 @@ test('a Redis that has fallen back to older data does not release the brake', as
 })
 
 test('`sweep` notices a brake that is engaged while it runs', async () => {
-  const { table, env, count } = await openShop()
+  const { table, env, count } = await openCountedShop()
   await table.insert(range(1, 200).map((id) => ({ id: `${id}`, deadline: Date.now() - 10_000 })))
   await table.pool.query(`
     CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NEW; END $$;
@@ -157,7 +146,7 @@ test('`sweep` notices a brake that is engaged while it runs', async () => {
 })
 
 test('DRY_RUN=true reports each order once and cancels nothing; without it, all is settled', async () => {
-  const { table, env, count, place, isLookedAt } = await openShop()
+  const { table, env, count, place, isLookedAt } = await openCountedShop()
   const dry = await start({ ...env, DRY_RUN: 'true' })
   await place(range(1, 20))
   await place(range(21, 22), 'paid')
@@ -190,7 +179,7 @@ test('DRY_RUN=true reports each order once and cancels nothing; without it, all 
 
 describe('while the store is away', () => {
   test('the breaker opens, the failed set stays empty, SIGTERM exits 0; and it goes on by itself when it is back', async () => {
-    const { raw, env, count, place } = await openShop()
+    const { raw, env, count, place } = await openCountedShop()
     const proxy = await TcpProxy.to(databaseUrl())
     closing.push(() => proxy.close())
     const away = { ...env, DATABASE_URL: proxy.urlOf(databaseUrl()) }

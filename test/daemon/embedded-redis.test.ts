@@ -1,15 +1,11 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
+import { closing } from '../helpers/closing.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
-
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 function openFolder(): string {
   const cwd = mkdtempSync(join(tmpdir(), 'order-expiry-home-'))

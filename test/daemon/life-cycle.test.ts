@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
+import { closing } from '../helpers/closing.ts'
 import { CLI, DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { databaseUrl, redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -11,11 +12,6 @@ import { OrdersTable } from '../helpers/orders-table.ts'
 import { freePort, startRedis } from '../helpers/processes.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
-
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 async function openTable(): Promise<OrdersTable> {
   const table = await OrdersTable.create()
@@ -28,6 +24,16 @@ function openQueue(url = redisUrl()): RawQueue {
   const raw = new RawQueue(url)
   closing.push(() => raw.close())
   return raw
+}
+
+/** A Redis that asks for a password. */
+async function openLockedRedis(): Promise<{ port: number }> {
+  const redis = await startRedis()
+  closing.push(() => redis.stop())
+  const raw = new RawQueue(redis.url)
+  await raw.redis.config('SET', 'requirepass', 'right')
+  raw.redis.disconnect()
+  return redis
 }
 
 /** A daemon that the test need not stop itself. */
@@ -199,12 +205,8 @@ describe('start', () => {
   })
 
   test('a wrong password is an error, not an outage, and is not logged', async () => {
-    const redis = await startRedis()
-    closing.push(() => redis.stop())
-    const raw = new RawQueue(redis.url)
-    await raw.redis.config('SET', 'requirepass', 'right')
-    raw.redis.disconnect()
-    const daemon = launch({ REDIS_URL: `redis://:wr0ng-secret@127.0.0.1:${redis.port}` })
+    const { port } = await openLockedRedis()
+    const daemon = launch({ REDIS_URL: `redis://:wr0ng-secret@127.0.0.1:${port}` })
     expect(await daemon.until(({ level }) => level === 'fatal')).toMatchObject({ code: 'REDIS_REFUSED' })
     expect(await daemon.stop()).toBe(1)
     expect(JSON.stringify(daemon.logs) + daemon.stderr).not.toContain('wr0ng-secret')
@@ -224,13 +226,9 @@ describe('start', () => {
 })
 
 test('a failed start ends with code 1 even if nobody reads what it says any more', async () => {
-  const redis = await startRedis()
-  closing.push(() => redis.stop())
-  const raw = new RawQueue(redis.url)
-  await raw.redis.config('SET', 'requirepass', 'right')
-  raw.redis.disconnect()
+  const { port } = await openLockedRedis()
   const child = spawn(process.execPath, [CLI, 'start'], {
-    env: { PATH: process.env.PATH ?? '', HTTP_PORT: '0', REDIS_URL: `redis://:wrong@127.0.0.1:${redis.port}` },
+    env: { PATH: process.env.PATH ?? '', HTTP_PORT: '0', REDIS_URL: `redis://:wrong@127.0.0.1:${port}` },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   closing.push(() => void child.kill('SIGKILL'))

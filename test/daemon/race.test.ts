@@ -1,20 +1,17 @@
-import { afterEach, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { OrderExpiry } from '../../src/index.ts'
+import { closing } from '../helpers/closing.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { OrdersTable } from '../helpers/orders-table.ts'
-import { RawQueue } from '../helpers/raw-queue.ts'
+import { openShop } from '../helpers/open-shop.ts'
+import type { OrdersTable } from '../helpers/orders-table.ts'
+import type { RawQueue } from '../helpers/raw-queue.ts'
 
 /*
  * The promises, held against what the database itself has recorded: orders whose deadlines are spread over some time, a
  * third paid before, a third paid by concurrent transactions around the deadline, a third never.
  */
-
-const closing: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 interface PlannedOrder {
   id: string
@@ -41,6 +38,17 @@ async function pay(table: OrdersTable, order: PlannedOrder): Promise<boolean> {
     [id],
   )
   return rowCount === 1
+}
+
+/** @returns the ids of those whose payment came in time */
+async function payAll(table: OrdersTable, orders: readonly PlannedOrder[]): Promise<ReadonlySet<string>> {
+  const paid = new Set<string>()
+  await Promise.all(
+    orders.map(async (order) => {
+      if (order.payAt !== undefined && (await pay(table, order))) paid.add(order.id)
+    }),
+  )
+  return paid
 }
 
 async function judge(table: OrdersTable, orders: readonly PlannedOrder[], paid: ReadonlySet<string>): Promise<void> {
@@ -81,14 +89,11 @@ async function judge(table: OrdersTable, orders: readonly PlannedOrder[], paid: 
   expect(new Set(outbox.map(({ event_id }) => event_id)).size).toBe(outbox.length)
 }
 
+/** A shop, and a daemon that works for it. */
 async function open(): Promise<{ table: OrdersTable; raw: RawQueue }> {
-  const table = await OrdersTable.create()
-  await table.migrate()
-  const raw = new RawQueue()
-  closing.push(
-    () => table.drop(),
-    () => raw.close(),
-  )
+  const { table, raw, env } = await openShop()
+  const daemon = await DaemonProcess.start(env)
+  closing.push(() => daemon.stop())
   return { table, raw }
 }
 
@@ -108,12 +113,6 @@ async function untilSettled(raw: RawQueue, count: number): Promise<void> {
 
 test('10,000 orders over 20 s, with the library: no paid order cancelled, every unpaid one within 1 s, none before', async () => {
   const { table, raw } = await open()
-  const daemon = await DaemonProcess.start({
-    ...table.env,
-    REDIS_URL: redisUrl(),
-    QUEUE_NAME: raw.name,
-  })
-  closing.push(() => daemon.stop())
   const shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name })
   closing.push(() => shop.close())
 
@@ -124,12 +123,7 @@ test('10,000 orders over 20 s, with the library: no paid order cancelled, every 
   expect(results.every((result) => 'result' in result && ['scheduled', 'unchanged'].includes(result.result))).toBe(true)
   expect(Date.now()).toBeLessThan(orders[0]?.deadline as number) // or what follows would measure the placing
 
-  const paid = new Set<string>()
-  await Promise.all(
-    orders.map(async (order) => {
-      if (order.payAt !== undefined && (await pay(table, order))) paid.add(order.id)
-    }),
-  )
+  const paid = await payAll(table, orders)
   await untilSettled(raw, orders.length)
   await judge(table, orders, paid)
   expect(paid.size).toBeGreaterThan(orders.length / 3)
@@ -137,13 +131,6 @@ test('10,000 orders over 20 s, with the library: no paid order cancelled, every 
 
 test('a bare BullMQ producer, with ids of its own and no other options, gets the same result', async () => {
   const { table, raw } = await open()
-  const daemon = await DaemonProcess.start({
-    ...table.env,
-    REDIS_URL: redisUrl(),
-    QUEUE_NAME: raw.name,
-  })
-  closing.push(() => daemon.stop())
-
   const orders = plan(1_000, 4_000, 3_000)
   await table.insert(orders)
   await raw.queue.addBulk(
@@ -153,12 +140,7 @@ test('a bare BullMQ producer, with ids of its own and no other options, gets the
       opts: { jobId: `shop-${id}-check`, delay: deadline - Date.now() },
     })),
   )
-  const paid = new Set<string>()
-  await Promise.all(
-    orders.map(async (order) => {
-      if (order.payAt !== undefined && (await pay(table, order))) paid.add(order.id)
-    }),
-  )
+  const paid = await payAll(table, orders)
   await untilSettled(raw, orders.length)
   await judge(table, orders, paid)
 }, 60_000)

@@ -1,37 +1,26 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { jobIdOf } from '../../src/queue/contract.ts'
+import { closing } from '../helpers/closing.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { OrdersTable } from '../helpers/orders-table.ts'
-import { RawQueue } from '../helpers/raw-queue.ts'
+import { openShop } from '../helpers/open-shop.ts'
+import type { OrdersTable } from '../helpers/orders-table.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 const MINUTE = 60_000
 
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
-
 /** A shop that only inserts rows: nobody ever asks for a check. */
-async function openShop() {
-  const table = await OrdersTable.create()
-  await table.migrate()
-  const raw = new RawQueue()
-  closing.push(
-    () => table.drop(),
-    () => raw.close(),
-  )
-  const env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, ...table.env }
+async function openSilentShop() {
+  const shop = await openShop()
   const statuses = async () =>
     Object.fromEntries(
-      (await table.pool.query('SELECT id::text, status FROM orders ORDER BY id')).rows.map(({ id, status }) => [
+      (await shop.table.pool.query('SELECT id::text, status FROM orders ORDER BY id')).rows.map(({ id, status }) => [
         id,
         status,
       ]),
     )
-  return { table, raw, env, statuses }
+  return { ...shop, statuses }
 }
 
 /** 1 and 2 overdue, 3 overdue but paid, 4 just due, 5 due soon, 6 due later. */
@@ -49,7 +38,7 @@ async function placeSix(table: OrdersTable): Promise<void> {
 
 describe('sweep', () => {
   test('settles what is overdue and gives checks to what is due soon, of rows that nobody enqueued', async () => {
-    const { table, raw, env, statuses } = await openShop()
+    const { table, raw, env, statuses } = await openSilentShop()
     await placeSix(table)
     const { code, stdout, stderr } = await runCli(['sweep', '--json'], { env })
     expect([code, stderr]).toEqual([0, ''])
@@ -71,7 +60,7 @@ describe('sweep', () => {
   })
 
   test('--dry-run prints the same, and changes nothing', async () => {
-    const { table, raw, env, statuses } = await openShop()
+    const { table, raw, env, statuses } = await openSilentShop()
     await placeSix(table)
     const before = await statuses()
     const { code, stdout } = await runCli(['sweep', '--dry-run', '--json'], { env })
@@ -92,7 +81,7 @@ describe('sweep', () => {
   })
 
   test('with the store away, it says so and its exit code is 1', async () => {
-    const { env } = await openShop()
+    const { env } = await openSilentShop()
     const { code, stdout, stderr } = await runCli(['sweep', '--json'], {
       env: { ...env, DATABASE_URL: 'postgres://postgres@127.0.0.1:1/x' },
     })
@@ -101,7 +90,7 @@ describe('sweep', () => {
   })
 
   test('with Redis away, it settles what is overdue all the same, and its exit code is 1', async () => {
-    const { table, env, statuses } = await openShop()
+    const { table, env, statuses } = await openSilentShop()
     await placeSix(table)
     const proxy = await TcpProxy.to(redisUrl())
     closing.push(() => proxy.close())
@@ -119,7 +108,7 @@ describe('a daemon that sweeps every second', () => {
   const often = { SWEEP_EVERY: '1s', SWEEP_AHEAD: '10s' }
 
   test('cancels rows that were only inserted, on time, by checks that it added itself', async () => {
-    const { table, env, statuses } = await openShop()
+    const { table, env, statuses } = await openSilentShop()
     const daemon = await DaemonProcess.start({ ...env, ...often })
     closing.push(() => daemon.stop('SIGKILL'))
     const deadline = Date.now() + 4_000
@@ -143,7 +132,7 @@ describe('a daemon that sweeps every second', () => {
   })
 
   test('rescues an overdue order whose check is not coming', async () => {
-    const { table, raw, env } = await openShop()
+    const { table, raw, env } = await openSilentShop()
     await table.insert([{ id: '1', deadline: Date.now() - MINUTE }])
     await raw.queue.add('check-payment', { orderId: '1' }, { jobId: jobIdOf('1'), delay: 60 * MINUTE })
     const daemon = await DaemonProcess.start({ ...env, ...often })

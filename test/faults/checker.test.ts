@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { judge } from './checker.ts'
+import { brokenWords, historyOf, type StoredEvent, type StoredOrder, type Told } from './redis-witness.ts'
 import { busiestSecond } from './run-case.ts'
 import type { HistoryRow } from './shop.ts'
 
@@ -76,6 +77,54 @@ describe('the judge', () => {
     })
     expect(verdict.violations).toEqual([expect.stringMatching(/^I2: order 1, .* 51 ms/)])
     expect(verdict.recoveries).toEqual([])
+  })
+})
+
+describe('what Redis has in the end', () => {
+  /** Extended once, cancelled, and paid for too late. */
+  const told: Told = { asked: [1_500, DEADLINE], extendedTo: DEADLINE, payment: 'refused' }
+  const order: StoredOrder = { status: 'cancelled', deadline: DEADLINE, isPaid: false }
+  const event: StoredEvent = { orderId: '1', type: 'order.cancelled', at: DEADLINE + 50 }
+  const paid = { order: { ...order, status: 'paid', isPaid: true }, told: { ...told, payment: 'accepted' as const } }
+
+  interface Change {
+    told?: Told
+    /** null: it is not there */
+    order?: StoredOrder | null
+    events?: StoredEvent[]
+    index?: string[]
+  }
+
+  function found({ told: words = told, order: now = order, events = [event], index = [] }: Change): string[] {
+    const evidence = { told: new Map([['1', words]]), stored: new Map(now ? [['1', now]] : []) }
+    const broken = brokenWords({ ...evidence, scheduled: new Set(['1']), index })
+    return [...violations(historyOf({ ...evidence, events })), ...broken]
+  }
+
+  test.each<[string, Change]>([
+    ['cancelled', {}],
+    ['paid', { ...paid, events: [] }],
+    ['paid, with an answer that was lost', { order: paid.order, told: { asked: [DEADLINE] }, events: [] }],
+    ['extended, with an answer that was lost', { told: { asked: [1_500, DEADLINE] } }],
+  ])('may be an order %s', (_what, change) => {
+    expect(found(change)).toEqual([])
+  })
+
+  test.each<[string, RegExp, Change]>([
+    ['a paid order cancelled', /^I1: order 1 was cancelled/, { told: paid.told }],
+    ['a paid order that is not recorded as paid', /^I1: order 1 is cancelled/, { told: paid.told }],
+    ['a paid order with an event', /^I3: .* 0 times and has 1 events/, paid],
+    ['a refused payment of an order that is paid', /^I1: order 1 is paid/, { order: paid.order, events: [] }],
+    ['an order forgotten', /^I6: order 1 was scheduled/, { order: null, events: [] }],
+    ['an order cancelled before its new deadline', /^I4: .* 1 ms/, { events: [{ ...event, at: DEADLINE - 1 }] }],
+    ['an order that is not extended', /^I4: order 1 has the deadline/, { order: { ...order, deadline: 1_500 } }],
+    ['an order cancelled twice', /^I3: .* 2 events/, { events: [event, event] }],
+    ['a cancellation without an event', /^I3: .* 0 events/, { events: [] }],
+    ['an order not cancelled', /^I2: order 1 is still unpaid/, { order: { ...order, status: 'pending' }, events: [] }],
+    ['an order left in the index', /^I6: the index .* 1$/, { index: ['1'] }],
+    ['an order missing in the index', /^I6: the index .* 1$/, { order: { ...order, status: 'pending' } }],
+  ])('shows %s', (_what, message, change) => {
+    expect(found(change)).toContainEqual(expect.stringMatching(message))
   })
 })
 

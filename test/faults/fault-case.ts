@@ -25,6 +25,8 @@ export interface FaultCase {
   aftermathMs?: number
   /** Jobs in the failed set at the end, at most. Default 0. */
   failedJobs?: number
+  /** What a worker must have been sent, or the fault has not reached it: an SQLSTATE, or the first word of an error of Redis. */
+  refusal?: string
   /** @returns when everything was well again, as epoch milliseconds; from then on the bound counts */
   run(world: World): Promise<number>
 }

@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 /** What to do with a request that matches. */
 export interface Rule {
@@ -29,11 +29,11 @@ export interface Protocol {
   /** Names for what a request may contain, by which connections can be told apart. */
   marks: Readonly<Record<string, RegExp>>
   /** Matches each refusal in a reply, everywhere; its group is the code. */
-  refusal: RegExp
+  refusal?: RegExp
 }
 
 /** Stands between clients and a server, on loopback, and does to their connections what networks do. */
-export class FaultProxy {
+export class FaultProxy extends TcpProxy {
   readonly connections = new Set<ProxiedConnection>()
   /** Connections that clients have asked for, refused ones included. */
   attempts = 0
@@ -41,44 +41,18 @@ export class FaultProxy {
   readonly refusals = new Set<string>()
   /** How much later everything arrives, in each direction. */
   delayMs = 0
-  readonly #server: Server
+  readonly #protocol: Protocol
   readonly #rules = new Map<Rule, (connection: ProxiedConnection) => void>()
   #reach: 'open' | 'refused' | 'swallowed' = 'open'
 
-  private constructor(target: number, { marks, refusal }: Protocol) {
-    this.#server = createServer((client) => {
-      this.attempts++
-      if (this.#reach === 'refused') return void client.destroy()
-      const connection = new ProxiedConnection({
-        client,
-        upstream: connect(target, '127.0.0.1'),
-        delayMs: () => this.delayMs,
-        onRequest: (request) => {
-          for (const [mark, pattern] of Object.entries(marks)) if (pattern.test(request)) connection.mark(mark)
-          this.#apply(request, connection)
-        },
-        onReply: (reply) => {
-          for (const [, code = ''] of reply.matchAll(refusal)) this.refusals.add(code)
-        },
-        onClose: () => this.connections.delete(connection),
-      })
-      this.connections.add(connection)
-      if (this.#reach === 'swallowed') connection.blackHole()
-    })
+  private constructor(url: string, protocol: Protocol) {
+    super(url)
+    this.#protocol = protocol
   }
 
-  static async to(target: number, protocol: Protocol): Promise<FaultProxy> {
-    const proxy = new FaultProxy(target, protocol)
-    proxy.#server.listen(0, '127.0.0.1')
-    await once(proxy.#server, 'listening')
-    return proxy
-  }
-
-  /** The URL of the target, by way of the proxy. */
-  urlOf(url: string): string {
-    const through = new URL(url)
-    through.port = String((this.#server.address() as AddressInfo).port)
-    return through.href
+  /** @param protocol what it understands. Default: nothing */
+  static override async to(url: string, protocol: Protocol = { marks: {} }): Promise<FaultProxy> {
+    return new FaultProxy(url, protocol).listen()
   }
 
   /** Those connections on which a request with this mark has been seen. */
@@ -91,8 +65,7 @@ export class FaultProxy {
     return this.withMark(mark).filter((connection) => connection.seenAt(mark) >= since).length
   }
 
-  /** Breaks every connection and takes no new one. */
-  cut(): void {
+  override cut(): void {
     this.#reach = 'refused'
     for (const connection of this.connections) connection.cut()
   }
@@ -104,7 +77,7 @@ export class FaultProxy {
   }
 
   /** Serves new connections again. Those that were black-holed stay so: their bytes are gone. */
-  heal(): void {
+  override heal(): void {
     this.#reach = 'open'
     this.delayMs = 0
     this.#rules.clear()
@@ -129,10 +102,25 @@ export class FaultProxy {
     }
   }
 
-  async close(): Promise<void> {
-    this.cut()
-    this.#server.close()
-    await once(this.#server, 'close')
+  protected override serve(client: Socket): void {
+    this.attempts++
+    if (this.#reach === 'refused') return void client.destroy()
+    const { marks, refusal } = this.#protocol
+    const connection = new ProxiedConnection({
+      client,
+      upstream: this.connect(),
+      delayMs: () => this.delayMs,
+      onRequest: (request) => {
+        for (const [mark, pattern] of Object.entries(marks)) if (pattern.test(request)) connection.mark(mark)
+        this.#apply(request, connection)
+      },
+      onReply: (reply) => {
+        for (const [, code = ''] of refusal ? reply.matchAll(refusal) : []) this.refusals.add(code)
+      },
+      onClose: () => this.connections.delete(connection),
+    })
+    this.connections.add(connection)
+    if (this.#reach === 'swallowed') connection.blackHole()
   }
 
   #apply(request: string, connection: ProxiedConnection): void {

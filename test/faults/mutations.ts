@@ -11,6 +11,7 @@ interface Mutation {
 }
 
 const SQL = 'stores/postgres-sql.js'
+const SCRIPTS = 'stores/redis-scripts.js'
 
 const MUTATIONS: readonly Mutation[] = [
   {
@@ -85,6 +86,31 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'the end without Redis, of a worker that stops',
     edits: [{ file: 'queue/worker.js', from: 'if (isRedisAway() && batcher.isIdle)', to: 'if (false)' }],
     cases: ['SIGTERM while Redis is down'],
+  },
+  {
+    name: 'the condition on the status, in the settling script',
+    edits: [{ file: SCRIPTS, from: "if status ~= 'pending' then", to: 'if false then' }],
+    cases: ['orders in Redis: killed and restarted from its append-only file', 'orders in Redis: away for 14 s'],
+  },
+  {
+    name: 'what keeps the settling script from cancelling an order again',
+    edits: [
+      {
+        file: SCRIPTS,
+        from: "if status ~= 'pending' then",
+        to: "if status ~= 'pending' and status ~= 'cancelled' then",
+      },
+    ],
+    cases: [
+      'orders in Redis: worker killed after the settling script',
+      'orders in Redis: lost reply to the settling script, cut',
+      'orders in Redis: lost reply to the settling script, half open',
+    ],
+  },
+  {
+    name: 'the condition on the deadline, in the settling script',
+    edits: [{ file: SCRIPTS, from: 'elseif tonumber(deadline) > tonumber(now) then', to: 'elseif false then' }],
+    cases: ['orders in Redis: worker killed before the settling script'],
   },
 ]
 

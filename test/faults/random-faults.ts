@@ -188,7 +188,7 @@ export function randomCase(options: {
       })
       for (let worker = 0; worker < WORKERS; worker++) stage.slots.push(launch(world))
       await Promise.all(stage.slots.map(({ process }) => process.until(({ msg }) => msg === 'ready')))
-      await world.shop.openAll()
+      await world.postgresShop.openAll()
 
       const memory = watchMemory(stage, onProgress)
       const startedAt = Date.now()

@@ -40,7 +40,7 @@ export function collect(): void {
     to: dates.at(-1) ?? '',
     node: distinct(runs.map(({ node }) => node)).join(', '),
     redis: distinct(runs.map(({ redis }) => redis)).join(', '),
-    postgres: distinct(runs.map(({ postgres }) => postgres)).join(', '),
+    postgres: distinct(runs.flatMap(({ postgres = [] }) => postgres)).join(', '),
     cases: {},
   }
   for (const name of distinct(runs.map((run) => run.case))) {

@@ -29,7 +29,8 @@ export interface CaseResult {
   at: string
   node: string
   redis: string
-  postgres: string
+  /** Where it has a part in the case. */
+  postgres?: string
 }
 
 /** Runs a case in a world of its own and judges it. */
@@ -42,15 +43,18 @@ export async function runCase(
   const world = await World.create({ seed, ...fault.world })
   try {
     const healedAt = await fault.run(world)
+    const { refusal } = fault
+    if (refusal !== undefined && !world.hasMet(refusal)) throw new Error(`expected a worker to meet ${refusal}`)
     await settle(world, fault, healedAt)
     const late = await beWell(world, fault, healedAt)
     const violations = [...late.violations, ...(await letGo(world, fault, healedAt))]
-    const { shop, known } = world
+    const { shop, known, scheduled } = world
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
     const { boundMs } = fault
     const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
     const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, late, now: Date.now() })
     violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
+    violations.push(...(await shop.brokenWords(scheduled)))
     const { recoveries, forgottenRecoveries } = verdict
     const result: CaseResult = {
       case: fault.name,
@@ -186,13 +190,13 @@ export function busiestSecond(lines: readonly LogLine[]): LogLine[] {
   return worst
 }
 
-async function versions(world: World): Promise<{ node: string; redis: string; postgres: string }> {
+async function versions(world: World): Promise<Pick<CaseResult, 'node' | 'redis' | 'postgres'>> {
   const info = await world.admin.info('server')
-  const { rows } = await world.shop.pool.query<{ server_version: string }>('SHOW server_version')
+  const postgres = await world.shop.postgresVersion()
   return {
     node: process.version,
     redis: /redis_version:(\S+)/.exec(info)?.[1] ?? '',
-    postgres: rows[0]?.server_version.split(' ')[0] ?? '',
+    ...(postgres !== undefined && { postgres }),
   }
 }
 

@@ -98,7 +98,11 @@ interface Placed {
 async function enqueue(world: World, { id, deadline, order, until }: Placed): Promise<void> {
   await until(order.enqueuedMs)
   if (order.enqueue === 'never') return
-  const byClient = (): Promise<unknown> => world.client.schedule({ orderId: id, deadline, allowPast: true })
+  const byClient = async (): Promise<unknown> => {
+    const answer = await world.client.schedule({ orderId: id, deadline, allowPast: true })
+    world.scheduled.add(id)
+    return answer
+  }
   const byBullMQ = (): Promise<unknown> =>
     world.rawQueue.add(
       'check-payment',
@@ -145,6 +149,14 @@ export const SOON: WorkloadOptions = { orders: 150, overMs: 3_000, toPayMs: [1_5
 /** Ten seconds of it, with the deadlines of its orders spread over thirteen. */
 export const STEADY: WorkloadOptions = { orders: 300, overMs: 10_000, toPayMs: [1_500, 4_000] }
 
+/** The same where the library records the orders: a raw job alone records nothing. Nothing is withdrawn. */
+const RECORDED = {
+  enqueue: { client: 6, twice: 2, late: 1 },
+  fate: { unpaid: 11, paid: 1, 'paid-in-the-last-moment': 5, extended: 3 },
+} as const
+export const SOON_RECORDED: WorkloadOptions = { ...SOON, ...RECORDED }
+export const STEADY_RECORDED: WorkloadOptions = { ...STEADY, ...RECORDED }
+
 /**
  * Lets the shop go on while `fault` happens and is healed.
  *
@@ -168,7 +180,7 @@ export async function placeCrowd(
   world: World,
   options: { orders: number; inMs: number },
 ): Promise<{ ids: readonly string[]; deadline: number }> {
-  const { client, known, shop } = world
+  const { client, known, scheduled, shop } = world
   const deadline = Date.now() + options.inMs
   const ids = await shop.place(new Array(options.orders).fill(deadline))
   let untold = ids
@@ -176,7 +188,11 @@ export async function placeCrowd(
     // In pieces, so that other cases get their turn; again, if Redis was away or the machine too busy to answer in time.
     const piece = untold.slice(0, 1_000).map((orderId) => ({ orderId, deadline, allowPast: true }))
     const told = (await attempt(() => client.scheduleMany(piece))) ?? []
-    for (const result of told) if ('result' in result) known.add(result.orderId)
+    for (const result of told) {
+      if (!('result' in result)) continue
+      known.add(result.orderId)
+      scheduled.add(result.orderId)
+    }
     untold = untold.filter((id) => !known.has(id))
     if (told.length === 0) await sleep(100)
   }

@@ -8,15 +8,19 @@ import { OrderExpiry } from '../../src/index.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { databaseUrl } from '../helpers/env.ts'
 import { FaultProxy, type Protocol } from './fault-proxy.ts'
+import { PostgresShop } from './postgres-shop.ts'
 import { Random } from './random.ts'
+import { RedisShop } from './redis-shop.ts'
 import { MortalServer } from './servers.ts'
-import { Shop } from './shop.ts'
+import type { Shop } from './shop.ts'
 
 export interface WorldOptions {
   /** How many workers are started before the case begins. Default 2. */
   workers?: number
   /** Settings of every worker, beyond those that say where things are. */
   env?: Readonly<Record<string, string>>
+  /** Who records the orders. Default: the shop itself, in PostgreSQL; `redis`: the library. */
+  orders?: 'redis'
   /** A PostgreSQL of its own, for cases that break it. */
   ownPostgres?: boolean
   /** Cancelling gives stock back. */
@@ -63,6 +67,8 @@ export class World {
   readonly admin: Redis
   /** Orders that Redis has been told of and not forgotten since. The others only the sweeper can find. */
   readonly known = new Set<string>()
+  /** Orders for which the library has said that it knows them. */
+  readonly scheduled = new Set<string>()
   /** Workers that the case itself has ended. */
   readonly ended = new Set<DaemonProcess>()
   /** What is to be printed with the result. */
@@ -84,6 +90,7 @@ export class World {
     producersToRedis: FaultProxy
     toPostgres: FaultProxy
     shop: Shop
+    client: OrderExpiry
     databaseUrl: string
     env: Readonly<Record<string, string>>
   }) {
@@ -96,9 +103,8 @@ export class World {
     this.shop = parts.shop
     this.#databaseUrl = parts.databaseUrl
     this.#env = parts.env
-    const producersUrl = this.producersToRedis.urlOf(this.redis.url)
-    this.client = new OrderExpiry({ redis: producersUrl })
-    this.#rawRedis = new Redis(producersUrl, {
+    this.client = parts.client
+    this.#rawRedis = new Redis(this.producersToRedis.urlOf(this.redis.url), {
       maxRetriesPerRequest: 1,
       retryStrategy: () => 200,
       commandTimeout: 2_000,
@@ -111,21 +117,24 @@ export class World {
   }
 
   static async create(options: WorldOptions & { seed: number }): Promise<World> {
-    const { seed, workers = 2, env = {}, ownPostgres = false, hasStock = false } = options
+    const { seed, workers = 2, env = {}, orders, ownPostgres = false, hasStock = false } = options
     const redis = await MortalServer.redis()
     let postgres: MortalServer | undefined
     let world: World
     try {
       postgres = ownPostgres ? await MortalServer.postgres() : undefined
       const url = postgres?.url ?? databaseUrl()
-      const shop = await Shop.open({ databaseUrl: url, hasStock })
       const [toRedis, producersToRedis, toPostgres] = await Promise.all([
-        FaultProxy.to(redis.port, REDIS),
-        FaultProxy.to(redis.port, REDIS),
-        FaultProxy.to(Number(new URL(url).port), POSTGRES),
+        FaultProxy.to(redis.url, REDIS),
+        FaultProxy.to(redis.url, REDIS),
+        FaultProxy.to(url, POSTGRES),
       ])
       const proxies = { toRedis, producersToRedis, toPostgres }
-      world = new World({ seed, redis, postgres, ...proxies, shop, databaseUrl: url, env })
+      const client = new OrderExpiry({ redis: producersToRedis.urlOf(redis.url), ...(orders && { orders }) })
+      const shop = orders
+        ? new RedisShop({ redisUrl: redis.url, client })
+        : await PostgresShop.open({ databaseUrl: url, hasStock })
+      world = new World({ seed, redis, postgres, ...proxies, shop, client, databaseUrl: url, env })
     } catch (error) {
       await Promise.all([redis.remove(), postgres?.remove()])
       throw error
@@ -170,11 +179,17 @@ export class World {
 
   /** Proxies for one worker alone, and the settings that lead it there. */
   async ownWay(): Promise<{ env: Record<string, string>; toRedis: FaultProxy; toPostgres: FaultProxy }> {
-    const toRedis = await FaultProxy.to(this.redis.port, REDIS)
-    const toPostgres = await FaultProxy.to(Number(new URL(this.#databaseUrl).port), POSTGRES)
+    const toRedis = await FaultProxy.to(this.redis.url, REDIS)
+    const toPostgres = await FaultProxy.to(this.#databaseUrl, POSTGRES)
     this.#ways.push({ toRedis, toPostgres })
-    const { DATABASE_URL = '' } = this.shop.env(toPostgres.urlOf(this.#databaseUrl))
-    return { env: { REDIS_URL: toRedis.urlOf(this.redis.url), DATABASE_URL }, toRedis, toPostgres }
+    const env = { REDIS_URL: toRedis.urlOf(this.redis.url), ...this.shop.env(toPostgres.urlOf(this.#databaseUrl)) }
+    return { env, toRedis, toPostgres }
+  }
+
+  /** For cases that do something to its tables. */
+  get postgresShop(): PostgresShop {
+    if (this.shop instanceof PostgresShop) return this.shop
+    throw new Error('expected the orders to be in PostgreSQL')
   }
 
   worker(index: number): DaemonProcess {
@@ -210,11 +225,6 @@ export class World {
     return this.#workersWays.some(
       ({ toRedis, toPostgres }) => toRedis.refusals.has(code) || toPostgres.refusals.has(code),
     )
-  }
-
-  /** Fails the case itself: what it is about has not happened. */
-  mustHaveMet(code: string): void {
-    if (!this.hasMet(code)) throw new Error(`expected a worker to meet ${code}`)
   }
 
   /** What the probes of each worker say: during an outage it lives, but is not ready. */

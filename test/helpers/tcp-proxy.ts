@@ -1,39 +1,24 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
 
-/** Stands between a client and a server, and can be cut. */
+/** Stands between clients and a server, on loopback, and can be cut. */
 export class TcpProxy {
   readonly #server: Server
+  readonly #target: number
   readonly #sockets = new Set<Socket>()
   #isCut = false
 
-  private constructor(target: number) {
-    this.#server = createServer((client) => {
-      if (this.#isCut) return void client.destroy()
-      const upstream = connect(target, '127.0.0.1')
-      for (const [from, to] of [
-        [client, upstream],
-        [upstream, client],
-      ] as const) {
-        this.#sockets.add(from)
-        from.on('error', () => {})
-        from.on('close', () => {
-          this.#sockets.delete(from)
-          to.destroy()
-        })
-        from.pipe(to)
-      }
-    })
+  /** @param url of the server */
+  protected constructor(url: string) {
+    this.#target = Number(new URL(url).port)
+    this.#server = createServer((client) => this.serve(client))
   }
 
   static async to(url: string): Promise<TcpProxy> {
-    const proxy = new TcpProxy(Number(new URL(url).port))
-    proxy.#server.listen(0, '127.0.0.1')
-    await once(proxy.#server, 'listening')
-    return proxy
+    return new TcpProxy(url).listen()
   }
 
-  /** The URL of the target, by way of the proxy. */
+  /** The URL of the server, by way of the proxy. */
   urlOf(url: string): string {
     const through = new URL(url)
     through.port = String((this.#server.address() as AddressInfo).port)
@@ -54,5 +39,34 @@ export class TcpProxy {
     this.cut()
     this.#server.close()
     await once(this.#server, 'close')
+  }
+
+  protected async listen(): Promise<this> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    return this
+  }
+
+  /** Passes on what a client and the server say to each other. */
+  protected serve(client: Socket): void {
+    if (this.#isCut) return void client.destroy()
+    const upstream = this.connect()
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      this.#sockets.add(from)
+      from.on('error', () => {})
+      from.on('close', () => {
+        this.#sockets.delete(from)
+        to.destroy()
+      })
+      from.pipe(to)
+    }
+  }
+
+  /** A new connection to the server. */
+  protected connect(): Socket {
+    return connect(this.#target, '127.0.0.1')
   }
 }

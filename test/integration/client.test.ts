@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
 import { Cluster, Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
 import { RedisOrders } from '../../src/stores/redis.ts'
+import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { freePort, startRedis } from '../helpers/processes.ts'
@@ -20,11 +21,6 @@ async function readHash(queue: Queue, jobId: string): Promise<Record<string, str
 
 const MINUTE = 60_000
 const YEAR = 366 * 24 * 60 * MINUTE
-
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 function openShop(options: Partial<OrderExpiryOptions> = {}): { shop: OrderExpiry; queue: Queue; queueName: string } {
   const queueName = uniqueName('client')

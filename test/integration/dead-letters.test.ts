@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { EventBus } from '../../src/observe/events.ts'
 import { createSettle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
@@ -8,17 +8,13 @@ import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import type { Service } from '../../src/runtime/service.ts'
 import { PostgresStore } from '../../src/stores/postgres.ts'
+import { closing } from '../helpers/closing.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable } from '../helpers/orders-table.ts'
 import { startRedis } from '../helpers/processes.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
-
-const closing: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 /** A shop whose table refuses to have orders cancelled until it is mended. */
 class Shop {

@@ -1,19 +1,15 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { type Job, Worker } from 'bullmq'
 import { jobIdOf } from '../../src/queue/contract.ts'
 import { MissingChecks } from '../../src/queue/missing-checks.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import { closing } from '../helpers/closing.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { startRedis } from '../helpers/processes.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 const HOUR = 3_600_000
-
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 function open(url = redisUrl()): { raw: RawQueue; checks: MissingChecks } {
   const raw = new RawQueue(url)

@@ -1,17 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { Connection, commandProfile, openRedis } from '../../src/queue/connection.ts'
 import { createRedisWatch } from '../../src/queue/redis-watch.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
+import { closing } from '../helpers/closing.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { freePort, type Server, startRedis } from '../helpers/processes.ts'
-
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 /** Time goes thirty times as fast while it looks at nothing. */
 const quick: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 30, signal) }

@@ -1,18 +1,14 @@
 import { randomUUID as id } from 'node:crypto'
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import type { Redis } from 'ioredis'
 import { commandProfile, openRedis } from '../../src/queue/connection.ts'
 import { RedisBrake } from '../../src/queue/shared-brake.ts'
+import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startRedis } from '../helpers/processes.ts'
-
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 /** Processes that share a brake: each with a connection of its own. */
 function openBrakes(

@@ -1,17 +1,13 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { EventBus } from '../../src/observe/events.ts'
 import type { Settle } from '../../src/order/settle.ts'
 import { createWorkerService } from '../../src/queue/worker.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
+import { closing } from '../helpers/closing.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
-
-const closing: (() => Promise<unknown> | unknown)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 const running = new AbortController().signal
 

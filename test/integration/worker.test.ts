@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import type { Job } from 'bullmq'
 import { OrderExpiry } from '../../src/index.ts'
 import { EventBus } from '../../src/observe/events.ts'
@@ -8,6 +8,7 @@ import { createWorkerService, type WorkerOptions } from '../../src/queue/worker.
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { PostgresStore } from '../../src/stores/postgres.ts'
+import { closing } from '../helpers/closing.ts'
 import { databaseUrl, redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
@@ -15,11 +16,6 @@ import { RawQueue } from '../helpers/raw-queue.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 const HOUR = 3_600_000
-
-const closing: (() => Promise<unknown>)[] = []
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
-})
 
 async function openTable(options: TableOptions = {}): Promise<{ table: OrdersTable; store: PostgresStore }> {
   const table = await OrdersTable.create(options)

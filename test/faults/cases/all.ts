@@ -6,6 +6,7 @@ import { postgresCases } from './postgres.ts'
 import { randomCases } from './random.ts'
 import { redisCases } from './redis.ts'
 import { redisConnectionCases } from './redis-connections.ts'
+import { redisStoreCases } from './redis-store.ts'
 import { shutdownCases } from './shutdown.ts'
 import { workerCases } from './workers.ts'
 
@@ -14,6 +15,7 @@ export const cases: readonly FaultCase[] = [
   ...workerCases,
   ...redisCases,
   ...redisConnectionCases,
+  ...redisStoreCases,
   ...postgresCases,
   ...clockCases,
   ...jobCases,

@@ -1,6 +1,25 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
 import { during, STEADY } from '../workload.ts'
+import type { World } from '../world.ts'
+
+/** Under load, Redis dies and comes back with what it had written down. */
+export async function killAndRestart(world: World): Promise<void> {
+  await sleep(4_000)
+  await world.redis.die('SIGKILL')
+  await sleep(1_000)
+  await world.redis.start()
+}
+
+/** Under load, nobody reaches Redis for a while; the probes must say so. */
+export async function cutOff(world: World, seconds: number): Promise<void> {
+  await sleep(3_000)
+  world.cutRedis()
+  await sleep(seconds * 1_000 - 1_000)
+  await world.expectAliveAndNotReady()
+  await sleep(1_000)
+  world.heal()
+}
 
 function redisAway(seconds: number): FaultCase {
   return {
@@ -10,15 +29,35 @@ function redisAway(seconds: number): FaultCase {
       'within 30 s of its return; orders placed meanwhile within 90 s; meanwhile /livez is green and /readyz red',
     boundMs: KNOWN_MS,
     seconds: seconds + 30,
-    run: (world) =>
-      during(world, STEADY, async () => {
-        await sleep(3_000)
-        world.cutRedis()
-        await sleep(seconds * 1_000 - 1_000)
-        await world.expectAliveAndNotReady()
-        await sleep(1_000)
-        world.heal()
-      }),
+    run: (world) => during(world, STEADY, () => cutOff(world, seconds)),
+  }
+}
+
+/** A command has Redis refuse writes for 8 s. */
+function refusing(
+  options: Pick<FaultCase, 'name' | 'injected' | 'promise'> & {
+    refusal: string
+    command: readonly string[]
+    /** Its last arguments, for those 8 s and after them. */
+    during: readonly string[]
+    after: readonly string[]
+  },
+): FaultCase {
+  const { command, during: refused, after, ...texts } = options
+  return {
+    ...texts,
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
+    run: (world) => {
+      const [name = '', ...args] = command
+      return during(world, STEADY, async () => {
+        await sleep(4_000)
+        await world.admin.call(name, ...args, ...refused)
+        await sleep(8_000)
+        await world.admin.call(name, ...args, ...after)
+      })
+    },
   }
 }
 
@@ -30,13 +69,7 @@ export const redisCases: FaultCase[] = [
     boundMs: KNOWN_MS,
     seconds: 45,
     world: { env: { SWEEP_EVERY: '20s' } },
-    run: (world) =>
-      during(world, STEADY, async () => {
-        await sleep(4_000)
-        await world.redis.die('SIGKILL')
-        await sleep(1_000)
-        await world.redis.start()
-      }),
+    run: (world) => during(world, STEADY, () => killAndRestart(world)),
   },
   {
     name: 'Redis emptied',
@@ -68,54 +101,33 @@ export const redisCases: FaultCase[] = [
         world.redis.thaw()
       }),
   },
-  {
+  refusing({
     name: 'Redis read-only under load',
     injected: 'REPLICAOF an address where nobody is, for 8 s; then REPLICAOF NO ONE',
     promise: 'within 30 s of its return; orders placed meanwhile within 90 s; at most 10 log lines a second',
-    boundMs: KNOWN_MS,
-    seconds: 45,
-    world: { env: { SWEEP_EVERY: '20s' } },
-    run: (world) =>
-      during(world, STEADY, async () => {
-        await sleep(4_000)
-        await world.admin.call('REPLICAOF', '127.0.0.1', '1')
-        await sleep(8_000)
-        await world.admin.call('REPLICAOF', 'NO', 'ONE')
-        world.mustHaveMet('READONLY')
-      }),
-  },
-  {
+    refusal: 'READONLY',
+    command: ['REPLICAOF'],
+    during: ['127.0.0.1', '1'],
+    after: ['NO', 'ONE'],
+  }),
+  refusing({
     name: 'Redis without the replicas that it must have',
     injected: 'CONFIG SET min-replicas-to-write 1 under load, for 8 s: every write is refused',
     promise: 'within 30 s of its end; orders placed meanwhile within 90 s; at most 10 log lines a second',
-    boundMs: KNOWN_MS,
-    seconds: 45,
-    world: { env: { SWEEP_EVERY: '20s' } },
-    run: (world) =>
-      during(world, STEADY, async () => {
-        await sleep(4_000)
-        await world.admin.config('SET', 'min-replicas-to-write', '1')
-        await sleep(8_000)
-        await world.admin.config('SET', 'min-replicas-to-write', '0')
-        world.mustHaveMet('NOREPLICAS')
-      }),
-  },
-  {
+    refusal: 'NOREPLICAS',
+    command: ['CONFIG', 'SET', 'min-replicas-to-write'],
+    during: ['1'],
+    after: ['0'],
+  }),
+  refusing({
     name: 'memory limit of Redis reached',
     injected: 'CONFIG SET maxmemory to less than is in use, for 8 s; nothing may be evicted',
     promise: 'within 30 s of its end; orders placed meanwhile within 90 s',
-    boundMs: KNOWN_MS,
-    seconds: 45,
-    world: { env: { SWEEP_EVERY: '20s' } },
-    run: (world) =>
-      during(world, STEADY, async () => {
-        await sleep(4_000)
-        await world.admin.config('SET', 'maxmemory', '1mb')
-        await sleep(8_000)
-        await world.admin.config('SET', 'maxmemory', '0')
-        world.mustHaveMet('OOM')
-      }),
-  },
+    refusal: 'OOM',
+    command: ['CONFIG', 'SET', 'maxmemory'],
+    during: ['1mb'],
+    after: ['0'],
+  }),
   {
     name: 'job hashes deleted',
     injected: 'DEL of the hashes of 50 waiting jobs, which leaves their ids in the delayed set',

@@ -1,36 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DaemonProcess } from '../../helpers/daemon.ts'
+import { atStatement } from '../at-statement.ts'
 import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../fault-case.ts'
-import type { FaultProxy, Rule } from '../fault-proxy.ts'
+import type { FaultProxy } from '../fault-proxy.ts'
 import { crowd, during, perform, planWorkload, SOON } from '../workload.ts'
 import type { World } from '../world.ts'
-
-/**
- * Catches a worker's statement for a crowd of orders, and does something to the worker then; another one goes on.
- *
- * @returns when it was caught
- */
-async function atStatement(
-  world: World,
-  options: {
-    statement: RegExp
-    action: Rule['action']
-    env?: Record<string, string>
-    fault: (victim: DaemonProcess, proxy: FaultProxy) => Promise<unknown>
-  },
-): Promise<number> {
-  const { statement, action, env, fault } = options
-  const way = await world.ownWay()
-  const [victim] = await world.startWorkers(1, { ...way.env, ...env })
-  const { hit } = way.toPostgres.intercept({ matches: (request) => statement.test(request), action })
-  await crowd(world, { orders: 60, inMs: 1_200 })
-  const work = perform(world, planWorkload(world.random, SOON))
-  await hit
-  const caughtAt = Date.now()
-  if (victim) await fault(victim, way.toPostgres)
-  await work
-  return caughtAt
-}
 
 /** An idle worker is woken by the first order that is placed, to wait for its deadline; it dies before that. */
 async function killTheWoken(world: World): Promise<void> {
