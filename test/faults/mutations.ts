@@ -114,7 +114,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ]
 
-/** What a mutation has been caught by, and the first thing that was said. */
+/** What a mutation has been caught by, and what was said of the first of the promises that were broken. */
 export interface Caught {
   mutation: string
   name: string
@@ -137,7 +137,7 @@ export async function runMutations(options: { seed: number; print: (line: string
     const results = await Promise.allSettled(wanted.map((fault) => runCase(fault, seed, { isRecorded: false })))
     for (const [index, result] of results.entries()) {
       const name = wanted[index]?.name ?? ''
-      const broken = result.status === 'fulfilled' ? result.value.violations[0] : String(result.reason)
+      const broken = result.status === 'fulfilled' ? result.value.violations.toSorted()[0] : String(result.reason)
       print(broken ? `  red    ${name}: ${broken}` : `  green  ${name}`)
       if (broken) caught.push({ mutation: mutation.name, name, broken })
     }

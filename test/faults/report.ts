@@ -81,7 +81,7 @@ export function writeFaults(cases: readonly FaultCase[]): void {
 /** Which case has caught which mutation. */
 export function writeMutations(caught: readonly { mutation: string; name: string; broken: string }[]): void {
   const rows = caught.map(({ mutation, name, broken }) => [mutation, name, `\`${broken.replaceAll('|', '\\|')}\``])
-  writeSection('mutations', table(['taken out', 'case that goes red', 'what it says first'], rows))
+  writeSection('mutations', table(['taken out', 'case that goes red', 'what it says'], rows))
 }
 
 /** Replaces what stands between the two marker comments of a section. */
