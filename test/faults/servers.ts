@@ -1,11 +1,15 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import { eventually } from '../helpers/eventually.ts'
 import { end, freePort, postgresBinaries, unprivileged, untilConnected } from '../helpers/processes.ts'
+
+const run = promisify(execFile)
 
 /** A server that can die, freeze, and come back at the same place with what it had on disk. */
 export class MortalServer {
@@ -54,7 +58,11 @@ export class MortalServer {
     chmodSync(dir, 0o777)
     const data = join(dir, 'data')
     const options = { ...unprivileged(), cwd: dir, stdio: 'ignore' } as const
-    execFileSync(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], options)
+    // Never synchronously: every proxy of every case is in this process, and would stand still.
+    await run(join(bin, 'initdb'), ['-D', data, '-U', 'postgres', '-A', 'trust', '--no-sync'], {
+      ...unprivileged(),
+      cwd: dir,
+    })
     const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${dir}`, 'fsync=off', 'max_connections=60']
     const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`
@@ -114,7 +122,7 @@ export class MortalServer {
       this.thaw()
       await end(this.#child, 'SIGINT') // for PostgreSQL a fast shutdown, for Redis an orderly one
     }
-    rmSync(this.#dir, { recursive: true, force: true })
+    await rm(this.#dir, { recursive: true, force: true })
   }
 
   get #isAlive(): boolean {
