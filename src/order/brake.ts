@@ -38,14 +38,18 @@ export interface Held {
 export interface SharedBrake {
   status(): Promise<BrakeStatus>
   /**
-   * Asks for `count` cancellations, at most `limit` of which are granted within any minute. If not all can be granted, the
-   * brake is engaged; if it is engaged already, none is granted.
+   * Asks for `count` cancellations, at most `limit` of which are granted within any minute; none while it is engaged.
    *
    * @param id of this request alone: however often it arrives, it is granted and counted once
    */
   reserve(id: string, count: number, limit: number): Promise<Grant>
-  /** No more than `used` of what was granted to `id` counts from now on; also if the request arrives only later. */
-  giveBack(id: string, used: number): Promise<void>
+  /**
+   * What was granted to `id` has been used, or will not be: no more than `used` of it counts from now on; also if the
+   * request arrives only later.
+   */
+  use(id: string, used: number): Promise<void>
+  /** Cancellations within the last minute that have been made, without those that are only granted. */
+  countUsed(): Promise<number>
   /** Engages it, unless it is suspended and the reason is not `manual`. */
   engage(reason: BrakeReason, by: string): Promise<BrakeStatus>
 }
@@ -136,9 +140,11 @@ export class Brake {
       for (const [n, index] of allowed.entries()) outcomes[index] = done[n] as Outcome
     }
     const held = due.filter((index) => !isGranted(index))
+    if (held.length > 0 && !reserved.cause) await this.#engageIfTooMany(checks)
     for (const index of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
     if (held.length > 0) {
-      const { cause } = reserved
+      const isEngaged = this.#status?.engaged ?? false
+      const cause = reserved.cause ?? (isEngaged ? undefined : 'the rest of the limit is granted to others just now')
       const reason = (!cause && this.#status?.reason) || 'unknown'
       this.#options.onHeld({ orders: held.length, reason, ...(cause && { cause }) })
     }
@@ -187,12 +193,32 @@ export class Brake {
       const { granted, status } = await shared.reserve(id, count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
       this.#learn(status)
       if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { id, granted }
-      void this.#giveBack(id, 0)
+      void this.#use(id, 0)
       return { ...none, cause: 'the grant came too late to be used' }
     } catch (error) {
       // It may have been counted. Nobody waits for a keeper that has just failed to answer.
-      void this.#giveBack(id, 0)
+      void this.#use(id, 0)
       return { ...none, cause: `its state is not known: ${asOrderExpiryError(error).message}` }
+    }
+  }
+
+  /**
+   * What is granted to others may be for these very orders, when a worker and a sweep, or two processes, are at them. So it
+   * counts only what has been cancelled before it looks again which of them are still to be.
+   */
+  async #engageIfTooMany(checks: readonly Check[]): Promise<void> {
+    const { store, shared, maxPerMinute } = this.#options
+    if (maxPerMinute === undefined || this.#status?.engaged) return
+    try {
+      const used = await shared.countUsed()
+      const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
+      const due = new Set(
+        checks.filter((_, index) => outcomes[index]?.kind === 'cancelled').map(({ orderId }) => orderId),
+      )
+      if (used + due.size <= maxPerMinute) return
+      this.#learn(await shared.engage('limit', `more than ${maxPerMinute} cancellations in a minute`))
+    } catch {
+      // The limit holds all the same, and the next batch comes to this point again.
     }
   }
 
@@ -225,26 +251,26 @@ export class Brake {
     try {
       const done = await this.#options.store.cancelUnpaid(checks)
       const used = done.filter(({ kind }) => kind === 'cancelled').length
-      if (used < new Set(checks.map(({ orderId }) => orderId)).size) await this.#giveBack(id, used)
+      await this.#use(id, used)
       return done
     } catch (error) {
       // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
-      if (hasEnded(asOrderExpiryError(error))) await this.#giveBackUnpaid(checks, id)
+      if (hasEnded(asOrderExpiryError(error))) await this.#useUnpaid(checks, id)
       throw error
     }
   }
 
   /** Not every store rolls back all of a batch that it rejects, so that what is still unpaid is counted anew. */
-  async #giveBackUnpaid(checks: readonly Check[], id: string): Promise<void> {
+  async #useUnpaid(checks: readonly Check[], id: string): Promise<void> {
     const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true }).catch(() => undefined)
     if (!outcomes) return
     const orderIds = new Set(checks.map(({ orderId }) => orderId))
     const unpaid = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
-    await this.#giveBack(id, orderIds.size - new Set(unpaid.map(({ orderId }) => orderId)).size)
+    await this.#use(id, orderIds.size - new Set(unpaid.map(({ orderId }) => orderId)).size)
   }
 
-  async #giveBack(id: string, used: number): Promise<void> {
-    await this.#options.shared.giveBack(id, used).catch(() => {}) // then they count as cancelled
+  async #use(id: string, used: number): Promise<void> {
+    await this.#options.shared.use(id, used).catch(() => {}) // then they count as cancelled
   }
 
   #postpone({ evidence }: Outcome): Outcome {

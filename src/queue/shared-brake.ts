@@ -10,6 +10,7 @@ export function brakeKey(options: { queueName: string; queuePrefix: string }): s
 type Known = [engaged: string, reason: string, by: string, since: string, suspendedUntil: string, changed: string]
 
 interface Reply {
+  /** Or counted, where that is what was asked for. */
   granted: number
   /** Redis' time, in seconds. */
   second: number
@@ -22,12 +23,15 @@ interface Reply {
 
 /** Seconds for which a grant counts. A second counts as long as any part of it is within the minute. */
 const WINDOW_S = 60
+/** Seconds after which a grant that nobody has said to be used is taken for that: its process has died, or the batch. */
+const USED_AFTER_S = 15
 
 /**
  * The state of the brake in Redis, where all processes and the command line find it.
  *
  *   {prefix:queue}:brake            hash: engaged (1 or 0), reason, by, since, suspended_until, changed
- *   {prefix:queue}:brake:cancelled  hash: id of a reservation → cancellations of it that count; sum → of all of them
+ *   {prefix:queue}:brake:cancelled  hash: id of a reservation → cancellations of it that count; id:used → 1 once they have
+ *                                   been made; sum → of all of them
  *   {prefix:queue}:brake:reserved   sorted set: the same ids by the second of the grant
  * Times are epoch milliseconds by Redis' clock.
  *
@@ -65,10 +69,14 @@ export class RedisBrake implements SharedBrake {
     return { granted, status }
   }
 
-  async giveBack(id: string, used: number): Promise<void> {
+  async use(id: string, used: number): Promise<void> {
     const grant = this.#grants.get(id)
     if (grant) grant.used = Math.min(grant.used, used)
-    await this.#run(GIVE_BACK, id, used)
+    await this.#run(USE, id, used)
+  }
+
+  async countUsed(): Promise<number> {
+    return (await this.#run(COUNT_USED)).granted
   }
 
   async engage(reason: BrakeReason, by: string): Promise<BrakeStatus> {
@@ -166,7 +174,7 @@ local function last_minute()
   local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. second - ${WINDOW_S})
   for _, id in ipairs(old) do
     redis.call('HINCRBY', KEYS[2], 'sum', -tonumber(redis.call('HGET', KEYS[2], id) or 0))
-    redis.call('HDEL', KEYS[2], id)
+    redis.call('HDEL', KEYS[2], id, id .. ':used')
     redis.call('ZREM', KEYS[3], id)
   end
   return tonumber(redis.call('HGET', KEYS[2], 'sum') or 0)
@@ -216,13 +224,12 @@ if earlier then return reply(tonumber(earlier), true) end
 if state()[1] == '1' then return reply(0) end
 if is_suspended() then return reply(wanted) end
 local granted = math.max(0, math.min(wanted, limit - sum))
-if granted < wanted then write('1', 'limit', 'more than ' .. ARGV[11] .. ' cancellations in a minute', now, '') end
 if granted > 0 then count(id, second, granted) end
 return reply(granted, granted > 0)
 `
 
 /** Of what is not known yet, the request may still be on its way: it will be granted nothing. */
-const GIVE_BACK = `
+const USE = `
 if is_lost then return reply(0) end
 local id, used = ARGV[9], tonumber(ARGV[10])
 last_minute()
@@ -233,7 +240,22 @@ if granted > used then
 elseif used == 0 and granted == 0 then
   count(id, second, 0)
 end
+if redis.call('HEXISTS', KEYS[2], id) == 1 then redis.call('HSET', KEYS[2], id .. ':used', 1) end
 return reply(0)
+`
+
+const COUNT_USED = `
+if is_lost then return reply(0) end
+last_minute()
+local used = 0
+local ids = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
+for i = 1, #ids, 2 do
+  local is_old = tonumber(ids[i + 1]) <= second - ${USED_AFTER_S}
+  if is_old or redis.call('HEXISTS', KEYS[2], ids[i] .. ':used') == 1 then
+    used = used + tonumber(redis.call('HGET', KEYS[2], ids[i]) or 0)
+  end
+end
+return reply(used)
 `
 
 const ENGAGE = `

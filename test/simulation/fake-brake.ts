@@ -24,6 +24,7 @@ interface State {
 interface Counted {
   second: number
   used: number
+  isUsed?: boolean
 }
 
 /** The state of the brake with the semantics of `queue/shared-brake.ts`. Times are milliseconds of the run. */
@@ -75,15 +76,19 @@ export class FakeBrake {
         if (counted && this.#flaw !== 'begins a new minute') own.set(id, counted)
         return grant
       },
-      giveBack: async (id, used) => {
+      use: async (id, used) => {
         const mine = own.get(id)
         if (mine && this.#flaw !== 'takes nothing back') own.set(id, { ...mine, used: Math.min(mine.used, used) })
-        await run('brake.giveBack', () => {
+        await run('brake.use', () => {
           const { second, used: before } = this.#grants.get(id) ?? { second: this.#second, used: 0 }
-          if (this.#flaw !== 'takes nothing back') this.#grants.set(id, { second, used: Math.min(before, used) })
+          const counts = this.#flaw === 'takes nothing back' ? before : Math.min(before, used)
+          this.#grants.set(id, { second, used: counts, isUsed: true })
           return 0
         })
       },
+      countUsed: async () =>
+        (await run('brake.countUsed', () => this.#sum(({ second, isUsed }) => isUsed || second <= this.#second - 15)))
+          .granted,
       engage: async (reason) => (await run('brake.engage', () => this.engage(reason))).status,
     }
   }
@@ -115,14 +120,17 @@ export class FakeBrake {
     if (this.#state?.engaged && this.#flaw !== 'forgets that it is engaged') return 0
     if (this.#isSuspended) return count
     const granted = Math.max(0, Math.min(count, limit - this.#lastMinute()))
-    if (granted < count) this.#decide({ engaged: true, reason: 'limit' })
     if (this.#flaw !== 'forgets to count') this.#grants.set(id, { second: this.#second, used: granted })
     return granted
   }
 
   #lastMinute(): number {
+    return this.#sum(() => true)
+  }
+
+  #sum(counts: (grant: Counted) => boolean | undefined): number {
     let sum = 0
-    for (const { second, used } of this.#grants.values()) if (second >= this.#second - 60) sum += used
+    for (const grant of this.#grants.values()) if (grant.second >= this.#second - 60 && counts(grant)) sum += grant.used
     return sum
   }
 

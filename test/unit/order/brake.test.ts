@@ -20,6 +20,7 @@ class FakeShared implements SharedBrake {
   /** The answers are lost; what they answer is done. */
   losesAnswers = false
   readonly grants = new Map<string, number>()
+  readonly used = new Set<string>()
   readonly calls: string[] = []
   beforeAnswer: (what: string) => Promise<void> | void = () => {}
 
@@ -34,18 +35,22 @@ class FakeShared implements SharedBrake {
       const granted = Math.max(0, Math.min(count, limit - this.state.lastMinute))
       this.grants.set(id, granted)
       this.state = { ...this.state, lastMinute: this.state.lastMinute + granted }
-      if (granted < count) this.state = { ...this.state, engaged: true, reason: 'limit' }
       return { granted, status: this.state }
     })
   }
 
-  giveBack(id: string, used: number): Promise<void> {
+  use(id: string, used: number): Promise<void> {
     return this.#answer(`use ${used}`, () => {
       const granted = this.grants.get(id)
       if (granted === undefined) return
+      this.used.add(id)
       this.grants.set(id, Math.min(granted, used))
       this.state = { ...this.state, lastMinute: this.state.lastMinute - Math.max(0, granted - used) }
     })
+  }
+
+  countUsed(): Promise<number> {
+    return this.#answer('count', () => [...this.used].reduce((sum, id) => sum + (this.grants.get(id) ?? 0), 0))
   }
 
   engage(reason: 'limit' | 'payment-silence' | 'manual', by: string): Promise<BrakeStatus> {
@@ -216,6 +221,36 @@ describe('with a limit', () => {
     expect(store.count('cancelled')).toBe(10)
   })
 
+  test('a worker and a sweep that are at the same orders at once do not engage it', async () => {
+    const { brake, store, shared } = createBrake({ maxPerMinute: 30 })
+    const checks = store.place(20)
+    let other: Promise<unknown> | undefined
+    // Both find all 20 due, and have 40 reserved, before either cancels any.
+    shared.beforeAnswer = async (what) => {
+      if (what !== 'reserve 20' || other) return
+      other = Promise.resolve()
+      other = brake.cancelUnpaid(checks)
+      await new Promise(setImmediate)
+    }
+    await brake.cancelUnpaid(checks)
+    await other
+    expect([store.count('cancelled'), shared.state.engaged]).toEqual([20, false])
+  })
+
+  test('where others hold what is left of it, it engages once that has been used', async () => {
+    const { brake, store, shared, held } = createBrake({ maxPerMinute: 30 })
+    await shared.reserve('other', 25, 30)
+    const checks = store.place(20)
+    await brake.cancelUnpaid(checks)
+    expect([store.count('cancelled'), shared.state.engaged]).toEqual([5, false])
+    expect(held).toEqual([
+      { orders: 15, reason: 'unknown', cause: 'the rest of the limit is granted to others just now' },
+    ])
+    await shared.use('other', 25)
+    await brake.cancelUnpaid(checks)
+    expect([store.count('cancelled'), shared.state.engaged]).toEqual([5, true])
+  })
+
   test('as many as it says do not engage it', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
     await brake.cancelUnpaid(store.place(10))
@@ -232,7 +267,7 @@ describe('with a limit', () => {
       ...store.place(1),
     ]
     expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['kept', 'missing', 'postponed', 'cancelled'])
-    expect(shared.calls.filter((call) => call !== 'status')).toEqual(['reserve 1'])
+    expect(shared.calls.filter((call) => call !== 'status')).toEqual(['reserve 1', 'use 1'])
     expect(store.calls.at(-1)).toEqual({ what: 'cancel', orderIds: ['order-2'] })
   })
 
