@@ -101,10 +101,9 @@ export class PostgresStore implements OrderStore {
     try {
       client = await pool.connect()
       const { mapping, clock, watchesPayments, connections, cancelSql } = options
-      const usesShopSql = cancelSql !== undefined
       return [
         finding('ok', 'store-reachable', { what: `answers at ${where}` }),
-        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, usesShopSql })),
+        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, cancelSql })),
       ]
     } catch (error) {
       if (client && sqlStateOf(error)) throw asStoreError(error)
