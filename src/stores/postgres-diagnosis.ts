@@ -8,7 +8,7 @@ import {
   quoteTable,
   resolveColumns,
 } from './postgres-columns.ts'
-import { lookAtCancelling, lookAtStatusType } from './postgres-diagnosis/cancelling.ts'
+import { lookAtCancelling } from './postgres-diagnosis/cancelling.ts'
 import { type Database, one } from './postgres-diagnosis/database.ts'
 import { lookAtDeadlines, lookAtOverdue } from './postgres-diagnosis/deadlines.ts'
 import { lookAtIndexes } from './postgres-diagnosis/indexes.ts'
@@ -62,9 +62,6 @@ export async function diagnosePostgres(options: {
   await look('store-permissions', lookAtPermissions(table))
   await look('store-outbox', lookAtOutbox(table))
   await look('store-triggers', lookAtTriggers(table))
-  await look('store-table', lookAtStatusType(table))
-  // A status that the type does not take fails every statement from here on.
-  if (isWrong('store-table')) return findings
   // Without the outbox, or what it may not do, it fails for that.
   if (!isWrong('store-permissions', 'store-outbox')) await look('store-table', lookAtCancelling(table))
   if (!isWrong('store-table')) {

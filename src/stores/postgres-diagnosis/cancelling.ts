@@ -17,27 +17,6 @@ interface Constraint {
   columns: string[]
 }
 
-/** A status that cannot even be written as one of the type, such as one that a domain does not allow. */
-export async function lookAtStatusType({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
-  const { statusType } = columns
-  const findings: Finding[] = []
-  for (const [setting, status] of [
-    ...mapping.unpaidStatuses.map((unpaid) => ['ORDERS_UNPAID_STATUSES', unpaid] as const),
-    ['ORDERS_CANCELLED_STATUS', mapping.cancelledStatus] as const,
-  ]) {
-    const refusal = await refusalOf(database, `SELECT $1::text::${statusType}`, [status])
-    if (!refusal) continue
-    findings.push(
-      finding('error', 'store-table', {
-        what: `${setting}: the type ${statusType} does not take '${status}': ${refusal}`,
-        meaning: 'No order can be cancelled.',
-        fix: '# correct the setting, or the type',
-      }),
-    )
-  }
-  return findings
-}
-
 /**
  * Whether the cancelling statement can be planned, which runs nothing but has the table, names, types and permissions
  * checked, and whether a constraint would refuse its result.
@@ -63,7 +42,7 @@ export async function lookAtCancelling(options: OrdersTable & { cancelSql: strin
       }),
     ]
   }
-  const findings: Finding[] = []
+  const findings = await lookAtDomain(options)
   for (const constraint of await constraintsOn(options)) {
     const refused = await bounded(database, () => refusedBy(options, constraint))
     if (refused === 'unknown' || refused === undefined) continue
@@ -76,6 +55,24 @@ export async function lookAtCancelling(options: OrdersTable & { cancelSql: strin
     )
   }
   return [...findings, ...(await lookAtReferences(options))]
+}
+
+/** A cast to the type of the column itself, which has the checks of a domain made. */
+async function lookAtDomain({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
+  const { type } = await one<{ type: string }>(
+    database,
+    'SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2',
+    [columns.table, unquoteIdentifier(columns.status)],
+  )
+  const refusal = await refusalOf(database, `SELECT $1::text::${type}`, [mapping.cancelledStatus])
+  if (!refusal) return []
+  return [
+    finding('error', 'store-table', {
+      what: `the type ${type} does not take '${mapping.cancelledStatus}': ${refusal}`,
+      meaning: 'Each attempt to cancel an order fails.',
+      fix: `# correct ORDERS_CANCELLED_STATUS, or the type ${type}`,
+    }),
+  ]
 }
 
 /** A table of the statuses that there are, which must have ours. */
