@@ -27,12 +27,12 @@ export interface Replay {
   /** How many failed checks there were at the start, and how many of them were looked at. */
   failed: number
   lookedAt: number
-  /** Those that were selected, and by code. */
+  /** Those that were selected, and by code; those gone before their code could be read are in `found` only. */
   found: number
   byCode: Partial<Record<FailureCode, number>>
   /** Back in the queue, to be looked at now. Of a dry run: 0. */
   replayed: number
-  /** Replayed or removed by somebody else, after we had found them. */
+  /** Replayed or removed by somebody else meanwhile. Of a dry run, they are not in `found`. */
   gone: number
   /** Left out because they can never succeed; by code. */
   leftOut: Partial<Record<FailureCode, number>>
@@ -138,6 +138,12 @@ async function walk(context: {
       const choice = selector.choose(job, code)
       if (choice === 'left-out') result.leftOut[code] = (result.leftOut[code] ?? 0) + 1
       if (choice !== 'selected') continue
+      if (job.isGone) {
+        result.gone++
+        if (!dryRun) result.found++
+        selector.note(job, 'gone')
+        continue
+      }
       selected.push(job)
       result.found++
       result.byCode[code] = (result.byCode[code] ?? 0) + 1

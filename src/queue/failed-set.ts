@@ -7,6 +7,8 @@ export interface FailedJob {
   failedReason: string | undefined
   /** The job's data as JSON, if it was asked for. */
   data: string | undefined
+  /** Somebody else has taken it out of the set before its reason could be read, and the reason with it. */
+  isGone: boolean
 }
 
 interface Member {
@@ -96,12 +98,27 @@ export class FailedSet {
       pipeline.hmget(this.#keyOf(jobId), 'failedReason', ...(withData ? ['data'] : []))
     }
     const replies = (await pipeline.exec()) ?? []
-    return members.map(({ jobId }, index) => {
+    const jobs = members.map(({ jobId }, index) => {
       const [error, fields] = replies[index] ?? []
       if (error) throw error
       const [failedReason, data] = (fields ?? []) as (string | null)[]
       return { jobId, failedReason: failedReason ?? undefined, data: data ?? undefined }
     })
+    const gone = await this.#goneOf(members.filter((_, index) => jobs[index]?.failedReason === undefined))
+    return jobs.map((job) => ({ ...job, isGone: gone.has(job.jobId) }))
+  }
+
+  /** Those that are no longer in the set, or have come back to it since. */
+  async #goneOf(members: readonly Member[]): Promise<Set<string>> {
+    const pipeline = this.#redis.pipeline()
+    for (const { jobId } of members) pipeline.zscore(this.#key, jobId)
+    const replies = members.length > 0 ? ((await pipeline.exec()) ?? []) : []
+    const gone = members.filter(({ score }, index) => {
+      const [error, now] = replies[index] ?? []
+      if (error) throw error
+      return now !== score
+    })
+    return new Set(gone.map(({ jobId }) => jobId))
   }
 }
 

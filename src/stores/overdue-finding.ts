@@ -4,10 +4,13 @@ import { type Finding, finding, howLong } from '../observe/finding.ts'
 const LATE_MS = 30_000
 const VERY_LATE_MS = 90_000
 
-/** @param lateMs how long ago the oldest unpaid order should have been cancelled; undefined: none is overdue */
+/** @param lateMs how long ago the oldest unpaid order should have been cancelled; undefined: none is; Infinity: ever since */
 export function overdueFinding(lateMs: number | undefined): Finding {
   if (lateMs === undefined) return finding('ok', 'store-overdue', { what: 'no unpaid order is overdue' })
-  const what = `the oldest unpaid order was due ${howLong(lateMs)} ago`
+  const what =
+    lateMs === Number.POSITIVE_INFINITY
+      ? 'an unpaid order has the deadline -infinity: it has always been overdue'
+      : `the oldest unpaid order was due ${howLong(lateMs)} ago`
   if (lateMs <= LATE_MS) return finding('ok', 'store-overdue', { what })
   return finding(lateMs > VERY_LATE_MS ? 'error' : 'warning', 'store-overdue', {
     what,

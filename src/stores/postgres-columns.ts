@@ -45,12 +45,14 @@ export interface ColumnRow {
  * The columns of a table.
  *
  * $1 the table as SQL, quoted. No row: there is no such table. `type` is the base type (of a domain, what it is over),
- * `sql_type` what to cast to, `labels` those of an enum.
+ * `sql_type` what to cast to, `labels` those of an enum. Not to the domain: that cast is not done before planning, and no
+ * partial index would be found to fit.
  */
 export const COLUMNS_SQL = `
 SELECT n.nspname AS schema, c.relname AS relation, a.attname AS name,
-       coalesce(base.typname, t.typname) AS type, format_type(t.oid, NULL) AS sql_type,
-       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels,
+       coalesce(base.typname, t.typname) AS type, format_type(coalesce(base.oid, t.oid), NULL) AS sql_type,
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e
+        WHERE e.enumtypid = coalesce(base.oid, t.oid)) AS labels,
        c.relkind NOT IN ('r', 'm') OR EXISTS (
          SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL
            AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique

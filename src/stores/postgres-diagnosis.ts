@@ -8,6 +8,7 @@ import {
   quoteTable,
   resolveColumns,
 } from './postgres-columns.ts'
+import { lookAtCancelling } from './postgres-diagnosis/cancelling.ts'
 import { type Database, one } from './postgres-diagnosis/database.ts'
 import { lookAtDeadlines, lookAtOverdue } from './postgres-diagnosis/deadlines.ts'
 import { lookAtIndexes } from './postgres-diagnosis/indexes.ts'
@@ -24,7 +25,8 @@ export async function diagnosePostgres(options: {
   database: Database
   clock: Clock
   mapping: OrdersMapping
-  usesShopSql: boolean
+  /** The shop's own statement in place of ours. */
+  cancelSql: string | undefined
   /** Whether the silence of payments is watched. */
   watchesPayments: boolean
   /** Connections that one process opens. */
@@ -54,13 +56,19 @@ export async function diagnosePostgres(options: {
   } catch (error) {
     return [...findings, ...(await mismatches({ database, mapping, rows, error }))]
   }
-  findings.push(finding('ok', 'store-table', { what: `${columns.table} is as the settings say` }))
-  const table = { ...options, columns, role }
+  const isWrong = (...codes: FindingCode[]) =>
+    findings.some(({ code, level }) => codes.includes(code) && level === 'error')
+  const table = { ...options, columns, role, usesShopSql: options.cancelSql !== undefined }
   await look('store-permissions', lookAtPermissions(table))
   await look('store-outbox', lookAtOutbox(table))
   await look('store-triggers', lookAtTriggers(table))
+  // Without the outbox, or what it may not do, it fails for that.
+  if (!isWrong('store-permissions', 'store-outbox')) await look('store-table', lookAtCancelling(table))
+  if (!isWrong('store-table')) {
+    findings.push(finding('ok', 'store-table', { what: `${columns.table} is as the settings say` }))
+  }
   await look('store-index', lookAtIndexes(table))
-  if (findings.some(({ code, level }) => code === 'store-permissions' && level === 'error')) return findings
+  if (isWrong('store-permissions')) return findings
   await look('store-statuses', lookAtStatuses(table))
   await look('store-deadlines', lookAtDeadlines(table))
   await look('store-overdue', lookAtOverdue(table))

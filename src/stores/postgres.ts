@@ -14,9 +14,9 @@ import {
   quoteTable,
   resolveColumns,
 } from './postgres-columns.ts'
+import { lookAtIndexes } from './postgres-diagnosis/indexes.ts'
 import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
-import { hasSweepIndex, sweepIndexStatement } from './postgres-index.ts'
 import { createPool } from './postgres-pool.ts'
 import {
   cancelRow,
@@ -101,10 +101,9 @@ export class PostgresStore implements OrderStore {
     try {
       client = await pool.connect()
       const { mapping, clock, watchesPayments, connections, cancelSql } = options
-      const usesShopSql = cancelSql !== undefined
       return [
         finding('ok', 'store-reachable', { what: `answers at ${where}` }),
-        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, usesShopSql })),
+        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, cancelSql })),
       ]
     } catch (error) {
       if (client && sqlStateOf(error)) throw asStoreError(error)
@@ -286,12 +285,12 @@ export class PostgresStore implements OrderStore {
       onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')
       return
     }
-    const options = { columns: this.#columns, mapping: this.#mapping }
-    const hasIndex = await this.#withClient((client) => hasSweepIndex({ database: client, ...options }))
-    if (!hasIndex) {
-      onNotice(
-        `the sweep has no index to go by, and reads the whole orders table: ${sweepIndexStatement(this.#columns, this.#mapping)}`,
-      )
+    const table = { columns: this.#columns, mapping: this.#mapping, watchesPayments: false }
+    const findings = await this.#withClient((client) => lookAtIndexes({ database: client, ...table }))
+    for (const { level, what, meaning, fix = '' } of findings) {
+      if (level !== 'warning') continue
+      const statements = fix.split('\n').filter((line) => !line.startsWith('#'))
+      onNotice(`an index for the sweep: ${what}. ${meaning} ${statements.join(' ')}`)
     }
   }
 

@@ -216,9 +216,10 @@ describe('checks that a worker has given up', () => {
     const results = await Promise.all([1, 2, 3, 4].map(() => shop.replay({ selection: 'all' })))
     expect(results.reduce((sum, { replayed }) => sum + replayed, 0)).toBe(many)
     expect(results.some(({ gone }) => gone > 0)).toBe(true)
-    for (const { found, replayed, gone, error } of results) {
+    for (const { found, replayed, gone, error, byCode } of results) {
       expect(error).toBeUndefined()
       expect(found).toBe(replayed + gone)
+      expect(Object.keys(byCode)).toEqual(['STORE_REJECTED'])
     }
     expect(await shop.failed()).toEqual([])
     const waiting = await shop.raw.redis.lrange(shop.key('wait'), 0, -1)

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { diagnoseStore } from '../../src/stores/open.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'
 import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres-columns.ts'
-import { sweepIndexStatement } from '../../src/stores/postgres-index.ts'
+import { sweepIndex } from '../../src/stores/postgres-index.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
@@ -66,6 +66,19 @@ async function mend(table: OrdersTable, findings: Finding[], code: FindingCode):
     if (fix === 'order-expiry migrate') await table.migrate()
     else await table.pool.query(fix)
   }
+}
+
+/** The name of the index that the last statement creates. */
+function nameIn(fixes: string[]): string {
+  return /^CREATE INDEX CONCURRENTLY (\w+) ON /.exec(fixes.at(-1) ?? '')?.[1] ?? ''
+}
+
+/** What is told when the store is opened. */
+async function noticesOf(table: OrdersTable, overrides: Overrides): Promise<string[]> {
+  const notices: string[] = []
+  const onNotice = (notice: string) => void notices.push(notice)
+  await (await PostgresStore.open(table.storeOptions({ ...overrides, onNotice }))).close()
+  return notices
 }
 
 test.each<TableOptions>([
@@ -134,7 +147,8 @@ describe('an index for the sweeper', () => {
     const { rows } = await table.pool.query(COLUMNS_SQL, [`${table.schema}.orders`])
     const mapping = { ...table.mapping, unpaidStatuses: unpaid }
     const columns = resolveColumns(mapping, rows)
-    expect(fixesOf(findings, 'store-index')).toEqual([sweepIndexStatement(columns, mapping)])
+    const { name, on } = sweepIndex(columns, mapping)
+    expect(fixesOf(findings, 'store-index')).toEqual([`CREATE INDEX CONCURRENTLY ${name} ON ${on};`])
     const { buildStatements } = await import('../../src/stores/postgres-sql.ts')
     const client = await table.pool.connect()
     await client.query('SET enable_seqscan = off')
@@ -147,7 +161,7 @@ describe('an index for the sweeper', () => {
     ])
     client.release(true)
     const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n')
-    expect(text).toContain('order_expiry_unpaid')
+    expect(text).toContain(name)
     expect(text).not.toContain('Seq Scan')
   })
 
@@ -156,7 +170,15 @@ describe('an index for the sweeper', () => {
     ['ON orders (payment_deadline DESC, status)', 'ok'],
     [`ON orders (payment_deadline) WHERE status = 'pending'`, 'ok'],
     [`ON orders (payment_deadline) WHERE status IN ('pending', 'new') AND paid_at IS NULL`, 'ok'],
-    ['ON orders (status, payment_deadline)', 'warning'],
+    ['ON orders (status, payment_deadline)', 'ok'],
+    [`ON orders (status, payment_deadline) WHERE status <> 'paid'`, 'ok'],
+    [`ON orders (payment_deadline) WHERE status <> 'paid'`, 'ok'],
+    [`ON orders (payment_deadline) WHERE payment_deadline IS NOT NULL`, 'ok'],
+    [`ON orders (payment_deadline) WHERE status NOT IN ('pending')`, 'warning'],
+    [`ON orders (status, payment_deadline) WHERE status NOT IN ('pending')`, 'warning'],
+    [`ON orders (payment_deadline) WHERE lower(status) = 'pending'`, 'warning'],
+    [`ON orders (payment_deadline) WHERE status = 'pending' AND payment_deadline > '2020-01-01'`, 'warning'],
+    ['ON orders (status, id, payment_deadline)', 'warning'],
     ['ON orders USING brin (payment_deadline)', 'warning'],
     [`ON orders (payment_deadline) WHERE status = 'paid'`, 'warning'],
     [`ON orders (payment_deadline) WHERE status = 'pending' AND note IS NULL`, 'warning'],
@@ -170,12 +192,67 @@ describe('an index for the sweeper', () => {
 
   test('that was left invalid is replaced', async () => {
     const table = await create()
-    await table.pool.query(`CREATE INDEX order_expiry_unpaid ON orders (payment_deadline);
-      UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'order_expiry_unpaid'::regclass`)
+    const name = nameIn(fixesOf(await diagnose(table), 'store-index'))
+    await table.pool.query(`CREATE INDEX ${name} ON orders (payment_deadline);
+      UPDATE pg_index SET indisvalid = false WHERE indexrelid = '${name}'::regclass`)
     const findings = await diagnose(table)
     expect(fixesOf(findings, 'store-index')).toHaveLength(2)
+    expect(fixesOf(findings, 'store-paid-index')).toHaveLength(1)
     await mend(table, findings, 'store-index')
+    await mend(table, findings, 'store-paid-index')
     expect(ofCode(await diagnose(table), 'store-index')[0]?.[0]).toBe('ok')
+  })
+
+  test('of the time of payment that was left invalid is replaced, and only that', async () => {
+    const table = await create()
+    const name = nameIn(fixesOf(await diagnose(table), 'store-paid-index'))
+    await table.pool.query(`CREATE INDEX ${name} ON orders (paid_at);
+      UPDATE pg_index SET indisvalid = false WHERE indexrelid = '${name}'::regclass`)
+    const findings = await diagnose(table)
+    expect(fixesOf(findings, 'store-index')).toHaveLength(1)
+    expect(fixesOf(findings, 'store-paid-index')).toHaveLength(2)
+    await mend(table, findings, 'store-index')
+    await mend(table, findings, 'store-paid-index')
+    expect(complaints(await diagnose(table))).toEqual(['store-outbox'])
+  })
+
+  test('can be made again when the unpaid statuses change, and for a second table of the schema', async () => {
+    const table = await create()
+    await table.pool.query('CREATE TABLE more (LIKE orders INCLUDING INDEXES)')
+    for (const mapping of [{}, { unpaidStatuses: ['pending', 'new'] }, { table: `${table.schema}.more` }]) {
+      const overrides = withMapping(table, mapping)
+      const findings = await diagnose(table, overrides)
+      await mend(table, findings, 'store-index')
+      for (const fix of fixesOf(findings, 'store-paid-index')) await table.pool.query(fix)
+      const after = await diagnose(table, overrides)
+      expect([...ofCode(after, 'store-index'), ...ofCode(after, 'store-paid-index')].map(([level]) => level)).toEqual([
+        'ok',
+        'ok',
+      ])
+    }
+  })
+
+  test.each<[string, string[]]>([
+    ['ON big (due)', ['warning', 'CREATE']],
+    ['ON big (due) WHERE due IS NOT NULL', ['warning', 'CREATE']],
+    [`ON big (due) WHERE status <> 'cancelled'`, ['warning', 'CREATE']],
+    [`ON big (due) WHERE status IN ('pending', 'cancelled')`, ['warning', 'CREATE']],
+    [`ON big (due) WHERE status IN ('pending', 'shipped')`, ['ok']],
+    [`ON big (due) WHERE status = 'pending'`, ['ok']],
+    ['ON big (status, due)', ['ok']],
+  ])('of many orders must hold unpaid ones only: CREATE INDEX %s', async (index, [level, statement]) => {
+    const table = await create()
+    await table.pool.query(`CREATE TABLE big (id int PRIMARY KEY, status text, due timestamptz);
+      INSERT INTO big SELECT n, CASE WHEN n % 2 = 0 THEN 'paid' ELSE 'cancelled' END, now() FROM generate_series(1, 240000) n;
+      CREATE INDEX given ${index}; ANALYZE big`)
+    const mapping = { deadlineColumn: 'due', paidAtColumn: undefined, cancelledAtColumn: undefined }
+    const overrides = withMapping(table, { ...mapping, table: `${table.schema}.big` })
+    const findings = await diagnose(table, overrides)
+    expect(ofCode(findings, 'store-index')[0]?.[0]).toBe(level)
+    if (statement === undefined) return
+    expect(ofCode(findings, 'store-index')[0]?.[1]).toContain('given')
+    await mend(table, findings, 'store-index')
+    expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
   })
 
   test('of a partitioned table is made without CONCURRENTLY', async () => {
@@ -183,9 +260,24 @@ describe('an index for the sweeper', () => {
     await table.pool.query(`CREATE TABLE parts (LIKE orders) PARTITION BY HASH (id);
       CREATE TABLE part0 PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
     const overrides = withMapping(table, { table: `${table.schema}.parts` })
+    await table.migrate()
+    const notices = await noticesOf(table, overrides)
+    expect(notices).toHaveLength(1)
     const findings = await diagnose(table, overrides)
+    expect(notices[0]?.endsWith(fixesOf(findings, 'store-index').join(' '))).toBe(true)
     await mend(table, findings, 'store-index')
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
+    expect(await noticesOf(table, overrides)).toEqual([])
+  })
+
+  test('of a view is not asked for, neither here nor when the store is opened', async () => {
+    const table = await create()
+    await table.migrate()
+    await table.pool.query('CREATE VIEW seen AS SELECT * FROM orders')
+    const overrides = withMapping(table, { table: `${table.schema}.seen` })
+    expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('info')
+    expect(await noticesOf(table, overrides)).toEqual([])
+    expect(await noticesOf(table, {})).toEqual([expect.stringContaining('CREATE INDEX CONCURRENTLY')])
   })
 })
 

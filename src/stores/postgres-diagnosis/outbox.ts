@@ -1,14 +1,14 @@
 import { count, type Finding, finding } from '../../observe/finding.ts'
 import { COLUMNS_SQL, type ColumnRow } from '../postgres-columns.ts'
-import { buildStatements, OUTBOX_COLUMNS, OUTBOX_TABLE } from '../postgres-sql.ts'
+import { buildMigrations, buildStatements, OUTBOX_COLUMNS, OUTBOX_TABLE } from '../postgres-sql.ts'
 import { bounded } from './bounded-look.ts'
 import { one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 
 const MANY_EVENTS = 100_000
 
-export async function lookAtOutbox(options: OrdersTable & { usesShopSql: boolean }): Promise<Finding[]> {
-  const { database, columns, usesShopSql } = options
+export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
+  const { database, columns } = options
   const { outbox } = buildStatements(columns)
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
   const findings: Finding[] = []
@@ -17,7 +17,7 @@ export async function lookAtOutbox(options: OrdersTable & { usesShopSql: boolean
       finding('error', 'store-outbox', {
         what: `there is no table ${outbox}`,
         meaning: 'The daemon does not start: each cancellation adds its event there.',
-        fix: 'order-expiry migrate',
+        fix: await createOutbox(options),
       }),
     )
   } else {
@@ -28,7 +28,7 @@ export async function lookAtOutbox(options: OrdersTable & { usesShopSql: boolean
         : finding('error', 'store-outbox', {
             what: `${outbox} has no ${missing.join(', ')}`,
             meaning: 'It is not our table, or an old one: no order can be cancelled.',
-            fix: [`ALTER TABLE ${outbox} RENAME TO ${OUTBOX_TABLE}_old;`, 'order-expiry migrate'],
+            fix: [`ALTER TABLE ${outbox} RENAME TO ${OUTBOX_TABLE}_old;`, ...(await createOutbox(options))],
           }),
     )
     const backlog = await bounded<number>(database, async () => {
@@ -40,13 +40,20 @@ export async function lookAtOutbox(options: OrdersTable & { usesShopSql: boolean
       findings.push(finding('info', 'store-backlog', { what: `${size} in the outbox; nothing deletes them yet` }))
     }
   }
-  if (usesShopSql) {
-    findings.push(
-      finding('info', 'store-cancel-sql', {
-        what: 'orders are cancelled by your own statement (CANCEL_SQL_FILE)',
-        meaning: 'It is checked when the daemon starts, not here.',
-      }),
-    )
-  }
   return findings
+}
+
+/** What makes the outbox: `migrate`, or, if our role may not create a table there, what its owner does for it. */
+async function createOutbox({ database, columns, role }: OrdersTable & { role: string }): Promise<string[]> {
+  const { mayCreate } = await one<{ mayCreate: boolean }>(
+    database,
+    `SELECT has_schema_privilege($1, 'CREATE') AS "mayCreate"`,
+    [columns.schema],
+  )
+  if (mayCreate) return ['order-expiry migrate']
+  return [
+    `# the role ${role} may create no table in this schema; as somebody who may:`,
+    ...buildMigrations(columns).map((statement) => `${statement.replace(/\s+/g, ' ')};`),
+    `GRANT INSERT ON ${buildStatements(columns).outbox} TO ${role};`,
+  ]
 }

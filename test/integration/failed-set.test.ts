@@ -1,0 +1,37 @@
+import { expect, test } from '@jest/globals'
+import { FailedSet } from '../../src/queue/failed-set.ts'
+import { closing } from '../helpers/closing.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
+
+test('a job that somebody else takes out of the set while its page is read is gone, one without a reason is not', async () => {
+  const raw = new RawQueue()
+  closing.push(() => raw.close())
+  const { redis, queue } = raw
+  const key = (name: string) => queue.toKey(name)
+  for (const [score, jobId] of ['stays', 'moved', 'back', 'blank'].entries()) {
+    await redis.zadd(key('failed'), score, jobId)
+    if (jobId !== 'blank') await redis.hset(key(jobId), 'failedReason', 'STORE_REJECTED: for a test')
+  }
+  // Between the ids of the page and their reasons.
+  const range = redis.zrangebyscore.bind(redis) as (...args: unknown[]) => Promise<string[]>
+  redis.zrangebyscore = (async (...args: unknown[]) => {
+    const page = await range(...args)
+    await redis.hdel(key('moved'), 'failedReason')
+    await redis.zrem(key('failed'), 'moved')
+    await redis.hdel(key('back'), 'failedReason')
+    await redis.zadd(key('failed'), 100, 'back')
+    return page
+  }) as typeof redis.zrangebyscore
+  const set = new FailedSet({ redis, toKey: key })
+  const seen: unknown[] = []
+  for await (const page of set.pages({ withData: false })) {
+    seen.push(...page.map(({ jobId, failedReason, isGone }) => [jobId, failedReason !== undefined, isGone]))
+    redis.zrangebyscore = range as typeof redis.zrangebyscore
+  }
+  expect(seen).toEqual([
+    ['stays', true, false],
+    ['moved', false, true],
+    ['back', false, true],
+    ['blank', false, false],
+  ])
+})
