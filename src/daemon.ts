@@ -104,6 +104,7 @@ export function createDaemon(options: {
       storeBreakerOpen: () => breaker.failure !== undefined,
       dryRun: config.DRY_RUN,
     },
+    clock,
   })
 
   const http = createHttpService({

@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { OrderExpiryError } from '../errors.ts'
-import { EventBus } from '../observe/events.ts'
+import { EventBus, type LeftOverdue } from '../observe/events.ts'
 import type { CommandContext } from './context.ts'
 import { withRedis } from './with-redis.ts'
 
@@ -37,10 +37,11 @@ export function sweepCommand(context: CommandContext): Command {
           signal: stopping.signal,
         }),
       )
-      const { error, failed, outcomes, ...counts } = result
+      const { error, failed, outcomes, left, isWantedSoon, ...counts } = result
       const summary = {
         ...counts,
         outcomes,
+        ...(left?.oldest && !isDry && { left }),
         ...(isDry && { wouldCancel }),
         ...(failed && { failed: { orderId: failed.orderId, ...describeError(failed.error) } }),
         ...(error && { error: describeError(error) }),
@@ -59,6 +60,8 @@ function describe(
   summary: {
     overdue: number
     outcomes: Readonly<Record<string, number>>
+    left?: LeftOverdue
+    handedOver?: number
     upcoming: number
     added: number
     wouldCancel?: string[]
@@ -67,7 +70,7 @@ function describe(
   },
   changesNothing: boolean,
 ): string[] {
-  const { overdue, outcomes, upcoming, added, wouldCancel, failed, error } = summary
+  const { overdue, outcomes, left, handedOver, upcoming, added, wouldCancel, failed, error } = summary
   const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`)
   const names = wouldCancel?.slice(0, SHOWN) ?? []
   const more = (wouldCancel?.length ?? 0) - names.length
@@ -76,6 +79,10 @@ function describe(
     ...(wouldCancel
       ? [`          would be cancelled: ${names.join(' ') || 'none'}${more > 0 ? ` and ${more} more` : ''}`]
       : []),
+    ...(left?.oldest
+      ? [`          left unpaid: ${left.orders}, the oldest ${left.oldest.orderId}: ${left.oldest.why}`]
+      : []),
+    ...(handedOver && !changesNothing ? [`          undecided: ${handedOver} have a check now, for the workers`] : []),
     `upcoming  ${upcoming}: ${added} without a check${changesNothing || added === 0 ? '' : ', which they now have'}`,
     ...(failed
       ? [`${outcomes.failed} could not be settled, such as ${failed.orderId}: ${failed.code}: ${failed.message}`]

@@ -1,6 +1,20 @@
 import { EventEmitter } from 'node:events'
 import type { OrderExpiryError } from '../errors.ts'
 
+/** The overdue orders that a sweep has left unpaid. */
+export interface LeftOverdue {
+  orders: number
+  oldest?: {
+    orderId: string
+    /** Epoch milliseconds. */
+    deadline: number
+    /** Milliseconds from the deadline to the end of the sweep, by the order store's clock. */
+    lateMs: number
+    /** The reason of the postponement, or the code of the error. */
+    why: string
+  }
+}
+
 /** Everything the daemon says about itself. Code emits; `log.ts` words it. No event carries a secret. */
 export interface Events {
   'service-started': { service: string; detail?: string }
@@ -31,6 +45,10 @@ export interface Events {
   'sweep-finished': {
     overdue: number
     outcomes: Readonly<Record<string, number>>
+    /** Undefined: the sweep has not come so far as to know. */
+    left?: LeftOverdue
+    /** Orders left undecided that were given a check. */
+    handedOver?: number
     upcoming: number
     added: number
     tookMs: number

@@ -24,6 +24,11 @@ export function createLogger(options: { level: LogLevel; pretty: boolean; stdout
   return pino(settings, pino.transport({ target: 'pino-pretty', options: look }))
 }
 
+/** What sweep after sweep leaves has been overdue for longer than this; a single sweep may meet a lock. */
+const LEFT_MS = 120_000
+/** Why all orders are left at once; that is said where it begins. */
+const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
+
 /** Words every event as a log line. The only place where the daemon's log lines are written. */
 export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
   const { events, logger, clock } = options
@@ -88,16 +93,25 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
       'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
     ),
   )
-  events.on('sweep-finished', ({ error, failed, ...e }) => {
+  events.on('sweep-finished', ({ error, failed, left, ...e }) => {
     batches.look()
     wouldCancel.look()
+    const { oldest, orders } = left ?? {}
+    if (oldest && isNews(oldest) && oldest.orderId !== failed?.orderId) {
+      trouble(
+        `left ${oldest.why}`,
+        { ...oldest, orders },
+        `sweep after sweep leaves overdue orders unpaid, the oldest of them is this one: ${oldest.why}`,
+      )
+    }
     if (error)
       trouble(`sweep ${error.code}`, { ...e, code: error.code }, `sweep left something undone: ${error.message}`)
     else if (failed) {
       const { orderId, error: why } = failed
       const message = `sweep could not settle ${e.outcomes.failed} overdue orders, such as this one: ${why.message}`
       trouble(`sweep failed ${why.code}`, { ...e, orderId, code: why.code }, message)
-    } else if (e.outcomes.cancelled || e.added) logger.info(e, 'sweep found orders that had been missed')
+    } else if (e.outcomes.cancelled || e.added || e.handedOver)
+      logger.info(e, 'sweep found orders that had been missed')
     else logger.debug(e, 'sweep finished')
   })
   events.on('store-breaker-opened', ({ error }) =>
@@ -134,6 +148,10 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   events.on('embedded-redis-exited', (e) =>
     logger.error(e, 'the embedded Redis has ended by itself; starting it again'),
   )
+}
+
+function isNews({ lateMs, why }: { lateMs: number; why: string }): boolean {
+  return lateMs > LEFT_MS && !LEFT_ON_PURPOSE.includes(why)
 }
 
 /** The same trouble (by `key`) at most once in {@link QUIET_MS}, with the number of times it was left out. */

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client'
-import type { EventBus } from './events.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { EventBus, LeftOverdue } from './events.ts'
 
 /** What the gauges read when they are scraped. */
 export interface GaugeSources {
@@ -10,13 +11,13 @@ export interface GaugeSources {
 }
 
 /** All metrics, by their names. Counters follow the events, gauges are read at the scrape. */
-export function createMetrics(options: { events: EventBus; sources: GaugeSources }): Registry {
-  const { events, sources } = options
+export function createMetrics(options: { events: EventBus; sources: GaugeSources; clock: Clock }): Registry {
+  const { events, sources, clock } = options
   const registry = new Registry()
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
     new Counter({ name: `order_expiry_${name}`, help, labelNames, registers })
-  const gauge = (name: string, help: string, read: () => boolean | undefined) =>
+  const gauge = (name: string, help: string, read: () => number | boolean | undefined) =>
     new Gauge({
       name: `order_expiry_${name}`,
       help,
@@ -25,7 +26,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
         const value = read()
         if (value === undefined)
           this.remove() // reset() would say 0
-        else this.set(value ? 1 : 0)
+        else this.set(Number(value))
       },
     })
 
@@ -47,15 +48,26 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
     sources.storeBreakerOpen,
   )
   gauge('dry_run', '1 while nothing is cancelled because DRY_RUN is set.', () => sources.dryRun)
+  let overdue: { left: LeftOverdue; at: number } | undefined
+  gauge(
+    'overdue_orders',
+    'Unpaid orders past their deadline that the last sweep of this process left, as far as it came.',
+    () => overdue?.left.orders,
+  )
+  gauge('oldest_overdue_seconds', 'How long ago the oldest of those orders was due; 0 if there is none.', () => {
+    if (!overdue?.left.oldest) return overdue && 0
+    return (overdue.left.oldest.lateMs + clock.monotonic() - overdue.at) / 1_000
+  })
 
   events.on('check-finished', ({ outcome }) => decisions.inc({ outcome }))
   events.on('would-cancel', () => decisions.inc({ outcome: 'would-cancel' }))
   events.on('check-given-up', ({ error }) => givenUp.inc({ code: error.code }))
   events.on('batch-settled', ({ error }) => error && failures.inc({ code: error.code }))
-  events.on('sweep-finished', ({ outcomes, added: count, error }) => {
+  events.on('sweep-finished', ({ outcomes, added: count, handedOver = 0, left, error }) => {
+    if (left) overdue = { left, at: clock.monotonic() }
     unsettled.inc(outcomes.failed ?? 0)
     sweeps.inc({ result: error ? 'ended-early' : 'complete' })
-    added.inc(count)
+    added.inc(count + handedOver)
     rescued.inc(outcomes.cancelled ?? 0)
     for (const outcome of ['cancelled', 'kept', 'missing']) decisions.inc({ outcome }, outcomes[outcome] ?? 0)
   })

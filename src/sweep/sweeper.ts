@@ -3,9 +3,12 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import type { Service } from '../runtime/service.ts'
 import type { SweepOptions, SweepResult } from './sweep.ts'
+import { SweepMemory } from './sweep-memory.ts'
 
 /** The first sweep of a process, and one that somebody asks for, comes within this time, at random. */
 const SOON_MS = 2_000
+/** The pause before another sweep where one has left orders undecided with nobody to take them apart. */
+const AGAIN_MS = 5_000
 const JITTER = 0.1
 /** How often the heart beats while nothing is to be done. */
 const BEAT_MS = 5_000
@@ -15,7 +18,7 @@ const UPCOMING_MS = 10_000
 const FULL_SHARE = 20
 
 /** What changes from one sweep to the next. */
-export type SweepPart = Required<Pick<SweepOptions, 'aheadMs' | 'upcomingMs' | 'isWoken'>> &
+export type SweepPart = Required<Pick<SweepOptions, 'aheadMs' | 'memory' | 'upcomingMs' | 'isWoken'>> &
   Pick<SweepOptions, 'from' | 'signal'>
 
 export interface Sweeper extends Service {
@@ -42,6 +45,7 @@ export function createSweeper(options: {
 }): Sweeper {
   const { sweep, everyMs, aheadMs, heartbeat, events, clock, random = Math.random } = options
   const stopping = new AbortController()
+  const memory = new SweepMemory()
   let waiting: AbortController | undefined
   let isWoken = false
   let isFullAgainAt = Number.NEGATIVE_INFINITY
@@ -50,37 +54,43 @@ export function createSweeper(options: {
   async function run(): Promise<void> {
     await rest(random() * Math.min(SOON_MS, everyMs))
     while (!stopping.signal.aborted) {
-      await sweepThrough()
+      const { isWantedSoon } = await sweepThrough()
       if (stopping.signal.aborted) return
-      if (!isWoken) await rest(everyMs * (1 + JITTER * (2 * random() - 1)))
+      const pauseMs = isWantedSoon ? Math.min(AGAIN_MS, everyMs) : everyMs
+      if (!isWoken) await rest(pauseMs * (1 + JITTER * (2 * random() - 1)))
       if (isWoken) await rest(random() * SOON_MS)
     }
   }
 
   /** Sweeps until what is to be looked at has been, or somebody asks for another sweep. */
-  async function sweepThrough(): Promise<void> {
+  async function sweepThrough(): Promise<{ isWantedSoon: boolean }> {
     isWoken = false
     const startedAt = clock.monotonic()
     const isFull = startedAt >= isFullAgainAt
     const wanted = {
       aheadMs: isFull ? aheadMs : Math.min(2 * everyMs, aheadMs),
+      memory,
       upcomingMs: UPCOMING_MS,
       isWoken: () => isWoken,
       signal: stopping.signal,
     }
     let from: SweepPart['from']
     let hasFailed = false
+    let isSoon = false
     do {
       const partStartedAt = clock.monotonic()
-      const { next, ...result } = await sweep({ ...wanted, from })
-      if (stopping.signal.aborted) return
+      const { next, isWantedSoon = false, ...result } = await sweep({ ...wanted, from })
+      isSoon = isWantedSoon
+      if (stopping.signal.aborted) break
       events.emit('sweep-finished', { ...result, tookMs: clock.monotonic() - partStartedAt })
       hasFailed ||= result.error !== undefined
       from = next
     } while (from && !isWoken)
-    if (!isFull || isWoken || hasFailed) return
-    const endedAt = clock.monotonic()
-    isFullAgainAt = endedAt + Math.min(aheadMs, FULL_SHARE * (endedAt - startedAt))
+    if (isFull && !isWoken && !hasFailed) {
+      const endedAt = clock.monotonic()
+      isFullAgainAt = endedAt + Math.min(aheadMs, FULL_SHARE * (endedAt - startedAt))
+    }
+    return { isWantedSoon: isSoon }
   }
 
   /** Resolves after `ms`, or when the sweeper is woken or stopped. */

@@ -104,6 +104,27 @@ describe('sweep', () => {
   })
 })
 
+/** Before each update of an order, `what` is done, in PL/pgSQL. */
+async function onUpdate(table: OrdersTable, what: string): Promise<void> {
+  await table.pool.query(`
+    CREATE FUNCTION ${table.schema}.on_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${what} RETURN NEW; END $$;
+    CREATE TRIGGER on_update BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION ${table.schema}.on_update()`)
+}
+
+test('one slow order among many that are overdue does not hold up the others: workers take them apart', async () => {
+  const { table, env, statuses } = await openSilentShop()
+  await onUpdate(table, 'IF NEW.id = 100 THEN PERFORM pg_sleep(60); END IF;')
+  const deadline = Date.now() - MINUTE
+  await table.insert(Array.from({ length: 250 }, (_, n) => ({ id: `${n + 1}`, deadline })))
+  const daemon = await DaemonProcess.start(env)
+  closing.push(() => daemon.stop('SIGKILL'))
+  const isDone = async () => Object.values(await statuses()).filter((status) => status === 'cancelled').length === 249
+  // One sweep in which the slow one is not found, and then some halvings, of 10 s each. By sweeps alone it takes 10 minutes.
+  await eventually('all others are cancelled', isDone, 150_000)
+  expect(await table.statusOf('100')).toBe('pending')
+  await daemon.stop('SIGKILL')
+}, 180_000)
+
 describe('a daemon that sweeps every second', () => {
   const often = { SWEEP_EVERY: '1s', SWEEP_AHEAD: '10s' }
 
@@ -140,6 +161,26 @@ describe('a daemon that sweeps every second', () => {
     await eventually('it is cancelled', async () => (await table.statusOf('1')) === 'cancelled')
     await daemon.until(({ msg }) => msg === 'sweep found orders that had been missed')
     expect((await table.outbox()).map(({ order_id }) => order_id)).toEqual(['1'])
+    expect(await daemon.stop()).toBe(0)
+  })
+
+  test('names an order that stays unpaid without an error, in log and metrics', async () => {
+    const { table, env } = await openSilentShop()
+    await onUpdate(table, 'IF NEW.id = 1 THEN RETURN NULL; END IF;')
+    await table.insert(['1', '2'].map((id) => ({ id, deadline: Date.now() - 3 * MINUTE })))
+    const daemon = await DaemonProcess.start({ ...env, ...often })
+    closing.push(() => daemon.stop('SIGKILL'))
+    const line = await daemon.until(({ msg }) => msg.startsWith('sweep after sweep leaves'))
+    expect(line).toMatchObject({ orderId: '1', why: 'locked', orders: 1 })
+    const metrics = await (await fetch(`${await daemon.url()}/metrics`)).text()
+    expect(metrics).toContain('\norder_expiry_overdue_orders 1\n')
+    expect(Number(/\norder_expiry_oldest_overdue_seconds (\S+)\n/.exec(metrics)?.[1])).toBeGreaterThan(180)
+    await table.pool.query('DROP TRIGGER on_update ON orders')
+    await eventually('nothing is overdue', async () =>
+      (await (await fetch(`${await daemon.url()}/metrics`)).text()).includes(
+        '\norder_expiry_oldest_overdue_seconds 0\n',
+      ),
+    )
     expect(await daemon.stop()).toBe(0)
   })
 })

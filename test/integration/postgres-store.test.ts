@@ -262,7 +262,13 @@ describe.each(['timestamptz', 'timestamp'] as const)(
         clock: systemClock,
         signal: new AbortController().signal,
       })
-      expect(result).toEqual({ overdue: odd.length, outcomes: { cancelled: odd.length }, upcoming: 0, added: 0 })
+      expect(result).toEqual({
+        overdue: odd.length,
+        outcomes: { cancelled: odd.length },
+        left: { orders: 0 },
+        upcoming: 0,
+        added: 0,
+      })
       const { rows } = await table.pool.query(`SELECT id::text FROM orders WHERE status = 'pending' ORDER BY id`)
       expect(rows.map(({ id }) => id)).toEqual(later.map(([id]) => id))
       expect((await table.outbox()).map(({ order_id }) => Number(order_id)).sort((a, b) => a - b)).toEqual(

@@ -117,6 +117,7 @@ export class SimulatedDaemon {
           pageSize: batchSize,
           onStep: () => this.heartbeat.beat(),
           clock: host,
+          random,
         }),
       everyMs: settings.sweepEveryMs,
       aheadMs: 600_000,

@@ -311,6 +311,44 @@ describe('what goes well by the thousand', () => {
   })
 })
 
+describe('an overdue order that is left in sweep after sweep', () => {
+  const swept = { overdue: 3, outcomes: { postponed: 3 }, upcoming: 0, added: 0, tookMs: 1 }
+  const oldest = { orderId: '7', deadline: 1, lateMs: 120_001, why: 'locked' }
+
+  test('is named, with why, and not too often', async () => {
+    const { events, clock, lines } = createLog('info')
+    for (let n = 0; n < 3; n++) events.emit('sweep-finished', { ...swept, left: { orders: 3, oldest } })
+    expect(lines).toEqual([
+      {
+        level: 'warn',
+        msg: 'sweep after sweep leaves overdue orders unpaid, the oldest of them is this one: locked',
+        orders: 3,
+        ...oldest,
+      },
+    ])
+    await clock.advance(60_000)
+    events.emit('sweep-finished', { ...swept, left: { orders: 3, oldest } })
+    expect(lines).toHaveLength(2)
+  })
+
+  test.each([
+    ['for less than two minutes', { ...oldest, lateMs: 120_000 }],
+    ['by the brake', { ...oldest, why: 'brake' }],
+    ['by a dry run', { ...oldest, why: 'dry-run' }],
+  ])('is no news where it is left %s', (_, left) => {
+    const { events, lines } = createLog('info')
+    events.emit('sweep-finished', { ...swept, left: { orders: 3, oldest: left } })
+    expect(lines).toEqual([])
+  })
+
+  test('is told of once where it is the one that could not be settled', () => {
+    const { events, lines } = createLog('info')
+    const failed = { orderId: '7', error: rejected }
+    events.emit('sweep-finished', { ...swept, outcomes: { failed: 3 }, failed, left: { orders: 3, oldest } })
+    expect(lines).toMatchObject([{ orderId: '7', code: 'STORE_REJECTED' }])
+  })
+})
+
 describe('a logger', () => {
   test.each(LOG_LEVELS)('of level %s has that level', (level) => {
     expect(createLogger({ level, pretty: false, stdout: process.stdout }).level).toBe(level)

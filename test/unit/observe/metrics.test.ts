@@ -2,11 +2,13 @@ import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus } from '../../../src/observe/events.ts'
 import { createMetrics, type GaugeSources } from '../../../src/observe/metrics.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
 
 function createRegistry(sources: Partial<GaugeSources> = {}) {
   const events = new EventBus()
   const all = { brakeEngaged: () => undefined, storeBreakerOpen: () => false, dryRun: false, ...sources }
-  const registry = createMetrics({ events, sources: all })
+  const clock = new FakeClock()
+  const registry = createMetrics({ events, sources: all, clock })
   /** The samples as Prometheus reads them, by name and labels. */
   const scrape = async () =>
     Object.fromEntries(
@@ -15,7 +17,7 @@ function createRegistry(sources: Partial<GaugeSources> = {}) {
         .filter((line) => line !== '' && !line.startsWith('#'))
         .map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
     )
-  return { events, registry, scrape }
+  return { events, clock, registry, scrape }
 }
 
 const error = new OrderExpiryError('STORE_REJECTED', 'no')
@@ -29,6 +31,8 @@ test('every name begins with order_expiry_, counters end in _total and gauges do
     'order_expiry_checks_given_up_total',
     'order_expiry_decisions_total',
     'order_expiry_dry_run',
+    'order_expiry_oldest_overdue_seconds',
+    'order_expiry_overdue_orders',
     'order_expiry_redis_emptied_total',
     'order_expiry_store_breaker_open',
     'order_expiry_store_failures_total',
@@ -63,7 +67,7 @@ describe('a counter follows its event:', () => {
 
   test('sweeps by their result, and the checks that they added', async () => {
     const { events, scrape } = createRegistry()
-    events.emit('sweep-finished', { ...swept, added: 3 })
+    events.emit('sweep-finished', { ...swept, added: 1, handedOver: 2 })
     events.emit('sweep-finished', { ...swept, added: 1 })
     events.emit('sweep-finished', { ...swept, error })
     expect(await scrape()).toMatchObject({
@@ -110,6 +114,24 @@ describe('a gauge', () => {
 
   test('of a dry run is 1', async () => {
     expect(await createRegistry({ dryRun: true }).scrape()).toMatchObject({ order_expiry_dry_run: 1 })
+  })
+
+  test('of what is overdue follows the sweeps that know, and grows older between them', async () => {
+    const { events, clock, scrape } = createRegistry()
+    const [orders, age] = ['order_expiry_overdue_orders', 'order_expiry_oldest_overdue_seconds'] as const
+    const gauges = async () => {
+      const samples = await scrape()
+      return [samples[orders], samples[age]]
+    }
+    expect(await gauges()).toEqual([undefined, undefined])
+    const oldest = { orderId: '7', deadline: 1, lateMs: 130_000, why: 'locked' }
+    events.emit('sweep-finished', { ...swept, left: { orders: 3, oldest } })
+    expect(await gauges()).toEqual([3, 130])
+    await clock.advance(15_500)
+    events.emit('sweep-finished', { ...swept, error })
+    expect(await gauges()).toEqual([3, 145.5])
+    events.emit('sweep-finished', { ...swept, left: { orders: 0 } })
+    expect(await gauges()).toEqual([0, 0])
   })
 
   test('of a brake whose state is not known says nothing', async () => {

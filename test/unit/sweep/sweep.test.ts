@@ -1,84 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
-import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
-import type { Settlement } from '../../../src/order/settle.ts'
-import type { OrderStore, PageEnd } from '../../../src/order/store.ts'
-import { type SweepOptions, sweep } from '../../../src/sweep/sweep.ts'
-import { FakeClock } from '../../helpers/fake-clock.ts'
+import { OrderExpiryError } from '../../../src/errors.ts'
+import { sweep } from '../../../src/sweep/sweep.ts'
+import { AHEAD, createSweep, failed, NOW, ordersDue, postponed } from './create-sweep.ts'
 
-/** By the store's clock, which is not ours. */
-const NOW = Date.UTC(2029, 5, 1)
-const AHEAD = 600_000
-const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW }
-
-const cancelled: Settlement = { kind: 'cancelled', at: NOW, evidence }
-const postponed = (reason: 'locked' | 'brake' | 'dry-run'): Settlement => ({
-  kind: 'postponed',
-  until: NOW + 1,
-  reason,
-  evidence,
-})
-const failed = (code: ErrorCode): Settlement => ({
-  kind: 'failed',
-  error: new OrderExpiryError(code, 'no'),
-})
-
-/** Orders due so many milliseconds from the store's now, named by that. */
-const ordersDue = (...offsets: number[]): PageEnd[] =>
-  offsets.map((offset) => ({ orderId: `${offset}`, deadline: NOW + offset }))
-
-function createSweep(
-  orders: readonly PageEnd[],
-  options: Partial<SweepOptions> & { became?: Record<string, Settlement> } = {},
-) {
-  const { became = {}, ...overrides } = options
-  const clock = new FakeClock()
-  const asked: { instant: number; after: string | undefined; limit: number }[] = []
-  const settled: string[][] = []
-  const added: string[][] = []
-  const unasked = () => Promise.reject(new Error('not to be asked'))
-  const store: OrderStore = {
-    cancelUnpaid: unasked,
-    find: unasked,
-    newestPayment: unasked,
-    close: unasked,
-    ping: async () => NOW,
-    async unpaidDueBefore(instant, after, limit) {
-      asked.push({ instant, after: after?.orderId, limit })
-      return orders
-        .filter(({ deadline }) => deadline <= instant && (after === undefined || deadline > after.deadline))
-        .slice(0, limit)
-    },
-  }
-  const stopping = new AbortController()
-  const steps: [settled: number, added: number][] = []
-  const wanted: SweepOptions = {
-    store,
-    async settle(checks) {
-      settled.push(checks.map(({ orderId }) => orderId))
-      return checks.map(({ orderId }) => became[orderId] ?? cancelled)
-    },
-    async addChecks(page) {
-      added.push(page.map(({ orderId }) => orderId))
-      return page.length
-    },
-    aheadMs: AHEAD,
-    pageSize: 3,
-    onStep: () => steps.push([settled.length, added.length]),
-    clock,
-    signal: stopping.signal,
-    ...overrides,
-  }
-  /** Runs it to its end, letting every pause pass. */
-  async function run() {
-    let isDone = false
-    const result = sweep(wanted).finally(() => {
-      isDone = true
-    })
-    for (let n = 0; n < 1_000 && !isDone; n++) await clock.advance(100)
-    return await result
-  }
-  return { run, store, settled, added, asked, steps, clock, stopping, wanted }
-}
+const left = { orders: 0 }
 
 test('settles what is overdue by more than five seconds, page by page, and adds checks for what is due soon', async () => {
   const orders = ordersDue(-60_000, -50_000, -40_000, -5_001, -5_000, -4_999, -1, 0, 1, 599_999, 600_000, 600_001)
@@ -86,6 +11,7 @@ test('settles what is overdue by more than five seconds, page by page, and adds 
   expect(await run()).toEqual({
     overdue: 5,
     outcomes: { cancelled: 5 },
+    left,
     upcoming: 6,
     added: 6,
   })
@@ -108,7 +34,7 @@ test('pages by the last order of the page before, and asks no more after a page 
 
 test('with nothing to do, asks twice', async () => {
   const { run, asked, settled, added } = createSweep([])
-  expect(await run()).toEqual({ overdue: 0, outcomes: {}, upcoming: 0, added: 0 })
+  expect(await run()).toEqual({ overdue: 0, outcomes: {}, left, upcoming: 0, added: 0 })
   expect([asked.length, settled, added]).toEqual([2, [], []])
 })
 
@@ -166,6 +92,7 @@ describe('stops', () => {
     expect(await run()).toEqual({
       overdue: 9,
       outcomes: { cancelled: 7, failed: 2 },
+      left: { orders: 2, oldest: expect.objectContaining({ orderId: '-60000', why: 'STORE_UNAVAILABLE' }) },
       upcoming: 1,
       added: 1,
       failed: { orderId: '-60000', error: expect.objectContaining({ code: 'STORE_UNAVAILABLE' }) },
@@ -195,7 +122,13 @@ describe('stops', () => {
       },
     )
     const result = await run()
-    expect(result).toEqual({ overdue: 3, outcomes: { cancelled: 2, postponed: 1 }, upcoming: 1, added: 1 })
+    expect(result).toEqual({
+      overdue: 3,
+      outcomes: { cancelled: 2, postponed: 1 },
+      left: { orders: 1, oldest: expect.objectContaining({ orderId: '-50000', why: 'brake' }) },
+      upcoming: 1,
+      added: 1,
+    })
     expect([settled.length, added.flat()]).toEqual([1, ['1000']])
   })
 
@@ -237,13 +170,14 @@ describe('what falls due soon', () => {
     expect(await made.run()).toEqual({
       overdue: 1,
       outcomes: { cancelled: 1 },
+      left,
       upcoming: 6,
       added: 6,
       next: orders[6],
     })
     made.wanted.from = orders[6]
     const { next, ...rest } = await made.run()
-    expect([next, rest]).toEqual([orders[12], { overdue: 1, outcomes: { cancelled: 1 }, upcoming: 6, added: 6 }])
+    expect([next, rest]).toEqual([orders[12], { overdue: 1, outcomes: { cancelled: 1 }, left, upcoming: 6, added: 6 }])
     // What was not overdue before may be so now.
     expect(made.settled).toEqual([['-60000'], ['-60000']])
     expect(made.added.flat()).toEqual(orders.slice(1).map(({ orderId }) => orderId))
@@ -258,6 +192,34 @@ describe('what falls due soon', () => {
     const { run, asked, added } = createSweep(orders, { from: { orderId: 'x', deadline: NOW - 50_000 } })
     expect(await run()).toMatchObject({ upcoming: 12 })
     expect([asked[1]?.after, added.flat().length]).toEqual(['x', 12])
+  })
+})
+
+describe('what nobody settles is told of:', () => {
+  test('how many are left, and the oldest of them, as late as it is at the end', async () => {
+    const became = { '-30000': postponed('locked'), '-20000': failed('STORE_REJECTED') }
+    const made = createSweep(ordersDue(-40_000, -30_000, -20_000, -10_000), { became })
+    const { settle } = made.wanted
+    made.wanted.settle = async (checks) => {
+      await made.clock.sleep(1_000)
+      return settle(checks)
+    }
+    expect((await made.run()).left).toEqual({
+      orders: 2,
+      // Two pages, and the pause after the first.
+      oldest: { orderId: '-30000', deadline: NOW - 30_000, lateMs: 32_250, why: 'locked' },
+    })
+  })
+
+  test('not what somebody has put off meanwhile', async () => {
+    const { run } = createSweep(ordersDue(-30_000), { became: { '-30000': postponed('not-due') } })
+    expect((await run()).left).toEqual({ orders: 0 })
+  })
+
+  test('not where the overdue orders cannot be read', async () => {
+    const made = createSweep(ordersDue(-60_000))
+    made.store.unpaidDueBefore = () => Promise.reject(new OrderExpiryError('STORE_BUSY', 'no'))
+    expect(await made.run()).not.toHaveProperty('left')
   })
 })
 

@@ -138,6 +138,18 @@ describe('woken', () => {
   })
 })
 
+test('sweeps again soon where a sweep leaves orders with nobody to take them apart, and hides none of what it found', async () => {
+  const results: SweepResult[] = [{ ...nothing, overdue: 1, isWantedSoon: true }]
+  const { sweeper, clock, sweeps, parts, finished } = createRun({ sweep: async () => results.shift() ?? nothing })
+  await sweeper.start(running)
+  await clock.advance(67_000)
+  expect(sweeps).toEqual([1_000, 6_000, 66_000])
+  expect(finished[0]).toEqual({ ...nothing, overdue: 1, tookMs: 0 })
+  // Each sweep knows what the one before has met.
+  expect(new Set(parts.map(({ memory }) => memory)).size).toBe(1)
+  await sweeper.stop()
+})
+
 describe('where a sweep does not come to the end of what falls due soon', () => {
   const next = { orderId: '7', deadline: 7 }
 
