@@ -7,6 +7,8 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** How often at most the same trouble is logged. */
 const QUIET_MS = 5_000
+/** Lines within any second at most of what is logged because it does not go well, of all kinds together. */
+const TROUBLES_PER_SECOND = 6
 /** Lines in a second at most of what is logged because it goes well; the rest is summed up. */
 const LINES_PER_SECOND = 2
 
@@ -32,8 +34,9 @@ const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
 /** Words every event as a log line. The only place where the daemon's log lines are written. */
 export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
   const { events, logger, clock } = options
-  const trouble = throttle({ clock, log: (fields, message) => logger.warn(fields, message) })
-  const failure = throttle({ clock, log: (fields, message) => logger.error(fields, message) })
+  const isAllowed = limitPerSecond(TROUBLES_PER_SECOND, clock)
+  const trouble = throttle({ clock, isAllowed, log: (fields, message) => logger.warn(fields, message) })
+  const failure = throttle({ clock, isAllowed, log: (fields, message) => logger.error(fields, message) })
   const batches = ration({
     clock,
     everyMs: 1_000,
@@ -154,19 +157,34 @@ function isNews({ lateMs, why }: { lateMs: number; why: string }): boolean {
   return lateMs > LEFT_MS && !LEFT_ON_PURPOSE.includes(why)
 }
 
-/** The same trouble (by `key`) at most once in {@link QUIET_MS}, with the number of times it was left out. */
-function throttle(options: { clock: Clock; log: (fields: object, message: string) => void }) {
-  const { clock, log } = options
+/** Says yes at most `count` times within any second. */
+function limitPerSecond(count: number, clock: Clock): () => boolean {
+  const times: number[] = []
+  return () => {
+    const now = clock.monotonic()
+    if (times.length === count && now - (times[0] as number) < 1_000) return false
+    times.push(now)
+    if (times.length > count) times.shift()
+    return true
+  }
+}
+
+/**
+ * The same trouble (by `key`) at most once in {@link QUIET_MS}, with the number of times it was left out; and only if it is
+ * allowed, else the next time.
+ */
+function throttle(options: { clock: Clock; isAllowed: () => boolean; log: (fields: object, message: string) => void }) {
+  const { clock, isAllowed, log } = options
   const seen = new Map<string, { at: number; left: number }>()
   return (key: string, fields: object, message: string): void => {
-    const last = seen.get(key)
-    if (last && clock.monotonic() - last.at < QUIET_MS) {
-      last.left++
+    const { at, left } = seen.get(key) ?? { at: Number.NEGATIVE_INFINITY, left: 0 }
+    if (seen.size > 1_000) seen.clear()
+    if (clock.monotonic() - at < QUIET_MS || !isAllowed()) {
+      seen.set(key, { at, left: left + 1 })
       return
     }
-    if (seen.size > 1_000) seen.clear()
     seen.set(key, { at: clock.monotonic(), left: 0 })
-    log({ ...fields, ...(last?.left && { alsoLeftOut: last.left }) }, message)
+    log({ ...fields, ...(left && { alsoLeftOut: left }) }, message)
   }
 }
 

@@ -48,6 +48,8 @@ const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
 /** How often a stop looks whether there is still something to wait for. */
 const STOP_LOOK_MS = 100
+/** Redis takes in what became of the last batch within this time, or is away. */
+const STOP_IDLE_MS = 5_000
 /** The last instant that a Date can hold. */
 const LAST_DATE_MS = 8.64e15
 const KEEP_FINISHED = { age: 7 * 86_400, count: 20_000, limit: 100 }
@@ -113,10 +115,12 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
   async function close(closing: Worker): Promise<void> {
     const closed = new AbortController()
     const done = closing.close().finally(() => closed.abort())
+    let idleSince: number | undefined
     while (!closed.signal.aborted) {
-      if (isRedisAway() && batcher.isIdle) {
-        // BullMQ waits for ever to tell Redis what became of the checks, or for the end of a connection that has none.
-        // They are decided: whoever is handed one of them again finds that.
+      idleSince = batcher.isIdle ? (idleSince ?? clock.monotonic()) : undefined
+      if (idleSince !== undefined && (isRedisAway() || clock.monotonic() - idleSince > STOP_IDLE_MS)) {
+        // BullMQ waits for ever to tell Redis what became of the checks, or for the end of a connection that has none,
+        // even where Redis is back by now. They are decided: whoever is handed one of them again finds that.
         void closing.disconnect().catch(() => {})
         return
       }

@@ -84,7 +84,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the end without Redis, of a worker that stops',
-    edits: [{ file: 'queue/worker.js', from: 'if (isRedisAway() && batcher.isIdle)', to: 'if (false)' }],
+    edits: [{ file: 'queue/worker.js', from: /if \(idleSince !== undefined && [^{]*\) \{/, to: 'if (false) {' }],
     cases: ['SIGTERM while Redis is down'],
   },
   {

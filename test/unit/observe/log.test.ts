@@ -220,21 +220,30 @@ describe.each(Object.entries(troubles))('the same trouble, %s,', (name, event) =
 })
 
 describe('another trouble', () => {
-  test('is logged beside the first', () => {
-    const { events, lines } = createLog()
+  test('is logged beside the first, six lines within any second, the others when they come again', () => {
+    const { events, lines, clock } = createLog()
     const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' })
     const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
-    for (const error of [reset, refused, reset, refused]) {
-      events.emit('redis-error', { connection: 'board', error })
-      events.emit('store-error', { error })
-      events.emit('worker-error', { error })
+    const all = () => {
+      for (const error of [reset, refused, reset, refused]) {
+        events.emit('redis-error', { connection: 'board', error })
+        events.emit('store-error', { error })
+        events.emit('worker-error', { error })
+      }
+      for (const service of ['redis', 'store', 'redis']) {
+        events.emit('waiting-for', { service, error: unavailable, waitMs: 1 })
+      }
+      for (const error of [rejected, unavailable, rejected]) {
+        events.emit('check-retried', { orderId: '7', jobId: 'order-7', delayMs: 1, error })
+      }
     }
-    for (const service of ['redis', 'store', 'redis']) {
-      events.emit('waiting-for', { service, error: unavailable, waitMs: 1 })
-    }
-    for (const error of [rejected, unavailable, rejected]) {
-      events.emit('check-retried', { orderId: '7', jobId: 'order-7', delayMs: 1, error })
-    }
+    all()
+    expect(lines).toHaveLength(6)
+    clock.advance(999)
+    all()
+    expect(lines).toHaveLength(6)
+    clock.advance(1)
+    all()
     expect(lines).toHaveLength(3 * 2 + 2 + 2)
   })
 })
