@@ -220,7 +220,7 @@ describe.each(Object.entries(troubles))('the same trouble, %s,', (name, event) =
 })
 
 describe('another trouble', () => {
-  test('is logged beside the first, six lines within any second, the others when they come again', () => {
+  test('is logged beside the first, six lines within any second, the others when they come again', async () => {
     const { events, lines, clock } = createLog()
     const reset = Object.assign(new Error('reset'), { code: 'ECONNRESET' })
     const refused = Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })
@@ -239,10 +239,10 @@ describe('another trouble', () => {
     }
     all()
     expect(lines).toHaveLength(6)
-    clock.advance(999)
+    await clock.advance(999)
     all()
     expect(lines).toHaveLength(6)
-    clock.advance(1)
+    await clock.advance(1)
     all()
     expect(lines).toHaveLength(3 * 2 + 2 + 2)
   })
