@@ -4,12 +4,18 @@ import type { Database } from './database.ts'
 
 /** Longest time for a look at the rows themselves, of which there may be many. */
 const BOUND_MS = 1_000
+/** For a look that reads no rows, and takes long only where the machine is busy. */
+export const PLANNING_MS = 8_000
 
-/** What a look at the rows shows, within {@link BOUND_MS} for each statement. */
-export async function bounded<T>(database: Database, look: () => Promise<T>): Promise<T | 'unknown'> {
+/** What a look at the rows shows, within `ms` for each statement. Default {@link BOUND_MS}. */
+export async function bounded<T>(
+  database: Database,
+  look: () => Promise<T>,
+  ms: number = BOUND_MS,
+): Promise<T | 'unknown'> {
   await database.query('BEGIN READ ONLY')
   try {
-    await database.query(`SET LOCAL statement_timeout = ${BOUND_MS}`)
+    await database.query(`SET LOCAL statement_timeout = ${ms}`)
     return await look()
   } catch (error) {
     // Cancelled by the time-out, held up by a lock, or not allowed.

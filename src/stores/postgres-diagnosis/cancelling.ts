@@ -3,7 +3,7 @@ import { unquoteIdentifier } from '../postgres-columns.ts'
 import { asStoreError, sqlStateOf } from '../postgres-errors.ts'
 import { idsAndDeadlines } from '../postgres-rows.ts'
 import { buildStatements } from '../postgres-sql.ts'
-import { bounded } from './bounded-look.ts'
+import { bounded, PLANNING_MS } from './bounded-look.ts'
 import { one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 
@@ -126,16 +126,20 @@ async function refusalOf(
   sql: string,
   values: unknown[],
 ): Promise<string | undefined> {
-  const refusal = await bounded(database, async () => {
-    try {
-      await database.query(sql, values)
-      return undefined
-    } catch (error) {
-      const state = sqlStateOf(error)
-      if (state === undefined || state === '57014' || state === '55P03') throw error
-      return asStoreError(error).message
-    }
-  })
+  const refusal = await bounded(
+    database,
+    async () => {
+      try {
+        await database.query(sql, values)
+        return undefined
+      } catch (error) {
+        const state = sqlStateOf(error)
+        if (state === undefined || state === '57014' || state === '55P03') throw error
+        return asStoreError(error).message
+      }
+    },
+    PLANNING_MS,
+  )
   return refusal === 'unknown' ? undefined : refusal
 }
 

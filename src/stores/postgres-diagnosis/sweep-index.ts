@@ -3,7 +3,7 @@ import { unquoteIdentifier } from '../postgres-columns.ts'
 import { sqlStateOf } from '../postgres-errors.ts'
 import { sweepIndex } from '../postgres-index.ts'
 import { buildStatements } from '../postgres-sql.ts'
-import { bounded } from './bounded-look.ts'
+import { bounded, PLANNING_MS } from './bounded-look.ts'
 import { createIndex } from './create-index.ts'
 import { databaseNow, one } from './database.ts'
 import type { OrdersTable } from './table.ts'
@@ -73,11 +73,13 @@ async function whatItHolds(
 ): Promise<'not-all-unpaid' | 'unpaid' | 'more'> {
   if (condition === null) return 'more'
   const { schema, table, status, statusType, deadline, paidAt } = columns
-  const held = await bounded<{ all: boolean; more: boolean } | undefined>(database, async () => {
-    try {
-      return await one<{ all: boolean; more: boolean }>(
-        database,
-        `SELECT bool_and((${condition}) IS TRUE) FILTER (WHERE "order-expiry: unpaid") AS all,
+  const held = await bounded<{ all: boolean; more: boolean } | undefined>(
+    database,
+    async () => {
+      try {
+        return await one<{ all: boolean; more: boolean }>(
+          database,
+          `SELECT bool_and((${condition}) IS TRUE) FILTER (WHERE "order-expiry: unpaid") AS all,
                 coalesce(bool_or(${condition}) FILTER (WHERE NOT "order-expiry: unpaid"), false) AS more
          FROM (
            SELECT s.status::${statusType} AS ${status}, '-infinity'::${deadline?.type} AS ${deadline?.sql},
@@ -90,39 +92,46 @@ async function whatItHolds(
              WHERE p.schemaname || '' = $3 AND p.tablename = $4 AND p.attname = $5 AND f.status <> ALL ($1)
            ) s OFFSET 0
          ) o`,
-        [
-          mapping.unpaidStatuses,
-          mapping.cancelledStatus,
-          schema,
-          unquoteIdentifier(table.slice(schema.replaceAll('"', '""').length + 3)),
-          unquoteIdentifier(status),
-        ],
-      )
-    } catch (error) {
-      // On another column, or with what can fail: the sweeper's query does not imply it.
-      if (sqlStateOf(error) === undefined) throw error
-      return undefined
-    }
-  })
+          [
+            mapping.unpaidStatuses,
+            mapping.cancelledStatus,
+            schema,
+            unquoteIdentifier(table.slice(schema.replaceAll('"', '""').length + 3)),
+            unquoteIdentifier(status),
+          ],
+        )
+      } catch (error) {
+        // On another column, or with what can fail: the sweeper's query does not imply it.
+        if (sqlStateOf(error) === undefined) throw error
+        return undefined
+      }
+    },
+    PLANNING_MS,
+  )
   if (held === 'unknown' || !held?.all) return 'not-all-unpaid'
   return held.more ? 'more' : 'unpaid'
 }
 
 /** Whether the planner sees that the query asks only for what is in one of these indexes. */
 async function isUsed({ database, columns, mapping }: OrdersTable, indexes: readonly string[]): Promise<boolean> {
-  const used = await bounded(database, async () => {
-    // What is left is an index that has the order of the query, however small the table.
-    await database.query(
-      'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off',
-    )
-    const values = [mapping.unpaidStatuses, await databaseNow(database), null, null, 1]
-    const sql = `EXPLAIN (FORMAT JSON) ${buildStatements(columns).unpaidDueBefore}`
-    const plan = JSON.stringify((await database.query(sql, values)).rows)
-    // No relation at all: a partitioned table without a partition.
-    return (
-      !plan.includes('"Relation Name"') || indexes.some((name) => plan.includes(`"Index Name":${JSON.stringify(name)}`))
-    )
-  })
+  const used = await bounded(
+    database,
+    async () => {
+      // What is left is an index that has the order of the query, however small the table.
+      await database.query(
+        'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off',
+      )
+      const values = [mapping.unpaidStatuses, await databaseNow(database), null, null, 1]
+      const sql = `EXPLAIN (FORMAT JSON) ${buildStatements(columns).unpaidDueBefore}`
+      const plan = JSON.stringify((await database.query(sql, values)).rows)
+      // No relation at all: a partitioned table without a partition.
+      return (
+        !plan.includes('"Relation Name"') ||
+        indexes.some((name) => plan.includes(`"Index Name":${JSON.stringify(name)}`))
+      )
+    },
+    PLANNING_MS,
+  )
   return used !== false
 }
 
