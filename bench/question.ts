@@ -1,0 +1,46 @@
+import type { Servers } from './servers.ts'
+
+/** One number, or a distribution, that a contender was measured at, in one round of one question. */
+export interface Measured {
+  question: string
+  contender: string
+  /** What tells apart the cases of a question, such as `1,000/s`; empty where there is only one. */
+  case: string
+  /** From 1. */
+  round: number
+  /** By the keys of the question's {@link Column}s. */
+  figures: Record<string, number>
+  /** What a plot is drawn from, such as lateness in milliseconds; sorted, at most 1,000 values (evenly spaced quantiles). */
+  samples?: number[]
+}
+
+/** A figure of a question. The report shows the median over the rounds. */
+export interface Column {
+  key: string
+  title: string
+  unit: string
+  better: 'more' | 'less'
+  /** Decimals shown; default 0. */
+  decimals?: number
+}
+
+export interface Context {
+  servers: Servers
+  /** Less of everything, to see that the bench itself works; its figures are worth nothing. */
+  quick: boolean
+  round: number
+  /** Shown while it runs, replaced by the next. */
+  progress(text: string): void
+}
+
+/** One question, in one file, that is put to each contender in turn. */
+export interface Question {
+  name: string
+  /** One sentence: what is done, and what is measured. */
+  title: string
+  columns: Column[]
+  /** Rounds in a whole run; default 3. */
+  rounds?: number
+  /** One round: every contender that the question is put to, in turn. */
+  run(context: Context): Promise<Measured[]>
+}
