@@ -194,6 +194,7 @@ export function createDaemon(options: {
     decidedBy: nameOfProcess(),
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
+    ring: () => probe.redis.ping(),
     events,
     clock,
   })

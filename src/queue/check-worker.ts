@@ -1,5 +1,7 @@
-import { type Processor, Worker, type WorkerOptions } from 'bullmq'
+import { createRedisBackend, type Processor, Worker, type WorkerOptions } from 'bullmq'
+import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
+import { Alarm } from './alarm.ts'
 
 /**
  * The longest a worker sleeps before it looks at the queue again, in seconds. An earlier job wakes exactly one sleeping
@@ -7,14 +9,31 @@ import type { Heartbeat } from '../runtime/heartbeat.ts'
  */
 const LONGEST_SLEEP_S = 1
 
-/** BullMQ's worker, whose fetch loop can be seen to go on. */
+/** BullMQ's worker, which wakes on the millisecond, and whose fetch loop can be seen to go on. */
 export class CheckWorker extends Worker {
   readonly #heartbeat: Heartbeat
+  readonly #alarm: Alarm
 
-  constructor(queueName: string, processor: Processor, options: WorkerOptions & { heartbeat: Heartbeat }) {
-    const { heartbeat, ...workerOptions } = options
-    super(queueName, processor, { ...workerOptions, drainDelay: LONGEST_SLEEP_S, autorun: false })
+  /** @param options.ring sends Redis a command that does nothing */
+  constructor(
+    queueName: string,
+    processor: Processor,
+    options: WorkerOptions & { heartbeat: Heartbeat; ring: () => Promise<unknown>; clock: Clock },
+  ) {
+    const { heartbeat, ring, clock, ...workerOptions } = options
+    const alarm = new Alarm({ ring, longestSeconds: LONGEST_SLEEP_S, clock })
+    super(
+      queueName,
+      processor,
+      { ...workerOptions, drainDelay: LONGEST_SLEEP_S, autorun: false },
+      (...backendOptions) => {
+        const backend = createRedisBackend(...backendOptions)
+        const waitForJob = backend.waitForJob.bind(backend)
+        return Object.assign(backend, { waitForJob: (seconds: number) => alarm.during(seconds, waitForJob) })
+      },
+    )
     this.#heartbeat = heartbeat
+    this.#alarm = alarm
     this.run().catch((error) => this.emit('error', error))
   }
 
@@ -27,7 +46,9 @@ export class CheckWorker extends Worker {
     ...args: Parameters<Worker['moveToActive']>
   ): ReturnType<Worker['moveToActive']> {
     try {
-      return await super.moveToActive(...args)
+      const job = await super.moveToActive(...args)
+      this.#alarm.tell(job !== undefined)
+      return job
     } finally {
       this.#heartbeat.beat()
     }

@@ -36,6 +36,8 @@ export interface WorkerOptions {
   heartbeat: Heartbeat
   /** Whether Redis does not answer, as far as is known. */
   isRedisAway: () => boolean
+  /** Sends Redis a command that does nothing. */
+  ring: () => Promise<unknown>
   events: EventBus
   clock: Clock
 }
@@ -147,6 +149,8 @@ function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement
       removeOnFail: KEEP_FAILED,
       settings: { backoffStrategy: () => RUN_RETRY_MS },
       heartbeat: options.heartbeat,
+      ring: options.ring,
+      clock: options.clock,
     },
   )
   worker.on('error', (error) => events.emit('worker-error', { error }))

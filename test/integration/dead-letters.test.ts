@@ -73,6 +73,7 @@ class Shop {
       events,
       heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
       isRedisAway: () => false,
+      ring: async () => {},
       clock: systemClock,
     })
     await this.#worker.start(new AbortController().signal)

@@ -41,6 +41,7 @@ function createWorker(options: { concurrency?: number } = {}) {
     decidedBy: 'test:1',
     heartbeat,
     isRedisAway: () => false,
+    ring: async () => {},
     events,
     clock: systemClock,
   })

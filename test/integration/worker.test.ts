@@ -53,6 +53,7 @@ async function startWorker(
     decidedBy: 'test:1',
     heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
     isRedisAway: () => false,
+    ring: async () => {},
     events,
     clock: systemClock,
     ...overrides,
