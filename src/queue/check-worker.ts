@@ -2,6 +2,7 @@ import { createRedisBackend, type Processor, Worker, type WorkerOptions } from '
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
+import { joinWrites } from './joined-writes.ts'
 
 /**
  * The longest a worker sleeps before it looks at the queue again, in seconds. An earlier job wakes exactly one sleeping
@@ -29,6 +30,7 @@ export class CheckWorker extends Worker {
       (...backendOptions) => {
         const backend = createRedisBackend(...backendOptions)
         const waitForJob = backend.waitForJob.bind(backend)
+        backend.client.then(joinWrites).catch(() => {}) // the worker says so itself
         return Object.assign(backend, { waitForJob: (seconds: number) => alarm.during(seconds, waitForJob) })
       },
     )

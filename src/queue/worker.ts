@@ -48,6 +48,8 @@ const STALLED_CHECK_MS = 10_000
 /** Stalling says something about workers, never about the order, so it must not fail its job. */
 const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
+/** What two clocks that are both kept right can differ by, and more. */
+const NOT_DUE_WAIT_MS = 200
 /** How often a stop looks whether there is still something to wait for. */
 const STOP_LOOK_MS = 100
 /** Redis takes in what became of the last batch within this time, or is away. */
@@ -185,13 +187,14 @@ async function check(context: {
     throw new UnrecoverableError(`${error.code}: ${error.message}`)
   }
   const { orderId } = wanted
-  const settlement = await batcher.add(wanted)
+  const settlement = await settleWhenDue({ wanted, batcher, clock })
   const step = decide({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
   switch (step.kind) {
     case 'finish': {
       const finished = describeOutcome(step.outcome, wanted, decidedBy)
       const { status, outcome } = finished
-      events.emit('check-finished', { orderId, jobId, outcome, status, lateMs: lateMs(finished) })
+      const { decidedAt, deadline = wanted.deadline } = step.outcome.evidence
+      events.emit('check-finished', { orderId, jobId, outcome, status, lateMs: decidedAt - deadline })
       return finished
     }
     case 'postpone':
@@ -207,6 +210,21 @@ async function check(context: {
       events.emit('check-given-up', { orderId, jobId, error: step.error })
       throw new UnrecoverableError(`${step.error.code}: ${step.error.message}`)
   }
+}
+
+/** Where the store's clock is a little behind ours, its deadline is waited for here: Redis need not be told. */
+async function settleWhenDue(context: {
+  wanted: Check
+  batcher: Batcher<Check, Settlement>
+  clock: Clock
+}): Promise<Settlement> {
+  const { wanted, batcher, clock } = context
+  const settlement = await batcher.add(wanted)
+  if (settlement.kind !== 'postponed' || settlement.reason !== 'not-due') return settlement
+  const leftMs = settlement.until - settlement.evidence.decidedAt
+  if (leftMs > NOT_DUE_WAIT_MS) return settlement
+  await clock.sleep(Math.max(1, leftMs))
+  return batcher.add(wanted)
 }
 
 /**
@@ -235,10 +253,6 @@ function describeOutcome(
     decidedAt: new Date(decidedAt).toISOString(),
     decidedBy,
   }
-}
-
-function lateMs(finished: FinishedCheck): number {
-  return Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
 }
 
 /** The settle function, with an event for each batch. */
