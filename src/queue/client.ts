@@ -78,6 +78,8 @@ export class OrderExpiry {
       run: (placements) => this.#addTogether(placements),
       maxBatch: TOGETHER,
       maxInFlight: 2,
+      patienceMs: 0,
+      clock: systemClock,
     })
     if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queueName, queuePrefix })
   }

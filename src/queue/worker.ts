@@ -48,6 +48,8 @@ const STALLED_CHECK_MS = 10_000
 /** Stalling says something about workers, never about the order, so it must not fail its job. */
 const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
+/** About what a statement takes; a check that has just come is later by no more, and batches are larger for it. */
+const BATCH_PATIENCE_MS = 5
 /** What two clocks that are both kept right can differ by, and more. */
 const NOT_DUE_WAIT_MS = 200
 /** How often a stop looks whether there is still something to wait for. */
@@ -72,6 +74,8 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
     run: reporting(options),
     maxBatch: options.batchSize,
     maxInFlight: options.maxBatches,
+    patienceMs: BATCH_PATIENCE_MS,
+    clock,
   })
   let worker: Worker | undefined
   let isHeld = false

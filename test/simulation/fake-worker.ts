@@ -8,6 +8,7 @@ import type { Host } from './host.ts'
 /** Longer than that of the real worker, which nobody wakes when it is another one that could fetch a job. */
 const LONGEST_SLEEP_MS = 20_000
 const RUN_RETRY_MS = 500
+const BATCH_PATIENCE_MS = 5
 const MAX_ATTEMPTS = 3
 
 /** A job that has been finished, and what its check has seen. */
@@ -27,8 +28,14 @@ export class FakeWorker {
 
   constructor(options: FakeWorkerOptions) {
     this.#options = options
-    const { settle, batchSize, maxBatches } = options
-    this.#batcher = new Batcher({ run: settle, maxBatch: batchSize, maxInFlight: maxBatches })
+    const { host, settle, batchSize, maxBatches } = options
+    this.#batcher = new Batcher({
+      run: settle,
+      maxBatch: batchSize,
+      maxInFlight: maxBatches,
+      patienceMs: BATCH_PATIENCE_MS,
+      clock: host,
+    })
   }
 
   async run(): Promise<void> {

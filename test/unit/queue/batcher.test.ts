@@ -4,6 +4,9 @@ import fc from 'fast-check'
 import type { Check } from '../../../src/order/order.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
 import { Batcher } from '../../../src/queue/batcher.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+
+const PATIENCE_MS = 5
 
 /** A settlement that shows which check it is of. */
 const settlementOf = ({ deadline }: Check): Settlement => ({ kind: 'missing', evidence: { decidedAt: deadline } })
@@ -14,7 +17,10 @@ const checkOf = (n: number): Check => ({ orderId: `order-${n}`, deadline: n })
 function createBatcher(limits: { maxBatch: number; maxInFlight: number }) {
   const batches: (readonly Check[])[] = []
   const underWay: { size: number; finish: () => void }[] = []
+  const clock = new FakeClock()
   const batcher = new Batcher<Check, Settlement>({
+    patienceMs: PATIENCE_MS,
+    clock,
     run: (checks) => {
       batches.push(checks)
       return new Promise((resolve) => {
@@ -27,6 +33,7 @@ function createBatcher(limits: { maxBatch: number; maxInFlight: number }) {
   return {
     batches,
     underWay,
+    clock,
     /** Adds checks; gives their settlements, in order. */
     add: (count: number) => Array.from({ length: count }, () => batcher.add(checkOf(added++))),
     async finish(index: number) {
@@ -54,20 +61,54 @@ describe('a batch', () => {
     expect(batches).toEqual([[0, 1, 2, 3, 4].map(checkOf)])
   })
 
-  test('holds no more checks than allowed; the rest leave at once in further ones', async () => {
-    const { add, sizes } = createBatcher({ maxBatch: 4, maxInFlight: 3 })
+  test('holds no more checks than allowed; full ones leave at once, the rest follows with the first end', async () => {
+    const { add, sizes, finish } = createBatcher({ maxBatch: 4, maxInFlight: 3 })
     add(10)
     await nextTurn()
+    expect(sizes()).toEqual([4, 4])
+    await finish(1)
     expect(sizes()).toEqual([4, 4, 2])
   })
 
-  test('does not keep the next check waiting while more may be under way', async () => {
-    const { add, sizes } = createBatcher({ maxBatch: 100, maxInFlight: 2 })
+  test('that is slow holds up the next check for a moment only', async () => {
+    const { add, sizes, clock } = createBatcher({ maxBatch: 100, maxInFlight: 3 })
+    for (let slow = 1; slow <= 2; slow++) {
+      add(1)
+      await clock.advance(PATIENCE_MS - 1)
+      expect(sizes()).toHaveLength(slow === 1 ? 1 : slow - 1)
+      await clock.advance(1)
+      expect(sizes()).toHaveLength(slow)
+    }
+  })
+
+  test('beside a slow one gathers what comes meanwhile, and leaves as soon as it is full', async () => {
+    const { add, sizes, clock } = createBatcher({ maxBatch: 5, maxInFlight: 3 })
     add(1)
     await nextTurn()
+    add(2)
+    await clock.advance(PATIENCE_MS - 1)
+    add(2)
+    await nextTurn()
+    expect(sizes()).toEqual([1])
     add(1)
     await nextTurn()
-    expect(sizes()).toEqual([1, 1])
+    expect(sizes()).toEqual([1, 5])
+    expect(clock.sleeping).toEqual([])
+  })
+
+  test('that is left over has its own patience', async () => {
+    const { add, sizes, clock } = createBatcher({ maxBatch: 5, maxInFlight: 4 })
+    add(1)
+    await nextTurn()
+    add(2)
+    await clock.advance(PATIENCE_MS - 1)
+    add(5)
+    await nextTurn()
+    expect(sizes()).toEqual([1, 5])
+    await clock.advance(PATIENCE_MS - 1)
+    expect(sizes()).toEqual([1, 5])
+    await clock.advance(1)
+    expect(sizes()).toEqual([1, 5, 2])
   })
 
   test('leaves, with all that has gathered, as soon as one before it is done', async () => {
@@ -100,6 +141,8 @@ describe('a check', () => {
       run: async (checks) => checks.map(settlementOf),
       maxBatch: 10,
       maxInFlight: 1,
+      patienceMs: PATIENCE_MS,
+      clock: new FakeClock(),
     })
     const same = { orderId: 'same', deadline: 7 }
     expect(await Promise.all([batcher.add(same), batcher.add(same)])).toEqual([settlementOf(same), settlementOf(same)])
@@ -115,10 +158,10 @@ describe('a check', () => {
   })
 })
 
-/** What can happen, in any order: checks arrive, a turn of the event loop passes, one of the batches under way is done. */
+/** What can happen, in any order: checks arrive, some time passes, one of the batches under way is done. */
 const happening = fc.oneof(
   fc.record({ add: fc.integer({ min: 1, max: 40 }) }),
-  fc.constant('turn' as const),
+  fc.record({ pass: fc.integer({ min: 0, max: 2 * PATIENCE_MS }) }),
   fc.record({ finish: fc.nat(10) }),
 )
 
@@ -129,19 +172,23 @@ test('however checks arrive and batches end: each settled once and in order, no 
       fc.integer({ min: 1, max: 4 }),
       fc.array(happening, { maxLength: 40 }),
       async (maxBatch, maxInFlight, happenings) => {
-        const { add, batches, underWay, finish } = createBatcher({ maxBatch, maxInFlight })
+        const { add, batches, underWay, clock, finish } = createBatcher({ maxBatch, maxInFlight })
         const results: Promise<Settlement>[] = []
         const waiting = () => results.length - batches.flat().length
         const holds = () => {
           expect(underWay.length).toBeLessThanOrEqual(maxInFlight)
-          // Nobody waits while a batch could be started.
-          if (waiting() > 0) expect(underWay.length).toBe(maxInFlight)
+          if (waiting() === 0 || underWay.length === maxInFlight) return
+          // Nobody waits while a batch could be started, but for less than the patience, beside another one.
+          expect(underWay.length).toBeGreaterThan(0)
+          expect(waiting()).toBeLessThan(maxBatch)
+          expect(clock.sleeping).toHaveLength(1)
+          expect(clock.sleeping[0]).toBeGreaterThan(0)
         }
         for (const each of happenings) {
-          if (each === 'turn') await nextTurn()
-          else if ('add' in each) results.push(...add(each.add))
+          if ('add' in each) results.push(...add(each.add))
+          else if ('pass' in each) await clock.advance(each.pass)
           else if (underWay.length > 0) await finish(each.finish % underWay.length)
-          if (each === 'turn') holds()
+          if ('pass' in each) holds()
         }
         do {
           await finish(0)
