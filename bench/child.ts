@@ -8,6 +8,8 @@ export interface WorkerProcess {
   pid: number
   /** Checks whose handler has finished, as far as it has told: some milliseconds ago. @throws if the worker has ended */
   finished(): number
+  /** Whether something has been taken that is not finished. */
+  isBusy(): Promise<boolean>
   ranAt(): Promise<Map<string, number>>
   stop(): Promise<void>
 }
@@ -33,24 +35,33 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
     if (message.kind === 'finished') finished = message.count
   })
 
-  const next = (kind: FromWorker['kind']) =>
-    new Promise<FromWorker>((resolve, reject) => {
+  const next = <Kind extends FromWorker['kind']>(kind: Kind) =>
+    new Promise<FromWorker & { kind: Kind }>((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new Error(`the worker ${name} did not say ${kind}: ${stderr}`)),
         READY_WITHIN_MS,
       )
       const onMessage = (message: FromWorker) => {
         if (message.kind !== kind) return
+        leave()
+        resolve(message as FromWorker & { kind: Kind })
+      }
+      const onExit = () => {
+        leave()
+        reject(ended())
+      }
+      const leave = () => {
         clearTimeout(timer)
         child.off('message', onMessage)
-        resolve(message)
+        child.off('exit', onExit)
       }
       child.on('message', onMessage)
-      child.once('exit', () => {
-        clearTimeout(timer)
-        reject(ended())
-      })
+      child.on('exit', onExit)
     })
+  const ask = <Kind extends ToWorker['kind']>(kind: Kind) => {
+    child.send({ kind } satisfies ToWorker)
+    return next(kind)
+  }
 
   const worker: WorkerProcess = {
     pid: child.pid as number,
@@ -58,10 +69,11 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
       if (hasExited(child)) throw ended()
       return finished
     },
+    async isBusy() {
+      return (await ask('busy')).busy
+    },
     async ranAt() {
-      child.send({ kind: 'ran-at' } satisfies ToWorker)
-      const message = await next('ran-at')
-      return message.kind === 'ran-at' ? message.ranAt : new Map()
+      return (await ask('ran-at')).ranAt
     },
     async stop() {
       child.kill('SIGKILL')
