@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { killOnExit } from './kill-on-exit.ts'
 import type { FromWorker, ToWorker } from './workers/host.ts'
 
 /** A rival's worker, a process of its own that tells how far it is. */
@@ -91,17 +92,4 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
 
 function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
-}
-
-/** Makes sure that a process does not outlive this one. @returns call it once the process has ended */
-export function killOnExit(pid: number, signal: NodeJS.Signals = 'SIGKILL'): () => void {
-  const kill = () => {
-    try {
-      process.kill(pid, signal)
-    } catch {
-      // It has ended already.
-    }
-  }
-  process.on('exit', kill)
-  return () => void process.off('exit', kill)
 }

@@ -1,7 +1,7 @@
 import { OrderExpiry } from '../../src/index.ts'
 import { DaemonProcess, runCli } from '../../test/helpers/daemon.ts'
-import { killOnExit } from '../child.ts'
 import type { Contender } from '../contender.ts'
+import { killOnExit } from '../kill-on-exit.ts'
 import type { Servers } from '../servers.ts'
 import { watchQueue } from './bullmq-queue.ts'
 
