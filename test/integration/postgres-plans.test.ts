@@ -129,9 +129,11 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
         await store.unpaidDueBefore(Date.now(), { orderId: `${middle}`, deadline: FIRST_DUE + middle }, BATCH)
         await store.unpaidDueBefore(FIRST_DUE, undefined, BATCH)
       })
-      expect(sent).toHaveLength(4)
-      for (const statement of sent) {
-        for (const plan of await plansOf(statement)) {
+      const settings = sent.find(({ text }) => text.startsWith('BEGIN'))?.text.replace(/^BEGIN[^;]*;/, '')
+      const pages = sent.filter(({ values }) => values.length > 0)
+      expect(pages).toHaveLength(4)
+      for (const page of pages) {
+        for (const plan of await plansOf({ ...page, settings })) {
           // The last order of the page before is looked up by its id.
           expect(plan.waysToOrders.filter((way) => way !== 'by_id')).toEqual([name])
           expect(plan.mostOrders).toBeLessThanOrEqual(BATCH)
@@ -145,6 +147,8 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
 interface Statement {
   text: string
   values: readonly unknown[]
+  /** What is set in its transaction before it. */
+  settings?: string | undefined
 }
 
 /** What a plan has done. */
@@ -185,7 +189,9 @@ async function sentBy(
   try {
     await work(store)
     return spy.mock.calls.map(([query, values]: unknown[]) =>
-      typeof query === 'string' ? { text: query, values: values as unknown[] } : (query as Statement),
+      typeof query === 'string'
+        ? { text: query, values: (values as unknown[] | undefined) ?? [] }
+        : (query as Statement),
     )
   } finally {
     spy.mockRestore()
@@ -193,12 +199,14 @@ async function sentBy(
   }
 }
 
-/** Runs a statement with a plan for its values and with one for any values, and takes back what it has done. */
-async function plansOf({ text, values }: Statement): Promise<Done[]> {
-  const literals = values.map((value) => `'${Array.isArray(value) ? `{${value.join()}}` : value}'`)
+/** Runs a statement with a plan for its values and, unless it asks for that, with one for any values; takes back what it does. */
+async function plansOf({ text, values, settings = '' }: Statement): Promise<Done[]> {
+  const literals = values.map((value) =>
+    value === null ? 'NULL' : `'${Array.isArray(value) ? `{${value.join()}}` : value}'`,
+  )
   const done: Done[] = []
   for (const mode of ['force_custom_plan', 'force_generic_plan']) {
-    await admin.query(`BEGIN; SET LOCAL plan_cache_mode = ${mode}; PREPARE probe AS ${text}`)
+    await admin.query(`BEGIN; SET LOCAL plan_cache_mode = ${mode}; ${settings}; PREPARE probe AS ${text}`)
     const { rows } = await admin.query(`EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT JSON) EXECUTE probe(${literals})`)
     await admin.query('ROLLBACK; DEALLOCATE probe')
     const root: Node = rows[0]['QUERY PLAN'][0].Plan
