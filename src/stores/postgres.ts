@@ -4,7 +4,7 @@ import { OrderExpiryError } from '../errors.ts'
 import { type Finding, finding } from '../observe/finding.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { type Clock, systemClock } from '../runtime/clock.ts'
 import {
   COLUMNS_SQL,
   type ColumnRow,
@@ -18,19 +18,27 @@ import { lookAtIndexes } from './postgres-diagnosis/indexes.ts'
 import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
 import { createPool } from './postgres-pool.ts'
+import { type Prepared, PreparedStatements, prepare } from './postgres-prepared.ts'
 import {
-  cancelRow,
   ceil,
   idsAndDeadlines,
+  idsAndMs,
   NOW_SQL,
   nowRow,
   orderRow,
   pageRow,
   paymentRow,
-  toOutcome,
+  toOutcomes,
 } from './postgres-rows.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
-import { buildMigrations, buildStatements, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
+import {
+  buildMigrations,
+  buildStatements,
+  OUTBOX_TABLE,
+  outboxTable,
+  type Statements,
+  SWEEP_SETTINGS,
+} from './postgres-sql.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -53,6 +61,9 @@ export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
   readonly #columns: OrdersColumns
   readonly #statements: Statements
+  readonly #prepared = new PreparedStatements({ clock: systemClock })
+  readonly #cancel: Prepared
+  readonly #judge: Prepared
   readonly #mapping: OrdersMapping
   readonly #cancelSql: string | undefined
 
@@ -60,6 +71,8 @@ export class PostgresStore implements OrderStore {
     this.#pool = pool
     this.#columns = columns
     this.#statements = buildStatements(columns)
+    this.#cancel = prepare('cancel', this.#statements.cancelUnpaid)
+    this.#judge = prepare('judge', this.#statements.judge)
     this.#mapping = options.mapping
     this.#cancelSql = options.cancelSql
   }
@@ -117,9 +130,7 @@ export class PostgresStore implements OrderStore {
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
     const { idType } = this.#columns
     const holdable = checks.filter(({ orderId }) => canHoldId(idType, orderId))
-    const decide = () =>
-      options.dryRun ? this.#judge(holdable) : this.#cancelSql ? this.#runShopSql(holdable) : this.#runOurSql(holdable)
-    const found = holdable.length === 0 ? [] : await decide()
+    const found = holdable.length === 0 ? [] : await this.#decide(holdable, Boolean(options.dryRun))
     if (holdable.length === checks.length) return found
     const decidedAt = found[0]?.evidence.decidedAt ?? (await this.ping())
     const outcomes = found.values()
@@ -136,7 +147,14 @@ export class PostgresStore implements OrderStore {
     if (!this.#columns.deadline) return []
     const { unpaidStatuses } = this.#mapping
     const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
-    const { rows } = await this.#query(this.#statements.unpaidDueBefore, values)
+    const rows = await this.#withClient(async (client) => {
+      await client.query(`BEGIN READ ONLY; ${SWEEP_SETTINGS}`)
+      try {
+        return (await client.query(this.#statements.unpaidDueBefore, values)).rows
+      } finally {
+        await client.query('ROLLBACK')
+      }
+    })
     return z
       .array(pageRow)
       .parse(rows)
@@ -175,26 +193,18 @@ export class PostgresStore implements OrderStore {
   }
 
   #cancelValues(checks: readonly Check[]): unknown[] {
-    return [...idsAndDeadlines(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
+    return [...idsAndMs(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
   }
 
-  async #runOurSql(checks: readonly Check[]): Promise<Outcome[]> {
-    const { cancelledStatus } = this.#mapping
-    const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks))
-    const done = new Set<string>()
-    return z
-      .array(cancelRow)
-      .parse(rows)
-      .map((row) => toOutcome(row, done, cancelledStatus))
-  }
-
-  async #judge(checks: readonly Check[]): Promise<Outcome[]> {
-    const values = [...idsAndDeadlines(checks), this.#mapping.unpaidStatuses]
-    const { rows } = await this.#query(this.#statements.judge, values)
-    return z
-      .array(cancelRow)
-      .parse(rows)
-      .map((row) => toOutcome(row, undefined, this.#mapping.cancelledStatus))
+  async #decide(checks: readonly Check[], isDryRun: boolean): Promise<Outcome[]> {
+    if (this.#cancelSql && !isDryRun) return this.#runShopSql(checks)
+    const values = this.#cancelValues(checks)
+    const rows = await this.#withClient((client) =>
+      isDryRun
+        ? this.#prepared.run(client, this.#judge, values.slice(0, 3))
+        : this.#prepared.run(client, this.#cancel, values),
+    )
+    return toOutcomes(rows, this.#mapping.cancelledStatus)
   }
 
   /** The shop's statement and our outbox rows in one transaction: both, or neither. */
@@ -250,8 +260,8 @@ export class PostgresStore implements OrderStore {
   }
 
   async #verify(): Promise<void> {
-    const { outbox, cancelUnpaid } = this.#statements
-    const { rows } = await this.#query('SELECT to_regclass($1) IS NOT NULL AS there', [outbox])
+    const { cancelUnpaid } = this.#statements
+    const { rows } = await this.#query('SELECT to_regclass($1) IS NOT NULL AS there', [outboxTable(this.#columns)])
     if (!z.object({ there: z.boolean() }).parse(rows[0]).there) {
       throw new OrderExpiryError(
         'OUTBOX_MISSING',
@@ -313,7 +323,7 @@ export class PostgresStore implements OrderStore {
       broken = sqlStateOf(error) === undefined
       throw asStoreError(error)
     } finally {
-      client?.release(broken)
+      client?.release(broken || this.#prepared.isWorn(client))
     }
   }
 }
