@@ -1,3 +1,4 @@
+import type { Contender } from './contender.ts'
 import type { Servers } from './servers.ts'
 
 /** One number, or a distribution, that a contender was measured at, in one round of one question. */
@@ -26,11 +27,15 @@ export interface Column {
 
 export interface Context {
   servers: Servers
+  /** Those that were asked for, in the order of this round: each round begins with another. */
+  contenders: readonly Contender[]
   /** Less of everything, to see that the bench itself works; its figures are worth nothing. */
   quick: boolean
   round: number
   /** Shown while it runs, replaced by the next. */
   progress(text: string): void
+  /** Shown and kept: a contender could not be measured. */
+  warn(text: string): void
 }
 
 /** One question, in one file, that is put to each contender in turn. */
@@ -41,6 +46,8 @@ export interface Question {
   columns: Column[]
   /** Rounds in a whole run; default 3. */
   rounds?: number
+  /** About how long a round takes in a whole run, for the estimate shown; default 30. */
+  seconds?: number
   /** One round: every contender that the question is put to, in turn. */
   run(context: Context): Promise<Measured[]>
 }

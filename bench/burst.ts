@@ -1,0 +1,65 @@
+import type { BenchOrder, Contender } from './contender.ts'
+import { makeOrders, readSettled } from './orders.ts'
+import type { Context, Measured, Question } from './question.ts'
+import { eachContender, Lead, untilFinished, withOrdersDue } from './run.ts'
+
+const ORDERS = 50_000
+const QUICK_ORDERS = 2_000
+const WITHIN_MS = 1_000
+/** Whoever is not done so long after the last deadline is given up. */
+const GIVE_UP_MS = 40_000
+const QUICK_GIVE_UP_MS = 15_000
+/** Filling in an order and placing it, before it is known how long a contender takes. */
+const GUESS_MS = 0.15
+
+/** Many orders due at once. */
+export function burstQuestion(): Question {
+  const lead = new Lead(GUESS_MS)
+  return {
+    name: 'burst',
+    title: `${ORDERS.toLocaleString('en')} orders due in the same second, half of them paid, an idle worker: how fast are they settled?`,
+    columns: [
+      { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
+      { key: 'secondsUntilLast', title: 'until the last', unit: 's', better: 'less', decimals: 2 },
+      { key: 'cancelled', title: 'cancelled', unit: 'orders', better: 'more' },
+      { key: 'wrong', title: 'wrong', unit: 'orders', better: 'less' },
+    ],
+    seconds: 110,
+    run: (context) => eachContender(context, (contender) => measure(context, contender, lead)),
+  }
+}
+
+async function measure(context: Context, contender: Contender, lead: Lead): Promise<Measured[]> {
+  const { servers, quick, round } = context
+  return withOrdersDue({
+    contender,
+    servers,
+    makeOrders: (from) => burstOrders(from, quick ? QUICK_ORDERS : ORDERS),
+    lead,
+    async measure({ orders, running }) {
+      const [first, last] = [orders[0], orders.at(-1)].map((order) => order?.deadline ?? 0) as [number, number]
+      const until = last + (quick ? QUICK_GIVE_UP_MS : GIVE_UP_MS)
+      const { at, unfinished } = await untilFinished({ running, from: last, until })
+      const figures: Record<string, number> = {
+        settledPerSecond: ((orders.length - unfinished) / (at - first)) * 1_000,
+        secondsUntilLast: (at - last) / 1_000,
+      }
+      if (contender.cancels) Object.assign(figures, judge(orders, await readSettled(servers, orders)))
+      return [{ question: 'burst', contender: contender.name, case: '', round, figures }]
+    },
+  })
+}
+
+/** Evenly over a second, every second one paid. */
+export function burstOrders(from: number, count: number): BenchOrder[] {
+  const deadlines = Array.from({ length: count }, (_, index) => from + Math.floor((index * WITHIN_MS) / count))
+  return makeOrders(deadlines, (index) => index % 2 === 1)
+}
+
+/** `wrong`: paid orders that were cancelled, unpaid ones that were not or too early. */
+function judge(orders: readonly BenchOrder[], settled: Awaited<ReturnType<typeof readSettled>>) {
+  const unpaid = orders.filter(({ paid }) => !paid).length
+  const cancelled = settled.cancelledAt.size
+  const { harmed } = settled
+  return { cancelled, wrong: unpaid - cancelled + harmed }
+}

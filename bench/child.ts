@@ -1,0 +1,95 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { FromWorker, ToWorker } from './workers/host.ts'
+
+/** A rival's worker, a process of its own that tells how far it is. */
+export interface WorkerProcess {
+  pid: number
+  /** Checks whose handler has finished, as far as it has told: some milliseconds ago. @throws if the worker has ended */
+  finished(): number
+  ranAt(): Promise<Map<string, number>>
+  stop(): Promise<void>
+}
+
+const READY_WITHIN_MS = 30_000
+
+/** Forks `workers/<name>`, which is ready and idle when this resolves. */
+export async function startWorker(name: string, env: Record<string, string>): Promise<WorkerProcess> {
+  const child = fork(fileURLToPath(new URL(`./workers/${name}.js`, import.meta.url)), {
+    env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', NODE_ENV: 'production', ...env },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    serialization: 'advanced',
+  })
+  const letLive = killOnExit(child.pid as number)
+  let stderr = ''
+  child.stderr?.on('data', (chunk) => {
+    stderr = `${stderr}${chunk}`.slice(-5_000)
+  })
+  const exited = once(child, 'exit').then(letLive)
+  const ended = () => new Error(`the worker ${name} has ended (${child.exitCode ?? child.signalCode}): ${stderr}`)
+  let finished = 0
+  child.on('message', (message: FromWorker) => {
+    if (message.kind === 'finished') finished = message.count
+  })
+
+  const next = (kind: FromWorker['kind']) =>
+    new Promise<FromWorker>((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new Error(`the worker ${name} did not say ${kind}: ${stderr}`)),
+        READY_WITHIN_MS,
+      )
+      const onMessage = (message: FromWorker) => {
+        if (message.kind !== kind) return
+        clearTimeout(timer)
+        child.off('message', onMessage)
+        resolve(message)
+      }
+      child.on('message', onMessage)
+      child.once('exit', () => {
+        clearTimeout(timer)
+        reject(ended())
+      })
+    })
+
+  const worker: WorkerProcess = {
+    pid: child.pid as number,
+    finished() {
+      if (hasExited(child)) throw ended()
+      return finished
+    },
+    async ranAt() {
+      child.send({ kind: 'ran-at' } satisfies ToWorker)
+      const message = await next('ran-at')
+      return message.kind === 'ran-at' ? message.ranAt : new Map()
+    },
+    async stop() {
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+  try {
+    await next('ready')
+    return worker
+  } catch (error) {
+    await worker.stop()
+    throw error
+  }
+}
+
+function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+/** Makes sure that a process does not outlive this one. @returns call it once the process has ended */
+export function killOnExit(pid: number, signal: NodeJS.Signals = 'SIGKILL'): () => void {
+  const kill = () => {
+    try {
+      process.kill(pid, signal)
+    } catch {
+      // It has ended already.
+    }
+  }
+  process.on('exit', kill)
+  return () => void process.off('exit', kill)
+}

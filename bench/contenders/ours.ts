@@ -1,0 +1,79 @@
+import { OrderExpiry } from '../../src/index.ts'
+import { DaemonProcess, runCli } from '../../test/helpers/daemon.ts'
+import { killOnExit } from '../child.ts'
+import type { Contender } from '../contender.ts'
+import type { Servers } from '../servers.ts'
+import { watchQueue } from './bullmq-queue.ts'
+
+const LOOK_EVERY_MS = 50
+const SWEPT_WITHIN_MS = 20_000
+
+/** The settings of our daemon: where things are; all else is default. */
+export function oursEnv(servers: Servers): Record<string, string> {
+  return {
+    NODE_ENV: 'production',
+    REDIS_URL: servers.redisUrl,
+    ORDER_STORE: 'postgres',
+    DATABASE_URL: servers.databaseUrl,
+    ORDERS_PAID_AT_COLUMN: 'paid_at',
+    ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
+    HTTP_PORT: '0',
+  }
+}
+
+/** order-expiry, as it is when it is installed. */
+export const ours: Contender = {
+  name: 'ours',
+  advice:
+    'order-expiry: the built daemon with its default settings, with outbox and sweeper; placed with scheduleMany.',
+  cancels: true,
+  async place(servers, orders) {
+    const client = new OrderExpiry({ redis: servers.redisUrl })
+    try {
+      const results = await client.scheduleMany(orders)
+      const failed = results.find((result) => 'error' in result)
+      if (failed) throw failed.error
+    } finally {
+      await client.close()
+    }
+  },
+  async start(servers) {
+    const env = oursEnv(servers)
+    const migrated = await runCli(['migrate'], { env })
+    if (migrated.code !== 0) throw new Error(`order-expiry migrate: ${migrated.stderr}`)
+    const daemon = new DaemonProcess(env)
+    const letLive = killOnExit(daemon.child.pid as number)
+    const queue = watchQueue(servers, 'check-payment')
+    const stop = async () => {
+      queue.close()
+      await daemon.stop('SIGKILL')
+      letLive()
+    }
+    try {
+      await daemon.until(({ msg }) => msg === 'ready')
+      await untilSwept(await daemon.url())
+    } catch (error) {
+      await stop()
+      throw error
+    }
+    return {
+      pids: [daemon.child.pid as number],
+      async unfinished() {
+        if (daemon.hasExited) throw new Error(`the daemon has ended: ${daemon.stderr}`)
+        return queue.unfinished()
+      },
+      stop,
+    }
+  },
+}
+
+/** The first sweep comes soon after the start; a daemon that is idle has it behind it. */
+async function untilSwept(url: string): Promise<void> {
+  const endsAt = Date.now() + SWEPT_WITHIN_MS
+  while (Date.now() < endsAt) {
+    const metrics = await (await fetch(new URL('/metrics', url))).text()
+    if (/^order_expiry_sweeps_total\{.*\} [1-9]/m.test(metrics)) return
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  }
+  throw new Error('the daemon has not swept')
+}

@@ -1,0 +1,27 @@
+import { Worker } from 'bullmq'
+import pg from 'pg'
+import { CANCEL_ONE, POOL_SIZE } from '../orders.ts'
+import { Host, setting } from './host.ts'
+
+const host = new Host()
+const pool = new pg.Pool({ connectionString: setting('DATABASE_URL'), max: POOL_SIZE })
+
+const work: Record<string, (orderId: string) => Promise<void>> = {
+  async update(orderId) {
+    await pool.query({ ...CANCEL_ONE, values: [orderId] })
+  },
+  async nothing(orderId) {
+    host.ranAt.set(orderId, Date.now())
+  },
+}
+const handle = work[setting('WORK')]
+if (!handle) throw new Error(`WORK: expected one of ${Object.keys(work).join(', ')}`)
+
+const worker = new Worker<{ orderId: string }>(setting('QUEUE_NAME'), (job) => handle(job.data.orderId), {
+  connection: { url: setting('REDIS_URL'), maxRetriesPerRequest: null },
+  concurrency: 100,
+})
+worker.on('error', (error) => process.stderr.write(`${error.stack}\n`))
+worker.on('failed', (_job, error) => process.stderr.write(`${error.stack}\n`))
+await worker.waitUntilReady()
+host.ready()
