@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { killOnExit } from './kill-on-exit.ts'
 import type { FromWorker, ToWorker } from './workers/host.ts'
 
 /** A rival's worker, a process of its own that tells how far it is. */
@@ -8,6 +9,8 @@ export interface WorkerProcess {
   pid: number
   /** Checks whose handler has finished, as far as it has told: some milliseconds ago. @throws if the worker has ended */
   finished(): number
+  /** Whether something has been taken that is not finished. */
+  isBusy(): Promise<boolean>
   ranAt(): Promise<Map<string, number>>
   stop(): Promise<void>
 }
@@ -33,24 +36,33 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
     if (message.kind === 'finished') finished = message.count
   })
 
-  const next = (kind: FromWorker['kind']) =>
-    new Promise<FromWorker>((resolve, reject) => {
+  const next = <Kind extends FromWorker['kind']>(kind: Kind) =>
+    new Promise<FromWorker & { kind: Kind }>((resolve, reject) => {
       const timer = setTimeout(
         () => reject(new Error(`the worker ${name} did not say ${kind}: ${stderr}`)),
         READY_WITHIN_MS,
       )
       const onMessage = (message: FromWorker) => {
         if (message.kind !== kind) return
+        leave()
+        resolve(message as FromWorker & { kind: Kind })
+      }
+      const onExit = () => {
+        leave()
+        reject(ended())
+      }
+      const leave = () => {
         clearTimeout(timer)
         child.off('message', onMessage)
-        resolve(message)
+        child.off('exit', onExit)
       }
       child.on('message', onMessage)
-      child.once('exit', () => {
-        clearTimeout(timer)
-        reject(ended())
-      })
+      child.on('exit', onExit)
     })
+  const ask = <Kind extends ToWorker['kind']>(kind: Kind) => {
+    child.send({ kind } satisfies ToWorker)
+    return next(kind)
+  }
 
   const worker: WorkerProcess = {
     pid: child.pid as number,
@@ -58,10 +70,11 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
       if (hasExited(child)) throw ended()
       return finished
     },
+    async isBusy() {
+      return (await ask('busy')).busy
+    },
     async ranAt() {
-      child.send({ kind: 'ran-at' } satisfies ToWorker)
-      const message = await next('ran-at')
-      return message.kind === 'ran-at' ? message.ranAt : new Map()
+      return (await ask('ran-at')).ranAt
     },
     async stop() {
       child.kill('SIGKILL')
@@ -79,17 +92,4 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
 
 function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
-}
-
-/** Makes sure that a process does not outlive this one. @returns call it once the process has ended */
-export function killOnExit(pid: number, signal: NodeJS.Signals = 'SIGKILL'): () => void {
-  const kill = () => {
-    try {
-      process.kill(pid, signal)
-    } catch {
-      // It has ended already.
-    }
-  }
-  process.on('exit', kill)
-  return () => void process.off('exit', kill)
 }

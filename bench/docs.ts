@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { judge } from './goals.ts'
 import { questionTables } from './question-tables.ts'
-import { goalTable, machineMarkdown } from './report-text.ts'
+import { contendersMarkdown, goalTable, machineMarkdown } from './report-text.ts'
 import { nameOfRun, type Results } from './results.ts'
 import { asMarkdown } from './table.ts'
 
@@ -31,7 +31,7 @@ export function sections(results: Results): Record<string, string[]> {
   if (nameOfRun(results) !== 'latest') return Object.fromEntries(byQuestion)
   const goals = asMarkdown(goalTable(judge(measured)))
   const machine = [`Measured on ${day}.`, '', ...machineMarkdown(results)]
-  return { ...Object.fromEntries(byQuestion), goals, machine }
+  return { ...Object.fromEntries(byQuestion), goals, machine, contenders: contendersMarkdown(results) }
 }
 
 /** The page with each marked section replaced; a section that is not given stays as it is. */

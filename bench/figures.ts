@@ -41,22 +41,6 @@ export function medianRatio(measured: readonly Measured[], name: FigureName, to:
   return median(ratios)
 }
 
-/** Values at evenly spaced shares of a distribution, sorted: the least, the most, and `count - 2` between them. */
-export function quantiles(values: readonly number[], count = 1_000): number[] {
-  const sorted = [...values].sort((a, b) => a - b)
-  if (sorted.length <= count) return sorted
-  return Array.from(
-    { length: count },
-    (_, index) => sorted[Math.round((index * (sorted.length - 1)) / (count - 1))] as number,
-  )
-}
-
-/** The value below or at which this share of a distribution lies (nearest rank). */
-export function quantile(values: readonly number[], share: number): number | undefined {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)]
-}
-
 /** Each once, in the order of their first appearance. */
 export function distinct(values: readonly string[]): string[] {
   return [...new Set(values)]

@@ -2,26 +2,21 @@ import { sweepOnce } from '../src/composition.ts'
 import { readConfig } from '../src/config.ts'
 import { EventBus } from '../src/observe/events.ts'
 import { systemClock } from '../src/runtime/clock.ts'
-import type { BenchOrder, Contender, Running } from './contender.ts'
+import type { BenchOrder, Contender } from './contender.ts'
 import { oursEnv } from './contenders/ours.ts'
-import { median, quantile } from './figures.ts'
+import { median } from './figures.ts'
 import { CASES } from './growth-cases.ts'
 import { fillSettled, fillWaiting } from './growth-fill.ts'
-import { insertOrders, makeOrders, withDatabase } from './orders.ts'
+import { makeOrders, withDatabase } from './orders.ts'
+import { quantile } from './quantiles.ts'
 import type { Context, Measured, Question } from './question.ts'
 import { OURS } from './question-tables.ts'
-import { untilFinished } from './run.ts'
 import type { Servers } from './servers.ts'
+import { dueAtOnce, settleOrders } from './settle-orders.ts'
 
 const WHOLE = { burst: 10_000, bursts: 5, seconds: 2, sweeps: 3 }
 const QUICK = { burst: 1_000, bursts: 1, seconds: 1, sweeps: 1 }
 const PER_SECOND = 500
-/** Between the last order placed and the first deadline. */
-const LEAD_MS = 500
-/** For placing an order; generous. */
-const PLACE_MS = 0.25
-const GIVE_UP_MS = 30_000
-
 /** The other orders are due evenly over a day that begins so long after they were placed: none of them while it is measured. */
 const FIRST_DUE_MS = 12 * 60_000
 const DAY_MS = 86_400_000
@@ -81,7 +76,8 @@ async function measure(context: Context, ours: Contender): Promise<Measured[]> {
   const running = await ours.start(servers)
   try {
     let [waiting, settled] = [0, 0]
-    const settle = (orders: (from: number) => BenchOrder[]) => settleOrders({ servers, ours, running, waiting, orders })
+    const settle = (makeOrders: (from: number) => BenchOrder[]) =>
+      settleOrders({ servers, contender: ours, running, waiting, makeOrders })
     const due = (from: number) => dueAtOnce(from, burst)
     progress('warming up')
     await settle(due)
@@ -102,7 +98,7 @@ async function measure(context: Context, ours: Contender): Promise<Measured[]> {
       for (let n = 0; n < sweeps; n++) swept.push(await sweepNow(servers))
       const figures = {
         settledPerSecond: median(rates) ?? Number.NaN,
-        p99: quantile(lateness, 0.99) ?? Number.NaN,
+        p99: quantile(lateness, 0.99),
         sweepMs: median(swept.map(({ ms }) => ms)) ?? Number.NaN,
         swept: median(swept.map(({ orders }) => orders)) ?? Number.NaN,
       }
@@ -131,39 +127,12 @@ async function fill(options: {
   if (to.settled > from.settled) await fillSettled(servers, { from: to.waiting, to: to.waiting + to.settled })
 }
 
-/** Places orders ahead of their deadlines, and waits until all of them are settled. */
-async function settleOrders(options: {
-  servers: Servers
-  ours: Contender
-  running: Running
-  /** Orders that are not due yet, and stay. */
-  waiting: number
-  orders: (from: number) => BenchOrder[]
-}): Promise<{ orders: BenchOrder[]; perSecond: number }> {
-  const { servers, ours, running, waiting } = options
-  const count = options.orders(0).length
-  const orders = options.orders(Date.now() + LEAD_MS + count * PLACE_MS)
-  const deadlines = orders.map(({ deadline }) => deadline)
-  const [first, last] = [Math.min(...deadlines), Math.max(...deadlines)]
-  await insertOrders(servers, orders)
-  await ours.place(servers, orders)
-  if (Date.now() > first) throw new Error(`${count} orders could not be placed before they were due`)
-  const others: Running = { ...running, unfinished: async () => (await running.unfinished()) - waiting }
-  const { at, unfinished } = await untilFinished({ running: others, from: last, until: last + GIVE_UP_MS })
-  if (unfinished > 0) throw new Error(`${unfinished} orders were not settled`)
-  return { orders, perSecond: (count / (at - first)) * 1_000 }
-}
-
-function dueAtOnce(from: number, count: number): BenchOrder[] {
-  return makeOrders(new Array<number>(count).fill(from), (index) => index % 2 === 1)
-}
-
 function steadily(from: number, seconds: number): BenchOrder[] {
   const deadlines = Array.from({ length: PER_SECOND * seconds }, (_, index) => from + (index * 1_000) / PER_SECOND)
   return makeOrders(deadlines, () => false)
 }
 
-/** Milliseconds from deadline to cancellation. */
+/** Milliseconds from deadline to cancellation, sorted. */
 async function readLateness(servers: Servers, orders: readonly BenchOrder[]): Promise<number[]> {
   const { rows } = await withDatabase(servers, (database) =>
     database.query<{ ms: number }>(
@@ -173,7 +142,7 @@ async function readLateness(servers: Servers, orders: readonly BenchOrder[]): Pr
     ),
   )
   if (rows.length < orders.length) throw new Error(`${orders.length - rows.length} orders were not cancelled`)
-  return rows.map(({ ms }) => ms)
+  return rows.map(({ ms }) => ms).sort((a, b) => a - b)
 }
 
 /** One sweep by hand, as `order-expiry sweep` does it, without the start of a process. */

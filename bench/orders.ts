@@ -20,16 +20,6 @@ END $$;
 CREATE TRIGGER settle BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION settle();
 CREATE INDEX orders_unpaid ON orders (payment_deadline, id) WHERE status IN ('pending') AND paid_at IS NULL;`
 
-/** What each rival that settles one order at a time runs for it. $1 its id. A prepared statement, as fast as pg can be. */
-export const CANCEL_ONE = {
-  name: 'cancel',
-  text: `UPDATE orders SET status = 'cancelled', cancelled_at = now()
-WHERE id = $1 AND status = 'pending' AND paid_at IS NULL AND payment_deadline <= now()`,
-}
-
-/** Connections of a rival's worker, as many as pg's pool has by default. */
-export const POOL_SIZE = 10
-
 const ROWS_AT_ONCE = 10_000
 
 /** Orders with these deadlines, in epoch milliseconds; `isPaid` by their place in the list. */

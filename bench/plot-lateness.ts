@@ -1,5 +1,6 @@
-import { distinct, quantile } from './figures.ts'
+import { distinct } from './figures.ts'
 import { line, linearScale, lineStyle, logScale, path, type Scale, svg, text } from './plot.ts'
+import { quantile } from './quantiles.ts'
 import type { Measured } from './question.ts'
 import { OURS } from './question-tables.ts'
 import { formatNumber } from './table.ts'
@@ -141,7 +142,7 @@ function directLabels(options: { distributions: readonly Distribution[]; x: Scal
   const sorted = byMedian(distributions)
   return sorted.map(({ contender, style, samples }, index) => {
     const share = 0.92 - (0.84 * index) / Math.max(1, sorted.length - 1)
-    const at = x(quantile(samples, share) ?? LEAST_MS)
+    const at = x(quantile(samples, share))
     const isAtEdge = at > PANEL.right - 90
     return text({
       x: isAtEdge ? at - 6 : at + 6,
@@ -184,9 +185,9 @@ function legend(options: { distributions: readonly Distribution[]; top: number }
 }
 
 function byMedian(distributions: readonly Distribution[]): Distribution[] {
-  return [...distributions].sort((a, b) => (quantile(a.samples, 0.5) ?? 0) - (quantile(b.samples, 0.5) ?? 0))
+  return [...distributions].sort((a, b) => quantile(a.samples, 0.5) - quantile(b.samples, 0.5))
 }
 
-function inMs(ms: number | undefined): string {
-  return ms === undefined ? '–' : formatNumber(ms, ms < 10 ? 1 : 0)
+function inMs(ms: number): string {
+  return formatNumber(ms, ms < 10 ? 1 : 0)
 }

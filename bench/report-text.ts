@@ -21,7 +21,7 @@ export function reportText(results: Results, style: Style = plain): string[] {
 /** The same as Markdown, in lines. */
 export function reportMarkdown(results: Results): string[] {
   const lines = ['# Bench', '', `${results.date.slice(0, 10)}. ${noteOn(results).join(' ')}`, '']
-  lines.push(...machineMarkdown(results))
+  lines.push(...machineMarkdown(results), '', ...contendersMarkdown(results))
   for (const question of results.questions) {
     const tables = questionTables(question, results.measured)
     if (tables.length === 0) continue
@@ -44,6 +44,11 @@ export function goalTable(judged: readonly Judged[]): Table {
 /** What it ran on, a line for each name. */
 export function machineMarkdown({ machine }: Results): string[] {
   return Object.entries(machine).map(([name, value]) => `- ${name}: ${inWords(value)}`)
+}
+
+/** Who was measured, a line for each. */
+export function contendersMarkdown({ contenders }: Results): string[] {
+  return contenders.map(({ name, advice }) => `- **${name}**: ${advice}`)
 }
 
 function goalLines(judged: readonly Judged[], style: Style): string[] {

@@ -1,9 +1,10 @@
 import { styleText } from 'node:util'
+import { contenders } from './contenders.ts'
 import { writeDocs } from './docs.ts'
 import { writePlots } from './plots.ts'
 import type { Measured, Question } from './question.ts'
 import { reportMarkdown, reportText } from './report-text.ts'
-import { nameOfRun, pathOf, type Results, writeResults, writeText } from './results.ts'
+import { nameOfRun, pathOf, type Results, readResults, writeResults, writeText } from './results.ts'
 import { plain, type Style } from './table.ts'
 
 /**
@@ -22,18 +23,29 @@ export async function report(options: {
     date: new Date().toISOString(),
     quick,
     machine,
+    contenders: contenders
+      .filter(({ name }) => measured.some(({ contender }) => contender === name))
+      .map(({ name, advice }) => ({ name, advice })),
     questions: questions.map(({ name, title, columns }) => ({ name, title, columns })),
     measured: [...measured],
   }
   const run = nameOfRun(results)
+  writeResults(pathOf(run, '.json'), results)
+  show(results, [pathOf(run, '.json')])
+}
+
+/** Tables, page and plots once more, from what the last whole run has left behind. */
+export function reportAgain(): void {
+  show(readResults(pathOf('latest', '.json')), [])
+}
+
+function show(results: Results, written: readonly string[]): void {
   const style = process.stdout.isTTY && !process.env.NO_COLOR ? colours : plain
   process.stdout.write(`${reportText(results, style).join('\n')}\n`)
-  const written = [pathOf(run, '.json'), pathOf(run, '.md')]
-  writeResults(pathOf(run, '.json'), results)
-  writeText(pathOf(run, '.md'), `${reportMarkdown(results).join('\n')}\n`)
-  written.push(...writePlots(results))
-  written.push(...writeDocs(results))
-  process.stdout.write(`\n${style.dim(`Written: ${written.join(', ')}`)}\n`)
+  const markdown = pathOf(nameOfRun(results), '.md')
+  writeText(markdown, `${reportMarkdown(results).join('\n')}\n`)
+  const paths = [...written, markdown, ...writePlots(results), ...writeDocs(results)]
+  process.stdout.write(`\n${style.dim(`Written: ${paths.join(', ')}`)}\n`)
 }
 
 const colours: Style = {

@@ -14,6 +14,8 @@ export interface Results {
   quick: boolean
   /** What it ran on and with, by name: processor, versions, settings of the servers. */
   machine: Readonly<Record<string, unknown>>
+  /** What each contender is and where its settings are advised. */
+  contenders: { name: string; advice: string }[]
   questions: Asked[]
   measured: Measured[]
 }

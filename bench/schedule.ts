@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { killOnExit } from './child.ts'
+import { killOnExit } from './kill-on-exit.ts'
 import type { Context, Measured, Question } from './question.ts'
 import { eachContender } from './run.ts'
 import type { ProducerTask, Scheduled } from './workers/producer.ts'

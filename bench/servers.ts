@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import pg from 'pg'
 import { freePort, postgresBinaries, startRedis, unprivileged, untilConnected } from '../test/helpers/processes.ts'
-import { killOnExit } from './child.ts'
+import { killOnExit } from './kill-on-exit.ts'
 import { ORDERS_SQL } from './orders.ts'
 
 /** A Redis and a PostgreSQL of the bench's own, untuned, on loopback. */
@@ -27,6 +27,8 @@ export const SERVER_SETTINGS = {
 }
 
 const DATABASE = 'bench'
+const START_ATTEMPTS = 200
+const START_WAIT_MS = 50
 
 /** Both, with empty tables. They end with this process, however it ends, short of SIGKILL. */
 export async function startServers(): Promise<Servers> {
@@ -58,8 +60,22 @@ export async function startServers(): Promise<Servers> {
       letRedisLive()
     },
   }
+  await untilAnswers(admin)
   await servers.reset()
   return servers
+}
+
+/** PostgreSQL accepts connections before it answers. */
+async function untilAnswers(database: pg.Pool): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await database.query('SELECT 1')
+      return
+    } catch (error) {
+      if (attempt === START_ATTEMPTS) throw error
+      await new Promise((resolve) => setTimeout(resolve, START_WAIT_MS))
+    }
+  }
 }
 
 async function startPostgres(): Promise<{

@@ -1,15 +1,12 @@
 import { Worker } from 'bullmq'
-import pg from 'pg'
-import { CANCEL_ONE, POOL_SIZE } from '../orders.ts'
+import { openPool } from './cancel.ts'
 import { Host, setting } from './host.ts'
 
 const host = new Host()
-const pool = new pg.Pool({ connectionString: setting('DATABASE_URL'), max: POOL_SIZE })
+const { cancelOne } = openPool()
 
 const work: Record<string, (orderId: string) => Promise<void>> = {
-  async update(orderId) {
-    await pool.query({ ...CANCEL_ONE, values: [orderId] })
-  },
+  update: cancelOne,
   async nothing(orderId) {
     host.ranAt.set(orderId, Date.now())
   },

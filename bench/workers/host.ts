@@ -3,16 +3,20 @@ export type FromWorker =
   | { kind: 'ready' }
   /** Checks finished so far. */
   | { kind: 'finished'; count: number }
+  /** Whether something has been taken that is not finished: at this moment, unlike the count above. */
+  | { kind: 'busy'; busy: boolean }
   /** When each check was run, in epoch milliseconds by order. */
   | { kind: 'ran-at'; ranAt: Map<string, number> }
 
-export type ToWorker = { kind: 'ran-at' }
+export type ToWorker = { kind: 'ran-at' } | { kind: 'busy' }
 
 const TELL_EVERY_MS = 20
 
 /** The bench, as a worker's process sees it. The process ends when the bench does. */
 export class Host {
   readonly ranAt = new Map<string, number>()
+  /** Whether something has been taken that is not finished; to be set by workers that take away what they take. */
+  isBusy = () => false
   #finished = 0
   #told = 0
 
@@ -20,6 +24,7 @@ export class Host {
     process.on('disconnect', () => process.exit())
     process.on('message', (message: ToWorker) => {
       if (message.kind === 'ran-at') tell({ kind: 'ran-at', ranAt: this.ranAt })
+      else tell({ kind: 'busy', busy: this.isBusy() })
     })
     setInterval(() => {
       if (this.#finished === this.#told) return

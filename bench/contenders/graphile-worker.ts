@@ -1,0 +1,54 @@
+import { makeWorkerUtils } from 'graphile-worker'
+import { startWorker } from '../child.ts'
+import type { Contender } from '../contender.ts'
+import { watchTable } from './countdown.ts'
+
+const JOBS_AT_ONCE = 5_000
+const COUNT_SQL = 'SELECT count(*)::int AS n FROM graphile_worker.jobs'
+
+/** graphile-worker, a queue in PostgreSQL. */
+export const graphileWorker: Contender = {
+  name: 'graphile-worker',
+  advice:
+    'graphile-worker, one UPDATE per job through a pool of 10. worker.graphile.org/docs/performance: concurrentJobs 24, maxPoolSize 25, ' +
+    'localQueue of 500, batched completion without delay; pollInterval 1 s as in docs/library; jobs added with add_jobs in bulk.',
+  cancels: true,
+  async place(servers, orders) {
+    const utils = await makeWorkerUtils({ connectionString: servers.databaseUrl })
+    try {
+      await utils.migrate()
+      await utils.withPgClient(async (client) => {
+        for (let start = 0; start < orders.length; start += JOBS_AT_ONCE) {
+          const jobs = orders.slice(start, start + JOBS_AT_ONCE).map(({ orderId, deadline }) => ({
+            identifier: 'check-payment',
+            payload: { orderId },
+            run_at: new Date(deadline).toISOString(),
+          }))
+          await client.query(
+            `SELECT count(*) FROM graphile_worker.add_jobs(
+               ARRAY(SELECT json_populate_recordset(null::graphile_worker.job_spec, $1::json)))`,
+            [JSON.stringify(jobs)],
+          )
+        }
+        await client.query('ANALYZE')
+      })
+    } finally {
+      await utils.release()
+    }
+  },
+  async start(servers) {
+    const worker = await startWorker('graphile-worker', {
+      DATABASE_URL: servers.databaseUrl,
+      NO_LOG_SUCCESS: '1', // as its own performance test does
+    })
+    const table = watchTable({ servers, worker, countSql: COUNT_SQL })
+    return {
+      pids: [worker.pid],
+      unfinished: () => table.unfinished(),
+      async stop() {
+        await worker.stop()
+        await table.close()
+      },
+    }
+  },
+}

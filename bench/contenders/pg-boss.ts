@@ -1,0 +1,49 @@
+import { PgBoss } from 'pg-boss'
+import { startWorker } from '../child.ts'
+import type { Contender } from '../contender.ts'
+import { withDatabase } from '../orders.ts'
+import { watchTable } from './countdown.ts'
+
+const QUEUE = 'check-payment'
+const JOBS_AT_ONCE = 5_000
+const COUNT_SQL = `SELECT count(*)::int AS n FROM pgboss.job WHERE name = '${QUEUE}' AND state < 'completed'`
+
+/** pg-boss, a queue in PostgreSQL. */
+export const pgBoss: Contender = {
+  name: 'pg-boss',
+  advice:
+    'pg-boss, one UPDATE per job through a pool of 10, all jobs of a batch at once. timgit.github.io/pg-boss, Workers: big batches, ' +
+    'several local workers, burstWhenBatchFull, orderByCreatedOn and priority off, polling every 0.5 s, its least; jobs added with insert() in bulk.',
+  cancels: true,
+  async place(servers, orders) {
+    const boss = new PgBoss({ connectionString: servers.databaseUrl, supervise: false, schedule: false })
+    boss.on('error', () => {}) // what fails rejects too
+    await boss.start()
+    try {
+      await boss.createQueue(QUEUE)
+      for (let start = 0; start < orders.length; start += JOBS_AT_ONCE) {
+        await boss.insert(
+          QUEUE,
+          orders
+            .slice(start, start + JOBS_AT_ONCE)
+            .map(({ orderId, deadline }) => ({ data: { orderId }, startAfter: new Date(deadline) })),
+        )
+      }
+    } finally {
+      await boss.stop({ graceful: false })
+    }
+    await withDatabase(servers, (database) => database.query('ANALYZE'))
+  },
+  async start(servers) {
+    const worker = await startWorker('pg-boss', { DATABASE_URL: servers.databaseUrl, QUEUE_NAME: QUEUE })
+    const table = watchTable({ servers, worker, countSql: COUNT_SQL })
+    return {
+      pids: [worker.pid],
+      unfinished: () => table.unfinished(),
+      async stop() {
+        await worker.stop()
+        await table.close()
+      },
+    }
+  },
+}

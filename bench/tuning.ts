@@ -1,0 +1,64 @@
+import { ours, startOurs } from './contenders/ours.ts'
+import { median } from './figures.ts'
+import type { Context, Measured, Question } from './question.ts'
+import { dueAtOnce, settleOrders } from './settle-orders.ts'
+
+const ORDERS = 20_000
+const QUICK_ORDERS = 1_000
+/** Measured one after the other in one daemon, after one that warms it up. */
+const BURSTS = 3
+const CONCURRENCIES = [100, 250, 500, 1_000, 2_000]
+const BATCH_SIZES = [50, 100, 250, 500, 1_000]
+
+interface Settings {
+  concurrency: number
+  batchSize: number
+}
+
+/** What the settings of our daemon are worth. */
+export function tuningQuestion(): Question {
+  return {
+    name: 'tuning',
+    title: `${ORDERS.toLocaleString('en')} orders due at once, half of them paid, by the settings of our daemon: settled per second (median of ${BURSTS}).`,
+    columns: [{ key: 'settledPerSecond', title: 'settled per second', unit: '', better: 'more' }],
+    onlyIfNamed: true,
+    rounds: 1,
+    seconds: 240,
+    async run(context) {
+      const measured: Measured[] = []
+      for (const settings of grid()) measured.push(await measure(context, settings))
+      return measured
+    },
+  }
+}
+
+/** A batch larger than the checks in flight is never full. */
+export function grid(): Settings[] {
+  return CONCURRENCIES.flatMap((concurrency) =>
+    BATCH_SIZES.filter((batchSize) => batchSize <= concurrency).map((batchSize) => ({ concurrency, batchSize })),
+  )
+}
+
+async function measure(context: Context, { concurrency, batchSize }: Settings): Promise<Measured> {
+  const { servers, quick, round, progress } = context
+  progress(`CONCURRENCY=${concurrency} BATCH_SIZE=${batchSize}`)
+  await servers.reset()
+  const running = await startOurs(servers, { CONCURRENCY: `${concurrency}`, BATCH_SIZE: `${batchSize}` })
+  try {
+    const count = quick ? QUICK_ORDERS : ORDERS
+    const burst = () =>
+      settleOrders({ servers, contender: ours, running, waiting: 0, makeOrders: (from) => dueAtOnce(from, count) })
+    await burst()
+    const rates: number[] = []
+    for (let n = 0; n < (quick ? 1 : BURSTS); n++) rates.push((await burst()).perSecond)
+    return {
+      question: 'tuning',
+      contender: `CONCURRENCY ${concurrency.toLocaleString('en')}`,
+      case: `BATCH_SIZE ${batchSize.toLocaleString('en')}`,
+      round,
+      figures: { settledPerSecond: median(rates) ?? Number.NaN },
+    }
+  } finally {
+    await running.stop()
+  }
+}

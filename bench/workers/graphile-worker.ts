@@ -1,0 +1,33 @@
+import { run } from 'graphile-worker'
+import { openPool } from './cancel.ts'
+import { Host, setting } from './host.ts'
+
+const CONCURRENT_JOBS = 24
+
+const host = new Host()
+const { cancelOne } = openPool()
+
+const runner = await run({
+  preset: {
+    worker: {
+      connectionString: setting('DATABASE_URL'),
+      concurrentJobs: CONCURRENT_JOBS,
+      maxPoolSize: CONCURRENT_JOBS + 1,
+      pollInterval: 1_000,
+      localQueue: { size: 500 },
+      completeJobBatchDelay: 0,
+      failJobBatchDelay: 0,
+    },
+  },
+  taskList: {
+    async 'check-payment'(payload) {
+      await cancelOne((payload as { orderId: string }).orderId)
+      host.finished()
+    },
+  },
+})
+runner.promise.catch((error: Error) => {
+  process.stderr.write(`${error.stack}\n`)
+  process.exit(1)
+})
+host.ready()

@@ -1,0 +1,28 @@
+import { PgBoss } from 'pg-boss'
+import { openPool } from './cancel.ts'
+import { Host, setting } from './host.ts'
+
+const host = new Host()
+const { cancelOne } = openPool()
+const queue = setting('QUEUE_NAME')
+
+const boss = new PgBoss({ connectionString: setting('DATABASE_URL') })
+boss.on('error', (error) => process.stderr.write(`${error.stack}\n`))
+await boss.start()
+await boss.createQueue(queue)
+await boss.work<{ orderId: string }>(
+  queue,
+  {
+    batchSize: Number(process.env.BS ?? 250),
+    localConcurrency: Number(process.env.LC ?? 4),
+    pollingIntervalSeconds: 0.5,
+    burstWhenBatchFull: true,
+    orderByCreatedOn: false,
+    priority: false,
+  },
+  async (jobs) => {
+    await Promise.all(jobs.map(({ data }) => cancelOne(data.orderId)))
+    host.finished(jobs.length)
+  },
+)
+host.ready()
