@@ -114,20 +114,23 @@ local from, to, rangeFrom, rangeTo = tonumber(ARGV[4]), tonumber(ARGV[5]), tonum
 local firstDueAt, stepMs = tonumber(ARGV[8]), tonumber(ARGV[9])
 local prefix = KEYS[1]:sub(1, #KEYS[1] - #id)
 local queue = #delayed - #'delayed'
+-- Where id, deadline and delay go, before any of them is there: the digits of one may be part of another.
 local idPattern = id:gsub('%-', '%%-')
+local places = { [deadline] = '<deadline>', [delay] = '<delay>' }
+for index = 2, #fields, 2 do
+  fields[index] = fields[index]:gsub(idPattern, '<id>'):gsub('%d+', places)
+end
 for n = from, to - 1 do
   local place = math.floor((n - rangeFrom) * (4294967296 / (rangeTo - rangeFrom)))
   local newId = string.format('%08x', place) .. '-0000-4000-8000-' .. string.format('%012x', n)
   local later = math.floor((n - rangeFrom) * stepMs)
-  local newDeadline = string.format('%.0f', firstDueAt + later)
-  local newDelay = string.format('%.0f', tonumber(delay) + later)
+  local own = {
+    ['<id>'] = newId,
+    ['<deadline>'] = string.format('%.0f', firstDueAt + later),
+    ['<delay>'] = string.format('%.0f', tonumber(delay) + later),
+  }
   local copy = {}
-  for index, text in ipairs(fields) do
-    if index % 2 == 0 then
-      text = text:gsub(idPattern, newId):gsub(deadline, newDeadline):gsub(delay, newDelay)
-    end
-    copy[index] = text
-  end
+  for index, text in ipairs(fields) do copy[index] = text:gsub('<%a+>', own) end
   redis.call('HSET', prefix .. newId, unpack(copy))
   redis.call('ZADD', delayed, string.format('%.0f', (firstDueAt + later) * 4096), prefix:sub(queue + 1) .. newId)
 end`

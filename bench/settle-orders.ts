@@ -1,12 +1,8 @@
 import type { BenchOrder, Contender, Running } from './contender.ts'
 import { insertOrders, makeOrders } from './orders.ts'
-import { untilFinished } from './run.ts'
+import { type Lead, untilFinished } from './run.ts'
 import type { Servers } from './servers.ts'
 
-/** Between the last order placed and the first deadline. */
-const LEAD_MS = 500
-/** For placing an order; generous. */
-const PLACE_MS = 0.25
 const GIVE_UP_MS = 30_000
 
 /**
@@ -18,18 +14,21 @@ export async function settleOrders(options: {
   servers: Servers
   contender: Contender
   running: Running
+  lead: Lead
   /** Orders that are not due yet, and stay. */
   waiting: number
   /** As many orders each time, none due before the given instant. */
   makeOrders: (from: number) => BenchOrder[]
 }): Promise<{ orders: BenchOrder[]; perSecond: number }> {
-  const { servers, contender, running, waiting } = options
+  const { servers, contender, running, lead, waiting } = options
   const count = options.makeOrders(0).length
-  const orders = options.makeOrders(Date.now() + LEAD_MS + count * PLACE_MS)
+  const startedAt = Date.now()
+  const orders = options.makeOrders(startedAt + lead.msFor(contender, count))
   const deadlines = orders.map(({ deadline }) => deadline)
   const [first, last] = [Math.min(...deadlines), Math.max(...deadlines)]
   await insertOrders(servers, orders)
   await contender.place(servers, orders)
+  lead.learn(contender, count, Date.now() - startedAt)
   if (Date.now() > first) throw new Error(`${count} orders could not be placed before they were due`)
   const others: Running = { ...running, unfinished: async () => (await running.unfinished()) - waiting }
   const { at, unfinished } = await untilFinished({ running: others, from: last, until: last + GIVE_UP_MS })

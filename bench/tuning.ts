@@ -1,6 +1,7 @@
 import { ours, startOurs } from './contenders/ours.ts'
 import { median } from './figures.ts'
 import type { Context, Measured, Question } from './question.ts'
+import { Lead } from './run.ts'
 import { dueAtOnce, settleOrders } from './settle-orders.ts'
 
 const ORDERS = 20_000
@@ -9,6 +10,8 @@ const QUICK_ORDERS = 1_000
 const BURSTS = 3
 const CONCURRENCIES = [100, 250, 500, 1_000, 2_000]
 const BATCH_SIZES = [50, 100, 250, 500, 1_000]
+/** Filling in an order and placing it, before it is known how long it takes. */
+const GUESS_MS = 0.25
 
 interface Settings {
   concurrency: number
@@ -46,8 +49,16 @@ async function measure(context: Context, { concurrency, batchSize }: Settings): 
   const running = await startOurs(servers, { CONCURRENCY: `${concurrency}`, BATCH_SIZE: `${batchSize}` })
   try {
     const count = quick ? QUICK_ORDERS : ORDERS
+    const lead = new Lead(GUESS_MS)
     const burst = () =>
-      settleOrders({ servers, contender: ours, running, waiting: 0, makeOrders: (from) => dueAtOnce(from, count) })
+      settleOrders({
+        servers,
+        contender: ours,
+        running,
+        lead,
+        waiting: 0,
+        makeOrders: (from) => dueAtOnce(from, count),
+      })
     await burst()
     const rates: number[] = []
     for (let n = 0; n < (quick ? 1 : BURSTS); n++) rates.push((await burst()).perSecond)

@@ -10,7 +10,7 @@ export type FromWorker =
 
 export type ToWorker = { kind: 'ran-at' } | { kind: 'busy' }
 
-const TELL_EVERY_MS = 20
+const TELL_WITHIN_MS = 20
 
 /** The bench, as a worker's process sees it. The process ends when the bench does. */
 export class Host {
@@ -18,7 +18,7 @@ export class Host {
   /** Whether something has been taken that is not finished; to be set by workers that take away what they take. */
   isBusy = () => false
   #finished = 0
-  #told = 0
+  #telling: NodeJS.Timeout | undefined
 
   constructor() {
     process.on('disconnect', () => process.exit())
@@ -26,19 +26,19 @@ export class Host {
       if (message.kind === 'ran-at') tell({ kind: 'ran-at', ranAt: this.ranAt })
       else tell({ kind: 'busy', busy: this.isBusy() })
     })
-    setInterval(() => {
-      if (this.#finished === this.#told) return
-      this.#told = this.#finished
-      tell({ kind: 'finished', count: this.#finished })
-    }, TELL_EVERY_MS)
   }
 
   ready(): void {
     tell({ kind: 'ready' })
   }
 
+  /** Told of soon, a few at a time; an idle worker has no timer, so that its idleness can be measured. */
   finished(count = 1): void {
     this.#finished += count
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined
+      tell({ kind: 'finished', count: this.#finished })
+    }, TELL_WITHIN_MS)
   }
 }
 
