@@ -1,5 +1,5 @@
 import type { BenchOrder, Contender } from './contender.ts'
-import { makeOrders, readSettled } from './orders.ts'
+import { makeOrders, readSettled, type Settled } from './orders.ts'
 import type { Context, Measured, Question } from './question.ts'
 import { eachContender, Lead, untilFinished, withOrdersDue } from './run.ts'
 
@@ -56,10 +56,8 @@ export function burstOrders(from: number, count: number): BenchOrder[] {
   return makeOrders(deadlines, (index) => index % 2 === 1)
 }
 
-/** `wrong`: paid orders that were cancelled, unpaid ones that were not or too early. */
-function judge(orders: readonly BenchOrder[], settled: Awaited<ReturnType<typeof readSettled>>) {
-  const unpaid = orders.filter(({ paid }) => !paid).length
-  const cancelled = settled.cancelledAt.size
-  const { harmed } = settled
-  return { cancelled, wrong: unpaid - cancelled + harmed }
+/** `wrong`: paid orders that were cancelled, unpaid ones that were not, or too early. */
+function judge(orders: readonly BenchOrder[], { cancelledAt, harmed }: Settled): { cancelled: number; wrong: number } {
+  const wrong = orders.filter(({ orderId, paid }) => harmed.has(orderId) || (!paid && !cancelledAt.has(orderId)))
+  return { cancelled: cancelledAt.size, wrong: wrong.length }
 }

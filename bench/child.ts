@@ -28,6 +28,7 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
   let stderr = ''
   child.stderr?.on('data', (chunk) => {
     stderr = `${stderr}${chunk}`.slice(-5_000)
+    process.stderr.write(`${name}: ${chunk}`) // a rival that complains may not be at its best
   })
   const exited = once(child, 'exit').then(letLive)
   const ended = () => new Error(`the worker ${name} has ended (${child.exitCode ?? child.signalCode}): ${stderr}`)

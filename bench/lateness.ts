@@ -94,7 +94,7 @@ async function whenSettled(options: {
   const { contender, context, orders, running } = options
   if (!contender.cancels) return (await running.ranAt?.()) ?? new Map()
   const { cancelledAt, harmed } = await readSettled(context.servers, orders)
-  if (harmed > 0) throw new Error(`${harmed} orders were harmed, such as cancelled too early`)
+  if (harmed.size > 0) throw new Error(`${harmed.size} orders were harmed, such as cancelled too early`)
   return cancelledAt
 }
 

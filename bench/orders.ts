@@ -47,8 +47,8 @@ export async function insertOrders(servers: Servers, orders: readonly BenchOrder
 export interface Settled {
   /** When each cancelled order was cancelled, in epoch milliseconds. */
   cancelledAt: Map<string, number>
-  /** Orders that were cancelled though paid or not due yet, and rows that are gone or in no known state. */
-  harmed: number
+  /** Those that were cancelled though paid or not due yet, or are gone or in no known state. */
+  harmed: Set<string>
 }
 
 /** Reads what has become of all orders in the table. */
@@ -60,12 +60,12 @@ export async function readSettled(servers: Servers, orders: readonly BenchOrder[
   )
   const found = new Map(rows.map((row) => [row.id, row]))
   const cancelledAt = new Map<string, number>()
-  let harmed = 0
+  const harmed = new Set<string>()
   for (const { orderId, deadline, paid } of orders) {
     const row = found.get(orderId)
     if (row?.status === 'cancelled' && !paid && !row.paid && row.settled_at !== null && row.settled_at >= deadline) {
       cancelledAt.set(orderId, row.settled_at)
-    } else if (row?.status !== (paid ? 'paid' : 'pending') || row.paid !== paid) harmed++
+    } else if (row?.status !== (paid ? 'paid' : 'pending') || row.paid !== paid) harmed.add(orderId)
   }
   return { cancelledAt, harmed }
 }

@@ -13,7 +13,7 @@ export const pgBoss: Contender = {
   name: 'pg-boss',
   advice:
     'pg-boss, one UPDATE per job through a pool of 10, all jobs of a batch at once. timgit.github.io/pg-boss, Workers: big batches, ' +
-    'several local workers, burstWhenBatchFull, orderByCreatedOn and priority off, polling every 0.5 s, its least; jobs added with insert() in bulk.',
+    'several local workers, burstWhenBatchFull, polling every 0.5 s, its least; jobs added with insert() in bulk.',
   cancels: true,
   async place(servers, orders) {
     const boss = new PgBoss({ connectionString: servers.databaseUrl, supervise: false, schedule: false })

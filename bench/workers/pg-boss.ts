@@ -17,8 +17,6 @@ await boss.work<{ orderId: string }>(
     localConcurrency: Number(process.env.LC ?? 4),
     pollingIntervalSeconds: 0.5,
     burstWhenBatchFull: true,
-    orderByCreatedOn: false,
-    priority: false,
   },
   async (jobs) => {
     await Promise.all(jobs.map(({ data }) => cancelOne(data.orderId)))
