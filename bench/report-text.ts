@@ -12,7 +12,7 @@ export function reportText(results: Results, style: Style = plain): string[] {
     lines.push('', `${style.bold(question.name.toUpperCase())}  ${style.dim(question.title)}`)
     for (const table of tables) lines.push('', ...asText(table, style))
   }
-  lines.push('', ...noteOn(results).map((line) => style.dim(line)))
+  lines.push('', style.dim(noteOn(results).join(' ')))
   const judged = relevant(results)
   if (judged.length > 0) lines.push('', style.bold('GOALS'), '', ...goalLines(judged, style))
   return lines
@@ -64,8 +64,9 @@ function goalLines(judged: readonly Judged[], style: Style): string[] {
   ]
 }
 
-/** In a run of some questions, only the goals that they answer. */
-function relevant({ questions, measured }: Results): Judged[] {
+/** In a run of some questions, only the goals that they answer; in a quick one, none. */
+function relevant({ quick, questions, measured }: Results): Judged[] {
+  if (quick) return []
   const asked = new Set(questions.map(({ name }) => name))
   return judge(measured).filter(({ goal }) => asked.has(goal.of.question))
 }
@@ -75,11 +76,15 @@ function describeFigure({ goal, figure }: Pick<Judged, 'goal' | 'figure'>): stri
   return `${formatNumber(figure, goal.decimals)}${goal.unit && ` ${goal.unit}`}`
 }
 
-function noteOn({ quick, measured }: Results): string[] {
+function noteOn({ quick, questions, measured }: Results): string[] {
   if (quick) return ['A quick run: it shows that the bench works; its figures are worth nothing.']
   const rounds = Math.max(0, ...measured.map(({ round }) => round))
-  const over = rounds > 1 ? `Medians over up to ${rounds} rounds. ` : ''
-  return [`${over}n × is the ratio to ours, taken within each round.`]
+  const tables = questions.flatMap((question) => questionTables(question, measured))
+  const hasRatios = tables.some(({ rows }) => rows.some(({ cells }) => cells.some(({ note }) => note !== undefined)))
+  return [
+    ...(rounds > 1 ? [`Medians over up to ${rounds} rounds.`] : []),
+    ...(hasRatios ? ['n × is the ratio to ours, taken within each round.'] : []),
+  ]
 }
 
 function inWords(value: unknown): string {

@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { judge } from './goals.ts'
 import type { Measured } from './question.ts'
 import type { Asked } from './question-tables.ts'
 
@@ -20,18 +21,15 @@ export interface Results {
   measured: Measured[]
 }
 
-/** The questions that make a run a whole one. */
-const WHOLE = ['burst', 'lateness', 'schedule', 'memory', 'growth', 'idle']
-
 /**
- * The name of the files of a run. Only a whole run is `latest`: ratios count within one run. One question alone has its own
- * name.
+ * The name of the files of a run. Only a run in which every goal was measured is `latest`: ratios count within one run. One
+ * question alone has its own name.
  */
-export function nameOfRun({ quick, questions }: Pick<Results, 'quick' | 'questions'>): string {
+export function nameOfRun({ quick, questions, measured }: Pick<Results, 'quick' | 'questions' | 'measured'>): string {
   if (quick) return 'quick'
   const [first] = questions
   if (questions.length === 1 && first) return first.name
-  return WHOLE.every((name) => questions.some((question) => question.name === name)) ? 'latest' : 'some'
+  return judge(measured).some(({ verdict }) => verdict === 'not measured') ? 'some' : 'latest'
 }
 
 /** Where a file of a run is. */

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { fillPage, sections } from '../../../bench/docs.ts'
+import { GOALS } from '../../../bench/goals.ts'
+import type { Measured } from '../../../bench/question.ts'
 import type { Asked } from '../../../bench/question-tables.ts'
 import { reportMarkdown, reportText } from '../../../bench/report-text.ts'
 import { nameOfRun } from '../../../bench/results.ts'
@@ -95,8 +97,10 @@ describe('the tables on the terminal', () => {
     expect(goals.at(-1)).toMatch(/^✓ burst: orders wrongly decided by ours, in any round +0 +none +reached$/)
   })
 
-  test('of a quick run warn', () => {
-    expect(reportText({ ...twoContenders, quick: true }).join('\n')).toContain('worth nothing')
+  test('of a quick run warn, and judge nothing', () => {
+    const lines = reportText({ ...twoContenders, quick: true })
+    expect(lines.join('\n')).toContain('worth nothing')
+    expect(lines).not.toContain('GOALS')
   })
 })
 
@@ -122,24 +126,31 @@ describe('the page', () => {
 
   test('has goals and machine of a whole run only', () => {
     expect(Object.keys(sections(twoContenders))).toEqual(['burst'])
-    const questions = ['burst', 'lateness', 'schedule', 'memory', 'growth', 'idle'].map((name) => ({ ...burst, name }))
-    expect(Object.keys(sections({ ...twoContenders, questions }))).toEqual(
-      expect.arrayContaining(['goals', 'machine', 'contenders']),
-    )
+    const whole = results({ questions: named('burst', 'lateness'), measured: everyGoal() })
+    expect(Object.keys(sections(whole))).toEqual(['burst', 'lateness', 'goals', 'machine', 'contenders'])
   })
 })
 
 describe('a run is called', () => {
-  const named = (...names: string[]) => names.map((name) => ({ ...burst, name }))
-  const whole = named('burst', 'lateness', 'schedule', 'memory', 'growth', 'idle')
+  const whole = { quick: false, questions: named('burst', 'lateness'), measured: everyGoal() }
 
   test.each([
-    { name: 'latest', quick: false, questions: whole },
-    { name: 'latest', quick: false, questions: [...whole, ...named('tuning')] },
-    { name: 'quick', quick: true, questions: whole },
-    { name: 'tuning', quick: false, questions: named('tuning') },
-    { name: 'some', quick: false, questions: named('burst', 'lateness') },
-  ])('$name', ({ name, quick, questions }) => {
-    expect(nameOfRun({ quick, questions })).toBe(name)
+    { name: 'latest', run: whole },
+    { name: 'some', run: { ...whole, measured: everyGoal().slice(0, -1) } },
+    { name: 'quick', run: { ...whole, quick: true } },
+    { name: 'tuning', run: { ...whole, questions: named('tuning') } },
+  ])('$name', ({ name, run }) => {
+    expect(nameOfRun(run)).toBe(name)
   })
 })
+
+function named(...names: string[]): Asked[] {
+  return names.map((name) => ({ ...burst, name }))
+}
+
+/** As little as makes a run a whole one. */
+function everyGoal(): Measured[] {
+  return GOALS.flatMap(({ of, to }) => [of, ...(to ? [to] : [])]).map(({ key, ...name }) =>
+    measured({ ...name, figures: { [key]: 1 } }),
+  )
+}
