@@ -56,25 +56,26 @@ export function growthQuestion(): Question {
       { key: 'swept', title: 'looked at', unit: 'orders', better: 'less' },
     ],
     rounds: 1,
-    seconds: 150,
+    seconds: 165,
     async run(context) {
       const ours = context.contenders.find(({ name }) => name === OURS)
       if (!ours) return []
+      const measured: Measured[] = []
       try {
-        return await measure(context, ours)
+        for await (const stage of measure(context, ours)) measured.push(stage)
       } catch (error) {
         context.warn(`ours: ${(error as Error).message}`)
-        return []
       }
+      return measured
     },
   }
 }
 
-async function measure(context: Context, ours: Contender): Promise<Measured[]> {
+/** One stage after the other, in one daemon. */
+async function* measure(context: Context, ours: Contender): AsyncGenerator<Measured> {
   const { servers, quick, round, progress } = context
   const { burst, bursts, seconds, sweeps } = quick ? QUICK : WHOLE
   const share = quick ? QUICK_SHARE : 1
-  const measured: Measured[] = []
   await servers.reset()
   const running = await ours.start(servers)
   try {
@@ -107,9 +108,8 @@ async function measure(context: Context, ours: Contender): Promise<Measured[]> {
         sweepMs: median(swept.map(({ ms }) => ms)) ?? Number.NaN,
         swept: median(swept.map(({ orders }) => orders)) ?? Number.NaN,
       }
-      measured.push({ question: 'growth', contender: ours.name, case: stage.case, round, figures })
+      yield { question: 'growth', contender: ours.name, case: stage.case, round, figures }
     }
-    return measured
   } finally {
     await running.stop()
     await servers.reset()

@@ -24,7 +24,7 @@ export function idleQuestion(): Question {
       { key: 'postgresPercent', title: 'PostgreSQL', unit: '%', better: 'less', decimals: 2 },
     ],
     rounds: 1,
-    seconds: 80,
+    seconds: 75,
     run(context) {
       const contenders = context.contenders.filter(({ name }) => ASKED.includes(name))
       return eachContender({ ...context, contenders }, (contender) => measure(context, contender))

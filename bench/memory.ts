@@ -29,7 +29,7 @@ export function memoryQuestion(): Question {
       'the embedded Redis (hash-max-listpack-value 128) and with the default ones; plain BullMQ jobs have attempts and backoff on them.',
     columns: [{ key: 'bytesPerOrder', title: 'bytes per order', unit: '', better: 'less' }],
     rounds: 1,
-    seconds: 45,
+    seconds: 30,
     async run(context) {
       const contenders = context.contenders.filter(({ name }) => IN_REDIS.includes(name))
       await context.servers.reset()

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { styleText } from 'node:util'
 import { contenders } from './contenders.ts'
 import { writeDocs } from './docs.ts'
@@ -34,9 +35,11 @@ export async function report(options: {
   show(results, [pathOf(run, '.json')])
 }
 
-/** Tables, page and plots once more, from what the last whole run has left behind. */
+/** Tables, page and plots once more, from what the last whole run has left behind. @throws if there was none */
 export function reportAgain(): void {
-  show(readResults(pathOf('latest', '.json')), [])
+  const path = pathOf('latest', '.json')
+  if (!existsSync(path)) throw new Error(`expected ${path}, which a whole run writes`)
+  show(readResults(path), [])
 }
 
 function show(results: Results, written: readonly string[]): void {

@@ -24,7 +24,7 @@ export function scheduleQuestion(): Question {
       { key: 'perSecond', title: 'scheduled', unit: '/s', better: 'more' },
       { key: 'longestHoldMs', title: 'event loop held', unit: 'ms', better: 'less', decimals: 1 },
     ],
-    seconds: 20,
+    seconds: 10,
     run(context) {
       const contenders = context.contenders.filter(({ name }) => PRODUCERS.includes(name))
       return eachContender({ ...context, contenders }, ({ name }) => measure(context, name))

@@ -4,6 +4,7 @@ import { type Lead, untilFinished } from './run.ts'
 import type { Servers } from './servers.ts'
 
 const GIVE_UP_MS = 30_000
+const TRIES = 3
 
 /**
  * Places orders ahead of their deadlines with a contender that runs already, and waits until all of them are settled.
@@ -22,18 +23,21 @@ export async function settleOrders(options: {
 }): Promise<{ orders: BenchOrder[]; perSecond: number }> {
   const { servers, contender, running, lead, waiting } = options
   const count = options.makeOrders(0).length
-  const startedAt = Date.now()
-  const orders = options.makeOrders(startedAt + lead.msFor(contender, count))
-  const deadlines = orders.map(({ deadline }) => deadline)
-  const [first, last] = [Math.min(...deadlines), Math.max(...deadlines)]
-  await insertOrders(servers, orders)
-  await contender.place(servers, orders)
-  lead.learn(contender, count, Date.now() - startedAt)
-  if (Date.now() > first) throw new Error(`${count} orders could not be placed before they were due`)
   const others: Running = { ...running, unfinished: async () => (await running.unfinished()) - waiting }
-  const { at, unfinished } = await untilFinished({ running: others, from: last, until: last + GIVE_UP_MS })
-  if (unfinished > 0) throw new Error(`${unfinished} orders were not settled`)
-  return { orders, perSecond: (count / (at - first)) * 1_000 }
+  for (let attempt = 1; attempt <= TRIES; attempt++) {
+    const startedAt = Date.now()
+    const orders = options.makeOrders(startedAt + lead.msFor(contender, count))
+    const deadlines = orders.map(({ deadline }) => deadline)
+    const [first, last] = [Math.min(...deadlines), Math.max(...deadlines)]
+    await insertOrders(servers, orders)
+    await contender.place(servers, orders)
+    lead.learn(contender, count, Date.now() - startedAt)
+    const isInTime = Date.now() <= first
+    const { at, unfinished } = await untilFinished({ running: others, from: last, until: last + GIVE_UP_MS })
+    if (unfinished > 0) throw new Error(`${unfinished} orders were not settled`)
+    if (isInTime) return { orders, perSecond: (count / (at - first)) * 1_000 }
+  }
+  throw new Error(`${count} orders could not be placed before they were due`)
 }
 
 /** All due at the same instant, every second one paid. */
