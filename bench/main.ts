@@ -5,7 +5,7 @@ import { describeMachine } from './machine.ts'
 import { Progress } from './progress.ts'
 import type { Measured, Question } from './question.ts'
 import { questions } from './questions.ts'
-import { report } from './report.ts'
+import { report, reportAgain } from './report.ts'
 import { type Servers, startServers } from './servers.ts'
 
 const ROUNDS = 3
@@ -14,10 +14,12 @@ const ROUND_WITHIN_MS = 6 * 60_000
 
 const HELP = `npm run bench -- [options]
 
-  --only burst,lateness      these questions (${questions.map(({ name }) => name).join(', ')})
+  --only burst,lateness      these questions (${questions.map(({ name }) => name).join(', ')}); without it all but
+                             ${questions.flatMap(({ name, onlyIfNamed }) => (onlyIfNamed ? [name] : [])).join(', ')}
   --contenders ours,bullmq   these contenders (${contenders.map(({ name }) => name).join(', ')})
   --rounds 3                 how often each question is put, where it does not say otherwise
   --quick                    less of everything, to see that the bench works; its figures are worth nothing
+  --plots                    measures nothing: tables, page and plots once more from the last whole run
   --help                     shows this
 `
 
@@ -95,7 +97,7 @@ async function within<T>(work: Promise<T>, what: string): Promise<T> {
   }
 }
 
-/** @returns undefined if only help was wanted */
+/** @returns undefined if nothing is to be measured, and all that was wanted is done */
 function readArguments(): Wanted | undefined {
   const { values } = parseArgs({
     options: {
@@ -103,11 +105,16 @@ function readArguments(): Wanted | undefined {
       contenders: { type: 'string' },
       rounds: { type: 'string' },
       quick: { type: 'boolean', default: false },
+      plots: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) {
     process.stdout.write(HELP)
+    return undefined
+  }
+  if (values.plots) {
+    reportAgain()
     return undefined
   }
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
@@ -122,13 +129,13 @@ function readArguments(): Wanted | undefined {
   }
 }
 
-/** Those that are named, in the order of all. */
-function choose<T extends { name: string }>(
+/** Those that are named, or all that need not be named, in the order of all. */
+function choose<T extends { name: string; onlyIfNamed?: true }>(
   option: string,
   all: readonly T[],
   names: string | undefined,
 ): readonly T[] {
-  if (names === undefined) return all
+  if (names === undefined) return all.filter(({ onlyIfNamed }) => !onlyIfNamed)
   const wanted = names.split(',')
   const unknown = wanted.filter((name) => !all.some((one) => one.name === name))
   if (unknown.length > 0) {

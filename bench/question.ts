@@ -46,6 +46,8 @@ export interface Question {
   columns: Column[]
   /** Rounds in a whole run; default 3. */
   rounds?: number
+  /** Put only if it is asked for by name. */
+  onlyIfNamed?: true
   /** About how long a round takes in a whole run, for the estimate shown; default 30. */
   seconds?: number
   /** One round: every contender that the question is put to, in turn. */

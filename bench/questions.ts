@@ -1,6 +1,19 @@
 import { burstQuestion } from './burst.ts'
+import { growthQuestion } from './growth.ts'
+import { idleQuestion } from './idle.ts'
 import { latenessQuestion } from './lateness.ts'
+import { memoryQuestion } from './memory.ts'
 import type { Question } from './question.ts'
+import { scheduleQuestion } from './schedule.ts'
+import { tuningQuestion } from './tuning.ts'
 
 /** All, in the order in which they are put. */
-export const questions: readonly Question[] = [burstQuestion(), latenessQuestion()]
+export const questions: readonly Question[] = [
+  burstQuestion(),
+  latenessQuestion(),
+  scheduleQuestion(),
+  memoryQuestion(),
+  growthQuestion(),
+  idleQuestion(),
+  tuningQuestion(),
+]

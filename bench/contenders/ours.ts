@@ -1,6 +1,6 @@
 import { OrderExpiry } from '../../src/index.ts'
 import { DaemonProcess, runCli } from '../../test/helpers/daemon.ts'
-import type { Contender } from '../contender.ts'
+import type { Contender, Running } from '../contender.ts'
 import { killOnExit } from '../kill-on-exit.ts'
 import type { Servers } from '../servers.ts'
 import { watchQueue } from './bullmq-queue.ts'
@@ -37,34 +37,37 @@ export const ours: Contender = {
       await client.close()
     }
   },
-  async start(servers) {
-    const env = oursEnv(servers)
-    const migrated = await runCli(['migrate'], { env })
-    if (migrated.code !== 0) throw new Error(`order-expiry migrate: ${migrated.stderr}`)
-    const daemon = new DaemonProcess(env)
-    const letLive = killOnExit(daemon.child.pid as number)
-    const queue = watchQueue(servers, 'check-payment')
-    const stop = async () => {
-      queue.close()
-      await daemon.stop('SIGKILL')
-      letLive()
-    }
-    try {
-      await daemon.until(({ msg }) => msg === 'ready')
-      await untilSwept(await daemon.url())
-    } catch (error) {
-      await stop()
-      throw error
-    }
-    return {
-      pids: [daemon.child.pid as number],
-      async unfinished() {
-        if (daemon.hasExited) throw new Error(`the daemon has ended: ${daemon.stderr}`)
-        return queue.unfinished()
-      },
-      stop,
-    }
-  },
+  start: (servers) => startOurs(servers),
+}
+
+/** Starts the daemon, with some settings other than the default. */
+export async function startOurs(servers: Servers, settings: Record<string, string> = {}): Promise<Running> {
+  const env = { ...oursEnv(servers), ...settings }
+  const migrated = await runCli(['migrate'], { env })
+  if (migrated.code !== 0) throw new Error(`order-expiry migrate: ${migrated.stderr}`)
+  const daemon = new DaemonProcess(env)
+  const letLive = killOnExit(daemon.child.pid as number)
+  const queue = watchQueue(servers, 'check-payment')
+  const stop = async () => {
+    queue.close()
+    await daemon.stop('SIGKILL')
+    letLive()
+  }
+  try {
+    await daemon.until(({ msg }) => msg === 'ready')
+    await untilSwept(await daemon.url())
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return {
+    pids: [daemon.child.pid as number],
+    async unfinished() {
+      if (daemon.hasExited) throw new Error(`the daemon has ended: ${daemon.stderr}`)
+      return queue.unfinished()
+    },
+    stop,
+  }
 }
 
 /** The first sweep comes soon after the start; a daemon that is idle has it behind it. */

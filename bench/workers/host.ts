@@ -11,33 +11,33 @@ export interface ToWorker {
   kind: 'busy'
 }
 
-const TELL_EVERY_MS = 20
+const TELL_WITHIN_MS = 20
 
 /** The bench, as a worker's process sees it. The process ends when the bench does. */
 export class Host {
   /** Whether something has been taken that is not finished; to be set by workers that take away what they take. */
   isBusy = () => false
   #finished = 0
-  #told = 0
+  #telling: NodeJS.Timeout | undefined
 
   constructor() {
     process.on('disconnect', () => process.exit())
     process.on('message', (message: ToWorker) => {
       if (message.kind === 'busy') tell({ kind: 'busy', busy: this.isBusy() })
     })
-    setInterval(() => {
-      if (this.#finished === this.#told) return
-      this.#told = this.#finished
-      tell({ kind: 'finished', count: this.#finished })
-    }, TELL_EVERY_MS)
   }
 
   ready(): void {
     tell({ kind: 'ready' })
   }
 
+  /** Told of soon, a few at a time; an idle worker has no timer, so that its idleness can be measured. */
   finished(count = 1): void {
     this.#finished += count
+    this.#telling ??= setTimeout(() => {
+      this.#telling = undefined
+      tell({ kind: 'finished', count: this.#finished })
+    }, TELL_WITHIN_MS)
   }
 }
 

@@ -1,0 +1,46 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { judge } from './goals.ts'
+import { questionTables } from './question-tables.ts'
+import { contendersMarkdown, goalTable, machineMarkdown } from './report-text.ts'
+import { nameOfRun, type Results } from './results.ts'
+import { asMarkdown } from './table.ts'
+
+export const PAGE = 'docs/performance.md'
+/** Runs whose figures are worth a place on the page. */
+const SHOWN = ['latest', 'tuning']
+
+/**
+ * Writes the tables of a whole run, or of the sweep of settings, between the markers of the page.
+ *
+ * @returns the path of the page, if it was written
+ */
+export function writeDocs(results: Results): string[] {
+  if (!SHOWN.includes(nameOfRun(results))) return []
+  writeFileSync(PAGE, fillPage(readFileSync(PAGE, 'utf8'), sections(results)))
+  return [PAGE]
+}
+
+/** What stands between the markers, by their names. */
+export function sections(results: Results): Record<string, string[]> {
+  const { date, questions, measured } = results
+  const day = date.slice(0, 10)
+  const byQuestion = questions.map((question): [string, string[]] => {
+    const tables = questionTables(question, measured).map(asMarkdown)
+    return [question.name, [`${question.title} (${day})`, ...tables.flatMap((lines) => ['', ...lines])]]
+  })
+  if (nameOfRun(results) !== 'latest') return Object.fromEntries(byQuestion)
+  const goals = asMarkdown(goalTable(judge(measured)))
+  const machine = [`Measured on ${day}.`, '', ...machineMarkdown(results)]
+  return { ...Object.fromEntries(byQuestion), goals, machine, contenders: contendersMarkdown(results) }
+}
+
+/** The page with each marked section replaced; a section that is not given stays as it is. */
+export function fillPage(page: string, contents: Readonly<Record<string, readonly string[]>>): string {
+  return page.replace(SECTION, (whole, begin: string, name: string, end: string) => {
+    const lines = contents[name]
+    return lines === undefined ? whole : [begin, '', ...lines, '', end].join('\n')
+  })
+}
+
+/** `<!-- begin NAME -->` to `<!-- end NAME -->`. */
+const SECTION = /(<!-- begin ([\w-]+) -->).*?(<!-- end \2 -->)/gs

@@ -1,0 +1,157 @@
+import { type FigureName, medianOf, medianRatio, mostOf } from './figures.ts'
+import { CASES as GROWTH_CASES } from './growth-cases.ts'
+import { CASES as MEMORY_CASES } from './memory-cases.ts'
+import type { Measured } from './question.ts'
+
+/** What is to be reached: a figure of ours, or its ratio to another one. */
+export interface Goal {
+  title: string
+  of: FigureName
+  /** The divisor; the ratio is taken within each round. */
+  to?: FigureName
+  bound: { atLeast: number } | { atMost: number } | { below: number }
+  unit: string
+  decimals: number
+  /** Over the rounds; default the median. */
+  over?: 'most'
+}
+
+export interface Judged {
+  goal: Goal
+  /** Undefined: not measured. */
+  figure: number | undefined
+  verdict: 'reached' | 'missed' | 'not measured'
+}
+
+/** How each goal stands. Missing one is a result like any other. */
+export function judge(measured: readonly Measured[], goals: readonly Goal[] = GOALS): Judged[] {
+  return goals.map((goal) => {
+    const figure = figureOf(measured, goal)
+    if (figure === undefined) return { goal, figure, verdict: 'not measured' }
+    return { goal, figure, verdict: isReached(figure, goal.bound) ? 'reached' : 'missed' }
+  })
+}
+
+/** The bound in words, such as `at least 2.5`. */
+export function describeBound({ bound, unit, decimals }: Goal): string {
+  const amount = (value: number) =>
+    `${value.toLocaleString('en', { maximumFractionDigits: decimals })}${unit && ` ${unit}`}`
+  if ('atLeast' in bound) return `at least ${amount(bound.atLeast)}`
+  if ('atMost' in bound) return bound.atMost === 0 ? 'none' : `at most ${amount(bound.atMost)}`
+  return `under ${amount(bound.below)}`
+}
+
+function figureOf(measured: readonly Measured[], { of, to, over }: Goal): number | undefined {
+  if (to) return medianRatio(measured, of, to)
+  return over === 'most' ? mostOf(measured, of) : medianOf(measured, of)
+}
+
+function isReached(figure: number, bound: Goal['bound']): boolean {
+  if ('atLeast' in bound) return figure >= bound.atLeast
+  return 'atMost' in bound ? figure <= bound.atMost : figure < bound.below
+}
+
+const burst = (contender: string, key = 'settledPerSecond') => ({ question: 'burst', contender, case: '', key })
+const lateness = (contender: string, ofCase: string, key = 'p99') => ({
+  question: 'lateness',
+  contender,
+  case: ofCase,
+  key,
+})
+const memory = (contender: string, ofCase: string) => ({
+  question: 'memory',
+  contender,
+  case: ofCase,
+  key: 'bytesPerOrder',
+})
+const schedule = (contender: string, ofCase: string) => ({
+  question: 'schedule',
+  contender,
+  case: ofCase,
+  key: 'perSecond',
+})
+const growth = (ofCase: string) => ({ question: 'growth', contender: 'ours', case: ofCase, key: 'settledPerSecond' })
+
+const ratioAtLeast = (title: string, of: FigureName, to: FigureName, atLeast: number): Goal => ({
+  title,
+  of,
+  to,
+  bound: { atLeast },
+  unit: '',
+  decimals: 2,
+})
+
+function latenessGoals(ofCase: string): Goal[] {
+  return [
+    {
+      title: `lateness at ${ofCase}, p99`,
+      of: lateness('ours', ofCase),
+      bound: { atMost: 15 },
+      unit: 'ms',
+      decimals: 1,
+    },
+    {
+      title: `lateness at ${ofCase}, p99: ours / bullmq`,
+      of: lateness('ours', ofCase),
+      to: lateness('bullmq', ofCase),
+      bound: { atMost: 0.15 },
+      unit: '',
+      decimals: 3,
+    },
+  ]
+}
+
+/** The floors of the bench on two cores. */
+export const GOALS: readonly Goal[] = [
+  ratioAtLeast('burst: ours / bullmq', burst('ours'), burst('bullmq'), 2.5),
+  ratioAtLeast('burst: ours / graphile-worker', burst('ours'), burst('graphile-worker'), 1.8),
+  ratioAtLeast('burst: ours / pg-boss', burst('ours'), burst('pg-boss'), 3),
+  ratioAtLeast('burst: ours / bullmq-empty', burst('ours'), burst('bullmq-empty'), 0.7),
+  {
+    title: 'burst: orders wrongly decided by ours, in any round',
+    of: burst('ours', 'wrong'),
+    bound: { atMost: 0 },
+    unit: '',
+    decimals: 0,
+    over: 'most',
+  },
+  ...latenessGoals('100/s'),
+  ...latenessGoals('1,000/s'),
+  {
+    title: 'memory per waiting order, UUID, embedded Redis',
+    of: memory('ours', MEMORY_CASES.uuidEmbedded),
+    bound: { atMost: 520 },
+    unit: 'B',
+    decimals: 0,
+  },
+  {
+    title: 'memory: that / bullmq on default settings',
+    of: memory('ours', MEMORY_CASES.uuidEmbedded),
+    to: memory('bullmq', MEMORY_CASES.uuidDefault),
+    bound: { atMost: 0.6 },
+    unit: '',
+    decimals: 2,
+  },
+  ratioAtLeast('schedule, single: ours / queue.add', schedule('ours', 'single'), schedule('bullmq', 'single'), 0.9),
+  ratioAtLeast('schedule, bulk: ours / addBulk', schedule('ours', 'bulk'), schedule('bullmq', 'bulk'), 1),
+  {
+    title: 'schedule: event loop held by 10,000 orders',
+    of: { ...schedule('ours', 'bulk'), key: 'longestHoldMs' },
+    bound: { atMost: 10 },
+    unit: 'ms',
+    decimals: 1,
+  },
+  ratioAtLeast(
+    'settle rate, 1 million waiting / 10 thousand',
+    growth(GROWTH_CASES.million),
+    growth(GROWTH_CASES.tenThousand),
+    0.9,
+  ),
+  {
+    title: 'idle: CPU of the daemon',
+    of: { question: 'idle', contender: 'ours', case: '', key: 'workerPercent' },
+    bound: { below: 1 },
+    unit: '% of a core',
+    decimals: 2,
+  },
+]

@@ -1,0 +1,168 @@
+import { sweepOnce } from '../src/composition.ts'
+import { readConfig } from '../src/config.ts'
+import { EventBus } from '../src/observe/events.ts'
+import { systemClock } from '../src/runtime/clock.ts'
+import type { BenchOrder, Contender } from './contender.ts'
+import { oursEnv } from './contenders/ours.ts'
+import { median } from './figures.ts'
+import { CASES } from './growth-cases.ts'
+import { fillSettled, fillWaiting } from './growth-fill.ts'
+import { makeOrders, withDatabase } from './orders.ts'
+import { quantile } from './quantiles.ts'
+import type { Context, Measured, Question } from './question.ts'
+import { OURS } from './question-tables.ts'
+import { Lead } from './run.ts'
+import type { Servers } from './servers.ts'
+import { dueAtOnce, settleOrders } from './settle-orders.ts'
+
+const WHOLE = { burst: 10_000, bursts: 7, seconds: 2, sweeps: 3 }
+const QUICK = { burst: 1_000, bursts: 1, seconds: 1, sweeps: 1 }
+const PER_SECOND = 500
+/** The other orders are due evenly over a day that begins so long after they were placed: none of them while it is measured. */
+const FIRST_DUE_MS = 12 * 60_000
+const DAY_MS = 86_400_000
+/** How far the measured sweeps look ahead: about ten minutes of the other orders, as a daemon by default in the middle of a day. */
+const SWEEP_AHEAD = '21m'
+
+interface Stage {
+  case: string
+  /** Other orders in all. */
+  waiting: number
+  settled: number
+}
+
+const STAGES: readonly Stage[] = [
+  { case: CASES.tenThousand, waiting: 10_000, settled: 0 },
+  { case: CASES.hundredThousand, waiting: 100_000, settled: 0 },
+  { case: CASES.million, waiting: 1_000_000, settled: 0 },
+  { case: CASES.tenMillionRows, waiting: 1_000_000, settled: 9_000_000 },
+]
+/** Of the numbers of orders, in a quick run. */
+const QUICK_SHARE = 0.005
+/** Filling in an order and placing it, before it is known how long it takes. */
+const GUESS_MS = 0.25
+
+/** What becomes of speed while orders pile up. */
+export function growthQuestion(): Question {
+  return {
+    name: 'growth',
+    title:
+      `The same with more and more other orders, which are due over a day, in one daemon: ${WHOLE.burst.toLocaleString('en')} orders due at once, ` +
+      `half of them paid (median of ${WHOLE.bursts}); lateness at ${PER_SECOND}/s; one sweep that looks at ten minutes' worth of the others.`,
+    columns: [
+      { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
+      { key: 'p99', title: 'lateness p99', unit: 'ms', better: 'less', decimals: 1 },
+      { key: 'sweepMs', title: 'sweep', unit: 'ms', better: 'less' },
+      { key: 'swept', title: 'looked at', unit: 'orders', better: 'less' },
+    ],
+    rounds: 1,
+    seconds: 165,
+    async run(context) {
+      const ours = context.contenders.find(({ name }) => name === OURS)
+      if (!ours) return []
+      const measured: Measured[] = []
+      try {
+        for await (const stage of measure(context, ours)) measured.push(stage)
+      } catch (error) {
+        context.warn(`ours: ${(error as Error).message}`)
+      }
+      return measured
+    },
+  }
+}
+
+/** One stage after the other, in one daemon. */
+async function* measure(context: Context, ours: Contender): AsyncGenerator<Measured> {
+  const { servers, quick, round, progress } = context
+  const { burst, bursts, seconds, sweeps } = quick ? QUICK : WHOLE
+  const share = quick ? QUICK_SHARE : 1
+  await servers.reset()
+  const running = await ours.start(servers)
+  try {
+    let [waiting, settled] = [0, 0]
+    const lead = new Lead(GUESS_MS)
+    const settle = (makeOrders: (from: number) => BenchOrder[]) =>
+      settleOrders({ servers, contender: ours, running, lead, waiting, makeOrders })
+    const due = (from: number) => dueAtOnce(from, burst)
+    progress('warming up')
+    // Until so many checks are kept as finished that each new one costs an old one, as in a daemon that has run for long.
+    for (let n = 0; n < 2; n++) await settle(due)
+    for (const stage of STAGES) {
+      progress(`${stage.case}: filling in`)
+      const wanted = { waiting: stage.waiting * share, settled: stage.settled * share }
+      await fill({ servers, ours, from: { waiting, settled }, to: wanted })
+      waiting = wanted.waiting
+      settled = wanted.settled
+      progress(`${stage.case}: bursts`)
+      const rates: number[] = []
+      for (let n = 0; n < bursts; n++) rates.push((await settle(due)).perSecond)
+      progress(`${stage.case}: lateness`)
+      const { orders } = await settle((from) => steadily(from, seconds))
+      const lateness = await readLateness(servers, orders)
+      progress(`${stage.case}: sweep`)
+      const swept = []
+      for (let n = 0; n < sweeps; n++) swept.push(await sweepNow(servers))
+      const figures = {
+        settledPerSecond: median(rates) ?? Number.NaN,
+        p99: quantile(lateness, 0.99),
+        sweepMs: median(swept.map(({ ms }) => ms)) ?? Number.NaN,
+        swept: median(swept.map(({ orders }) => orders)) ?? Number.NaN,
+      }
+      yield { question: 'growth', contender: ours.name, case: stage.case, round, figures }
+    }
+  } finally {
+    await running.stop()
+    await servers.reset()
+  }
+}
+
+async function fill(options: {
+  servers: Servers
+  ours: Contender
+  from: { waiting: number; settled: number }
+  to: { waiting: number; settled: number }
+}): Promise<void> {
+  const { servers, ours, from, to } = options
+  if (to.waiting > from.waiting) {
+    const range = { from: from.waiting, to: to.waiting }
+    const spacing = { firstDueAt: Date.now() + FIRST_DUE_MS, stepMs: DAY_MS / (range.to - range.from) }
+    await fillWaiting({ servers, contender: ours, range, spacing })
+  }
+  // Numbers that no waiting order has.
+  if (to.settled > from.settled) await fillSettled(servers, { from: to.waiting, to: to.waiting + to.settled })
+}
+
+function steadily(from: number, seconds: number): BenchOrder[] {
+  const deadlines = Array.from({ length: PER_SECOND * seconds }, (_, index) => from + (index * 1_000) / PER_SECOND)
+  return makeOrders(deadlines, () => false)
+}
+
+/** Milliseconds from deadline to cancellation, sorted. */
+async function readLateness(servers: Servers, orders: readonly BenchOrder[]): Promise<number[]> {
+  const { rows } = await withDatabase(servers, (database) =>
+    database.query<{ ms: number }>(
+      `SELECT (extract(epoch FROM settled_at - payment_deadline) * 1000)::float8 AS ms FROM orders
+       WHERE id = ANY($1) AND status = 'cancelled'`,
+      [orders.map(({ orderId }) => orderId)],
+    ),
+  )
+  if (rows.length < orders.length) throw new Error(`${orders.length - rows.length} orders were not cancelled`)
+  return rows.map(({ ms }) => ms).sort((a, b) => a - b)
+}
+
+/** One sweep by hand, as `order-expiry sweep` does it, without the start of a process. */
+async function sweepNow(servers: Servers): Promise<{ ms: number; orders: number }> {
+  const config = readConfig({ env: { ...oursEnv(servers), SWEEP_AHEAD }, dotenv: {} })
+  const startedAt = performance.now()
+  const { overdue, upcoming, error } = await sweepOnce({
+    config,
+    redisUrl: servers.redisUrl,
+    dryRun: false,
+    events: new EventBus(),
+    clock: systemClock,
+    signal: new AbortController().signal,
+  })
+  if (error) throw error
+  const ms = performance.now() - startedAt
+  return { ms, orders: overdue + upcoming }
+}
