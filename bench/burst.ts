@@ -10,7 +10,7 @@ const WITHIN_MS = 1_000
 const GIVE_UP_MS = 40_000
 const QUICK_GIVE_UP_MS = 15_000
 /** Filling in an order and placing it, before it is known how long a contender takes. */
-const GUESS_MS = 0.15
+const GUESS_MS = 0.12
 
 /** Many orders due at once. */
 export function burstQuestion(): Question {

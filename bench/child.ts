@@ -11,7 +11,6 @@ export interface WorkerProcess {
   finished(): number
   /** Whether something has been taken that is not finished. */
   isBusy(): Promise<boolean>
-  ranAt(): Promise<Map<string, number>>
   stop(): Promise<void>
 }
 
@@ -60,10 +59,6 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
       child.on('message', onMessage)
       child.on('exit', onExit)
     })
-  const ask = <Kind extends ToWorker['kind']>(kind: Kind) => {
-    child.send({ kind } satisfies ToWorker)
-    return next(kind)
-  }
 
   const worker: WorkerProcess = {
     pid: child.pid as number,
@@ -72,10 +67,8 @@ export async function startWorker(name: string, env: Record<string, string>): Pr
       return finished
     },
     async isBusy() {
-      return (await ask('busy')).busy
-    },
-    async ranAt() {
-      return (await ask('ran-at')).ranAt
+      child.send({ kind: 'busy' } satisfies ToWorker)
+      return (await next('busy')).busy
     },
     async stop() {
       child.kill('SIGKILL')

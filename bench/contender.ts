@@ -29,8 +29,6 @@ export interface Running {
   pids: number[]
   /** How many of the planned checks are not finished. Cheap enough to be asked 20 times a second. */
   unfinished(): Promise<number>
-  /** When each check of a ceiling was run, in epoch milliseconds by order; only where `cancels` is false. */
-  ranAt?(): Promise<Map<string, number>>
   /** Ends its processes at once: what it leaves behind is thrown away by `Servers.reset`. */
   stop(): Promise<void>
 }

@@ -44,7 +44,6 @@ async function start(servers: Servers, work: 'update' | 'nothing'): Promise<Runn
       worker.finished() // throws if it has ended
       return queue.unfinished()
     },
-    ...(work === 'nothing' && { ranAt: () => worker.ranAt() }),
     async stop() {
       queue.close()
       await worker.stop()

@@ -7,9 +7,7 @@ const { cancelOne } = openPool()
 
 const work: Record<string, (orderId: string) => Promise<void>> = {
   update: cancelOne,
-  async nothing(orderId) {
-    host.ranAt.set(orderId, Date.now())
-  },
+  async nothing() {},
 }
 const handle = work[setting('WORK')]
 if (!handle) throw new Error(`WORK: expected one of ${Object.keys(work).join(', ')}`)

@@ -2,7 +2,8 @@ import { run } from 'graphile-worker'
 import { openPool } from './cancel.ts'
 import { Host, setting } from './host.ts'
 
-const CONCURRENT_JOBS = 24
+/** As many as default PostgreSQL has connections for. */
+const CONCURRENT_JOBS = 75
 
 const host = new Host()
 const { cancelOne } = openPool()
@@ -12,7 +13,7 @@ const runner = await run({
     worker: {
       connectionString: setting('DATABASE_URL'),
       concurrentJobs: CONCURRENT_JOBS,
-      maxPoolSize: CONCURRENT_JOBS + 1,
+      maxPoolSize: CONCURRENT_JOBS + 2,
       pollInterval: 1_000,
       localQueue: { size: 500 },
       completeJobBatchDelay: 0,

@@ -5,16 +5,16 @@ export type FromWorker =
   | { kind: 'finished'; count: number }
   /** Whether something has been taken that is not finished: at this moment, unlike the count above. */
   | { kind: 'busy'; busy: boolean }
-  /** When each check was run, in epoch milliseconds by order. */
-  | { kind: 'ran-at'; ranAt: Map<string, number> }
 
-export type ToWorker = { kind: 'ran-at' } | { kind: 'busy' }
+/** What the bench asks a worker. */
+export interface ToWorker {
+  kind: 'busy'
+}
 
 const TELL_WITHIN_MS = 20
 
 /** The bench, as a worker's process sees it. The process ends when the bench does. */
 export class Host {
-  readonly ranAt = new Map<string, number>()
   /** Whether something has been taken that is not finished; to be set by workers that take away what they take. */
   isBusy = () => false
   #finished = 0
@@ -23,8 +23,7 @@ export class Host {
   constructor() {
     process.on('disconnect', () => process.exit())
     process.on('message', (message: ToWorker) => {
-      if (message.kind === 'ran-at') tell({ kind: 'ran-at', ranAt: this.ranAt })
-      else tell({ kind: 'busy', busy: this.isBusy() })
+      if (message.kind === 'busy') tell({ kind: 'busy', busy: this.isBusy() })
     })
   }
 

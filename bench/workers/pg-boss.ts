@@ -13,8 +13,8 @@ await boss.createQueue(queue)
 await boss.work<{ orderId: string }>(
   queue,
   {
-    batchSize: Number(process.env.BS ?? 250),
-    localConcurrency: Number(process.env.LC ?? 4),
+    batchSize: 100,
+    localConcurrency: 10,
     pollingIntervalSeconds: 0.5,
     burstWhenBatchFull: true,
   },
