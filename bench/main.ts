@@ -36,13 +36,15 @@ async function main(): Promise<void> {
   const machine = describeMachine()
   const progress = new Progress({ stream: process.stderr })
   progress.show('starting Redis and PostgreSQL')
-  const servers = await startServers()
+  let servers: Servers | undefined
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => {
       progress.end()
-      void servers.stop().finally(() => process.exit(130)) // the workers go with this process
+      // The workers go with this process.
+      void Promise.resolve(servers?.stop()).finally(() => process.exit(130))
     })
   }
+  servers = await startServers()
   let measured: Measured[]
   try {
     measured = await ask(wanted, servers, progress)

@@ -22,7 +22,7 @@ export class Progress {
 
   show(text: string): void {
     const line = [this.#time(), this.#doing, text].filter(Boolean).join(' · ')
-    if (this.#stream.isTTY) this.#stream.write(`\r\u001b[K${line.slice(0, this.#stream.columns - 1)}`)
+    if (this.#stream.isTTY) this.#stream.write(`\r\u001b[K${line.slice(0, (this.#stream.columns || 80) - 1)}`)
     else this.#stream.write(`${line}\n`)
   }
 

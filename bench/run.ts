@@ -9,7 +9,7 @@ const IDLE_MS = 500
 const SLACK = 1.4
 const TRIES = 3
 
-/** How long to place orders ahead of their deadlines: as long as it took each contender the last time, and a bit. */
+/** How long to place orders ahead of their deadlines, in whole milliseconds: as it took each contender the last time, and a bit. */
 export class Lead {
   readonly #msPerOrder = new Map<string, number>()
   readonly #guess: number
@@ -20,7 +20,7 @@ export class Lead {
   }
 
   msFor(contender: Contender, orders: number): number {
-    return IDLE_MS + orders * (this.#msPerOrder.get(contender.name) ?? this.#guess)
+    return Math.ceil(IDLE_MS + orders * (this.#msPerOrder.get(contender.name) ?? this.#guess))
   }
 
   learn(contender: Contender, orders: number, tookMs: number): void {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { OrderExpiry } from '../../src/index.ts'
 import { DaemonProcess, runCli } from '../../test/helpers/daemon.ts'
 import type { Contender, Running } from '../contender.ts'
@@ -5,6 +6,8 @@ import { killOnExit } from '../kill-on-exit.ts'
 import type { Servers } from '../servers.ts'
 import { watchQueue } from './bullmq-queue.ts'
 
+/** A folder without a .env. */
+const HERE = fileURLToPath(new URL('.', import.meta.url))
 const LOOK_EVERY_MS = 50
 const SWEPT_WITHIN_MS = 20_000
 
@@ -43,9 +46,9 @@ export const ours: Contender = {
 /** Starts the daemon, with some settings other than the default. */
 export async function startOurs(servers: Servers, settings: Record<string, string> = {}): Promise<Running> {
   const env = { ...oursEnv(servers), ...settings }
-  const migrated = await runCli(['migrate'], { env })
+  const migrated = await runCli(['migrate'], { env, cwd: HERE })
   if (migrated.code !== 0) throw new Error(`order-expiry migrate: ${migrated.stderr}`)
-  const daemon = new DaemonProcess(env)
+  const daemon = new DaemonProcess(env, { cwd: HERE })
   const letLive = killOnExit(daemon.child.pid as number)
   const queue = watchQueue(servers, 'check-payment')
   const stop = async () => {
