@@ -16,16 +16,26 @@ export const orderRow = z.object({
   deadline: milliseconds,
   cancelled_at: milliseconds,
 })
-export const cancelRow = z.object({
-  id: z.string().nullable(),
-  status: z.string().nullable(),
-  paid: z.boolean().nullable(),
-  unpaid: z.boolean().nullable(),
-  deadline: milliseconds,
-  cancelled: z.boolean(),
-  now: z.number(),
-})
+/**
+ * What `cancelUnpaid` and `judge` answer: for each order what became of it, the status seen, the deadline, and in the first
+ * row when it was decided. `again` is an order cancelled by another check of the batch; `unpaid` one not due, or locked;
+ * `paid` one with a time of payment, whatever its status.
+ */
+const answer = z.array(
+  z.tuple([
+    z.enum(['missing', 'cancelled', 'again', 'unpaid', 'paid', 'kept']),
+    z.string().nullable(),
+    milliseconds,
+    z.number().nullable(),
+  ]),
+)
 
+/** The parameters of our own statements. */
+export function idsAndMs(checks: readonly Check[]): [string[], number[]] {
+  return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => toInstant(deadline))]
+}
+
+/** The parameters of the shop's own statement. */
 export function idsAndDeadlines(checks: readonly Check[]): [string[], (Date | string)[]] {
   return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => toTimestamp(deadline))]
 }
@@ -33,33 +43,35 @@ export function idsAndDeadlines(checks: readonly Check[]): [string[], (Date | st
 /** The first instant that PostgreSQL can hold, in 4714 BC; a Date holds earlier ones, but not the last ones. */
 const FIRST_TIMESTAMP_MS = -210_866_803_200_000
 
-function toTimestamp(deadline: number): Date | string {
-  if (deadline < FIRST_TIMESTAMP_MS) return '-infinity'
-  return deadline > LAST_MS ? 'infinity' : new Date(deadline)
+function toInstant(deadline: number): number {
+  if (deadline < FIRST_TIMESTAMP_MS) return Number.NEGATIVE_INFINITY
+  return deadline > LAST_MS ? Number.POSITIVE_INFINITY : deadline
 }
 
-/**
- * @param done the ids cancelled earlier in the batch: an order may stand in it twice, but is cancelled once; undefined
- *   where nothing is
- */
-export function toOutcome(
-  row: z.infer<typeof cancelRow>,
-  done: Set<string> | undefined,
-  cancelledStatus: string,
+function toTimestamp(deadline: number): Date | string {
+  const ms = toInstant(deadline)
+  if (Number.isFinite(ms)) return new Date(ms)
+  return ms > 0 ? 'infinity' : '-infinity'
+}
+
+/** One outcome for each row that `cancelUnpaid` or `judge` answers, in their order. */
+export function toOutcomes(rows: readonly unknown[], cancelledStatus: string): Outcome[] {
+  const answers = answer.parse(rows)
+  if (answers.length === 0) return []
+  const decidedAt = Math.ceil(z.number().parse(answers[0]?.[3]))
+  return answers.map((of) => toOutcome(of, { decidedAt, cancelledStatus }))
+}
+
+function toOutcome(
+  [what, seen, ms]: z.infer<typeof answer>[number],
+  { decidedAt, cancelledStatus }: { decidedAt: number; cancelledStatus: string },
 ): Outcome {
-  const decidedAt = Math.ceil(row.now)
-  if (row.id === null) return { kind: 'missing', evidence: { decidedAt } }
-  const status = row.status ?? ''
-  const deadline = ceil(row.deadline)
-  const evidence: Evidence = { decidedAt, status, deadline, ...(row.paid && { paid: true }) }
-  if (row.cancelled && done?.has(row.id)) {
-    return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
-  }
-  if (row.cancelled) {
-    done?.add(row.id)
-    return { kind: 'cancelled', at: decidedAt, evidence }
-  }
-  if (!row.unpaid || deadline === undefined) return { kind: 'kept', status, evidence }
+  if (what === 'missing') return { kind: 'missing', evidence: { decidedAt } }
+  const status = what === 'again' ? cancelledStatus : (seen ?? '')
+  const deadline = ceil(ms)
+  const evidence: Evidence = { decidedAt, status, deadline, ...(what === 'paid' && { paid: true }) }
+  if (what === 'cancelled') return { kind: 'cancelled', at: decidedAt, evidence }
+  if (what !== 'unpaid' || deadline === undefined) return { kind: 'kept', status, evidence }
   if (deadline > decidedAt) return { kind: 'postponed', until: deadline, reason: 'not-due', evidence }
   return { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
 }

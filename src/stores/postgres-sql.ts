@@ -1,4 +1,5 @@
-import { type OrdersColumns, quoteIdentifier } from './postgres-columns.ts'
+import { type OrdersColumns, type OrdersMapping, quoteIdentifier } from './postgres-columns.ts'
+import { isUnpaidSql } from './postgres-index.ts'
 
 /** The table of events that wait to be sent, beside the orders table. */
 export const OUTBOX_TABLE = 'order_expiry_outbox'
@@ -7,83 +8,82 @@ export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'cr
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 export const LOCKED_RETRY_MS = 300
 
-/** The statements of one orders table. Column names come from the catalogue, quoted; all values are parameters. */
+/** The statements of one orders table. Column names come from the catalogue, quoted; values are parameters. */
 export interface Statements {
   cancelUnpaid: string
   judge: string
   newestPayment: string
   find: string
-  unpaidDueBefore: string
+  /** The statement for a page of so many orders; undefined without a deadline column. */
+  unpaidDueBefore: ((page: { limit: number; isFirst: boolean }) => string) | undefined
   insertOutbox: string
-  outbox: string
 }
 
-export function buildStatements(columns: OrdersColumns): Statements {
+export function buildStatements(columns: OrdersColumns, mapping: OrdersMapping): Statements {
   const { table, id, idType, status, statusType, deadline, paidAt, cancelledAt } = columns
   const outbox = outboxTable(columns)
   const deadlineOf = (alias: string) =>
     deadline ? timestamptz(`${alias}.${deadline.sql}`, deadline.type) : 'NULL::timestamptz'
-  // Not by way of text[]: a cast to an enum is not done before planning, and no partial index would be found to fit.
-  const isUnpaid = (statuses: string) =>
-    `(o.${status} = ANY (${statuses}::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''})`
+  const isUnpaid = `o.${status} = ANY ($3::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''}`
   const events = (source: string) => `
   INSERT INTO ${outbox} (type, order_id, data)
   SELECT 'order.cancelled', ${source}`
-  const seen = `input AS MATERIALIZED (
-  SELECT ord, id::${idType} AS id, deadline
-  FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS i (id, deadline, ord)
-), seen AS MATERIALIZED (
-  SELECT i.ord, i.deadline AS wanted, o.id, o.status, o.unpaid, o.paid, coalesce(o.deadline, i.deadline) AS deadline
-  FROM input i LEFT JOIN LATERAL (
-    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid('$3')} AS unpaid,
+  const seen = `seen AS (
+  SELECT i.ord, i.ms, o.id, o.status, o.unpaid, o.paid, coalesce(o.deadline, ${atMs('i.ms')}) AS deadline
+  FROM unnest($1::${idType}[], $2::float8[]) WITH ORDINALITY AS i (id, ms, ord)
+  LEFT JOIN LATERAL (
+    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid} AS unpaid,
            ${paidAt ? `o.${paidAt.sql} IS NOT NULL` : 'false'} AS paid, ${deadlineOf('o')} AS deadline
     FROM ${table} o WHERE o.${id} = i.id LIMIT 1
   ) o ON true
 )`
+  const answer = (cancelled: string) => `
+SELECT CASE WHEN s.id IS NULL THEN 'missing' ${cancelled} WHEN s.unpaid THEN 'unpaid' WHEN s.paid THEN 'paid' ELSE 'kept' END,
+       s.status, ${ms('s.deadline')}, CASE s.ord WHEN 1 THEN ${ms('now()')} END`
 
   return {
-    outbox,
     /*
      * Cancels what is unpaid and due.
      *
-     * $1 text[] ids, $2 timestamptz[] deadlines that count where the row has none, $3 text[] unpaid statuses,
-     * $4 cancelled status. One row for each id, in their order: id is null if there is no such order, now and deadline
-     * are milliseconds.
+     * $1 ids, $2 deadlines in milliseconds that count where the row has none, $3 text[] unpaid statuses, $4 cancelled
+     * status. One row for each id, in their order, as `cancelAnswer` says: what became of it, the status seen, its deadline
+     * and, in the first row, now, in milliseconds.
      *
      * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, in the order of the ids, and
      * PostgreSQL checks its conditions again on the newest version of each row it locks, so a payment that has been
-     * committed meanwhile counts. What `seen` finds due and `due` does not, somebody else has locked or just changed.
+     * committed meanwhile counts. What `seen` finds due and `due` does not, somebody else has locked or just changed. Only
+     * rows that are to be cancelled are locked or written.
      *
-     * The lateral subqueries and the array make each look-up go by the id. Left free, the planner may start from "all
-     * unpaid orders", which it takes for few where statistics are old or missing, and compare each of them with each id.
+     * Each look-up goes by the id, with a plan for these values or for any, and whatever the statistics say: the lateral
+     * subqueries and the array leave no other way to join, and with IS TRUE no index on the status, the payment or the
+     * deadline fits. Left free, the planner may start from "all unpaid orders", which it takes for few where statistics are
+     * old or missing.
      */
     cancelUnpaid: `
 WITH ${seen}, due AS MATERIALIZED (
-  SELECT o.id, o.deadline
-  FROM (SELECT id, min(wanted) AS wanted FROM seen WHERE unpaid AND deadline <= now() GROUP BY id ORDER BY id) s
+  SELECT o.id, o.deadline, s.ord
+  FROM (SELECT id, min(ms) AS ms, min(ord) AS ord FROM seen WHERE unpaid AND deadline <= now() GROUP BY id ORDER BY id) s
   CROSS JOIN LATERAL (
-    SELECT o.${id} AS id, coalesce(${deadlineOf('o')}, s.wanted) AS deadline
+    SELECT o.${id} AS id, coalesce(${deadlineOf('o')}, ${atMs('s.ms')}) AS deadline
     FROM ${table} o
-    WHERE o.${id} = s.id AND ${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, s.wanted) <= now()
+    WHERE o.${id} = s.id AND (${isUnpaid} AND coalesce(${deadlineOf('o')}, ${atMs('s.ms')}) <= now()) IS TRUE
     FOR UPDATE SKIP LOCKED
   ) o
-), cancelled AS (
+), updated AS (
   UPDATE ${table} o
   SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${now(cancelledAt.type)}` : ''}
-  WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND ${isUnpaid('$3')}${deadline ? ` AND coalesce(${deadlineOf('o')} <= now(), true)` : ''}
+  WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND (${isUnpaid}${deadline ? ` AND coalesce(${deadlineOf('o')} <= now(), true)` : ''}) IS TRUE
   RETURNING o.${id} AS id
-), event AS (${events(`id::text, jsonb_build_object('at', now(), 'deadline', d.deadline) FROM cancelled JOIN due d USING (id)`)}
-)
-SELECT s.id::text, s.status, s.paid, s.unpaid, ${ms('s.deadline')} AS deadline, c.id IS NOT NULL AS cancelled,
-       ${ms('now()')} AS now
+), cancelled AS (
+  SELECT id, ord, deadline FROM updated JOIN due USING (id)
+), event AS (${events(`id::text, jsonb_build_object('at', now(), 'deadline', deadline) FROM cancelled`)}
+)${answer(`WHEN c.ord = s.ord THEN 'cancelled' WHEN c.id IS NOT NULL THEN 'again'`)}
 FROM seen s LEFT JOIN cancelled c ON c.id = s.id
 ORDER BY s.ord`,
 
-    /* What `cancelUnpaid` would do, without doing it: its $1, $2 and $3, and its columns. */
+    /* What `cancelUnpaid` would do, without doing it: its $1, $2 and $3, and its rows. */
     judge: `
-WITH ${seen}
-SELECT s.id::text, s.status, s.paid, s.unpaid, ${ms('s.deadline')} AS deadline,
-       coalesce(s.unpaid AND s.deadline <= now(), false) AS cancelled, ${ms('now()')} AS now
+WITH ${seen}${answer(`WHEN s.unpaid AND s.deadline <= now() THEN 'cancelled'`)}
 FROM seen s
 ORDER BY s.ord`,
 
@@ -93,32 +93,39 @@ ORDER BY s.ord`,
         ? `SELECT ${ms(timestamptz(`max(o.${paidAt.sql})`, paidAt.type))} AS paid_at FROM ${table} o WHERE o.${paidAt.sql} <= ${now(paidAt.type)}`
         : '',
 
-    /* $1 text[] ids. Rows in any order; times are milliseconds. */
+    /* $1 ids. Rows in any order; times are milliseconds. */
     find: `
 SELECT o.${id}::text AS id, o.${status}::text AS status, ${ms(deadlineOf('o'))} AS deadline,
        ${cancelledAt ? ms(timestamptz(`o.${cancelledAt.sql}`, cancelledAt.type)) : 'NULL'} AS cancelled_at
-FROM ${table} o WHERE o.${id} = ANY ($1::text[]::${idType}[])`,
+FROM ${table} o WHERE o.${id} = ANY ($1::${idType}[])`,
 
     /*
-     * $1 text[] unpaid statuses, $2 instant and $3 the last deadline of the page before in milliseconds, $4 its id, $5 limit.
+     * $1 instant; for all pages but the first $2 the last deadline of the page before and $3 its id. Times are milliseconds.
+     *
+     * The statuses and the limit are literals: the planner knows them whatever kind of plan it makes, and so finds the partial
+     * index, and reads it from where the page begins, and no further.
      *
      * Milliseconds tell apart all times of some centuries. Of others they are too coarse to go on at: the deadline is
      * taken from the last row itself, while it is still the same.
      */
-    unpaidDueBefore: deadline
-      ? `
+    unpaidDueBefore:
+      deadline &&
+      (({ limit, isFirst }) => `
 SELECT o.${id}::text AS id, ${ms(deadlineOf('o'))} AS deadline
 FROM ${table} o
-WHERE ${isUnpaid('$1')} AND o.${deadline.sql} <= ${instant('$2', deadline.type)}
-  AND ($3::float8 IS NULL OR (o.${deadline.sql}, o.${id}) > (
+WHERE ${isUnpaidSql(columns, mapping)} AND o.${deadline.sql} <= ${instant('$1', deadline.type)}${
+        isFirst
+          ? ''
+          : `
+  AND (o.${deadline.sql}, o.${id}) > (
     coalesce(
       (SELECT l.${deadline.sql} FROM ${table} l
-       WHERE l.${id} = $4::text::${idType} AND ${ms(deadlineOf('l'))} = $3::float8 LIMIT 1),
-      ${instant('$3', deadline.type)}
-    ), $4::text::${idType}))
+       WHERE l.${id} = $3::text::${idType} AND ${ms(deadlineOf('l'))} = $2::float8 LIMIT 1),
+      ${instant('$2', deadline.type)}
+    ), $3::text::${idType})`
+      }
 ORDER BY o.${deadline.sql}, o.${id}
-LIMIT $5`
-      : '',
+LIMIT ${limit}`),
 
     /* $1 text[] ids, $2 timestamptz[] deadlines: of the orders that the shop's own statement has cancelled. */
     insertOutbox: events(
@@ -141,7 +148,8 @@ export function buildMigrations(columns: OrdersColumns): string[] {
   ]
 }
 
-function outboxTable(columns: OrdersColumns): string {
+/** The outbox as SQL, quoted, with its schema. */
+export function outboxTable(columns: OrdersColumns): string {
   return `${quoteIdentifier(columns.schema)}.${quoteIdentifier(OUTBOX_TABLE)}`
 }
 
@@ -155,8 +163,12 @@ function now(type: 'timestamptz' | 'timestamp'): string {
 }
 
 function instant(parameter: string, type: 'timestamptz' | 'timestamp'): string {
-  const at = `to_timestamp(${parameter}::float8 / 1000)`
+  const at = atMs(`${parameter}::float8`)
   return type === 'timestamp' ? `(${at} AT TIME ZONE 'UTC')` : at
+}
+
+function atMs(sql: string): string {
+  return `to_timestamp(${sql} / 1000)`
 }
 
 function ms(sql: string): string {

@@ -18,19 +18,20 @@ import { lookAtIndexes } from './postgres-diagnosis/indexes.ts'
 import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
 import { createPool } from './postgres-pool.ts'
+import { type Prepared, PreparedStatements, prepare } from './postgres-prepared.ts'
 import {
-  cancelRow,
   ceil,
   idsAndDeadlines,
+  idsAndMs,
   NOW_SQL,
   nowRow,
   orderRow,
   pageRow,
   paymentRow,
-  toOutcome,
+  toOutcomes,
 } from './postgres-rows.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
-import { buildMigrations, buildStatements, OUTBOX_TABLE, type Statements } from './postgres-sql.ts'
+import { buildMigrations, buildStatements, OUTBOX_TABLE, outboxTable, type Statements } from './postgres-sql.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -53,13 +54,18 @@ export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
   readonly #columns: OrdersColumns
   readonly #statements: Statements
+  readonly #prepared = new PreparedStatements()
+  readonly #cancel: Prepared
+  readonly #judge: Prepared
   readonly #mapping: OrdersMapping
   readonly #cancelSql: string | undefined
 
   private constructor(pool: pg.Pool, columns: OrdersColumns, options: PostgresStoreOptions) {
     this.#pool = pool
     this.#columns = columns
-    this.#statements = buildStatements(columns)
+    this.#statements = buildStatements(columns, options.mapping)
+    this.#cancel = prepare('cancel', this.#statements.cancelUnpaid)
+    this.#judge = prepare('judge', this.#statements.judge)
     this.#mapping = options.mapping
     this.#cancelSql = options.cancelSql
   }
@@ -117,9 +123,7 @@ export class PostgresStore implements OrderStore {
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
     const { idType } = this.#columns
     const holdable = checks.filter(({ orderId }) => canHoldId(idType, orderId))
-    const decide = () =>
-      options.dryRun ? this.#judge(holdable) : this.#cancelSql ? this.#runShopSql(holdable) : this.#runOurSql(holdable)
-    const found = holdable.length === 0 ? [] : await decide()
+    const found = holdable.length === 0 ? [] : await this.#decide(holdable, Boolean(options.dryRun))
     if (holdable.length === checks.length) return found
     const decidedAt = found[0]?.evidence.decidedAt ?? (await this.ping())
     const outcomes = found.values()
@@ -133,10 +137,11 @@ export class PostgresStore implements OrderStore {
   }
 
   async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
-    if (!this.#columns.deadline) return []
-    const { unpaidStatuses } = this.#mapping
-    const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
-    const { rows } = await this.#query(this.#statements.unpaidDueBefore, values)
+    const { unpaidDueBefore } = this.#statements
+    if (!unpaidDueBefore) return []
+    const values = after ? [instant, after.deadline, after.orderId] : [instant]
+    // Not prepared: from where it goes on decides how it is best done, so that it must be planned each time.
+    const { rows } = await this.#query(unpaidDueBefore({ limit, isFirst: !after }), values)
     return z
       .array(pageRow)
       .parse(rows)
@@ -175,26 +180,18 @@ export class PostgresStore implements OrderStore {
   }
 
   #cancelValues(checks: readonly Check[]): unknown[] {
-    return [...idsAndDeadlines(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
+    return [...idsAndMs(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
   }
 
-  async #runOurSql(checks: readonly Check[]): Promise<Outcome[]> {
-    const { cancelledStatus } = this.#mapping
-    const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks))
-    const done = new Set<string>()
-    return z
-      .array(cancelRow)
-      .parse(rows)
-      .map((row) => toOutcome(row, done, cancelledStatus))
-  }
-
-  async #judge(checks: readonly Check[]): Promise<Outcome[]> {
-    const values = [...idsAndDeadlines(checks), this.#mapping.unpaidStatuses]
-    const { rows } = await this.#query(this.#statements.judge, values)
-    return z
-      .array(cancelRow)
-      .parse(rows)
-      .map((row) => toOutcome(row, undefined, this.#mapping.cancelledStatus))
+  async #decide(checks: readonly Check[], isDryRun: boolean): Promise<Outcome[]> {
+    if (this.#cancelSql && !isDryRun) return this.#runShopSql(checks)
+    const values = this.#cancelValues(checks)
+    const rows = await this.#withClient((client) =>
+      isDryRun
+        ? this.#prepared.run(client, this.#judge, values.slice(0, 3))
+        : this.#prepared.run(client, this.#cancel, values),
+    )
+    return toOutcomes(rows, this.#mapping.cancelledStatus)
   }
 
   /** The shop's statement and our outbox rows in one transaction: both, or neither. */
@@ -250,8 +247,8 @@ export class PostgresStore implements OrderStore {
   }
 
   async #verify(): Promise<void> {
-    const { outbox, cancelUnpaid } = this.#statements
-    const { rows } = await this.#query('SELECT to_regclass($1) IS NOT NULL AS there', [outbox])
+    const { cancelUnpaid } = this.#statements
+    const { rows } = await this.#query('SELECT to_regclass($1) IS NOT NULL AS there', [outboxTable(this.#columns)])
     if (!z.object({ there: z.boolean() }).parse(rows[0]).there) {
       throw new OrderExpiryError(
         'OUTBOX_MISSING',
@@ -313,7 +310,7 @@ export class PostgresStore implements OrderStore {
       broken = sqlStateOf(error) === undefined
       throw asStoreError(error)
     } finally {
-      client?.release(broken)
+      client?.release(broken || this.#prepared.isWorn(client))
     }
   }
 }

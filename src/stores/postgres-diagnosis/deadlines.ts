@@ -44,11 +44,12 @@ export async function lookAtDeadlines({ database, columns, mapping }: OrdersTabl
 }
 
 export async function lookAtOverdue({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
-  if (!columns.deadline) return []
+  const { unpaidDueBefore } = buildStatements(columns, mapping)
+  if (!unpaidDueBefore) return []
   const oldest = await bounded<number | undefined>(database, async () => {
     const now = await databaseNow(database)
-    const values = [mapping.unpaidStatuses, now, null, null, 1]
-    const { rows } = await database.query<{ deadline: number }>(buildStatements(columns).unpaidDueBefore, values)
+    const sql = unpaidDueBefore({ limit: 1, isFirst: true })
+    const { rows } = await database.query<{ deadline: number }>(sql, [now])
     return rows[0] && now - rows[0].deadline
   })
   return [oldest === 'unknown' ? cannotTell('store-overdue', 'the oldest overdue order') : overdueFinding(oldest)]

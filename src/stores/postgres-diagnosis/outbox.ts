@@ -1,6 +1,6 @@
 import { count, type Finding, finding } from '../../observe/finding.ts'
 import { COLUMNS_SQL, type ColumnRow } from '../postgres-columns.ts'
-import { buildMigrations, buildStatements, OUTBOX_COLUMNS, OUTBOX_TABLE } from '../postgres-sql.ts'
+import { buildMigrations, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../postgres-sql.ts'
 import { bounded } from './bounded-look.ts'
 import { one } from './database.ts'
 import type { OrdersTable } from './table.ts'
@@ -9,7 +9,7 @@ const MANY_EVENTS = 100_000
 
 export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
   const { database, columns } = options
-  const { outbox } = buildStatements(columns)
+  const outbox = outboxTable(columns)
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
   const findings: Finding[] = []
   if (rows.length === 0) {
@@ -54,6 +54,6 @@ async function createOutbox({ database, columns, role }: OrdersTable & { role: s
   return [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
     ...buildMigrations(columns).map((statement) => `${statement.replace(/\s+/g, ' ')};`),
-    `GRANT INSERT ON ${buildStatements(columns).outbox} TO ${role};`,
+    `GRANT INSERT ON ${outboxTable(columns)} TO ${role};`,
   ]
 }
