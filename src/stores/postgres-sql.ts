@@ -1,5 +1,4 @@
-import { type OrdersColumns, type OrdersMapping, quoteIdentifier } from './postgres-columns.ts'
-import { isUnpaidSql } from './postgres-index.ts'
+import { type OrdersColumns, quoteIdentifier } from './postgres-columns.ts'
 
 /** The table of events that wait to be sent, beside the orders table. */
 export const OUTBOX_TABLE = 'order_expiry_outbox'
@@ -8,23 +7,33 @@ export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'cr
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 export const LOCKED_RETRY_MS = 300
 
+/**
+ * In the transaction of `unpaidDueBefore`: whatever index has its order is read from where the page begins, and no further,
+ * also where the planner takes the unpaid orders for few, and would rather find them all and sort them. For that the values
+ * must be known when it is planned. Where there is no such index, sorting is not forbidden, but looks so costly that code
+ * would be compiled for it.
+ */
+export const SWEEP_SETTINGS =
+  'SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off'
+
 /** The statements of one orders table. Column names come from the catalogue, quoted; values are parameters. */
 export interface Statements {
   cancelUnpaid: string
   judge: string
   newestPayment: string
   find: string
-  /** The statement for a page of so many orders; undefined without a deadline column. */
-  unpaidDueBefore: ((page: { limit: number; isFirst: boolean }) => string) | undefined
+  unpaidDueBefore: string
   insertOutbox: string
 }
 
-export function buildStatements(columns: OrdersColumns, mapping: OrdersMapping): Statements {
+export function buildStatements(columns: OrdersColumns): Statements {
   const { table, id, idType, status, statusType, deadline, paidAt, cancelledAt } = columns
   const outbox = outboxTable(columns)
   const deadlineOf = (alias: string) =>
     deadline ? timestamptz(`${alias}.${deadline.sql}`, deadline.type) : 'NULL::timestamptz'
-  const isUnpaid = `o.${status} = ANY ($3::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''}`
+  // Not by way of text[]: a cast to an enum is not done before planning, and no partial index would be found to fit.
+  const isUnpaid = (statuses: string) =>
+    `o.${status} = ANY (${statuses}::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''}`
   const events = (source: string) => `
   INSERT INTO ${outbox} (type, order_id, data)
   SELECT 'order.cancelled', ${source}`
@@ -32,7 +41,7 @@ export function buildStatements(columns: OrdersColumns, mapping: OrdersMapping):
   SELECT i.ord, i.ms, o.id, o.status, o.unpaid, o.paid, coalesce(o.deadline, ${atMs('i.ms')}) AS deadline
   FROM unnest($1::${idType}[], $2::float8[]) WITH ORDINALITY AS i (id, ms, ord)
   LEFT JOIN LATERAL (
-    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid} AS unpaid,
+    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid('$3')} AS unpaid,
            ${paidAt ? `o.${paidAt.sql} IS NOT NULL` : 'false'} AS paid, ${deadlineOf('o')} AS deadline
     FROM ${table} o WHERE o.${id} = i.id LIMIT 1
   ) o ON true
@@ -66,13 +75,13 @@ WITH ${seen}, due AS MATERIALIZED (
   CROSS JOIN LATERAL (
     SELECT o.${id} AS id, coalesce(${deadlineOf('o')}, ${atMs('s.ms')}) AS deadline
     FROM ${table} o
-    WHERE o.${id} = s.id AND (${isUnpaid} AND coalesce(${deadlineOf('o')}, ${atMs('s.ms')}) <= now()) IS TRUE
+    WHERE o.${id} = s.id AND (${isUnpaid('$3')} AND coalesce(${deadlineOf('o')}, ${atMs('s.ms')}) <= now()) IS TRUE
     FOR UPDATE SKIP LOCKED
   ) o
 ), updated AS (
   UPDATE ${table} o
   SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${now(cancelledAt.type)}` : ''}
-  WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND (${isUnpaid}${deadline ? ` AND coalesce(${deadlineOf('o')} <= now(), true)` : ''}) IS TRUE
+  WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND (${isUnpaid('$3')}${deadline ? ` AND coalesce(${deadlineOf('o')} <= now(), true)` : ''}) IS TRUE
   RETURNING o.${id} AS id
 ), cancelled AS (
   SELECT id, ord, deadline FROM updated JOIN due USING (id)
@@ -100,32 +109,26 @@ SELECT o.${id}::text AS id, o.${status}::text AS status, ${ms(deadlineOf('o'))} 
 FROM ${table} o WHERE o.${id} = ANY ($1::${idType}[])`,
 
     /*
-     * $1 instant; for all pages but the first $2 the last deadline of the page before and $3 its id. Times are milliseconds.
-     *
-     * The statuses and the limit are literals: the planner knows them whatever kind of plan it makes, and so finds the partial
-     * index, and reads it from where the page begins, and no further.
+     * $1 text[] unpaid statuses, $2 instant and $3 the last deadline of the page before in milliseconds, $4 its id, $5 limit.
+     * To be run with SWEEP_SETTINGS.
      *
      * Milliseconds tell apart all times of some centuries. Of others they are too coarse to go on at: the deadline is
      * taken from the last row itself, while it is still the same.
      */
-    unpaidDueBefore:
-      deadline &&
-      (({ limit, isFirst }) => `
+    unpaidDueBefore: deadline
+      ? `
 SELECT o.${id}::text AS id, ${ms(deadlineOf('o'))} AS deadline
 FROM ${table} o
-WHERE ${isUnpaidSql(columns, mapping)} AND o.${deadline.sql} <= ${instant('$1', deadline.type)}${
-        isFirst
-          ? ''
-          : `
-  AND (o.${deadline.sql}, o.${id}) > (
+WHERE ${isUnpaid('$1')} AND o.${deadline.sql} <= ${instant('$2', deadline.type)}
+  AND ($3::float8 IS NULL OR (o.${deadline.sql}, o.${id}) > (
     coalesce(
       (SELECT l.${deadline.sql} FROM ${table} l
-       WHERE l.${id} = $3::text::${idType} AND ${ms(deadlineOf('l'))} = $2::float8 LIMIT 1),
-      ${instant('$2', deadline.type)}
-    ), $3::text::${idType})`
-      }
+       WHERE l.${id} = $4::text::${idType} AND ${ms(deadlineOf('l'))} = $3::float8 LIMIT 1),
+      ${instant('$3', deadline.type)}
+    ), $4::text::${idType}))
 ORDER BY o.${deadline.sql}, o.${id}
-LIMIT ${limit}`),
+LIMIT $5`
+      : '',
 
     /* $1 text[] ids, $2 timestamptz[] deadlines: of the orders that the shop's own statement has cancelled. */
     insertOutbox: events(

@@ -31,7 +31,14 @@ import {
   toOutcomes,
 } from './postgres-rows.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
-import { buildMigrations, buildStatements, OUTBOX_TABLE, outboxTable, type Statements } from './postgres-sql.ts'
+import {
+  buildMigrations,
+  buildStatements,
+  OUTBOX_TABLE,
+  outboxTable,
+  type Statements,
+  SWEEP_SETTINGS,
+} from './postgres-sql.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -63,7 +70,7 @@ export class PostgresStore implements OrderStore {
   private constructor(pool: pg.Pool, columns: OrdersColumns, options: PostgresStoreOptions) {
     this.#pool = pool
     this.#columns = columns
-    this.#statements = buildStatements(columns, options.mapping)
+    this.#statements = buildStatements(columns)
     this.#cancel = prepare('cancel', this.#statements.cancelUnpaid)
     this.#judge = prepare('judge', this.#statements.judge)
     this.#mapping = options.mapping
@@ -137,11 +144,17 @@ export class PostgresStore implements OrderStore {
   }
 
   async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
-    const { unpaidDueBefore } = this.#statements
-    if (!unpaidDueBefore) return []
-    const values = after ? [instant, after.deadline, after.orderId] : [instant]
-    // Not prepared: from where it goes on decides how it is best done, so that it must be planned each time.
-    const { rows } = await this.#query(unpaidDueBefore({ limit, isFirst: !after }), values)
+    if (!this.#columns.deadline) return []
+    const { unpaidStatuses } = this.#mapping
+    const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
+    const rows = await this.#withClient(async (client) => {
+      await client.query(`BEGIN READ ONLY; ${SWEEP_SETTINGS}`)
+      try {
+        return (await client.query(this.#statements.unpaidDueBefore, values)).rows
+      } finally {
+        await client.query('ROLLBACK')
+      }
+    })
     return z
       .array(pageRow)
       .parse(rows)

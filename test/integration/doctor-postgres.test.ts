@@ -152,8 +152,13 @@ describe('an index for the sweeper', () => {
     const { buildStatements } = await import('../../src/stores/postgres-sql.ts')
     const client = await table.pool.connect()
     await client.query('SET enable_seqscan = off')
-    const page = buildStatements(columns, mapping).unpaidDueBefore?.({ limit: 100, isFirst: true })
-    const plan = await client.query(`EXPLAIN ${page}`, [Date.now()])
+    const plan = await client.query(`EXPLAIN ${buildStatements(columns).unpaidDueBefore}`, [
+      unpaid,
+      Date.now(),
+      null,
+      null,
+      100,
+    ])
     client.release(true)
     const text = plan.rows.map((row) => row['QUERY PLAN']).join('\n')
     expect(text).toContain(name)

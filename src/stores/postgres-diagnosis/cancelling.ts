@@ -23,7 +23,7 @@ interface Constraint {
  */
 export async function lookAtCancelling(options: OrdersTable & { cancelSql: string | undefined }): Promise<Finding[]> {
   const { database, columns, mapping, cancelSql } = options
-  const { cancelUnpaid, insertOutbox } = buildStatements(columns, mapping)
+  const { cancelUnpaid, insertOutbox } = buildStatements(columns)
   const { unpaidStatuses, cancelledStatus } = mapping
   const nothing = idsAndDeadlines([])
   if (cancelSql !== undefined) {

@@ -1,7 +1,7 @@
 import { count, type Finding, finding } from '../../observe/finding.ts'
 import { overdueFinding } from '../overdue-finding.ts'
 import { isUnpaidSql } from '../postgres-index.ts'
-import { buildStatements } from '../postgres-sql.ts'
+import { buildStatements, SWEEP_SETTINGS } from '../postgres-sql.ts'
 import { bounded, cannotTell } from './bounded-look.ts'
 import { databaseNow, one } from './database.ts'
 import type { OrdersTable } from './table.ts'
@@ -44,12 +44,12 @@ export async function lookAtDeadlines({ database, columns, mapping }: OrdersTabl
 }
 
 export async function lookAtOverdue({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
-  const { unpaidDueBefore } = buildStatements(columns, mapping)
-  if (!unpaidDueBefore) return []
+  if (!columns.deadline) return []
   const oldest = await bounded<number | undefined>(database, async () => {
+    await database.query(SWEEP_SETTINGS)
     const now = await databaseNow(database)
-    const sql = unpaidDueBefore({ limit: 1, isFirst: true })
-    const { rows } = await database.query<{ deadline: number }>(sql, [now])
+    const values = [mapping.unpaidStatuses, now, null, null, 1]
+    const { rows } = await database.query<{ deadline: number }>(buildStatements(columns).unpaidDueBefore, values)
     return rows[0] && now - rows[0].deadline
   })
   return [oldest === 'unknown' ? cannotTell('store-overdue', 'the oldest overdue order') : overdueFinding(oldest)]

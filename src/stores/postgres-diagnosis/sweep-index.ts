@@ -121,9 +121,9 @@ async function isUsed({ database, columns, mapping }: OrdersTable, indexes: read
       await database.query(
         'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off',
       )
-      const page = buildStatements(columns, mapping).unpaidDueBefore?.({ limit: 1, isFirst: true })
-      const { rows } = await database.query(`EXPLAIN (FORMAT JSON) ${page}`, [await databaseNow(database)])
-      const plan = JSON.stringify(rows)
+      const values = [mapping.unpaidStatuses, await databaseNow(database), null, null, 1]
+      const sql = `EXPLAIN (FORMAT JSON) ${buildStatements(columns).unpaidDueBefore}`
+      const plan = JSON.stringify((await database.query(sql, values)).rows)
       // No relation at all: a partitioned table without a partition.
       return (
         !plan.includes('"Relation Name"') ||

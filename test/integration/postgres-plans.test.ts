@@ -1,0 +1,236 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import pg from 'pg'
+import { PostgresStore } from '../../src/stores/postgres.ts'
+import { COLUMNS_SQL, type OrdersMapping, resolveColumns } from '../../src/stores/postgres-columns.ts'
+import { sweepIndex } from '../../src/stores/postgres-index.ts'
+import { databaseUrl, uniqueName } from '../helpers/env.ts'
+
+/** The statements that the store sends, at this many orders, whatever the planner knows of them. */
+const ROWS = 10_000_000
+const BATCH = 250
+const FIRST_DUE = Date.parse('2020-01-01T00:00:00Z')
+
+const schema = uniqueName('plans')
+const admin = new pg.Client({ connectionString: databaseUrl() })
+
+/** The nth order under each of its ids: bigint, uuid and text. */
+const ids = {
+  id: (n: number) => `${n}`,
+  uid: (n: number) => `00000000-0000-0000-0000-${n.toString(16).padStart(12, '0')}`,
+  code: (n: number) => `${ROWS + n}`,
+} as const
+type IdColumn = keyof typeof ids
+const ID_COLUMNS = Object.keys(ids) as IdColumn[]
+/** By the one column almost all orders are pending, by the other almost none. */
+const STATUS_COLUMNS = ['open', 'settled'] as const
+type StatusColumn = (typeof STATUS_COLUMNS)[number]
+/** One order in so many is the exception. */
+const RARE = 10_000
+/** Of the indexes and the table: three look-ups, and a new version that all five indexes take up. */
+const PAGES_PER_ORDER = 40
+
+const attribute = (column: string) =>
+  `(SELECT attnum FROM pg_attribute WHERE attrelid = '${schema}.orders'::regclass AND attname = '${column}')`
+const renumber = (from: string, to: string) =>
+  `UPDATE pg_statistic SET staattnum = ${to} WHERE starelid = '${schema}.orders'::regclass AND staattnum = ${from}`
+
+/** What the planner knows of the table, each made from the one before. */
+const STATISTICS: [name: string, sql: string][] = [
+  ['missing', ''],
+  ['right', `ANALYZE ${schema}.orders`],
+  [
+    'misleading: almost all are pending where almost none are, and the other way round',
+    [
+      renumber(attribute('open'), '99'),
+      renumber(attribute('settled'), attribute('open')),
+      renumber('99', attribute('settled')),
+    ].join(';'),
+  ],
+  [
+    'stale, from when there were ten orders',
+    `UPDATE pg_class SET relpages = 1, reltuples = 10 WHERE oid = '${schema}.orders'::regclass`,
+  ],
+]
+
+const mappingOf = (idColumn: IdColumn, statusColumn: StatusColumn): OrdersMapping => ({
+  table: `${schema}.orders`,
+  idColumn,
+  statusColumn,
+  deadlineColumn: 'due',
+  paidAtColumn: 'paid_at',
+  cancelledAtColumn: 'cancelled_at',
+  unpaidStatuses: ['pending'],
+  cancelledStatus: 'cancelled',
+})
+const storeOptions = (mapping: OrdersMapping) => ({ url: databaseUrl(), connections: 1, onError: () => {}, mapping })
+
+beforeAll(async () => {
+  await admin.connect()
+  await admin.query(`
+    SET maintenance_work_mem = '256MB';
+    CREATE SCHEMA ${schema};
+    CREATE UNLOGGED TABLE ${schema}.orders WITH (autovacuum_enabled = false) AS
+      SELECT n AS id, lpad(to_hex(n), 32, '0')::uuid AS uid, (${ROWS} + n)::text AS code,
+             CASE WHEN n % ${RARE} = 0 THEN 'paid' ELSE 'pending' END AS open,
+             CASE WHEN n % ${RARE} = 0 THEN 'pending' ELSE 'paid' END AS settled,
+             to_timestamp(${FIRST_DUE / 1_000}) + n * interval '1 ms' AS due,
+             NULL::timestamptz AS paid_at, NULL::timestamptz AS cancelled_at
+      FROM generate_series(1::bigint, ${ROWS}) n;
+    CREATE UNIQUE INDEX by_id ON ${schema}.orders (id);
+    CREATE UNIQUE INDEX by_uid ON ${schema}.orders (uid);
+    CREATE UNIQUE INDEX by_code ON ${schema}.orders (code);
+    CREATE INDEX by_open ON ${schema}.orders (open)`)
+  for (const statusColumn of STATUS_COLUMNS) {
+    const { name, on } = await sweepIndexOf(statusColumn)
+    await admin.query(`CREATE INDEX ${name} ON ${on}`)
+  }
+  await PostgresStore.migrate({ ...storeOptions(mappingOf('id', 'open')), dryRun: false })
+}, 180_000)
+
+afterAll(async () => {
+  await admin.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`)
+  await admin.end()
+})
+
+describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
+  beforeAll(async () => {
+    await admin.query(statistics)
+  })
+
+  describe.each(STATUS_COLUMNS)('and the status is %s', (statusColumn) => {
+    test.each(ID_COLUMNS)('a batch goes by the %s, and touches its own orders only', async (idColumn) => {
+      const sent = await sentBy(mappingOf(idColumn, statusColumn), async (store) => {
+        const nobody = { orderId: ids[idColumn](0), deadline: 0 }
+        await store.cancelUnpaid([nobody], { dryRun: true })
+        await store.cancelUnpaid([nobody])
+        await store.find([nobody.orderId])
+      })
+      expect(sent).toHaveLength(3)
+      // Half of them pending, from all over the table.
+      const rare = Array.from({ length: BATCH / 2 }, (_, n) => (n + 1) * RARE)
+      const batch = [...rare, ...rare.map((n) => n + RARE / 2)]
+      for (const { text, values } of sent) {
+        const whole = [batch.map(ids[idColumn]), batch.map(() => 0), ...values.slice(2)]
+        for (const plan of await plansOf({ text, values: whole.slice(0, values.length) })) {
+          expect(plan.waysToOrders).toEqual([`by_${idColumn}`])
+          expect(plan.mostOrders).toBeLessThanOrEqual(BATCH)
+          expect(plan.pages).toBeLessThan(PAGES_PER_ORDER * BATCH)
+        }
+      }
+    })
+
+    test('a sweep goes by its index, and touches the orders of its page only', async () => {
+      const { name } = await sweepIndexOf(statusColumn)
+      const middle = statusColumn === 'open' ? ROWS / 2 : RARE * 500
+      const sent = await sentBy(mappingOf('id', statusColumn), async (store) => {
+        const first = await store.unpaidDueBefore(Date.now(), undefined, BATCH)
+        expect(first).toHaveLength(BATCH)
+        await store.unpaidDueBefore(Date.now(), first.at(-1), BATCH)
+        await store.unpaidDueBefore(Date.now(), { orderId: `${middle}`, deadline: FIRST_DUE + middle }, BATCH)
+        await store.unpaidDueBefore(FIRST_DUE, undefined, BATCH)
+      })
+      const settings = sent.find(({ text }) => text.startsWith('BEGIN'))?.text.replace(/^BEGIN[^;]*;/, '')
+      const pages = sent.filter(({ values }) => values.length > 0)
+      expect(pages).toHaveLength(4)
+      for (const page of pages) {
+        for (const plan of await plansOf({ ...page, settings })) {
+          // The last order of the page before is looked up by its id.
+          expect(plan.waysToOrders.filter((way) => way !== 'by_id')).toEqual([name])
+          expect(plan.mostOrders).toBeLessThanOrEqual(BATCH)
+          expect(plan.pages).toBeLessThan(3 * BATCH)
+        }
+      }
+    })
+  })
+})
+
+interface Statement {
+  text: string
+  values: readonly unknown[]
+  /** What is set in its transaction before it. */
+  settings?: string | undefined
+}
+
+/** What a plan has done. */
+interface Done {
+  /** The indexes by which the table of orders was read; `Seq Scan` where it was read from end to end. */
+  waysToOrders: string[]
+  /** Orders that one of its steps has looked at, at most. */
+  mostOrders: number
+  pages: number
+}
+
+interface Node {
+  'Node Type': string
+  'Relation Name'?: string
+  'Index Name'?: string
+  'Actual Rows': number
+  'Actual Loops': number
+  'Rows Removed by Filter'?: number
+  'Rows Removed by Index Recheck'?: number
+  'Shared Hit Blocks': number
+  'Shared Read Blocks': number
+  Plans?: Node[]
+}
+
+async function sweepIndexOf(statusColumn: StatusColumn): Promise<{ name: string; on: string }> {
+  const mapping = mappingOf('id', statusColumn)
+  const { rows } = await admin.query(COLUMNS_SQL, [mapping.table])
+  return sweepIndex(resolveColumns(mapping, rows), mapping)
+}
+
+/** The statements that a store sends for a piece of work, as they reach the driver. */
+async function sentBy(
+  mapping: OrdersMapping,
+  work: (store: PostgresStore) => Promise<unknown>,
+): Promise<readonly Statement[]> {
+  const store = await PostgresStore.open(storeOptions(mapping))
+  const spy = jest.spyOn(pg.Client.prototype, 'query')
+  try {
+    await work(store)
+    return spy.mock.calls.map(([query, values]: unknown[]) =>
+      typeof query === 'string'
+        ? { text: query, values: (values as unknown[] | undefined) ?? [] }
+        : (query as Statement),
+    )
+  } finally {
+    spy.mockRestore()
+    await store.close()
+  }
+}
+
+/** Runs a statement with a plan for its values and, unless it asks for that, with one for any values; takes back what it does. */
+async function plansOf({ text, values, settings = '' }: Statement): Promise<Done[]> {
+  const literals = values.map((value) =>
+    value === null ? 'NULL' : `'${Array.isArray(value) ? `{${value.join()}}` : value}'`,
+  )
+  const done: Done[] = []
+  for (const mode of ['force_custom_plan', 'force_generic_plan']) {
+    await admin.query(`BEGIN; SET LOCAL plan_cache_mode = ${mode}; ${settings}; PREPARE probe AS ${text}`)
+    const { rows } = await admin.query(`EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT JSON) EXECUTE probe(${literals})`)
+    await admin.query('ROLLBACK; DEALLOCATE probe')
+    const root: Node = rows[0]['QUERY PLAN'][0].Plan
+    const nodes = flatten(root)
+    const reads = nodes.filter((node) => node['Relation Name'] === 'orders' && node['Node Type'] !== 'ModifyTable')
+    const ways = [...nodes.map((node) => node['Index Name']), ...reads.map(way)].filter((name) => name !== undefined)
+    done.push({
+      waysToOrders: [...new Set(ways)],
+      mostOrders: Math.max(...reads.map(ordersReadBy)),
+      pages: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
+    })
+  }
+  return done
+}
+
+function flatten(node: Node): Node[] {
+  return [node, ...(node.Plans ?? []).flatMap(flatten)]
+}
+
+function way(node: Node): string | undefined {
+  return node['Node Type'] === 'Seq Scan' ? 'Seq Scan' : undefined
+}
+
+function ordersReadBy(node: Node): number {
+  const removed = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)
+  return (node['Actual Rows'] + removed) * node['Actual Loops']
+}
