@@ -4,6 +4,8 @@ const STATEMENT_TIMEOUT_MS = 10_000
 /** Longer than the server's own time-out, for a server that is gone or frozen. */
 const ANSWER_TIMEOUT_MS = 12_000
 const CONNECT_TIMEOUT_MS = 5_000
+/** Plans of prepared statements live as long as their connection, and are to keep up with a table that grows. */
+const LIFETIME_S = 60
 /** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
 const LOCK_TIMEOUT_MS = 200
 
@@ -19,6 +21,7 @@ export function createPool(options: { url: string; connections: number; onError:
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
     query_timeout: ANSWER_TIMEOUT_MS,
     keepAlive: true,
+    maxLifetimeSeconds: LIFETIME_S,
   })
   pool.on('error', options.onError)
   // The pool listens to idle clients only, and a connection can be lost between two statements, or while it is handed out.

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { systemClock } from '../runtime/clock.ts'
+import type { Clock } from '../runtime/clock.ts'
 import { sqlStateOf } from './postgres-errors.ts'
 
 /** A statement that is parsed once for each connection, and planned at most a few times. */
@@ -22,25 +22,26 @@ export function prepare(what: string, text: string): Prepared {
 }
 
 /**
- * What says that a name cannot be used now. The statement itself has not been run.
+ * What says that a name cannot be used now; the statement has not been run. 26000: there is no such name, since a pooler has
+ * changed the connection of the server; 42P05: it is taken, since somebody else has prepared it on that connection.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-const UNUSABLE = {
-  /** No such name: a pooler has changed the connection of the server. */
-  unknown: '26000',
-  /** The name is taken: a pooler has given us a connection that somebody else has prepared it on. */
-  taken: '42P05',
-  /** The table has been altered, and with it the answer. */
-  outdated: '0A000',
-}
+const OF_A_POOLER = ['26000', '42P05']
+/** The table has been altered, and with it the answer: the name cannot be used on this connection any more. */
+const OUTDATED = '0A000'
 
-/** Ten times what the largest batch takes on a slow machine. */
-const SLOW_MS = 1_000
+/** Far more than a batch takes that goes by the index. */
+const SLOW_MS = 250
 
 /** Runs prepared statements. */
 export class PreparedStatements {
   #areUsable = true
   readonly #worn = new WeakSet<Connection>()
+  readonly #clock: Clock
+
+  constructor(options: { clock: Clock }) {
+    this.#clock = options.clock
+  }
 
   /**
    * Runs a statement by its name. Where names cannot be used, as behind a pooler that hands out its connections for one
@@ -51,25 +52,24 @@ export class PreparedStatements {
    */
   async run(connection: Connection, { name, text }: Prepared, values: unknown[]): Promise<unknown[]> {
     const unnamed = { text, values, rowMode: 'array' } as const
-    const startedAt = systemClock.monotonic()
+    if (!this.#areUsable) return (await connection.query(unnamed)).rows
+    const startedAt = this.#clock.monotonic()
     try {
-      const { rows } = await connection.query(this.#areUsable ? { ...unnamed, name } : unnamed)
-      return rows
+      return (await connection.query({ ...unnamed, name })).rows
     } catch (error) {
-      const state = sqlStateOf(error)
-      if (!this.#areUsable && state !== UNUSABLE.outdated) throw error
-      if (state === UNUSABLE.outdated) this.#worn.add(connection)
-      else if (state === UNUSABLE.unknown || state === UNUSABLE.taken) this.#areUsable = false
+      const state = sqlStateOf(error) ?? ''
+      if (state === OUTDATED) this.#worn.add(connection)
+      else if (OF_A_POOLER.includes(state)) this.#areUsable = false
       else throw error
       return (await connection.query(unnamed)).rows
     } finally {
-      if (systemClock.monotonic() - startedAt > SLOW_MS) this.#worn.add(connection)
+      if (this.#clock.monotonic() - startedAt > SLOW_MS) this.#worn.add(connection)
     }
   }
 
   /**
-   * Whether a connection should be closed: what is prepared on it has become unusable, or slow. Its plan may be one for a
-   * table that was small then, and is kept until the table's statistics are renewed.
+   * Whether a connection is to be closed, for what is prepared on it: it cannot be used any more, or is slow. Its plan may be
+   * from when the table was small, and the server keeps it until the statistics of the table are renewed.
    */
   isWorn(connection: Connection): boolean {
     return this.#worn.has(connection)

@@ -4,7 +4,7 @@ import { OrderExpiryError } from '../errors.ts'
 import { type Finding, finding } from '../observe/finding.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
 import type { OrderStore, PageEnd } from '../order/store.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { type Clock, systemClock } from '../runtime/clock.ts'
 import {
   COLUMNS_SQL,
   type ColumnRow,
@@ -61,7 +61,7 @@ export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
   readonly #columns: OrdersColumns
   readonly #statements: Statements
-  readonly #prepared = new PreparedStatements()
+  readonly #prepared = new PreparedStatements({ clock: systemClock })
   readonly #cancel: Prepared
   readonly #judge: Prepared
   readonly #mapping: OrdersMapping
