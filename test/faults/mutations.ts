@@ -18,7 +18,11 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'the condition on the deadline, in the cancelling statement',
     edits: [
       { file: SQL, from: 'WHERE unpaid AND deadline <= now() GROUP BY', to: 'WHERE unpaid GROUP BY' },
-      { file: SQL, from: /AND coalesce\(\$\{deadlineOf\('o'\)\}, s\.wanted\) <= now\(\)(?=\n\s+FOR UPDATE)/, to: '' },
+      {
+        file: SQL,
+        from: / AND coalesce\(\$\{deadlineOf\('o'\)\}, \$\{atMs\('s\.ms'\)\}\) <= now\(\)(?=\) IS TRUE\n\s+FOR UPDATE)/,
+        to: '',
+      },
       { file: SQL, from: /\$\{deadline \? ` AND coalesce\(\$\{deadlineOf\('o'\)\} <= now\(\), true\)` : ''\}/, to: '' },
     ],
     cases: ['jobs promoted', 'worker clock 5 min ahead', 'negative delay'],
@@ -45,11 +49,15 @@ const MUTATIONS: readonly Mutation[] = [
       { file: SQL, from: /, event AS \(\$\{events\(.*\)\}\n\)/, to: '' },
       {
         file: 'stores/postgres.js',
-        from: 'const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks));',
-        to: `const { rows } = await this.#query(this.#statements.cancelUnpaid, this.#cancelValues(checks));
-        const gone = rows.filter(({ cancelled }) => cancelled);
+        from: 'return toOutcomes(rows, this.#mapping.cancelledStatus);',
+        to: `const outcomes = toOutcomes(rows, this.#mapping.cancelledStatus);
+        const gone = checks
+            .map(({ orderId }, index) => ({ ...outcomes[index], orderId }))
+            .filter(({ kind }) => kind === 'cancelled' && !isDryRun)
+            .map(({ orderId, evidence }) => ({ orderId, deadline: evidence.deadline }));
         if (gone.length > 0)
-            await this.#query(this.#statements.insertOutbox, [gone.map(({ id }) => id), gone.map(({ deadline }) => new Date(deadline))]);`,
+            await this.#query(this.#statements.insertOutbox, idsAndDeadlines(gone));
+        return outcomes;`,
       },
     ],
     cases: ['lost answer to the cancelling statement', 'worker killed before the cancelling transaction'],

@@ -4,7 +4,7 @@ import type { DaemonProcess } from '../helpers/daemon.ts'
 import { type FaultCase, UNKNOWN_MS } from './fault-case.ts'
 import type { Random } from './random.ts'
 import { perform, planWorkload } from './workload.ts'
-import { residentMb, type World } from './world.ts'
+import { CANCELLING, residentMb, type World } from './world.ts'
 
 const WORKERS = 3
 const ORDERS_PER_SECOND = 10
@@ -101,7 +101,7 @@ const FAULTS = {
       world.toPostgres.heal()
     },
     'backends terminated': ({ world }) => terminateBackends(world),
-    'answer of PostgreSQL to a batch lost': ({ world }) => loseReply(world.toPostgres, /SKIP LOCKED/),
+    'answer of PostgreSQL to a batch lost': ({ world }) => loseReply(world.toPostgres, CANCELLING),
     'answer of PostgreSQL to a commit lost': ({ world }) => loseReply(world.toPostgres, /COMMIT/),
   },
   workers: {

@@ -39,9 +39,10 @@ export const REDIS_MARKS = {
   add: /"orderId"/,
 }
 const REDIS: Protocol = { marks: REDIS_MARKS, refusal: /(?:^|\r\n)-([A-Z]+) /g }
+/** The statement that cancels: whole, as the shop's own always is, or by the name under which it is prepared. */
+export const CANCELLING = /SKIP LOCKED|order_expiry_cancel_/
 const POSTGRES: Protocol = {
-  // Our statement.
-  marks: { cancel: /SKIP LOCKED/ },
+  marks: { cancel: CANCELLING },
   refusal: /V(?:ERROR|FATAL|PANIC)\0C([0-9A-Z]{5})\0/g,
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
 import { crowd, during, perform, planWorkload, SOON, STEADY } from '../workload.ts'
-import type { World } from '../world.ts'
+import { CANCELLING, type World } from '../world.ts'
 
 /** For a commit whose fate nobody knows: the connection on which it went is lost while its answer is on the way. */
 function lostAnswer(name: string, statement: RegExp, hasStock: boolean): FaultCase {
@@ -89,7 +89,7 @@ export const postgresCases: FaultCase[] = [
       }),
   },
   lostAnswer('lost answer to the COMMIT', /COMMIT/, true),
-  lostAnswer('lost answer to the cancelling statement', /SKIP LOCKED/, false),
+  lostAnswer('lost answer to the cancelling statement', CANCELLING, false),
   {
     name: 'PostgreSQL away for 30 s',
     injected: 'the proxy cuts all connections of the workers and refuses new ones, while 2,000 orders fall due',

@@ -4,7 +4,7 @@ import { atStatement } from '../at-statement.ts'
 import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../fault-case.ts'
 import type { FaultProxy } from '../fault-proxy.ts'
 import { crowd, during, perform, planWorkload, SOON } from '../workload.ts'
-import type { World } from '../world.ts'
+import { CANCELLING, type World } from '../world.ts'
 
 /** An idle worker is woken by the first order that is placed, to wait for its deadline; it dies before that. */
 async function killTheWoken(world: World): Promise<void> {
@@ -45,7 +45,7 @@ export const workerCases: FaultCase[] = [
     seconds: 35,
     world: { workers: 1 },
     run: (world) =>
-      atStatement(world, { statement: /SKIP LOCKED/, action: 'hold', fault: (victim) => world.kill(victim) }),
+      atStatement(world, { statement: CANCELLING, action: 'hold', fault: (victim) => world.kill(victim) }),
   },
   {
     name: 'worker killed in the cancelling transaction',
@@ -95,7 +95,7 @@ export const workerCases: FaultCase[] = [
     world: { workers: 1, hasStock: true },
     run: (world) =>
       atStatement(world, {
-        statement: /SKIP LOCKED/,
+        statement: CANCELLING,
         action: 'hold',
         fault: async (victim, proxy) => {
           victim.signal('SIGSTOP')
@@ -115,7 +115,7 @@ export const workerCases: FaultCase[] = [
     world: { workers: 1 },
     run: (world) =>
       atStatement(world, {
-        statement: /SKIP LOCKED/,
+        statement: CANCELLING,
         action: 'hold',
         env: { ...world.strangeTime().env, FAULT_BLOCK_MS: '25000' },
         fault: async (victim, proxy) => {
