@@ -2,18 +2,34 @@ import { Command } from 'commander'
 import { migrateStore } from '../stores/open.ts'
 import type { CommandContext } from './context.ts'
 
-/** `order-expiry migrate`: afterwards the tables that we need beside the orders exist. May be run again. */
+/**
+ * `order-expiry migrate`: afterwards the tables that we need beside the orders exist; with --index, also the indexes that the
+ * orders table lacks. Says which it lacks otherwise. May be run again.
+ */
 export function migrateCommand(context: CommandContext): Command {
   return new Command('migrate')
     .description('create the outbox table beside the orders table (PostgreSQL)')
+    .option('--index', 'create the indexes that the orders table lacks, too; the shop goes on meanwhile')
     .option('--dry-run', 'only print the statements')
-    .action(async (options: { dryRun?: true }) => {
+    .action(async (options: { index?: true; dryRun?: true }) => {
       const config = context.readConfig()
       const { chooseStore } = await import('../composition.ts')
       const choice = chooseStore({ config, redisUrl: config.REDIS_URL ?? '', onError: () => {} })
-      const statements = await migrateStore(choice, { dryRun: Boolean(options.dryRun) })
-      for (const statement of statements) context.print(`${statement};`)
-      if (statements.length === 0) context.print(`ORDER_STORE=${config.ORDER_STORE}: nothing to create`)
+      let statements = 0
+      const missing = await migrateStore(choice, {
+        dryRun: Boolean(options.dryRun),
+        withIndexes: Boolean(options.index),
+        onStatement(statement) {
+          statements++
+          context.print(`${statement};`)
+        },
+      })
+      if (statements === 0) context.print(`ORDER_STORE=${config.ORDER_STORE}: nothing to create`)
       else if (!options.dryRun) context.print('\nDone.')
+      for (const { why, fix, isHarmless } of missing) {
+        context.print(`\n-- An index is missing: ${why}`)
+        if (isHarmless) context.print('-- `order-expiry migrate --index` creates it, or:')
+        for (const line of fix) context.print(line.replace(/^#/, '--'))
+      }
     })
 }

@@ -3,6 +3,7 @@ import { examine, type Finding, finding } from '../observe/finding.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { PostgresStoreOptions } from './postgres.ts'
+import type { MigrationOptions, MissingIndex } from './postgres-migration.ts'
 
 /** Which store, with all it needs. */
 export type StoreChoice =
@@ -34,11 +35,15 @@ export async function openStore(choice: StoreChoice): Promise<OrderStore> {
   }
 }
 
-/** Creates what the store needs beside the orders. @returns the statements; empty where there is nothing to create */
-export async function migrateStore(choice: StoreChoice, options: { dryRun: boolean }): Promise<string[]> {
+/**
+ * Creates what the store needs beside the orders, and the indexes of their table if asked to.
+ *
+ * @returns the indexes still missing
+ */
+export async function migrateStore(choice: StoreChoice, options: MigrationOptions): Promise<MissingIndex[]> {
   if (choice.kind !== 'postgres') return []
   const { PostgresStore } = await import('./postgres.ts')
-  return PostgresStore.migrate({ ...choice, dryRun: options.dryRun })
+  return PostgresStore.migrate({ ...choice, ...options })
 }
 
 const DIAGNOSIS_MS = 10_000

@@ -9,19 +9,30 @@ const LIFETIME_S = 60
 /** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
 const LOCK_TIMEOUT_MS = 200
 
+export interface PoolOptions {
+  url: string
+  connections: number
+  onError: (error: Error) => void
+  /** Statements take, and wait for, as long as they need; for what builds an index. */
+  isPatient?: boolean
+}
+
 /** Connections on which nothing waits for ever, and which report their errors instead of ending the process. */
-export function createPool(options: { url: string; connections: number; onError: (error: Error) => void }): pg.Pool {
+export function createPool(options: PoolOptions): pg.Pool {
+  const timeouts = {
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    lock_timeout: LOCK_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: ANSWER_TIMEOUT_MS,
+    maxLifetimeSeconds: LIFETIME_S,
+  }
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.connections,
     application_name: 'order-expiry',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    lock_timeout: LOCK_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: ANSWER_TIMEOUT_MS,
+    ...(!options.isPatient && timeouts),
     keepAlive: true,
-    maxLifetimeSeconds: LIFETIME_S,
   })
   pool.on('error', options.onError)
   // The pool listens to idle clients only, and a connection can be lost between two statements, or while it is handed out.

@@ -17,7 +17,8 @@ import {
 import { lookAtIndexes } from './postgres-diagnosis/indexes.ts'
 import { diagnosePostgres, unreachableFinding } from './postgres-diagnosis.ts'
 import { asStoreError, sqlStateOf } from './postgres-errors.ts'
-import { createPool } from './postgres-pool.ts'
+import { type MigrationOptions, type MissingIndex, migratePostgres } from './postgres-migration.ts'
+import { createPool, type PoolOptions } from './postgres-pool.ts'
 import { type Prepared, PreparedStatements, prepare } from './postgres-prepared.ts'
 import {
   ceil,
@@ -31,14 +32,7 @@ import {
   toOutcomes,
 } from './postgres-rows.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
-import {
-  buildMigrations,
-  buildStatements,
-  OUTBOX_TABLE,
-  outboxTable,
-  type Statements,
-  SWEEP_SETTINGS,
-} from './postgres-sql.ts'
+import { buildStatements, OUTBOX_TABLE, outboxTable, type Statements, SWEEP_SETTINGS } from './postgres-sql.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -91,15 +85,18 @@ export class PostgresStore implements OrderStore {
     })
   }
 
-  /** Creates what is missing beside the orders table. @returns the statements that were run, or would be. */
-  static async migrate(options: PostgresStoreOptions & { dryRun: boolean }): Promise<string[]> {
-    return withPool(options, async (pool) => {
-      const statements = buildMigrations(await readColumns(pool, { mapping: options.mapping }))
-      // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
-      const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
-      if (!options.dryRun) await pool.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
-      await pool.end()
-      return statements
+  /** Creates what is missing beside the orders table, and its indexes if asked to. @returns the indexes still missing */
+  static async migrate(options: PostgresStoreOptions & MigrationOptions): Promise<MissingIndex[]> {
+    const { mapping, watchesPayments = false, withIndexes = false } = options
+    return withPool({ ...options, connections: 1, isPatient: withIndexes }, async (pool) => {
+      const columns = await readColumns(pool, { mapping })
+      const database = await pool.connect()
+      try {
+        return await migratePostgres({ ...options, database, columns, watchesPayments })
+      } finally {
+        database.release(true)
+        await pool.end()
+      }
     })
   }
 
@@ -328,7 +325,7 @@ export class PostgresStore implements OrderStore {
   }
 }
 
-async function withPool<T>(options: PostgresStoreOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+async function withPool<T>(options: PoolOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
   const pool = createPool(options)
   try {
     return await work(pool)

@@ -92,6 +92,16 @@ describe('with the postgres store', () => {
     expect(await table.outbox()).toEqual([])
   })
 
+  test('migrate says which index is missing, and creates it if asked to', async () => {
+    const create = /^CREATE INDEX CONCURRENTLY order_expiry_unpaid_\w+ ON .*;$/m
+    for (const args of [['migrate'], ['migrate', '--index', '--dry-run']]) {
+      expect(await run(...args)).toMatchObject({ code: 0, stdout: expect.stringMatching(create) })
+    }
+    expect((await run('migrate')).stdout).toMatch(/^-- An index is missing: .*\n-- `order-expiry migrate --index`/m)
+    expect(await run('migrate', '--index')).toMatchObject({ code: 0, stdout: expect.stringMatching(create) })
+    expect((await run('migrate')).stdout).not.toContain('INDEX')
+  })
+
   test("show tells the row of the shop's table", async () => {
     const deadline = Date.now() + 3_600_000
     await table.insert([{ id: '7', deadline }])

@@ -374,6 +374,78 @@ test('one order whose trigger waits for a lock does not hold up the others', asy
   expect(settlements.filter(({ kind }) => kind === 'cancelled')).toHaveLength(63)
 })
 
+describe('what is written', () => {
+  /** What PostgreSQL has counted of a table; it counts when connections end. */
+  async function countsOf(
+    table: OrdersTable,
+    name: string,
+  ): Promise<{ inserted: number; updated: number; hot: number }> {
+    const { rows } = await table.pool.query(
+      `SELECT n_tup_ins::int AS inserted, n_tup_upd::int AS updated, n_tup_hot_upd::int AS hot
+       FROM pg_stat_user_tables WHERE relid = $1::regclass`,
+      [`${table.schema}.${name}`],
+    )
+    return rows[0]
+  }
+
+  test('is the row of an order that is cancelled, and its event: all others are not even locked', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    const kinds = ['due', 'paid', 'marked', 'later', 'never', 'gone', 'locked']
+    const orders = Array.from({ length: 140 }, (_, n) => ({ id: `${n}`, kind: kinds[n % kinds.length] as string }))
+    await table.insert(
+      orders.map(({ id, kind }) => ({
+        id,
+        status: { paid: 'paid', gone: 'cancelled' }[kind] ?? 'pending',
+        deadline: past() + (kind === 'later' ? HOUR : 0),
+        ...(kind === 'marked' && { paidAt: past() }),
+      })),
+    )
+    await table.pool.query(`UPDATE orders SET payment_deadline = 'infinity' WHERE id % 7 = 4`)
+    const payment = await table.pool.connect()
+    await payment.query('BEGIN')
+    await payment.query('SELECT FROM orders WHERE id % 7 = 6 FOR UPDATE')
+    const versions = async () =>
+      new Map<string, string>(
+        (await table.pool.query('SELECT id, ctid, xmin, xmax FROM orders')).rows.map(({ id, ...version }) => [
+          id,
+          JSON.stringify(version),
+        ]),
+      )
+    const before = await versions()
+    const checks = [...orders, { id: '999', kind: '' }].map(({ id }) => ({ orderId: id, deadline: past() }))
+    await store.cancelUnpaid(checks, { dryRun: true })
+    expect(await versions()).toEqual(before)
+
+    const outcomes = await store.cancelUnpaid(checks)
+    const after = await versions()
+    await payment.query('ROLLBACK')
+    payment.release()
+    const due = orders.filter(({ kind }) => kind === 'due').map(({ id }) => id)
+    expect(checks.filter((_, n) => outcomes[n]?.kind === 'cancelled').map(({ orderId }) => orderId)).toEqual(due)
+    expect(orders.filter(({ id }) => before.get(id) !== after.get(id)).map(({ id }) => id)).toEqual(due)
+    expect(await table.outbox()).toHaveLength(due.length)
+  })
+
+  test.each([
+    ['no index', 100, ''],
+    ['the index of the sweep', 0, `CREATE INDEX ON orders (payment_deadline, id) WHERE status IN ('pending')`],
+  ])(
+    'with %s on the status, and room in the pages, leaves the indexes alone for %i of 100 orders',
+    async (_, hot, index) => {
+      const table = await openTable()
+      await table.pool.query(`ALTER TABLE orders SET (fillfactor = 50); ${index}`)
+      await table.insert(Array.from({ length: 200 }, (_, n) => ({ id: `${n}`, deadline: past() })))
+      const store = await openStore(table)
+      await store.cancelUnpaid(Array.from({ length: 100 }, (_, n) => ({ orderId: `${2 * n}`, deadline: past() })))
+      await store.close()
+      await eventually('it is counted', async () => (await countsOf(table, 'orders')).updated > 0)
+      expect(await countsOf(table, 'orders')).toMatchObject({ updated: 100, hot })
+      expect(await countsOf(table, 'order_expiry_outbox')).toMatchObject({ inserted: 100, updated: 0 })
+    },
+  )
+})
+
 describe('opening', () => {
   test('says so if the outbox is missing', async () => {
     const table = await OrdersTable.create()

@@ -8,19 +8,25 @@ export async function createIndex(
   { database, columns }: Pick<OrdersTable, 'database' | 'columns'>,
   { name, on }: WantedIndex,
 ): Promise<string[]> {
-  const { isPartitioned, isBroken } = await one<{ isPartitioned: boolean; isBroken: boolean }>(
+  const { isPartitioned, isBroken, isUnderWay } = await one<
+    Record<'isPartitioned' | 'isBroken' | 'isUnderWay', boolean>
+  >(
     database,
-    `SELECT c.relkind = 'p' AS "isPartitioned", EXISTS (
-       SELECT FROM pg_class i JOIN pg_index x ON x.indexrelid = i.oid
-       WHERE x.indrelid = c.oid AND NOT x.indisvalid AND i.relname = $2) AS "isBroken"
-     FROM pg_class c WHERE c.oid = $1::regclass`,
+    `SELECT c.relkind = 'p' AS "isPartitioned", i.indexrelid IS NOT NULL AS "isBroken", EXISTS (
+       SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS "isUnderWay"
+     FROM pg_class c LEFT JOIN (
+       SELECT x.indexrelid, x.indrelid FROM pg_class n JOIN pg_index x ON x.indexrelid = n.oid
+       WHERE NOT x.indisvalid AND n.relname = $2
+     ) i ON i.indrelid = c.oid
+     WHERE c.oid = $1::regclass`,
     [columns.table, name],
   )
+  if (isUnderWay) return [`# it is being built at this moment, as ${name}: wait for it`]
   return [
     ...(isBroken
       ? [
           '# an earlier attempt was broken off and left an invalid index behind:',
-          `DROP INDEX ${quoteIdentifier(columns.schema)}.${name};`,
+          `DROP INDEX ${isPartitioned ? '' : 'CONCURRENTLY '}${quoteIdentifier(columns.schema)}.${name};`,
         ]
       : []),
     ...(isPartitioned

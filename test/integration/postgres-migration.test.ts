@@ -1,0 +1,114 @@
+import { expect, test } from '@jest/globals'
+import { PostgresStore } from '../../src/stores/postgres.ts'
+import { closing } from '../helpers/closing.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
+
+async function openTable(options: TableOptions = {}): Promise<OrdersTable> {
+  const table = await OrdersTable.create(options)
+  closing.push(() => table.drop())
+  return table
+}
+
+interface Overrides {
+  dryRun?: boolean
+  withIndexes?: boolean
+  watchesPayments?: boolean
+  table?: string
+}
+
+/** The first words of the statements that a migration runs, or would run, and what it leaves. */
+async function migrate(of: OrdersTable, { dryRun = false, table, ...rest }: Overrides = {}) {
+  const statements: string[] = []
+  const mapping = { ...of.mapping, ...(table && { table: `${of.schema}.${table}` }) }
+  const onStatement = (sql: string) =>
+    void statements.push(/^(.*?)(?: IF NOT| order_expiry_| "|$)/m.exec(sql)?.[1] ?? sql)
+  const missing = await PostgresStore.migrate({ ...of.storeOptions(), ...rest, mapping, dryRun, onStatement })
+  return { statements, missing: missing.map(({ isHarmless }) => (isHarmless ? 'harmless' : 'not harmless')) }
+}
+
+/** The indexes beside the primary key; `!` where one is invalid. */
+async function indexesOf({ pool, schema }: OrdersTable, table = 'orders'): Promise<string[]> {
+  const { rows } = await pool.query(
+    `SELECT indexrelid::regclass::text || CASE WHEN indisvalid THEN '' ELSE '!' END AS name FROM pg_index
+     WHERE indrelid = $1::regclass AND NOT indisprimary ORDER BY 1`,
+    [`${schema}.${table}`],
+  )
+  return rows.map(({ name }) => name.replace(/_[0-9a-f]{8}(?=!?$)/, ''))
+}
+
+const INDEX = 'CREATE INDEX CONCURRENTLY'
+
+test('it creates the outbox, and says which index is missing', async () => {
+  const table = await openTable()
+  expect(await migrate(table, { dryRun: true })).toEqual({ statements: ['CREATE TABLE'], missing: ['harmless'] })
+  await expect(table.outbox()).rejects.toThrow('order_expiry_outbox')
+  expect(await migrate(table)).toEqual({ statements: ['CREATE TABLE'], missing: ['harmless'] })
+  expect(await table.outbox()).toEqual([])
+  expect(await indexesOf(table)).toEqual([])
+})
+
+test('it creates the missing indexes if asked to, once', async () => {
+  const table = await openTable()
+  const wanted = { withIndexes: true, watchesPayments: true }
+  const statements = ['CREATE TABLE', INDEX, INDEX]
+  expect(await migrate(table, { ...wanted, dryRun: true })).toEqual({ statements, missing: [] })
+  expect(await indexesOf(table)).toEqual([])
+  expect(await migrate(table, wanted)).toEqual({ statements, missing: [] })
+  expect(await indexesOf(table)).toEqual(['order_expiry_paid', 'order_expiry_unpaid'])
+  expect(await migrate(table, wanted)).toEqual({ statements: ['CREATE TABLE'], missing: [] })
+})
+
+test('where the table has no deadline, no index is missing', async () => {
+  const table = await openTable({ deadlineType: null })
+  expect(await migrate(table, { withIndexes: true })).toEqual({ statements: ['CREATE TABLE'], missing: [] })
+})
+
+test('an index that was left invalid is replaced', async () => {
+  const table = await openTable()
+  await migrate(table, { withIndexes: true })
+  await table.pool.query(
+    `UPDATE pg_index SET indisvalid = false WHERE indrelid = '${table.schema}.orders'::regclass AND NOT indisprimary`,
+  )
+  expect(await indexesOf(table)).toEqual(['order_expiry_unpaid!'])
+  const { statements } = await migrate(table, { withIndexes: true })
+  expect(statements).toEqual(['CREATE TABLE', 'DROP INDEX CONCURRENTLY', INDEX])
+  expect(await indexesOf(table)).toEqual(['order_expiry_unpaid'])
+})
+
+test('an index that would hold up writers is left to people', async () => {
+  const table = await openTable()
+  await table.pool.query(`CREATE TABLE parts (LIKE orders, PRIMARY KEY (id)) PARTITION BY HASH (id);
+    CREATE TABLE part PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
+  for (const withIndexes of [false, true]) {
+    expect(await migrate(table, { withIndexes, table: 'parts' })).toEqual({
+      statements: ['CREATE TABLE'],
+      missing: ['not harmless'],
+    })
+  }
+  expect(await indexesOf(table, 'parts')).toEqual([])
+})
+
+test('it waits for what is under way, and writers do not wait for it; another one gives up at once', async () => {
+  const table = await openTable()
+  await migrate(table)
+  const writer = await table.pool.connect()
+  await writer.query('BEGIN')
+  await writer.query(`INSERT INTO orders (id, status) VALUES (1, 'pending')`)
+  const first = migrate(table, { withIndexes: true })
+  await eventually('it waits for the writer', async () => {
+    const { rowCount } = await table.pool.query(
+      `SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%"${table.schema}"%' AND wait_event_type = 'Lock'`,
+    )
+    return rowCount === 1
+  })
+  await table.pool.query(`INSERT INTO orders (id, status) VALUES (2, 'pending')`)
+  await expect(migrate(table, { withIndexes: true })).rejects.toMatchObject({ code: 'STORE_LOCKED' })
+  // Longer than any statement of the daemon waits for a lock.
+  await new Promise((resolve) => setTimeout(resolve, 400))
+  expect(await migrate(table)).toEqual({ statements: ['CREATE TABLE'], missing: ['not harmless'] })
+  await writer.query('COMMIT')
+  writer.release()
+  expect(await first).toEqual({ statements: ['CREATE TABLE', INDEX], missing: [] })
+  expect(await indexesOf(table)).toEqual(['order_expiry_unpaid'])
+})
