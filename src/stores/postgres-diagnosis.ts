@@ -80,6 +80,7 @@ export function unreachableFinding(where: string, error: unknown): Finding {
   const { message, cause } = asStoreError(error)
   const state = sqlStateOf(cause) ?? ''
   const hints: Record<string, string> = {
+    '08': '# if this is PgBouncer, set in its configuration: ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout (docs/postgres.md)',
     '28': '# correct the user and the password in DATABASE_URL, or pg_hba.conf',
     '3D': '# correct the name of the database in DATABASE_URL',
     '42': '# GRANT CONNECT on the database to the user of DATABASE_URL',

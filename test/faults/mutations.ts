@@ -60,7 +60,7 @@ const MUTATIONS: readonly Mutation[] = [
         return outcomes;`,
       },
     ],
-    cases: ['lost answer to the cancelling statement', 'worker killed before the cancelling transaction'],
+    cases: ['lost answer to the cancelling statement'],
   },
   {
     name: 'the breaker',

@@ -39,8 +39,8 @@ export const REDIS_MARKS = {
   add: /"orderId"/,
 }
 const REDIS: Protocol = { marks: REDIS_MARKS, refusal: /(?:^|\r\n)-([A-Z]+) /g }
-/** The statement that cancels: whole, as the shop's own always is, or by the name under which it is prepared. */
-export const CANCELLING = /SKIP LOCKED|order_expiry_cancel_/
+/** The statement that cancels: by the name under which it is prepared, or the shop's own, but not where it is only explained. */
+export const CANCELLING = /order_expiry_cancel_|^(?!.*EXPLAIN).*SKIP LOCKED/s
 const POSTGRES: Protocol = {
   marks: { cancel: CANCELLING },
   refusal: /V(?:ERROR|FATAL|PANIC)\0C([0-9A-Z]{5})\0/g,
