@@ -55,7 +55,7 @@ SELECT CASE WHEN s.id IS NULL THEN 'missing' ${cancelled} WHEN s.unpaid THEN 'un
      * Cancels what is unpaid and due.
      *
      * $1 ids, $2 deadlines in milliseconds that count where the row has none, $3 text[] unpaid statuses, $4 cancelled
-     * status. One row for each id, in their order, as `cancelAnswer` says: what became of it, the status seen, its deadline
+     * status. One row for each id, in their order, as `toOutcomes` takes them: what became of it, the status seen, its deadline
      * and, in the first row, now, in milliseconds.
      *
      * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, in the order of the ids, and

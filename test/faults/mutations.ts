@@ -78,9 +78,9 @@ const MUTATIONS: readonly Mutation[] = [
       },
       {
         file: 'queue/check-worker.js',
-        from: 'return await super.moveToActive(...args);',
+        from: 'const job = await super.moveToActive(...args);',
         to: `if (this.hasMetFault) await new Promise(() => {});
-            return await super.moveToActive(...args);`,
+            const job = await super.moveToActive(...args);`,
       },
     ],
     cases: [
