@@ -3,7 +3,7 @@
 //
 //   node scripts/ensure-servers.mjs redis                        before the tests or the demo
 //   node scripts/ensure-servers.mjs redis --unless-redis-url     before the daemon: its Redis may be elsewhere
-//   node scripts/ensure-servers.mjs redis postgres
+//   node scripts/ensure-servers.mjs redis postgres pgbouncer
 //
 // Says nothing and exits 0 when they are there. Otherwise it installs the missing packages, if this process may
 // (root, or sudo without a password; Homebrew needs neither), and if not, prints the command to type and exits 1.
@@ -30,6 +30,11 @@ const SERVERS = {
       dnf: ['postgresql-server'],
       brew: ['postgresql@16'],
     },
+  },
+  pgbouncer: {
+    why: 'a private pooler for the tests',
+    binaries: [['pgbouncer']],
+    packages: { 'apt-get': ['pgbouncer'], apk: ['pgbouncer'], dnf: ['pgbouncer'], brew: ['pgbouncer'] },
   },
 }
 

@@ -220,7 +220,7 @@ describe('checks that a worker has given up', () => {
     for (const { found, replayed, gone, error, byCode } of results) {
       expect(error).toBeUndefined()
       expect(found).toBe(replayed + gone)
-      expect(Object.keys(byCode)).toEqual(['STORE_REJECTED'])
+      expect(Object.keys(byCode)).toEqual(found > 0 ? ['STORE_REJECTED'] : []) // the others may have been faster
     }
     expect(await shop.failed()).toEqual([])
     const waiting = await shop.raw.redis.lrange(shop.key('wait'), 0, -1)

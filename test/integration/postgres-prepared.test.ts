@@ -107,16 +107,15 @@ test('a plan from when the table was small is not kept once it is slow', async (
   const old = sent.connection()
   const startedAt = Date.now()
   const outcomes = await store.cancelUnpaid(due(3_000, 250))
-  expect(Date.now() - startedAt).toBeLessThan(250)
+  expect(Date.now() - startedAt).toBeLessThan(2_000) // 8 s with the old plan
   expect(outcomes.filter(({ kind }) => kind === 'cancelled')).toHaveLength(250)
   expect(sent.connection()).not.toBe(old)
 })
 
-const PGBOUNCER = '/usr/sbin/pgbouncer'
-/** Only where it is installed: Debian's, 1.18, knows no prepared statements in transaction mode. */
-const testWithPgbouncer = existsSync(PGBOUNCER) ? test : test.skip
+/** Debian's, 1.18, knows no prepared statements in transaction mode. */
+const PGBOUNCER = existsSync('/usr/sbin/pgbouncer') ? '/usr/sbin/pgbouncer' : 'pgbouncer'
 
-testWithPgbouncer('behind PgBouncer in transaction mode everything works, and is done once', async () => {
+test('behind PgBouncer in transaction mode everything works, and is done once', async () => {
   const table = await openTable(4_000)
   const url = await startPgbouncer(table)
   const stores = await Promise.all([1, 2, 3].map(() => openStore(table, { url, connections: 4 })))
