@@ -75,12 +75,14 @@ function parseIso(text: string, expected: string): number {
 
 function checkRange(options: { deadline: number; now: number; allowPast: boolean }): number {
   const { deadline, now, allowPast } = options
-  const understood = describeInstant(deadline)
   if (deadline < EARLIEST) {
-    throw outOfRange(`understood as ${understood}: is it in seconds? Milliseconds are expected`)
+    throw outOfRange(`understood as ${describeInstant(deadline)}: is it in seconds? Milliseconds are expected`)
   }
-  if (deadline > now + MAX_AHEAD_MS) throw outOfRange(`understood as ${understood}, which is over a year ahead`)
+  if (deadline > now + MAX_AHEAD_MS) {
+    throw outOfRange(`understood as ${describeInstant(deadline)}, which is over a year ahead`)
+  }
   if (!allowPast && deadline < now - MAX_PAST_MS) {
+    const understood = describeInstant(deadline)
     throw outOfRange(`understood as ${understood}, which is in the past by over a minute (allowPast permits it)`)
   }
   return deadline

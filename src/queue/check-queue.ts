@@ -1,6 +1,14 @@
-import { Queue } from 'bullmq'
+import { Queue, type RedisClient } from 'bullmq'
+import type { Redis } from 'ioredis'
 import type { Connection } from './connection.ts'
 import type { JobData } from './contract.ts'
+
+/** The queue, and the connection that it uses: `client` is what BullMQ makes of `redis`. */
+export interface OpenQueue {
+  queue: Queue<JobData>
+  redis: Redis
+  client: RedisClient
+}
 
 /** The queue of checks on a connection that fails fast, opened with the first use and again after a failure. */
 export class CheckQueue {
@@ -8,6 +16,7 @@ export class CheckQueue {
   readonly #name: string
   readonly #prefix: string
   #queue: Queue<JobData> | undefined
+  #open: OpenQueue | undefined
 
   constructor(options: { connection: Connection; queueName: string; queuePrefix: string }) {
     this.#connection = options.connection
@@ -15,25 +24,30 @@ export class CheckQueue {
     this.#prefix = options.queuePrefix
   }
 
-  /** Resolves when commands can be sent. Rejects with what ioredis says. */
-  async open(): Promise<Queue<JobData>> {
-    await this.#connection.untilReady()
-    this.#queue ??= this.#create()
-    const queue = this.#queue
-    try {
-      await queue.waitUntilReady()
-      return queue
-    } catch (error) {
-      // BullMQ keeps a failed first connection for ever; the next call begins anew.
-      if (this.#queue === queue) this.#queue = undefined
-      throw error
-    }
+  /** The queue, if commands can be sent at once; otherwise a promise for it, which rejects with what ioredis says. */
+  open(): OpenQueue | Promise<OpenQueue> {
+    return this.#open && this.#connection.redis.status === 'ready' ? this.#open : this.#reopen()
   }
 
   /** Gives the connection back, whatever is down. */
   async close(): Promise<void> {
     await this.#queue?.close().catch(() => {})
     this.#connection.close()
+  }
+
+  async #reopen(): Promise<OpenQueue> {
+    await this.#connection.untilReady()
+    this.#queue ??= this.#create()
+    const queue = this.#queue
+    try {
+      const client = await queue.getBackend().client
+      this.#open = { queue, redis: this.#connection.redis, client }
+      return this.#open
+    } catch (error) {
+      // BullMQ keeps a failed first connection for ever; the next call begins anew.
+      if (this.#queue === queue) this.#queue = undefined
+      throw error
+    }
   }
 
   #create(): Queue<JobData> {

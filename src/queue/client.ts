@@ -1,4 +1,3 @@
-import type { Queue } from 'bullmq'
 import { z } from 'zod'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
@@ -9,12 +8,12 @@ import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
-import { Batcher } from './batcher.ts'
-import { addJobs, describeJob, moveJob, type Placement } from './check-jobs.ts'
-import { CheckQueue } from './check-queue.ts'
+import { addJobs, describeJob, moveJob } from './check-jobs.ts'
+import { CheckQueue, type OpenQueue } from './check-queue.ts'
 import { Connection, producerProfile, type RedisAddress } from './connection.ts'
-import { JOB_NAME, type JobData, jobIdOf } from './contract.ts'
+import { JOB_NAME, jobIdOf, type Placement } from './contract.ts'
 import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
+import { type ScheduleCall, ScheduleCalls } from './schedule-calls.ts'
 
 export interface OrderExpiryOptions {
   /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or a client. */
@@ -31,8 +30,9 @@ export interface OrderExpiryOptions {
 
 const CALL_TIMEOUT_MS = 1_500
 const CHUNK = 1_000
-/** Concurrent calls of `schedule` that share round trips. */
-const TOGETHER = 250
+/** Calls of `schedule` that share a round trip, and round trips that are under way. */
+const TOGETHER = 25
+const UNDER_WAY = 4
 
 const clientOptions = z.strictObject({
   redis: z.union([
@@ -62,7 +62,7 @@ export class OrderExpiry {
   readonly #orders: RedisOrders | undefined
   readonly #queue: CheckQueue
   readonly #paymentTimeout: string
-  readonly #scheduling: Batcher<Placement, ScheduleResult | OrderExpiryError>
+  readonly #calls: ScheduleCalls
   #unavailable: OrderExpiryError | undefined
   #closed = false
 
@@ -74,10 +74,10 @@ export class OrderExpiry {
     this.#paymentTimeout = paymentTimeout
     this.#connection = new Connection({ address: redis, profile: producerProfile(redis, CALL_TIMEOUT_MS) })
     this.#queue = new CheckQueue({ connection: this.#connection, queueName, queuePrefix })
-    this.#scheduling = new Batcher({
-      run: (placements) => this.#addTogether(placements),
-      maxBatch: TOGETHER,
-      maxInFlight: 2,
+    this.#calls = new ScheduleCalls({
+      run: (calls) => this.#schedule(calls),
+      maxTogether: TOGETHER,
+      maxUnderWay: UNDER_WAY,
     })
     if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queueName, queuePrefix })
   }
@@ -87,10 +87,8 @@ export class OrderExpiry {
    *
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
    */
-  async schedule(item: ScheduleItem): Promise<ScheduleResult> {
-    const result = await this.#scheduling.add(this.#place(item))
-    if (result instanceof OrderExpiryError) throw result
-    return result
+  schedule(item: ScheduleItem): Promise<ScheduleResult> {
+    return this.#calls.add(item)
   }
 
   /**
@@ -107,14 +105,14 @@ export class OrderExpiry {
       for (const [offset, item] of items.slice(start, start + CHUNK).entries()) {
         const index = start + offset
         try {
-          placements.push({ index, ...this.#place(item) })
+          placements.push({ index, ...this.#place(item, systemClock.now()) })
         } catch (error) {
           results[index] = { orderId: item?.orderId, error: asOrderExpiryError(error) }
         }
       }
       if (placements.length === 0) continue
       try {
-        const added = await this.#call((queue) => this.#add(queue, placements))
+        const added = await this.#call((queues, isLate) => this.#add(queues, placements, isLate))
         for (const [n, { index }] of placements.entries()) results[index] = added[n] as ScheduleResult
       } catch (cause) {
         if (!results.some((result) => result && 'result' in result)) throw cause
@@ -137,13 +135,13 @@ export class OrderExpiry {
     if (item?.deadline === undefined) {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
     }
-    const placement = this.#place(item)
+    const placement = this.#place(item, systemClock.now())
     const { orderId, deadline } = placement
-    return this.#call(async (queue) => {
+    return this.#call(async (queues) => {
       const moved = await this.#orders?.move(orderId, deadline)
       if (moved?.result === 'missing') return { orderId, result: 'missing' }
       if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
-      const job = await moveJob({ queue, redis: this.#connection.redis }, placement)
+      const job = await moveJob(queues, placement)
       // With a record, it decides, whatever the check under way has read; without one, that check may still cancel.
       const isMoved = moved?.result === 'moved' && (job === 'unchanged' || job === 'checking')
       const result = isMoved ? 'rescheduled' : job
@@ -159,7 +157,7 @@ export class OrderExpiry {
    */
   async withdraw(orderId: string | number): Promise<WithdrawResult> {
     const id = parseOrderId(orderId)
-    return this.#call(async (queue) => {
+    return this.#call(async ({ queue }) => {
       const withdrawn = await this.#orders?.withdraw(id)
       if (withdrawn?.result === 'settled') return { orderId: id, result: 'settled', status: withdrawn.status }
       const job = await queue.getJob(jobIdOf(id))
@@ -181,7 +179,7 @@ export class OrderExpiry {
    */
   async find(orderId: string | number): Promise<FoundOrder | undefined> {
     const id = parseOrderId(orderId)
-    return this.#call(async (queue) => {
+    return this.#call(async ({ queue }) => {
       const [job, state, order] = await Promise.all([
         queue.getJob(jobIdOf(id)),
         queue.getJobState(jobIdOf(id)),
@@ -221,11 +219,10 @@ export class OrderExpiry {
     await this.#queue.close()
   }
 
-  #place(item: ScheduleItem): Placement {
+  #place(item: ScheduleItem, now: number): Placement {
     if (typeof item !== 'object' || item === null) {
       throw new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
     }
-    const now = systemClock.now()
     const { orderId, deadline = this.#paymentTimeout, allowPast = false } = item
     return {
       orderId: parseOrderId(orderId),
@@ -234,14 +231,31 @@ export class OrderExpiry {
     }
   }
 
-  /** Calls of `schedule` that were made at the same time share their round trips; this is one of them. */
+  /** Calls of `schedule` that were made at the same time: one result for each. A bad one does not hold up the others. */
+  async #schedule(calls: readonly ScheduleCall[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
+    const errors = new Map<number, OrderExpiryError>()
+    const placements: Placement[] = []
+    for (const [index, { item, at }] of calls.entries()) {
+      try {
+        placements.push(this.#place(item, at))
+      } catch (error) {
+        errors.set(index, asOrderExpiryError(error))
+      }
+    }
+    const results = placements.length > 0 ? await this.#addTogether(placements) : []
+    if (errors.size === 0) return results
+    let next = 0
+    return calls.map((_, index) => errors.get(index) ?? (results[next++] as ScheduleResult | OrderExpiryError))
+  }
+
+  /** In one round trip where nothing is in the way. */
   async #addTogether(placements: readonly Placement[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
-    // Behind a batch that waited in vain for Redis, nobody may wait as long again.
+    // Behind others that waited in vain for Redis, nobody may wait as long again.
     const isOverdue = systemClock.now() - (placements[0]?.placedAt ?? 0) >= CALL_TIMEOUT_MS
     const before = this.#unavailable
     if (isOverdue && before) return placements.map(() => before)
     try {
-      const results = await this.#call((queue) => this.#add(queue, placements))
+      const results = await this.#call((queues, isLate) => this.#add(queues, placements, isLate))
       this.#unavailable = undefined
       return results
     } catch (cause) {
@@ -255,18 +269,23 @@ export class OrderExpiry {
     }
   }
 
-  /** Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that. */
-  async #call<T>(work: (queue: Queue<JobData>) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that, and must not send
+   * anything more once `isLate`.
+   */
+  async #call<T>(work: (queues: OpenQueue, isLate: () => boolean) => Promise<T>): Promise<T> {
     if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one')
-    let isLate = false
+    let late = false
+    const isLate = () => late
     const begin = async () => {
-      const queue = await this.#queue.open()
-      if (isLate) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
-      return work(queue)
+      const opened = this.#queue.open()
+      const queues = opened instanceof Promise ? await opened : opened // what can be sent is sent at once
+      if (late) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
+      return work(queues, isLate)
     }
     try {
       const onTimeout = () => {
-        isLate = true
+        late = true
         return new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
       }
       return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
@@ -276,14 +295,20 @@ export class OrderExpiry {
     }
   }
 
-  async #add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<ScheduleResult[]> {
-    const recorded = await this.#orders?.record(placements)
+  async #add(
+    queues: OpenQueue,
+    placements: readonly Placement[],
+    isLate: () => boolean,
+  ): Promise<ScheduleResult[]> {
+    const recorded = this.#orders && (await this.#orders.record(placements))
     // An order that is recorded for another deadline needs a check then: an earlier call may have failed half-way.
-    const wanted = placements.map((placement, index) => {
-      const record = recorded?.[index]
-      return record?.result === 'conflict' ? { ...placement, deadline: record.deadline } : placement
-    })
-    const found = await addJobs({ queue, redis: this.#connection.redis }, wanted)
+    const wanted = recorded
+      ? placements.map((placement, index) => {
+          const record = recorded[index]
+          return record?.result === 'conflict' ? { ...placement, deadline: record.deadline } : placement
+        })
+      : placements
+    const found = await addJobs(queues, wanted, { isLate })
     return wanted.map((placement, index) => {
       const { orderId, deadline } = placement
       const record = recorded?.[index]

@@ -1,0 +1,72 @@
+import { OrderExpiryError } from '../errors.ts'
+import { systemClock } from '../runtime/clock.ts'
+import type { ScheduleItem, ScheduleResult } from './results.ts'
+
+/** A call of `schedule`. */
+export interface ScheduleCall {
+  item: ScheduleItem
+  /** When it was made, in epoch milliseconds. */
+  at: number
+}
+
+/**
+ * Gathers calls of `schedule` that are made at the same time, so that they share round trips. None waits for company:
+ * those of one turn of the event loop leave together, at once; what comes while all round trips are under way leaves with
+ * the next one.
+ */
+export class ScheduleCalls {
+  readonly #run: (calls: ScheduleCall[]) => Promise<(ScheduleResult | OrderExpiryError)[]>
+  readonly #maxTogether: number
+  readonly #maxUnderWay: number
+  readonly #waiting: (ScheduleCall & { resolve: (result: ScheduleResult) => void; reject: (error: Error) => void })[] = []
+  #underWay = 0
+  #isLeaving = false
+
+  /** @param options.run gives one result or error for each call, in their order, and never rejects */
+  constructor(options: {
+    run: (calls: ScheduleCall[]) => Promise<(ScheduleResult | OrderExpiryError)[]>
+    maxTogether: number
+    maxUnderWay: number
+  }) {
+    this.#run = options.run
+    this.#maxTogether = options.maxTogether
+    this.#maxUnderWay = options.maxUnderWay
+  }
+
+  /** The call's own result, or a rejection with its own error. What the caller does to the item later has no effect. */
+  add(item: ScheduleItem): Promise<ScheduleResult> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item: copyOf(item), at: systemClock.now(), resolve, reject })
+      this.#leaveSoon()
+    })
+  }
+
+  /** Once all have called that call in this turn, also those that an answer has just set going. */
+  #leaveSoon(): void {
+    if (this.#isLeaving || this.#underWay >= this.#maxUnderWay) return
+    this.#isLeaving = true
+    process.nextTick(() => {
+      this.#isLeaving = false
+      while (this.#waiting.length > 0 && this.#underWay < this.#maxUnderWay) void this.#leave()
+    })
+  }
+
+  async #leave(): Promise<void> {
+    const calls = this.#waiting.splice(0, this.#maxTogether)
+    this.#underWay++
+    const results = await this.#run(calls)
+    this.#underWay--
+    for (const [index, { resolve, reject }] of calls.entries()) {
+      const result = results[index] as ScheduleResult | OrderExpiryError
+      if (result instanceof OrderExpiryError) reject(result)
+      else resolve(result)
+    }
+    if (this.#waiting.length > 0) this.#leaveSoon()
+  }
+}
+
+function copyOf(item: ScheduleItem): ScheduleItem {
+  if (typeof item !== 'object' || item === null) return item
+  const { orderId, deadline, allowPast } = item
+  return { orderId, deadline: deadline instanceof Date ? new Date(deadline) : deadline, allowPast } as ScheduleItem
+}
