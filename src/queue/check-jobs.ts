@@ -39,17 +39,16 @@ export async function addJobs(
   for (let round = 0; missing.length > 0 && round < MAX_ROUNDS; round++) {
     if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
     const finished: Placement[] = []
-    await inTransactions({
-      placements: missing,
-      run: async (part) => {
-        if (isLate()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
-        for (const [index, before] of (await addInTransaction(queues, part)).entries()) {
-          const placement = part[index] as Placement
-          if (before?.isFinished) finished.push(placement)
-          else if (before) found.set(placement, before)
-        }
-      },
+    const before = await inTransactions(missing, (part) => {
+      if (isLate()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
+      return addInTransaction(queues, part)
     })
+    for (let n = 0; n < missing.length; n++) {
+      const job = before[n]
+      if (job?.isOver) finished.push(missing[n] as Placement)
+      else if (job) found.set(missing[n] as Placement, job)
+    }
+    if (finished.length === 0) return found
     await Promise.all(finished.map(({ orderId }) => removeFinished(queues, jobIdOf(orderId))))
     missing = finished
   }
@@ -63,25 +62,27 @@ export async function addJobs(
  * A few transactions are under way, so that the next ones are built while Redis works. Their answers leave room for
  * whatever else the process does: not all orders are built, nor all answers read, in one turn of the event loop.
  */
-async function inTransactions(options: {
-  placements: readonly Placement[]
-  run: (part: readonly Placement[]) => Promise<void>
-}): Promise<void> {
-  const { placements, run } = options
+function inTransactions<Result>(
+  placements: readonly Placement[],
+  run: (part: readonly Placement[]) => Promise<Result[]>,
+): Promise<Result[]> {
+  if (placements.length <= TRANSACTION) return run(placements)
+  const results: Result[] = new Array(placements.length)
   let next = 0
   const lane = async () => {
     try {
       while (next < placements.length) {
         const start = next
         next += TRANSACTION
-        await run(placements.slice(start, next))
+        const part = await run(placements.slice(start, next))
+        for (let n = 0; n < part.length; n++) results[start + n] = part[n] as Result
       }
     } catch (error) {
       next = placements.length // nothing is begun behind what has failed
       throw error
     }
   }
-  await Promise.all(Array.from({ length: Math.min(UNDER_WAY, Math.ceil(placements.length / TRANSACTION)) }, lane))
+  return Promise.all(Array.from({ length: UNDER_WAY }, lane)).then(() => results)
 }
 
 /**

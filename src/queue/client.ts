@@ -3,10 +3,9 @@ import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
 import type { Order } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
-import { systemClock } from '../runtime/clock.ts'
+import { startTimer, systemClock } from '../runtime/clock.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
-import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
 import { addJobs, describeJob, moveJob } from './check-jobs.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
@@ -72,7 +71,9 @@ export class OrderExpiry {
     if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
     const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m' } = options
     this.#paymentTimeout = paymentTimeout
-    this.#connection = new Connection({ address: redis, profile: producerProfile(redis, CALL_TIMEOUT_MS) })
+    // Each call has a time-out; one for each command would take as long as the command itself.
+    const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
+    this.#connection = new Connection({ address: redis, profile })
     this.#queue = new CheckQueue({ connection: this.#connection, queueName, queuePrefix })
     this.#calls = new ScheduleCalls({
       run: (calls) => this.#schedule(calls),
@@ -232,24 +233,27 @@ export class OrderExpiry {
   }
 
   /** Calls of `schedule` that were made at the same time: one result for each. A bad one does not hold up the others. */
-  async #schedule(calls: readonly ScheduleCall[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
+  #schedule(calls: readonly ScheduleCall[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
     const errors = new Map<number, OrderExpiryError>()
     const placements: Placement[] = []
-    for (const [index, { item, at }] of calls.entries()) {
+    for (let index = 0; index < calls.length; index++) {
+      const { item, at } = calls[index] as ScheduleCall
       try {
         placements.push(this.#place(item, at))
       } catch (error) {
         errors.set(index, asOrderExpiryError(error))
       }
     }
-    const results = placements.length > 0 ? await this.#addTogether(placements) : []
-    if (errors.size === 0) return results
-    let next = 0
-    return calls.map((_, index) => errors.get(index) ?? (results[next++] as ScheduleResult | OrderExpiryError))
+    if (errors.size === 0) return this.#addTogether(placements)
+    return this.#addTogether(placements).then((results) => {
+      let next = 0
+      return calls.map((_, index) => errors.get(index) ?? (results[next++] as ScheduleResult | OrderExpiryError))
+    })
   }
 
   /** In one round trip where nothing is in the way. */
   async #addTogether(placements: readonly Placement[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
+    if (placements.length === 0) return []
     // Behind others that waited in vain for Redis, nobody may wait as long again.
     const isOverdue = systemClock.now() - (placements[0]?.placedAt ?? 0) >= CALL_TIMEOUT_MS
     const before = this.#unavailable
@@ -271,35 +275,45 @@ export class OrderExpiry {
 
   /**
    * Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that, and must not send
-   * anything more once `isLate`.
+   * anything more once `isLate`. What can be sent at once is sent before this returns.
    */
-  async #call<T>(work: (queues: OpenQueue, isLate: () => boolean) => Promise<T>): Promise<T> {
-    if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one')
-    let late = false
-    const isLate = () => late
-    const begin = async () => {
-      const opened = this.#queue.open()
-      const queues = opened instanceof Promise ? await opened : opened // what can be sent is sent at once
-      if (late) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
-      return work(queues, isLate)
-    }
-    try {
-      const onTimeout = () => {
-        late = true
-        return new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
+  #call<T>(work: (queues: OpenQueue, isLate: () => boolean) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) {
+        reject(new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one'))
+        return
       }
-      return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
-    } catch (error) {
-      if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
-      throw this.#connection.explain(error)
-    }
+      let late = false
+      const begin = (queues: OpenQueue) => {
+        if (late) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
+        return work(queues, () => late)
+      }
+      const queues = this.#queue.open()
+      const begun = queues instanceof Promise ? queues.then(begin) : begin(queues)
+      const fail = (error: unknown) => reject(this.#explain(error))
+      const stop = startTimer(CALL_TIMEOUT_MS, () => {
+        late = true
+        fail(new Error(`no answer within ${CALL_TIMEOUT_MS} ms`))
+      })
+      begun.then(
+        (result) => {
+          stop()
+          resolve(result)
+        },
+        (error: unknown) => {
+          stop()
+          fail(error)
+        },
+      )
+    })
   }
 
-  async #add(
-    queues: OpenQueue,
-    placements: readonly Placement[],
-    isLate: () => boolean,
-  ): Promise<ScheduleResult[]> {
+  #explain(error: unknown): OrderExpiryError {
+    if (this.#closed) return new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
+    return this.#connection.explain(error)
+  }
+
+  async #add(queues: OpenQueue, placements: readonly Placement[], isLate: () => boolean): Promise<ScheduleResult[]> {
     const recorded = this.#orders && (await this.#orders.record(placements))
     // An order that is recorded for another deadline needs a check then: an earlier call may have failed half-way.
     const wanted = recorded

@@ -3,7 +3,7 @@ import { parseContractDeadline } from '../order/deadline.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
 import type { OpenQueue } from './check-queue.ts'
-import { jobOf, type NewJob, type Placement } from './contract.ts'
+import { jobIdOf, jobOf, type NewJob, type Placement } from './contract.ts'
 
 /**
  * Finds the jobs that are there already.
@@ -29,7 +29,8 @@ type JobFields = [timestamp: string | null, delay: string | null, finishedOn: st
 export interface JobBefore {
   /** Epoch milliseconds. */
   deadline: number
-  isFinished: boolean
+  /** Whether it must give way: its check has ended, or it is gone by now. */
+  isOver: boolean
 }
 
 /**
@@ -44,30 +45,32 @@ export async function addInTransaction(
   queues: OpenQueue,
   placements: readonly Placement[],
 ): Promise<(JobBefore | undefined)[]> {
-  const jobs = new Map<string, NewJob>()
-  for (const placement of placements) {
-    if (!jobs.has(placement.orderId)) jobs.set(placement.orderId, jobOf(placement))
-  }
-  const [find, ...adds] = await send(queues, [...jobs.values()])
-  const [findError, found] = find ?? []
+  const jobs = placements.map(jobOf)
+  const replies = await send(queues, jobs)
+  const [findError, found] = replies[0] ?? []
   if (findError) throw findError
   const forgotten: NewJob[] = []
-  for (const [index, job] of [...jobs.values()].entries()) {
-    const [error] = adds[index] ?? [new Error('a job is not in its transaction')]
+  for (let n = 0; n < jobs.length; n++) {
+    const error = replies[n + 1]?.[0]
+    if (error === null) continue
     // Redis has forgotten BullMQ's script (SCRIPT FLUSH, a failover). Outside of a transaction, ioredis sends it again.
-    if (redisErrorCode(error) === 'NOSCRIPT') forgotten.push(job)
-    else if (error) throw error
+    if (redisErrorCode(error) === 'NOSCRIPT') forgotten.push(jobs[n] as NewJob)
+    else throw error ?? new Error('a job is missing from its transaction')
   }
-  const backend = queues.queue.getBackend()
-  await Promise.all(forgotten.map((job) => backend.addJob(asJson(job), job.id)))
-  return compare(placements, [...jobs.keys()], found as (number | JobFields)[])
+  if (forgotten.length > 0) {
+    const backend = queues.queue.getBackend()
+    await Promise.all(forgotten.map((job) => backend.addJob(asJson(job), job.id)))
+  }
+  if (found === 0) return [undefined]
+  if (found === 1) return [await readJob(queues, placements[0] as Placement)]
+  return compare(placements, found as (number | JobFields)[])
 }
 
 /**
  * Sends the commands one by one, which the cork makes one packet: ioredis copies each of BullMQ's 60 scripts into a pipeline,
  * which takes as long as a round trip. No other command comes in between, as all are sent in one turn of the event loop.
  */
-async function send({ queue, redis, client }: OpenQueue, jobs: readonly NewJob[]): Promise<[Error | null, unknown][]> {
+function send({ queue, redis, client }: OpenQueue, jobs: readonly NewJob[]): Promise<[Error | null, unknown][]> {
   const backend = queue.getBackend()
   const keys = jobs.map(({ id }) => queue.toKey(id))
   let refused: unknown
@@ -77,15 +80,14 @@ async function send({ queue, redis, client }: OpenQueue, jobs: readonly NewJob[]
   redis.stream.cork()
   redis.multi({ pipeline: false }).catch(onRefused)
   // Not by its hash: Redis may have forgotten the script, which within a transaction cannot be made good.
-  redis.eval(FIND_JOBS, keys.length, ...keys).catch(onRefused)
+  const find = keys.length === 1 ? redis.exists(keys) : redis.eval(FIND_JOBS, keys.length, ...keys)
+  find.catch(onRefused)
   for (const job of jobs) backend.addJobToTransaction(client, asJson(job), job.id).catch(onRefused)
-  const replies = redis.exec()
+  const replies = redis.exec() as Promise<[Error | null, unknown][]>
   redis.stream.uncork()
-  try {
-    return (await replies) ?? []
-  } catch (error) {
+  return replies.catch((error: unknown) => {
     throw refused ?? error // of the transaction Redis only says that it was discarded
-  }
+  })
 }
 
 /** BullMQ reads no more of a job that it adds. */
@@ -93,22 +95,28 @@ function asJson(job: NewJob): JobJson {
   return job as NewJob & JobJson
 }
 
-function compare(
-  placements: readonly Placement[],
-  orderIds: readonly string[],
-  found: readonly (number | JobFields)[],
-): (JobBefore | undefined)[] {
-  const before = new Map<string, JobBefore>()
+/** A single order is most often new: what there is of its job is not read before it is known to be there. */
+async function readJob({ queue, redis }: OpenQueue, { orderId, deadline }: Placement): Promise<JobBefore> {
+  const [, fields] = (await redis.eval(FIND_JOBS, 1, queue.toKey(jobIdOf(orderId)))) as [number, JobFields] | []
+  return fields ? jobBefore(fields) : { deadline, isOver: true }
+}
+
+function compare(placements: readonly Placement[], found: readonly (number | JobFields)[]): (JobBefore | undefined)[] {
+  const before: (JobBefore | undefined)[] = new Array(placements.length).fill(undefined)
   for (let n = 0; n < found.length; n += 2) {
-    const [timestamp, delay, finishedOn, data] = found[n + 1] as JobFields
-    const deadline = deadlineOf(data) ?? Number(timestamp) + Number(delay)
-    before.set(orderIds[(found[n] as number) - 1] as string, { deadline, isFinished: finishedOn !== null })
+    before[(found[n] as number) - 1] = jobBefore(found[n + 1] as JobFields)
   }
-  return placements.map(({ orderId, deadline }) => {
-    const job = before.get(orderId)
-    if (!job) before.set(orderId, { deadline, isFinished: false }) // for the same order, further down
-    return job
-  })
+  const first = new Map<string, number>()
+  for (const [n, { orderId, deadline }] of placements.entries()) {
+    const same = first.get(orderId)
+    if (same === undefined) first.set(orderId, deadline)
+    else before[n] ??= { deadline: same, isOver: false }
+  }
+  return before
+}
+
+function jobBefore([timestamp, delay, finishedOn, data]: JobFields): JobBefore {
+  return { deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay), isOver: finishedOn !== null }
 }
 
 /** The deadline in the data of a job; undefined if it has none, or somebody has made it unreadable. */

@@ -10,15 +10,16 @@ export interface ScheduleCall {
 }
 
 /**
- * Gathers calls of `schedule` that are made at the same time, so that they share round trips. None waits for company:
- * those of one turn of the event loop leave together, at once; what comes while all round trips are under way leaves with
- * the next one.
+ * Gathers calls of `schedule` that are made at the same time, so that they share round trips. None waits for company: the
+ * first leaves at once, those made meanwhile in the same turn of the event loop leave together at its end, and what comes
+ * while all round trips are under way leaves with the next one.
  */
 export class ScheduleCalls {
   readonly #run: (calls: ScheduleCall[]) => Promise<(ScheduleResult | OrderExpiryError)[]>
   readonly #maxTogether: number
   readonly #maxUnderWay: number
-  readonly #waiting: (ScheduleCall & { resolve: (result: ScheduleResult) => void; reject: (error: Error) => void })[] = []
+  readonly #waiting: (ScheduleCall & { resolve: (result: ScheduleResult) => void; reject: (error: Error) => void })[] =
+    []
   #underWay = 0
   #isLeaving = false
 
@@ -37,31 +38,34 @@ export class ScheduleCalls {
   add(item: ScheduleItem): Promise<ScheduleResult> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ item: copyOf(item), at: systemClock.now(), resolve, reject })
-      this.#leaveSoon()
+      if (this.#underWay === 0) this.#leave()
+      else this.#leaveSoon()
     })
   }
 
-  /** Once all have called that call in this turn, also those that an answer has just set going. */
+  /** Once all have called that will do so in this turn, also those that an answer has just set going. */
   #leaveSoon(): void {
     if (this.#isLeaving || this.#underWay >= this.#maxUnderWay) return
     this.#isLeaving = true
     process.nextTick(() => {
       this.#isLeaving = false
-      while (this.#waiting.length > 0 && this.#underWay < this.#maxUnderWay) void this.#leave()
+      while (this.#waiting.length > 0 && this.#underWay < this.#maxUnderWay) this.#leave()
     })
   }
 
-  async #leave(): Promise<void> {
+  #leave(): void {
     const calls = this.#waiting.splice(0, this.#maxTogether)
     this.#underWay++
-    const results = await this.#run(calls)
-    this.#underWay--
-    for (const [index, { resolve, reject }] of calls.entries()) {
-      const result = results[index] as ScheduleResult | OrderExpiryError
-      if (result instanceof OrderExpiryError) reject(result)
-      else resolve(result)
-    }
-    if (this.#waiting.length > 0) this.#leaveSoon()
+    void this.#run(calls).then((results) => {
+      this.#underWay--
+      for (let n = 0; n < calls.length; n++) {
+        const { resolve, reject } = calls[n] as (typeof calls)[number]
+        const result = results[n] as ScheduleResult | OrderExpiryError
+        if (result instanceof OrderExpiryError) reject(result)
+        else resolve(result)
+      }
+      if (this.#waiting.length > 0) this.#leaveSoon()
+    })
   }
 }
 

@@ -26,3 +26,12 @@ export const systemClock: Clock = Object.freeze({
       signal?.addEventListener('abort', onAbort, { once: true })
     }),
 })
+
+/**
+ * Calls `run` after `ms`, unless the function that is returned is called before. For what happens so often that the signal
+ * of a sleep would be most of its cost.
+ */
+export function startTimer(ms: number, run: () => void): () => void {
+  const timer = setTimeout(run, ms)
+  return () => clearTimeout(timer)
+}
