@@ -3,12 +3,11 @@ import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { type FinishedCheck, type JobData, jobIdOf, type Placement } from './contract.ts'
-import { addInTransaction, deadlineOf } from './job-transaction.ts'
+import { deadlineOf } from './job-addition.ts'
 import type { FoundOrder } from './results.ts'
 
-/** Orders in one transaction: few enough that Redis serves others in between. */
-const TRANSACTION = 25
-/** Transactions that one call has under way. */
+/** Orders that are sent together, and how often before there is an answer: Redis has work, and never much of it. */
+const PACKET = 25
 const UNDER_WAY = 4
 const MAX_ROUNDS = 40
 const REPLACE_WAIT_MS = 20
@@ -25,7 +24,7 @@ export function dueAtOf(score: number): number {
 /**
  * Adds a job for each placement.
  *
- * @param options.isLate is asked before each transaction; nothing more is sent once it says yes, and the promise rejects
+ * @param options.isLate is asked before each packet; nothing more is sent once it says yes, and the promise rejects
  * @returns for those that already had an unfinished job, what was found
  */
 export async function addJobs(
@@ -39,13 +38,13 @@ export async function addJobs(
   for (let round = 0; missing.length > 0 && round < MAX_ROUNDS; round++) {
     if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
     const finished: Placement[] = []
-    const before = await inTransactions(missing, (part) => {
+    const before = await inPackets(missing, (part) => {
       if (isLate()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
-      return addInTransaction(queues, part)
+      return queues.addition.add(queues.queue, part)
     })
     for (let n = 0; n < missing.length; n++) {
       const job = before[n]
-      if (job?.isOver) finished.push(missing[n] as Placement)
+      if (job?.isFinished) finished.push(missing[n] as Placement)
       else if (job) found.set(missing[n] as Placement, job)
     }
     if (finished.length === 0) return found
@@ -59,21 +58,21 @@ export async function addJobs(
 }
 
 /**
- * A few transactions are under way, so that the next ones are built while Redis works. Their answers leave room for
- * whatever else the process does: not all orders are built, nor all answers read, in one turn of the event loop.
+ * A few packets are under way, so that the next one is made while Redis works. Waiting for their answers leaves room for
+ * whatever else the process does: not all orders are sent, nor all answers read, in one turn of the event loop.
  */
-function inTransactions<Result>(
+function inPackets<Result>(
   placements: readonly Placement[],
   run: (part: readonly Placement[]) => Promise<Result[]>,
 ): Promise<Result[]> {
-  if (placements.length <= TRANSACTION) return run(placements)
+  if (placements.length <= PACKET) return run(placements)
   const results: Result[] = new Array(placements.length)
   let next = 0
   const lane = async () => {
     try {
       while (next < placements.length) {
         const start = next
-        next += TRANSACTION
+        next += PACKET
         const part = await run(placements.slice(start, next))
         for (let n = 0; n < part.length; n++) results[start + n] = part[n] as Result
       }

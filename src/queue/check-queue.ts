@@ -1,13 +1,14 @@
-import { Queue, type RedisClient } from 'bullmq'
+import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Connection } from './connection.ts'
 import type { JobData } from './contract.ts'
+import { JobAddition } from './job-addition.ts'
 
-/** The queue, and the connection that it uses: `client` is what BullMQ makes of `redis`. */
+/** The queue, and the connection that it uses. */
 export interface OpenQueue {
   queue: Queue<JobData>
   redis: Redis
-  client: RedisClient
+  addition: JobAddition
 }
 
 /** The queue of checks on a connection that fails fast, opened with the first use and again after a failure. */
@@ -15,6 +16,7 @@ export class CheckQueue {
   readonly #connection: Connection
   readonly #name: string
   readonly #prefix: string
+  readonly #addition: JobAddition
   #queue: Queue<JobData> | undefined
   #open: OpenQueue | undefined
 
@@ -22,6 +24,7 @@ export class CheckQueue {
     this.#connection = options.connection
     this.#name = options.queueName
     this.#prefix = options.queuePrefix
+    this.#addition = new JobAddition(options.connection.redis)
   }
 
   /** The queue, if commands can be sent at once; otherwise a promise for it, which rejects with what ioredis says. */
@@ -40,8 +43,8 @@ export class CheckQueue {
     this.#queue ??= this.#create()
     const queue = this.#queue
     try {
-      const client = await queue.getBackend().client
-      this.#open = { queue, redis: this.#connection.redis, client }
+      await queue.waitUntilReady()
+      this.#open = { queue, redis: this.#connection.redis, addition: this.#addition }
       return this.#open
     } catch (error) {
       // BullMQ keeps a failed first connection for ever; the next call begins anew.

@@ -29,6 +29,8 @@ export interface OrderExpiryOptions {
 
 const CALL_TIMEOUT_MS = 1_500
 const CHUNK = 1_000
+/** Orders that are looked at in one turn of the event loop. */
+const IN_ONE_TURN = 250
 /** Calls of `schedule` that share a round trip, and round trips that are under way. */
 const TOGETHER = 25
 const UNDER_WAY = 4
@@ -89,7 +91,7 @@ export class OrderExpiry {
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
    */
   schedule(item: ScheduleItem): Promise<ScheduleResult> {
-    return this.#calls.add(item)
+    return isItem(item) ? this.#calls.add(item) : Promise.reject(noItem())
   }
 
   /**
@@ -105,6 +107,7 @@ export class OrderExpiry {
       const placements: (Placement & { index: number })[] = []
       for (const [offset, item] of items.slice(start, start + CHUNK).entries()) {
         const index = start + offset
+        if (offset > 0 && offset % IN_ONE_TURN === 0) await nextTurn()
         try {
           placements.push({ index, ...this.#place(item, systemClock.now()) })
         } catch (error) {
@@ -221,9 +224,7 @@ export class OrderExpiry {
   }
 
   #place(item: ScheduleItem, now: number): Placement {
-    if (typeof item !== 'object' || item === null) {
-      throw new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
-    }
+    if (!isItem(item)) throw noItem()
     const { orderId, deadline = this.#paymentTimeout, allowPast = false } = item
     return {
       orderId: parseOrderId(orderId),
@@ -237,9 +238,9 @@ export class OrderExpiry {
     const errors = new Map<number, OrderExpiryError>()
     const placements: Placement[] = []
     for (let index = 0; index < calls.length; index++) {
-      const { item, at } = calls[index] as ScheduleCall
+      const call = calls[index] as ScheduleCall
       try {
-        placements.push(this.#place(item, at))
+        placements.push(this.#place(call, call.calledAt))
       } catch (error) {
         errors.set(index, asOrderExpiryError(error))
       }
@@ -334,6 +335,19 @@ export class OrderExpiry {
       return { orderId, result: 'unchanged', deadline: new Date(deadline), ...settled }
     })
   }
+}
+
+/** Lets the shop do whatever else it has to do. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+function isItem(item: unknown): item is ScheduleItem {
+  return typeof item === 'object' && item !== null
+}
+
+function noItem(): OrderExpiryError {
+  return new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
 }
 
 function conflict(orderId: string, deadline: number): ScheduleResult {

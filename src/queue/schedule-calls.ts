@@ -2,11 +2,15 @@ import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import type { ScheduleItem, ScheduleResult } from './results.ts'
 
-/** A call of `schedule`. */
-export interface ScheduleCall {
-  item: ScheduleItem
+/** What a call of `schedule` asks for. */
+export interface ScheduleCall extends ScheduleItem {
   /** When it was made, in epoch milliseconds. */
-  at: number
+  calledAt: number
+}
+
+interface WaitingCall extends ScheduleCall {
+  resolve: (result: ScheduleResult) => void
+  reject: (error: OrderExpiryError) => void
 }
 
 /**
@@ -18,8 +22,7 @@ export class ScheduleCalls {
   readonly #run: (calls: ScheduleCall[]) => Promise<(ScheduleResult | OrderExpiryError)[]>
   readonly #maxTogether: number
   readonly #maxUnderWay: number
-  readonly #waiting: (ScheduleCall & { resolve: (result: ScheduleResult) => void; reject: (error: Error) => void })[] =
-    []
+  readonly #waiting: WaitingCall[] = []
   #underWay = 0
   #isLeaving = false
 
@@ -37,7 +40,15 @@ export class ScheduleCalls {
   /** The call's own result, or a rejection with its own error. What the caller does to the item later has no effect. */
   add(item: ScheduleItem): Promise<ScheduleResult> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item: copyOf(item), at: systemClock.now(), resolve, reject })
+      const { orderId, deadline, allowPast } = item
+      this.#waiting.push({
+        orderId,
+        deadline: deadline instanceof Date ? new Date(deadline) : deadline,
+        allowPast,
+        calledAt: systemClock.now(),
+        resolve,
+        reject,
+      } as WaitingCall)
       if (this.#underWay === 0) this.#leave()
       else this.#leaveSoon()
     })
@@ -59,7 +70,7 @@ export class ScheduleCalls {
     void this.#run(calls).then((results) => {
       this.#underWay--
       for (let n = 0; n < calls.length; n++) {
-        const { resolve, reject } = calls[n] as (typeof calls)[number]
+        const { resolve, reject } = calls[n] as WaitingCall
         const result = results[n] as ScheduleResult | OrderExpiryError
         if (result instanceof OrderExpiryError) reject(result)
         else resolve(result)
@@ -67,10 +78,4 @@ export class ScheduleCalls {
       if (this.#waiting.length > 0) this.#leaveSoon()
     })
   }
-}
-
-function copyOf(item: ScheduleItem): ScheduleItem {
-  if (typeof item !== 'object' || item === null) return item
-  const { orderId, deadline, allowPast } = item
-  return { orderId, deadline: deadline instanceof Date ? new Date(deadline) : deadline, allowPast } as ScheduleItem
 }
