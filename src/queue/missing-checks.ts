@@ -52,11 +52,16 @@ export class MissingChecks {
   async #add(orders: readonly PageEnd[], { dryRun }: { dryRun: boolean }): Promise<number> {
     const queues = await this.#queue.open()
     let count = 0
+    // While the checks of one chunk are added, Redis is asked for the next.
+    const compare = (start: number) => this.#compare(queues.queue, orders.slice(start, start + CHUNK))
+    let next = compare(0)
     for (let start = 0; start < orders.length; start += CHUNK) {
-      const { missing, late } = await this.#compare(queues.queue, orders.slice(start, start + CHUNK))
+      const { missing, late } = await next
+      next = compare(start + CHUNK)
+      next.catch(() => {}) // if the adding fails as well, that is told
       count += missing.length + late.length
       if (dryRun) continue
-      if (missing.length > 0) await addJobs(queues, missing)
+      await addJobs(queues, missing)
       for (const placement of late) await moveJob(queues, placement)
     }
     return count
@@ -70,6 +75,7 @@ export class MissingChecks {
     queue: Queue<JobData>,
     orders: readonly PageEnd[],
   ): Promise<{ missing: Placement[]; late: Placement[] }> {
+    if (orders.length === 0) return { missing: [], late: [] }
     const pipeline = this.#connection.redis.pipeline()
     for (const jobId of orders.map(({ orderId }) => jobIdOf(orderId))) {
       pipeline.hmget(queue.toKey(jobId), 'timestamp', 'finishedOn', 'data')
