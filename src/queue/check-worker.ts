@@ -49,18 +49,19 @@ export class CheckWorker extends Worker {
   ): ReturnType<Worker['moveToActive']> {
     try {
       const job = await super.moveToActive(...args)
-      this.#alarm.tell(job !== undefined)
+      if (!job) this.#alarm.tell(false)
       return job
     } finally {
       this.#heartbeat.beat()
     }
   }
 
-  /** The loop takes what came with the end of another job. */
+  /** The loop takes what it has fetched, or what came with the end of another job. */
   protected override nextJobFromJobData(
     ...args: Parameters<Worker['nextJobFromJobData']>
   ): ReturnType<Worker['nextJobFromJobData']> {
     this.#heartbeat.beat()
+    if (args[0]) this.#alarm.tell(true)
     return super.nextJobFromJobData(...args)
   }
 }
