@@ -30,7 +30,12 @@ export function sections(results: Results): Record<string, string[]> {
   })
   if (nameOfRun(results) !== 'latest') return Object.fromEntries(byQuestion)
   const goals = asMarkdown(goalTable(judge(measured)))
-  const machine = [`Measured on ${day}.`, '', ...machineMarkdown(results)]
+  const rounds = Math.max(...measured.map(({ round }) => round))
+  const machine = [
+    `Measured on ${day}, in ${rounds} ${rounds === 1 ? 'round' : 'rounds'}.`,
+    '',
+    ...machineMarkdown(results),
+  ]
   return { ...Object.fromEntries(byQuestion), goals, machine, contenders: contendersMarkdown(results) }
 }
 
