@@ -1,6 +1,7 @@
 export { type ErrorCode, OrderExpiryError } from './errors.ts'
 export type { DeadlineInput } from './order/deadline.ts'
-export { OrderExpiry, type OrderExpiryOptions } from './queue/client.ts'
+export { OrderExpiry } from './queue/client.ts'
+export type { OrderExpiryOptions } from './queue/client-options.ts'
 export type { RedisAddress } from './queue/connection.ts'
 export type { FinishedCheck, JobData } from './queue/contract.ts'
 export type {

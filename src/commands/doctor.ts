@@ -46,7 +46,7 @@ async function diagnoseInRedis(options: { config: Config; keepsOrders: boolean; 
   const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
   try {
     return await withRedis({ config, clock }, async (redis) => {
-      const findings = await diagnoseRedis({ redis, keepsOrders, clock })
+      const findings = await diagnoseRedis({ redis, keepsOrders, clock, queueName, queuePrefix })
       if (findings.some(({ code, level }) => code === 'redis-reachable' && level === 'error')) {
         return [...findings, ...skipped(keepsOrders)]
       }

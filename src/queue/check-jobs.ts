@@ -1,21 +1,17 @@
-import { Job, type Queue, type RedisClient } from 'bullmq'
-import type { Redis } from 'ioredis'
+import type { Job } from 'bullmq'
 import { OrderExpiryError } from '../errors.ts'
-import { parseContractDeadline } from '../order/deadline.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { redisErrorCode } from '../runtime/redis-reply.ts'
-import { type FinishedCheck, JOB_NAME, type JobData, jobIdOf, jobOptionsOf } from './contract.ts'
+import type { OpenQueue } from './check-queue.ts'
+import { type FinishedCheck, type JobData, jobIdOf, type Placement } from './contract.ts'
+import { deadlineOf } from './job-addition.ts'
 import type { FoundOrder } from './results.ts'
 
+/** Orders that are sent together, and how often before there is an answer: Redis has work, and never much of it. */
+const PACKET = 25
+const UNDER_WAY = 4
 const MAX_ROUNDS = 40
 const REPLACE_WAIT_MS = 20
 const REPLACE_LOCK_MS = 5_000
-
-/** The queue, and the connection that it uses. */
-export interface Queues {
-  queue: Queue<JobData>
-  redis: Redis
-}
 
 /**
  * When a delayed job is due, in epoch milliseconds, given its score in the sorted set: BullMQ keeps the time in the high
@@ -25,44 +21,33 @@ export function dueAtOf(score: number): number {
   return Math.floor(score / 0x1000)
 }
 
-/** Orders in one transaction: few enough that Redis serves others in between. */
-const TRANSACTION = 50
-
-/** An order that is to be checked. Times are epoch milliseconds. */
-export interface Placement {
-  orderId: string
-  deadline: number
-  placedAt: number
-}
-
 /**
  * Adds a job for each placement.
  *
- * BullMQ does not say whether a job id existed, so each job is read in the transaction that adds it.
- *
+ * @param options.isLate is asked before each packet; nothing more is sent once it says yes, and the promise rejects
  * @returns for those that already had an unfinished job, what was found
  */
 export async function addJobs(
-  queues: Queues,
+  queues: OpenQueue,
   placements: readonly Placement[],
+  { isLate = () => false }: { isLate?: () => boolean } = {},
 ): Promise<Map<Placement, { deadline: number }>> {
-  const { queue } = queues
-  const client = await queue.getBackend().client
   const found = new Map<Placement, { deadline: number }>()
   let missing = placements
   // A second round for those whose earlier check has finished; more only while somebody else replaces the same ones.
   for (let round = 0; missing.length > 0 && round < MAX_ROUNDS; round++) {
     if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
-    const chunks = []
-    for (let start = 0; start < missing.length; start += TRANSACTION) {
-      chunks.push(addInTransaction({ queue, client, placements: missing.slice(start, start + TRANSACTION) }))
-    }
     const finished: Placement[] = []
-    for (const { placement, before } of (await Promise.all(chunks)).flat()) {
-      if (before?.finishedOn) finished.push(placement)
-      else if (before)
-        found.set(placement, { deadline: deadlineOf(before) ?? Number(before.timestamp) + Number(before.delay) })
+    const before = await inPackets(missing, (part) => {
+      if (isLate()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
+      return queues.addition.add(queues.queue, part)
+    })
+    for (let n = 0; n < missing.length; n++) {
+      const job = before[n]
+      if (job?.isFinished) finished.push(missing[n] as Placement)
+      else if (job) found.set(missing[n] as Placement, job)
     }
+    if (finished.length === 0) return found
     await Promise.all(finished.map(({ orderId }) => removeFinished(queues, jobIdOf(orderId))))
     missing = finished
   }
@@ -73,11 +58,38 @@ export async function addJobs(
 }
 
 /**
+ * A few packets are under way, so that the next one is made while Redis works. Waiting for their answers leaves room for
+ * whatever else the process does: not all orders are sent, nor all answers read, in one turn of the event loop.
+ */
+function inPackets<Result>(
+  placements: readonly Placement[],
+  run: (part: readonly Placement[]) => Promise<Result[]>,
+): Promise<Result[]> {
+  if (placements.length <= PACKET) return run(placements)
+  const results: Result[] = new Array(placements.length)
+  let next = 0
+  const lane = async () => {
+    try {
+      while (next < placements.length) {
+        const start = next
+        next += PACKET
+        const part = await run(placements.slice(start, next))
+        for (let n = 0; n < part.length; n++) results[start + n] = part[n] as Result
+      }
+    } catch (error) {
+      next = placements.length // nothing is begun behind what has failed
+      throw error
+    }
+  }
+  return Promise.all(Array.from({ length: UNDER_WAY }, lane)).then(() => results)
+}
+
+/**
  * Moves the job of an order to another deadline, or adds one. `checking`: its check is under way, and has read the old
  * deadline already.
  */
 export async function moveJob(
-  queues: Queues,
+  queues: OpenQueue,
   placement: Placement,
 ): Promise<'rescheduled' | 'unchanged' | 'scheduled' | 'checking'> {
   const { orderId, deadline } = placement
@@ -99,57 +111,17 @@ export async function moveJob(
   return state === 'active' ? 'checking' : 'rescheduled'
 }
 
-async function addInTransaction(options: {
-  queue: Queue<JobData>
-  client: RedisClient
-  placements: readonly Placement[]
-}): Promise<{ placement: Placement; before: Record<string, string> | undefined }[]> {
-  const { queue, client, placements } = options
-  const transaction = client.multi()
-  for (const placement of placements) {
-    transaction.hgetall(queue.toKey(jobIdOf(placement.orderId)))
-    void newJob(queue, placement).addJob(transaction)
-  }
-  const replies = (await transaction.exec()) ?? []
-  const results = []
-  for (const [index, placement] of placements.entries()) {
-    const [readError, before] = replies[index * 2] ?? []
-    const [addError] = replies[index * 2 + 1] ?? []
-    // Redis has forgotten its scripts (SCRIPT FLUSH, a failover). Outside of a transaction, ioredis sends them again.
-    if (redisErrorCode(addError) === 'NOSCRIPT') await newJob(queue, placement).addJob(client)
-    else if (readError ?? addError) throw readError ?? addError
-    results.push({ placement, before: before && Object.keys(before).length > 0 ? before : undefined })
-  }
-  return results
-}
-
-function newJob(queue: Queue<JobData>, placement: Placement): Job<JobData> {
-  const { orderId, deadline } = placement
-  const { jobId, ...jobOptions } = jobOptionsOf(placement)
-  return new Job<JobData>(queue, JOB_NAME, { orderId, deadline }, jobOptions, jobId)
-}
-
 /**
  * BullMQ keeps finished jobs and then ignores an add of the same id, so the old one must go. One client at a time: between
  * looking and removing, another one may have put a new job in its place.
  */
-async function removeFinished({ queue, redis }: Queues, jobId: string): Promise<void> {
+async function removeFinished({ queue, redis }: OpenQueue, jobId: string): Promise<void> {
   const lock = `${queue.toKey(jobId)}:replacing`
   if ((await redis.set(lock, '1', 'PX', REPLACE_LOCK_MS, 'NX')) !== 'OK') return
   try {
     if (await redis.hexists(queue.toKey(jobId), 'finishedOn')) await queue.remove(jobId)
   } finally {
     await redis.del(lock)
-  }
-}
-
-function deadlineOf(job: { data?: unknown }): number | undefined {
-  try {
-    const data: unknown = typeof job.data === 'string' ? JSON.parse(job.data) : job.data
-    const input = (data as { deadline?: unknown } | null)?.deadline
-    return parseContractDeadline({ input, now: systemClock.now() })
-  } catch {
-    return undefined // somebody edited the job; its store still knows
   }
 }
 
@@ -162,7 +134,7 @@ const STATES: Record<string, NonNullable<FoundOrder['check']>['state']> = {
 
 /** What a job says of its order's check. */
 export function describeJob(job: Job<JobData>, state: string): NonNullable<FoundOrder['check']> {
-  const deadline = deadlineOf(job)
+  const deadline = deadlineOf(job.data)
   return {
     jobId: job.id as string,
     state: STATES[state] ?? 'due',

@@ -1,39 +1,56 @@
 import { Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
 import type { Connection } from './connection.ts'
 import type { JobData } from './contract.ts'
+import { JobAddition } from './job-addition.ts'
+
+/** The queue, and the connection that it uses. */
+export interface OpenQueue {
+  queue: Queue<JobData>
+  redis: Redis
+  addition: JobAddition
+}
 
 /** The queue of checks on a connection that fails fast, opened with the first use and again after a failure. */
 export class CheckQueue {
   readonly #connection: Connection
   readonly #name: string
   readonly #prefix: string
+  readonly #addition: JobAddition
   #queue: Queue<JobData> | undefined
+  #open: OpenQueue | undefined
 
   constructor(options: { connection: Connection; queueName: string; queuePrefix: string }) {
     this.#connection = options.connection
     this.#name = options.queueName
     this.#prefix = options.queuePrefix
+    this.#addition = new JobAddition(options.connection.redis)
   }
 
-  /** Resolves when commands can be sent. Rejects with what ioredis says. */
-  async open(): Promise<Queue<JobData>> {
-    await this.#connection.untilReady()
-    this.#queue ??= this.#create()
-    const queue = this.#queue
-    try {
-      await queue.waitUntilReady()
-      return queue
-    } catch (error) {
-      // BullMQ keeps a failed first connection for ever; the next call begins anew.
-      if (this.#queue === queue) this.#queue = undefined
-      throw error
-    }
+  /** The queue, if commands can be sent at once; otherwise a promise for it, which rejects with what ioredis says. */
+  open(): OpenQueue | Promise<OpenQueue> {
+    return this.#open && this.#connection.redis.status === 'ready' ? this.#open : this.#reopen()
   }
 
   /** Gives the connection back, whatever is down. */
   async close(): Promise<void> {
     await this.#queue?.close().catch(() => {})
     this.#connection.close()
+  }
+
+  async #reopen(): Promise<OpenQueue> {
+    await this.#connection.untilReady()
+    this.#queue ??= this.#create()
+    const queue = this.#queue
+    try {
+      await queue.waitUntilReady()
+      this.#open = { queue, redis: this.#connection.redis, addition: this.#addition }
+      return this.#open
+    } catch (error) {
+      // BullMQ keeps a failed first connection for ever; the next call begins anew.
+      if (this.#queue === queue) this.#queue = undefined
+      throw error
+    }
   }
 
   #create(): Queue<JobData> {

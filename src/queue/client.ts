@@ -1,57 +1,25 @@
-import type { Queue } from 'bullmq'
-import { z } from 'zod'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
 import type { Order } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
-import { systemClock } from '../runtime/clock.ts'
-import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+import { startTimer, systemClock } from '../runtime/clock.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
-import { withTimeout } from '../runtime/timeout.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
-import { Batcher } from './batcher.ts'
-import { addJobs, describeJob, moveJob, type Placement } from './check-jobs.ts'
-import { CheckQueue } from './check-queue.ts'
-import { Connection, producerProfile, type RedisAddress } from './connection.ts'
-import { JOB_NAME, type JobData, jobIdOf } from './contract.ts'
+import { addJobs, describeJob, moveJob } from './check-jobs.ts'
+import { CheckQueue, type OpenQueue } from './check-queue.ts'
+import { type OrderExpiryOptions, parseClientOptions } from './client-options.ts'
+import { Connection, producerProfile } from './connection.ts'
+import { jobIdOf, type Placement } from './contract.ts'
 import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
-
-export interface OrderExpiryOptions {
-  /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or a client. */
-  redis: RedisAddress
-  /** `'redis'`: this library records the orders too. Default: the shop's own table does. */
-  orders?: 'redis'
-  /** Default `check-payment`; must equal the daemon's QUEUE_NAME. */
-  queueName?: string
-  /** Default `bull`; must equal the daemon's QUEUE_PREFIX. */
-  queuePrefix?: string
-  /** The deadline of orders scheduled without one, counted from now. Default `'5m'`. */
-  paymentTimeout?: string
-}
+import { type ScheduleCall, ScheduleCalls } from './schedule-calls.ts'
 
 const CALL_TIMEOUT_MS = 1_500
 const CHUNK = 1_000
-/** Concurrent calls of `schedule` that share round trips. */
-const TOGETHER = 250
-
-const clientOptions = z.strictObject({
-  redis: z.union([
-    z.string().min(1),
-    z.custom<object>((value) => typeof value === 'object' && value !== null && !('nodes' in value), {
-      error: 'expected a URL, ioredis options or an ioredis client that is no cluster',
-    }),
-  ]),
-  orders: z.literal('redis').optional(),
-  queueName: z
-    .string()
-    .regex(/^[^:]+$/, 'without ":"')
-    .optional(),
-  queuePrefix: z.string().min(1).optional(),
-  paymentTimeout: z
-    .string()
-    .refine((text) => (parseDuration(text) ?? 0) > 0, DURATION_FORMAT)
-    .optional(),
-})
+/** Orders that are looked at in one turn of the event loop. */
+const IN_ONE_TURN = 250
+/** Calls of `schedule` that share a round trip, and round trips that are under way. */
+const TOGETHER = 25
+const UNDER_WAY = 4
 
 /**
  * What a shop uses to have orders checked at their payment deadline. Opens one connection, with the first call. Every
@@ -62,24 +30,22 @@ export class OrderExpiry {
   readonly #orders: RedisOrders | undefined
   readonly #queue: CheckQueue
   readonly #paymentTimeout: string
-  readonly #scheduling: Batcher<Placement, ScheduleResult | OrderExpiryError>
+  readonly #calls: ScheduleCalls
   #unavailable: OrderExpiryError | undefined
   #closed = false
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
   constructor(options: OrderExpiryOptions) {
-    const parsed = clientOptions.safeParse(options)
-    if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
-    const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m' } = options
+    const { redis, orders, queueName, queuePrefix, paymentTimeout } = parseClientOptions(options)
     this.#paymentTimeout = paymentTimeout
-    this.#connection = new Connection({ address: redis, profile: producerProfile(redis, CALL_TIMEOUT_MS) })
+    // Each call has a time-out; one for each command would take as long as the command itself.
+    const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
+    this.#connection = new Connection({ address: redis, profile })
     this.#queue = new CheckQueue({ connection: this.#connection, queueName, queuePrefix })
-    this.#scheduling = new Batcher({
-      run: (placements) => this.#addTogether(placements),
-      maxBatch: TOGETHER,
-      maxInFlight: 2,
-      patienceMs: 0,
-      clock: systemClock,
+    this.#calls = new ScheduleCalls({
+      run: (calls) => this.#schedule(calls),
+      maxTogether: TOGETHER,
+      maxUnderWay: UNDER_WAY,
     })
     if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queueName, queuePrefix })
   }
@@ -89,10 +55,8 @@ export class OrderExpiry {
    *
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
    */
-  async schedule(item: ScheduleItem): Promise<ScheduleResult> {
-    const result = await this.#scheduling.add(this.#place(item))
-    if (result instanceof OrderExpiryError) throw result
-    return result
+  schedule(item: ScheduleItem): Promise<ScheduleResult> {
+    return isItem(item) ? this.#calls.add(item) : Promise.reject(noItem())
   }
 
   /**
@@ -108,15 +72,16 @@ export class OrderExpiry {
       const placements: (Placement & { index: number })[] = []
       for (const [offset, item] of items.slice(start, start + CHUNK).entries()) {
         const index = start + offset
+        if (offset > 0 && offset % IN_ONE_TURN === 0) await nextTurn()
         try {
-          placements.push({ index, ...this.#place(item) })
+          placements.push({ index, ...this.#place(item, systemClock.now()) })
         } catch (error) {
           results[index] = { orderId: item?.orderId, error: asOrderExpiryError(error) }
         }
       }
       if (placements.length === 0) continue
       try {
-        const added = await this.#call((queue) => this.#add(queue, placements))
+        const added = await this.#call((queues, isLate) => this.#add(queues, placements, isLate))
         for (const [n, { index }] of placements.entries()) results[index] = added[n] as ScheduleResult
       } catch (cause) {
         if (!results.some((result) => result && 'result' in result)) throw cause
@@ -139,13 +104,13 @@ export class OrderExpiry {
     if (item?.deadline === undefined) {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
     }
-    const placement = this.#place(item)
+    const placement = this.#place(item, systemClock.now())
     const { orderId, deadline } = placement
-    return this.#call(async (queue) => {
+    return this.#call(async (queues) => {
       const moved = await this.#orders?.move(orderId, deadline)
       if (moved?.result === 'missing') return { orderId, result: 'missing' }
       if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
-      const job = await moveJob({ queue, redis: this.#connection.redis }, placement)
+      const job = await moveJob(queues, placement)
       // With a record, it decides, whatever the check under way has read; without one, that check may still cancel.
       const isMoved = moved?.result === 'moved' && (job === 'unchanged' || job === 'checking')
       const result = isMoved ? 'rescheduled' : job
@@ -161,7 +126,7 @@ export class OrderExpiry {
    */
   async withdraw(orderId: string | number): Promise<WithdrawResult> {
     const id = parseOrderId(orderId)
-    return this.#call(async (queue) => {
+    return this.#call(async ({ queue }) => {
       const withdrawn = await this.#orders?.withdraw(id)
       if (withdrawn?.result === 'settled') return { orderId: id, result: 'settled', status: withdrawn.status }
       const job = await queue.getJob(jobIdOf(id))
@@ -183,7 +148,7 @@ export class OrderExpiry {
    */
   async find(orderId: string | number): Promise<FoundOrder | undefined> {
     const id = parseOrderId(orderId)
-    return this.#call(async (queue) => {
+    return this.#call(async ({ queue }) => {
       const [job, state, order] = await Promise.all([
         queue.getJob(jobIdOf(id)),
         queue.getJobState(jobIdOf(id)),
@@ -223,11 +188,8 @@ export class OrderExpiry {
     await this.#queue.close()
   }
 
-  #place(item: ScheduleItem): Placement {
-    if (typeof item !== 'object' || item === null) {
-      throw new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
-    }
-    const now = systemClock.now()
+  #place(item: ScheduleItem, now: number): Placement {
+    if (!isItem(item)) throw noItem()
     const { orderId, deadline = this.#paymentTimeout, allowPast = false } = item
     return {
       orderId: parseOrderId(orderId),
@@ -236,14 +198,34 @@ export class OrderExpiry {
     }
   }
 
-  /** Calls of `schedule` that were made at the same time share their round trips; this is one of them. */
+  /** Calls of `schedule` that were made at the same time: one result for each. A bad one does not hold up the others. */
+  #schedule(calls: readonly ScheduleCall[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
+    const errors = new Map<number, OrderExpiryError>()
+    const placements: Placement[] = []
+    for (let index = 0; index < calls.length; index++) {
+      const call = calls[index] as ScheduleCall
+      try {
+        placements.push(this.#place(call, call.calledAt))
+      } catch (error) {
+        errors.set(index, asOrderExpiryError(error))
+      }
+    }
+    if (errors.size === 0) return this.#addTogether(placements)
+    return this.#addTogether(placements).then((results) => {
+      let next = 0
+      return calls.map((_, index) => errors.get(index) ?? (results[next++] as ScheduleResult | OrderExpiryError))
+    })
+  }
+
+  /** In one round trip where nothing is in the way. */
   async #addTogether(placements: readonly Placement[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
-    // Behind a batch that waited in vain for Redis, nobody may wait as long again.
+    if (placements.length === 0) return []
+    // Behind others that waited in vain for Redis, nobody may wait as long again.
     const isOverdue = systemClock.now() - (placements[0]?.placedAt ?? 0) >= CALL_TIMEOUT_MS
     const before = this.#unavailable
     if (isOverdue && before) return placements.map(() => before)
     try {
-      const results = await this.#call((queue) => this.#add(queue, placements))
+      const results = await this.#call((queues, isLate) => this.#add(queues, placements, isLate))
       this.#unavailable = undefined
       return results
     } catch (cause) {
@@ -257,35 +239,56 @@ export class OrderExpiry {
     }
   }
 
-  /** Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that. */
-  async #call<T>(work: (queue: Queue<JobData>) => Promise<T>): Promise<T> {
-    if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one')
-    let isLate = false
-    const begin = async () => {
-      const queue = await this.#queue.open()
-      if (isLate) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
-      return work(queue)
-    }
-    try {
-      const onTimeout = () => {
-        isLate = true
-        return new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
+  /**
+   * Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that, and must not send
+   * anything more once `isLate`. What can be sent at once is sent before this returns.
+   */
+  #call<T>(work: (queues: OpenQueue, isLate: () => boolean) => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) {
+        reject(new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one'))
+        return
       }
-      return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
-    } catch (error) {
-      if (this.#closed) throw new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
-      throw this.#connection.explain(error)
-    }
+      let late = false
+      const begin = (queues: OpenQueue) => {
+        if (late) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
+        return work(queues, () => late)
+      }
+      const queues = this.#queue.open()
+      const begun = queues instanceof Promise ? queues.then(begin) : begin(queues)
+      const fail = (error: unknown) => reject(this.#explain(error))
+      const stop = startTimer(CALL_TIMEOUT_MS, () => {
+        late = true
+        fail(new Error(`no answer within ${CALL_TIMEOUT_MS} ms`))
+      })
+      begun.then(
+        (result) => {
+          stop()
+          resolve(result)
+        },
+        (error: unknown) => {
+          stop()
+          fail(error)
+        },
+      )
+    })
   }
 
-  async #add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<ScheduleResult[]> {
-    const recorded = await this.#orders?.record(placements)
+  #explain(error: unknown): OrderExpiryError {
+    if (this.#closed) return new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
+    return this.#connection.explain(error)
+  }
+
+  async #add(queues: OpenQueue, placements: readonly Placement[], isLate: () => boolean): Promise<ScheduleResult[]> {
+    const recorded = this.#orders && (await this.#orders.record(placements))
     // An order that is recorded for another deadline needs a check then: an earlier call may have failed half-way.
-    const wanted = placements.map((placement, index) => {
-      const record = recorded?.[index]
-      return record?.result === 'conflict' ? { ...placement, deadline: record.deadline } : placement
-    })
-    const found = await addJobs({ queue, redis: this.#connection.redis }, wanted)
+    const wanted = recorded
+      ? placements.map((placement, index) => {
+          const record = recorded[index]
+          return record?.result === 'conflict' ? { ...placement, deadline: record.deadline } : placement
+        })
+      : placements
+    const found = await addJobs(queues, wanted, { isLate })
     return wanted.map((placement, index) => {
       const { orderId, deadline } = placement
       const record = recorded?.[index]
@@ -297,6 +300,19 @@ export class OrderExpiry {
       return { orderId, result: 'unchanged', deadline: new Date(deadline), ...settled }
     })
   }
+}
+
+/** Lets the shop do whatever else it has to do. */
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+function isItem(item: unknown): item is ScheduleItem {
+  return typeof item === 'object' && item !== null
+}
+
+function noItem(): OrderExpiryError {
+  return new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
 }
 
 function conflict(orderId: string, deadline: number): ScheduleResult {

@@ -1,4 +1,3 @@
-import type { JobsOptions } from 'bullmq'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
 import { parseContractDeadline } from '../order/deadline.ts'
@@ -20,10 +19,33 @@ export function jobIdOf(orderId: string): string {
   return `order-${orderId.replace(/[%:]/g, (char) => (char === '%' ? '%25' : '%3A'))}`
 }
 
-/** The options that make a job due at its deadline, whenever it is added. Nothing else: policy belongs to the worker. */
-export function jobOptionsOf(options: { orderId: string; deadline: number; placedAt: number }): JobsOptions {
-  const { orderId, deadline, placedAt } = options
-  return { jobId: jobIdOf(orderId), timestamp: placedAt, delay: Math.max(0, deadline - placedAt) }
+/** An order that is to be checked. Times are epoch milliseconds. */
+export interface Placement {
+  orderId: string
+  deadline: number
+  placedAt: number
+}
+
+/** A job before it is in the queue. */
+export interface NewJob {
+  id: string
+  name: string
+  /** JSON of {@link JobData}. */
+  data: string
+  timestamp: number
+  opts: { delay: number }
+}
+
+/** The job of an order, due at its deadline, whenever it is added. Nothing else is on it: policy belongs to the worker. */
+export function jobOf({ orderId, deadline, placedAt }: Placement): NewJob {
+  const data: JobData = { orderId, deadline }
+  return {
+    id: jobIdOf(orderId),
+    name: JOB_NAME,
+    data: JSON.stringify(data),
+    timestamp: placedAt,
+    opts: { delay: Math.max(0, deadline - placedAt) },
+  }
 }
 
 const expecting =

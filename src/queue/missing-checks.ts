@@ -3,10 +3,10 @@ import type { PageEnd } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import { addJobs, dueAtOf, moveJob, type Placement } from './check-jobs.ts'
+import { addJobs, dueAtOf, moveJob } from './check-jobs.ts'
 import { CheckQueue } from './check-queue.ts'
 import { Connection, commandProfile, type RedisAddress } from './connection.ts'
-import { type JobData, jobIdOf } from './contract.ts'
+import { type JobData, jobIdOf, type Placement } from './contract.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 const CALL_TIMEOUT_MS = 20_000
@@ -50,14 +50,18 @@ export class MissingChecks {
   }
 
   async #add(orders: readonly PageEnd[], { dryRun }: { dryRun: boolean }): Promise<number> {
-    const queue = await this.#queue.open()
-    const queues = { queue, redis: this.#connection.redis }
+    const queues = await this.#queue.open()
     let count = 0
+    // While the checks of one chunk are added, Redis is asked for the next.
+    const compare = (start: number) => this.#compare(queues.queue, orders.slice(start, start + CHUNK))
+    let next = compare(0)
     for (let start = 0; start < orders.length; start += CHUNK) {
-      const { missing, late } = await this.#compare(queue, orders.slice(start, start + CHUNK))
+      const { missing, late } = await next
+      next = compare(start + CHUNK)
+      next.catch(() => {}) // if the adding fails as well, that is told
       count += missing.length + late.length
       if (dryRun) continue
-      if (missing.length > 0) await addJobs(queues, missing)
+      await addJobs(queues, missing)
       for (const placement of late) await moveJob(queues, placement)
     }
     return count
@@ -71,6 +75,7 @@ export class MissingChecks {
     queue: Queue<JobData>,
     orders: readonly PageEnd[],
   ): Promise<{ missing: Placement[]; late: Placement[] }> {
+    if (orders.length === 0) return { missing: [], late: [] }
     const pipeline = this.#connection.redis.pipeline()
     for (const jobId of orders.map(({ orderId }) => jobIdOf(orderId))) {
       pipeline.hmget(queue.toKey(jobId), 'timestamp', 'finishedOn', 'data')

@@ -5,6 +5,7 @@ import { clockOffset } from '../runtime/clock-offset.ts'
 import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { Connection, commandProfile, describeRedisAddress, type RedisAddress } from './connection.ts'
+import { JOB_NAME } from './contract.ts'
 import { lookAtEviction, lookAtListpack, lookAtMemory } from './redis-diagnosis/memory.ts'
 import { lookAtPersistence, lookAtWrites } from './redis-diagnosis/persistence.ts'
 import { lookAtReplicas, lookAtRole, lookAtVersion } from './redis-diagnosis/server.ts'
@@ -34,8 +35,10 @@ export async function diagnoseRedis(options: {
   redis: RedisAddress
   keepsOrders: boolean
   clock: Clock
+  queueName?: string
+  queuePrefix?: string
 }): Promise<Finding[]> {
-  const { redis: address, keepsOrders, clock } = options
+  const { redis: address, keepsOrders, clock, queueName = JOB_NAME, queuePrefix = 'bull' } = options
   const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
   const where = describeRedisAddress(address)
   try {
@@ -55,7 +58,7 @@ export async function diagnoseRedis(options: {
       withinMs: WITHIN_MS,
       clock,
       look: async () => {
-        const state = await readState(connection.redis, keepsOrders)
+        const state = await readState(connection.redis, { keepsOrders, queueName, queuePrefix })
         return [
           finding('ok', 'redis-reachable', { what: `answers at ${where}` }),
           ...(state.info.size > 0 ? looks.flatMap((look) => look(state)) : []),

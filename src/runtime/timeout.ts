@@ -1,5 +1,8 @@
 import type { Clock } from './clock.ts'
 
+/** Nobody sees it; without a reason, abort makes an error with a stack. */
+const SETTLED = 'settled'
+
 /**
  * The promise's own result, or a rejection with `onTimeout()` after `ms`. The work itself goes on: what it does later
  * must be harmless, and its late rejection is swallowed.
@@ -20,7 +23,7 @@ export async function withTimeout<T>(options: {
   try {
     return await Promise.race([work, timeout])
   } finally {
-    settled.abort()
+    settled.abort(SETTLED)
   }
 }
 

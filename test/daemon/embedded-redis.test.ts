@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -59,8 +60,11 @@ test('it stops with the daemon, keeps its data, and has the settings that the qu
   expect(await setting('appendonly')).toBe('yes')
   expect(await setting('hash-max-listpack-value')).toBe('128')
   expect(await setting('port')).toBe('0')
-  redis.disconnect()
   await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
+  const uuid = randomUUID()
+  await runCli(['schedule', uuid, '--timeout', '1h'], { cwd })
+  expect(await redis.object('ENCODING', `bull:check-payment:order-${uuid}`)).toBe('listpack')
+  redis.disconnect()
   expect(await daemon.stop()).toBe(0)
   expect(existsSync(socketOf(cwd))).toBe(false)
 

@@ -52,9 +52,10 @@ for (const orders of [undefined, 'redis'] as const) {
       expect(job?.name).toBe('check-payment')
       expect(job?.data).toEqual({ orderId: '1234', deadline })
       expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(deadline)
-      const stored = JSON.parse((await readHash(queue, 'order-1234')).opts ?? '')
-      expect(Object.keys(stored).sort()).toEqual(['attempts', 'delay', 'timestamp'])
-      expect(stored.attempts).toBe(0)
+      const stored = await readHash(queue, 'order-1234')
+      expect(Object.keys(stored).sort()).toEqual(['data', 'delay', 'name', 'opts', 'priority', 'timestamp'])
+      expect(JSON.parse(stored.data ?? '')).toEqual({ orderId: '1234', deadline })
+      expect(JSON.parse(stored.opts ?? '')).toEqual({ delay: job?.delay })
       expect(await queue.getJobCounts()).toMatchObject({ delayed: 1, waiting: 0 })
     })
 
@@ -100,6 +101,38 @@ for (const orders of [undefined, 'redis'] as const) {
       const deadline = Date.now() + MINUTE
       const results = await Promise.all(Array.from({ length: 20 }, () => shop.schedule({ orderId: 'a', deadline })))
       expect(results.map(({ result }) => result).sort()).toEqual(['scheduled', ...Array(19).fill('unchanged')])
+    })
+
+    test('of clients that schedule many orders at the same moment exactly one schedules each', async () => {
+      const { shop, queueName } = open()
+      const others = [1, 2, 3].map(() => new OrderExpiry({ redis: redisUrl(), queueName, ...(orders && { orders }) }))
+      closing.push(() => Promise.all(others.map((other) => other.close())))
+      const clients = [shop, ...others]
+      for (const client of clients) await client.find('nobody') // connected
+      const deadline = Date.now() + MINUTE
+      const ids = Array.from({ length: 500 }, (_, n) => `${n}`)
+      const results = await Promise.all([
+        ...clients.map((client) => client.scheduleMany(ids.map((orderId) => ({ orderId, deadline })))),
+        ...clients.map((client) => Promise.all(ids.map((orderId) => client.schedule({ orderId, deadline })))),
+      ])
+      for (const n of ids.keys()) {
+        const each = results.map((result) => result[n] as { result: string })
+        expect(each.map(({ result }) => result).sort()).toEqual(['scheduled', ...Array(7).fill('unchanged')])
+      }
+    })
+
+    test('a bad order does not hold up those that are scheduled at the same time', async () => {
+      const { shop, queue } = open()
+      const items = [{ orderId: 'a' }, { orderId: '' }, { orderId: 'b', deadline: Number.NaN }, null, { orderId: 'c' }]
+      const results = await Promise.allSettled(items.map((item) => shop.schedule(item as { orderId: string })))
+      expect(results).toMatchObject([
+        { status: 'fulfilled', value: { orderId: 'a', result: 'scheduled' } },
+        { status: 'rejected', reason: { code: 'INVALID_ORDER_ID' } },
+        { status: 'rejected', reason: { code: 'INVALID_DEADLINE' } },
+        { status: 'rejected', reason: { code: 'INVALID_ORDER_ID' } },
+        { status: 'fulfilled', value: { orderId: 'c', result: 'scheduled' } },
+      ])
+      expect(await queue.getDelayedCount()).toBe(2)
     })
 
     test('scheduleMany answers item by item, bad ones included, in chunks', async () => {
@@ -376,6 +409,30 @@ describe('when Redis is away', () => {
       shop.schedule({ orderId: 'second' }).catch(() => undefined),
     )
     expect(result.result).toBe('scheduled')
+  })
+
+  test.each<[what: string, call: (shop: OrderExpiry, items: { orderId: string }[]) => Promise<unknown>]>([
+    ['scheduleMany', (shop, items) => shop.scheduleMany(items)],
+    ['schedule', (shop, items) => Promise.allSettled(items.map((item) => shop.schedule(item)))],
+  ])('%s sends few orders before there is an answer, and none after it has given up', async (_, call) => {
+    const redis = await startRedis()
+    closing.push(() => redis.stop())
+    const { shop, queueName } = openShop({ redis: redis.url })
+    await shop.schedule({ orderId: 'first' })
+    const admin = new Redis(redis.url)
+    closing.push(() => admin.disconnect())
+    const items = Array.from({ length: 10_000 }, (_, n) => ({ orderId: `o-${n}` }))
+    process.kill(redis.pid, 'SIGSTOP')
+    try {
+      await call(shop, items).catch(() => {})
+    } finally {
+      process.kill(redis.pid, 'SIGCONT')
+    }
+    await shop.close()
+    await eventually('Redis has read what was sent', async () => (await admin.llen('nothing')) === 0)
+    const added = (await admin.zcard(`bull:${queueName}:delayed`)) - 1
+    expect(added).toBeGreaterThan(0)
+    expect(added).toBeLessThanOrEqual(100)
   })
 
   test('a wrong password is told from an outage, and is not in the message', async () => {

@@ -1,11 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
+import { OrderExpiry } from '../../src/index.ts'
 import type { Finding, FindingCode } from '../../src/observe/finding.ts'
 import { diagnoseRedis } from '../../src/queue/redis-diagnosis.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
+import { uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
 import { freePort, type Server, startRedis } from '../helpers/processes.ts'
@@ -36,7 +39,7 @@ afterAll(async () => {
 })
 
 function diagnose(
-  overrides: { redis?: string; keepsOrders?: boolean; clock?: Clock } = {},
+  overrides: { redis?: string; keepsOrders?: boolean; clock?: Clock; queueName?: string } = {},
 ): ReturnType<typeof diagnoseRedis> {
   return diagnoseRedis({ redis: server.url, keepsOrders: true, clock: systemClock, ...overrides })
 }
@@ -106,6 +109,68 @@ describe('a setting', () => {
   test('snapshots alone are no warning where the orders are elsewhere', async () => {
     await set([...DEFAULTS, ['save', '60 1']])
     expect(ofCode(await diagnose({ keepsOrders: false }), 'redis-persistence')[0]?.[0]).toBe('info')
+  })
+})
+
+describe('memory of the orders that wait', () => {
+  const queueName = uniqueName('doctor')
+
+  async function scheduleMany(orderIds: readonly string[]): Promise<void> {
+    const shop = new OrderExpiry({ redis: server.url, queueName })
+    const results = await shop.scheduleMany(orderIds.map((orderId) => ({ orderId, deadline: '1h' })))
+    expect(results.every((result) => 'result' in result)).toBe(true)
+    await shop.close()
+  }
+
+  const bytesOf = async (orderId: string) =>
+    Number(await redis.memory('USAGE', `bull:${queueName}:order-${orderId}`, 'SAMPLES', 0))
+  const uuids = (n: number) => Array.from({ length: n }, () => randomUUID())
+  const listpack = async () => (await diagnose({ queueName })).find(({ code }) => code === 'redis-listpack')
+
+  beforeEach(async () => {
+    await set(DEFAULTS) // with snapshots FLUSHALL would write one
+    await redis.flushall()
+  })
+
+  test('the saving is told in numbers, which come true once the setting is changed', async () => {
+    const before = uuids(300)
+    await scheduleMany(before)
+    const found = await listpack()
+    expect(found).toMatchObject({ level: 'info', what: 'hash-max-listpack-value 64' })
+    const [, less, then, now, orders] =
+      /about ([\d.]+ KB|[\d.]+ MB) less: (\d+) bytes instead of (\d+) for each job, (\d+) of 300\./.exec(
+        found?.meaning ?? '',
+      ) ?? []
+    expect(Number(orders)).toBe(300)
+    expect(Number(now)).toBe(await bytesOf(before[0] as string))
+    await mend(await diagnose({ queueName }), 'redis-listpack')
+    const [after] = uuids(1)
+    await scheduleMany([after as string])
+    expect(Math.abs((await bytesOf(after as string)) - Number(then))).toBeLessThanOrEqual(16)
+    expect(less).toMatch(/KB|MB/)
+    expect(await listpack()).toMatchObject({ level: 'ok', what: 'hash-max-listpack-value 128' })
+  })
+
+  test('nothing is advised where the orders that wait are small enough', async () => {
+    await scheduleMany(Array.from({ length: 50 }, (_, n) => `${1234567890123456n + BigInt(n)}`))
+    expect(await listpack()).toMatchObject({
+      level: 'ok',
+      what: 'hash-max-listpack-value 64, which is enough for the orders that wait',
+    })
+  })
+
+  test('it is found out where settings cannot be read, and left out where jobs cannot be, either', async () => {
+    await scheduleMany([...uuids(30), ...Array.from({ length: 70 }, (_, n) => `${n}`)])
+    const login = `redis://tenant:geheim@127.0.0.1:${server.port}`
+    const look = async (...rules: string[]) => {
+      await redis.call('ACL', 'SETUSER', 'tenant', 'reset', 'on', '>geheim', '~*', '&*', '+@all', '-config', ...rules)
+      return (await diagnose({ redis: login, queueName })).find(({ code }) => code === 'redis-listpack')
+    }
+    const found = await look()
+    expect(found).toMatchObject({ level: 'info', what: 'hash-max-listpack-value is less than 128' })
+    expect(found?.meaning).toContain('for each job, 30 of 100.')
+    expect(found?.fix).toMatch(/^#/)
+    expect(await look('-memory')).toBeUndefined()
   })
 })
 

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis'
 import { type Finding, finding } from '../../observe/finding.ts'
 import { redisErrorCode } from '../../runtime/redis-reply.ts'
+import { readWaitingJobs, type WaitingJobs } from './waiting-jobs.ts'
 
-/** What `INFO` and `CONFIG GET` say; a setting that may not be read is undefined. */
+/** What `INFO`, `CONFIG GET` and the waiting jobs say; a setting that may not be read is undefined. */
 export interface RedisState {
   info: ReadonlyMap<string, string>
   config: ReadonlyMap<string, string>
@@ -10,9 +11,13 @@ export interface RedisState {
   refused: string | undefined
   /** Whether the orders themselves are in it. */
   keepsOrders: boolean
+  waiting: WaitingJobs | undefined
 }
 
-export async function readState(redis: Redis, keepsOrders: boolean): Promise<RedisState> {
+export async function readState(
+  redis: Redis,
+  options: { keepsOrders: boolean; queueName: string; queuePrefix: string },
+): Promise<RedisState> {
   const info = new Map<string, string>()
   let refused: string | undefined
   const orRefused = async <T>(command: Promise<T>): Promise<T | undefined> => {
@@ -38,7 +43,7 @@ export async function readState(redis: Redis, keepsOrders: boolean): Promise<Red
     const flat = Array.isArray(reply) ? (reply as string[]) : Object.entries(reply as Record<string, string>).flat()
     for (let n = 0; n + 1 < flat.length; n += 2) config.set(flat[n] as string, flat[n + 1] as string)
   }
-  return { info, config, refused, keepsOrders }
+  return { info, config, refused, keepsOrders: options.keepsOrders, waiting: await readWaitingJobs(redis, options) }
 }
 
 /** What could not be read, which managed servers refuse. */

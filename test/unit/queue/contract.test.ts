@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { JOB_NAME, jobIdOf, jobOptionsOf, parseJob } from '../../../src/queue/contract.ts'
+import { JOB_NAME, jobIdOf, jobOf, parseJob } from '../../../src/queue/contract.ts'
 
 const NOW = Date.UTC(2030, 0, 1)
 const ADDED = NOW - 10_000
@@ -58,17 +58,19 @@ describe('jobIdOf', () => {
   })
 })
 
-describe('jobOptionsOf', () => {
+describe('jobOf', () => {
   test('makes the due time absolute, and carries no policy', () => {
-    expect(jobOptionsOf({ orderId: 'a:b', deadline: NOW + 500, placedAt: NOW })).toEqual({
-      jobId: 'order-a%3Ab',
+    expect(jobOf({ orderId: 'a:b', deadline: NOW + 500, placedAt: NOW })).toEqual({
+      id: 'order-a%3Ab',
+      name: 'check-payment',
+      data: `{"orderId":"a:b","deadline":${NOW + 500}}`,
       timestamp: NOW,
-      delay: 500,
+      opts: { delay: 500 },
     })
   })
 
   test('never asks for a negative delay, which BullMQ would refuse', () => {
-    expect(jobOptionsOf({ orderId: 'x', deadline: NOW - 500, placedAt: NOW })).toMatchObject({ delay: 0 })
+    expect(jobOf({ orderId: 'x', deadline: NOW - 500, placedAt: NOW }).opts).toEqual({ delay: 0 })
   })
 })
 

@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { OrderExpiryError } from '../errors.ts'
+import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+import type { RedisAddress } from './connection.ts'
+import { JOB_NAME } from './contract.ts'
+
+export interface OrderExpiryOptions {
+  /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or a client. */
+  redis: RedisAddress
+  /** `'redis'`: this library records the orders too. Default: the shop's own table does. */
+  orders?: 'redis'
+  /** Default `check-payment`; must equal the daemon's QUEUE_NAME. */
+  queueName?: string
+  /** Default `bull`; must equal the daemon's QUEUE_PREFIX. */
+  queuePrefix?: string
+  /** The deadline of orders scheduled without one, counted from now. Default `'5m'`. */
+  paymentTimeout?: string
+}
+
+const clientOptions = z.strictObject({
+  redis: z.union([
+    z.string().min(1),
+    z.custom<object>((value) => typeof value === 'object' && value !== null && !('nodes' in value), {
+      error: 'expected a URL, ioredis options or an ioredis client that is no cluster',
+    }),
+  ]),
+  orders: z.literal('redis').optional(),
+  queueName: z
+    .string()
+    .regex(/^[^:]+$/, 'without ":"')
+    .optional(),
+  queuePrefix: z.string().min(1).optional(),
+  paymentTimeout: z
+    .string()
+    .refine((text) => (parseDuration(text) ?? 0) > 0, DURATION_FORMAT)
+    .optional(),
+})
+
+/**
+ * The options of a client, complete.
+ *
+ * @throws {OrderExpiryError} INVALID_OPTIONS
+ */
+export function parseClientOptions(options: OrderExpiryOptions): {
+  redis: RedisAddress
+  orders: 'redis' | undefined
+  queueName: string
+  queuePrefix: string
+  paymentTimeout: string
+} {
+  const parsed = clientOptions.safeParse(options)
+  if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
+  const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m' } = options
+  return { redis, orders, queueName, queuePrefix, paymentTimeout }
+}

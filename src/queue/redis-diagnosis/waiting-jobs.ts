@@ -1,0 +1,88 @@
+import { QueueKeys } from 'bullmq'
+import type { Redis } from 'ioredis'
+import { redisErrorCode } from '../../runtime/redis-reply.ts'
+
+const SAMPLE = 100
+/** The limit that is advised: fields of up to so many bytes stay in the compact encoding. */
+export const ADVISED_LIMIT = 128
+
+/** What the jobs that wait for their deadline take in memory, by a sample of them. */
+export interface WaitingJobs {
+  count: number
+  /** Share of them that takes less memory with the advised limit, from 0 to 1. */
+  reducible: number
+  /** Bytes that one of those takes, and would take. */
+  bytes: number
+  reducedBytes: number
+}
+
+/** @returns undefined where none waits, or where Redis does not let us look */
+export async function readWaitingJobs(
+  redis: Redis,
+  { queueName, queuePrefix }: { queueName: string; queuePrefix: string },
+): Promise<WaitingJobs | undefined> {
+  const keys = new QueueKeys(queuePrefix)
+  const delayed = keys.toKey(queueName, 'delayed')
+  try {
+    const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, SAMPLE)])
+    const sizes = await Promise.all(ids.map((id) => sizeOf(redis, keys.toKey(queueName, id))))
+    const known = sizes.filter((size) => size !== undefined)
+    if (known.length === 0) return undefined
+    const reducible = known.filter(({ bytes, reducedBytes }) => reducedBytes < bytes)
+    return {
+      count,
+      reducible: reducible.length / known.length,
+      bytes: mean(reducible.map(({ bytes }) => bytes)),
+      reducedBytes: mean(reducible.map(({ reducedBytes }) => reducedBytes)),
+    }
+  } catch (error) {
+    if (redisErrorCode(error) === undefined) throw error
+    return undefined // managed servers keep some commands from their customers
+  }
+}
+
+async function sizeOf(redis: Redis, key: string): Promise<{ bytes: number; reducedBytes: number } | undefined> {
+  const [encoding, usage, fields] = await Promise.all([
+    redis.object('ENCODING', key),
+    redis.memory('USAGE', key, 'SAMPLES', 0), // all of its few fields
+    redis.hgetall(key),
+  ])
+  if (usage == null) return undefined // looked at meanwhile, and gone
+  const bytes = Number(usage)
+  const texts = Object.entries(fields).flat()
+  const fits = texts.every((text) => Buffer.byteLength(text) <= ADVISED_LIMIT)
+  return { bytes, reducedBytes: encoding === 'hashtable' && fits ? compactSize(key, texts) : bytes }
+}
+
+/**
+ * What `MEMORY USAGE` says of a hash in the compact encoding: the key, its entry in the dictionary, the object and the list.
+ * https://github.com/redis/redis/blob/7.0/src/listpack.c
+ */
+function compactSize(key: string, texts: readonly string[]): number {
+  const list = texts.reduce((sum, text) => sum + entrySize(text), 7)
+  return allocated(Buffer.byteLength(key) + 4) + 24 + 16 + allocated(list)
+}
+
+/** Of an element of the list: a header, the value, and the length again for reading backwards. */
+function entrySize(text: string): number {
+  if (/^(0|-?[1-9]\d{0,14})$/.test(text)) return integerSize(Number(text)) + 1
+  const bytes = Buffer.byteLength(text)
+  const withHeader = bytes + (bytes < 64 ? 1 : bytes < 4_096 ? 2 : 5)
+  return withHeader + (withHeader < 128 ? 1 : 2)
+}
+
+function integerSize(value: number): number {
+  if (value >= 0 && value < 128) return 1
+  const bits = [13, 16, 24, 32, 64].find((width) => value >= -(2 ** (width - 1)) && value < 2 ** (width - 1)) ?? 64
+  return bits === 13 ? 2 : 1 + bits / 8
+}
+
+/** What the allocator gives for so many bytes: it has four sizes for each power of two. https://jemalloc.net/jemalloc.3.html */
+function allocated(bytes: number): number {
+  const step = Math.max(16, 2 ** (Math.ceil(Math.log2(bytes)) - 3))
+  return Math.ceil(bytes / step) * step
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length)
+}
