@@ -14,6 +14,7 @@ import { BoardQueue } from './queue/board-queue.ts'
 import { Connection, commandProfile, describeRedisAddress } from './queue/connection.ts'
 import { MissingChecks } from './queue/missing-checks.ts'
 import { createRedisWatch } from './queue/redis-watch.ts'
+import { createRetention } from './queue/retention.ts'
 import { createWorkerService } from './queue/worker.ts'
 import { Breaker } from './runtime/breaker.ts'
 import type { Clock } from './runtime/clock.ts'
@@ -242,6 +243,8 @@ export function createDaemon(options: {
     clock,
   })
 
+  const retention = createRetention({ connection: probe, queueName, queuePrefix, events, clock })
+
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
   const lifecycle = new Lifecycle({
     services: [
@@ -250,6 +253,7 @@ export function createDaemon(options: {
       redis,
       storeService,
       watch,
+      retention,
       worker,
       sweeper,
     ],

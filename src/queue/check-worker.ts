@@ -1,8 +1,9 @@
-import { createRedisBackend, type Processor, Worker, type WorkerOptions } from 'bullmq'
+import { createRedisBackend, type IRedisClient, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
 import { joinWrites } from './joined-writes.ts'
+import { callScriptsFast } from './script-calls.ts'
 
 /**
  * The longest a worker sleeps before it looks at the queue again, in seconds. An earlier job wakes exactly one sleeping
@@ -14,6 +15,8 @@ const LONGEST_SLEEP_S = 1
 export class CheckWorker extends Worker {
   readonly #heartbeat: Heartbeat
   readonly #alarm: Alarm
+  /** Jobs that the loop has taken and not begun. */
+  #notBegun = 0
 
   /** @param options.ring sends Redis a command that does nothing */
   constructor(
@@ -30,7 +33,7 @@ export class CheckWorker extends Worker {
       (...backendOptions) => {
         const backend = createRedisBackend(...backendOptions)
         const waitForJob = backend.waitForJob.bind(backend)
-        backend.client.then(joinWrites).catch(() => {}) // the worker says so itself
+        backend.client.then(speedUp).catch(() => {}) // the worker says so itself
         return Object.assign(backend, { waitForJob: (seconds: number) => alarm.during(seconds, waitForJob) })
       },
     )
@@ -43,10 +46,15 @@ export class CheckWorker extends Worker {
     return LONGEST_SLEEP_S
   }
 
-  /** The loop fetches, whether or not there is something, or Redis refuses. */
+  /**
+   * The loop fetches, whether or not there is something, or Redis refuses. By itself it would fetch, one after the other,
+   * for as long as there is something and it has room, and only then begin with what it has: where orders fall due about as
+   * fast as they can be fetched, the first would wait for hundreds of others. So it is told that there is nothing.
+   */
   protected override async moveToActive(
     ...args: Parameters<Worker['moveToActive']>
   ): ReturnType<Worker['moveToActive']> {
+    if (this.#notBegun > 0) return undefined as unknown as Job
     try {
       const job = await super.moveToActive(...args)
       if (!job) this.#alarm.tell(false)
@@ -57,11 +65,23 @@ export class CheckWorker extends Worker {
   }
 
   /** The loop takes what it has fetched, or what came with the end of another job. */
-  protected override nextJobFromJobData(
+  protected override async nextJobFromJobData(
     ...args: Parameters<Worker['nextJobFromJobData']>
   ): ReturnType<Worker['nextJobFromJobData']> {
     this.#heartbeat.beat()
     if (args[0]) this.#alarm.tell(true)
-    return super.nextJobFromJobData(...args)
+    const job = await super.nextJobFromJobData(...args)
+    if (job) this.#notBegun++
+    return job
   }
+
+  override processJob(...args: Parameters<Worker['processJob']>): ReturnType<Worker['processJob']> {
+    this.#notBegun--
+    return super.processJob(...args)
+  }
+}
+
+function speedUp(client: IRedisClient): void {
+  joinWrites(client)
+  callScriptsFast(client)
 }

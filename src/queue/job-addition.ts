@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis'
 import { parseContractDeadline } from '../order/deadline.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type JobData, jobOf, type NewJob, type Placement } from './contract.ts'
+import { callScript, type Script, type ScriptArgument, scriptOf } from './script-calls.ts'
 
 /**
  * BullMQ does not say whether a job id existed. So its own script that adds a job, as it is, runs within this one, which
@@ -32,21 +33,13 @@ export interface JobBefore {
   isFinished: boolean
 }
 
-type Script = Parameters<Redis['defineCommand']>[1]
-
 /** Adds jobs, and says which were there already. */
 export class JobAddition {
   readonly #redis: Redis
-  readonly #scripts = new Map<string, Script>()
 
-  /** @param redis before a queue has defined BullMQ's scripts on it, which happens once */
+  /** @param redis on which BullMQ has defined its scripts before the first job is added */
   constructor(redis: Redis) {
     this.#redis = redis
-    const define = redis.defineCommand.bind(redis)
-    redis.defineCommand = (name, script) => {
-      define(name, script)
-      this.#scripts.set(name, script)
-    }
   }
 
   /**
@@ -65,7 +58,7 @@ export class JobAddition {
 
   async #addOne(queue: Queue<JobData>, job: NewJob): Promise<JobBefore | undefined> {
     const key = queue.toKey(job.id)
-    const client = { runCommand: (name: string, args: unknown[]) => this.#runUnlessThere(name, args, key) }
+    const client = { runCommand: (name: string, args: ScriptArgument[]) => this.#runUnlessThere(name, args, key) }
     const reply: unknown = await queue
       .getBackend()
       .addJobToTransaction(client as unknown as RedisClient, job as NewJob & JobJson, job.id)
@@ -74,12 +67,16 @@ export class JobAddition {
     return { deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay), isFinished: finishedOn !== null }
   }
 
-  #runUnlessThere(name: string, args: unknown[], key: string): Promise<unknown> {
-    const commands = this.#redis as unknown as Record<string, (args: unknown[]) => Promise<unknown>>
+  #runUnlessThere(name: string, args: ScriptArgument[], key: string): Promise<unknown> {
     const own = `${name}:unless-there`
-    const { lua, numberOfKeys = 0 } = this.#scripts.get(name) as Script
-    if (!(own in commands)) this.#redis.defineCommand(own, { lua: unlessThere(lua), numberOfKeys: numberOfKeys + 1 })
-    return (commands[own] as (typeof commands)[string])(args.toSpliced(numberOfKeys, 0, key))
+    const { lua, numberOfKeys } = scriptOf(this.#redis, name) as Script
+    if (!scriptOf(this.#redis, own)) {
+      this.#redis.defineCommand(own, { lua: unlessThere(lua), numberOfKeys: numberOfKeys + 1 })
+    }
+    const withKey = args.toSpliced(numberOfKeys, 0, key)
+    const commands = this.#redis as unknown as Record<string, (args: unknown[]) => Promise<unknown>>
+    const byClient = () => (commands[own] as (typeof commands)[string])([...withKey])
+    return callScript(this.#redis, scriptOf(this.#redis, own) as Script, withKey, byClient)
   }
 }
 

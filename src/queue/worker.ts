@@ -58,8 +58,6 @@ const STOP_LOOK_MS = 100
 const STOP_IDLE_MS = 5_000
 /** The last instant that a Date can hold. */
 const LAST_DATE_MS = 8.64e15
-const KEEP_FINISHED = { age: 7 * 86_400, count: 20_000, limit: 100 }
-const KEEP_FAILED = { age: 90 * 86_400, count: 100_000, limit: 100 }
 
 export interface WorkerService extends Service {
   /** Takes no further checks until {@link goOn}; those in flight go on. */
@@ -151,8 +149,6 @@ function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement
       stalledInterval: STALLED_CHECK_MS,
       maxStalledCount: MAX_STALLED,
       runRetryDelay: RUN_RETRY_MS,
-      removeOnComplete: KEEP_FINISHED,
-      removeOnFail: KEEP_FAILED,
       settings: { backoffStrategy: () => RUN_RETRY_MS },
       heartbeat: options.heartbeat,
       ring: options.ring,
@@ -174,8 +170,8 @@ async function check(context: {
   const { job, token, batcher, options } = context
   const { events, clock, paymentTimeoutMs, maxAttempts, decidedBy } = options
   const jobId = job.id as string
-  // Retention and retries are ours, whatever the producer wrote on the job: a change of policy must reach the orders
-  // already waiting, and the evidence must stay.
+  // Retention (`retention.ts`) and retries are ours, whatever the producer wrote on the job: a change of policy must reach
+  // the orders already waiting, and the evidence must stay.
   Object.assign(job.opts, {
     removeOnComplete: undefined,
     removeOnFail: undefined,

@@ -1,0 +1,92 @@
+import type { Queue } from 'bullmq'
+import type { EventBus } from '../observe/events.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Service } from '../runtime/service.ts'
+import { CheckQueue } from './check-queue.ts'
+import type { Connection } from './connection.ts'
+
+/** For how long finished checks are kept, and how many of them, whichever is less. */
+export interface Retention {
+  ageMs: number
+  count: number
+}
+
+type State = 'completed' | 'failed'
+
+const DAY_MS = 86_400_000
+const KEEP: Record<State, Retention> = {
+  completed: { ageMs: 7 * DAY_MS, count: 20_000 },
+  failed: { ageMs: 90 * DAY_MS, count: 100_000 },
+}
+const EVERY_MS = 30_000
+const JITTER = 0.2
+/** Checks in one script, which takes a millisecond or two, and the pause before the next: Redis has more urgent work. */
+const CHUNK = 100
+const BREATH_MS = 10
+
+/**
+ * Drops finished checks that are too old or too many, a few at a time. BullMQ can drop one with each that finishes; that
+ * would cost Redis up to a fifth of what it can settle in a burst, and one that finds a million would hold it for seconds.
+ *
+ * @param options.connection whose commands time out; it is not closed
+ */
+export function createRetention(options: {
+  connection: Connection
+  queueName: string
+  queuePrefix: string
+  keep?: Record<State, Retention>
+  events: EventBus
+  clock: Clock
+  random?: () => number
+}): Service {
+  const { connection, keep = KEEP, events, clock, random = Math.random } = options
+  const queues = new CheckQueue(options)
+  const stopping = new AbortController()
+  let running: Promise<void> | undefined
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await rest(EVERY_MS * (1 + JITTER * (2 * random() - 1)))
+      try {
+        await trim('completed')
+        await trim('failed')
+      } catch (error) {
+        events.emit('redis-error', { connection: 'retention', error: connection.explain(error) })
+      }
+    }
+  }
+
+  async function trim(state: State): Promise<void> {
+    while (!stopping.signal.aborted) {
+      const { queue } = await queues.open()
+      const dropped = await dropSome(queue, state)
+      if (dropped < CHUNK) return
+      await rest(BREATH_MS)
+    }
+  }
+
+  /** Drops the oldest. @returns how many */
+  async function dropSome(queue: Queue, state: State): Promise<number> {
+    const { ageMs, count } = keep[state]
+    const surplus = (await queue.getJobCountByTypes(state)) - count
+    if (surplus > 0) return (await queue.clean(0, Math.min(surplus, CHUNK), state)).length
+    const [oldest] = await queue.getJobs([state], 0, 0, true)
+    if (!oldest?.finishedOn || oldest.finishedOn > clock.now() - ageMs) return 0
+    return (await queue.clean(ageMs, CHUNK, state)).length
+  }
+
+  function rest(ms: number): Promise<void> {
+    return clock.sleep(ms, stopping.signal).catch(() => {}) // stopped
+  }
+
+  return {
+    name: 'retention',
+    async start() {
+      running = run()
+    },
+    async stop() {
+      stopping.abort()
+      await running
+    },
+  }
+}
