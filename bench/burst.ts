@@ -1,6 +1,7 @@
 import type { BenchOrder, Contender } from './contender.ts'
+import { watchCpu } from './cpu-use.ts'
 import { makeOrders, readSettled, type Settled } from './orders.ts'
-import type { Context, Measured, Question } from './question.ts'
+import type { Column, Context, Measured, Question } from './question.ts'
 import { eachContender, Lead, untilFinished, withOrdersDue } from './run.ts'
 
 const ORDERS = 50_000
@@ -12,25 +13,37 @@ const QUICK_GIVE_UP_MS = 15_000
 /** Filling in an order and placing it, before it is known how long a contender takes. */
 const GUESS_MS = 0.12
 
+/** The figures of a burst. */
+export const BURST_COLUMNS: Column[] = [
+  { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
+  { key: 'secondsUntilLast', title: 'until the last', unit: 's', better: 'less', decimals: 2 },
+  { key: 'workerCpu', title: 'CPU of the worker', unit: 'µs/order', better: 'less' },
+  { key: 'redisCpu', title: 'of Redis', unit: 'µs/order', better: 'less' },
+  { key: 'postgresCpu', title: 'of PostgreSQL', unit: 'µs/order', better: 'less' },
+  { key: 'cancelled', title: 'cancelled', unit: 'orders', better: 'more' },
+  { key: 'wrong', title: 'wrong', unit: 'orders', better: 'less' },
+]
+
 /** Many orders due at once. */
 export function burstQuestion(): Question {
   const lead = new Lead(GUESS_MS)
   return {
     name: 'burst',
     title: `${ORDERS.toLocaleString('en')} orders due in the same second, half of them paid, an idle worker: how fast are they settled?`,
-    columns: [
-      { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
-      { key: 'secondsUntilLast', title: 'until the last', unit: 's', better: 'less', decimals: 2 },
-      { key: 'cancelled', title: 'cancelled', unit: 'orders', better: 'more' },
-      { key: 'wrong', title: 'wrong', unit: 'orders', better: 'less' },
-    ],
+    columns: BURST_COLUMNS,
     seconds: 110,
     run: (context) => eachContender(context, (contender) => measure(context, contender, lead)),
   }
 }
 
 async function measure(context: Context, contender: Contender, lead: Lead): Promise<Measured[]> {
-  const { servers, quick, round } = context
+  const figures = await runBurst(context, contender, lead)
+  return [{ question: 'burst', contender: contender.name, case: '', round: context.round, figures }]
+}
+
+/** One burst on empty servers. @returns the figures of the question */
+export async function runBurst(context: Context, contender: Contender, lead: Lead): Promise<Record<string, number>> {
+  const { servers, quick } = context
   return withOrdersDue({
     contender,
     servers,
@@ -39,13 +52,20 @@ async function measure(context: Context, contender: Contender, lead: Lead): Prom
     async measure({ orders, running }) {
       const [first, last] = [orders[0], orders.at(-1)].map((order) => order?.deadline ?? 0) as [number, number]
       const until = last + (quick ? QUICK_GIVE_UP_MS : GIVE_UP_MS)
+      const used = watchCpu(servers, running)
       const { at, unfinished } = await untilFinished({ running, from: last, until })
+      const { worker, redis, postgres } = used()
+      const settled = orders.length - unfinished
+      const microsOf = (seconds: number) => (seconds * 1_000_000) / settled
       const figures: Record<string, number> = {
-        settledPerSecond: ((orders.length - unfinished) / (at - first)) * 1_000,
+        settledPerSecond: (settled / (at - first)) * 1_000,
         secondsUntilLast: (at - last) / 1_000,
+        workerCpu: microsOf(worker),
+        redisCpu: microsOf(redis),
+        postgresCpu: microsOf(postgres),
       }
       if (contender.cancels) Object.assign(figures, judge(orders, await readSettled(servers, orders)))
-      return [{ question: 'burst', contender: contender.name, case: '', round, figures }]
+      return figures
     },
   })
 }

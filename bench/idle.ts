@@ -1,5 +1,5 @@
 import type { Contender } from './contender.ts'
-import { cpuSeconds, cpuSecondsOfTree } from './cpu.ts'
+import { watchCpu } from './cpu-use.ts'
 import { insertOrders, makeOrders } from './orders.ts'
 import type { Context, Measured, Question } from './question.ts'
 import { eachContender, sleep } from './run.ts'
@@ -41,22 +41,17 @@ async function measure(context: Context, contender: Contender): Promise<Measured
     await insertOrders(servers, orders)
     await contender.place(servers, orders)
     await sleep(quick ? QUICK_REST_MS : REST_MS)
-    const read = () => ({
-      at: performance.now(),
-      worker: running.pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0),
-      redis: cpuSeconds(servers.redisPid),
-      postgres: cpuSecondsOfTree(servers.postgresPid),
-    })
-    const before = read()
+    const startedAt = performance.now()
+    const used = watchCpu(servers, running)
     await sleep(quick ? QUICK_WINDOW_MS : WINDOW_MS)
-    const after = read()
+    const { worker, redis, postgres } = used()
+    const tookMs = performance.now() - startedAt
     if ((await running.unfinished()) !== orders.length) throw new Error('expected one waiting order to the end')
-    const percent = (part: 'worker' | 'redis' | 'postgres') =>
-      ((after[part] - before[part]) / ((after.at - before.at) / 1_000)) * 100
+    const percent = (seconds: number) => (seconds / (tookMs / 1_000)) * 100
     const figures = {
-      workerPercent: percent('worker'),
-      redisPercent: percent('redis'),
-      postgresPercent: percent('postgres'),
+      workerPercent: percent(worker),
+      redisPercent: percent(redis),
+      postgresPercent: percent(postgres),
     }
     return [{ question: 'idle', contender: contender.name, case: '', round, figures }]
   } finally {

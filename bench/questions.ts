@@ -1,3 +1,4 @@
+import { batchPathQuestion } from './batch-path/question.ts'
 import { burstQuestion } from './burst.ts'
 import { growthQuestion } from './growth.ts'
 import { idleQuestion } from './idle.ts'
@@ -16,4 +17,5 @@ export const questions: readonly Question[] = [
   growthQuestion(),
   idleQuestion(),
   tuningQuestion(),
+  batchPathQuestion(),
 ]

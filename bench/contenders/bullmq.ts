@@ -4,7 +4,7 @@ import type { Contender, Running } from '../contender.ts'
 import type { Servers } from '../servers.ts'
 import { addJobs, watchQueue } from './bullmq-queue.ts'
 
-const QUEUE = 'bench'
+export const BULLMQ_QUEUE = 'bench'
 
 /** What a shop writes by BullMQ's documentation: a worker with one conditional UPDATE for each job. */
 export const bullmq: Contender = {
@@ -27,17 +27,17 @@ export const bullmqEmpty: Contender = {
 }
 
 function place(servers: Servers, orders: Parameters<Contender['place']>[1], extras: JobsOptions): Promise<void> {
-  return addJobs({ servers, queueName: QUEUE, orders, extras })
+  return addJobs({ servers, queueName: BULLMQ_QUEUE, orders, extras })
 }
 
 async function start(servers: Servers, work: 'update' | 'nothing'): Promise<Running> {
   const worker = await startWorker('bullmq', {
     REDIS_URL: servers.redisUrl,
     DATABASE_URL: servers.databaseUrl,
-    QUEUE_NAME: QUEUE,
+    QUEUE_NAME: BULLMQ_QUEUE,
     WORK: work,
   })
-  const queue = watchQueue(servers, QUEUE)
+  const queue = watchQueue(servers, BULLMQ_QUEUE)
   return {
     pids: [worker.pid],
     unfinished() {
