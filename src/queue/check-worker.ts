@@ -11,12 +11,25 @@ import { callScriptsFast } from './script-calls.ts'
  */
 const LONGEST_SLEEP_S = 1
 
+/** After so many fetches in a row that have brought a job, there are more of them at once, and so many at most. */
+const MANY_IN_A_ROW = 4
+const FETCH_BESIDE = 32
+
+/** What BullMQ's loop waits for: fetches under way, and jobs until their end. */
+interface LoopQueue {
+  add(job: Promise<Job | undefined>): void
+  numTotal(): number
+}
+
 /** BullMQ's worker, which wakes on the millisecond, and whose fetch loop can be seen to go on. */
 export class CheckWorker extends Worker {
   readonly #heartbeat: Heartbeat
   readonly #alarm: Alarm
   /** Jobs that the loop has taken and not begun. */
   #notBegun = 0
+  /** Fetches in a row that have brought a job. */
+  #inARow = 0
+  #fetchedBeside = 0
 
   /** @param options.ring sends Redis a command that does nothing */
   constructor(
@@ -55,12 +68,35 @@ export class CheckWorker extends Worker {
     ...args: Parameters<Worker['moveToActive']>
   ): ReturnType<Worker['moveToActive']> {
     if (this.#notBegun > 0) return undefined as unknown as Job
+    const job = await this.#fetch(...args)
+    if (job && this.#inARow >= MANY_IN_A_ROW) this.#fetchMore()
+    return job
+  }
+
+  async #fetch(...args: Parameters<Worker['moveToActive']>): ReturnType<Worker['moveToActive']> {
     try {
       const job = await super.moveToActive(...args)
       if (!job) this.#alarm.tell(false)
+      this.#inARow = job ? this.#inARow + 1 : 0
       return job
     } finally {
       this.#heartbeat.beat()
+    }
+  }
+
+  /** Fetches beside the loop while many are due, so that it does not take hundreds of round trips to be at work. */
+  #fetchMore(): void {
+    const loop = (this as unknown as { mainLoopQueue?: LoopQueue | null }).mainLoopQueue
+    if (!loop || this.closing) return
+    const room = Math.min(FETCH_BESIDE, this.#inARow, this.concurrency - loop.numTotal())
+    for (let n = 0; n < room; n++) {
+      const fetched = this.#fetch(`${this.id}:beside-${this.#fetchedBeside++}`, this.opts.name as string)
+      loop.add(
+        fetched.catch((error) => {
+          if (!this.closing) this.emit('error', error)
+          return undefined
+        }),
+      )
     }
   }
 
