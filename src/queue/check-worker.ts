@@ -12,7 +12,7 @@ import { callScriptsFast } from './script-calls.ts'
 const LONGEST_SLEEP_S = 1
 
 /** After so many fetches in a row that have brought a job, there are more of them at once, and so many at most. */
-const MANY_IN_A_ROW = 4
+const MANY_IN_A_ROW = 16
 const FETCH_BESIDE = 32
 
 /** What BullMQ's loop waits for: fetches under way, and jobs until their end. */
