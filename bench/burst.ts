@@ -56,7 +56,7 @@ export async function runBurst(context: Context, contender: Contender, lead: Lea
       const { at, unfinished } = await untilFinished({ running, from: last, until })
       const { worker, redis, postgres } = used()
       const settled = orders.length - unfinished
-      const microsOf = (seconds: number) => (seconds * 1_000_000) / settled
+      const microsOf = (seconds: number) => (seconds * 1_000_000) / Math.max(1, settled)
       const figures: Record<string, number> = {
         settledPerSecond: (settled / (at - first)) * 1_000,
         secondsUntilLast: (at - last) / 1_000,

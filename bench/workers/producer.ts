@@ -8,7 +8,8 @@ export interface ProducerTask {
   redisUrl: string
   /** Concurrent callers that schedule single orders. */
   callers: number
-  /** Numbers of orders. */
+  /** Numbers of orders: one after the other, by the callers, in bulk. */
+  alone: number
   single: number
   bulk: number
   hold: number
@@ -16,6 +17,7 @@ export interface ProducerTask {
 
 /** What it answers. */
 export interface Scheduled {
+  alonePerSecond: number
   singlePerSecond: number
   bulkPerSecond: number
   longestHoldMs: number
@@ -41,12 +43,13 @@ const producer = create[task.contender]?.(task.redisUrl)
 if (!producer) throw new Error(`expected one of ${Object.keys(create).join(', ')}; got ${task.contender}`)
 
 await byCallers(producer, makeOrders(WARM_UP))
+const alonePerSecond = await rate(task.alone, (orders) => byCallers(producer, orders, 1))
 const singlePerSecond = await rate(task.single, (orders) => byCallers(producer, orders))
 await producer.many(makeOrders(WARM_UP))
 const bulkPerSecond = await rate(task.bulk, (orders) => producer.many(orders))
 const held = makeOrders(task.hold)
 const longestHoldMs = await longestHold(() => producer.many(held))
-process.send?.({ singlePerSecond, bulkPerSecond, longestHoldMs } satisfies Scheduled)
+process.send?.({ alonePerSecond, singlePerSecond, bulkPerSecond, longestHoldMs } satisfies Scheduled)
 
 /** The library, as an application has it. */
 function ours(redisUrl: string): Producer {
@@ -95,12 +98,12 @@ async function rate(count: number, work: (orders: readonly Order[]) => Promise<u
 }
 
 /** Each caller schedules one order at a time, as the requests of a busy shop do. */
-async function byCallers({ one }: Producer, orders: readonly Order[]): Promise<void> {
+async function byCallers({ one }: Producer, orders: readonly Order[], callers = task.callers): Promise<void> {
   let next = 0
   const call = async () => {
     for (let order = orders[next++]; order; order = orders[next++]) await one(order)
   }
-  await Promise.all(Array.from({ length: task.callers }, call))
+  await Promise.all(Array.from({ length: callers }, call))
 }
 
 /** How long, in milliseconds, something else in this process had to wait for its turn at most. */

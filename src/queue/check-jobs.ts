@@ -25,14 +25,15 @@ export function dueAtOf(score: number): number {
  * Adds a job for each placement.
  *
  * @param options.isLate is asked before each packet; nothing more is sent once it says yes, and the promise rejects
- * @returns for those that already had an unfinished job, what was found
+ * @returns for those that already had an unfinished job, what was found; for those that Redis refuses or somebody else is
+ *   replacing, the error
  */
 export async function addJobs(
   queues: OpenQueue,
   placements: readonly Placement[],
   { isLate = () => false }: { isLate?: () => boolean } = {},
-): Promise<Map<Placement, { deadline: number }>> {
-  const found = new Map<Placement, { deadline: number }>()
+): Promise<Map<Placement, { deadline: number } | Error>> {
+  const found = new Map<Placement, { deadline: number } | Error>()
   let missing = placements
   // A second round for those whose earlier check has finished; more only while somebody else replaces the same ones.
   for (let round = 0; missing.length > 0 && round < MAX_ROUNDS; round++) {
@@ -44,15 +45,17 @@ export async function addJobs(
     })
     for (let n = 0; n < missing.length; n++) {
       const job = before[n]
-      if (job?.isFinished) finished.push(missing[n] as Placement)
-      else if (job) found.set(missing[n] as Placement, job)
+      if (!job) continue
+      if (!(job instanceof Error) && job.isFinished) finished.push(missing[n] as Placement)
+      else found.set(missing[n] as Placement, job)
     }
     if (finished.length === 0) return found
     await Promise.all(finished.map(({ orderId }) => removeFinished(queues, jobIdOf(orderId))))
     missing = finished
   }
-  if (missing.length > 0) {
-    throw new OrderExpiryError('REDIS_UNAVAILABLE', 'a finished check is being replaced by somebody else; try again')
+  for (const placement of missing) {
+    const why = 'its finished check is being replaced by somebody else; try again'
+    found.set(placement, new OrderExpiryError('REDIS_UNAVAILABLE', why))
   }
   return found
 }
@@ -95,6 +98,7 @@ export async function moveJob(
   const { orderId, deadline } = placement
   const before = (await addJobs(queues, [placement])).get(placement)
   if (!before) return 'scheduled'
+  if (before instanceof Error) throw before
   const job = await queues.queue.getJob(jobIdOf(orderId))
   if (!job) return moveJob(queues, placement)
   const isSame = before.deadline === deadline

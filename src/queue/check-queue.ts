@@ -1,8 +1,13 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { systemClock } from '../runtime/clock.ts'
+import { withTimeout } from '../runtime/timeout.ts'
 import type { Connection } from './connection.ts'
 import type { JobData } from './contract.ts'
 import { JobAddition } from './job-addition.ts'
+
+const OPEN_MS = 1_500
+const onTimeout = () => new Error(`no answer within ${OPEN_MS} ms`)
 
 /** The queue, and the connection that it uses. */
 export interface OpenQueue {
@@ -43,7 +48,8 @@ export class CheckQueue {
     this.#queue ??= this.#create()
     const queue = this.#queue
     try {
-      await queue.waitUntilReady()
+      // What it asks Redis first may never be answered, and never fail: ioredis can lose it between two connections.
+      await withTimeout({ work: queue.waitUntilReady(), ms: OPEN_MS, clock: systemClock, onTimeout })
       this.#open = { queue, redis: this.#connection.redis, addition: this.#addition }
       return this.#open
     } catch (error) {

@@ -15,10 +15,12 @@ const LONGEST_SLEEP_S = 1
 const MANY_IN_A_ROW = 16
 const FETCH_BESIDE = 32
 
-/** What BullMQ's loop waits for: fetches under way, and jobs until their end. */
-interface LoopQueue {
-  add(job: Promise<Job | undefined>): void
-  numTotal(): number
+/** What BullMQ's loop knows, in fields that are private there. */
+interface Loop {
+  /** What it waits for: fetches under way, and jobs until their end. */
+  mainLoopQueue?: { add(job: Promise<Job | undefined>): void; numTotal(): number } | null
+  /** There was nothing to fetch. */
+  drained: boolean
 }
 
 /** BullMQ's worker, which wakes on the millisecond, and whose fetch loop can be seen to go on. */
@@ -67,7 +69,10 @@ export class CheckWorker extends Worker {
   protected override async moveToActive(
     ...args: Parameters<Worker['moveToActive']>
   ): ReturnType<Worker['moveToActive']> {
-    if (this.#notBegun > 0) return undefined as unknown as Job
+    if (this.#notBegun > 0) {
+      this.#loop.drained = false // or it would wait for Redis, without knowing until when
+      return undefined as unknown as Job
+    }
     const job = await this.#fetch(...args)
     if (job && this.#inARow >= MANY_IN_A_ROW) this.#fetchMore()
     return job
@@ -84,14 +89,18 @@ export class CheckWorker extends Worker {
     }
   }
 
+  get #loop(): Loop {
+    return this as unknown as Loop
+  }
+
   /** Fetches beside the loop while many are due, so that it does not take hundreds of round trips to be at work. */
   #fetchMore(): void {
-    const loop = (this as unknown as { mainLoopQueue?: LoopQueue | null }).mainLoopQueue
-    if (!loop || this.closing) return
-    const room = Math.min(FETCH_BESIDE, this.#inARow, this.concurrency - loop.numTotal())
+    const { mainLoopQueue: taken } = this.#loop
+    if (!taken || this.closing || this.isPaused()) return
+    const room = Math.min(FETCH_BESIDE, this.#inARow, this.concurrency - taken.numTotal())
     for (let n = 0; n < room; n++) {
       const fetched = this.#fetch(`${this.id}:beside-${this.#fetchedBeside++}`, this.opts.name as string)
-      loop.add(
+      taken.add(
         fetched.catch((error) => {
           if (!this.closing) this.emit('error', error)
           return undefined

@@ -3,13 +3,13 @@ import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
 import type { Order } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import { startTimer, systemClock } from '../runtime/clock.ts'
-import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
-import { addJobs, describeJob, moveJob } from './check-jobs.ts'
+import { describeJob, moveJob } from './check-jobs.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './client-options.ts'
 import { Connection, producerProfile } from './connection.ts'
 import { jobIdOf, type Placement } from './contract.ts'
+import { addOrders } from './order-additions.ts'
 import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
 import { type ScheduleCall, ScheduleCalls } from './schedule-calls.ts'
 
@@ -81,8 +81,12 @@ export class OrderExpiry {
       }
       if (placements.length === 0) continue
       try {
-        const added = await this.#call((queues, isLate) => this.#add(queues, placements, isLate))
-        for (const [n, { index }] of placements.entries()) results[index] = added[n] as ScheduleResult
+        const added = await this.#add(placements)
+        if (added.every((result) => result instanceof OrderExpiryError)) throw added[0]
+        for (const [n, { index, orderId }] of placements.entries()) {
+          const result = added[n] as ScheduleResult | OrderExpiryError
+          results[index] = result instanceof OrderExpiryError ? { orderId, error: result } : result
+        }
       } catch (cause) {
         if (!results.some((result) => result && 'result' in result)) throw cause
         const error = asOrderExpiryError(cause)
@@ -220,30 +224,34 @@ export class OrderExpiry {
   /** In one round trip where nothing is in the way. */
   async #addTogether(placements: readonly Placement[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
     if (placements.length === 0) return []
-    // Behind others that waited in vain for Redis, nobody may wait as long again.
-    const isOverdue = systemClock.now() - (placements[0]?.placedAt ?? 0) >= CALL_TIMEOUT_MS
+    // Behind others that waited in vain for Redis, or beside one that it refuses, nobody may wait as long again.
     const before = this.#unavailable
-    if (isOverdue && before) return placements.map(() => before)
+    const ageMs = before ? systemClock.now() - (placements[0] as Placement).placedAt : 0
+    if (before && ageMs >= CALL_TIMEOUT_MS) return placements.map(() => before)
     try {
-      const results = await this.#call((queues, isLate) => this.#add(queues, placements, isLate))
+      const results = await this.#add(placements, CALL_TIMEOUT_MS - ageMs)
       this.#unavailable = undefined
       return results
     } catch (cause) {
       const error = asOrderExpiryError(cause)
-      // Redis itself has refused something: whose order it was shows when each is asked for alone.
-      if (redisErrorCode(error.cause) && placements.length > 1) {
-        return (await Promise.all(placements.map((placement) => this.#addTogether([placement])))).flat()
-      }
       this.#unavailable = error.retryable ? error : undefined
       return placements.map(() => error)
     }
+  }
+
+  #add(placements: readonly Placement[], withinMs = CALL_TIMEOUT_MS): Promise<(ScheduleResult | OrderExpiryError)[]> {
+    const explain = (error: Error) => this.#explain(error)
+    return this.#call(
+      (queues, isLate) => addOrders({ queues, orders: this.#orders, placements, isLate, explain }),
+      withinMs,
+    )
   }
 
   /**
    * Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that, and must not send
    * anything more once `isLate`. What can be sent at once is sent before this returns.
    */
-  #call<T>(work: (queues: OpenQueue, isLate: () => boolean) => Promise<T>): Promise<T> {
+  #call<T>(work: (queues: OpenQueue, isLate: () => boolean) => Promise<T>, withinMs = CALL_TIMEOUT_MS): Promise<T> {
     return new Promise((resolve, reject) => {
       if (this.#closed) {
         reject(new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one'))
@@ -257,7 +265,7 @@ export class OrderExpiry {
       const queues = this.#queue.open()
       const begun = queues instanceof Promise ? queues.then(begin) : begin(queues)
       const fail = (error: unknown) => reject(this.#explain(error))
-      const stop = startTimer(CALL_TIMEOUT_MS, () => {
+      const stop = startTimer(withinMs, () => {
         late = true
         fail(new Error(`no answer within ${CALL_TIMEOUT_MS} ms`))
       })
@@ -278,28 +286,6 @@ export class OrderExpiry {
     if (this.#closed) return new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
     return this.#connection.explain(error)
   }
-
-  async #add(queues: OpenQueue, placements: readonly Placement[], isLate: () => boolean): Promise<ScheduleResult[]> {
-    const recorded = this.#orders && (await this.#orders.record(placements))
-    // An order that is recorded for another deadline needs a check then: an earlier call may have failed half-way.
-    const wanted = recorded
-      ? placements.map((placement, index) => {
-          const record = recorded[index]
-          return record?.result === 'conflict' ? { ...placement, deadline: record.deadline } : placement
-        })
-      : placements
-    const found = await addJobs(queues, wanted, { isLate })
-    return wanted.map((placement, index) => {
-      const { orderId, deadline } = placement
-      const record = recorded?.[index]
-      const settled = record?.result === 'settled' && { status: record.status }
-      if (record?.result === 'conflict') return conflict(orderId, deadline)
-      const before = found.get(placement)
-      if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline), ...settled }
-      if (before.deadline !== deadline) return { ...conflict(orderId, before.deadline), ...settled }
-      return { orderId, result: 'unchanged', deadline: new Date(deadline), ...settled }
-    })
-  }
 }
 
 /** Lets the shop do whatever else it has to do. */
@@ -313,10 +299,6 @@ function isItem(item: unknown): item is ScheduleItem {
 
 function noItem(): OrderExpiryError {
   return new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
-}
-
-function conflict(orderId: string, deadline: number): ScheduleResult {
-  return { orderId, result: 'conflict', deadline: new Date(deadline) }
 }
 
 function describeOrder({ status, deadline, paidAt, cancelledAt }: Order): NonNullable<FoundOrder['order']> {

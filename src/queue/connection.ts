@@ -4,6 +4,7 @@ import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
 import { backoffMs } from '../runtime/retry.ts'
+import { withTimeout } from '../runtime/timeout.ts'
 
 /**
  * Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`), ioredis options, or an ioredis client. Of a
@@ -78,6 +79,7 @@ export function describeRedisAddress(address: RedisAddress): string {
 const SOCKET_TIMEOUT_MS = 5_000
 
 const READ_ONLY_RECONNECT_MS = 1_000
+const SELECT_MS = 5_000
 
 const common: RedisProfile = {
   connectTimeout: 5_000,
@@ -182,7 +184,10 @@ export class Connection {
   /** Rejects if the database of the address does not exist; ioredis only reports that, and goes on with number 0. */
   async selectDatabase(): Promise<void> {
     const { db } = this.redis.options
-    if (db) await this.redis.select(db)
+    if (!db) return
+    // Sent anew or lost with a connection, it may never be answered.
+    const onTimeout = () => new Error(`no answer within ${SELECT_MS} ms`)
+    await withTimeout({ work: this.redis.select(db), ms: SELECT_MS, clock: systemClock, onTimeout })
   }
 
   /** What went wrong, in our own words: where ioredis only says that a connection is closed, the reason why it is. */

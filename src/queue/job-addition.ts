@@ -2,6 +2,7 @@ import type { JobJson, Queue, RedisClient } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { parseContractDeadline } from '../order/deadline.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { type JobData, jobOf, type NewJob, type Placement } from './contract.ts'
 import { callScript, type Script, type ScriptArgument, scriptOf } from './script-calls.ts'
 
@@ -46,12 +47,18 @@ export class JobAddition {
    * Adds a job for each placement. They are sent together, before this returns.
    *
    * @param queue on the connection that was given
-   * @returns what was there before, for each placement in order; undefined where its job is new
+   * @returns what was there before, for each placement in order; undefined where its job is new, the error where Redis
+   *   refuses this one
    */
-  add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<(JobBefore | undefined)[]> {
+  add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<(JobBefore | Error | undefined)[]> {
     const { stream } = this.#redis
     stream.cork() // one packet
-    const before = placements.map((placement) => this.#addOne(queue, jobOf(placement)))
+    const before = placements.map((placement) =>
+      this.#addOne(queue, jobOf(placement)).catch((error: Error) => {
+        if (redisErrorCode(error)) return error
+        throw error
+      }),
+    )
     stream.uncork()
     return Promise.all(before)
   }

@@ -61,7 +61,7 @@ export class MissingChecks {
       next.catch(() => {}) // if the adding fails as well, that is told
       count += missing.length + late.length
       if (dryRun) continue
-      await addJobs(queues, missing)
+      for (const before of (await addJobs(queues, missing)).values()) if (before instanceof Error) throw before
       for (const placement of late) await moveJob(queues, placement)
     }
     return count

@@ -1,8 +1,8 @@
-import type { Queue } from 'bullmq'
 import type { EventBus } from '../observe/events.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
-import { CheckQueue } from './check-queue.ts'
+import { untilAborted } from '../runtime/timeout.ts'
+import { CheckQueue, type OpenQueue } from './check-queue.ts'
 import type { Connection } from './connection.ts'
 
 /** For how long finished checks are kept, and how many of them, whichever is less. */
@@ -23,6 +23,8 @@ const JITTER = 0.2
 /** Checks in one script, which takes a millisecond or two, and the pause before the next: Redis has more urgent work. */
 const CHUNK = 100
 const BREATH_MS = 10
+/** For so long one process has the turn, if it does not take it again; the others look in their next round. */
+const TURN_MS = 5_000
 
 /**
  * Drops finished checks that are too old or too many, a few at a time. BullMQ can drop one with each that finishes; that
@@ -41,6 +43,7 @@ export function createRetention(options: {
 }): Service {
   const { connection, keep = KEEP, events, clock, random = Math.random } = options
   const queues = new CheckQueue(options)
+  const turnKey = `{${options.queuePrefix}:${options.queueName}}:retention`
   const stopping = new AbortController()
   let running: Promise<void> | undefined
 
@@ -48,31 +51,35 @@ export function createRetention(options: {
     while (!stopping.signal.aborted) {
       await rest(EVERY_MS * (1 + JITTER * (2 * random() - 1)))
       try {
-        await trim('completed')
-        await trim('failed')
+        for (const state of ['completed', 'failed'] as const) await untilAborted(trim(state), stopping.signal)
       } catch (error) {
-        events.emit('redis-error', { connection: 'retention', error: connection.explain(error) })
+        if (!stopping.signal.aborted)
+          events.emit('redis-error', { connection: 'retention', error: connection.explain(error) })
       }
     }
   }
 
   async function trim(state: State): Promise<void> {
-    while (!stopping.signal.aborted) {
-      const { queue } = await queues.open()
-      const dropped = await dropSome(queue, state)
-      if (dropped < CHUNK) return
+    const { queue, redis } = await queues.open()
+    let isOurs = (await redis.set(turnKey, '1', 'PX', TURN_MS, 'NX')) === 'OK'
+    while (isOurs && !stopping.signal.aborted) {
+      const dropped = await dropSome({ queue, redis }, state)
+      if (dropped < CHUNK) {
+        await redis.del(turnKey)
+        return
+      }
       await rest(BREATH_MS)
+      isOurs = (await redis.set(turnKey, '1', 'PX', TURN_MS, 'XX')) === 'OK'
     }
   }
 
   /** Drops the oldest. @returns how many */
-  async function dropSome(queue: Queue, state: State): Promise<number> {
+  async function dropSome({ queue, redis }: Pick<OpenQueue, 'queue' | 'redis'>, state: State): Promise<number> {
     const { ageMs, count } = keep[state]
-    const surplus = (await queue.getJobCountByTypes(state)) - count
-    if (surplus > 0) return (await queue.clean(0, Math.min(surplus, CHUNK), state)).length
-    const [oldest] = await queue.getJobs([state], 0, 0, true)
-    if (!oldest?.finishedOn || oldest.finishedOn > clock.now() - ageMs) return 0
-    return (await queue.clean(ageMs, CHUNK, state)).length
+    const finished = queue.toKey(state)
+    const [all, old] = await Promise.all([redis.zcard(finished), redis.zcount(finished, '-inf', clock.now() - ageMs)])
+    const surplus = Math.max(all - count, old)
+    return surplus > 0 ? (await queue.clean(0, Math.min(surplus, CHUNK), state)).length : 0
   }
 
   function rest(ms: number): Promise<void> {
