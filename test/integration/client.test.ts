@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
 import { Cluster, Redis } from 'ioredis'
@@ -435,6 +435,31 @@ describe('when Redis is away', () => {
     expect(added).toBeLessThanOrEqual(100)
   })
 
+  test('works once Redis is there, also where its first answer was lost with the connection', async () => {
+    const target = Number(new URL(redisUrl()).port)
+    let asked = 0
+    const proxy = createServer((client) => {
+      const upstream = connect(target, '127.0.0.1')
+      client.on('error', () => {}).on('close', () => upstream.destroy())
+      upstream.on('error', () => {}).on('close', () => client.destroy())
+      client.on('data', (sent) => {
+        const before = asked
+        asked += sent.toString('latin1').match(/\r\ninfo\r\n/gi)?.length ?? 0
+        if (before < 2 && asked >= 2)
+          client.destroy() // the first is ioredis', the second one BullMQ's
+        else upstream.write(sent)
+      })
+      upstream.pipe(client)
+    }).listen(0, '127.0.0.1')
+    await once(proxy, 'listening')
+    closing.push(() => proxy.close())
+    const { shop } = openShop({ redis: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}` })
+    await shop.schedule({ orderId: 'a' }).catch(() => {})
+    expect(asked).toBeGreaterThanOrEqual(2)
+    const { result } = await eventually('it works', () => shop.schedule({ orderId: 'b' }).catch(() => undefined))
+    expect(result).toBe('scheduled')
+  })
+
   test('a wrong password is told from an outage, and is not in the message', async () => {
     const redis = await startRedis()
     closing.push(() => redis.stop())
@@ -497,6 +522,26 @@ test('a client of the shop tells where Redis is, and is otherwise left alone', a
   expect(client.status).toBe('ready')
   await client.flushdb()
   client.disconnect()
+})
+
+test('an order whose job Redis refuses fails alone, beside others of the same moment', async () => {
+  const { shop, queue } = openShop()
+  const ids = (name: string) => Array.from({ length: 30 }, (_, n) => ({ orderId: `${name}-${n}` }))
+  const redis = new Redis(redisUrl())
+  closing.push(() => redis.disconnect())
+  for (const name of ['single', 'bulk']) await redis.set(queue.toKey(`order-${name}-7`), 'no job')
+  const single = await Promise.all(
+    ids('single').map((item) =>
+      shop.schedule(item).then(
+        ({ result }) => result,
+        ({ code }) => code,
+      ),
+    ),
+  )
+  const bulk = (await shop.scheduleMany(ids('bulk'))).map((one) => ('error' in one ? one.error.code : one.result))
+  const expected = ids('').map((_, n) => (n === 7 ? 'REDIS_REFUSED' : 'scheduled'))
+  expect(single).toEqual(expected)
+  expect(bulk).toEqual(expected)
 })
 
 describe('close', () => {
