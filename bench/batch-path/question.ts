@@ -2,8 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { BURST_COLUMNS, runBurst } from '../burst.ts'
 import { startWorker } from '../child.ts'
 import type { Contender, Running } from '../contender.ts'
-import { BULLMQ_QUEUE, bullmqEmpty } from '../contenders/bullmq.ts'
-import { watchQueue } from '../contenders/bullmq-queue.ts'
+import { BULLMQ_QUEUE, bullmqEmpty, watched } from '../contenders/bullmq.ts'
 import { ours, startOurs } from '../contenders/ours.ts'
 import type { Question } from '../question.ts'
 import { eachContender, Lead } from '../run.ts'
@@ -49,16 +48,5 @@ async function startEmpty(servers: Servers, batchPath: 'on' | 'off'): Promise<Ru
     CONCURRENCY: `${AT_ONCE}`,
     BATCH_PATH: batchPath,
   })
-  const queue = watchQueue(servers, BULLMQ_QUEUE)
-  return {
-    pids: [worker.pid],
-    unfinished() {
-      worker.finished() // throws if it has ended
-      return queue.unfinished()
-    },
-    async stop() {
-      queue.close()
-      await worker.stop()
-    },
-  }
+  return watched(servers, worker)
 }

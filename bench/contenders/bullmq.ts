@@ -1,5 +1,5 @@
 import type { JobsOptions } from 'bullmq'
-import { startWorker } from '../child.ts'
+import { startWorker, type WorkerProcess } from '../child.ts'
 import type { Contender, Running } from '../contender.ts'
 import type { Servers } from '../servers.ts'
 import { addJobs, watchQueue } from './bullmq-queue.ts'
@@ -37,6 +37,11 @@ async function start(servers: Servers, work: 'update' | 'nothing'): Promise<Runn
     QUEUE_NAME: BULLMQ_QUEUE,
     WORK: work,
   })
+  return watched(servers, worker)
+}
+
+/** A worker of this queue, once it is ready. */
+export function watched(servers: Servers, worker: WorkerProcess): Running {
   const queue = watchQueue(servers, BULLMQ_QUEUE)
   return {
     pids: [worker.pid],

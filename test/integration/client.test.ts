@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { setTimeout as nextMoment } from 'node:timers/promises'
 import { describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
 import { Cluster, Redis } from 'ioredis'
@@ -409,6 +410,30 @@ describe('when Redis is away', () => {
       shop.schedule({ orderId: 'second' }).catch(() => undefined),
     )
     expect(result.result).toBe('scheduled')
+  })
+
+  test('a call in the middle of many others rejects within 2 s as well, if Redis freezes', async () => {
+    const redis = await startRedis()
+    closing.push(() => redis.stop())
+    const { shop } = openShop({ redis: redis.url })
+    await shop.schedule({ orderId: 'first' })
+    process.kill(redis.pid, 'SIGSTOP')
+    const took: Promise<number>[] = []
+    const call = () => {
+      const startedAt = Date.now()
+      const ended = () => Date.now() - startedAt
+      took.push(shop.schedule({ orderId: `o-${took.length}` }).then(() => Number.NaN, ended))
+    }
+    try {
+      for (let n = 0; n < 500; n++) call() // more than can be under way
+      for (let n = 0; n < 30; n++) {
+        await nextMoment(100)
+        call()
+      }
+      expect(Math.max(...(await Promise.all(took)))).toBeLessThan(2_000)
+    } finally {
+      process.kill(redis.pid, 'SIGCONT')
+    }
   })
 
   test.each<[what: string, call: (shop: OrderExpiry, items: { orderId: string }[]) => Promise<unknown>]>([
