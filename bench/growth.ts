@@ -51,6 +51,9 @@ export function growthQuestion(): Question {
       `half of them paid (median of ${WHOLE.bursts}); lateness at ${PER_SECOND}/s; one sweep that looks at ten minutes' worth of the others.`,
     columns: [
       { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
+      { key: 'workerCpu', title: 'CPU of the worker', unit: 'µs/order', better: 'less' },
+      { key: 'redisCpu', title: 'of Redis', unit: 'µs/order', better: 'less' },
+      { key: 'postgresCpu', title: 'of PostgreSQL', unit: 'µs/order', better: 'less' },
       { key: 'p99', title: 'lateness p99', unit: 'ms', better: 'less', decimals: 1 },
       { key: 'sweepMs', title: 'sweep', unit: 'ms', better: 'less' },
       { key: 'swept', title: 'looked at', unit: 'orders', better: 'less' },
@@ -94,19 +97,23 @@ async function* measure(context: Context, ours: Contender): AsyncGenerator<Measu
       waiting = wanted.waiting
       settled = wanted.settled
       progress(`${stage.case}: bursts`)
-      const rates: number[] = []
-      for (let n = 0; n < bursts; n++) rates.push((await settle(due)).perSecond)
+      const inBursts = []
+      for (let n = 0; n < bursts; n++) inBursts.push(await settle(due))
       progress(`${stage.case}: lateness`)
       const { orders } = await settle((from) => steadily(from, seconds))
       const lateness = await readLateness(servers, orders)
       progress(`${stage.case}: sweep`)
       const swept = []
       for (let n = 0; n < sweeps; n++) swept.push(await sweepNow(servers))
+      const microsOf = (seconds: number[]) => (middle(seconds) / burst) * 1_000_000
       const figures = {
-        settledPerSecond: median(rates) ?? Number.NaN,
+        settledPerSecond: middle(inBursts.map(({ perSecond }) => perSecond)),
+        workerCpu: microsOf(inBursts.map(({ cpu }) => cpu.worker)),
+        redisCpu: microsOf(inBursts.map(({ cpu }) => cpu.redis)),
+        postgresCpu: microsOf(inBursts.map(({ cpu }) => cpu.postgres)),
         p99: quantile(lateness, 0.99),
-        sweepMs: median(swept.map(({ ms }) => ms)) ?? Number.NaN,
-        swept: median(swept.map(({ orders }) => orders)) ?? Number.NaN,
+        sweepMs: middle(swept.map(({ ms }) => ms)),
+        swept: middle(swept.map(({ orders }) => orders)),
       }
       yield { question: 'growth', contender: ours.name, case: stage.case, round, figures }
     }
@@ -114,6 +121,11 @@ async function* measure(context: Context, ours: Contender): AsyncGenerator<Measu
     await running.stop()
     await servers.reset()
   }
+}
+
+/** The median of at least one. */
+function middle(values: readonly number[]): number {
+  return median(values) ?? Number.NaN
 }
 
 async function fill(options: {

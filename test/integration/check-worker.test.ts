@@ -1,4 +1,5 @@
-import { expect, test } from '@jest/globals'
+import { expect, jest, test } from '@jest/globals'
+import { Worker } from 'bullmq'
 import { CheckWorker } from '../../src/queue/check-worker.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
@@ -9,41 +10,73 @@ import { RawQueue } from '../helpers/raw-queue.ts'
 
 const CONCURRENCY = 200
 
-test('a check begins as soon as it is fetched, not when as many are as there is room for, and all of them do', async () => {
+/** A queue with so many jobs. */
+async function queueWith(count: number): Promise<RawQueue> {
   const raw = new RawQueue()
   closing.push(() => raw.close())
   await raw.queue.addBulk(
-    Array.from({ length: 3 * CONCURRENCY }, (_, n) => ({
-      name: 'check-payment',
-      data: {},
-      opts: { jobId: `job-${n}` },
-    })),
+    Array.from({ length: count }, (_, n) => ({ name: 'check-payment', data: {}, opts: { jobId: `job-${n}` } })),
   )
+  return raw
+}
+
+function startWorker(raw: RawQueue, processor: () => Promise<void>): CheckWorker {
+  const worker = new CheckWorker(raw.name, processor, {
+    connection: { url: redisUrl(), maxRetriesPerRequest: null },
+    concurrency: CONCURRENCY,
+    heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
+    ring: async () => {},
+    clock: systemClock,
+  })
+  closing.push(() => worker.close(true))
+  return worker
+}
+
+test('a check begins as soon as it is fetched, not when as many are as there is room for, and all of them do', async () => {
+  const raw = await queueWith(3 * CONCURRENCY)
   let fetchedWithFirst: number | undefined
   let mostAtOnce = 0
   let atOnce = 0
   let ended = 0
-  const worker = new CheckWorker(
-    raw.name,
-    async () => {
-      mostAtOnce = Math.max(mostAtOnce, ++atOnce)
-      fetchedWithFirst ??= await raw.queue.getActiveCount()
-      // Nobody ends before as many have begun as there is room for.
-      await eventually('all that may have begun', () => (mostAtOnce === CONCURRENCY ? true : undefined))
-      atOnce--
-      ended++
-    },
-    {
-      connection: { url: redisUrl(), maxRetriesPerRequest: null },
-      concurrency: CONCURRENCY,
-      heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
-      ring: async () => {},
-      clock: systemClock,
-    },
-  )
-  closing.push(() => worker.close(true))
+  startWorker(raw, async () => {
+    mostAtOnce = Math.max(mostAtOnce, ++atOnce)
+    fetchedWithFirst ??= await raw.queue.getActiveCount()
+    // Nobody ends before as many have begun as there is room for.
+    await eventually('all that may have begun', () => (mostAtOnce === CONCURRENCY ? true : undefined))
+    atOnce--
+    ended++
+  })
   await eventually('all have ended', () => (ended === 3 * CONCURRENCY ? true : undefined))
   expect(fetchedWithFirst).toBeLessThan(CONCURRENCY / 2)
   expect(mostAtOnce).toBe(CONCURRENCY)
   await eventually('all are finished', async () => ((await raw.queue.getCompletedCount()) === ended ? true : undefined))
+})
+
+test('once it is paused it fetches nothing more, though many have come in a row', async () => {
+  const raw = await queueWith(CONCURRENCY)
+  // BullMQ's own, which goes to Redis; here it is only counted.
+  const prototype = Worker.prototype as unknown as { moveToActive: (...args: unknown[]) => Promise<unknown> }
+  const fetchOne = prototype.moveToActive
+  let fetches = 0
+  let sayPaused = () => {}
+  const paused = new Promise<void>((resolve) => {
+    sayPaused = resolve
+  })
+  const spy = jest.spyOn(prototype, 'moveToActive').mockImplementation(async function (this: unknown, ...args) {
+    fetches++
+    const job = await fetchOne.apply(this, args)
+    // The last one before there would be more of them at once.
+    if (fetches === 16) {
+      void worker.pause(true)
+      sayPaused()
+    }
+    return job
+  })
+  closing.push(async () => spy.mockRestore())
+  const worker = startWorker(raw, () => paused)
+  await eventually('all that were fetched have ended', async () => {
+    const { active, completed = 0 } = await raw.queue.getJobCounts('active', 'completed')
+    return completed > 0 && active === 0 ? true : undefined
+  })
+  expect([fetches, await raw.queue.getCompletedCount()]).toEqual([16, 16])
 })

@@ -37,10 +37,14 @@ async function finish(counts: { completed: number; failed: number }): Promise<Ra
   return raw
 }
 
-async function startRetention(raw: RawQueue, keep: { completed: Retention; failed: Retention }): Promise<EventBus> {
+async function startRetention(
+  raw: RawQueue,
+  keep: { completed: Retention; failed: Retention },
+  clock = quick,
+): Promise<EventBus> {
   const connection = new Connection({ address: redisUrl(), profile: commandProfile(redisUrl(), 2_000) })
   const events = new EventBus()
-  const options = { connection, queueName: raw.name, queuePrefix: 'bull', keep, events, clock: quick }
+  const options = { connection, queueName: raw.name, queuePrefix: 'bull', keep, events, clock }
   const retention = createRetention(options)
   closing.push(async () => {
     await retention.stop()
@@ -98,4 +102,24 @@ test('where Redis is away it says so, and goes on when it is back', async () => 
   expect(await said).toMatchObject({ connection: 'retention', error: { code: 'REDIS_UNAVAILABLE' } })
   await retention.stop()
   connection.close()
+})
+
+test('while another process drops them it leaves them alone, and takes its turn when that one has ended', async () => {
+  const raw = await finish({ completed: 20, failed: 0 })
+  const turn = `{bull:${raw.name}}:retention`
+  await raw.redis.set(turn, '1')
+  let rounds = 0
+  const counting: Clock = {
+    ...quick,
+    sleep: (ms, signal) => {
+      rounds++
+      return quick.sleep(ms, signal)
+    },
+  }
+  await startRetention(raw, { completed: { ageMs: HOUR, count: 5 }, failed: ALL }, counting)
+  await eventually('it has come round', () => (rounds > 3 ? true : undefined))
+  expect(await counts(raw)).toMatchObject({ completed: 20 })
+  await raw.redis.del(turn)
+  await eventually('the surplus has gone', async () => ((await counts(raw)).completed === 5 ? true : undefined))
+  await eventually('it has given the turn back', async () => ((await raw.redis.exists(turn)) === 0 ? true : undefined))
 })
