@@ -11,7 +11,7 @@ export const graphileWorker: Contender = {
   name: 'graphile-worker',
   advice:
     'graphile-worker, one UPDATE per job through a pool of 10. worker.graphile.org/docs/performance and /docs/config: localQueue of 500, ' +
-    'batched completion without delay, maxPoolSize two more than concurrentJobs, which is 75 (24, as in its own test, was slower here); ' +
+    'batched completion without delay, maxPoolSize two more than concurrentJobs, which is 75 (24, as in its own test, was slower in a few runs here); ' +
     'pollInterval 1 s as in /docs/library; jobs added with add_jobs in bulk.',
   cancels: true,
   async place(servers, orders) {
