@@ -20,12 +20,11 @@ const STEP_BACK_MAX_MS = 10
  * ends with the timer as it would have without.
  *
  * Of several processes that wait for the same job only one gets it. The others step back by a few milliseconds, each by
- * its own, as long as they get none; so they do not all ask at each due moment, and help out when the first one is busy.
+ * its own, as long as they get none; so they do not all ask at the same moment, and help out when the first one is busy.
  * Redis' side of it: `handleBlockedClientsTimeout` in `timeout.c`, called before each sleep of its event loop.
  */
 export class Alarm {
   readonly #ring: () => Promise<unknown>
-  readonly #longestMs: number
   readonly #clock: Clock
   readonly #random: () => number
   /** How often in a row the alarm has gone off for nothing. */
@@ -34,20 +33,17 @@ export class Alarm {
 
   /**
    * @param options.ring sends Redis a command that does nothing
-   * @param options.longestSeconds a wait of this length is not for a job that is known
    */
-  constructor(options: { ring: () => Promise<unknown>; longestSeconds: number; clock: Clock; random?: () => number }) {
+  constructor(options: { ring: () => Promise<unknown>; clock: Clock; random?: () => number }) {
     this.#ring = options.ring
-    this.#longestMs = options.longestSeconds * 1_000
     this.#clock = options.clock
     this.#random = options.random ?? Math.random
   }
 
-  /** `wait` for up to `seconds`, to the millisecond. */
+  /** `wait` for up to `seconds`, at whose end a job is due, to the millisecond. */
   async during<Marker>(seconds: number, wait: WaitForJob<Marker>): Promise<Marker | null> {
     const forMs = seconds * 1_000
     this.#hasGoneOff = false
-    if (forMs >= this.#longestMs) return wait(seconds)
     const dueAt = this.#clock.monotonic() + forMs + this.#stepBackMs()
     if (forMs > NEAR_MS) {
       const marker = await this.#ringing(dueAt, wait((dueAt - EARLY_MS - this.#clock.monotonic()) / 1_000))

@@ -10,6 +10,8 @@ import { callScriptsFast } from './script-calls.ts'
  * worker; if that one dies, the others find the job so much later.
  */
 const LONGEST_SLEEP_S = 1
+/** Redis may end a wait so much later than it was asked to, on its timer; see {@link Alarm}. */
+const TIMER_MS = 200
 
 /** After so many fetches in a row that have brought a job, there are more of them at once, and so many at most. */
 const MANY_IN_A_ROW = 16
@@ -27,6 +29,9 @@ interface Loop {
 export class CheckWorker extends Worker {
   readonly #heartbeat: Heartbeat
   readonly #alarm: Alarm
+  readonly #clock: Clock
+  /** Whether a job is due at the end of the wait that comes. */
+  #isDueThen = false
   /** Jobs that the loop has taken and not begun. */
   #notBegun = 0
   /** Fetches in a row that have brought a job. */
@@ -40,7 +45,7 @@ export class CheckWorker extends Worker {
     options: WorkerOptions & { heartbeat: Heartbeat; ring: () => Promise<unknown>; clock: Clock },
   ) {
     const { heartbeat, ring, clock, ...workerOptions } = options
-    const alarm = new Alarm({ ring, longestSeconds: LONGEST_SLEEP_S, clock })
+    const alarm = new Alarm({ ring, clock })
     super(
       queueName,
       processor,
@@ -49,16 +54,30 @@ export class CheckWorker extends Worker {
         const backend = createRedisBackend(...backendOptions)
         const waitForJob = backend.waitForJob.bind(backend)
         backend.client.then(speedUp).catch(() => {}) // the worker says so itself
-        return Object.assign(backend, { waitForJob: (seconds: number) => alarm.during(seconds, waitForJob) })
+        return Object.assign(backend, {
+          waitForJob: (seconds: number) => (this.#isDueThen ? alarm.during(seconds, waitForJob) : waitForJob(seconds)),
+        })
       },
     )
     this.#heartbeat = heartbeat
     this.#alarm = alarm
+    this.#clock = clock
     this.run().catch((error) => this.emit('error', error))
   }
 
   override get maximumBlockTimeout(): number {
     return LONGEST_SLEEP_S
+  }
+
+  /**
+   * The alarm ends only the wait at whose end a job is due. One that is due just after the longest wait would be late, since
+   * Redis ends that one on its timer: so the longest wait is a little shorter before it.
+   */
+  protected override getBlockTimeout(blockUntil: number): number {
+    const seconds = super.getBlockTimeout(blockUntil)
+    this.#isDueThen = blockUntil > 0 && seconds < LONGEST_SLEEP_S
+    if (!(blockUntil > 0) || this.#isDueThen) return seconds
+    return Math.min(LONGEST_SLEEP_S, (blockUntil - this.#clock.now() - TIMER_MS) / 1_000)
   }
 
   /**

@@ -12,25 +12,32 @@ const JOBS = 40
 /** So far apart that each finds the worker asleep, and not in step with Redis' timer. */
 const APART_MS = 37
 
+function startWorker(options: {
+  raw: RawQueue
+  processor: (job: { id?: string | undefined }) => Promise<void>
+  ring: () => Promise<unknown>
+}): CheckWorker {
+  const { raw, processor, ring } = options
+  const worker = new CheckWorker(raw.name, processor, {
+    connection: { url: redisUrl(), maxRetriesPerRequest: null },
+    heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
+    ring,
+    clock: systemClock,
+  })
+  closing.push(() => worker.close(true))
+  return worker
+}
+
 /** How late each of some jobs begins, in milliseconds, in the order of lateness. */
 async function latenessOf(options: { workers: number; ring: () => Promise<unknown> }): Promise<number[]> {
   const raw = new RawQueue()
   closing.push(() => raw.close())
   const started = new Map<string, number>()
   for (let n = 0; n < options.workers; n++) {
-    const worker = new CheckWorker(
-      raw.name,
-      async (job) => {
-        started.set(job.id as string, Date.now())
-      },
-      {
-        connection: { url: redisUrl(), maxRetriesPerRequest: null },
-        heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
-        ring: options.ring,
-        clock: systemClock,
-      },
-    )
-    closing.push(() => worker.close(true))
+    const processor = async ({ id }: { id?: string | undefined }) => {
+      started.set(id as string, Date.now())
+    }
+    const worker = startWorker({ raw, processor, ring: options.ring })
     await worker.waitUntilReady()
   }
   const timestamp = Date.now()
@@ -63,3 +70,27 @@ test.each([1, 3])(
     expect(median(left)).toBeGreaterThan(median(rung))
   },
 )
+
+test('a job that is due just after the longest wait begins on the millisecond as well', async () => {
+  const redis = new Redis(redisUrl())
+  closing.push(async () => redis.disconnect())
+  // A second is the longest, and Redis' timer comes ten times a second. Each of them finds its own worker asleep.
+  const lateness = await Promise.all(
+    [1_005, 1_015, 1_025, 1_035, 1_045, 1_055, 1_065].map(async (delay) => {
+      const raw = new RawQueue()
+      closing.push(() => raw.close())
+      let begun = (_at: number) => {}
+      const begunAt = new Promise<number>((resolve) => {
+        begun = resolve
+      })
+      const worker = startWorker({ raw, processor: async () => begun(Date.now()), ring: () => redis.ping() })
+      await worker.waitUntilReady()
+      const timestamp = Date.now()
+      await raw.queue.add('check-payment', {}, { jobId: 'job-1', timestamp, delay })
+      return (await begunAt) - timestamp - delay
+    }),
+  )
+  lateness.sort((a, b) => a - b)
+  expect(lateness[0]).toBeGreaterThanOrEqual(0)
+  expect(median(lateness)).toBeLessThan(20)
+})

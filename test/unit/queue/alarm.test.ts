@@ -16,7 +16,6 @@ function createAlarm(options: { isDeaf?: boolean; ring?: () => Promise<unknown> 
       if (!options.isDeaf) endOver()
       return options.ring?.()
     },
-    longestSeconds: 1,
     clock,
     random: () => 1,
   })
@@ -100,14 +99,6 @@ describe('a wait for a job that is due', () => {
     expect(end()).toEqual({ at: 3, result: null })
     expect([rings, waits]).toEqual([[], []])
   })
-})
-
-test('a wait for nothing in particular is left to Redis', async () => {
-  const { alarm, clock, rings, waits, wait } = createAlarm()
-  void alarm.during(1, wait)
-  await clock.advance(5_000)
-  expect(waits.map(({ seconds }) => seconds)).toEqual([1])
-  expect(rings).toEqual([])
 })
 
 test('a process that gets no job steps back, a little and not for long', async () => {
