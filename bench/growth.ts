@@ -88,7 +88,7 @@ async function* measure(context: Context, ours: Contender): AsyncGenerator<Measu
       settleOrders({ servers, contender: ours, running, lead, waiting, makeOrders })
     const due = (from: number) => dueAtOnce(from, burst)
     progress('warming up')
-    // Until so many checks are kept as finished that each new one costs an old one, as in a daemon that has run for long.
+    // As in a daemon that has run for a while: its code is compiled, its pool full.
     for (let n = 0; n < 2; n++) await settle(due)
     for (const stage of STAGES) {
       progress(`${stage.case}: filling in`)

@@ -7,7 +7,7 @@ import { deadlineOf } from './job-addition.ts'
 import type { FoundOrder } from './results.ts'
 
 /** Orders that are sent together, and how often before there is an answer: Redis has work, and never much of it. */
-const PACKET = 25
+const PACKET = 16
 const UNDER_WAY = 4
 const MAX_ROUNDS = 40
 const REPLACE_WAIT_MS = 20

@@ -16,9 +16,9 @@ import { type ScheduleCall, ScheduleCalls } from './schedule-calls.ts'
 const CALL_TIMEOUT_MS = 1_500
 const CHUNK = 1_000
 /** Orders that are looked at in one turn of the event loop. */
-const IN_ONE_TURN = 250
+const IN_ONE_TURN = 100
 /** Calls of `schedule` that share a round trip, and round trips that are under way. */
-const TOGETHER = 25
+const TOGETHER = 16
 const UNDER_WAY = 4
 
 /**

@@ -58,7 +58,7 @@ test('Redis is never held for long, however large the batch, and whatever waits'
       Array.from({ length: 1_000 }, (_, n) => ({ orderId: uuid(from + n), deadline: past }))
     for (let from = 0; from < 50_000; from += 1_000) await records.record(batch(from))
 
-    const shortest = new Map<string, number>()
+    const longest = new Map<string, number[]>()
     for (let run = 0; run < 5; run++) {
       const from = run * 1_000
       const work: Record<string, () => Promise<unknown>> = {
@@ -72,11 +72,11 @@ test('Redis is never held for long, however large the batch, and whatever waits'
           large.unpaidDueBefore(past, { orderId: `${uuid(30_000)}0`, deadline: past }, 1_000),
       }
       for (const [what, run] of Object.entries(work)) {
-        shortest.set(what, Math.min(shortest.get(what) ?? Number.POSITIVE_INFINITY, await longestScript(run)))
+        longest.set(what, [...(longest.get(what) ?? []), await longestScript(run)])
       }
     }
-    // Of five runs the quietest: other programs may hold the machine in any of them.
-    expect([...shortest].filter(([, us]) => us > 5_000)).toEqual([])
+    const medians = [...longest].map(([what, us]) => [what, us.toSorted((a, b) => a - b)[2] as number] as const)
+    expect(medians.filter(([, us]) => us > 5_000)).toEqual([])
   } finally {
     own.disconnect()
     await server.stop()
