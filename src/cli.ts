@@ -27,13 +27,14 @@ const context: CommandContext = {
     process.exitCode = code
   },
   exitNow: (code) => process.exit(code),
+  version: readVersion(),
   clock: systemClock,
   signals,
 }
 
 process.on('uncaughtException', fail)
 try {
-  await createProgram(context, readVersion()).parseAsync()
+  await createProgram(context).parseAsync()
 } catch (error) {
   fail(error)
 }

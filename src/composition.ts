@@ -3,10 +3,14 @@ import type { Config } from './config.ts'
 import type { EventBus } from './observe/events.ts'
 import { Brake } from './order/brake.ts'
 import { DryRun } from './order/dry-run.ts'
+import type { Order } from './order/order.ts'
+import { parseOrderId } from './order/order-id.ts'
 import { createSettle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'
+import { type Story, tellStory } from './order/story.ts'
 import { Connection, commandProfile, openRedis } from './queue/connection.ts'
 import { MissingChecks } from './queue/missing-checks.ts'
+import type { QueueView } from './queue/queue-view.ts'
 import { RedisBrake } from './queue/shared-brake.ts'
 import type { Clock } from './runtime/clock.ts'
 import { openStore, type StoreChoice } from './stores/open.ts'
@@ -117,6 +121,23 @@ export function createBrake(options: {
     onHeld: (held) => events.emit('brake-held', held),
     clock,
   })
+}
+
+/**
+ * One order's story, from the queue and the order store.
+ *
+ * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_*, STORE_*: half a story could be a wrong one
+ */
+export async function explainOrder(options: {
+  orderId: string
+  view: QueueView
+  findOrder: (orderId: string) => Promise<Order | undefined>
+  clock: Clock
+}): Promise<Story> {
+  const { view, findOrder, clock } = options
+  const orderId = parseOrderId(options.orderId)
+  const [check, order] = await Promise.all([view.checkOf(orderId), findOrder(orderId)])
+  return tellStory({ orderId, now: clock.now(), check, order })
 }
 
 /** Who decides, for the evidence: `host:pid`. */

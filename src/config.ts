@@ -5,6 +5,7 @@ import { formatDuration } from './runtime/duration.ts'
 import { type Environment, mergeEnvironments, readFile, readValues, type Settings } from './settings/setting.ts'
 import { findUnknownNames } from './settings/unknown-names.ts'
 import {
+  apiTokens,
   boardUsers,
   columnName,
   databaseUrl,
@@ -122,16 +123,32 @@ export const SETTINGS = {
     default: 'false',
     description: 'Decide and report, but cancel nothing.',
   },
-  HTTP_HOST: { schema: host, default: '127.0.0.1', description: 'Address of the probes and the board.' },
+  HTTP_HOST: { schema: host, default: '127.0.0.1', description: 'Address of the API, the pages and the probes.' },
   HTTP_PORT: {
     schema: integer(0, 65_535),
     default: '3000',
-    description: 'Port of the probes and the board; 0: any free one.',
+    description: 'Port of the API, the pages and the probes; 0: any free one.',
+  },
+  API_TOKENS: {
+    schema: apiTokens,
+    description:
+      'name:token,… for /v1, or name:token:2027-01-31 for one that expires. None: /v1 is open on loopback, else closed.',
+    secret: true,
+  },
+  API_RATE_LIMIT: {
+    schema: orOff(integer(1, 1_000_000)),
+    default: '500',
+    description: 'Requests per second that each token may make of this process; a batch of up to 1,000 orders is one.',
   },
   BOARD_USERS: {
     schema: boardUsers,
-    description: 'name:password:role,… for /board, role viewer or operator. Needed unless HTTP_HOST is loopback.',
+    description:
+      'name:password:role,… for / and /board, role viewer or operator. None: they are open on loopback, else closed.',
     secret: true,
+  },
+  BOARD_ENVIRONMENT: {
+    schema: z.string().max(40, 'expected up to 40 characters'),
+    description: 'A badge on the pages and the board, such as staging.',
   },
   LOG_LEVEL: {
     schema: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`),
@@ -178,7 +195,12 @@ export function readConfig(input: { env: Environment; dotenv: Environment }): Co
     production: env.NODE_ENV === 'production',
     cancelSql: readCancelSql(values.CANCEL_SQL_FILE, problems),
   } as Config
-  problems.push(...findContradictions(config).filter((found) => !problems.some((known) => sameSetting(known, found))))
+  const hasBadTokens = problems.some((problem) => /^API_TOKENS(_FILE)?:/.test(problem))
+  problems.push(
+    ...findContradictions(config, { hasBadTokens }).filter(
+      (found) => !problems.some((known) => sameSetting(known, found)),
+    ),
+  )
   if (problems.length > 0) {
     const list = problems.map((problem) => `\n  ${problem}`).join('')
     throw new OrderExpiryError(
@@ -207,9 +229,9 @@ function sameSetting(a: string, b: string): boolean {
 }
 
 /** What no row of the table can see alone. A setting with a problem of its own is undefined here. */
-function findContradictions(config: Config): string[] {
+function findContradictions(config: Config, { hasBadTokens }: { hasBadTokens: boolean }): string[] {
   const problems: string[] = []
-  const { ORDER_STORE, DATABASE_URL, ORDERS_UNPAID_STATUSES, ORDERS_CANCELLED_STATUS, HTTP_HOST, BOARD_USERS } = config
+  const { ORDER_STORE, DATABASE_URL, ORDERS_UNPAID_STATUSES, ORDERS_CANCELLED_STATUS, HTTP_HOST } = config
   if (config.production && config.REDIS_URL === undefined) {
     problems.push('REDIS_URL: expected with NODE_ENV=production, where no embedded Redis is started; given none')
   }
@@ -230,9 +252,9 @@ function findContradictions(config: Config): string[] {
   if (config.CANCEL_SQL_FILE !== undefined && ORDER_STORE === 'redis') {
     problems.push('CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres')
   }
-  if (HTTP_HOST !== undefined && !isLoopback(HTTP_HOST) && BOARD_USERS === undefined) {
+  if (HTTP_HOST !== undefined && !isLoopback(HTTP_HOST) && !config.BOARD_USERS && !config.API_TOKENS && !hasBadTokens) {
     problems.push(
-      `BOARD_USERS: expected at least one user, because HTTP_HOST ${HTTP_HOST} can be reached from other machines`,
+      `BOARD_USERS: expected at least one user, or a token in API_TOKENS, because HTTP_HOST ${HTTP_HOST} can be reached from other machines`,
     )
   }
   return problems

@@ -1,23 +1,36 @@
-import { chooseStore, createBrake, createDryRun, MAX_BATCHES, nameOfProcess, REDIS_TIMEOUT_MS } from './composition.ts'
-import { type Config, DATA_DIR } from './config.ts'
+import {
+  chooseStore,
+  createBrake,
+  createDryRun,
+  explainOrder,
+  MAX_BATCHES,
+  nameOfProcess,
+  REDIS_TIMEOUT_MS,
+} from './composition.ts'
+import { type Config, DATA_DIR, isLoopback } from './config.ts'
 import { asOrderExpiryError, OrderExpiryError } from './errors.ts'
-import { registerBoard } from './http/board.ts'
-import { registerHealth } from './http/health.ts'
-import { registerMetrics } from './http/metrics.ts'
+import { readOverview } from './http/read-overview.ts'
+import { registerRoutes } from './http/routes.ts'
 import { createHttpService } from './http/server.ts'
 import type { EventBus } from './observe/events.ts'
 import { createMetrics } from './observe/metrics.ts'
+import { MinuteCounts } from './observe/minutes.ts'
+import { Overdue } from './observe/overdue.ts'
 import type { Brake } from './order/brake.ts'
 import { createSettle, type Settle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'
 import { BoardQueue } from './queue/board-queue.ts'
+import { OrderExpiry } from './queue/client.ts'
 import { Connection, commandProfile, describeRedisAddress } from './queue/connection.ts'
+import { createHistoryWriter, History } from './queue/history.ts'
 import { MissingChecks } from './queue/missing-checks.ts'
+import { QueueView } from './queue/queue-view.ts'
 import { createRedisWatch } from './queue/redis-watch.ts'
 import { createRetention } from './queue/retention.ts'
 import { createWorkerService } from './queue/worker.ts'
 import { Breaker } from './runtime/breaker.ts'
 import type { Clock } from './runtime/clock.ts'
+import { formatDuration } from './runtime/duration.ts'
 import { EmbeddedRedis } from './runtime/embedded-redis.ts'
 import { Heartbeat } from './runtime/heartbeat.ts'
 import { retryUntilDone } from './runtime/retry.ts'
@@ -48,12 +61,14 @@ interface Opened {
 /** The daemon: a frozen Config in, an ordered list of services out. The only place that knows every folder. */
 export function createDaemon(options: {
   config: Config
+  /** Of this package. */
+  version: string
   events: EventBus
   clock: Clock
   /** Where an embedded Redis keeps its data. Default {@link DATA_DIR}. */
   dataDir?: string
 }): Daemon {
-  const { config, events, clock, dataDir = DATA_DIR } = options
+  const { config, version, events, clock, dataDir = DATA_DIR } = options
   const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
   let phase: 'starting' | 'running' | 'stopping' = 'starting'
 
@@ -82,7 +97,7 @@ export function createDaemon(options: {
     return opened
   }
   let board: BoardQueue | undefined
-  let showOnBoard: Awaited<ReturnType<typeof registerBoard>> | undefined
+  let showOnBoard: Awaited<ReturnType<typeof registerRoutes>> | undefined
 
   const breaker = new Breaker<OrderExpiryError>({
     threshold: BREAKER_THRESHOLD,
@@ -98,34 +113,83 @@ export function createDaemon(options: {
     },
     clock,
   })
+  const view = new QueueView({ connection: probe, queueName, queuePrefix, clock })
+  const overdue = new Overdue({ events, clock })
+  const minutes = new MinuteCounts({ events, clock })
+  const history = new History({ redis: probe.redis, queueName, queuePrefix })
+  const pingStore = async () => {
+    await demandOpened().store.ping()
+    if (breaker.failure) throw breaker.failure
+  }
+  const findOrder = async (orderId: string) => (await demandOpened().store.find([orderId]))[0]
   const metrics = createMetrics({
     events,
     sources: {
       brakeEngaged: () => opened?.brake.known?.engaged,
       storeBreakerOpen: () => breaker.failure !== undefined,
+      overdue,
       dryRun: config.DRY_RUN,
+      version,
+      async readQueue() {
+        const [counts, { within }] = await Promise.all([view.counts(), view.forecast()])
+        return { ...counts, upcoming: within }
+      },
+      pingStore,
+      loops: () => (phase === 'running' ? Object.values(heartbeats) : []),
     },
     clock,
   })
 
+  const client = new OrderExpiry({
+    redis: redisUrl,
+    queueName,
+    queuePrefix,
+    paymentTimeout: formatDuration(config.PAYMENT_TIMEOUT),
+    ...(config.ORDER_STORE === 'redis' && { orders: 'redis' }),
+  })
+  const isOpen = isLoopback(config.HTTP_HOST)
   const http = createHttpService({
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
+    isOpen: isOpen && !config.API_TOKENS && !config.BOARD_USERS,
     events,
     async register(server) {
-      const pingStore = async () => {
-        await demandOpened().store.ping()
-        if (breaker.failure) throw breaker.failure
-      }
-      const dependencies = [
-        { name: 'redis', ping },
-        { name: 'store', ping: pingStore },
-      ]
-      registerHealth(server, { phase: () => phase, dependencies, heartbeats: Object.values(heartbeats), clock })
-      registerMetrics(server, metrics)
-      showOnBoard = await registerBoard(server, {
-        isReady: () => board?.isReady ?? false,
+      showOnBoard = await registerRoutes(server, {
+        phase: () => phase,
+        dependencies: [
+          { name: 'redis', ping },
+          { name: 'store', ping: pingStore },
+        ],
+        heartbeats: Object.values(heartbeats),
+        metrics,
+        client,
+        findOrder,
+        explain: (orderId) => explainOrder({ orderId, view, findOrder, clock }),
+        paymentTimeoutMs: config.PAYMENT_TIMEOUT,
+        readForecast: () => view.forecast(),
+        readOverview: () =>
+          readOverview({
+            counts: () => view.counts(),
+            forecast: () => view.forecast(),
+            history: () => history.read({ now: clock.now(), minutes: 60 }),
+            overdue: () => overdue.now,
+            pingRedis: ping,
+            pingStore,
+            storeBreakerOpen: () => breaker.failure !== undefined,
+            brake: () => opened?.brake.known,
+            dryRun: config.DRY_RUN,
+            clock,
+          }),
+        tokens: config.API_TOKENS ?? [],
         users: config.BOARD_USERS ?? [],
+        isOpen,
+        requestsPerSecond: config.API_RATE_LIMIT,
+        isStopping: () => phase === 'stopping',
+        isBoardReady: () => board?.isReady ?? false,
+        environment: config.BOARD_ENVIRONMENT,
+        version,
+        events,
+        clock,
       })
     },
   })
@@ -141,6 +205,7 @@ export function createDaemon(options: {
     },
     async stop() {
       board?.close()
+      await client.close()
       await missingChecks.close()
       probe.close()
     },
@@ -243,6 +308,13 @@ export function createDaemon(options: {
     clock,
   })
 
+  const historyWriter = createHistoryWriter({
+    counts: minutes,
+    history,
+    connection: probe,
+    onError: (error) => events.emit('redis-error', { connection: 'history', error }),
+    clock,
+  })
   const retention = createRetention({ connection: probe, queueName, queuePrefix, events, clock })
 
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
@@ -253,6 +325,7 @@ export function createDaemon(options: {
       redis,
       storeService,
       watch,
+      historyWriter,
       retention,
       worker,
       sweeper,

@@ -27,15 +27,20 @@ const LAYOUT = [
 
 /** Who may import a package, by the beginning of the path; `asType`: who may do so with `import type` only. */
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
-  bullmq: { by: ['queue/'], asType: ['http/board.ts'] },
+  bullmq: { by: ['queue/'], asType: ['http/board.ts', 'http/routes.ts'] },
   ioredis: { by: ['queue/', 'stores/redis.ts', 'outbox/stream.ts'], asType: ['stores/open.ts'] },
   pg: { by: ['stores/postgres-pool.ts'], asType: ['stores/postgres.ts'] },
   '@bull-board/api': { by: ['http/board.ts'] },
   '@bull-board/fastify': { by: ['http/board.ts'] },
   '@fastify/basic-auth': { by: ['http/'] },
+  '@fastify/helmet': { by: ['http/server.ts'] },
+  '@fastify/rate-limit': { by: ['http/api.ts'] },
+  '@fastify/swagger': { by: ['http/openapi.ts'] },
+  '@fastify/swagger-ui': { by: ['http/openapi.ts'] },
+  'fastify-type-provider-zod': { by: ['http/'] },
   fastify: { by: ['http/'] },
   pino: { by: ['observe/log.ts'] },
-  'prom-client': { by: ['observe/metrics.ts'], asType: ['http/metrics.ts'] },
+  'prom-client': { by: ['observe/metrics.ts'], asType: ['http/metrics.ts', 'http/routes.ts'] },
   commander: { by: ['cli.ts', 'commands/'] },
   dotenv: { by: ['cli.ts'] },
   'fastest-levenshtein': { by: ['settings/unknown-names.ts'] },

@@ -16,6 +16,8 @@ export interface CommandContext {
   exitWith(code: number): void
   /** Ends the process at once. */
   exitNow(code: number): never
+  /** Of this package. */
+  readonly version: string
   readonly clock: Clock
   readonly signals: Signals
 }

@@ -4,6 +4,8 @@ import { checkCommand } from './check.ts'
 import type { CommandContext } from './context.ts'
 import { demoCommand } from './demo.ts'
 import { doctorCommand } from './doctor.ts'
+import { explainCommand } from './explain.ts'
+import { forecastCommand } from './forecast.ts'
 import { migrateCommand } from './migrate.ts'
 import { payCommand } from './pay.ts'
 import { replayCommand } from './replay.ts'
@@ -14,10 +16,10 @@ import { sweepCommand } from './sweep.ts'
 import { withdrawCommand } from './withdraw.ts'
 
 /** The command line with all its commands. */
-export function createProgram(context: CommandContext, version: string): Command {
+export function createProgram(context: CommandContext): Command {
   const program = new Command('order-expiry')
     .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
-    .version(version)
+    .version(context.version)
     .showHelpAfterError('(add --help for what is expected)')
   for (const command of [
     startCommand,
@@ -29,6 +31,8 @@ export function createProgram(context: CommandContext, version: string): Command
     withdrawCommand,
     payCommand,
     showCommand,
+    explainCommand,
+    forecastCommand,
     sweepCommand,
     replayCommand,
     brakeCommand,

@@ -52,7 +52,7 @@ export function startCommand(context: CommandContext): Command {
     })
 
     const { createDaemon } = await import('../daemon.ts') // most commands need little of it, and start at once
-    const daemon = createDaemon({ config, events, clock })
+    const daemon = createDaemon({ config, version: context.version, events, clock })
     let failed = false
     try {
       await daemon.start(starting.signal)

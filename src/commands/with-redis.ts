@@ -1,6 +1,8 @@
 import { type Config, DATA_DIR } from '../config.ts'
+import { OrderExpiryError } from '../errors.ts'
 import { OrderExpiry } from '../queue/client.ts'
 import { Connection, commandProfile } from '../queue/connection.ts'
+import { QueueView } from '../queue/queue-view.ts'
 import { RedisBrake } from '../queue/shared-brake.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { formatDuration } from '../runtime/duration.ts'
@@ -37,6 +39,26 @@ export async function withBrake<T>(
       return await work(new RedisBrake({ redis: connection.redis, queueName, queuePrefix }))
     } catch (error) {
       throw connection.explain(error)
+    } finally {
+      connection.close()
+    }
+  })
+}
+
+/** Runs `work` with a view of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
+export async function withQueueView<T>(
+  options: { config: Config; clock: Clock },
+  work: (view: QueueView, redisUrl: string) => Promise<T>,
+): Promise<T> {
+  const { config, clock } = options
+  return withRedis(options, async (redisUrl) => {
+    const connection = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS) })
+    try {
+      await connection.selectDatabase()
+      const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+      return await work(new QueueView({ connection, queueName, queuePrefix, clock }), redisUrl)
+    } catch (error) {
+      throw error instanceof OrderExpiryError ? error : connection.explain(error)
     } finally {
       connection.close()
     }

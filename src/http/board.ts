@@ -1,49 +1,123 @@
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
-import basicAuth from '@fastify/basic-auth'
 import type { Queue } from 'bullmq'
-import type { FastifyInstance } from 'fastify'
-import { type Credentials, findUser } from './auth.ts'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { OrderExpiryError } from '../errors.ts'
+import type { EventBus } from '../observe/events.ts'
+import type { Role } from './basic.ts'
+import { mask } from './mask.ts'
 
 const BASE_PATH = '/board'
 
 /**
- * Bull Board, read-only, at `/board`; behind HTTP Basic if there are users. 503 while `isReady` says that Redis is away.
+ * What an operator may do, by route of Bull Board's API; a viewer may do nothing. All else is refused to both, also what later
+ * versions of the board may bring: orders are lost where jobs are removed, and limits of the queue are not ours to set.
+ */
+const OPERATOR_MAY: Record<string, string> = {
+  '/board/api/queues/pause': 'pause all',
+  '/board/api/queues/resume': 'resume all',
+  '/board/api/queues/:queueName/pause': 'pause',
+  '/board/api/queues/:queueName/resume': 'resume',
+  '/board/api/queues/:queueName/add': 'add a job',
+  '/board/api/queues/:queueName/promote': 'promote all',
+  '/board/api/queues/:queueName/retry/:queueStatus': 'retry all',
+  '/board/api/queues/:queueName/:jobId/retry': 'retry',
+  '/board/api/queues/:queueName/:jobId/promote': 'promote',
+  '/board/api/queues/:queueName/:jobId/delay': 'change the delay',
+  '/board/api/queues/:queueName/:jobId/update-data': 'change the data',
+}
+
+/**
+ * Bull Board at `/board`. 503 while `isReady` says that Redis is away. Who may do what is decided here, on the server; the
+ * board then shows no more buttons than work.
  *
+ * @param options.roleOf who asks
  * @returns what adds a queue to it
  */
 export async function registerBoard(
-  server: FastifyInstance,
-  options: { isReady: () => boolean; users: readonly Credentials[] },
+  scope: FastifyInstance,
+  options: {
+    isReady: () => boolean
+    roleOf: (request: FastifyRequest) => Role
+    environment: string | undefined
+    events: EventBus
+  },
 ): Promise<(queue: Queue) => void> {
-  const { isReady, users } = options
+  const { isReady, roleOf, environment, events } = options
   const adapter = new FastifyAdapter()
   adapter.setBasePath(BASE_PATH)
   const board = createBullBoard({
     queues: [],
     serverAdapter: adapter,
-    options: { uiConfig: { boardTitle: 'order-expiry' } },
+    options: {
+      uiConfig: {
+        boardTitle: 'order-expiry',
+        miscLinks: [{ text: 'Overview', url: '/' }],
+        ...(environment && { environment: { label: environment, color: '#d08700' } }),
+      },
+    },
   })
-  await server.register(async (scope) => {
-    if (users.length > 0) {
-      await scope.register(basicAuth, {
-        authenticate: { realm: 'order-expiry' },
-        async validate(name, password) {
-          if (!findUser(users, { name, password })) return new Error('expected a user of BOARD_USERS')
-          return undefined
-        },
+  // On to the server's own, which answers all errors alike.
+  adapter.setErrorHandler((error) => {
+    throw error
+  })
+  await scope.register(async (own) => {
+    own.addHook('onRequest', async (request) => {
+      if (!isReady()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
+      if (request.method === 'GET' || request.method === 'HEAD') return
+      const action = OPERATOR_MAY[request.routeOptions.url ?? '']
+      if (roleOf(request) === 'viewer') throw new OrderExpiryError('FORBIDDEN', 'expected an operator, given a viewer')
+      if (!action)
+        throw new OrderExpiryError(
+          'FORBIDDEN',
+          'not on this board: it would lose orders, or change how all are checked',
+        )
+      const { queueName, jobId } = request.params as { queueName?: string; jobId?: string }
+      events.emit('operator-acted', {
+        by: request.caller ?? 'anonymous',
+        action,
+        requestId: request.id,
+        ...(queueName && { queue: queueName }),
+        ...(jobId && { jobId }),
       })
-      scope.addHook('onRequest', scope.basicAuth)
-    }
-    scope.addHook('onRequest', async (_request, reply) => {
-      if (isReady()) return
-      await reply
-        .code(503)
-        .header('retry-after', '5')
-        .send({ code: 'REDIS_UNAVAILABLE', detail: 'Redis cannot be asked now' })
     })
-    await scope.register(adapter.registerPlugin(), { prefix: BASE_PATH })
+    own.addHook('preSerialization', async (request, _reply, payload) =>
+      roleOf(request) === 'viewer' && request.routeOptions.url === `${BASE_PATH}/api/queues`
+        ? asReadOnly(payload)
+        : payload,
+    )
+    await own.register(adapter.registerPlugin(), { prefix: BASE_PATH })
   })
-  return (queue) => board.addQueue(new BullMQAdapter(queue, { readOnlyMode: true }))
+  return (queue) => {
+    const shown = new BullMQAdapter(queue, {
+      description: 'One job for each order, due at its payment deadline',
+      externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(String(id), data) }),
+    })
+    shown.setFormatter('data', mask)
+    shown.setFormatter('returnValue', mask)
+    board.addQueue(shown)
+  }
+}
+
+/** The page that tells the order's story. */
+function explanationOf(jobId: string, data: unknown): string {
+  const orderId = (data as { orderId?: unknown } | null)?.orderId ?? jobId
+  return `/orders/${encodeURIComponent(String(orderId))}`
+}
+
+/** A board of which nothing can be changed shows no buttons. */
+function asReadOnly(payload: unknown): unknown {
+  const { queues } = payload as { queues?: object[] }
+  return queues
+    ? {
+        ...(payload as object),
+        queues: queues.map((queue) => ({
+          ...queue,
+          readOnlyMode: true,
+          allowRetries: false,
+          allowCompletedRetries: false,
+        })),
+      }
+    : payload
 }

@@ -1,26 +1,54 @@
+import { randomUUID } from 'node:crypto'
+import helmet from '@fastify/helmet'
 import { type FastifyInstance, fastify } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import type { Service } from '../runtime/service.ts'
+import { callerOf } from './bearer.ts'
+import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
+import { refuseOtherSites } from './same-site.ts'
+
+const BODY_LIMIT = 1_048_576
+/** From the first byte of a request to its last. */
+const REQUEST_TIMEOUT_MS = 10_000
+/** How often Node looks for requests that take longer; its default would add half a minute. */
+const LOOK_EVERY_MS = 1_000
+/** An order id of 200 bytes, each of them percent-encoded. */
+const LONGEST_ID = 600
 
 /**
  * The HTTP server as a service. It listens before anything else is started and until all is stopped, so that probes are
  * answered throughout.
+ *
+ * @param options.isOpen whether no credentials are wanted
  */
 export function createHttpService(options: {
   host: string
   port: number
+  isOpen: boolean
   /** Adds the routes. */
   register: (server: FastifyInstance) => Promise<void>
   events: EventBus
 }): Service {
-  const { host, port, register, events } = options
+  const { host, port, isOpen, register, events } = options
   let server: FastifyInstance | undefined
   return {
     name: 'http',
     async start() {
-      server = fastify({ logger: false, bodyLimit: 1_048_576, requestTimeout: 10_000, forceCloseConnections: true })
+      server = fastify({
+        logger: false,
+        bodyLimit: BODY_LIMIT,
+        // Node takes the longer of the two for the whole request, and its default for the headers is a minute.
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: LOOK_EVERY_MS },
+        clientErrorHandler: refuseConnection,
+        frameworkErrors: (error, request, reply) => void sendProblem(asHttpError(error), request, reply),
+        forceCloseConnections: true,
+        genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
+        routerOptions: { maxParamLength: LONGEST_ID },
+      })
       try {
+        await prepare(server, { isOpen, events })
         await register(server)
         const url = await server.listen({ host, port })
         events.emit('service-started', { service: 'http', detail: url })
@@ -38,4 +66,48 @@ export function createHttpService(options: {
       await server?.close()
     },
   }
+}
+
+/** What holds for every route. */
+async function prepare(server: FastifyInstance, options: { isOpen: boolean; events: EventBus }): Promise<void> {
+  const { isOpen, events } = options
+  registerProblems(server)
+  server.removeContentTypeParser('text/plain') // JSON only: what a form of another site can send is none
+  server.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+  server.addHook('onResponse', async (request, reply) => {
+    events.emit('request-finished', {
+      requestId: request.id,
+      method: request.method,
+      route: request.routeOptions.url ?? 'none',
+      status: reply.statusCode,
+      tookMs: Math.round(reply.elapsedTime * 10) / 10,
+      by: callerOf(request),
+      ...(request.problem && { error: request.problem }),
+    })
+  })
+  await server.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        baseUri: ["'none'"],
+        formAction: ["'self'"],
+        frameAncestors: ["'none'"],
+        imgSrc: ["'self'", 'data:'],
+        styleSrc: ["'self'", "'unsafe-inline'"],
+        scriptSrc: ["'self'"],
+        connectSrc: ["'self'"],
+      },
+    },
+    // Whoever ends TLS says so.
+    strictTransportSecurity: false,
+  })
+  refuseOtherSites(server, { isOpen })
+}
+
+/** The id that the caller gave it, if it can go into a log and a header as it is. */
+function requestIdOf(given: string | string[] | undefined): string {
+  return typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID()
 }

@@ -29,6 +29,8 @@ export interface Events {
     status?: string | undefined
     /** Milliseconds from the deadline to the decision, by the order store's clock. */
     lateMs?: number | undefined
+    /** Milliseconds from the deadline to the begin of the check, by the worker's clock. */
+    begunLateMs?: number | undefined
   }
   'check-postponed': { orderId: string; jobId: string; delayMs: number; why: string }
   'check-retried': { orderId: string; jobId: string; delayMs: number; error: OrderExpiryError }
@@ -60,7 +62,20 @@ export interface Events {
   'store-notice': { notice: string }
   'brake-changed': { engaged: boolean; reason?: string; by?: string }
   'brake-held': { orders: number; reason: string; cause?: string }
+  /** Somebody has changed something on the board. */
+  'operator-acted': { by: string; action: string; requestId: string; queue?: string; jobId?: string }
   'redis-emptied': object
+  'request-finished': {
+    requestId: string
+    method: string
+    /** The pattern of the route, such as `/v1/orders/:id`. */
+    route: string
+    status: number
+    tookMs: number
+    /** The name of the token or user; `anonymous`: none was wanted, or given. */
+    by: string
+    error?: OrderExpiryError
+  }
   'worker-error': { error: Error }
   'redis-error': { connection: string; error: Error }
   'store-error': { error: Error }

@@ -138,7 +138,14 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   events.on('brake-held', (e) =>
     failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
   )
+  events.on('operator-acted', (e) => logger.warn(e, `${e.by} on the board: ${e.action}`))
   events.on('redis-emptied', () => logger.error('Redis has lost its data: giving unpaid orders their checks back'))
+  events.on('request-finished', ({ error, ...e }) => {
+    const fields = { ...e, ...(error && { code: error.code }) }
+    if (e.status >= 500 && error) {
+      trouble(`request ${error.code}`, fields, `${e.method} ${e.route} failed: ${error.message}`)
+    } else logger.debug(fields, `${e.method} ${e.route} ${e.status}`)
+  })
   events.on('worker-error', ({ error }) =>
     trouble(`worker ${errorCode(error)}`, { code: errorCode(error) }, `worker: ${describe(error)}`),
   )

@@ -1,18 +1,46 @@
-import { Counter, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Clock } from '../runtime/clock.ts'
-import type { EventBus, LeftOverdue } from './events.ts'
+import { withTimeout } from '../runtime/timeout.ts'
+import type { EventBus } from './events.ts'
+import type { Overdue } from './overdue.ts'
 
 /** What the gauges read when they are scraped. */
 export interface GaugeSources {
   /** 1 or 0; undefined as long as it is not known. */
   brakeEngaged: () => boolean | undefined
   storeBreakerOpen: () => boolean
+  overdue: Pick<Overdue, 'now'>
   dryRun: boolean
+  version: string
+  /** The queue as Redis has it now. Rejects while Redis is away. */
+  readQueue: () => Promise<QueueFigures>
+  /** Rejects while the order store is away. */
+  pingStore: () => Promise<unknown>
+  /** The loops, and for how many milliseconds each has been silent; empty while none is to go on. */
+  loops: () => readonly { name: string; ageMs: number }[]
 }
+
+/** What the queue says of itself. */
+export interface QueueFigures {
+  /** Jobs by BullMQ's state. */
+  jobs: Readonly<Record<string, number>>
+  isPaused: boolean
+  /** Checks to come, by how soon, such as `5m`. */
+  upcoming: Readonly<Record<string, number>>
+}
+
+/** A part that has not answered by then is down, as far as this scrape goes. */
+const READ_WITHIN_MS = 2_000
+/** Seconds. The promise is one second, the aim some milliseconds. */
+const LATENESS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300]
+const BATCH_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000]
+/** How finely the event loop is watched: each look costs as much as a wake-up. */
+const LAG_PRECISION_MS = 50
 
 /** All metrics, by their names. Counters follow the events, gauges are read at the scrape. */
 export function createMetrics(options: { events: EventBus; sources: GaugeSources; clock: Clock }): Registry {
   const { events, sources, clock } = options
+  const { overdue } = sources
   const registry = new Registry()
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
@@ -29,6 +57,32 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
         else this.set(Number(value))
       },
     })
+
+  const histogram = (name: string, help: string, buckets: number[]) =>
+    new Histogram({ name: `order_expiry_${name}`, help, buckets, registers })
+
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS })
+  // Gauges by the name of counters.
+  for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`)
+  const checkLateness = histogram(
+    'check_lateness_seconds',
+    'From the payment deadline to the begin of the check that decided.',
+    LATENESS_BUCKETS,
+  )
+  const settleLateness = histogram(
+    'settle_lateness_seconds',
+    "From the payment deadline to the decision, by the order store's clock.",
+    LATENESS_BUCKETS,
+  )
+  const batchSize = histogram('batch_size_checks', 'Checks that were settled in one statement.', BATCH_BUCKETS)
+  const early = counter('checks_early_total', 'Checks that came before the deadline that the order store knows.')
+  const redisErrors = counter('redis_errors_total', 'Errors of connections to Redis, by connection.', ['connection'])
+  const requests = counter('http_requests_total', 'Requests that were answered, by route and status.', [
+    'method',
+    'route',
+    'status',
+  ])
+  readAtScrape({ registry, sources, clock })
 
   const decisions = counter('decisions_total', 'Decisions on orders, by outcome, by checks and sweeps.', ['outcome'])
   const givenUp = counter('checks_given_up_total', 'Checks that were given up and are in the failed set, by error.', [
@@ -48,23 +102,32 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
     sources.storeBreakerOpen,
   )
   gauge('dry_run', '1 while nothing is cancelled because DRY_RUN is set.', () => sources.dryRun)
-  let overdue: { left: LeftOverdue; at: number } | undefined
   gauge(
     'overdue_orders',
     'Unpaid orders past their deadline that the last sweep of this process left, as far as it came.',
-    () => overdue?.left.orders,
+    () => overdue.now?.orders,
   )
-  gauge('oldest_overdue_seconds', 'How long ago the oldest of those orders was due; 0 if there is none.', () => {
-    if (!overdue?.left.oldest) return overdue && 0
-    return (overdue.left.oldest.lateMs + clock.monotonic() - overdue.at) / 1_000
-  })
+  gauge(
+    'oldest_overdue_seconds',
+    'How long ago the oldest of those orders was due; 0 if there is none.',
+    () => overdue.now?.oldestSeconds,
+  )
 
-  events.on('check-finished', ({ outcome }) => decisions.inc({ outcome }))
+  events.on('check-finished', ({ outcome, lateMs, begunLateMs }) => {
+    decisions.inc({ outcome })
+    if (lateMs !== undefined) settleLateness.observe(Math.max(0, lateMs) / 1_000)
+    if (begunLateMs !== undefined) checkLateness.observe(Math.max(0, begunLateMs) / 1_000)
+  })
+  events.on('check-postponed', ({ why }) => why === 'not-due' && early.inc())
+  events.on('redis-error', ({ connection }) => redisErrors.inc({ connection }))
+  events.on('request-finished', ({ method, route, status }) => requests.inc({ method, route, status }))
   events.on('would-cancel', () => decisions.inc({ outcome: 'would-cancel' }))
   events.on('check-given-up', ({ error }) => givenUp.inc({ code: error.code }))
-  events.on('batch-settled', ({ error }) => error && failures.inc({ code: error.code }))
-  events.on('sweep-finished', ({ outcomes, added: count, handedOver = 0, left, error }) => {
-    if (left) overdue = { left, at: clock.monotonic() }
+  events.on('batch-settled', ({ checks, error }) => {
+    batchSize.observe(checks)
+    if (error) failures.inc({ code: error.code })
+  })
+  events.on('sweep-finished', ({ outcomes, added: count, handedOver = 0, error }) => {
     unsettled.inc(outcomes.failed ?? 0)
     sweeps.inc({ result: error ? 'ended-early' : 'complete' })
     added.inc(count + handedOver)
@@ -74,4 +137,87 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   events.on('brake-held', ({ orders, reason }) => held.inc({ reason }, orders))
   events.on('redis-emptied', () => emptied.inc())
   return registry
+}
+
+/** Gauges of what others know. A part that does not answer has no figures, and its `_up` is 0: silence says nothing. */
+function readAtScrape(options: { registry: Registry; sources: GaugeSources; clock: Clock }): void {
+  const { registry, sources, clock } = options
+  const registers = [registry]
+  const bounded = <T>(work: Promise<T>): Promise<T | undefined> =>
+    withTimeout({ work, ms: READ_WITHIN_MS, clock, onTimeout: () => new Error('too late') }).catch(() => undefined)
+
+  // All gauges of one scrape are collected at once, and share what was read.
+  let reading: Promise<QueueFigures | undefined> | undefined
+  const readQueue = () => {
+    reading ??= bounded(sources.readQueue()).finally(() => {
+      reading = undefined
+    })
+    return reading
+  }
+
+  new Gauge({
+    name: 'order_expiry_queue_up',
+    help: '1 if Redis has answered this scrape; if 0, the other figures of the queue are missing.',
+    registers,
+    async collect() {
+      this.set((await readQueue()) ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'order_expiry_jobs',
+    help: 'Jobs of the queue, by state.',
+    labelNames: ['state'],
+    registers,
+    async collect() {
+      const { jobs = {} } = (await readQueue()) ?? {}
+      this.reset()
+      for (const [state, count] of Object.entries(jobs)) this.set({ state }, count)
+    },
+  })
+  new Gauge({
+    name: 'order_expiry_upcoming_checks',
+    help: 'Checks that fall due within so long from now.',
+    labelNames: ['within'],
+    registers,
+    async collect() {
+      const { upcoming = {} } = (await readQueue()) ?? {}
+      this.reset()
+      for (const [within, count] of Object.entries(upcoming)) this.set({ within }, count)
+    },
+  })
+  new Gauge({
+    name: 'order_expiry_queue_paused',
+    help: '1 while the queue is paused, so that nothing is checked.',
+    registers,
+    async collect() {
+      const figures = await readQueue()
+      if (figures) this.set(Number(figures.isPaused))
+      else this.remove()
+    },
+  })
+  new Gauge({
+    name: 'order_expiry_store_up',
+    help: '1 if the order store has answered this scrape.',
+    registers,
+    async collect() {
+      const answer = await bounded(sources.pingStore().then(() => true))
+      this.set(answer ? 1 : 0)
+    },
+  })
+  new Gauge({
+    name: 'order_expiry_loop_silent_seconds',
+    help: 'How long ago each loop last went on.',
+    labelNames: ['loop'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { name, ageMs } of sources.loops()) this.set({ loop: name }, ageMs / 1_000)
+    },
+  })
+  new Gauge({
+    name: 'order_expiry_build_info',
+    help: 'Always 1; its labels say what runs.',
+    labelNames: ['version'],
+    registers,
+  }).set({ version: sources.version }, 1)
 }

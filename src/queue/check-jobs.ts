@@ -1,6 +1,7 @@
 import type { Job } from 'bullmq'
 import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { NOTES_KEPT, noteOf } from './check-notes.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { type FinishedCheck, type JobData, jobIdOf, type Placement } from './contract.ts'
 import { deadlineOf } from './job-addition.ts'
@@ -104,6 +105,10 @@ export async function moveJob(
   const isSame = before.deadline === deadline
   // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
   if (!isSame || job.data.deadline === undefined) await job.updateData({ ...job.data, orderId, deadline })
+  if (!isSame) {
+    const what = `deadline moved from ${new Date(before.deadline).toISOString()} to ${new Date(deadline).toISOString()}`
+    await queues.queue.addJobLog(jobIdOf(orderId), noteOf(systemClock.now(), what), NOTES_KEPT)
+  }
   const state = await job.getState()
   // Even to the same deadline: an earlier call may have written it and then failed.
   if (state === 'delayed') {
@@ -143,6 +148,7 @@ export function describeJob(job: Job<JobData>, state: string): NonNullable<Found
     jobId: job.id as string,
     state: STATES[state] ?? 'due',
     ...(deadline !== undefined && { deadline: new Date(deadline) }),
+    scheduledAt: new Date(job.timestamp),
     attempts: job.attemptsMade,
     ...(job.failedReason && { failedReason: job.failedReason }),
     ...(job.returnvalue && { finished: job.returnvalue as FinishedCheck }),

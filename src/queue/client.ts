@@ -15,6 +15,8 @@ import { type ScheduleCall, ScheduleCalls } from './schedule-calls.ts'
 
 const CALL_TIMEOUT_MS = 1_500
 const CHUNK = 1_000
+/** Characters of the name of whoever schedules an order. */
+const LONGEST_NAME = 100
 /** Orders that are looked at in one turn of the event loop. */
 const IN_ONE_TURN = 100
 /** Calls of `schedule` that share a round trip, and round trips that are under way. */
@@ -194,8 +196,9 @@ export class OrderExpiry {
 
   #place(item: ScheduleItem, now: number): Placement {
     if (!isItem(item)) throw noItem()
-    const { orderId, deadline = this.#paymentTimeout, allowPast = false } = item
+    const { orderId, deadline = this.#paymentTimeout, allowPast = false, by } = item
     return {
+      ...(typeof by === 'string' && { by: by.slice(0, LONGEST_NAME) }),
       orderId: parseOrderId(orderId),
       deadline: parseDeadline({ input: deadline, now, allowPast }),
       placedAt: now,

@@ -12,6 +12,8 @@ export interface JobData {
   orderId: string
   /** Epoch milliseconds. */
   deadline: number
+  /** Who asked for it, where that was said. */
+  by?: string
 }
 
 /** The id of the job of an order. BullMQ forbids all-digit ids and `:`; `%` is encoded so that no two orders share one. */
@@ -24,6 +26,7 @@ export interface Placement {
   orderId: string
   deadline: number
   placedAt: number
+  by?: string | undefined
 }
 
 /** A job before it is in the queue. */
@@ -37,8 +40,8 @@ export interface NewJob {
 }
 
 /** The job of an order, due at its deadline, whenever it is added. Nothing else is on it: policy belongs to the worker. */
-export function jobOf({ orderId, deadline, placedAt }: Placement): NewJob {
-  const data: JobData = { orderId, deadline }
+export function jobOf({ orderId, deadline, placedAt, by }: Placement): NewJob {
+  const data: JobData = { orderId, deadline, ...(by !== undefined && { by }) }
   return {
     id: jobIdOf(orderId),
     name: JOB_NAME,

@@ -7,6 +7,8 @@ export interface ScheduleItem {
   deadline?: DeadlineInput
   /** Accept a deadline that has passed by more than a minute. Default false. */
   allowPast?: boolean
+  /** Who asks, up to 100 characters, for `explain`. Kept on the job, where it costs its length in memory. Default: nobody. */
+  by?: string
 }
 
 export interface ScheduleResult {
@@ -48,6 +50,8 @@ export interface FoundOrder {
     /** `waiting` for its deadline, `due` and about to be looked at, being `checked` now, `finished`, or `failed` for good. */
     state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
     deadline?: Date
+    /** When it was added. */
+    scheduledAt: Date
     attempts: number
     failedReason?: string
     finished?: FinishedCheck

@@ -40,11 +40,12 @@ export class ScheduleCalls {
   /** The call's own result, or a rejection with its own error. What the caller does to the item later has no effect. */
   add(item: ScheduleItem): Promise<ScheduleResult> {
     return new Promise((resolve, reject) => {
-      const { orderId, deadline, allowPast } = item
+      const { orderId, deadline, allowPast, by } = item
       this.#waiting.push({
         orderId,
         deadline: deadline instanceof Date ? new Date(deadline) : deadline,
         allowPast,
+        by,
         calledAt: systemClock.now(),
         resolve,
         reject,

@@ -11,6 +11,7 @@ import { retryUntilDone } from '../runtime/retry.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
 import { Batcher } from './batcher.ts'
+import { NOTES_KEPT, noteOf } from './check-notes.ts'
 import { CheckWorker } from './check-worker.ts'
 import { asRedisError, type RedisAddress, workerProfile } from './connection.ts'
 import { type FinishedCheck, parseJob } from './contract.ts'
@@ -194,22 +195,38 @@ async function check(context: {
       const finished = describeOutcome(step.outcome, wanted, decidedBy)
       const { status, outcome } = finished
       const { decidedAt, deadline = wanted.deadline } = step.outcome.evidence
-      events.emit('check-finished', { orderId, jobId, outcome, status, lateMs: decidedAt - deadline })
+      const { processedOn: begunAt = decidedAt } = job
+      events.emit('check-finished', {
+        orderId,
+        jobId,
+        outcome,
+        status,
+        lateMs: decidedAt - deadline,
+        begunLateMs: begunAt - deadline,
+      })
       return finished
     }
     case 'postpone':
       events.emit('check-postponed', { orderId, jobId, delayMs: step.delayMs, why: step.why })
+      await note({ job, clock, what: `check postponed by ${step.delayMs} ms: ${step.why}` })
       await job.moveToDelayed(clock.now() + step.delayMs, token)
       await followReschedule({ job, worker: context.worker(), clock })
       throw new DelayedError()
     case 'retry':
       events.emit('check-retried', { orderId, jobId, delayMs: step.delayMs, error: step.error })
+      await note({ job, clock, what: `check failed, again in ${step.delayMs} ms: ${step.error.code}` })
       job.opts.backoff = { type: 'fixed', delay: step.delayMs }
       throw new Error(`${step.error.code}: ${step.error.message}`, { cause: step.error })
     case 'give-up':
       events.emit('check-given-up', { orderId, jobId, error: step.error })
       throw new UnrecoverableError(`${step.error.code}: ${step.error.message}`)
   }
+}
+
+/** Kept on the job for whoever asks later what became of it. It is worth no check. */
+async function note({ job, clock, what }: { job: Job; clock: Clock; what: string }): Promise<void> {
+  job.opts.keepLogs = NOTES_KEPT
+  await job.log(noteOf(clock.now(), what)).catch(() => {})
 }
 
 /** Where the store's clock is a little behind ours, its deadline is waited for here: Redis need not be told. */

@@ -14,7 +14,6 @@ const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
     WEBHOOK_URL: [],
     WEBHOOK_SECRET: [],
     EVENT_STREAM: [],
-    API_TOKENS: [],
   }),
 )
 

@@ -71,3 +71,36 @@ export const boardUsers = z.string().transform((text, context): BoardUser[] => {
     return []
   })
 })
+
+export interface ApiToken {
+  name: string
+  token: string
+  /** Epoch milliseconds; undefined: never. */
+  expiresAt?: number
+}
+
+export const apiTokens = z.string().transform((text, context): ApiToken[] => {
+  const tokens = text.split(',').flatMap((entry, index) => {
+    const match = /^\s*([^:\s]+):([^:\s]+)(?::(\S+))?\s*$/.exec(entry)
+    const expiresAt = parseExpiry(match?.[3])
+    if (!match || Number.isNaN(expiresAt)) {
+      context.addIssue(
+        `expected name:token or name:token:expiry, such as 2027-01-31 or 2027-01-31T12:00:00Z, entry ${index + 1} is not`,
+      )
+      return []
+    }
+    return [{ name: match[1] as string, token: match[2] as string, ...(expiresAt !== undefined && { expiresAt }) }]
+  })
+  if (new Set(tokens.map(({ token }) => token)).size < tokens.length)
+    context.addIssue('expected a token of its own each')
+  return tokens
+})
+
+/** Epoch milliseconds; a day counts to its end, in UTC. NaN: neither a day nor a time. */
+function parseExpiry(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (z.iso.date().safeParse(text).success) return Date.parse(`${text}T00:00:00Z`) + DAY_MS
+  return z.iso.datetime({ offset: true }).safeParse(text).success ? Date.parse(text) : Number.NaN
+}
+
+const DAY_MS = 86_400_000

@@ -70,7 +70,10 @@ describe('without any setting', () => {
       DRY_RUN: false,
       HTTP_HOST: '127.0.0.1',
       HTTP_PORT: 3000,
+      API_TOKENS: undefined,
+      API_RATE_LIMIT: 500,
       BOARD_USERS: undefined,
+      BOARD_ENVIRONMENT: undefined,
       LOG_LEVEL: 'info',
       SHUTDOWN_TIMEOUT: 25_000,
       production: false,
@@ -144,6 +147,18 @@ describe('a setting', () => {
     ['HTTP_HOST', '127.9.9.9', '127.9.9.9'],
     ['LOG_LEVEL', 'silent', 'silent'],
     ['SHUTDOWN_TIMEOUT', '1s', 1_000],
+    ['API_RATE_LIMIT', 'off', undefined],
+    ['API_RATE_LIMIT', '1', 1],
+    ['BOARD_ENVIRONMENT', 'staging', 'staging'],
+    [
+      'API_TOKENS',
+      'shop:t1, till:t2:2027-01-31, pos:t3:2027-01-31T12:00:00+02:00',
+      [
+        { name: 'shop', token: 't1' },
+        { name: 'till', token: 't2', expiresAt: Date.UTC(2027, 1, 1) },
+        { name: 'pos', token: 't3', expiresAt: Date.UTC(2027, 0, 31, 10) },
+      ],
+    ],
     [
       'BOARD_USERS',
       'ann:a:b:c:operator, bob:pw:viewer',
@@ -206,6 +221,15 @@ describe('a setting', () => {
     ['LOG_LEVEL', 'verbose', new RegExp(LOG_LEVELS.join(', '))],
     ['SHUTDOWN_TIMEOUT', '999ms', /expected a duration/],
     ['SHUTDOWN_TIMEOUT', '2h', /expected a duration/],
+    ['API_TOKENS', 'shop', /name:token/],
+    ['API_TOKENS', 'shop:', /name:token/],
+    ['API_TOKENS', ':t1', /name:token/],
+    ['API_TOKENS', 'shop:t1,', /entry 2/],
+    ['API_TOKENS', 'shop:t1:tomorrow', /2027-01-31/],
+    ['API_TOKENS', 'shop:t1:2027-02-30', /2027-01-31/],
+    ['API_TOKENS', 'shop:t1,till:t1', /a token of its own/],
+    ['API_RATE_LIMIT', '0', /from 1 to 1000000, or off/],
+    ['BOARD_ENVIRONMENT', 'x'.repeat(41), /up to 40 characters/],
     ['BOARD_USERS', 'ann', /name:password:role/],
     ['BOARD_USERS', 'ann:secret', /name:password:role/],
     ['BOARD_USERS', 'ann:secret:admin', /viewer or operator/],
@@ -254,6 +278,7 @@ describe('several problems', () => {
     ['several bad BOARD_USERS', { BOARD_USERS: 'x,y,z' }],
     ['REDIS_URL_FILE unreadable in production', { NODE_ENV: 'production', REDIS_URL_FILE: '/nowhere' }],
     ['DATABASE_URL_FILE unreadable with postgres', { ORDER_STORE: 'postgres', DATABASE_URL_FILE: '/nowhere' }],
+    ['bad API_TOKENS on an open host', { HTTP_HOST: '0.0.0.0', API_TOKENS: 'x' }],
     ['BOARD_USERS_FILE unreadable on an open host', { HTTP_HOST: '0.0.0.0', BOARD_USERS_FILE: '/nowhere' }],
     ['CANCEL_SQL_FILE unreadable and for another store', { CANCEL_SQL_FILE: '/nowhere' }],
     ['REDIS_URL twice, once badly', { REDIS_URL: 'redis://h', REDIS_URL_FILE: '/etc/hostname' }],
@@ -372,7 +397,6 @@ describe('a setting of a later version', () => {
     ['QUEUE_SHARDS', '4'],
     ['PAYMENT_GATEWAY', 'stripe'],
     ['WEBHOOK_URL', 'https://shop/hook'],
-    ['API_TOKENS', 'ann:hunter2'],
     ['STRIPE_API_KEY', 'hunter2'],
   ])('%s=%s is refused, so that nobody relies on it', (name, text) => {
     for (const found of [problems({ [name]: text }), problems({}, { [name]: text })]) {
@@ -390,7 +414,7 @@ describe('a setting of a later version', () => {
     expect(problems({}, { [name]: text })).toEqual([])
   })
 
-  test.each(['DRYRUN', 'DRY_RUNN', 'API_TOKENS_FILE', 'STRIPE_API_KEY_FILE'])(
+  test.each(['DRYRUN', 'DRY_RUNN', 'WEBHOOK_SECRET_FILE', 'STRIPE_API_KEY_FILE'])(
     'written as %s is refused too',
     (name) => {
       expect(problems({ [name]: 'true' })).toHaveLength(1)
@@ -402,6 +426,7 @@ describe('a secret', () => {
   const VALID = {
     REDIS_URL: 'redis://:hunter2@redis:6379',
     DATABASE_URL: 'postgres://shop:hunter2@db/shop',
+    API_TOKENS: 'shop:hunter2',
     BOARD_USERS: 'ann:hunter2:viewer',
   }
 
@@ -448,6 +473,8 @@ describe('a secret', () => {
     ['REDIS_URL', 'hunter2'],
     ['DATABASE_URL', 'mysql://shop:hunter2@db/shop'],
     ['DATABASE_URL', 'hunter2'],
+    ['API_TOKENS', 'shop:hunter2:hunter2'],
+    ['API_TOKENS', 'a:hunter2,b:hunter2'],
     ['BOARD_USERS', 'ann:hunter2'],
     ['BOARD_USERS', 'ann:hunter2:admin,bob:hunter2'],
   ])('%s is not in the message about %j', (name, text) => {
@@ -491,6 +518,7 @@ describe('settings that contradict each other', () => {
   test.each(['0.0.0.0', '::', '10.0.0.7', 'shop.internal'])('HTTP_HOST=%s without BOARD_USERS', (host) => {
     expect(problems({ HTTP_HOST: host })).toEqual([expect.stringMatching(/^BOARD_USERS: expected at least one user/)])
     expect(problems({ HTTP_HOST: host, BOARD_USERS: 'ann:secret:viewer' })).toEqual([])
+    expect(problems({ HTTP_HOST: host, API_TOKENS: 'shop:secret' })).toEqual([])
   })
 
   test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('not HTTP_HOST=%s without BOARD_USERS', (host) => {

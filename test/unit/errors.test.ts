@@ -29,16 +29,22 @@ describe('the catalogue', () => {
 
   test.each(ERROR_CODES)('%s has the HTTP status of whose fault it is', (code) => {
     const { httpStatus, retryable } = new OrderExpiryError(code, 'x')
-    expect([400, 409, 500, 503]).toContain(httpStatus)
+    // Those of the HTTP server itself besides: RFC 9110.
+    expect([400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 500, 503]).toContain(httpStatus)
     // 503 asks the caller to try again, and a closed client is of a process that is about to be replaced.
-    expect(httpStatus === 503).toBe(retryable || code === 'CLOSED')
+    const asksAgain = [408, 429, 503].includes(httpStatus) || code === 'CHECK_UNDER_WAY'
+    expect(asksAgain).toBe(retryable || code === 'CLOSED')
     if (httpStatus === 400) expect(code).toMatch(/^INVALID_|^UNKNOWN_/)
   })
 
   test('calls retryable what passes by itself, and nothing else', () => {
     const retryable = ERROR_CODES.filter((code) => new OrderExpiryError(code, 'x').retryable)
     expect(retryable.sort()).toEqual([
+      'CHECK_UNDER_WAY',
+      'RATE_LIMITED',
       'REDIS_UNAVAILABLE',
+      'REQUEST_TIMEOUT',
+      'STOPPING',
       'STORE_BUSY',
       'STORE_DEADLOCK',
       'STORE_LOCKED',

@@ -2,12 +2,23 @@ import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus } from '../../../src/observe/events.ts'
 import { createMetrics, type GaugeSources } from '../../../src/observe/metrics.ts'
+import { Overdue } from '../../../src/observe/overdue.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
 function createRegistry(sources: Partial<GaugeSources> = {}) {
   const events = new EventBus()
-  const all = { brakeEngaged: () => undefined, storeBreakerOpen: () => false, dryRun: false, ...sources }
   const clock = new FakeClock()
+  const all: GaugeSources = {
+    brakeEngaged: () => undefined,
+    storeBreakerOpen: () => false,
+    overdue: new Overdue({ events, clock }),
+    dryRun: false,
+    version: '1.2.3',
+    readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
+    pingStore: async () => {},
+    loops: () => [],
+    ...sources,
+  }
   const registry = createMetrics({ events, sources: all, clock })
   /** The samples as Prometheus reads them, by name and labels. */
   const scrape = async () =>
@@ -23,27 +34,43 @@ function createRegistry(sources: Partial<GaugeSources> = {}) {
 const error = new OrderExpiryError('STORE_REJECTED', 'no')
 const swept = { overdue: 0, outcomes: {}, upcoming: 0, added: 0, tookMs: 1 }
 
-test('every name begins with order_expiry_, counters end in _total and gauges do not, and each has a help', async () => {
+test('every name of ours begins with order_expiry_, counters end in _total and nothing else does, and each has a help', async () => {
   const metrics = await createRegistry().registry.getMetricsAsJSON()
-  expect(metrics.map(({ name }) => name).sort()).toEqual([
+  const names = metrics.map(({ name }) => name)
+  const ours = names.filter((name) => !/^(process|nodejs)_/.test(name))
+  expect(ours.sort()).toEqual([
+    'order_expiry_batch_size_checks',
     'order_expiry_brake_engaged',
     'order_expiry_brake_held_total',
+    'order_expiry_build_info',
+    'order_expiry_check_lateness_seconds',
+    'order_expiry_checks_early_total',
     'order_expiry_checks_given_up_total',
     'order_expiry_decisions_total',
     'order_expiry_dry_run',
+    'order_expiry_http_requests_total',
+    'order_expiry_jobs',
+    'order_expiry_loop_silent_seconds',
     'order_expiry_oldest_overdue_seconds',
     'order_expiry_overdue_orders',
+    'order_expiry_queue_paused',
+    'order_expiry_queue_up',
     'order_expiry_redis_emptied_total',
+    'order_expiry_redis_errors_total',
+    'order_expiry_settle_lateness_seconds',
     'order_expiry_store_breaker_open',
     'order_expiry_store_failures_total',
+    'order_expiry_store_up',
     'order_expiry_sweep_checks_added_total',
     'order_expiry_sweep_failed_total',
     'order_expiry_sweep_rescued_total',
     'order_expiry_sweeps_total',
+    'order_expiry_upcoming_checks',
   ])
+  expect(names).toEqual(expect.arrayContaining(['nodejs_eventloop_lag_seconds', 'process_resident_memory_bytes']))
   for (const { name, type, help } of metrics) {
-    expect([name, type]).toEqual([name, name.endsWith('_total') ? 'counter' : 'gauge'])
-    expect(help).toMatch(/\.$/)
+    expect([name, String(type) === 'counter']).toEqual([name, name.endsWith('_total')])
+    if (ours.includes(name)) expect(help).toMatch(/\.$/)
   }
 })
 
@@ -147,4 +174,81 @@ test('two daemons in one process do not share their metrics', async () => {
   const [one, other] = [createRegistry(), createRegistry()]
   one.events.emit('redis-emptied', {})
   expect(await other.scrape()).toMatchObject({ order_expiry_redis_emptied_total: 0 })
+})
+
+describe('what others know is read at the scrape:', () => {
+  const figures = { jobs: { delayed: 7, failed: 1 }, isPaused: true, upcoming: { '1m': 2, '60m': 5 } }
+
+  test('the queue, once for all of its gauges', async () => {
+    let reads = 0
+    const { scrape } = createRegistry({
+      readQueue: async () => {
+        reads++
+        return figures
+      },
+    })
+    expect(await scrape()).toMatchObject({
+      order_expiry_queue_up: 1,
+      order_expiry_queue_paused: 1,
+      'order_expiry_jobs{state="delayed"}': 7,
+      'order_expiry_jobs{state="failed"}': 1,
+      'order_expiry_upcoming_checks{within="1m"}': 2,
+      'order_expiry_upcoming_checks{within="60m"}': 5,
+    })
+    expect(reads).toBe(1)
+    await scrape()
+    expect(reads).toBe(2)
+  })
+
+  test('a queue that cannot be read is down, and has no figures, not those of before', async () => {
+    let isAway = false
+    const { scrape } = createRegistry({
+      readQueue: async () => {
+        if (isAway) throw new Error('away')
+        return figures
+      },
+    })
+    await scrape()
+    isAway = true
+    const samples = await scrape()
+    expect(samples).toMatchObject({ order_expiry_queue_up: 0, order_expiry_store_up: 1 })
+    expect(Object.keys(samples).filter((name) => /_jobs|upcoming|paused/.test(name))).toEqual([])
+  })
+
+  test('one that does not answer is not waited for', async () => {
+    const { scrape, clock } = createRegistry({
+      readQueue: () => new Promise(() => {}),
+      pingStore: () => new Promise(() => {}),
+    })
+    const scraped = scrape()
+    await clock.advance(2_000)
+    expect(await scraped).toMatchObject({ order_expiry_queue_up: 0, order_expiry_store_up: 0 })
+  })
+
+  test('the loops that are to go on, and what runs', async () => {
+    const { scrape } = createRegistry({ loops: () => [{ name: 'worker', ageMs: 1_500 }] })
+    expect(await scrape()).toMatchObject({
+      'order_expiry_loop_silent_seconds{loop="worker"}': 1.5,
+      'order_expiry_build_info{version="1.2.3"}': 1,
+    })
+  })
+})
+
+test('lateness is counted in seconds, and never below zero', async () => {
+  const { events, scrape } = createRegistry()
+  events.emit('check-finished', { orderId: '1', jobId: '1', outcome: 'cancelled', lateMs: 4, begunLateMs: 1 })
+  events.emit('check-finished', { orderId: '2', jobId: '2', outcome: 'cancelled', lateMs: -3, begunLateMs: 800 })
+  events.emit('check-finished', { orderId: '3', jobId: '3', outcome: 'missing' })
+  events.emit('check-postponed', { orderId: '4', jobId: '4', delayMs: 5, why: 'not-due' })
+  events.emit('check-postponed', { orderId: '4', jobId: '4', delayMs: 5, why: 'locked' })
+  events.emit('batch-settled', { checks: 30, tookMs: 1, outcomes: {} })
+  expect(await scrape()).toMatchObject({
+    order_expiry_settle_lateness_seconds_count: 2,
+    order_expiry_settle_lateness_seconds_sum: 0.004,
+    'order_expiry_settle_lateness_seconds_bucket{le="0.002"}': 1,
+    'order_expiry_check_lateness_seconds_bucket{le="0.5"}': 1,
+    'order_expiry_check_lateness_seconds_bucket{le="1"}': 2,
+    order_expiry_checks_early_total: 1,
+    order_expiry_batch_size_checks_sum: 30,
+  })
 })

@@ -1,0 +1,46 @@
+import { Command } from 'commander'
+import type { Story } from '../order/story.ts'
+import { openStore } from '../stores/open.ts'
+import type { CommandContext } from './context.ts'
+import { withQueueView } from './with-redis.ts'
+
+/** `order-expiry explain ID`: one order's story. Exit code 0 if there is such an order, or a check of it. */
+export function explainCommand(context: CommandContext): Command {
+  return new Command('explain')
+    .description("why an order was cancelled, or was not: one order's story in order of time")
+    .argument('<id>', 'the order id')
+    .option('--json', 'print JSON')
+    .action(async (orderId: string, options: { json?: true }) => {
+      const { clock } = context
+      const config = context.readConfig()
+      const { chooseStore, explainOrder } = await import('../composition.ts')
+      const story = await withQueueView({ config, clock }, async (view, redisUrl) => {
+        const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
+        try {
+          return await explainOrder({ orderId, view, findOrder: async (id) => (await store.find([id]))[0], clock })
+        } finally {
+          await store.close()
+        }
+      })
+      if (options.json) context.print(JSON.stringify(asJson(story), null, 2))
+      else for (const line of describeStory(story)) context.print(line)
+      context.exitWith(story.isKnown ? 0 : 1)
+    })
+}
+
+function asJson({ orderId, verdict, lines }: Story): object {
+  return {
+    orderId,
+    verdict,
+    story: lines.map(({ at, what }) => ({ ...(at !== undefined && { at: new Date(at) }), what })),
+  }
+}
+
+/** Lines for a terminal. */
+export function describeStory({ verdict, lines }: Story): string[] {
+  return [
+    verdict,
+    '',
+    ...lines.map(({ at, what }) => `${at === undefined ? '–'.padEnd(24) : new Date(at).toISOString()}  ${what}`),
+  ]
+}

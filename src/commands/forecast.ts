@@ -1,0 +1,43 @@
+import { Command } from 'commander'
+import type { Forecast } from '../queue/forecast.ts'
+import type { CommandContext } from './context.ts'
+import { withQueueView } from './with-redis.ts'
+
+const BAR_WIDTH = 50
+const MINUTE_MS = 60_000
+/** Minutes that share a line. */
+const STEP = 3
+
+/** `order-expiry forecast`: how many checks are to come, as numbers and as bars. */
+export function forecastCommand(context: CommandContext): Command {
+  return new Command('forecast')
+    .description('how many orders fall due within the next minutes')
+    .option('--json', 'print JSON')
+    .action(async (options: { json?: true }) => {
+      const config = context.readConfig()
+      const forecast = await withQueueView({ config, clock: context.clock }, (view) => view.forecast())
+      if (options.json) context.print(JSON.stringify({ ...forecast, at: new Date(forecast.at) }, null, 2))
+      else for (const line of drawForecast(forecast)) context.print(line)
+    })
+}
+
+/** Lines for a terminal. */
+export function drawForecast({ at, due, within, minutes }: Forecast): string[] {
+  const sums = Object.entries(within).map(([horizon, count]) => `within ${horizon}: ${count.toLocaleString('en')}`)
+  const groups = Array.from({ length: Math.ceil(minutes.length / STEP) }, (_, n) =>
+    minutes.slice(n * STEP, (n + 1) * STEP).reduce((sum, count) => sum + count, 0),
+  )
+  const most = Math.max(1, ...groups)
+  const widest = Math.max(...groups.map((count) => count.toLocaleString('en').length))
+  const bars = groups.map((count, n) => {
+    const from = new Date(at + n * STEP * MINUTE_MS).toISOString().slice(11, 16)
+    const length = Math.ceil((count / most) * BAR_WIDTH)
+    return `${from}  ${count.toLocaleString('en').padStart(widest)}  ${'█'.repeat(length)}`.trimEnd()
+  })
+  return [
+    `due now: ${due.toLocaleString('en')}   ${sums.join('   ')}`,
+    '',
+    `checks to come, by ${STEP} minutes from (UTC)`,
+    ...bars,
+  ]
+}

@@ -1,0 +1,43 @@
+const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
+
+/** Text for HTML, between tags and in quoted attributes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (char) => ENTITIES[char] as string)
+}
+
+const STYLE = `
+:root { color-scheme: light dark; --back: #fff; --text: #1a1f26; --soft: #5b6673; --line: #d9dee5; --card: #f5f7f9;
+  --good: #1a7f4b; --bad: #c0262d; --warn: #9a5b00; --a: #2f6fdb; --b: #8a94a3; --c: #d08700; }
+@media (prefers-color-scheme: dark) { :root { --back: #12161c; --text: #e6eaf0; --soft: #98a4b3; --line: #2c343f;
+  --card: #1a2028; --good: #45c486; --bad: #ff6b70; --warn: #f0b050; --a: #6ea2ff; --b: #7c8897; --c: #f0b050; } }
+* { box-sizing: border-box }
+body { margin: 0 auto; max-width: 96rem; padding: 1rem 1.5rem 3rem; background: var(--back); color: var(--text);
+  font: 15px/1.45 system-ui, sans-serif }
+header { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseline }
+h1 { font-size: 1.3rem; margin: 0 } h2 { font-size: 1rem; margin: 0 0 .5rem }
+a { color: var(--a) } .soft { color: var(--soft) } .badge { border: 1px solid; border-radius: 1rem; padding: 0 .6rem }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .75rem; margin: 1rem 0 }
+.card, figure { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; margin: 0 }
+.card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums }
+.good { color: var(--good) } .bad { color: var(--bad) } .warn { color: var(--warn) }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(34rem, 100%), 1fr)); gap: .75rem }
+svg { width: 100%; height: auto; display: block } svg text { font-size: 11px; fill: var(--soft) }
+.axis { stroke: var(--line) } rect.a, circle.a { fill: var(--a) } rect.b, circle.b { fill: var(--b) }
+rect.c, circle.c { fill: var(--c) } .line { fill: none; stroke-width: 1.5 } .line.a { stroke: var(--a) } .line.c { stroke: var(--c) }
+.key { display: inline-block; width: .7em; height: .7em; border-radius: .15em; margin: 0 .35em 0 .9em }
+.key.a { background: var(--a) } .key.b { background: var(--b) } .key.c { background: var(--c) }
+table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top;
+  border-top: 1px solid var(--line) } td:first-child { white-space: nowrap; font-variant-numeric: tabular-nums }
+`
+
+/** A whole page: no script, no asset of another site, nothing that has to be built. */
+export function page(options: { title: string; refreshSeconds?: number; body: string }): string {
+  const { title, refreshSeconds, body } = options
+  return (
+    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(title)}</title>` +
+    '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">' +
+    '<link rel="icon" href="data:,">' +
+    (refreshSeconds ? `<meta http-equiv="refresh" content="${refreshSeconds}">` : '') +
+    `<style>${STYLE}</style></head><body>${body}</body></html>\n`
+  )
+}

@@ -1,0 +1,30 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+
+/** Routes that are registered from now on are checked by their schemas, and told of at `/openapi.json` and `/docs`. */
+export async function registerOpenApi(server: FastifyInstance, options: { version: string }): Promise<void> {
+  server.setValidatorCompiler(validatorCompiler)
+  server.setSerializerCompiler(serializerCompiler)
+  await server.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'order-expiry',
+        version: options.version,
+        description: 'Cancels orders left unpaid past their payment deadline, and never a paid one.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+      tags: [
+        { name: 'orders', description: 'Deadlines of orders' },
+        { name: 'forecast', description: 'Checks to come' },
+      ],
+    },
+    transform: jsonSchemaTransform,
+    hideUntagged: true,
+  })
+  server.get('/openapi.json', async () => server.swagger())
+  await server.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, transformStaticCSP: (header) => header })
+}

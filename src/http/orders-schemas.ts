@@ -1,0 +1,107 @@
+import { z } from 'zod'
+import { ERROR_CODES } from '../errors.ts'
+
+/** What the routes of `/v1` take and answer: checked at run time, and the source of `/openapi.json`. */
+
+export const MOST_ORDERS = 1_000
+
+const orderId = z.union([z.string(), z.number()]).describe('1 to 200 bytes, no control characters; or a whole number.')
+
+/** A point in time; in JSON it becomes ISO 8601. */
+const time = z.codec(z.iso.datetime(), z.date(), {
+  decode: (text) => new Date(text),
+  encode: (date) => date.toISOString(),
+})
+
+export const params = z.object({ id: z.string().describe('The order id, percent-encoded.') })
+
+export const deadlines = z.strictObject({
+  deadline: z.union([z.number(), z.string()]).optional().describe('Epoch milliseconds, or ISO 8601 with an offset.'),
+  timeout: z.string().optional().describe('From now, such as 250ms, 30s, 15m, 2h or 1d. Not beside a deadline.'),
+  allowPast: z.boolean().optional().describe('Take a deadline that has passed by more than a minute.'),
+})
+
+export const batchOrder = deadlines.extend({ orderId })
+
+/** Each order is looked at by itself, so that a bad one does not fail the others. */
+export const batch = z.strictObject({
+  orders: z
+    .array(z.unknown())
+    .min(1)
+    .max(MOST_ORDERS)
+    .meta({ items: z.toJSONSchema(batchOrder, { io: 'input' }) }),
+})
+
+const scheduleResult = z.enum(['scheduled', 'unchanged', 'conflict'])
+const status = z.string().optional().describe('Of an order recorded here that is no longer unpaid.')
+
+export const scheduled = z.object({ orderId: z.string(), result: scheduleResult, deadline: time, status })
+
+export const rescheduled = z.object({
+  orderId: z.string(),
+  result: z.enum(['rescheduled', 'unchanged', 'scheduled']),
+  deadline: time.optional(),
+})
+
+export const withdrawn = z.object({ orderId: z.string(), result: z.enum(['withdrawn']) })
+
+export const paid = z.object({ orderId: z.string(), result: z.enum(['paid', 'missing']), paidAt: time })
+
+const failed = z.object({
+  orderId: z.string().optional(),
+  error: z.object({ code: z.enum(ERROR_CODES), detail: z.string() }),
+})
+
+export const batchResults = z.object({ results: z.array(z.union([scheduled, failed])) })
+
+export const found = z.object({
+  orderId: z.string(),
+  check: z
+    .object({
+      jobId: z.string(),
+      state: z.enum(['waiting', 'due', 'checked', 'finished', 'failed']),
+      deadline: time.optional(),
+      scheduledAt: time.optional(),
+      attempts: z.number(),
+      failedReason: z.string().optional(),
+      finished: z
+        .object({
+          outcome: z.enum(['cancelled', 'kept', 'missing']),
+          status: z.string().optional(),
+          paid: z.literal(true).optional(),
+          deadline: z.string(),
+          decidedAt: z.string(),
+          decidedBy: z.string(),
+        })
+        .optional(),
+    })
+    .optional(),
+  order: z
+    .object({
+      status: z.string(),
+      deadline: time.optional(),
+      paidAt: time.optional(),
+      cancelledAt: time.optional(),
+    })
+    .optional(),
+})
+
+const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number(),
+  detail: z.string(),
+  code: z.enum(ERROR_CODES),
+  requestId: z.string(),
+})
+
+/** What every route of the API may answer besides, and these. */
+export function problems(...statuses: number[]): Record<number, object> {
+  const all = [...new Set([...statuses, 401, 403, 429, 503])].sort()
+  return Object.fromEntries(
+    all.map((code) => [
+      code,
+      { content: { 'application/problem+json': { schema: problem } }, description: 'RFC 9457' },
+    ]),
+  )
+}

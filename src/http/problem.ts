@@ -1,0 +1,97 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { type ErrorCode, OrderExpiryError } from '../errors.ts'
+
+/** RFC 9457. `code` is that of `errors.ts`, `requestId` finds the request in the log. */
+export interface Problem {
+  type: string
+  title: string
+  status: number
+  detail: string
+  code: ErrorCode
+  requestId: string
+}
+
+/** What a refusal of the HTTP server itself, or of one of its plugins, is called here. */
+const CODE_OF_STATUS: Record<number, ErrorCode> = {
+  400: 'INVALID_REQUEST',
+  401: 'UNAUTHORIZED',
+  403: 'FORBIDDEN',
+  404: 'NOT_FOUND',
+  405: 'METHOD_NOT_ALLOWED',
+  408: 'REQUEST_TIMEOUT',
+  413: 'BODY_TOO_LARGE',
+  414: 'INVALID_REQUEST',
+  415: 'UNSUPPORTED_MEDIA_TYPE',
+  429: 'RATE_LIMITED',
+}
+const RETRY_AFTER_S = 5
+
+/** Every error of the server's routes is answered as `application/problem+json`, and nothing unexpected tells of our inside. */
+export function registerProblems(server: FastifyInstance): void {
+  server.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
+  server.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      new OrderExpiryError('NOT_FOUND', `${request.method} ${pathOf(request)}: there is no such page`),
+      request,
+      reply,
+    ),
+  )
+}
+
+export function sendProblem(error: OrderExpiryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const { code, httpStatus: status } = error
+  if (status === 503 && !reply.hasHeader('retry-after')) reply.header('retry-after', String(RETRY_AFTER_S))
+  request.problem = error
+  // The rest of the body is read and dropped: a client that still sends would see its connection break, and no answer.
+  if (status === 413) reply.removeHeader('connection')
+  const problem: Problem = {
+    type: typeOf(code),
+    title: STATUS_CODES[status] ?? 'Error',
+    status,
+    detail: status < 500 ? error.message : `${code}: the log says more, under this request id`,
+    code,
+    requestId: request.id,
+  }
+  return reply.code(status).type('application/problem+json').send(JSON.stringify(problem))
+}
+
+/** What is no HTTP, or does not come in time, never becomes a request: it is answered on the connection itself. */
+export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+  const isLong = error.code === 'HPE_HEADER_OVERFLOW'
+  const status = isLate ? 408 : isLong ? 431 : 400
+  const code: ErrorCode = isLate ? 'REQUEST_TIMEOUT' : 'INVALID_REQUEST'
+  const title = STATUS_CODES[status] as string
+  const detail = isLate ? 'the request did not come to its end in time' : 'expected an HTTP request'
+  const body = JSON.stringify({ type: typeOf(code), title, status, detail, code })
+  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}`
+  if (socket.writable) socket.write(`${head}\r\nConnection: close\r\n\r\n${body}`)
+  socket.destroySoon()
+}
+
+function typeOf(code: ErrorCode): string {
+  return `urn:order-expiry:error:${code}`
+}
+
+/** What the routes throw, and what the server and its plugins refuse. Anything else is a fault of ours. */
+export function asHttpError(error: unknown): OrderExpiryError {
+  if (error instanceof OrderExpiryError) return error
+  const { statusCode, message } = error as { statusCode?: unknown; message?: unknown }
+  const code = typeof statusCode === 'number' ? CODE_OF_STATUS[statusCode] : undefined
+  const text = typeof message === 'string' ? message : String(error)
+  return new OrderExpiryError(code ?? 'UNEXPECTED', text, { cause: error })
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?')[0]?.slice(0, 200) as string
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What it was answered with, for the log. */
+    problem?: OrderExpiryError
+  }
+}

@@ -1,0 +1,37 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { OrderExpiryError } from '../errors.ts'
+
+const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
+
+/**
+ * Refuses what a browser sends on behalf of another site: whatever would change something, and, where no credentials are
+ * wanted, everything that is addressed to another name than that of this machine (DNS rebinding).
+ * https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
+ */
+export function refuseOtherSites(server: FastifyInstance, options: { isOpen: boolean }): void {
+  server.addHook('onRequest', async (request) => {
+    if (!SAFE_METHODS.includes(request.method) && comesFromAnotherSite(request)) {
+      throw new OrderExpiryError(
+        'FORBIDDEN',
+        'expected a request of no browser, or of a page of this server; this one is of another site',
+      )
+    }
+    if (options.isOpen && !isLoopbackName(request.hostname)) {
+      throw new OrderExpiryError(
+        'FORBIDDEN',
+        'expected 127.0.0.1, [::1] or localhost as the host, because no credentials are set',
+      )
+    }
+  })
+}
+
+function comesFromAnotherSite(request: FastifyRequest): boolean {
+  const { origin, 'sec-fetch-site': site } = request.headers
+  if (site !== undefined) return site !== 'same-origin' && site !== 'none'
+  // Browsers that do not say it send an Origin with all that changes something. A proxy may have ended TLS before us.
+  return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== request.host)
+}
+
+function isLoopbackName(name: string): boolean {
+  return name === 'localhost' || name === '[::1]' || name === '::1' || /^127\.\d+\.\d+\.\d+$/.test(name)
+}

@@ -1,0 +1,71 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { EventBus } from './events.ts'
+
+const MINUTE_MS = 60_000
+/** Upper bounds of lateness in milliseconds; the last class has none. */
+export const LATENESS_BOUNDS = [
+  1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000,
+]
+
+/** Counts of a minute: decisions by outcome (`cancelled`), and by class of lateness (`late:3`). */
+export type Counts = Record<string, number>
+
+/** Counts what is decided, by the minute, until it is taken. */
+export class MinuteCounts {
+  readonly #clock: Clock
+  #minutes = new Map<number, Counts>()
+
+  constructor(options: { events: EventBus; clock: Clock }) {
+    const { events } = options
+    this.#clock = options.clock
+    events.on('check-finished', ({ outcome, lateMs }) => {
+      this.#add(outcome, 1)
+      if (lateMs !== undefined) this.#add(`late:${classOf(lateMs)}`, 1)
+    })
+    events.on('sweep-finished', ({ outcomes }) => {
+      for (const outcome of ['cancelled', 'kept', 'missing']) this.#add(outcome, outcomes[outcome] ?? 0)
+    })
+  }
+
+  /** What was counted since the last time, by minutes since 1970. */
+  take(): Map<number, Counts> {
+    const taken = this.#minutes
+    this.#minutes = new Map()
+    return taken
+  }
+
+  /** What was taken and could not be handed on. */
+  giveBack(minutes: ReadonlyMap<number, Counts>): void {
+    for (const [minute, counts] of minutes) {
+      for (const [name, count] of Object.entries(counts)) this.#addTo(minute, name, count)
+    }
+  }
+
+  #add(name: string, count: number): void {
+    if (count > 0) this.#addTo(Math.floor(this.#clock.now() / MINUTE_MS), name, count)
+  }
+
+  #addTo(minute: number, name: string, count: number): void {
+    const counts = this.#minutes.get(minute) ?? {}
+    counts[name] = (counts[name] ?? 0) + count
+    this.#minutes.set(minute, counts)
+  }
+}
+
+/** The lateness that so many of the decisions of a minute did not exceed, as an upper bound; undefined of none. */
+export function latenessOf(counts: Counts, quantile: number): number | undefined {
+  const classes = Array.from({ length: LATENESS_BOUNDS.length + 1 }, (_, index) => counts[`late:${index}`] ?? 0)
+  const wanted = classes.reduce((sum, count) => sum + count, 0) * quantile
+  if (wanted === 0) return undefined
+  let seen = 0
+  const place = classes.findIndex((count) => {
+    seen += count
+    return seen >= wanted
+  })
+  return LATENESS_BOUNDS[place] ?? (LATENESS_BOUNDS.at(-1) as number)
+}
+
+function classOf(lateMs: number): number {
+  const place = LATENESS_BOUNDS.findIndex((bound) => lateMs <= bound)
+  return place === -1 ? LATENESS_BOUNDS.length : place
+}

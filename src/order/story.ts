@@ -1,0 +1,148 @@
+import type { Order } from './order.ts'
+
+/** One thing that happened to an order, or will. `at` in epoch milliseconds; undefined where nobody wrote down when. */
+export interface StoryLine {
+  at: number | undefined
+  what: string
+}
+
+export interface Story {
+  orderId: string
+  /** The answer in one sentence, for whoever is asked why. */
+  verdict: string
+  /** In order of time. */
+  lines: StoryLine[]
+  /** Whether the queue or the store has it. */
+  isKnown: boolean
+}
+
+/** What the queue still knows of an order's check. Times are epoch milliseconds. */
+export interface CheckFacts {
+  state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
+  scheduledAt: number
+  scheduledBy?: string
+  deadline?: number
+  /** When it comes next. */
+  dueAt?: number
+  /** When it was last begun, and ended. */
+  startedAt?: number
+  finishedAt?: number
+  /** How often it was begun. */
+  starts: number
+  failedReason?: string
+  finished?: {
+    outcome: 'cancelled' | 'kept' | 'missing'
+    status?: string
+    paid?: true
+    deadline: string
+    decidedAt: string
+    decidedBy: string
+  }
+  /** What was written down on the way: postponements, errors, moved deadlines. */
+  notes: StoryLine[]
+}
+
+/** One order's story, from what its check and its store say. Either may be gone, or never have been. */
+export function tellStory(facts: {
+  orderId: string
+  now: number
+  check: CheckFacts | undefined
+  order: Order | undefined
+}): Story {
+  const { orderId } = facts
+  const lines = [...linesOfCheck(facts.check), ...linesOfOrder(facts)]
+  // Stable: what has the same time stays in the order in which it happens.
+  lines.sort((a, b) => (a.at ?? Number.NEGATIVE_INFINITY) - (b.at ?? Number.NEGATIVE_INFINITY))
+  return { orderId, verdict: verdictOf(facts), lines, isKnown: Boolean(facts.check ?? facts.order) }
+}
+
+function linesOfCheck(check: CheckFacts | undefined): StoryLine[] {
+  if (!check)
+    return [
+      {
+        at: undefined,
+        what: 'the queue has no check of it: it was never scheduled, or withdrawn, or its check is no longer kept',
+      },
+    ]
+  const { scheduledAt, scheduledBy, notes, starts, startedAt, finishedAt, finished, failedReason, dueAt, state } = check
+  const lines: StoryLine[] = [
+    { at: scheduledAt, what: `check scheduled${scheduledBy ? ` by ${scheduledBy}` : ''}` },
+    ...notes,
+  ]
+  if (startedAt !== undefined)
+    lines.push({ at: startedAt, what: starts > 1 ? `check begun, for the ${ordinal(starts)} time` : 'check begun' })
+  if (finished) {
+    const { outcome, status, paid, decidedAt, decidedBy } = finished
+    const seen = status === undefined ? 'no such order' : `status ${status}${paid ? ', paid' : ''}`
+    lines.push({ at: Date.parse(decidedAt), what: `decided by ${decidedBy}: ${outcome}, the store said: ${seen}` })
+  }
+  if (state === 'failed') lines.push({ at: finishedAt, what: `check given up: ${failedReason ?? 'nobody said why'}` })
+  if (state === 'waiting' && dueAt !== undefined) lines.push({ at: dueAt, what: 'check to come' })
+  return lines
+}
+
+function linesOfOrder({
+  order,
+  check,
+  now,
+}: {
+  order: Order | undefined
+  check: CheckFacts | undefined
+  now: number
+}): StoryLine[] {
+  const deadline = order?.deadline ?? check?.deadline
+  const lines: StoryLine[] = []
+  if (deadline !== undefined)
+    lines.push({ at: deadline, what: deadline > now ? 'payment deadline, to come' : 'payment deadline' })
+  if (order?.paidAt !== undefined) lines.push({ at: order.paidAt, what: 'paid, says the order store' })
+  if (order?.cancelledAt !== undefined) lines.push({ at: order.cancelledAt, what: 'cancelled, says the order store' })
+  if (order) lines.push({ at: now, what: `now: status ${order.status}, says the order store` })
+  else lines.push({ at: now, what: 'now: the order store has no such order' })
+  return lines
+}
+
+function verdictOf({
+  order,
+  check,
+  now,
+}: {
+  order: Order | undefined
+  check: CheckFacts | undefined
+  now: number
+}): string {
+  const finished = check?.finished
+  const deadline = order?.deadline ?? check?.deadline
+  if (finished?.outcome === 'cancelled') {
+    const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
+    return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${span(lateMs)} after its payment deadline ${finished.deadline}.`
+  }
+  if (order?.cancelledAt !== undefined) {
+    const before = deadline !== undefined && order.cancelledAt < deadline
+    return `Cancelled ${iso(order.cancelledAt)}${before ? ', before its payment deadline, so by somebody else' : ''}; who decided is no longer kept.`
+  }
+  if (finished?.outcome === 'kept')
+    return `Kept: when its check came, ${finished.decidedAt}, it was ${finished.paid ? 'paid' : finished.status}.`
+  if (order?.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, and so never cancelled.`
+  if (check?.state === 'failed')
+    return `Undecided: its check was given up (${check.failedReason ?? 'nobody said why'}); replay it once the cause is mended.`
+  if (finished?.outcome === 'missing' && !order)
+    return `Unknown to the order store when its check came, ${finished.decidedAt}, and still.`
+  if (!order && !check) return 'Unknown: neither the queue nor the order store has it.'
+  if (deadline === undefined) return `Status ${order?.status ?? 'unknown'}; it has no payment deadline.`
+  if (deadline > now) return `Waiting: unpaid until ${iso(deadline)}, it is cancelled then.`
+  return `Overdue: ${order ? `status ${order.status}` : 'not known to the order store'}, its payment deadline was ${span(now - deadline)} ago.`
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
+
+function span(ms: number): string {
+  if (ms < 10_000) return `${Math.round(ms)} ms`
+  return ms < 600_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`
+}
+
+function ordinal(n: number): string {
+  const suffix = n % 100 >= 11 && n % 100 <= 13 ? 'th' : (['th', 'st', 'nd', 'rd'][n % 10] ?? 'th')
+  return `${n}${suffix}`
+}

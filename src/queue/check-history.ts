@@ -1,0 +1,36 @@
+import type { CheckFacts } from '../order/story.ts'
+import { describeJob, dueAtOf } from './check-jobs.ts'
+import { parseNote } from './check-notes.ts'
+import type { OpenQueue } from './check-queue.ts'
+import { jobIdOf } from './contract.ts'
+
+/**
+ * What the queue still knows of the check of an order that was scheduled under our job id. Undefined: nothing.
+ *
+ * @throws what ioredis says
+ */
+export async function readCheckFacts({ queue, redis }: OpenQueue, orderId: string): Promise<CheckFacts | undefined> {
+  const jobId = jobIdOf(orderId)
+  const [job, state, score, { logs }] = await Promise.all([
+    queue.getJob(jobId),
+    queue.getJobState(jobId),
+    redis.zscore(queue.toKey('delayed'), jobId),
+    queue.getJobLogs(jobId),
+  ])
+  if (!job) return undefined
+  const { deadline, state: known, failedReason, finished } = describeJob(job, state)
+  const { by } = job.data as { by?: unknown }
+  return {
+    state: known,
+    scheduledAt: job.timestamp,
+    ...(typeof by === 'string' && { scheduledBy: by }),
+    ...(deadline && { deadline: deadline.getTime() }),
+    ...(score !== null && { dueAt: dueAtOf(Number(score)) }),
+    ...(job.processedOn !== undefined && { startedAt: job.processedOn }),
+    ...(job.finishedOn !== undefined && { finishedAt: job.finishedOn }),
+    starts: job.attemptsStarted,
+    ...(failedReason && { failedReason }),
+    ...(finished && { finished }),
+    notes: logs.map(parseNote),
+  }
+}

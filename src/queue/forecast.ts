@@ -1,0 +1,59 @@
+import type { OpenQueue } from './check-queue.ts'
+
+/** Checks to come, over all producers and workers. */
+export interface Forecast {
+  /** When Redis was asked, in epoch milliseconds. */
+  at: number
+  /** Checks whose time has come and that have not ended. */
+  due: number
+  /** Checks to come from `at` on within so long. */
+  within: Record<Horizon, number>
+  /** Checks to come in each of the next 60 minutes, counted from `at`. */
+  minutes: number[]
+}
+
+export type Horizon = (typeof HORIZONS)[number]
+export const HORIZONS = ['1m', '5m', '15m', '60m'] as const
+
+const MINUTES = 60
+const MINUTE_MS = 60_000
+/** BullMQ's score of a delayed job: its time in the high bits, see `dueAtOf`. */
+const SCORE_OF_MS = 0x1000
+
+/**
+ * What the queue already knows of the future: counts of ranges of its sorted set, each in the time of a look-up, however many
+ * orders wait.
+ *
+ * @throws what ioredis says
+ */
+export async function readForecast(
+  { queue, redis }: Pick<OpenQueue, 'queue' | 'redis'>,
+  at: number,
+): Promise<Forecast> {
+  const delayed = queue.toKey('delayed')
+  const pipeline = redis.pipeline()
+  pipeline.zcount(delayed, '-inf', `(${at * SCORE_OF_MS}`)
+  pipeline.llen(queue.toKey('wait')).llen(queue.toKey('paused')).zcard(queue.toKey('prioritized'))
+  pipeline.llen(queue.toKey('active'))
+  for (let minute = 0; minute < MINUTES; minute++) {
+    const from = at + minute * MINUTE_MS
+    pipeline.zcount(delayed, from * SCORE_OF_MS, `(${(from + MINUTE_MS) * SCORE_OF_MS}`)
+  }
+  const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
+    if (error) throw error
+    return Number(count)
+  })
+  const minutes = counts.slice(-MINUTES)
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+  return {
+    at,
+    due: sum(counts.slice(0, -MINUTES)),
+    within: {
+      '1m': sum(minutes.slice(0, 1)),
+      '5m': sum(minutes.slice(0, 5)),
+      '15m': sum(minutes.slice(0, 15)),
+      '60m': sum(minutes),
+    },
+    minutes,
+  }
+}

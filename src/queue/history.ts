@@ -1,0 +1,96 @@
+import type { Redis } from 'ioredis'
+import type { Counts, MinuteCounts } from '../observe/minutes.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Service } from '../runtime/service.ts'
+import type { Connection } from './connection.ts'
+
+const MINUTE_MS = 60_000
+const KEPT_S = 3 * 3_600
+const EVERY_MS = 5_000
+/** What cannot be written for longer is dropped: nobody looks at it then. */
+const MOST_WAITING = 60
+
+/**
+ * What all processes have decided in the last hours, by the minute, for people who look.
+ *
+ * Keys: {prefix:queue}:minute:<minutes since 1970>  hash of {@link Counts}; expires after three hours
+ */
+export class History {
+  readonly #redis: Redis
+  readonly #base: string
+
+  constructor(options: { redis: Redis; queueName: string; queuePrefix: string }) {
+    this.#redis = options.redis
+    this.#base = `{${options.queuePrefix}:${options.queueName}}:minute:`
+  }
+
+  /** @throws what ioredis says */
+  async add(minutes: ReadonlyMap<number, Counts>): Promise<void> {
+    const pipeline = this.#redis.pipeline()
+    for (const [minute, counts] of minutes) {
+      const key = `${this.#base}${minute}`
+      for (const [name, count] of Object.entries(counts)) pipeline.hincrby(key, name, count)
+      pipeline.expire(key, KEPT_S)
+    }
+    for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
+  }
+
+  /**
+   * The minutes up to and with that of `now`, the oldest first.
+   *
+   * @throws what ioredis says
+   */
+  async read(options: { now: number; minutes: number }): Promise<Counts[]> {
+    const last = Math.floor(options.now / MINUTE_MS)
+    const pipeline = this.#redis.pipeline()
+    for (let minute = last - options.minutes + 1; minute <= last; minute++) pipeline.hgetall(`${this.#base}${minute}`)
+    return ((await pipeline.exec()) ?? []).map(([error, fields]) => {
+      if (error) throw error
+      return Object.fromEntries(
+        Object.entries(fields as Record<string, string>).map(([name, count]) => [name, Number(count)]),
+      )
+    })
+  }
+}
+
+/** Hands what was counted on to the history, every few seconds and at the end. */
+export function createHistoryWriter(options: {
+  counts: MinuteCounts
+  history: History
+  connection: Connection
+  onError: (error: Error) => void
+  clock: Clock
+}): Service {
+  const { counts, history, connection, onError, clock } = options
+  const stopping = new AbortController()
+  let running: Promise<void> | undefined
+
+  async function write(): Promise<void> {
+    const minutes = counts.take()
+    if (minutes.size === 0) return
+    try {
+      await history.add(minutes)
+    } catch (error) {
+      onError(connection.explain(error))
+      if (minutes.size < MOST_WAITING) counts.giveBack(minutes)
+    }
+  }
+
+  async function run(): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await clock.sleep(EVERY_MS, stopping.signal).catch(() => {}) // stopped
+      await write()
+    }
+  }
+
+  return {
+    name: 'history',
+    async start() {
+      running = run()
+    },
+    async stop() {
+      stopping.abort()
+      await running
+    },
+  }
+}

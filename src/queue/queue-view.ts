@@ -1,0 +1,52 @@
+import type { CheckFacts } from '../order/story.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { readCheckFacts } from './check-history.ts'
+import { CheckQueue, type OpenQueue } from './check-queue.ts'
+import type { Connection } from './connection.ts'
+import { type Forecast, readForecast } from './forecast.ts'
+
+/** How many jobs there are by BullMQ's state, and whether nothing is fetched. */
+export interface QueueCounts {
+  jobs: Record<string, number>
+  isPaused: boolean
+}
+
+const STATES = ['delayed', 'waiting', 'prioritized', 'active', 'completed', 'failed'] as const
+
+/** The queue for those who only look at it. Every call rejects with REDIS_UNAVAILABLE or REDIS_REFUSED of `errors.ts`. */
+export class QueueView {
+  readonly #connection: Connection
+  readonly #queue: CheckQueue
+  readonly #clock: Clock
+
+  /** @param options.connection whose commands time out; it is not closed */
+  constructor(options: { connection: Connection; queueName: string; queuePrefix: string; clock: Clock }) {
+    this.#connection = options.connection
+    this.#clock = options.clock
+    this.#queue = new CheckQueue(options)
+  }
+
+  counts(): Promise<QueueCounts> {
+    return this.#ask(async ({ queue }) => {
+      const [jobs, isPaused] = await Promise.all([queue.getJobCounts(...STATES), queue.isPaused()])
+      return { jobs, isPaused }
+    })
+  }
+
+  forecast(): Promise<Forecast> {
+    return this.#ask((queues) => readForecast(queues, this.#clock.now()))
+  }
+
+  /** @returns undefined if the queue has no check of this order under our job id */
+  checkOf(orderId: string): Promise<CheckFacts | undefined> {
+    return this.#ask((queues) => readCheckFacts(queues, orderId))
+  }
+
+  async #ask<T>(read: (queues: OpenQueue) => Promise<T>): Promise<T> {
+    try {
+      return await read(await this.#queue.open())
+    } catch (error) {
+      throw this.#connection.explain(error)
+    }
+  }
+}

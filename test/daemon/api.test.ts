@@ -1,0 +1,399 @@
+import { connect } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { OrderExpiry } from '../../src/index.ts'
+import { DaemonProcess } from '../helpers/daemon.ts'
+import { redisUrl } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { startRedis } from '../helpers/processes.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
+
+interface Answer {
+  status: number
+  headers: Headers
+  body: Record<string, unknown> & { code?: string; detail?: string }
+}
+
+/** Sends JSON unless the body is a string, which goes as it is. */
+async function send(
+  url: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const response = await fetch(`${url}${path}`, {
+    method,
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  return { status: response.status, headers: response.headers, body: text ? JSON.parse(text) : {} }
+}
+
+const inAnHour = () => Math.floor(Date.now() / 1_000) * 1_000 + 3_600_000
+
+describe('the API on loopback', () => {
+  let raw: RawQueue
+  let daemon: DaemonProcess
+  let url: string
+  let shop: OrderExpiry
+  beforeAll(async () => {
+    raw = new RawQueue()
+    daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, LOG_LEVEL: 'debug' })
+    url = await daemon.url()
+    shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name, orders: 'redis' })
+  })
+  afterAll(async () => {
+    await shop.close()
+    await daemon.stop()
+    await raw.close()
+  })
+  const api = (method: string, path: string, body?: unknown, headers?: Record<string, string>) =>
+    send(url, method, path, body, headers)
+
+  test('PUT schedules: 201 new, 200 the same again, 409 another deadline, which PATCH moves', async () => {
+    const deadline = inAnHour()
+    const iso = new Date(deadline).toISOString()
+    const first = await api('PUT', '/v1/orders/put-1', { deadline })
+    expect([first.status, first.body]).toEqual([201, { orderId: 'put-1', result: 'scheduled', deadline: iso }])
+    const again = await api('PUT', '/v1/orders/put-1', { deadline: iso })
+    expect([again.status, again.body]).toEqual([200, { orderId: 'put-1', result: 'unchanged', deadline: iso }])
+    const other = await api('PUT', '/v1/orders/put-1', { deadline: deadline + 1_000 })
+    expect([other.status, other.body]).toMatchObject([409, { code: 'DEADLINE_CONFLICT', status: 409 }])
+    expect(other.body.detail).toContain(iso)
+    const moved = await api('PATCH', '/v1/orders/put-1', { deadline: deadline + 1_000 })
+    expect([moved.status, moved.body.result]).toEqual([200, 'rescheduled'])
+    expect((await shop.find('put-1'))?.check?.deadline?.getTime()).toBe(deadline + 1_000)
+  })
+
+  test.each([[{ timeout: '15m' }], [{}], [undefined]])(
+    'PUT with %j is the same when it is sent again',
+    async (body) => {
+      const path = `/v1/orders/again-${JSON.stringify(body ?? 'none').replace(/\W/g, '')}`
+      const first = await api('PUT', path, body)
+      expect(first.status).toBe(201)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+      const again = await api('PUT', path, body)
+      expect([again.status, again.body]).toEqual([200, { ...first.body, result: 'unchanged' }])
+      expect((await api('PUT', path, { timeout: '16m' })).status).toBe(409)
+    },
+  )
+
+  test('GET shows the check and the record; DELETE withdraws; then there is nothing', async () => {
+    await api('PUT', '/v1/orders/get-1', { timeout: '1h' })
+    const { status, body } = await api('GET', '/v1/orders/get-1')
+    expect([status, body]).toMatchObject([
+      200,
+      {
+        orderId: 'get-1',
+        check: { jobId: 'order-get-1', state: 'waiting', attempts: 0 },
+        order: { status: 'pending' },
+      },
+    ])
+    expect(await api('DELETE', '/v1/orders/get-1')).toMatchObject({
+      status: 200,
+      body: { orderId: 'get-1', result: 'withdrawn' },
+    })
+    expect(await api('DELETE', '/v1/orders/never')).toMatchObject({ status: 404, body: { code: 'ORDER_UNKNOWN' } })
+    expect(await api('GET', '/v1/orders/never')).toMatchObject({ status: 404, body: { code: 'ORDER_UNKNOWN' } })
+    expect(await api('PATCH', '/v1/orders/never', { timeout: '1h' })).toMatchObject({ status: 404 })
+  })
+
+  test('POST paid keeps an order; too late it says so, and the explanation why', async () => {
+    await api('PUT', '/v1/orders/paid-1', { timeout: '1h' })
+    expect(await api('POST', '/v1/orders/paid-1/paid')).toMatchObject({ status: 200, body: { result: 'paid' } })
+    expect(await api('DELETE', '/v1/orders/paid-1')).toMatchObject({ status: 409, body: { code: 'ORDER_SETTLED' } })
+    await api('PUT', '/v1/orders/late-1', { timeout: '50ms' })
+    await eventually('it is cancelled', async () => (await shop.find('late-1'))?.check?.finished)
+    expect(await api('POST', '/v1/orders/late-1/paid')).toMatchObject({ status: 409, body: { code: 'ORDER_SETTLED' } })
+    const { body } = await api('GET', '/v1/orders/late-1/explain')
+    expect(body.verdict).toMatch(
+      /^Cancelled .*, because it was still unpaid \(pending\) \d+ m?s after its payment deadline/,
+    )
+    const whats = (body.story as { what: string }[]).map(({ what }) => what)
+    // Within the same millisecond or so as the deadline, by another clock.
+    expect(whats).toContain('check begun')
+    expect(whats.filter((what) => what !== 'check begun')).toEqual([
+      'check scheduled',
+      'payment deadline',
+      expect.stringMatching(/^decided by .*: cancelled, the store said: status pending$/),
+      'cancelled, says the order store',
+      'now: status cancelled, says the order store',
+    ])
+  })
+
+  test('a batch has a result for each order, in their order; bad ones do not hold up the others', async () => {
+    const deadline = inAnHour()
+    await shop.schedule({ orderId: 'b-known', deadline })
+    const orders = [
+      { orderId: 'b-1', deadline },
+      { orderId: 2, timeout: '1h' },
+      { orderId: 'b-known', deadline },
+      { orderId: 'b-known', deadline: deadline + 1_000 },
+      { orderId: '', deadline },
+      { orderId: 'b-3', deadline: 'tomorrow' },
+      { orderId: 'b-4', deadline, colour: 'red' },
+      'b-5',
+      null,
+      { orderId: 'b-6', deadline, timeout: '1h' },
+      { orderId: 'b-7' },
+    ]
+    const { status, body } = await api('POST', '/v1/orders/batch', { orders })
+    const results = body.results as { orderId?: string; result?: string; error?: { code: string } }[]
+    expect(status).toBe(200)
+    expect(results.map(({ orderId, result, error }) => [orderId, result ?? error?.code])).toEqual([
+      ['b-1', 'scheduled'],
+      ['2', 'scheduled'],
+      ['b-known', 'unchanged'],
+      ['b-known', 'conflict'],
+      ['', 'INVALID_ORDER_ID'],
+      ['b-3', 'INVALID_DEADLINE'],
+      ['b-4', 'INVALID_REQUEST'],
+      [undefined, 'INVALID_REQUEST'],
+      [undefined, 'INVALID_REQUEST'],
+      ['b-6', 'INVALID_DEADLINE'],
+      ['b-7', 'scheduled'],
+    ])
+    expect((await shop.find('b-1'))?.check?.state).toBe('waiting')
+    const many = Array.from({ length: 1_000 }, (_, n) => ({ orderId: `many-${n}`, deadline }))
+    expect((await api('POST', '/v1/orders/batch', { orders: many })).body.results).toHaveLength(1_000)
+    expect(await api('POST', '/v1/orders/batch', { orders: [...many, many[0]] })).toMatchObject({
+      status: 400,
+      body: { code: 'INVALID_REQUEST' },
+    })
+    expect((await api('POST', '/v1/orders/batch', { orders: [] })).status).toBe(400)
+  })
+
+  test.each([
+    ['slashes', 'a/b/c'],
+    ['percent signs and colons', '50%:x'],
+    ['emoji', '🛒-42'],
+    ['the name of a route', 'batch'],
+    ['200 bytes, each of them encoded', '%'.repeat(200)],
+    ['a query and a fragment', 'a?b#c'],
+  ])('an id with %s is that order', async (_, orderId) => {
+    const path = `/v1/orders/${encodeURIComponent(orderId)}`
+    expect((await api('PUT', path, { timeout: '1h' })).status).toBe(201)
+    expect((await api('GET', path)).body.orderId).toBe(orderId)
+    expect((await shop.find(orderId))?.check?.state).toBe('waiting')
+  })
+
+  test.each<[string, string, string, unknown, Record<string, string>, number, string]>([
+    ['malformed JSON', 'PUT', '/v1/orders/x', '{"deadline": ', {}, 400, 'INVALID_REQUEST'],
+    ['a list', 'PUT', '/v1/orders/x', [], {}, 400, 'INVALID_REQUEST'],
+    ['a wrong type', 'PUT', '/v1/orders/x', { deadline: true }, {}, 400, 'INVALID_REQUEST'],
+    ['a number as text', 'PUT', '/v1/orders/x', { deadline: '1795375176587' }, {}, 400, 'INVALID_DEADLINE'],
+    ['seconds', 'PUT', '/v1/orders/x', { deadline: 1_795_375_176 }, {}, 400, 'INVALID_DEADLINE'],
+    ['no offset', 'PUT', '/v1/orders/x', { deadline: '2027-01-01T00:00:00' }, {}, 400, 'INVALID_DEADLINE'],
+    ['a time-out as deadline', 'PUT', '/v1/orders/x', { deadline: '15m' }, {}, 400, 'INVALID_DEADLINE'],
+    ['a bad time-out', 'PUT', '/v1/orders/x', { timeout: '15 minutes' }, {}, 400, 'INVALID_DEADLINE'],
+    ['both', 'PUT', '/v1/orders/x', { timeout: '15m', deadline: 1_795_375_176_587 }, {}, 400, 'INVALID_DEADLINE'],
+    ['an unknown field', 'PUT', '/v1/orders/x', { dedline: 1 }, {}, 400, 'INVALID_REQUEST'],
+    ['__proto__', 'PUT', '/v1/orders/x', '{"__proto__": {"timeout": "1h"}}', {}, 400, 'INVALID_REQUEST'],
+    ['constructor', 'PUT', '/v1/orders/x', '{"constructor": {"prototype": {"a": 1}}}', {}, 400, 'INVALID_REQUEST'],
+    [
+      'another type',
+      'PUT',
+      '/v1/orders/x',
+      'deadline=1',
+      { 'content-type': 'text/plain' },
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+    ],
+    ['10 MB', 'POST', '/v1/orders/batch', `{"orders": ["${'x'.repeat(10_000_000)}"]}`, {}, 413, 'BODY_TOO_LARGE'],
+    ['no new deadline', 'PATCH', '/v1/orders/x', {}, {}, 400, 'INVALID_DEADLINE'],
+    ['no body', 'PATCH', '/v1/orders/x', undefined, {}, 400, 'INVALID_REQUEST'],
+    ['a wrong method', 'POST', '/v1/orders/x', {}, {}, 405, 'METHOD_NOT_ALLOWED'],
+    ['a wrong method', 'GET', '/v1/orders/x/paid', undefined, {}, 405, 'METHOD_NOT_ALLOWED'],
+    ['a wrong method', 'DELETE', '/v1/forecast', undefined, {}, 405, 'METHOD_NOT_ALLOWED'],
+    ['an unknown path', 'GET', '/v1/ordersx', undefined, {}, 404, 'NOT_FOUND'],
+    ['a control character', 'PUT', '/v1/orders/a%00b', {}, {}, 400, 'INVALID_ORDER_ID'],
+    ['a bad percent sign', 'PUT', '/v1/orders/50%zz', {}, {}, 400, 'INVALID_REQUEST'],
+    ['201 bytes', 'PUT', `/v1/orders/${'x'.repeat(201)}`, {}, {}, 400, 'INVALID_ORDER_ID'],
+    ['another site', 'PUT', '/v1/orders/x', {}, { origin: 'https://evil.example' }, 403, 'FORBIDDEN'],
+    ['another site', 'POST', '/v1/orders/x/paid', undefined, { 'sec-fetch-site': 'cross-site' }, 403, 'FORBIDDEN'],
+  ])(
+    '%s: %s %s is refused as RFC 9457 wants it, and nothing is written',
+    async (_, method, path, body, headers, status, code) => {
+      const answer = await api(method, path, body, { ...headers, 'x-request-id': 'mine-1' })
+      expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/)
+      expect(answer.body).toMatchObject({ status, code, requestId: 'mine-1', type: `urn:order-expiry:error:${code}` })
+      expect(answer.body.detail).not.toBe('')
+      expect(answer.body.title).not.toBe('')
+      expect(answer.status).toBe(status)
+      expect(await shop.find('x')).toBeUndefined()
+      if (status === 405) expect(answer.headers.get('allow')).toMatch(/[A-Z]/)
+    },
+  )
+
+  test('the forecast counts what is to come, and what is due', async () => {
+    const soon = Date.now() + 90_000
+    const before = (await api('GET', '/v1/forecast')).body.within as Record<string, number>
+    await shop.scheduleMany(Array.from({ length: 7 }, (_, n) => ({ orderId: `soon-${n}`, deadline: soon })))
+    const { body } = await api('GET', '/v1/forecast')
+    const minutes = body.minutes as number[]
+    expect(minutes).toHaveLength(60)
+    expect(minutes[1]).toBe(7)
+    expect(body.within).toMatchObject({ '1m': before['1m'], '5m': (before['5m'] ?? 0) + 7 })
+    expect(body.due).toBe(0)
+  })
+
+  test('it says what it takes and answers, for machines and for people', async () => {
+    const spec = (await api('GET', '/openapi.json')).body as {
+      openapi: string
+      paths: Record<string, Record<string, object>>
+    }
+    expect(spec.openapi).toMatch(/^3\./)
+    expect(
+      Object.entries(spec.paths)
+        .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`))
+        .sort(),
+    ).toEqual([
+      'delete /v1/orders/{id}',
+      'get /v1/forecast',
+      'get /v1/orders/{id}',
+      'get /v1/orders/{id}/explain',
+      'patch /v1/orders/{id}',
+      'post /v1/orders/batch',
+      'post /v1/orders/{id}/paid',
+      'put /v1/orders/{id}',
+    ])
+    const docs = await fetch(`${url}/docs`)
+    expect([docs.status, docs.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')])
+  })
+
+  test('answers carry security headers and the id of the request, which the log has, too', async () => {
+    const response = await fetch(`${url}/v1/orders/logged-1`, {
+      method: 'PUT',
+      headers: { 'x-request-id': 'trace-77' },
+    })
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      'x-request-id': 'trace-77',
+      'x-content-type-options': 'nosniff',
+      'content-security-policy': expect.stringContaining("default-src 'none'"),
+    })
+    const line = await daemon.until(({ requestId }) => requestId === 'trace-77')
+    expect(line).toMatchObject({ method: 'PUT', route: '/v1/orders/:id', status: 201, by: 'anonymous' })
+    const own = await fetch(`${url}/v1/orders/logged-1`, { headers: { 'x-request-id': 'no\tgood' } })
+    expect(own.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  test('a name that is not of this machine is refused, so that no other site can be made to mean us', async () => {
+    const socket = connect(Number(new URL(url).port), '127.0.0.1')
+    socket.end('GET /v1/forecast HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n')
+    let answer = ''
+    for await (const chunk of socket) answer += chunk
+    expect(answer).toMatch(/^HTTP\/1\.1 403 /)
+  })
+
+  test('a body that does not come is not waited for, and a client that leaves costs nobody else anything', async () => {
+    const port = Number(new URL(url).port)
+    const head = `POST /v1/orders/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n`
+    const leaving = connect(port, '127.0.0.1')
+    leaving.write(`${head}{"orders": [`)
+    leaving.once('error', () => {})
+    setTimeout(() => leaving.destroy(), 50)
+    const slow = connect(port, '127.0.0.1')
+    slow.write(`${head}{"orders": [`)
+    let answer = ''
+    for await (const chunk of slow) answer += chunk
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /)
+    expect((await api('GET', '/v1/forecast')).status).toBe(200)
+  })
+})
+
+describe('with tokens', () => {
+  let raw: RawQueue
+  let daemon: DaemonProcess
+  let url: string
+  beforeAll(async () => {
+    raw = new RawQueue()
+    daemon = await DaemonProcess.start({
+      REDIS_URL: redisUrl(),
+      QUEUE_NAME: raw.name,
+      HTTP_HOST: '0.0.0.0',
+      API_TOKENS: 'shop:s3cret-1,till:s3cret-2,gone:s3cret-3:2020-01-31',
+      API_RATE_LIMIT: '50',
+      LOG_LEVEL: 'debug',
+    })
+    url = (await daemon.url()).replace('0.0.0.0', '127.0.0.1')
+  })
+  afterAll(async () => {
+    await daemon.stop()
+    await raw.close()
+  })
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
+
+  test.each<[string, Record<string, string>, RegExp]>([
+    ['no', {}, /^Bearer realm="order-expiry"$/],
+    ['a wrong', bearer('s3cret-9'), /invalid_token/],
+    ['an expired', bearer('s3cret-3'), /invalid_token/],
+    ['an empty', { authorization: 'Bearer ' }, /^Bearer/],
+    ["a board's", { authorization: `Basic ${btoa('shop:s3cret-1')}` }, /^Bearer/],
+  ])('%s token is refused', async (_, headers, challenge) => {
+    for (const [method, path] of [
+      ['PUT', '/v1/orders/x'],
+      ['GET', '/v1/forecast'],
+      ['POST', '/v1/orders/batch'],
+    ]) {
+      const answer = await send(url, method as string, path as string, undefined, headers)
+      expect([answer.status, answer.body.code]).toEqual([401, 'UNAUTHORIZED'])
+      expect(answer.headers.get('www-authenticate')).toMatch(challenge)
+    }
+  })
+
+  test('one of them is taken, whatever the name of the host, and the log says whose it was', async () => {
+    const answer = await send(
+      url,
+      'PUT',
+      '/v1/orders/t-1',
+      { timeout: '1h' },
+      { ...bearer('s3cret-1'), 'x-request-id': 'by-1' },
+    )
+    expect(answer.status).toBe(201)
+    expect(await daemon.until(({ requestId }) => requestId === 'by-1')).toMatchObject({ by: 'shop' })
+    expect(JSON.stringify(daemon.logs)).not.toContain('s3cret')
+  })
+
+  test('pages and board are closed without users; probes and metrics are not', async () => {
+    for (const path of ['/', '/board', '/board/api/queues', '/orders/1']) {
+      expect((await fetch(`${url}${path}`)).status).toBe(403)
+    }
+    for (const path of ['/livez', '/readyz', '/metrics', '/openapi.json']) {
+      expect((await fetch(`${url}${path}`)).status).toBe(200)
+    }
+  })
+
+  test('who asks too often is told to wait, and nobody else', async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, () => send(url, 'GET', '/v1/forecast', undefined, bearer('s3cret-1'))),
+    )
+    const limited = answers.filter(({ status }) => status === 429)
+    expect(limited.length).toBeGreaterThan(50)
+    expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(40)
+    expect(limited[0]?.body).toMatchObject({ code: 'RATE_LIMITED', status: 429 })
+    expect(Number(limited[0]?.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect((await send(url, 'GET', '/v1/forecast', undefined, bearer('s3cret-2'))).status).toBe(200)
+  })
+})
+
+test('while Redis is away the API says so, with a time to come back', async () => {
+  const redis = await startRedis()
+  const daemon = await DaemonProcess.start({ REDIS_URL: redis.url })
+  try {
+    const url = await daemon.url()
+    await redis.stop()
+    for (const [method, path, body] of [
+      ['PUT', '/v1/orders/x', { timeout: '1h' }],
+      ['POST', '/v1/orders/batch', { orders: [{ orderId: 'x', timeout: '1h' }] }],
+      ['GET', '/v1/forecast', undefined],
+      ['GET', '/v1/orders/x/explain', undefined],
+    ] as const) {
+      const answer = await send(url, method, path, body)
+      expect([answer.status, answer.body.code]).toEqual([503, expect.stringMatching(/^REDIS_UNAVAILABLE|^STORE_/)])
+      expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    }
+  } finally {
+    expect(await daemon.stop()).toBe(0)
+  }
+})

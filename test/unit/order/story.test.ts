@@ -1,0 +1,122 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Order } from '../../../src/order/order.ts'
+import { type CheckFacts, tellStory } from '../../../src/order/story.ts'
+
+const T = Date.parse('2026-11-25T10:00:00Z')
+const MINUTE = 60_000
+const iso = (ms: number) => new Date(ms).toISOString()
+
+function check(facts: Partial<CheckFacts> = {}): CheckFacts {
+  return {
+    state: 'waiting',
+    scheduledAt: T,
+    deadline: T + 15 * MINUTE,
+    dueAt: T + 15 * MINUTE,
+    starts: 0,
+    notes: [],
+    ...facts,
+  }
+}
+function order(facts: Partial<Order> = {}): Order {
+  return { orderId: 'a', status: 'pending', deadline: T + 15 * MINUTE, cancelledAt: undefined, ...facts }
+}
+function finished(outcome: 'cancelled' | 'kept' | 'missing', facts: object = {}): CheckFacts {
+  const decidedAt = T + 15 * MINUTE + 7
+  const evidence = { outcome, deadline: iso(T + 15 * MINUTE), decidedAt: iso(decidedAt), decidedBy: 'host:1', ...facts }
+  return check({
+    state: 'finished',
+    starts: 1,
+    startedAt: decidedAt - 3,
+    finishedAt: decidedAt + 2,
+    finished: evidence,
+  })
+}
+const tell = (facts: { check?: CheckFacts; order?: Order; now?: number }) =>
+  tellStory({ orderId: 'a', now: facts.now ?? T + 20 * MINUTE, check: facts.check, order: facts.order })
+
+describe('the verdict', () => {
+  test.each<[string, Parameters<typeof tell>[0], RegExp]>([
+    [
+      'cancelled',
+      { check: finished('cancelled', { status: 'pending' }), order: order({ status: 'cancelled', cancelledAt: T }) },
+      /^Cancelled 2026-11-25T10:15:00\.007Z, because it was still unpaid \(pending\) 7 ms after its payment deadline 2026-11-25T10:15:00\.000Z\.$/,
+    ],
+    [
+      'cancelled, the check is gone',
+      { order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE }) },
+      /^Cancelled 2026-11-25T10:15:00\.000Z; who decided is no longer kept\.$/,
+    ],
+    [
+      'cancelled before its deadline',
+      { order: order({ status: 'cancelled', cancelledAt: T + MINUTE }) },
+      /before its payment deadline, so by somebody else/,
+    ],
+    [
+      'kept',
+      { check: finished('kept', { status: 'pending', paid: true }), order: order() },
+      /^Kept: when its check came, .*, it was paid\.$/,
+    ],
+    [
+      'kept in another status',
+      { check: finished('kept', { status: 'shipped' }), order: order({ status: 'shipped' }) },
+      /it was shipped\.$/,
+    ],
+    [
+      'paid',
+      { order: order({ status: 'paid', paidAt: T + MINUTE }) },
+      /^Paid 2026-11-25T10:01:00\.000Z, and so never cancelled\.$/,
+    ],
+    [
+      'given up',
+      { check: check({ state: 'failed', failedReason: 'STORE_REJECTED: no' }), order: order() },
+      /^Undecided: its check was given up \(STORE_REJECTED: no\)/,
+    ],
+    ['missing', { check: finished('missing') }, /^Unknown to the order store when its check came/],
+    ['unknown', {}, /^Unknown: neither the queue nor the order store has it\.$/],
+    [
+      'waiting',
+      { check: check(), order: order(), now: T + MINUTE },
+      /^Waiting: unpaid until 2026-11-25T10:15:00\.000Z/,
+    ],
+    [
+      'overdue',
+      { check: check(), order: order(), now: T + 16 * MINUTE },
+      /^Overdue: status pending, its payment deadline was 60 s ago\.$/,
+    ],
+    ['without a deadline', { order: order({ deadline: undefined }) }, /^Status pending; it has no payment deadline\.$/],
+  ])('%s', (_, facts, verdict) => {
+    const story = tell(facts)
+    expect(story.verdict).toMatch(verdict)
+    expect(story.isKnown).toBe(Boolean(facts.check ?? facts.order))
+  })
+})
+
+test('the lines are in order of time, with what was written down on the way', () => {
+  const notes = [
+    { at: T + 15 * MINUTE + 1, what: 'check postponed by 500 ms: locked' },
+    { at: T + 2 * MINUTE, what: 'deadline moved' },
+  ]
+  const { lines } = tell({
+    check: { ...finished('cancelled', { status: 'pending' }), starts: 2, scheduledBy: 'shop', notes },
+    order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE + 7 }),
+  })
+  expect(lines.map(({ at, what }) => [at === undefined ? undefined : at - T, what])).toEqual([
+    [0, 'check scheduled by shop'],
+    [2 * MINUTE, 'deadline moved'],
+    [15 * MINUTE, 'payment deadline'],
+    [15 * MINUTE + 1, 'check postponed by 500 ms: locked'],
+    [15 * MINUTE + 4, 'check begun, for the 2nd time'],
+    [15 * MINUTE + 7, 'decided by host:1: cancelled, the store said: status pending'],
+    [15 * MINUTE + 7, 'cancelled, says the order store'],
+    [20 * MINUTE, 'now: status cancelled, says the order store'],
+  ])
+})
+
+test('what is not known is said, not left out', () => {
+  const whats = (facts: Parameters<typeof tell>[0]) => tell(facts).lines.map(({ what }) => what)
+  expect(whats({ order: order() })[0]).toMatch(/^the queue has no check of it/)
+  expect(whats({ check: check() })).toContain('now: the order store has no such order')
+  expect(whats({ check: check({ starts: 1, startedAt: T, state: 'failed', finishedAt: T + 1 }) })).toContain(
+    'check given up: nobody said why',
+  )
+})
