@@ -10,30 +10,30 @@ const viewer = basic('ann', 'look')
 const operator = basic('bob', 'act')
 
 /** Every route of the board that changes something, with what it wants. */
-const MUTATIONS: [method: string, path: string, body?: object][] = [
-  ['PUT', 'queues/pause'],
-  ['PUT', 'queues/resume'],
+const MUTATIONS: [method: string, path: string, body: object][] = [
+  ['PUT', 'queues/pause', {}],
+  ['PUT', 'queues/resume', {}],
   ['POST', 'queues/Q/add', { name: 'check-payment', data: {}, options: {} }],
-  ['PUT', 'queues/Q/retry/failed'],
-  ['PUT', 'queues/Q/promote'],
-  ['PUT', 'queues/Q/clean/completed'],
-  ['PUT', 'queues/Q/pause'],
-  ['PUT', 'queues/Q/resume'],
+  ['PUT', 'queues/Q/retry/failed', {}],
+  ['PUT', 'queues/Q/promote', {}],
+  ['PUT', 'queues/Q/clean/completed', {}],
+  ['PUT', 'queues/Q/pause', {}],
+  ['PUT', 'queues/Q/resume', {}],
   ['PUT', 'queues/Q/concurrency', { concurrency: 1 }],
   ['PUT', 'queues/Q/rate-limit', { max: 1, duration: 1_000 }],
-  ['PUT', 'queues/Q/rate-limit/release'],
-  ['PUT', 'queues/Q/empty'],
+  ['PUT', 'queues/Q/rate-limit/release', {}],
+  ['PUT', 'queues/Q/empty', {}],
   ['PUT', 'queues/Q/obliterate', { force: true }],
-  ['PUT', 'queues/Q/job-schedulers/x/remove'],
+  ['PUT', 'queues/Q/job-schedulers/x/remove', {}],
   ['PATCH', 'queues/Q/job-schedulers/x', {}],
-  ['PUT', 'queues/Q/job-schedulers/x/run'],
-  ['PUT', 'queues/Q/order-page-1/retry'],
-  ['PUT', 'queues/Q/order-page-1/clean'],
-  ['PUT', 'queues/Q/order-page-1/promote'],
+  ['PUT', 'queues/Q/job-schedulers/x/run', {}],
+  ['PUT', 'queues/Q/order-page-1/retry', {}],
+  ['PUT', 'queues/Q/order-page-1/clean', {}],
+  ['PUT', 'queues/Q/order-page-1/promote', {}],
   ['PATCH', 'queues/Q/order-page-1/update-data', { jobData: {} }],
   ['PATCH', 'queues/Q/order-page-1/delay', { delay: 0 }],
   ['PATCH', 'queues/Q/order-page-1/priority', { priority: 1 }],
-  ['PUT', 'queues/Q/order-page-1/remove-unprocessed-children'],
+  ['PUT', 'queues/Q/order-page-1/remove-unprocessed-children', {}],
 ]
 const FOR_NOBODY = /clean|empty|obliterate|concurrency|rate-limit|job-schedulers|priority|children/
 
@@ -115,7 +115,7 @@ describe('an operator', () => {
 
   test('promotes a check, and the order store decides that it is too early', async () => {
     await shop.schedule({ orderId: 'early-1', deadline: '1h' })
-    expect((await change('PUT', 'queues/Q/order-early-1/promote', operator)).status).toBe(200)
+    expect((await change('PUT', 'queues/Q/order-early-1/promote', operator)).status).toBe(204)
     expect(await daemon.until(({ action }) => action === 'promote')).toMatchObject({
       by: 'bob',
       jobId: 'order-early-1',
