@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Makes sure that this machine has the servers a command is about to start as its own children.
+// Makes sure that this machine has the servers a command is about to start as its own children, and promtool of Prometheus.
 //
 //   node scripts/ensure-servers.mjs redis                        before the tests or the demo
 //   node scripts/ensure-servers.mjs redis --unless-redis-url     before the daemon: its Redis may be elsewhere
