@@ -10,6 +10,7 @@ import {
   type Manifest,
   RENDERINGS,
   render,
+  renderOwn,
   testWithKubectl,
 } from './manifests.ts'
 import { schemaProblems } from './schemas.ts'
@@ -22,6 +23,7 @@ const SECRETS: Record<string, string> = {
 }
 /** From the end of SHUTDOWN_TIMEOUT to the kill, in seconds. */
 const MARGIN_S = 10
+const DASHBOARD = 'order-expiry-dashboard'
 
 const dataOf = (manifest: Manifest) => (manifest as unknown as { data: Record<string, string> }).data
 const kindsOf = (name: string) => render(name).map(({ kind }) => kind)
@@ -157,9 +159,22 @@ describe('the component', () => {
   testWithKubectl('monitoring has the rules and the dashboard that are in their own folders', () => {
     const rules = findManifest(render('base and monitoring'), 'PrometheusRule')
     expect(rules.spec).toEqual(parse(readFileSync('deploy/prometheus/rules.yaml', 'utf8')))
-    const dashboard = findManifest(render('base and monitoring'), 'ConfigMap', 'order-expiry-dashboard')
+    const dashboard = findManifest(render('base and monitoring'), 'ConfigMap', DASHBOARD)
     expect(dataOf(dashboard)).toEqual({ 'order-expiry.json': readFileSync('deploy/grafana/dashboard.json', 'utf8') })
   })
+})
+
+testWithKubectl('the kustomization of docs/kubernetes.md, with the patch that it names, comes to what it says', () => {
+  const blocks = [...readFileSync('docs/kubernetes.md', 'utf8').matchAll(/```yaml\n(.*?)```/gs)].map(
+    ([, block]) => block,
+  )
+  expect(blocks).toHaveLength(2)
+  const manifests = renderOwn(parse(blocks.join('')))
+  expect(findDeployment(manifests).container.image).toBe('registry.example.com/shop/order-expiry:0.1.0')
+  const settings = manifests.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name !== DASHBOARD)
+  expect(settings?.data).toMatchObject({ HTTP_HOST: '0.0.0.0', ORDER_STORE: 'postgres' })
+  const released = manifests.filter(({ metadata }) => metadata.labels?.release === 'kube-prometheus-stack')
+  expect(released.map(({ kind }) => kind)).toEqual(['PodMonitor', 'PrometheusRule'])
 })
 
 test('the schemas catch a wrong value, a missing field and an unknown one', () => {

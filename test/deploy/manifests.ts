@@ -14,6 +14,12 @@ export interface Manifest {
   [field: string]: unknown
 }
 
+interface Kustomization {
+  resources: string[]
+  components: string[]
+  [field: string]: unknown
+}
+
 const KUBERNETES = resolve('deploy/kubernetes')
 
 /** What somebody may put together: the base, and any of the components with it. */
@@ -45,6 +51,17 @@ export function render(name: string): readonly Manifest[] {
   return known
 }
 
+/** What a kustomization of somebody's own comes to; its paths are written as from a folder beside the base. */
+export function renderOwn(kustomization: Kustomization): readonly Manifest[] {
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'order-expiry-kustomize-')))
+  directories.push(directory)
+  const fromThere = (path: string) => relative(directory, join(KUBERNETES, 'own', path))
+  const resources = kustomization.resources.map(fromThere)
+  const components = kustomization.components.map(fromThere)
+  writeFileSync(join(directory, 'kustomization.yaml'), stringify({ ...kustomization, resources, components }))
+  return kustomize(directory)
+}
+
 /** The one object of a kind, by its name where there are several. */
 export function findManifest(manifests: readonly Manifest[], kind: string, name?: string): Manifest {
   const found = manifests.filter((one) => one.kind === kind && (name === undefined || one.metadata.name === name))
@@ -66,19 +83,13 @@ afterAll(() => {
   for (const directory of directories) rmSync(directory, { recursive: true })
 })
 
-/** As in a kustomization of somebody's own, which is anywhere. */
 function combine(name: string): readonly Manifest[] {
-  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'order-expiry-kustomize-')))
-  directories.push(directory)
-  const pathTo = (part: string) => relative(directory, join(KUBERNETES, part))
-  const kustomization = {
+  return renderOwn({
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
-    resources: [pathTo('base')],
-    components: (COMBINATIONS[name] ?? []).map((component) => pathTo(`components/${component}`)),
-  }
-  writeFileSync(join(directory, 'kustomization.yaml'), stringify(kustomization))
-  return kustomize(directory)
+    resources: ['../base'],
+    components: (COMBINATIONS[name] ?? []).map((component) => `../components/${component}`),
+  })
 }
 
 function kustomize(directory: string): readonly Manifest[] {
