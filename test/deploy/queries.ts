@@ -9,6 +9,12 @@ export interface Alert {
   annotations: Record<string, string>
 }
 
+export interface Trigger {
+  name: string
+  query: string
+  threshold: string
+}
+
 /** Where a query is, in words, and the query. */
 export type Located = readonly [where: string, query: string]
 
@@ -34,12 +40,17 @@ export function readDashboard(): Dashboard {
   return JSON.parse(readFileSync('deploy/grafana/dashboard.json', 'utf8')) as Dashboard
 }
 
+/** What the scaling goes by. */
+export function readTriggers(): Trigger[] {
+  const { spec } = parse(readFileSync('deploy/kubernetes/components/keda/scaled-object.yaml', 'utf8')) as {
+    spec: { triggers: { name: string; metadata: Omit<Trigger, 'name'> }[] }
+  }
+  return spec.triggers.map(({ name, metadata }) => ({ name, ...metadata }))
+}
+
 /** All that is asked of Prometheus: by alerts, by the dashboard with its variables, and by the scaling. */
 export function readQueries(): Located[] {
   const { panels, annotations, templating } = readDashboard()
-  const { spec } = parse(readFileSync('deploy/kubernetes/components/keda/scaled-object.yaml', 'utf8')) as {
-    spec: { triggers: { name: string; metadata: { query: string } }[] }
-  }
   return [
     ...readAlerts().map(({ alert, expr }): Located => [`alert ${alert}`, expr]),
     ...panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }): Located => [`panel ${title}`, plain(expr)])),
@@ -47,7 +58,7 @@ export function readQueries(): Located[] {
     ...templating.list.flatMap(({ name, definition }): Located[] =>
       definition ? [[`variable ${name}`, plain(labelValues(definition))]] : [],
     ),
-    ...spec.triggers.map(({ name, metadata }): Located => [`trigger ${name}`, metadata.query]),
+    ...readTriggers().map(({ name, query }): Located => [`trigger ${name}`, query]),
   ]
 }
 
