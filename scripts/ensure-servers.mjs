@@ -1,9 +1,9 @@
 #!/usr/bin/env node
-// Makes sure that this machine has the servers a command is about to start as its own children.
+// Makes sure that this machine has the servers a command is about to start as its own children, and promtool of Prometheus.
 //
 //   node scripts/ensure-servers.mjs redis                        before the tests or the demo
 //   node scripts/ensure-servers.mjs redis --unless-redis-url     before the daemon: its Redis may be elsewhere
-//   node scripts/ensure-servers.mjs redis postgres pgbouncer
+//   node scripts/ensure-servers.mjs redis postgres pgbouncer prometheus
 //
 // Says nothing and exits 0 when they are there. Otherwise it installs the missing packages, if this process may
 // (root, or sudo without a password; Homebrew needs neither), and if not, prints the command to type and exits 1.
@@ -35,6 +35,16 @@ const SERVERS = {
     why: 'a private pooler for the tests',
     binaries: [['pgbouncer']],
     packages: { 'apt-get': ['pgbouncer'], apk: ['pgbouncer'], dnf: ['pgbouncer'], brew: ['pgbouncer'] },
+  },
+  prometheus: {
+    why: 'promtool, which tests the alert rules',
+    binaries: [['promtool']],
+    packages: {
+      'apt-get': ['prometheus'],
+      apk: ['prometheus'],
+      dnf: ['golang-github-prometheus'],
+      brew: ['prometheus'],
+    },
   },
 }
 

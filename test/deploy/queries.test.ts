@@ -1,0 +1,184 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { stringify } from 'yaml'
+import { EventBus } from '../../src/observe/events.ts'
+import { createMetrics } from '../../src/observe/metrics.ts'
+import { Overdue } from '../../src/observe/overdue.ts'
+import { DaemonProcess } from '../helpers/daemon.ts'
+import { redisUrl } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { FakeClock } from '../helpers/fake-clock.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
+import { parseQuery, type Selector } from './promql.ts'
+import { readDashboard, readQueries } from './queries.ts'
+
+/** What Prometheus, or its operator, puts on everything that it scrapes. */
+const TARGET_LABELS = ['namespace', 'job', 'instance', 'pod', 'container', 'endpoint']
+/** What it says itself. */
+const OF_PROMETHEUS: Record<string, readonly string[]> = { up: [], ALERTS: ['alertname', 'alertstate', 'severity'] }
+
+/** The labels of each series that the registry of the daemon can have, by the name of the series. */
+function knownSeries(): Map<string, readonly string[]> {
+  const events = new EventBus()
+  const clock = new FakeClock()
+  const registry = createMetrics({
+    events,
+    sources: {
+      brakeEngaged: () => undefined,
+      storeBreakerOpen: () => false,
+      overdue: new Overdue({ events, clock }),
+      dryRun: false,
+      version: '0',
+      readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
+      pingStore: async () => {},
+      loops: () => [],
+    },
+    clock,
+  })
+  const series = new Map(Object.entries(OF_PROMETHEUS))
+  for (const metric of registry.getMetricsAsArray()) {
+    // prom-client has it on every metric, and its types do not.
+    const { labelNames = [] } = metric as unknown as { labelNames?: readonly string[] }
+    const { name, type } = metric as unknown as { name: string; type: string }
+    if (type !== 'histogram') series.set(name, labelNames)
+    else {
+      series.set(`${name}_bucket`, [...labelNames, 'le'])
+      series.set(`${name}_sum`, labelNames)
+      series.set(`${name}_count`, labelNames)
+    }
+  }
+  return series
+}
+
+const known = knownSeries()
+
+/** What is wrong with a query, one line each. */
+function problemsOf(query: string): string[] {
+  const { selectors, groupings } = parseQuery(query)
+  const hasLabel = ({ metric }: Selector, label: string) =>
+    TARGET_LABELS.includes(label) || (known.get(metric)?.includes(label) ?? false)
+  return [
+    ...selectors.filter(({ metric }) => !known.has(metric)).map(({ metric }) => `no metric ${metric}`),
+    ...selectors.flatMap((selector) =>
+      selector.matchers
+        .filter(({ label }) => known.has(selector.metric) && !hasLabel(selector, label))
+        .map(({ label }) => `no label ${label} on ${selector.metric}`),
+    ),
+    ...groupings
+      .filter(({ label, selectors: grouped }) => !grouped.every((selector) => hasLabel(selector, label)))
+      .map(({ label }) => `no label ${label} to group by`),
+  ]
+}
+
+const queries = readQueries()
+
+describe('every query names only metrics and labels that the daemon has:', () => {
+  test.each(queries)('%s', (_where, query) => {
+    expect(problemsOf(query)).toEqual([])
+  })
+})
+
+test('a query that names what is not there is caught', () => {
+  expect(problemsOf('rate(order_expiry_decisions_total{outcome="kept"}[5m])')).toEqual([])
+  expect(problemsOf('order_expiry_decision_total')).toEqual(['no metric order_expiry_decision_total'])
+  expect(problemsOf('order_expiry_check_lateness_seconds')).toEqual(['no metric order_expiry_check_lateness_seconds'])
+  expect(problemsOf('order_expiry_jobs{status="failed"}')).toEqual(['no label status on order_expiry_jobs'])
+  expect(problemsOf('sum by (outcome) (order_expiry_jobs)')).toEqual(['no label outcome to group by'])
+  expect(problemsOf('max(order_expiry_jobs) / on (state) order_expiry_dry_run')).toEqual(['no label state to group by'])
+  expect(() => problemsOf('sum by (le')).toThrow('no PromQL at')
+  expect(() => problemsOf('{job="order-expiry"}')).toThrow('expected a metric by its name')
+})
+
+test('Prometheus takes every query, types and all', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'order-expiry-queries-'))
+  try {
+    const file = join(directory, 'rules.yaml')
+    const rules = queries.map(([where, expr], n) => ({ record: `query:${n}`, expr, labels: { where } }))
+    writeFileSync(file, stringify({ groups: [{ name: 'queries', rules }] }))
+    const { stdout, stderr } = spawnSync('promtool', ['check', 'rules', file], { encoding: 'utf8' })
+    expect(stdout + stderr).toContain(`SUCCESS: ${queries.length} rules found`)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
+test('the dashboard is of the newest form, and every panel asks the Prometheus that is chosen', () => {
+  const { schemaVersion, panels, templating } = readDashboard()
+  expect(schemaVersion).toBe(42)
+  expect(templating.list.map(({ name, type }) => [name, type])).toEqual([
+    ['datasource', 'datasource'],
+    ['namespace', 'query'],
+    ['job', 'query'],
+  ])
+  for (const panel of panels.filter(({ type }) => type !== 'row')) {
+    expect(panel).toMatchObject({ datasource: { uid: `\${datasource}` }, description: expect.stringMatching(/\.$/) })
+    for (const { expr } of panel.targets ?? []) {
+      for (const { metric, matchers } of parseQuery(expr.replaceAll('$__rate_interval', '1m')).selectors) {
+        const chosen = matchers.map(({ label, op, value }) => `${label}${op}${value}`)
+        expect([metric, chosen]).toEqual([metric, expect.arrayContaining(['namespace=~$namespace', 'job=~$job'])])
+      }
+    }
+  }
+})
+
+describe('a daemon that runs', () => {
+  let raw: RawQueue
+  let daemon: DaemonProcess
+  let samples: readonly Sample[]
+  beforeAll(async () => {
+    raw = new RawQueue()
+    daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME: raw.name })
+    const url = await daemon.url()
+    samples = await eventually('the first sweep has counted what is overdue', async () => {
+      const read = readSamples(await (await fetch(`${url}/metrics`)).text())
+      return read.some(({ name }) => name === 'order_expiry_overdue_orders') && read
+    })
+  })
+  afterAll(async () => {
+    await daemon.stop()
+    await raw.close()
+  })
+
+  test('has a series for everything that a query chooses by a value, unless it is one that only counting brings', () => {
+    const counted = new Set([...known.keys()].filter((name) => name.endsWith('_total')))
+    const chosen = queries.flatMap(([where, query]) =>
+      parseQuery(query)
+        .selectors.filter(({ metric }) => !(metric in OF_PROMETHEUS) && !counted.has(metric))
+        .map((selector) => ({ where, selector })),
+    )
+    expect(chosen.length).toBeGreaterThan(30)
+    const absent = chosen.filter(({ selector }) => !isThere(selector, samples))
+    expect(absent.map(({ where, selector }) => `${where}: ${selector.metric}`)).toEqual([])
+  })
+})
+
+interface Sample {
+  name: string
+  labels: Record<string, string>
+}
+
+/** Lines of the text format, such as `name{label="value"} 1`. */
+function readSamples(text: string): Sample[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => {
+      const [, name = '', labels = ''] = /^(\w+)(?:\{(.*)\})? \S+$/.exec(line) ?? []
+      return { name, labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, k, v]) => [k, v])) }
+    })
+}
+
+/** Each of the values that it asks for, `a|b` being two, is that of a sample. */
+function isThere({ metric, matchers }: Selector, samples: readonly Sample[]): boolean {
+  const ofMetric = samples.filter(({ name }) => name === metric)
+  const own = matchers.filter(({ label }) => !TARGET_LABELS.includes(label))
+  return (
+    ofMetric.length > 0 &&
+    own.every(({ label, value }) =>
+      value.split('|').every((one) => ofMetric.some(({ labels }) => labels[label] === one)),
+    )
+  )
+}
