@@ -92,10 +92,11 @@ async function prepare(server: FastifyInstance, options: { isOpen: boolean; even
       useDefaults: false,
       directives: {
         defaultSrc: ["'none'"],
-        baseUri: ["'none'"],
+        baseUri: ["'self'"], // the board's page has a base
         formAction: ["'self'"],
         frameAncestors: ["'none'"],
         imgSrc: ["'self'", 'data:'],
+        fontSrc: ["'self'", 'data:'],
         styleSrc: ["'self'", "'unsafe-inline'"],
         scriptSrc: ["'self'"],
         connectSrc: ["'self'"],
