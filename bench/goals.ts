@@ -72,6 +72,8 @@ const schedule = (contender: string, ofCase: string) => ({
 })
 const growth = (ofCase: string) => ({ question: 'growth', contender: 'ours', case: ofCase, key: 'settledPerSecond' })
 
+const api = (key: string) => ({ question: 'api', contender: 'ours', case: '', key })
+
 const ratioAtLeast = (title: string, of: FigureName, to: FigureName, atLeast: number): Goal => ({
   title,
   of,
@@ -156,4 +158,8 @@ export const GOALS: readonly Goal[] = [
     unit: '% of a core',
     decimals: 2,
   },
+  { title: 'API: PUT', of: api('putsPerSecond'), bound: { atLeast: 4_000 }, unit: '/s', decimals: 0 },
+  { title: 'API: orders in batches', of: api('batchedPerSecond'), bound: { atLeast: 15_000 }, unit: '/s', decimals: 0 },
+  { title: 'API: ready', of: api('readyMs'), bound: { below: 2_000 }, unit: 'ms', decimals: 0 },
+  { title: 'API: resident memory', of: api('residentMb'), bound: { below: 120 }, unit: 'MB', decimals: 0 },
 ]

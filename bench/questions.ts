@@ -1,3 +1,4 @@
+import { apiQuestion } from './api.ts'
 import { batchPathQuestion } from './batch-path/question.ts'
 import { burstQuestion } from './burst.ts'
 import { growthQuestion } from './growth.ts'
@@ -16,6 +17,7 @@ export const questions: readonly Question[] = [
   memoryQuestion(),
   growthQuestion(),
   idleQuestion(),
+  apiQuestion(),
   tuningQuestion(),
   batchPathQuestion(),
 ]

@@ -151,7 +151,6 @@ export function createDaemon(options: {
   const http = createHttpService({
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
-    isOpen: isOpen && !config.API_TOKENS && !config.BOARD_USERS,
     events,
     async register(server) {
       showOnBoard = await registerRoutes(server, {

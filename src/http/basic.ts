@@ -2,6 +2,7 @@ import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import { type Credentials, findUser } from './auth.ts'
+import { refuseOtherNames } from './same-site.ts'
 
 export type Role = 'viewer' | 'operator'
 
@@ -22,10 +23,12 @@ export async function requireBasic(
   const { users, isOpen } = options
   const roles = new Map(users.map(({ name, role }) => [name, role]))
   if (users.length === 0) {
-    scope.addHook('onRequest', async () => {
-      if (!isOpen)
+    if (isOpen) refuseOtherNames(scope)
+    else {
+      scope.addHook('onRequest', async () => {
         throw new OrderExpiryError('FORBIDDEN', 'this page is closed on this address until BOARD_USERS is set')
-    })
+      })
+    }
     return () => 'viewer'
   }
   await scope.register(basicAuth, {

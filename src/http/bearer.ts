@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { refuseOtherNames } from './same-site.ts'
 
 export interface Token {
   name: string
@@ -20,9 +21,12 @@ export function requireBearer(
 ): void {
   const { isOpen, clock } = options
   const known = options.tokens.map((token) => ({ ...token, digest: digest(token.token) }))
+  if (known.length === 0 && isOpen) {
+    refuseOtherNames(scope)
+    return
+  }
   scope.addHook('onRequest', async (request, reply) => {
     if (known.length === 0) {
-      if (isOpen) return
       throw new OrderExpiryError('FORBIDDEN', 'the API is closed on this address until API_TOKENS is set')
     }
     const given = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1]

@@ -4,24 +4,30 @@ import { OrderExpiryError } from '../errors.ts'
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 
 /**
- * Refuses what a browser sends on behalf of another site: whatever would change something, and, where no credentials are
- * wanted, everything that is addressed to another name than that of this machine (DNS rebinding).
+ * Refuses whatever would change something and is sent by a browser on behalf of another site.
  * https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
  */
-export function refuseOtherSites(server: FastifyInstance, options: { isOpen: boolean }): void {
+export function refuseOtherSites(server: FastifyInstance): void {
   server.addHook('onRequest', async (request) => {
-    if (!SAFE_METHODS.includes(request.method) && comesFromAnotherSite(request)) {
-      throw new OrderExpiryError(
-        'FORBIDDEN',
-        'expected a request of no browser, or of a page of this server; this one is of another site',
-      )
-    }
-    if (options.isOpen && !isLoopbackName(request.hostname)) {
-      throw new OrderExpiryError(
-        'FORBIDDEN',
-        'expected 127.0.0.1, [::1] or localhost as the host, because no credentials are set',
-      )
-    }
+    if (SAFE_METHODS.includes(request.method) || !comesFromAnotherSite(request)) return
+    throw new OrderExpiryError(
+      'FORBIDDEN',
+      'expected a request of no browser, or of a page of this server; this one is of another site',
+    )
+  })
+}
+
+/**
+ * Refuses what is addressed to another name than one of this machine. For routes that want no credentials: a page of another
+ * site could have its own name point here (DNS rebinding).
+ */
+export function refuseOtherNames(scope: FastifyInstance): void {
+  scope.addHook('onRequest', async (request) => {
+    if (isLoopbackName(request.hostname)) return
+    throw new OrderExpiryError(
+      'FORBIDDEN',
+      'expected 127.0.0.1, [::1] or localhost as the host, because no credentials are set for this',
+    )
   })
 }
 

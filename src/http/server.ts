@@ -19,18 +19,15 @@ const LONGEST_ID = 600
 /**
  * The HTTP server as a service. It listens before anything else is started and until all is stopped, so that probes are
  * answered throughout.
- *
- * @param options.isOpen whether no credentials are wanted
  */
 export function createHttpService(options: {
   host: string
   port: number
-  isOpen: boolean
   /** Adds the routes. */
   register: (server: FastifyInstance) => Promise<void>
   events: EventBus
 }): Service {
-  const { host, port, isOpen, register, events } = options
+  const { host, port, register, events } = options
   let server: FastifyInstance | undefined
   return {
     name: 'http',
@@ -48,7 +45,7 @@ export function createHttpService(options: {
         routerOptions: { maxParamLength: LONGEST_ID },
       })
       try {
-        await prepare(server, { isOpen, events })
+        await prepare(server, events)
         await register(server)
         const url = await server.listen({ host, port })
         events.emit('service-started', { service: 'http', detail: url })
@@ -69,8 +66,7 @@ export function createHttpService(options: {
 }
 
 /** What holds for every route. */
-async function prepare(server: FastifyInstance, options: { isOpen: boolean; events: EventBus }): Promise<void> {
-  const { isOpen, events } = options
+async function prepare(server: FastifyInstance, events: EventBus): Promise<void> {
   registerProblems(server)
   server.removeContentTypeParser('text/plain') // JSON only: what a form of another site can send is none
   server.addHook('onRequest', async (request, reply) => {
@@ -105,7 +101,7 @@ async function prepare(server: FastifyInstance, options: { isOpen: boolean; even
     // Whoever ends TLS says so.
     strictTransportSecurity: false,
   })
-  refuseOtherSites(server, { isOpen })
+  refuseOtherSites(server)
 }
 
 /** The id that the caller gave it, if it can go into a log and a header as it is. */

@@ -279,11 +279,17 @@ describe('the API on loopback', () => {
   })
 
   test('a name that is not of this machine is refused, so that no other site can be made to mean us', async () => {
-    const socket = connect(Number(new URL(url).port), '127.0.0.1')
-    socket.end('GET /v1/forecast HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n')
-    let answer = ''
-    for await (const chunk of socket) answer += chunk
-    expect(answer).toMatch(/^HTTP\/1\.1 403 /)
+    const ask = async (path: string, host: string) => {
+      const socket = connect(Number(new URL(url).port), '127.0.0.1')
+      socket.write(`GET ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+      let answer = ''
+      for await (const chunk of socket) answer += chunk
+      return Number(answer.split(' ')[1])
+    }
+    for (const path of ['/v1/forecast', '/', '/board', '/orders/1']) {
+      expect([path, await ask(path, 'evil.example'), await ask(path, 'localhost:3000')]).toEqual([path, 403, 200])
+    }
+    expect(await ask('/livez', 'evil.example')).toBe(200)
   })
 
   test('a body that does not come is not waited for, and a client that leaves costs nobody else anything', async () => {
