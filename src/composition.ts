@@ -132,12 +132,15 @@ export async function explainOrder(options: {
   orderId: string
   view: QueueView
   findOrder: (orderId: string) => Promise<Order | undefined>
+  config: Pick<Config, 'ORDER_STORE' | 'ORDERS_UNPAID_STATUSES'>
   clock: Clock
 }): Promise<Story> {
-  const { view, findOrder, clock } = options
+  const { view, findOrder, config, clock } = options
   const orderId = parseOrderId(options.orderId)
   const [check, order] = await Promise.all([view.checkOf(orderId), findOrder(orderId)])
-  return tellStory({ orderId, now: clock.now(), check, order })
+  const unpaid = config.ORDER_STORE === 'redis' ? ['pending'] : config.ORDERS_UNPAID_STATUSES
+  const isUnpaid = ({ status, paidAt }: Order) => unpaid.includes(status) && paidAt === undefined
+  return tellStory({ orderId, now: clock.now(), check, order, isUnpaid })
 }
 
 /** Who decides, for the evidence: `host:pid`. */

@@ -163,7 +163,7 @@ export function createDaemon(options: {
         metrics,
         client,
         findOrder,
-        explain: (orderId) => explainOrder({ orderId, view, findOrder, clock }),
+        explain: (orderId) => explainOrder({ orderId, view, findOrder, config, clock }),
         paymentTimeoutMs: config.PAYMENT_TIMEOUT,
         readForecast: () => view.forecast(),
         readOverview: () =>

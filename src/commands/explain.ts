@@ -17,7 +17,13 @@ export function explainCommand(context: CommandContext): Command {
       const story = await withQueueView({ config, clock }, async (view, redisUrl) => {
         const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
         try {
-          return await explainOrder({ orderId, view, findOrder: async (id) => (await store.find([id]))[0], clock })
+          return await explainOrder({
+            orderId,
+            view,
+            findOrder: async (id) => (await store.find([id]))[0],
+            config,
+            clock,
+          })
         } finally {
           await store.close()
         }

@@ -5,10 +5,12 @@ import type { Queue } from 'bullmq'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
+import { parseOrderId } from '../order/order-id.ts'
 import type { Role } from './basic.ts'
 import { mask } from './mask.ts'
 
 const BASE_PATH = '/board'
+const MOST_JOBS = 100
 
 /**
  * What an operator may do, by route of Bull Board's API; a viewer may do nothing. All else is refused to both, also what later
@@ -25,7 +27,6 @@ const OPERATOR_MAY: Record<string, string> = {
   '/board/api/queues/:queueName/:jobId/retry': 'retry',
   '/board/api/queues/:queueName/:jobId/promote': 'promote',
   '/board/api/queues/:queueName/:jobId/delay': 'change the delay',
-  '/board/api/queues/:queueName/:jobId/update-data': 'change the data',
 }
 
 /**
@@ -65,7 +66,11 @@ export async function registerBoard(
   await scope.register(async (own) => {
     own.addHook('onRequest', async (request) => {
       if (!isReady()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
-      if (request.method === 'GET' || request.method === 'HEAD') return
+      if (request.method === 'GET' || request.method === 'HEAD') {
+        const { jobsPerPage } = request.query as { jobsPerPage?: string }
+        if (Number(jobsPerPage ?? 1) <= MOST_JOBS) return
+        throw new OrderExpiryError('INVALID_REQUEST', `jobsPerPage: expected at most ${MOST_JOBS}`)
+      }
       const action = OPERATOR_MAY[request.routeOptions.url ?? '']
       if (roleOf(request) === 'viewer') throw new OrderExpiryError('FORBIDDEN', 'expected an operator, given a viewer')
       if (!action)
@@ -92,7 +97,7 @@ export async function registerBoard(
   return (queue) => {
     const shown = new BullMQAdapter(queue, {
       description: 'One job for each order, due at its payment deadline',
-      externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(String(id), data) }),
+      externalJobUrl: ({ data }) => ({ displayText: 'Explain', href: explanationOf(data) }),
     })
     shown.setFormatter('data', mask)
     shown.setFormatter('returnValue', mask)
@@ -100,10 +105,13 @@ export async function registerBoard(
   }
 }
 
-/** The page that tells the order's story. */
-function explanationOf(jobId: string, data: unknown): string {
-  const orderId = (data as { orderId?: unknown } | null)?.orderId ?? jobId
-  return `/orders/${encodeURIComponent(String(orderId))}`
+/** The page that tells the order's story. A job that names no order must not break the page that lists it. */
+function explanationOf(data: unknown): string {
+  try {
+    return `/orders/${encodeURIComponent(parseOrderId((data as { orderId?: unknown } | null)?.orderId))}`
+  } catch {
+    return '/'
+  }
 }
 
 /** A board of which nothing can be changed shows no buttons. */

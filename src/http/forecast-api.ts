@@ -11,6 +11,7 @@ export interface ForecastApi {
 const count = z.number().int()
 const forecast = z.object({
   at: z.iso.datetime().describe('When Redis was asked.'),
+  waiting: count.describe('Checks that are not due yet.'),
   due: count.describe('Checks whose time has come and that have not ended yet.'),
   within: z.object({ '1m': count, '5m': count, '15m': count, '60m': count }).describe('Checks to come within so long.'),
   minutes: z.array(count).length(60).describe('Checks to come in each of the next 60 minutes.'),

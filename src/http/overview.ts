@@ -1,11 +1,12 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { type Counts, latenessOf } from '../observe/minutes.ts'
+import { type Counts, LATENESS_BOUNDS, latenessOf } from '../observe/minutes.ts'
 import type { Forecast } from '../queue/forecast.ts'
 import { escapeHtml, page } from './html.ts'
 import { barChart, lineChart, type Series } from './svg.ts'
 
 const MINUTE_MS = 60_000
 const REFRESH_S = 10
+const LONGEST_MS = LATENESS_BOUNDS.at(-1) as number
 
 /** What a person on call wants to know. Where a part cannot be read, it is undefined, and the page says so. */
 export interface Overview {
@@ -64,7 +65,7 @@ export function overviewPage(options: {
       overdue ? `${Math.round(overdue.oldestSeconds)} s` : '–',
       overdue && overdue.oldestSeconds > 120 ? 'bad' : 'good',
     ),
-    card('Lateness, 15 min, p99', p99 === undefined ? '–' : `≤ ${p99.toLocaleString('en')} ms`),
+    card('Lateness, 15 min, p99', latenessText(p99)),
     card('Given up', count(failed), failed ? 'warn' : 'good'),
     '</section><section class="cards">',
     ...states.map(({ name, level, text }) => card(name, text, level)),
@@ -117,10 +118,20 @@ function decisionsPlot(history: readonly Counts[], at: number): string {
 
 function latenessPlot(history: readonly Counts[], at: number): string {
   const series: Series[] = [
-    { name: 'p50 at most', look: 'a', values: history.map((counts) => latenessOf(counts, 0.5)) },
-    { name: 'p99 at most', look: 'c', values: history.map((counts) => latenessOf(counts, 0.99)) },
+    { name: 'p50 at most', look: 'a', values: history.map((counts) => shown(latenessOf(counts, 0.5))) },
+    { name: 'p99 at most', look: 'c', values: history.map((counts) => shown(latenessOf(counts, 0.99))) },
   ]
   return lineChart({ title: 'Lateness in the last hour', labels: pastLabels(history, at), series, unit: 'ms' })
+}
+
+/** The longest that the plot tells apart. */
+function shown(lateMs: number | undefined): number | undefined {
+  return lateMs === undefined ? undefined : Math.min(lateMs, LONGEST_MS)
+}
+
+function latenessText(p99: number | undefined): string {
+  if (p99 === undefined) return '–'
+  return p99 === Number.POSITIVE_INFINITY ? `> ${count(LONGEST_MS)} ms` : `≤ ${count(p99)} ms`
 }
 
 function pastLabels(history: readonly Counts[], at: number): string[] {

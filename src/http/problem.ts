@@ -22,7 +22,6 @@ const CODE_OF_STATUS: Record<number, ErrorCode> = {
   405: 'METHOD_NOT_ALLOWED',
   408: 'REQUEST_TIMEOUT',
   413: 'BODY_TOO_LARGE',
-  414: 'INVALID_REQUEST',
   415: 'UNSUPPORTED_MEDIA_TYPE',
   429: 'RATE_LIMITED',
 }
@@ -80,7 +79,8 @@ function typeOf(code: ErrorCode): string {
 export function asHttpError(error: unknown): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
   const { statusCode, message } = error as { statusCode?: unknown; message?: unknown }
-  const code = typeof statusCode === 'number' ? CODE_OF_STATUS[statusCode] : undefined
+  const isRefusal = typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
+  const code = isRefusal ? (CODE_OF_STATUS[statusCode] ?? 'INVALID_REQUEST') : undefined
   const text = typeof message === 'string' ? message : String(error)
   return new OrderExpiryError(code ?? 'UNEXPECTED', text, { cause: error })
 }

@@ -39,7 +39,7 @@ export async function readOverview(sources: OverviewSources): Promise<Overview> 
   ])
   return {
     at: clock.now(),
-    waiting: forecast && counts && Math.max(0, counts.jobs.delayed ?? 0),
+    waiting: forecast?.waiting,
     due: forecast?.due,
     failed: counts?.jobs.failed,
     overdue: sources.overdue(),

@@ -68,6 +68,12 @@ export function createHttpService(options: {
 /** What holds for every route. */
 async function prepare(server: FastifyInstance, events: EventBus): Promise<void> {
   registerProblems(server)
+  const parseJson = server.getDefaultJsonParser('error', 'error')
+  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    // Many clients say JSON of every request, also of one without a body.
+    if (body === '') done(null, undefined)
+    else void parseJson(request, body as string, done)
+  })
   server.removeContentTypeParser('text/plain') // JSON only: what a form of another site can send is none
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)

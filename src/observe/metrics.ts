@@ -71,7 +71,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   )
   const settleLateness = histogram(
     'settle_lateness_seconds',
-    "From the payment deadline to the decision, by the order store's clock.",
+    "From the payment deadline to the decision of a check, by the order store's clock; a sweep's are not in it.",
     LATENESS_BUCKETS,
   )
   const batchSize = histogram('batch_size_checks', 'Checks that were settled in one statement.', BATCH_BUCKETS)

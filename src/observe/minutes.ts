@@ -52,7 +52,7 @@ export class MinuteCounts {
   }
 }
 
-/** The lateness that so many of the decisions of a minute did not exceed, as an upper bound; undefined of none. */
+/** The lateness that so many of the decisions of a minute did not exceed, as an upper bound, which may be infinite; undefined of none. */
 export function latenessOf(counts: Counts, quantile: number): number | undefined {
   const classes = Array.from({ length: LATENESS_BOUNDS.length + 1 }, (_, index) => counts[`late:${index}`] ?? 0)
   const wanted = classes.reduce((sum, count) => sum + count, 0) * quantile
@@ -62,7 +62,7 @@ export function latenessOf(counts: Counts, quantile: number): number | undefined
     seen += count
     return seen >= wanted
   })
-  return LATENESS_BOUNDS[place] ?? (LATENESS_BOUNDS.at(-1) as number)
+  return LATENESS_BOUNDS[place] ?? Number.POSITIVE_INFINITY
 }
 
 function classOf(lateMs: number): number {

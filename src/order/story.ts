@@ -42,13 +42,17 @@ export interface CheckFacts {
   notes: StoryLine[]
 }
 
-/** One order's story, from what its check and its store say. Either may be gone, or never have been. */
-export function tellStory(facts: {
+interface Facts {
   orderId: string
   now: number
   check: CheckFacts | undefined
   order: Order | undefined
-}): Story {
+  /** Whether an order in this state is cancelled once its deadline has passed. */
+  isUnpaid: (order: Order) => boolean
+}
+
+/** One order's story, from what its check and its store say. Either may be gone, or never have been. */
+export function tellStory(facts: Facts): Story {
   const { orderId } = facts
   const lines = [...linesOfCheck(facts.check), ...linesOfOrder(facts)]
   // Stable: what has the same time stays in the order in which it happens.
@@ -101,36 +105,39 @@ function linesOfOrder({
   return lines
 }
 
-function verdictOf({
-  order,
-  check,
-  now,
-}: {
-  order: Order | undefined
-  check: CheckFacts | undefined
-  now: number
-}): string {
+function verdictOf({ order, check, now, isUnpaid }: Facts): string {
   const finished = check?.finished
-  const deadline = order?.deadline ?? check?.deadline
   if (finished?.outcome === 'cancelled') {
     const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
     return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${span(lateMs)} after its payment deadline ${finished.deadline}.`
   }
   if (order?.cancelledAt !== undefined) {
-    const before = deadline !== undefined && order.cancelledAt < deadline
-    return `Cancelled ${iso(order.cancelledAt)}${before ? ', before its payment deadline, so by somebody else' : ''}; who decided is no longer kept.`
+    const { cancelledAt, deadline } = order
+    const isEarly = deadline !== undefined && cancelledAt < deadline
+    return `Cancelled ${iso(cancelledAt)}${isEarly ? ', before its payment deadline, so by somebody else' : ''}; who decided is no longer kept.`
   }
-  if (finished?.outcome === 'kept')
-    return `Kept: when its check came, ${finished.decidedAt}, it was ${finished.paid ? 'paid' : finished.status}.`
-  if (order?.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, and so never cancelled.`
-  if (check?.state === 'failed')
+  if (finished?.outcome === 'kept') {
+    const why = finished.paid ? 'it was paid' : `it was no longer unpaid (status ${finished.status})`
+    return `Left alone: when its check came, ${finished.decidedAt}, ${why}.`
+  }
+  if (!order) return verdictOfUnknown(check, now)
+  if (order.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, and so never cancelled.`
+  if (!isUnpaid(order)) return `No longer unpaid: its status is ${order.status}, so no check cancels it.`
+  if (check?.state === 'failed') {
     return `Undecided: its check was given up (${check.failedReason ?? 'nobody said why'}); replay it once the cause is mended.`
-  if (finished?.outcome === 'missing' && !order)
-    return `Unknown to the order store when its check came, ${finished.decidedAt}, and still.`
-  if (!order && !check) return 'Unknown: neither the queue nor the order store has it.'
-  if (deadline === undefined) return `Status ${order?.status ?? 'unknown'}; it has no payment deadline.`
+  }
+  const deadline = order.deadline ?? check?.deadline
+  if (deadline === undefined) return `Unpaid (${order.status}), without a payment deadline.`
   if (deadline > now) return `Waiting: unpaid until ${iso(deadline)}, it is cancelled then.`
-  return `Overdue: ${order ? `status ${order.status}` : 'not known to the order store'}, its payment deadline was ${span(now - deadline)} ago.`
+  return `Overdue: still unpaid (${order.status}), its payment deadline was ${span(now - deadline)} ago.`
+}
+
+function verdictOfUnknown(check: CheckFacts | undefined, now: number): string {
+  if (!check) return 'Unknown: neither the queue nor the order store has it.'
+  if (check.finished) return `Unknown to the order store when its check came, ${check.finished.decidedAt}, and still.`
+  if (check.dueAt !== undefined && check.dueAt > now)
+    return `Unknown to the order store; its check comes ${iso(check.dueAt)}.`
+  return 'Unknown to the order store; its check is due.'
 }
 
 function iso(ms: number): string {

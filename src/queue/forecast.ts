@@ -4,6 +4,8 @@ import type { OpenQueue } from './check-queue.ts'
 export interface Forecast {
   /** When Redis was asked, in epoch milliseconds. */
   at: number
+  /** Checks that are not due yet. */
+  waiting: number
   /** Checks whose time has come and that have not ended. */
   due: number
   /** Checks to come from `at` on within so long. */
@@ -32,6 +34,7 @@ export async function readForecast(
 ): Promise<Forecast> {
   const delayed = queue.toKey('delayed')
   const pipeline = redis.pipeline()
+  pipeline.zcount(delayed, at * SCORE_OF_MS, '+inf')
   pipeline.zcount(delayed, '-inf', `(${at * SCORE_OF_MS}`)
   pipeline.llen(queue.toKey('wait')).llen(queue.toKey('paused')).zcard(queue.toKey('prioritized'))
   pipeline.llen(queue.toKey('active'))
@@ -47,7 +50,8 @@ export async function readForecast(
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
   return {
     at,
-    due: sum(counts.slice(0, -MINUTES)),
+    waiting: counts[0] as number,
+    due: sum(counts.slice(1, -MINUTES)),
     within: {
       '1m': sum(minutes.slice(0, 1)),
       '5m': sum(minutes.slice(0, 5)),

@@ -91,6 +91,7 @@ export function createHistoryWriter(options: {
     async stop() {
       stopping.abort()
       await running
+      await write() // what was counted while it wrote
     },
   }
 }

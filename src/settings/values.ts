@@ -63,13 +63,15 @@ export interface BoardUser {
 }
 
 export const boardUsers = z.string().transform((text, context): BoardUser[] => {
-  return text.split(',').flatMap((entry, index) => {
+  const users = text.split(',').flatMap((entry, index) => {
     // The password may hold colons, a name and a role do not.
     const match = /^\s*([^:\s]+):(.+):(viewer|operator)\s*$/.exec(entry)
     if (match) return [{ name: match[1] as string, password: match[2] as string, role: match[3] as BoardUser['role'] }]
     context.addIssue(`expected name:password:role with role viewer or operator, entry ${index + 1} is not`)
     return []
   })
+  if (new Set(users.map(({ name }) => name)).size < users.length) context.addIssue('expected a name of its own each')
+  return users
 })
 
 export interface ApiToken {

@@ -15,7 +15,9 @@ export const orderRow = z.object({
   status: z.string(),
   deadline: milliseconds,
   cancelled_at: milliseconds,
+  paid_at: milliseconds,
 })
+
 /**
  * What `cancelUnpaid` and `judge` answer: for each order what became of it, the status seen, the deadline, and in the first
  * row when it was decided. `again` is an order cancelled by another check of the batch; `unpaid` one not due, or locked;

@@ -105,7 +105,8 @@ ORDER BY s.ord`,
     /* $1 ids. Rows in any order; times are milliseconds. */
     find: `
 SELECT o.${id}::text AS id, o.${status}::text AS status, ${ms(deadlineOf('o'))} AS deadline,
-       ${cancelledAt ? ms(timestamptz(`o.${cancelledAt.sql}`, cancelledAt.type)) : 'NULL'} AS cancelled_at
+       ${cancelledAt ? ms(timestamptz(`o.${cancelledAt.sql}`, cancelledAt.type)) : 'NULL'} AS cancelled_at,
+       ${paidAt && paidAt.type !== 'date' ? ms(timestamptz(`o.${paidAt.sql}`, paidAt.type)) : 'NULL'} AS paid_at
 FROM ${table} o WHERE o.${id} = ANY ($1::${idType}[])`,
 
     /*

@@ -251,8 +251,14 @@ export class PostgresStore implements OrderStore {
     return orderIds.map((orderId) => {
       const row = byId.get(this.#canonical(orderId))
       if (!row) return undefined
-      const { status, deadline, cancelled_at: cancelledAt } = row
-      return { orderId, status, deadline: ceil(deadline), cancelledAt: ceil(cancelledAt) }
+      const { status, deadline, cancelled_at: cancelledAt, paid_at: paidAt } = row
+      return {
+        orderId,
+        status,
+        deadline: ceil(deadline),
+        cancelledAt: ceil(cancelledAt),
+        ...(paidAt !== null && { paidAt: ceil(paidAt) }),
+      }
     })
   }
 

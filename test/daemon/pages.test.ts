@@ -35,7 +35,7 @@ const MUTATIONS: [method: string, path: string, body: object][] = [
   ['PATCH', 'queues/Q/order-page-1/priority', { priority: 1 }],
   ['PUT', 'queues/Q/order-page-1/remove-unprocessed-children', {}],
 ]
-const FOR_NOBODY = /clean|empty|obliterate|concurrency|rate-limit|job-schedulers|priority|children/
+const FOR_NOBODY = /update-data|clean|empty|obliterate|concurrency|rate-limit|job-schedulers|priority|children/
 
 let raw: RawQueue
 let daemon: DaemonProcess
@@ -217,6 +217,17 @@ describe('the pages', () => {
     expect(answer.status).toBe(200)
     expect(text).toContain('/orders/raw-1')
     expect(text).not.toContain('ann@example.com')
+  })
+
+  test('the board lists jobs that name no order, and not a million at once', async () => {
+    await raw.queue.add('check-payment', { orderId: '\ud800' }, { delay: 3_600_000, jobId: 'raw-job-2' })
+    const list = (jobs: number) =>
+      fetch(`${url}/board/api/queues?activeQueue=${raw.name}&status=delayed&page=1&jobsPerPage=${jobs}`, {
+        headers: viewer,
+      })
+    const listed = await list(100)
+    expect([listed.status, await listed.text()]).toEqual([200, expect.stringContaining('raw-job-2')])
+    expect((await list(1_000_000)).status).toBe(400)
   })
 
   test('metrics have what the pages show, and nothing of a single order', async () => {

@@ -235,6 +235,7 @@ describe('a setting', () => {
     ['BOARD_USERS', 'ann:secret:admin', /viewer or operator/],
     ['BOARD_USERS', 'ann::viewer', /name:password:role/],
     ['BOARD_USERS', 'ann:secret:viewer,', /entry 2/],
+    ['BOARD_USERS', 'ann:a:viewer,ann:b:operator', /a name of its own/],
   ])('%s refuses %j, alone, saying what was expected and what was given', (name, text, expected) => {
     const [problem, ...others] = problems({ [name]: text })
     expect(others).toEqual([])

@@ -8,6 +8,7 @@ test('a forecast is drawn as bars of three minutes each, the longest of them the
   minutes[59] = 1
   const lines = drawForecast({
     at: Date.parse('2026-11-25T10:07:30Z'),
+    waiting: 1_501,
     due: 12,
     within: { '1m': 1_000, '5m': 1_500, '15m': 1_500, '60m': 1_501 },
     minutes,
@@ -23,6 +24,7 @@ test('a forecast is drawn as bars of three minutes each, the longest of them the
 test('nothing to come is drawn, too', () => {
   const lines = drawForecast({
     at: 0,
+    waiting: 0,
     due: 0,
     within: { '1m': 0, '5m': 0, '15m': 0, '60m': 0 },
     minutes: new Array<number>(60).fill(0),

@@ -13,6 +13,7 @@ const calm: Overview = {
   history: Array.from({ length: 60 }, (_, n) => ({ cancelled: n, kept: 1, 'late:3': n })),
   forecast: {
     at: AT,
+    waiting: 1_234,
     due: 0,
     within: { '1m': 1, '5m': 2, '15m': 3, '60m': 4 },
     minutes: new Array<number>(60).fill(2),
@@ -46,6 +47,12 @@ describe('the overview', () => {
     expect(html.match(/cannot be read now/g)).toHaveLength(3)
     expect(html).not.toContain('<svg')
     expect(html).not.toContain('<b>0</b>')
+  })
+
+  test('says that it was later than it can tell', () => {
+    const html = render({ history: [{ 'late:16': 5 }] })
+    expect(html).toContain('&gt; 300,000 ms')
+    expect(html).not.toMatch(/NaN|Infinity/)
   })
 
   test('marks what is overdue', () => {

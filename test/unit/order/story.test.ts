@@ -32,7 +32,13 @@ function finished(outcome: 'cancelled' | 'kept' | 'missing', facts: object = {})
   })
 }
 const tell = (facts: { check?: CheckFacts; order?: Order; now?: number }) =>
-  tellStory({ orderId: 'a', now: facts.now ?? T + 20 * MINUTE, check: facts.check, order: facts.order })
+  tellStory({
+    orderId: 'a',
+    now: facts.now ?? T + 20 * MINUTE,
+    check: facts.check,
+    order: facts.order,
+    isUnpaid: ({ status, paidAt }) => status === 'pending' && paidAt === undefined,
+  })
 
 describe('the verdict', () => {
   test.each<[string, Parameters<typeof tell>[0], RegExp]>([
@@ -54,12 +60,12 @@ describe('the verdict', () => {
     [
       'kept',
       { check: finished('kept', { status: 'pending', paid: true }), order: order() },
-      /^Kept: when its check came, .*, it was paid\.$/,
+      /^Left alone: when its check came, .*, it was paid\.$/,
     ],
     [
       'kept in another status',
       { check: finished('kept', { status: 'shipped' }), order: order({ status: 'shipped' }) },
-      /it was shipped\.$/,
+      /it was no longer unpaid \(status shipped\)\.$/,
     ],
     [
       'paid',
@@ -81,9 +87,34 @@ describe('the verdict', () => {
     [
       'overdue',
       { check: check(), order: order(), now: T + 16 * MINUTE },
-      /^Overdue: status pending, its payment deadline was 60 s ago\.$/,
+      /^Overdue: still unpaid \(pending\), its payment deadline was 60 s ago\.$/,
     ],
-    ['without a deadline', { order: order({ deadline: undefined }) }, /^Status pending; it has no payment deadline\.$/],
+    [
+      'without a deadline',
+      { order: order({ deadline: undefined }) },
+      /^Unpaid \(pending\), without a payment deadline\.$/,
+    ],
+    [
+      'paid, without a time',
+      { check: check(), order: order({ status: 'paid' }), now: T + MINUTE },
+      /^No longer unpaid: its status is paid/,
+    ],
+    [
+      'withdrawn',
+      { order: order({ status: 'withdrawn' }), now: T + MINUTE },
+      /^No longer unpaid: its status is withdrawn/,
+    ],
+    [
+      'given up, then paid',
+      { check: check({ state: 'failed' }), order: order({ status: 'paid' }) },
+      /^No longer unpaid/,
+    ],
+    [
+      'unknown to the store, check to come',
+      { check: check(), now: T + MINUTE },
+      /^Unknown to the order store; its check comes 2026-11-25T10:15/,
+    ],
+    ['unknown to the store, check due', { check: check() }, /^Unknown to the order store; its check is due/],
   ])('%s', (_, facts, verdict) => {
     const story = tell(facts)
     expect(story.verdict).toMatch(verdict)
