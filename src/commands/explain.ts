@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Story } from '../order/story.ts'
+import { type Story, storyJsonOf } from '../order/story.ts'
 import { openStore } from '../stores/open.ts'
 import type { CommandContext } from './context.ts'
 import { withQueueView } from './with-redis.ts'
@@ -28,18 +28,10 @@ export function explainCommand(context: CommandContext): Command {
           await store.close()
         }
       })
-      if (options.json) context.print(JSON.stringify(asJson(story), null, 2))
+      if (options.json) context.print(JSON.stringify(storyJsonOf(story), null, 2))
       else for (const line of describeStory(story)) context.print(line)
       context.exitWith(story.isKnown ? 0 : 1)
     })
-}
-
-function asJson({ orderId, verdict, lines }: Story): object {
-  return {
-    orderId,
-    verdict,
-    story: lines.map(({ at, what }) => ({ ...(at !== undefined && { at: new Date(at) }), what })),
-  }
 }
 
 /** Lines for a terminal. */

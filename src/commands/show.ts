@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
-import type { Order } from '../order/order.ts'
+import { describeOrder, type Order } from '../order/order.ts'
 import { openStore } from '../stores/open.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
@@ -22,7 +22,7 @@ export function showCommand(context: CommandContext): Command {
         printResult({ context, json: options.json, result: { orderId, result: 'missing' }, isSuccess: false })
         return
       }
-      const result = { orderId, ...found, ...(order && { order: readable(order) }) }
+      const result = { orderId, ...found, ...(order && { order: describeOrder(order) }) }
       printResult({ context, json: options.json, result, isSuccess: true })
     })
 }
@@ -36,9 +36,4 @@ async function findInStore(options: { config: Config; redisUrl: string; orderId:
   } finally {
     await store.close()
   }
-}
-
-function readable({ status, deadline, paidAt, cancelledAt }: Order): object {
-  const iso = (ms: number | undefined) => (ms === undefined ? undefined : new Date(ms))
-  return { status, deadline: iso(deadline), paidAt: iso(paidAt), cancelledAt: iso(cancelledAt) }
 }

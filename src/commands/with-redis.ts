@@ -32,17 +32,7 @@ export async function withBrake<T>(
   work: (brake: RedisBrake) => Promise<T>,
 ): Promise<T> {
   const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = options.config
-  return withRedis(options, async (redisUrl) => {
-    const connection = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS) })
-    try {
-      await connection.selectDatabase()
-      return await work(new RedisBrake({ redis: connection.redis, queueName, queuePrefix }))
-    } catch (error) {
-      throw connection.explain(error)
-    } finally {
-      connection.close()
-    }
-  })
+  return withConnection(options, ({ redis }) => work(new RedisBrake({ redis, queueName, queuePrefix })))
 }
 
 /** Runs `work` with a view of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
@@ -51,12 +41,21 @@ export async function withQueueView<T>(
   work: (view: QueueView, redisUrl: string) => Promise<T>,
 ): Promise<T> {
   const { config, clock } = options
+  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+  return withConnection(options, (connection, redisUrl) =>
+    work(new QueueView({ connection, queueName, queuePrefix, clock }), redisUrl),
+  )
+}
+
+async function withConnection<T>(
+  options: { config: Config; clock: Clock },
+  work: (connection: Connection, redisUrl: string) => Promise<T>,
+): Promise<T> {
   return withRedis(options, async (redisUrl) => {
     const connection = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS) })
     try {
       await connection.selectDatabase()
-      const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
-      return await work(new QueueView({ connection, queueName, queuePrefix, clock }), redisUrl)
+      return await work(connection, redisUrl)
     } catch (error) {
       throw error instanceof OrderExpiryError ? error : connection.explain(error)
     } finally {

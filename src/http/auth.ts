@@ -23,6 +23,7 @@ function equal(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b))
 }
 
-function digest(text: string): Buffer {
+/** Of equal length for all, so that they can be compared in constant time. */
+export function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }

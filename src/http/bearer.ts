@@ -1,7 +1,8 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { digest } from './auth.ts'
 import { refuseOtherNames } from './same-site.ts'
 
 export interface Token {
@@ -52,10 +53,6 @@ function find<Known extends { digest: Buffer }>(tokens: readonly Known[], given:
   let found: Known | undefined
   for (const token of tokens) if (timingSafeEqual(token.digest, given)) found = token
   return found
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
 }
 
 /** Who sent a request, for logs and limits. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { Story } from '../order/story.ts'
+import { type Story, storyJsonOf } from '../order/story.ts'
 import { escapeHtml, page } from './html.ts'
 import { params, problems } from './orders-schemas.ts'
 
@@ -27,14 +27,7 @@ export function registerExplain(scope: FastifyInstance, { explain }: ExplainApi)
         response: { 200: story, ...problems(400, 503) },
       },
     },
-    async ({ params: { id } }) => {
-      const { orderId, verdict, lines } = await explain(id)
-      return {
-        orderId,
-        verdict,
-        story: lines.map(({ at, what }) => ({ ...(at !== undefined && { at: new Date(at).toISOString() }), what })),
-      }
-    },
+    async ({ params: { id } }) => storyJsonOf(await explain(id)),
   )
 }
 

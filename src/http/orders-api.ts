@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
-import type { Order } from '../order/order.ts'
+import { describeOrder, type Order } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import type { OrderExpiry } from '../queue/client.ts'
 import type { ScheduleItem, ScheduleResult } from '../queue/results.ts'
@@ -105,7 +105,7 @@ export function registerOrders(scope: FastifyInstance, api: OrdersApi): void {
       const orderId = parseOrderId(params.id)
       const [found, order] = await Promise.all([client.find(orderId), api.findOrder(orderId)])
       if (!found && !order) throw unknown(orderId)
-      return { orderId, ...(found?.check && { check: found.check }), ...(order && { order: readable(order) }) }
+      return { orderId, ...(found?.check && { check: found.check }), ...(order && { order: describeOrder(order) }) }
     },
   )
 
@@ -233,15 +233,6 @@ async function isSameAgain(
 /** For `explain`. */
 function byOf(caller: string | undefined): { by?: string } {
   return caller === undefined ? {} : { by: caller }
-}
-
-function readable({ status, deadline, paidAt, cancelledAt }: Order) {
-  return {
-    status,
-    ...(deadline !== undefined && { deadline: new Date(deadline) }),
-    ...(paidAt !== undefined && { paidAt: new Date(paidAt) }),
-    ...(cancelledAt !== undefined && { cancelledAt: new Date(cancelledAt) }),
-  }
 }
 
 function unknown(orderId: string): OrderExpiryError {

@@ -8,6 +8,23 @@ export interface Order {
   cancelledAt: number | undefined
 }
 
+/** An {@link Order} for whoever reads it: its times as dates, those that there are. */
+export interface ReadableOrder {
+  status: string
+  deadline?: Date
+  paidAt?: Date
+  cancelledAt?: Date
+}
+
+export function describeOrder({ status, deadline, paidAt, cancelledAt }: Order): ReadableOrder {
+  return {
+    status,
+    ...(deadline !== undefined && { deadline: new Date(deadline) }),
+    ...(paidAt !== undefined && { paidAt: new Date(paidAt) }),
+    ...(cancelledAt !== undefined && { cancelledAt: new Date(cancelledAt) }),
+  }
+}
+
 /** A wish to look at an order now. */
 export interface Check {
   orderId: string

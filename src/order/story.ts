@@ -16,6 +16,21 @@ export interface Story {
   isKnown: boolean
 }
 
+/** As it is printed and answered; times are ISO 8601. */
+export interface StoryJson {
+  orderId: string
+  verdict: string
+  story: { at?: string; what: string }[]
+}
+
+export function storyJsonOf({ orderId, verdict, lines }: Story): StoryJson {
+  return {
+    orderId,
+    verdict,
+    story: lines.map(({ at, what }) => ({ ...(at !== undefined && { at: iso(at) }), what })),
+  }
+}
+
 /** What the queue still knows of an order's check. Times are epoch milliseconds. */
 export interface CheckFacts {
   state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'

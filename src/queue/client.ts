@@ -1,6 +1,6 @@
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
-import type { Order } from '../order/order.ts'
+import { describeOrder } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import { startTimer, systemClock } from '../runtime/clock.ts'
 import { type PayResult, RedisOrders } from '../stores/redis.ts'
@@ -302,13 +302,4 @@ function isItem(item: unknown): item is ScheduleItem {
 
 function noItem(): OrderExpiryError {
   return new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
-}
-
-function describeOrder({ status, deadline, paidAt, cancelledAt }: Order): NonNullable<FoundOrder['order']> {
-  return {
-    status,
-    ...(deadline !== undefined && { deadline: new Date(deadline) }),
-    ...(paidAt !== undefined && { paidAt: new Date(paidAt) }),
-    ...(cancelledAt !== undefined && { cancelledAt: new Date(cancelledAt) }),
-  }
 }

@@ -1,3 +1,4 @@
+import { scoreOf } from './check-jobs.ts'
 import type { OpenQueue } from './check-queue.ts'
 
 /** Checks to come, over all producers and workers. */
@@ -9,18 +10,13 @@ export interface Forecast {
   /** Checks whose time has come and that have not ended. */
   due: number
   /** Checks to come from `at` on within so long. */
-  within: Record<Horizon, number>
+  within: Record<'1m' | '5m' | '15m' | '60m', number>
   /** Checks to come in each of the next 60 minutes, counted from `at`. */
   minutes: number[]
 }
 
-export type Horizon = (typeof HORIZONS)[number]
-export const HORIZONS = ['1m', '5m', '15m', '60m'] as const
-
 const MINUTES = 60
 const MINUTE_MS = 60_000
-/** BullMQ's score of a delayed job: its time in the high bits, see `dueAtOf`. */
-const SCORE_OF_MS = 0x1000
 
 /**
  * What the queue already knows of the future: counts of ranges of its sorted set, each in the time of a look-up, however many
@@ -34,13 +30,13 @@ export async function readForecast(
 ): Promise<Forecast> {
   const delayed = queue.toKey('delayed')
   const pipeline = redis.pipeline()
-  pipeline.zcount(delayed, at * SCORE_OF_MS, '+inf')
-  pipeline.zcount(delayed, '-inf', `(${at * SCORE_OF_MS}`)
+  pipeline.zcount(delayed, scoreOf(at), '+inf')
+  pipeline.zcount(delayed, '-inf', `(${scoreOf(at)}`)
   pipeline.llen(queue.toKey('wait')).llen(queue.toKey('paused')).zcard(queue.toKey('prioritized'))
   pipeline.llen(queue.toKey('active'))
   for (let minute = 0; minute < MINUTES; minute++) {
     const from = at + minute * MINUTE_MS
-    pipeline.zcount(delayed, from * SCORE_OF_MS, `(${(from + MINUTE_MS) * SCORE_OF_MS}`)
+    pipeline.zcount(delayed, scoreOf(from), `(${scoreOf(from + MINUTE_MS)}`)
   }
   const counts = ((await pipeline.exec()) ?? []).map(([error, count]) => {
     if (error) throw error

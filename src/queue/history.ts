@@ -2,12 +2,13 @@ import type { Redis } from 'ioredis'
 import type { Counts, MinuteCounts } from '../observe/minutes.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
+import { untilAborted } from '../runtime/timeout.ts'
 import type { Connection } from './connection.ts'
 
 const MINUTE_MS = 60_000
 const KEPT_S = 3 * 3_600
 const EVERY_MS = 5_000
-/** What cannot be written for longer is dropped: nobody looks at it then. */
+/** Of what cannot be written the last hour is kept: nobody looks at older. */
 const MOST_WAITING = 60
 
 /**
@@ -65,21 +66,28 @@ export function createHistoryWriter(options: {
   const stopping = new AbortController()
   let running: Promise<void> | undefined
 
+  let isAway = false
+
   async function write(): Promise<void> {
     const minutes = counts.take()
     if (minutes.size === 0) return
     try {
+      // What ioredis takes in without a connection it sends later, even if its time-out has passed: it would count twice.
+      await connection.untilReady()
       await history.add(minutes)
+      isAway = false
     } catch (error) {
+      isAway = true
       onError(connection.explain(error))
-      if (minutes.size < MOST_WAITING) counts.giveBack(minutes)
+      counts.giveBack(new Map([...minutes].slice(-MOST_WAITING)))
     }
   }
 
   async function run(): Promise<void> {
-    while (!stopping.signal.aborted) {
+    for (;;) {
       await clock.sleep(EVERY_MS, stopping.signal).catch(() => {}) // stopped
-      await write()
+      if (stopping.signal.aborted) return
+      await untilAborted(write(), stopping.signal).catch(() => {}) // stopped
     }
   }
 
@@ -91,7 +99,7 @@ export function createHistoryWriter(options: {
     async stop() {
       stopping.abort()
       await running
-      await write() // what was counted while it wrote
+      if (!isAway) await write() // nobody waits for a Redis that does not answer
     },
   }
 }

@@ -1,4 +1,5 @@
 import type { DeadlineInput } from '../order/deadline.ts'
+import type { ReadableOrder } from '../order/order.ts'
 import type { FinishedCheck } from './contract.ts'
 
 export interface ScheduleItem {
@@ -57,5 +58,5 @@ export interface FoundOrder {
     finished?: FinishedCheck
   }
   /** The record, when this library keeps it. */
-  order?: { status: string; deadline?: Date; paidAt?: Date; cancelledAt?: Date }
+  order?: ReadableOrder
 }

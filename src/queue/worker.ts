@@ -208,13 +208,13 @@ async function check(context: {
     }
     case 'postpone':
       events.emit('check-postponed', { orderId, jobId, delayMs: step.delayMs, why: step.why })
-      await note({ job, clock, what: `check postponed by ${step.delayMs} ms: ${step.why}` })
+      void note({ job, clock, what: `check postponed by ${step.delayMs} ms: ${step.why}` })
       await job.moveToDelayed(clock.now() + step.delayMs, token)
       await followReschedule({ job, worker: context.worker(), clock })
       throw new DelayedError()
     case 'retry':
       events.emit('check-retried', { orderId, jobId, delayMs: step.delayMs, error: step.error })
-      await note({ job, clock, what: `check failed, again in ${step.delayMs} ms: ${step.error.code}` })
+      void note({ job, clock, what: `check failed, again in ${step.delayMs} ms: ${step.error.code}` })
       job.opts.backoff = { type: 'fixed', delay: step.delayMs }
       throw new Error(`${step.error.code}: ${step.error.message}`, { cause: step.error })
     case 'give-up':
@@ -223,7 +223,7 @@ async function check(context: {
   }
 }
 
-/** Kept on the job for whoever asks later what became of it. It is worth no check. */
+/** Kept on the job for whoever asks later what became of it. Nothing waits for it, and it never rejects: it is worth no check. */
 async function note({ job, clock, what }: { job: Job; clock: Clock; what: string }): Promise<void> {
   job.opts.keepLogs = NOTES_KEPT
   await job.log(noteOf(clock.now(), what)).catch(() => {})

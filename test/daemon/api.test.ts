@@ -301,9 +301,8 @@ describe('the API on loopback', () => {
     const port = Number(new URL(url).port)
     const head = `POST /v1/orders/batch HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n`
     const leaving = connect(port, '127.0.0.1')
-    leaving.write(`${head}{"orders": [`)
+    leaving.write(`${head}{"orders": [`, () => leaving.destroy())
     leaving.once('error', () => {})
-    setTimeout(() => leaving.destroy(), 50)
     const slow = connect(port, '127.0.0.1')
     slow.write(`${head}{"orders": [`)
     let answer = ''
