@@ -14,6 +14,8 @@ import {
   integer,
   orderStatus,
   orOff,
+  otlpEndpoint,
+  otlpHeaders,
   queueName,
   redisUrl,
 } from './settings/values.ts'
@@ -155,6 +157,19 @@ export const SETTINGS = {
     default: 'info',
     description: 'How much is logged.',
   },
+  OTEL_EXPORTER_OTLP_ENDPOINT: {
+    schema: otlpEndpoint,
+    description: 'Where traces are sent, over OTLP/HTTP, such as http://collector:4318. Not set: there are none.',
+  },
+  OTEL_EXPORTER_OTLP_HEADERS: {
+    schema: otlpHeaders,
+    description: 'name=value,… that the collector wants with them, such as a key.',
+    secret: true,
+  },
+  OTEL_SERVICE_NAME: {
+    schema: z.string().max(200, 'expected up to 200 characters'),
+    description: 'What this service is called there. Default order-expiry.',
+  },
   SHUTDOWN_TIMEOUT: {
     schema: duration(1_000, 3_600_000),
     default: '25s',
@@ -209,6 +224,23 @@ export function readConfig(input: { env: Environment; dotenv: Environment }): Co
     )
   }
   return deepFreeze(config)
+}
+
+/** The texts in these settings that must never be seen, as they were given and as they are sent. */
+export function secretsOf(config: Config): string[] {
+  const { API_TOKENS = [], BOARD_USERS = [], OTEL_EXPORTER_OTLP_HEADERS = {} } = config
+  return [
+    ...[config.REDIS_URL, config.DATABASE_URL].flatMap(passwordsOf),
+    ...API_TOKENS.map(({ token }) => token),
+    ...BOARD_USERS.map(({ password }) => password),
+    ...Object.values(OTEL_EXPORTER_OTLP_HEADERS).flatMap((value) => [value, encodeURIComponent(value)]),
+  ]
+}
+
+function passwordsOf(text: string | undefined): string[] {
+  if (text === undefined || !URL.canParse(text)) return []
+  const { password, searchParams } = new URL(text)
+  return [password, decodeURIComponent(password), ...searchParams.getAll('password')].filter((found) => found !== '')
 }
 
 /** A host that only this machine can reach. */

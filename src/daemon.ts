@@ -59,7 +59,7 @@ interface Opened {
 }
 
 /** The daemon: a frozen Config in, an ordered list of services out. The only place that knows every folder. */
-export function createDaemon(options: {
+export async function createDaemon(options: {
   config: Config
   /** Of this package. */
   version: string
@@ -67,11 +67,12 @@ export function createDaemon(options: {
   clock: Clock
   /** Where an embedded Redis keeps its data. Default {@link DATA_DIR}. */
   dataDir?: string
-}): Daemon {
+}): Promise<Daemon> {
   const { config, version, events, clock, dataDir = DATA_DIR } = options
   const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
   let phase: 'starting' | 'running' | 'stopping' = 'starting'
 
+  const tracing = await openTracing({ config, version, events, clock })
   const embedded = config.REDIS_URL
     ? undefined
     : new EmbeddedRedis({ dir: dataDir, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
@@ -146,6 +147,7 @@ export function createDaemon(options: {
     queuePrefix,
     paymentTimeout: formatDuration(config.PAYMENT_TIMEOUT),
     ...(config.ORDER_STORE === 'redis' && { orders: 'redis' }),
+    ...(tracing && { telemetry: tracing.telemetry }),
   })
   const isOpen = isLoopback(config.HTTP_HOST)
   const http = createHttpService({
@@ -260,6 +262,7 @@ export function createDaemon(options: {
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
     ring: () => probe.redis.ping(),
+    telemetry: tracing?.telemetry,
     events,
     clock,
   })
@@ -320,6 +323,7 @@ export function createDaemon(options: {
   const lifecycle = new Lifecycle({
     services: [
       http,
+      ...(tracing ? [tracing.traces] : []),
       ...(embedded ? [embeddedService(embedded, events)] : []),
       redis,
       storeService,
@@ -356,6 +360,21 @@ export function createDaemon(options: {
       events.emit('stopped', { errors })
       return errors
     },
+  }
+}
+
+/** OpenTelemetry is loaded only where it is wanted. */
+async function openTracing(options: { config: Config; version: string; events: EventBus; clock: Clock }) {
+  const { config, version, events, clock } = options
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = config
+  if (endpoint === undefined) return undefined
+  const [{ createTraces }, { createTelemetry }] = await Promise.all([
+    import('./observe/traces.ts'),
+    import('./queue/telemetry.ts'),
+  ])
+  return {
+    traces: createTraces({ endpoint, headers, serviceName: config.OTEL_SERVICE_NAME, version, events, clock }),
+    telemetry: createTelemetry(version),
   }
 }
 

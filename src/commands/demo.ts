@@ -76,7 +76,7 @@ async function runDemo(options: {
   }
   const events = new EventBus()
   const { createDaemon } = await import('../daemon.ts')
-  const daemon = createDaemon({ config, version: context.version, events, clock })
+  const daemon = await createDaemon({ config, version: context.version, events, clock })
   const shop = new OrderExpiry({ redis: redisUrl, orders: 'redis', queueName, queuePrefix })
   const redis = openRedis({ profile: commandProfile(redisUrl, 10_000) })
   const records = new RedisOrders({ redis, queueName, queuePrefix })

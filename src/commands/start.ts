@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
+import { secretsOf } from '../config.ts'
 import { asOrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import { createLogger, logEvents } from '../observe/log.ts'
@@ -18,6 +19,7 @@ export function startCommand(context: CommandContext): Command {
     const logger = createLogger({
       stdout: context.stdout,
       level: config.LOG_LEVEL,
+      secrets: secretsOf(config),
       pretty: !config.production && context.stdout.isTTY && hasPretty(),
     })
     const events = new EventBus()
@@ -52,7 +54,7 @@ export function startCommand(context: CommandContext): Command {
     })
 
     const { createDaemon } = await import('../daemon.ts') // most commands need little of it, and start at once
-    const daemon = createDaemon({ config, version: context.version, events, clock })
+    const daemon = await createDaemon({ config, version: context.version, events, clock })
     let failed = false
     try {
       await daemon.start(starting.signal)

@@ -6,6 +6,7 @@ import { callerOf, requireBearer, type Token } from './bearer.ts'
 import { type ExplainApi, registerExplain } from './explain.ts'
 import { type ForecastApi, registerForecast } from './forecast-api.ts'
 import { type OrdersApi, registerOrders } from './orders-api.ts'
+import { joinTraces } from './trace-context.ts'
 
 const STOPPING_RETRY_S = 1
 
@@ -44,6 +45,7 @@ export async function registerApi(
       reply.header('retry-after', String(STOPPING_RETRY_S)).header('connection', 'close')
       throw new OrderExpiryError('STOPPING', 'this process is about to end: ask again, another one answers')
     })
+    joinTraces(scope)
     registerOrders(scope, options)
     registerExplain(scope, options)
     registerForecast(scope, options)

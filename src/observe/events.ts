@@ -78,6 +78,8 @@ export interface Events {
   }
   'worker-error': { error: Error }
   'redis-error': { connection: string; error: Error }
+  /** Spans could not be sent. */
+  'traces-error': { error: Error }
   'store-error': { error: Error }
   'embedded-redis-exited': { code: number | null; signal: string | null }
 }

@@ -12,13 +12,39 @@ const TROUBLES_PER_SECOND = 6
 /** Lines in a second at most of what is logged because it goes well; the rest is summed up. */
 const LINES_PER_SECOND = 2
 
-/** A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there. */
-export function createLogger(options: { level: LogLevel; pretty: boolean; stdout: NodeJS.WritableStream }): Logger {
-  const { level, pretty, stdout } = options
+const CENSOR = '[redacted]'
+/** Fields of these names, wherever somebody else's error may bring them from. */
+const SECRET_FIELDS = ['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString']
+/** A password in a URL: of any, also of one that is not among the settings. */
+const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):[^\s/@"]+@/gi
+/** Shorter ones protect nothing, and are in every other word. */
+const SHORTEST_SECRET = 4
+
+/**
+ * A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there.
+ *
+ * @param options.secrets what must not be in any line, whoever worded it: the text of an error is often another program's
+ */
+export function createLogger(options: {
+  level: LogLevel
+  pretty: boolean
+  secrets: readonly string[]
+  stdout: NodeJS.WritableStream
+}): Logger {
+  const { level, pretty, secrets, stdout } = options
+  // As they are within JSON.
+  const hidden = secrets
+    .filter(({ length }) => length >= SHORTEST_SECRET)
+    .map((text) => JSON.stringify(text).slice(1, -1))
   const settings: LoggerOptions = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: CENSOR },
+    hooks: {
+      streamWrite: (line) =>
+        hidden.reduce((text, secret) => text.replaceAll(secret, CENSOR), line.replace(URL_PASSWORD, `$1:${CENSOR}@`)),
+    },
     ...(!pretty && { formatters: { level: (label: string) => ({ level: label }) } }),
   }
   if (!pretty) return pino(settings, stdout) // pino's own stream blocks for ever in fatal() once its reader has gone
@@ -154,6 +180,9 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   )
   events.on('store-error', ({ error }) =>
     trouble(`store ${errorCode(error)}`, { code: errorCode(error) }, `order store: ${describe(error)}`),
+  )
+  events.on('traces-error', ({ error }) =>
+    trouble(`traces ${errorCode(error)}`, { code: errorCode(error) }, `traces: ${describe(error)}`),
   )
   events.on('embedded-redis-exited', (e) =>
     logger.error(e, 'the embedded Redis has ended by itself; starting it again'),

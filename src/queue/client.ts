@@ -1,3 +1,4 @@
+import { SpanKind, type Telemetry, trace } from 'bullmq'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
@@ -33,13 +34,17 @@ export class OrderExpiry {
   readonly #queue: CheckQueue
   readonly #paymentTimeout: string
   readonly #calls: ScheduleCalls
+  readonly #telemetry: Telemetry | undefined
+  readonly #queueName: string
   #unavailable: OrderExpiryError | undefined
   #closed = false
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
   constructor(options: OrderExpiryOptions) {
-    const { redis, orders, queueName, queuePrefix, paymentTimeout } = parseClientOptions(options)
+    const { redis, orders, queueName, queuePrefix, paymentTimeout, telemetry } = parseClientOptions(options)
     this.#paymentTimeout = paymentTimeout
+    this.#queueName = queueName
+    this.#telemetry = telemetry
     // Each call has a time-out; one for each command would take as long as the command itself.
     const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
     this.#connection = new Connection({ address: redis, profile })
@@ -58,7 +63,8 @@ export class OrderExpiry {
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
    */
   schedule(item: ScheduleItem): Promise<ScheduleResult> {
-    return isItem(item) ? this.#calls.add(item) : Promise.reject(noItem())
+    if (!isItem(item)) return Promise.reject(noItem())
+    return this.#traced('add', (traceContext) => this.#calls.add(item, traceContext))
   }
 
   /**
@@ -66,8 +72,15 @@ export class OrderExpiry {
    * of its own and does not hold up the others. Once a chunk cannot be written, the items from there on have that
    * error; if nothing at all could be written, the call rejects.
    */
-  async scheduleMany(
+  scheduleMany(
     items: readonly ScheduleItem[],
+  ): Promise<(ScheduleResult | { orderId: unknown; error: OrderExpiryError })[]> {
+    return this.#traced('addBulk', (traceContext) => this.#scheduleMany(items, traceContext))
+  }
+
+  async #scheduleMany(
+    items: readonly ScheduleItem[],
+    traceContext: string | undefined,
   ): Promise<(ScheduleResult | { orderId: unknown; error: OrderExpiryError })[]> {
     const results: (ScheduleResult | { orderId: unknown; error: OrderExpiryError })[] = new Array(items.length)
     for (let start = 0; start < items.length; start += CHUNK) {
@@ -76,7 +89,7 @@ export class OrderExpiry {
         const index = start + offset
         if (offset > 0 && offset % IN_ONE_TURN === 0) await nextTurn()
         try {
-          placements.push({ index, ...this.#place(item, systemClock.now()) })
+          placements.push({ index, ...this.#place(item, systemClock.now(), traceContext) })
         } catch (error) {
           results[index] = { orderId: item?.orderId, error: asOrderExpiryError(error) }
         }
@@ -194,11 +207,21 @@ export class OrderExpiry {
     await this.#queue.close()
   }
 
-  #place(item: ScheduleItem, now: number): Placement {
+  /** `work` within a span of the shop's own trace, if it wants any; it is given what to write on the jobs. */
+  #traced<T>(operation: string, work: (traceContext?: string) => Promise<T>): Promise<T> {
+    if (!this.#telemetry) return work()
+    const { PRODUCER } = SpanKind
+    return trace(this.#telemetry, PRODUCER, this.#queueName, operation, this.#queueName, (_span, written) =>
+      work(written),
+    )
+  }
+
+  #place(item: ScheduleItem, now: number, traceContext?: string): Placement {
     if (!isItem(item)) throw noItem()
     const { orderId, deadline = this.#paymentTimeout, allowPast = false, by } = item
     return {
       ...(typeof by === 'string' && { by: by.slice(0, LONGEST_NAME) }),
+      ...(traceContext !== undefined && { trace: traceContext }),
       orderId: parseOrderId(orderId),
       deadline: parseDeadline({ input: deadline, now, allowPast }),
       placedAt: now,
@@ -212,7 +235,7 @@ export class OrderExpiry {
     for (let index = 0; index < calls.length; index++) {
       const call = calls[index] as ScheduleCall
       try {
-        placements.push(this.#place(call, call.calledAt))
+        placements.push(this.#place(call, call.calledAt, call.trace))
       } catch (error) {
         errors.set(index, asOrderExpiryError(error))
       }

@@ -27,6 +27,8 @@ export interface Placement {
   deadline: number
   placedAt: number
   by?: string | undefined
+  /** The trace context of whoever asks for it, as BullMQ's telemetry writes it. */
+  trace?: string | undefined
 }
 
 /** A job before it is in the queue. */
@@ -36,18 +38,21 @@ export interface NewJob {
   /** JSON of {@link JobData}. */
   data: string
   timestamp: number
-  opts: { delay: number }
+  opts: { delay: number; telemetry?: { metadata: string } }
 }
 
 /** The job of an order, due at its deadline, whenever it is added. Nothing else is on it: policy belongs to the worker. */
-export function jobOf({ orderId, deadline, placedAt, by }: Placement): NewJob {
+export function jobOf({ orderId, deadline, placedAt, by, trace }: Placement): NewJob {
   const data: JobData = { orderId, deadline, ...(by !== undefined && { by }) }
   return {
     id: jobIdOf(orderId),
     name: JOB_NAME,
     data: JSON.stringify(data),
     timestamp: placedAt,
-    opts: { delay: Math.max(0, deadline - placedAt) },
+    opts: {
+      delay: Math.max(0, deadline - placedAt),
+      ...(trace !== undefined && { telemetry: { metadata: trace } }),
+    },
   }
 }
 

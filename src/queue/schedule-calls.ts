@@ -6,6 +6,8 @@ import type { ScheduleItem, ScheduleResult } from './results.ts'
 export interface ScheduleCall extends ScheduleItem {
   /** When it was made, in epoch milliseconds. */
   calledAt: number
+  /** The trace context to be written on the job. */
+  trace?: string | undefined
 }
 
 interface WaitingCall extends ScheduleCall {
@@ -38,7 +40,7 @@ export class ScheduleCalls {
   }
 
   /** The call's own result, or a rejection with its own error. What the caller does to the item later has no effect. */
-  add(item: ScheduleItem): Promise<ScheduleResult> {
+  add(item: ScheduleItem, trace?: string): Promise<ScheduleResult> {
     return new Promise((resolve, reject) => {
       const { orderId, deadline, allowPast, by } = item
       this.#waiting.push({
@@ -46,6 +48,7 @@ export class ScheduleCalls {
         deadline: deadline instanceof Date ? new Date(deadline) : deadline,
         allowPast,
         by,
+        trace,
         calledAt: systemClock.now(),
         resolve,
         reject,

@@ -1,4 +1,4 @@
-import { type ConnectionOptions, DelayedError, Job, UnrecoverableError, type Worker } from 'bullmq'
+import { type ConnectionOptions, DelayedError, Job, type Telemetry, UnrecoverableError, type Worker } from 'bullmq'
 import { asOrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { decide } from '../order/decide.ts'
@@ -39,6 +39,8 @@ export interface WorkerOptions {
   isRedisAway: () => boolean
   /** Sends Redis a command that does nothing. */
   ring: () => Promise<unknown>
+  /** Undefined: nothing is traced. */
+  telemetry?: Telemetry | undefined
   events: EventBus
   clock: Clock
 }
@@ -153,6 +155,7 @@ function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement
       settings: { backoffStrategy: () => RUN_RETRY_MS },
       heartbeat: options.heartbeat,
       ring: options.ring,
+      ...(options.telemetry && { telemetry: options.telemetry }),
       clock: options.clock,
     },
   )

@@ -56,6 +56,24 @@ export const host = z
   .string()
   .refine((text) => isIP(text) !== 0 || /^[a-z0-9.-]+$/i.test(text), 'expected an IP address or a host name')
 
+export const otlpEndpoint = z.string().refine((text) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  return /^https?:$/.test(url?.protocol ?? '') && !url?.username && !url?.password && !url?.search
+}, 'expected http://host:4318 or https://…, without a user or a password, which belong into OTEL_EXPORTER_OTLP_HEADERS')
+
+/** As in the W3C's Baggage: values may be percent-encoded. */
+export const otlpHeaders = z.string().transform((text, context): Record<string, string> => {
+  const entries = text.split(',').flatMap((entry, index) => {
+    const [, name, value] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*([\x20-\x7e]*?)\s*$/.exec(entry) ?? []
+    try {
+      if (name !== undefined && value !== undefined) return [[name.toLowerCase(), decodeURIComponent(value)]]
+    } catch {} // said below
+    context.addIssue(`expected name=value,… with percent-encoded values, entry ${index + 1} is not`)
+    return []
+  })
+  return Object.fromEntries(entries)
+})
+
 export interface BoardUser {
   name: string
   password: string

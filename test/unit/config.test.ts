@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { parse } from 'dotenv'
-import { type Config, type Environment, isLoopback, readConfig, SETTINGS, type SettingName } from '../../src/config.ts'
+import {
+  type Config,
+  type Environment,
+  isLoopback,
+  readConfig,
+  SETTINGS,
+  type SettingName,
+  secretsOf,
+} from '../../src/config.ts'
 import { OrderExpiryError } from '../../src/errors.ts'
 import { LOG_LEVELS } from '../../src/observe/log.ts'
 
@@ -75,6 +83,9 @@ describe('without any setting', () => {
       BOARD_USERS: undefined,
       BOARD_ENVIRONMENT: undefined,
       LOG_LEVEL: 'info',
+      OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
+      OTEL_EXPORTER_OTLP_HEADERS: undefined,
+      OTEL_SERVICE_NAME: undefined,
       SHUTDOWN_TIMEOUT: 25_000,
       production: false,
       cancelSql: undefined,
@@ -150,6 +161,10 @@ describe('a setting', () => {
     ['API_RATE_LIMIT', 'off', undefined],
     ['API_RATE_LIMIT', '1', 1],
     ['BOARD_ENVIRONMENT', 'staging', 'staging'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318', 'http://collector:4318'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'https://otlp.example.com/otlp/', 'https://otlp.example.com/otlp/'],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'X-Key=a%20b=, team = shop', { 'x-key': 'a b=', team: 'shop' }],
+    ['OTEL_SERVICE_NAME', 'expiry-eu', 'expiry-eu'],
     [
       'API_TOKENS',
       'shop:t1, till:t2:2027-01-31, pos:t3:2027-01-31T12:00:00+02:00',
@@ -230,6 +245,14 @@ describe('a setting', () => {
     ['API_TOKENS', 'shop:t1,till:t1', /a token of its own/],
     ['API_RATE_LIMIT', '0', /from 1 to 1000000, or off/],
     ['BOARD_ENVIRONMENT', 'x'.repeat(41), /up to 40 characters/],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', /http:\/\/host:4318/],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://collector:4317', /http:\/\/host:4318/],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318?key=1', /http:\/\/host:4318/],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'key', /name=value/],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'key=1,,', /entry 2 is not; .*entry 3/],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'key=%E0%A4%A', /percent-encoded/],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'my key=1', /name=value/],
+    ['OTEL_SERVICE_NAME', 'x'.repeat(201), /up to 200/],
     ['BOARD_USERS', 'ann', /name:password:role/],
     ['BOARD_USERS', 'ann:secret', /name:password:role/],
     ['BOARD_USERS', 'ann:secret:admin', /viewer or operator/],
@@ -429,6 +452,7 @@ describe('a secret', () => {
     DATABASE_URL: 'postgres://shop:hunter2@db/shop',
     API_TOKENS: 'shop:hunter2',
     BOARD_USERS: 'ann:hunter2:viewer',
+    OTEL_EXPORTER_OTLP_HEADERS: 'x-key=hunter2',
   }
 
   test('is each of those that hold a password', () => {
@@ -478,10 +502,25 @@ describe('a secret', () => {
     ['API_TOKENS', 'a:hunter2,b:hunter2'],
     ['BOARD_USERS', 'ann:hunter2'],
     ['BOARD_USERS', 'ann:hunter2:admin,bob:hunter2'],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'my key=hunter2'],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'x-key=hunter2,%E0%A4%A'],
   ])('%s is not in the message about %j', (name, text) => {
     const found = [...problems({ [name]: text }), ...problems({ [`${name}_FILE`]: file(text) })]
     expect(found).toHaveLength(2)
     expect(found.join()).not.toContain('hunter2')
+  })
+
+  test.each(Object.entries(VALID))('%s is known to the log, which leaves it out', (name, text) => {
+    expect(secretsOf(read({ [name]: text }))).toContain('hunter2')
+  })
+
+  test('is known in each form in which it may be seen', () => {
+    const config = read({
+      REDIS_URL: 'redis://:p%40ss-word@redis:6379',
+      DATABASE_URL: 'postgres://db/shop?password=in%20the%20query',
+      OTEL_EXPORTER_OTLP_HEADERS: 'x-key=two%20words',
+    })
+    expect(secretsOf(config)).toEqual(['p%40ss-word', 'p@ss-word', 'in the query', 'two words', 'two%20words'])
   })
 
   test('of an unknown name is not in the message', () => {

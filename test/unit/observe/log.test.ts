@@ -1,3 +1,4 @@
+import { PassThrough } from 'node:stream'
 import { describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { OrderExpiryError } from '../../../src/errors.ts'
@@ -146,6 +147,11 @@ const wordings: Wording[] = [
     { connection: 'board', error: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) },
     { level: 'warn', msg: 'Redis: connect', connection: 'board', code: 'ECONNREFUSED' },
   ],
+  [
+    'traces-error',
+    { error: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) },
+    { level: 'warn', msg: 'traces: connect', code: 'ECONNREFUSED' },
+  ],
   ['store-error', { error: new Error('terminated') }, { level: 'warn', msg: 'order store: terminated', code: 'Error' }],
   [
     'embedded-redis-exited',
@@ -192,6 +198,7 @@ const troubles: { [Name in EventName]?: Events[Name] } = {
   'worker-error': { error: new Error('x') },
   'redis-error': { connection: 'board', error: new Error('x') },
   'store-error': { error: new Error('x') },
+  'traces-error': { error: new Error('x') },
 }
 
 describe.each(Object.entries(troubles))('the same trouble, %s,', (name, event) => {
@@ -360,7 +367,7 @@ describe('an overdue order that is left in sweep after sweep', () => {
 
 describe('a logger', () => {
   test.each(LOG_LEVELS)('of level %s has that level', (level) => {
-    expect(createLogger({ level, pretty: false, stdout: process.stdout }).level).toBe(level)
+    expect(createLogger({ level, pretty: false, secrets: [], stdout: process.stdout }).level).toBe(level)
   })
 
   test('leaves out what is below its level', () => {
@@ -368,5 +375,58 @@ describe('a logger', () => {
     events.emit('ready', { startedInMs: 1 })
     events.emit('store-error', { error: new Error('gone') })
     expect(messages()).toEqual(['warn order store: gone'])
+  })
+
+  describe('lets no secret pass', () => {
+    const SECRETS = ['hunter2', 'a "quoted" one', 'abc', '$&$1']
+
+    function log(write: (logger: ReturnType<typeof createLogger>) => void): string {
+      const stdout = new PassThrough()
+      write(createLogger({ level: 'trace', pretty: false, secrets: SECRETS, stdout }))
+      return String(stdout.read())
+    }
+
+    test.each([
+      ['in the text', 'no user shop:hunter2 at db', 'no user shop:[redacted] at db'],
+      ['more than once', 'hunter2 hunter2', '[redacted] [redacted]'],
+      ['that JSON writes otherwise', 'it is a "quoted" one.', 'it is [redacted].'],
+      ['that means something to replace()', 'it is $&$1.', 'it is [redacted].'],
+      [
+        'in a URL that is none of the settings',
+        'to postgres://shop:s3cr3t@db/shop',
+        'to postgres://shop:[redacted]@db/shop',
+      ],
+      ['in a URL without a user', 'to redis://:s3cr3t@redis', 'to redis://:[redacted]@redis'],
+    ])('%s', (_what, message, expected) => {
+      expect(JSON.parse(log((logger) => logger.error({ code: 'X' }, message)))).toMatchObject({
+        code: 'X',
+        msg: expected,
+      })
+    })
+
+    test('in an error with its stack', () => {
+      const line = log((logger) => logger.error(new Error('bad password hunter2')))
+      expect(line).toContain('bad password [redacted]')
+      expect(line).not.toContain('hunter2')
+    })
+
+    test.each(['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString'])(
+      'in a field named %s',
+      (name) => {
+        const line = log((logger) =>
+          logger.error({ [name]: 's3cr3t', config: { [name]: 's3cr3t', host: 'db' } }, 'failed'),
+        )
+        expect(JSON.parse(line)).toMatchObject({ [name]: '[redacted]', config: { [name]: '[redacted]', host: 'db' } })
+      },
+    )
+
+    test('but one of three characters, which would be in other words', () => {
+      expect(log((logger) => logger.info('abcd'))).toContain('abcd')
+    })
+
+    test('and leaves the rest as it is', () => {
+      const message = 'https://shop.example.com:8080/a?b=c@d http://[::1]:3000 order 12:34@56 "x"'
+      expect(JSON.parse(log((logger) => logger.info(message)))).toMatchObject({ msg: message })
+    })
   })
 })

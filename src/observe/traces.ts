@@ -1,0 +1,65 @@
+import { hostname } from 'node:os'
+import { DiagLogLevel, diag } from '@opentelemetry/api'
+import { setGlobalErrorHandler } from '@opentelemetry/core'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
+import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
+import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
+import type { Clock } from '../runtime/clock.ts'
+import type { Service } from '../runtime/service.ts'
+import { withTimeout } from '../runtime/timeout.ts'
+import type { EventBus } from './events.ts'
+
+/** For one batch of spans. A collector that is slower loses spans, and holds up nothing. */
+const EXPORT_TIMEOUT_MS = 3_000
+/** For what is left at the end. */
+const STOP_WITHIN_MS = 2_000
+
+/**
+ * Sends the process's spans to an OpenTelemetry collector, over OTLP/HTTP in JSON, as a service. Other processes' trace
+ * contexts are read and written as W3C Trace Context. Sampling, batching and what else is said of the process follow
+ * OpenTelemetry's own variables (OTEL_TRACES_SAMPLER, OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES), which it reads itself:
+ * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
+ *
+ * @param options.endpoint without `/v1/traces`
+ */
+export function createTraces(options: {
+  endpoint: string
+  headers: Readonly<Record<string, string>>
+  /** Default `order-expiry`. */
+  serviceName: string | undefined
+  version: string
+  events: EventBus
+  clock: Clock
+}): Service {
+  const { endpoint, headers, serviceName, version, events, clock } = options
+  const ours = resourceFromAttributes({
+    'service.name': 'order-expiry',
+    'service.version': version,
+    'service.instance.id': `${hostname()}:${process.pid}`,
+  })
+  const resource = defaultResource()
+    .merge(ours)
+    .merge(detectResources({ detectors: [envDetector] }))
+    .merge(serviceName === undefined ? null : resourceFromAttributes({ 'service.name': serviceName }))
+  const onError = (error: Error) => events.emit('traces-error', { error })
+  let provider: NodeTracerProvider | undefined
+  return {
+    name: 'traces',
+    async start() {
+      setGlobalErrorHandler((error) => onError(error instanceof Error ? error : new Error(String(error))))
+      const tell = (message: string) => onError(new Error(message))
+      diag.setLogger({ error: tell, warn: tell, info() {}, debug() {}, verbose() {} }, { logLevel: DiagLogLevel.WARN })
+      const url = `${endpoint.replace(/\/$/, '')}/v1/traces`
+      const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_TIMEOUT_MS })
+      const processor = new BatchSpanProcessor(exporter, { exportTimeoutMillis: EXPORT_TIMEOUT_MS })
+      provider = new NodeTracerProvider({ resource, spanProcessors: [processor] })
+      provider.register()
+      events.emit('service-started', { service: 'traces', detail: new URL(url).origin })
+    },
+    async stop() {
+      const onTimeout = () => new Error(`not all spans were sent within ${STOP_WITHIN_MS} ms`)
+      const work = provider?.shutdown() ?? Promise.resolve()
+      await withTimeout({ work, ms: STOP_WITHIN_MS, clock, onTimeout }).catch(onError)
+    },
+  }
+}

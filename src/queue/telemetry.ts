@@ -1,0 +1,68 @@
+import {
+  type Context,
+  createContextKey,
+  context as otelContext,
+  type SpanContext,
+  SpanKind,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
+import { suppressTracing } from '@opentelemetry/core'
+import type { ContextManager, Telemetry } from 'bullmq'
+import { BullMQOTelSpan, BullMQOtel } from 'bullmq-otel'
+
+const TRACER = 'order-expiry'
+/** In a context: the span within which the job was added. */
+const ADDED_WITHIN = createContextKey('order-expiry: added within')
+
+/**
+ * BullMQ's telemetry, with the spans that operators look for:
+ *
+ * - A check is a trace of its own, with a link to the span within which its job was added. As BullMQ's child of that span it
+ *   would stretch the shop's trace to the payment deadline. (https://opentelemetry.io/docs/specs/semconv/messaging/)
+ * - What the worker does by itself, such as looking for work each second, is not traced.
+ * - A job whose trace context cannot be read is checked all the same. BullMQ would throw before it begins with the job, and
+ *   never end it.
+ *
+ * The spans go to whatever provider is registered with `@opentelemetry/api`.
+ *
+ * @param version of this package
+ */
+export function createTelemetry(version: string): Telemetry<Context> {
+  const tracer = trace.getTracer(TRACER, version)
+  const bullmq = new BullMQOtel({ tracerName: TRACER, version })
+  const { contextManager } = bullmq
+  const linking: ContextManager<Context> = {
+    with: (context, work) => contextManager.with(context, work),
+    active: () => contextManager.active(),
+    getMetadata: (context) => contextManager.getMetadata(context),
+    fromMetadata(active, metadata) {
+      try {
+        const addedWithin = trace.getSpanContext(contextManager.fromMetadata(active, metadata))
+        return addedWithin ? active.setValue(ADDED_WITHIN, addedWithin) : active
+      } catch {
+        return active
+      }
+    },
+  }
+  return {
+    tracer: {
+      startSpan: (name, options, context) => new BullMQOTelSpan(startSpan({ tracer, name, options, context })),
+    },
+    contextManager: linking,
+  }
+}
+
+function startSpan(wanted: {
+  tracer: Tracer
+  name: string
+  options?: { kind: SpanKind } | undefined
+  context?: Context | undefined
+}) {
+  const { tracer, name, context = otelContext.active() } = wanted
+  const kind = wanted.options?.kind ?? SpanKind.INTERNAL
+  if (kind === SpanKind.INTERNAL && !trace.getSpan(context)) return tracer.startSpan(name, {}, suppressTracing(context))
+  if (kind !== SpanKind.CONSUMER) return tracer.startSpan(name, { kind }, context)
+  const addedWithin = context.getValue(ADDED_WITHIN) as SpanContext | undefined
+  return tracer.startSpan(name, { kind, root: true, links: addedWithin ? [{ context: addedWithin }] : [] }, context)
+}
