@@ -136,6 +136,7 @@ export async function createDaemon(options: {
         return { ...counts, upcoming: within }
       },
       pingStore,
+      readOutbox: () => opened?.store.outbox?.(),
       loops: () => (phase === 'running' ? Object.values(heartbeats) : []),
     },
     clock,

@@ -16,6 +16,8 @@ export interface GaugeSources {
   readQueue: () => Promise<QueueFigures>
   /** Rejects while the order store is away. */
   pingStore: () => Promise<unknown>
+  /** What waits in the outbox; undefined if the order store keeps none. Rejects if it cannot be read. */
+  readOutbox: () => Promise<OutboxFigures> | undefined
   /** The loops, and for how many milliseconds each has been silent; empty while none is to go on. */
   loops: () => readonly { name: string; ageMs: number }[]
 }
@@ -27,6 +29,13 @@ export interface QueueFigures {
   isPaused: boolean
   /** Checks to come, by how soon, such as `5m`. */
   upcoming: Readonly<Record<string, number>>
+}
+
+/** What waits in the outbox. */
+export interface OutboxFigures {
+  events: number
+  /** Of the oldest; undefined if there is none. */
+  oldestAgeMs: number | undefined
 }
 
 /** A part that has not answered by then is down, as far as this scrape goes. */
@@ -146,14 +155,22 @@ function readAtScrape(options: { registry: Registry; sources: GaugeSources; cloc
   const bounded = <T>(work: Promise<T>): Promise<T | undefined> =>
     withTimeout({ work, ms: READ_WITHIN_MS, clock, onTimeout: () => new Error('too late') }).catch(() => undefined)
 
-  // All gauges of one scrape are collected at once, and share what was read.
-  let reading: Promise<QueueFigures | undefined> | undefined
-  const readQueue = () => {
-    reading ??= bounded(sources.readQueue()).finally(() => {
-      reading = undefined
-    })
-    return reading
+  /** All gauges of one scrape are collected at once, and share what was read. */
+  const shared = <T>(read: () => Promise<T | undefined>) => {
+    let reading: Promise<T | undefined> | undefined
+    return () => {
+      reading ??= read().finally(() => {
+        reading = undefined
+      })
+      return reading
+    }
   }
+  const readQueue = shared(() => bounded(sources.readQueue()))
+  /** Undefined: there is none. */
+  const readOutbox = shared(async () => {
+    const work = sources.readOutbox()
+    return work && { figures: await bounded(work) }
+  })
 
   new Gauge({
     name: 'order_expiry_queue_up',
@@ -204,6 +221,31 @@ function readAtScrape(options: { registry: Registry; sources: GaugeSources; cloc
       this.set(answer ? 1 : 0)
     },
   })
+  const outboxGauge = (name: string, help: string, read: (figures: OutboxFigures | undefined) => number | undefined) =>
+    new Gauge({
+      name: `order_expiry_outbox_${name}`,
+      help,
+      registers,
+      async collect() {
+        const outbox = await readOutbox()
+        const value = outbox && read(outbox.figures)
+        if (value === undefined) this.remove()
+        else this.set(value)
+      },
+    })
+  outboxGauge('up', '1 if the outbox could be read at this scrape; there is none with ORDER_STORE=redis.', (figures) =>
+    Number(figures !== undefined),
+  )
+  outboxGauge(
+    'events',
+    'Events in the outbox that nobody has taken, counted up to 10,000.',
+    (figures) => figures?.events,
+  )
+  outboxGauge(
+    'oldest_seconds',
+    'How long the oldest of these events has waited; 0 if there is none.',
+    (figures) => figures && (figures.oldestAgeMs ?? 0) / 1_000,
+  )
   new Gauge({
     name: 'order_expiry_loop_silent_seconds',
     help: 'How long ago each loop last went on.',

@@ -27,11 +27,22 @@ export interface OrderStore {
   /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */
   newestPayment(): Promise<number | undefined>
 
+  /** What waits to be told to others. Only of stores that keep events until somebody takes them. */
+  outbox?(): Promise<Backlog>
+
   /** Resolves if the store can be reached and written to. @returns epoch milliseconds by the store's clock */
   ping(): Promise<number>
 
   /** Gives the connections back. Resolves whatever is down; nothing can be called afterwards. */
   close(): Promise<void>
+}
+
+/** Events that nobody has taken yet. */
+export interface Backlog {
+  /** How many; counted up to 10,000. */
+  events: number
+  /** Of the oldest, in milliseconds by the store's clock; undefined if there is none. */
+  oldestAgeMs: number | undefined
 }
 
 /** An order in a page by deadline. */

@@ -9,6 +9,7 @@ export const nowRow = z.object({ now: z.number(), read_only: z.boolean() })
 const instant = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value))
 const milliseconds = instant.nullable()
 export const pageRow = z.object({ id: z.string(), deadline: instant })
+export const backlogRow = z.object({ events: z.number(), age: z.number().nullable() })
 export const paymentRow = z.object({ paid_at: milliseconds })
 export const orderRow = z.object({
   id: z.string(),

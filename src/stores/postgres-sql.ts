@@ -4,6 +4,8 @@ import { type OrdersColumns, quoteIdentifier } from './postgres-columns.ts'
 export const OUTBOX_TABLE = 'order_expiry_outbox'
 export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'created_at'] as const
 
+const MANY_EVENTS = 10_000
+
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 export const LOCKED_RETRY_MS = 300
 
@@ -24,6 +26,7 @@ export interface Statements {
   find: string
   unpaidDueBefore: string
   insertOutbox: string
+  outbox: string
 }
 
 export function buildStatements(columns: OrdersColumns): Statements {
@@ -135,6 +138,11 @@ LIMIT $5`
     insertOutbox: events(
       `id, jsonb_build_object('at', now(), 'deadline', deadline) FROM unnest($1::text[], $2::timestamptz[]) AS c (id, deadline)`,
     ),
+
+    /* How many events wait, counted no further than tells that they are many, and for how long the first one has. */
+    outbox: `
+SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} LIMIT ${MANY_EVENTS}) o) AS events,
+       (SELECT ${ms('now()')} - ${ms('o.created_at')} FROM ${outbox} o ORDER BY o.id LIMIT 1) AS age`,
   }
 }
 

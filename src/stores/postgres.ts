@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
 import { type Finding, finding } from '../observe/finding.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
-import type { OrderStore, PageEnd } from '../order/store.ts'
+import type { Backlog, OrderStore, PageEnd } from '../order/store.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
 import {
   COLUMNS_SQL,
@@ -21,6 +21,7 @@ import { type MigrationOptions, type MissingIndex, migratePostgres } from './pos
 import { createPool, type PoolOptions } from './postgres-pool.ts'
 import { type Prepared, PreparedStatements, prepare } from './postgres-prepared.ts'
 import {
+  backlogRow,
   ceil,
   idsAndDeadlines,
   idsAndMs,
@@ -162,6 +163,12 @@ export class PostgresStore implements OrderStore {
     if (!this.#statements.newestPayment) return undefined
     const { rows } = await this.#query(this.#statements.newestPayment, [])
     return ceil(paymentRow.parse(rows[0]).paid_at)
+  }
+
+  async outbox(): Promise<Backlog> {
+    const { rows } = await this.#query(this.#statements.outbox, [])
+    const { events, age } = backlogRow.parse(rows[0])
+    return { events, oldestAgeMs: age === null ? undefined : Math.max(0, age) }
   }
 
   async ping(): Promise<number> {

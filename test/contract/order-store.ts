@@ -70,6 +70,17 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
       expect(ours).toEqual([orders[2]?.orderId])
     })
 
+    test('an outbox, where there is one, tells of each announcement that nobody has taken, and of the age of the first', async () => {
+      const before = await under.store.outbox?.()
+      if (!before) return
+      expect(before.events).toBe((await under.announced()).length)
+      await under.store.cancelUnpaid([await placed(Date.now() - 10), await placed(Date.now() - 10)])
+      const after = await under.store.outbox?.()
+      expect(after?.events).toBe(before.events + 2)
+      expect(after?.oldestAgeMs).toBeGreaterThanOrEqual(before.oldestAgeMs ?? 0)
+      expect(after?.oldestAgeMs).toBeLessThan(HOUR)
+    })
+
     test('keeps a paid order, however long its deadline has passed', async () => {
       const order = await placed(Date.now() - HOUR)
       await under.pay(order.orderId)

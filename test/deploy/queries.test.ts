@@ -11,6 +11,7 @@ import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
+import { OrdersTable } from '../helpers/orders-table.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 import { parseQuery, type Selector } from './promql.ts'
 import { readDashboard, readQueries } from './queries.ts'
@@ -34,6 +35,7 @@ function knownSeries(): Map<string, readonly string[]> {
       version: '0',
       readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
       pingStore: async () => {},
+      readOutbox: () => undefined,
       loops: () => [],
     },
     clock,
@@ -126,11 +128,14 @@ test('the dashboard is of the newest form, and every panel asks the Prometheus t
 
 describe('a daemon that runs', () => {
   let raw: RawQueue
+  let table: OrdersTable
   let daemon: DaemonProcess
   let samples: readonly Sample[]
   beforeAll(async () => {
     raw = new RawQueue()
-    daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME: raw.name })
+    table = await OrdersTable.create() // the store that has everything, an outbox too
+    await table.migrate()
+    daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, ...table.env })
     const url = await daemon.url()
     samples = await eventually('the first sweep has counted what is overdue', async () => {
       const read = readSamples(await (await fetch(`${url}/metrics`)).text())
@@ -140,6 +145,7 @@ describe('a daemon that runs', () => {
   afterAll(async () => {
     await daemon.stop()
     await raw.close()
+    await table.drop()
   })
 
   test('has a series for everything that a query chooses by a value, unless it is one that only counting brings', () => {

@@ -484,6 +484,18 @@ describe('a role', () => {
     expect(complaints(await asRole(table))).toEqual([])
   })
 
+  test('that may only add to the outbox is told that its metrics are missing, and what brings them', async () => {
+    await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role};
+      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role}`)
+    const findings = await asRole(table)
+    expect(ofCode(findings, 'store-backlog')).toEqual([['info', `the role ${role} may not read the outbox`]])
+    expect(complaints(findings)).toEqual([])
+    await mend(table, findings, 'store-backlog')
+    expect(ofCode(await asRole(table), 'store-backlog')).toEqual([
+      ['info', '0 events in the outbox; nothing deletes them yet'],
+    ])
+  })
+
   test('from which row security hides orders is warned of', async () => {
     await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role}; ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
       GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role}`)

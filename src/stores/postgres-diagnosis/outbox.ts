@@ -8,7 +8,7 @@ import type { OrdersTable } from './table.ts'
 const MANY_EVENTS = 100_000
 
 export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
-  const { database, columns } = options
+  const { database, columns, role } = options
   const outbox = outboxTable(columns)
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
   const findings: Finding[] = []
@@ -35,6 +35,20 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
       const sql = `SELECT count(*)::int AS events FROM (SELECT FROM ${outbox} LIMIT ${MANY_EVENTS + 1}) o`
       return (await one<{ events: number }>(database, sql)).events
     })
+    const { mayRead } = await one<{ mayRead: boolean }>(
+      database,
+      `SELECT has_table_privilege($1, 'SELECT') AS "mayRead"`,
+      [outbox],
+    )
+    if (!mayRead) {
+      findings.push(
+        finding('info', 'store-backlog', {
+          what: `the role ${role} may not read the outbox`,
+          meaning: 'How many events wait in it is not among the metrics: order_expiry_outbox_up is 0.',
+          fix: [`GRANT SELECT ON ${outbox} TO ${role};`],
+        }),
+      )
+    }
     if (typeof backlog === 'number') {
       const size = backlog > MANY_EVENTS ? `more than ${count(MANY_EVENTS, 'event')}` : count(backlog, 'event')
       findings.push(finding('info', 'store-backlog', { what: `${size} in the outbox; nothing deletes them yet` }))
@@ -54,6 +68,6 @@ async function createOutbox({ database, columns, role }: OrdersTable & { role: s
   return [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
     ...buildMigrations(columns).map((statement) => `${statement.replace(/\s+/g, ' ')};`),
-    `GRANT INSERT ON ${outboxTable(columns)} TO ${role};`,
+    `GRANT INSERT, SELECT ON ${outboxTable(columns)} TO ${role};`,
   ]
 }

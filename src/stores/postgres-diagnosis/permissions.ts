@@ -41,7 +41,7 @@ export async function lookAtPermissions(
           },
         ]
       : []),
-    ...(mayRecord ? [] : [{ what: 'add to the outbox', grant: `GRANT INSERT ON ${outbox} TO ${role};` }]),
+    ...(mayRecord ? [] : [{ what: 'add to the outbox', grant: `GRANT INSERT, SELECT ON ${outbox} TO ${role};` }]),
   ]
   const findings = [
     missing.length === 0

@@ -15,6 +15,7 @@ function createRegistry(sources: Partial<GaugeSources> = {}) {
     dryRun: false,
     version: '1.2.3',
     readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
+    readOutbox: () => undefined,
     pingStore: async () => {},
     loops: () => [],
     ...sources,
@@ -52,6 +53,9 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_jobs',
     'order_expiry_loop_silent_seconds',
     'order_expiry_oldest_overdue_seconds',
+    'order_expiry_outbox_events',
+    'order_expiry_outbox_oldest_seconds',
+    'order_expiry_outbox_up',
     'order_expiry_overdue_orders',
     'order_expiry_queue_paused',
     'order_expiry_queue_up',
@@ -223,6 +227,25 @@ describe('what others know is read at the scrape:', () => {
     const scraped = scrape()
     await clock.advance(2_000)
     expect(await scraped).toMatchObject({ order_expiry_queue_up: 0, order_expiry_store_up: 0 })
+  })
+
+  test('the outbox, if the order store has one', async () => {
+    const outboxOf = async (sources: Partial<GaugeSources>) =>
+      Object.entries(await createRegistry(sources).scrape()).filter(([name]) => name.includes('outbox'))
+    expect(await outboxOf({ readOutbox: async () => ({ events: 7, oldestAgeMs: 1_500 }) })).toEqual([
+      ['order_expiry_outbox_up', 1],
+      ['order_expiry_outbox_events', 7],
+      ['order_expiry_outbox_oldest_seconds', 1.5],
+    ])
+    expect(await outboxOf({ readOutbox: async () => ({ events: 0, oldestAgeMs: undefined }) })).toEqual([
+      ['order_expiry_outbox_up', 1],
+      ['order_expiry_outbox_events', 0],
+      ['order_expiry_outbox_oldest_seconds', 0],
+    ])
+    expect(await outboxOf({ readOutbox: () => Promise.reject(new Error('away')) })).toEqual([
+      ['order_expiry_outbox_up', 0],
+    ])
+    expect(await outboxOf({ readOutbox: () => undefined })).toEqual([])
   })
 
   test('the loops that are to go on, and what runs', async () => {
