@@ -131,16 +131,20 @@ export function createBrake(options: {
 export async function explainOrder(options: {
   orderId: string
   view: QueueView
-  findOrder: (orderId: string) => Promise<Order | undefined>
+  store: Pick<OrderStore, 'find' | 'eventsOf'>
   config: Pick<Config, 'ORDER_STORE' | 'ORDERS_UNPAID_STATUSES'>
   clock: Clock
 }): Promise<Story> {
-  const { view, findOrder, config, clock } = options
+  const { view, store, config, clock } = options
   const orderId = parseOrderId(options.orderId)
-  const [check, order] = await Promise.all([view.checkOf(orderId), findOrder(orderId)])
+  const [check, [order], events] = await Promise.all([
+    view.checkOf(orderId),
+    store.find([orderId]),
+    store.eventsOf?.(orderId).catch(() => undefined), // the role may not be allowed to read them
+  ])
   const unpaid = config.ORDER_STORE === 'redis' ? ['pending'] : config.ORDERS_UNPAID_STATUSES
   const isUnpaid = ({ status, paidAt }: Order) => unpaid.includes(status) && paidAt === undefined
-  return tellStory({ orderId, now: clock.now(), check, order, isUnpaid })
+  return tellStory({ orderId, now: clock.now(), check, order, events, isUnpaid })
 }
 
 /** Who decides, for the evidence: `host:pid`. */

@@ -166,7 +166,7 @@ export async function createDaemon(options: {
         metrics,
         client,
         findOrder,
-        explain: (orderId) => explainOrder({ orderId, view, findOrder, config, clock }),
+        explain: (orderId) => explainOrder({ orderId, view, store: demandOpened().store, config, clock }),
         paymentTimeoutMs: config.PAYMENT_TIMEOUT,
         readForecast: () => view.forecast(),
         readOverview: () =>

@@ -28,7 +28,10 @@ const LAYOUT = [
 /** Who may import a package, by the beginning of the path; `asType`: who may do so with `import type` only. */
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
   bullmq: { by: ['queue/'], asType: ['http/board.ts', 'http/routes.ts'] },
-  ioredis: { by: ['queue/', 'stores/redis.ts', 'outbox/stream.ts'], asType: ['stores/open.ts'] },
+  ioredis: {
+    by: ['queue/', 'stores/redis.ts', 'outbox/stream.ts'],
+    asType: ['stores/open.ts', 'stores/redis-events.ts'],
+  },
   pg: { by: ['stores/postgres-pool.ts'], asType: ['stores/postgres.ts'] },
   '@bull-board/api': { by: ['http/board.ts'] },
   '@bull-board/fastify': { by: ['http/board.ts'] },

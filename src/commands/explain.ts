@@ -20,7 +20,7 @@ export function explainCommand(context: CommandContext): Command {
           return await explainOrder({
             orderId,
             view,
-            findOrder: async (id) => (await store.find([id]))[0],
+            store,
             config,
             clock,
           })

@@ -30,6 +30,13 @@ export interface OrderStore {
   /** What waits to be told to others. Only of stores that keep events until somebody takes them. */
   outbox?(): Promise<Backlog>
 
+  /**
+   * The events of an order that the store still has, oldest first, for `explain`. Only of stores that keep events.
+   *
+   * @returns undefined if it has too many to look through all of them, and none of this order is among the newest
+   */
+  eventsOf?(orderId: string): Promise<KeptEvent[] | undefined>
+
   /** Resolves if the store can be reached and written to. @returns epoch milliseconds by the store's clock */
   ping(): Promise<number>
 
@@ -43,6 +50,17 @@ export interface Backlog {
   events: number
   /** Of the oldest, in milliseconds by the store's clock; undefined if there is none. */
   oldestAgeMs: number | undefined
+}
+
+/** An event that was written with a change of an order. */
+export interface KeptEvent {
+  /** The same for each receiver, however often it is told. */
+  id: string
+  type: string
+  /** Epoch milliseconds. */
+  at: number
+  /** How far each reader is, where events stay when they are read; undefined: an event is there until it is taken. */
+  readers?: { name: string; state: 'acknowledged' | 'given' | 'waiting' }[]
 }
 
 /** An order in a page by deadline. */

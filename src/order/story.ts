@@ -1,4 +1,5 @@
 import type { Order } from './order.ts'
+import type { KeptEvent } from './store.ts'
 
 /** One thing that happened to an order, or will. `at` in epoch milliseconds; undefined where nobody wrote down when. */
 export interface StoryLine {
@@ -58,6 +59,8 @@ export interface CheckFacts {
 }
 
 interface Facts {
+  /** Of this order, as far as the store still has them; undefined: it cannot tell, or keeps none. */
+  events?: readonly KeptEvent[] | undefined
   orderId: string
   now: number
   check: CheckFacts | undefined
@@ -69,7 +72,7 @@ interface Facts {
 /** One order's story, from what its check and its store say. Either may be gone, or never have been. */
 export function tellStory(facts: Facts): Story {
   const { orderId } = facts
-  const lines = [...linesOfCheck(facts.check), ...linesOfOrder(facts)]
+  const lines = [...linesOfCheck(facts.check), ...linesOfOrder(facts), ...linesOfEvents(facts)]
   // Stable: what has the same time stays in the order in which it happens.
   lines.sort((a, b) => (a.at ?? Number.NEGATIVE_INFINITY) - (b.at ?? Number.NEGATIVE_INFINITY))
   return { orderId, verdict: verdictOf(facts), lines, isKnown: Boolean(facts.check ?? facts.order) }
@@ -118,6 +121,27 @@ function linesOfOrder({
   if (order) lines.push({ at: now, what: `now: status ${order.status}, says the order store` })
   else lines.push({ at: now, what: 'now: the order store has no such order' })
   return lines
+}
+
+/** What became of the events that tell others of the cancellation. */
+function linesOfEvents({ events, check, now }: Facts): StoryLine[] {
+  if (!events) return []
+  if (events.length === 0) {
+    const isOurs = check?.finished?.outcome === 'cancelled'
+    return isOurs ? [{ at: now, what: 'now: its event is no longer kept: whoever reads the events has taken it' }] : []
+  }
+  return events.flatMap(({ id, type, at, readers }) => [
+    { at, what: `event ${type} written, ${id}` },
+    ...(readers
+      ? readers.map(({ name, state }) => ({ at: now, what: `now: ${name} ${READER[state]} event ${id}` }))
+      : [{ at: now, what: `now: nobody has taken event ${id} from the outbox` }]),
+  ])
+}
+
+const READER = {
+  acknowledged: 'has acknowledged',
+  given: 'was given, and has not acknowledged,',
+  waiting: 'has not come to',
 }
 
 function verdictOf({ order, check, now, isUnpaid }: Facts): string {

@@ -10,6 +10,10 @@ const instant = z.custom<number>((value) => typeof value === 'number' && !Number
 const milliseconds = instant.nullable()
 export const pageRow = z.object({ id: z.string(), deadline: instant })
 export const backlogRow = z.object({ events: z.number(), age: z.number().nullable() })
+export const eventsRow = z.object({
+  looked: z.number(),
+  events: z.array(z.object({ id: z.string(), type: z.string(), at: z.number() })),
+})
 export const paymentRow = z.object({ paid_at: milliseconds })
 export const orderRow = z.object({
   id: z.string(),

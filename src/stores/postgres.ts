@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
 import { type Finding, finding } from '../observe/finding.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
-import type { Backlog, OrderStore, PageEnd } from '../order/store.ts'
+import type { Backlog, KeptEvent, OrderStore, PageEnd } from '../order/store.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'
 import {
   COLUMNS_SQL,
@@ -23,6 +23,7 @@ import { type Prepared, PreparedStatements, prepare } from './postgres-prepared.
 import {
   backlogRow,
   ceil,
+  eventsRow,
   idsAndDeadlines,
   idsAndMs,
   NOW_SQL,
@@ -33,7 +34,14 @@ import {
   toOutcomes,
 } from './postgres-rows.ts'
 import { toShopOutcomes } from './postgres-shop-sql.ts'
-import { buildStatements, OUTBOX_TABLE, outboxTable, type Statements, SWEEP_SETTINGS } from './postgres-sql.ts'
+import {
+  buildStatements,
+  LOOKED_THROUGH,
+  OUTBOX_TABLE,
+  outboxTable,
+  type Statements,
+  SWEEP_SETTINGS,
+} from './postgres-sql.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -169,6 +177,14 @@ export class PostgresStore implements OrderStore {
     const { rows } = await this.#query(this.#statements.outbox, [])
     const { events, age } = backlogRow.parse(rows[0])
     return { events, oldestAgeMs: age === null ? undefined : Math.max(0, age) }
+  }
+
+  async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
+    const { rows } = await this.#query(this.#statements.eventsOf, [this.#canonical(orderId)])
+    const { looked, events } = eventsRow.parse(rows[0])
+    return events.length === 0 && looked === LOOKED_THROUGH
+      ? undefined
+      : events.map((event) => ({ ...event, at: Math.ceil(event.at) }))
   }
 
   async ping(): Promise<number> {

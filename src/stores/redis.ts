@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
-import type { OrderStore, PageEnd } from '../order/store.ts'
+import type { KeptEvent, OrderStore, PageEnd } from '../order/store.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
+import { findEvents } from './redis-events.ts'
 import { CANCEL_UNPAID, JUDGE, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
 
 export interface PayResult {
@@ -159,6 +160,13 @@ export class RedisOrders {
     })
   }
 
+  /** The events of an order that are still in the stream, and how far each consumer group is with them. */
+  async eventsOf(orderId: string): Promise<KeptEvent[]> {
+    const { cancelledAt } = (await this.find(orderId)) ?? {}
+    if (cancelledAt === undefined) return []
+    return findEvents({ redis: this.#redis, key: this.eventsKey, orderId, at: cancelledAt })
+  }
+
   /** Deletes every record, index and event of this queue. */
   async clear(): Promise<void> {
     for await (const keys of this.#redis.scanStream({ match: `${escapeGlob(this.#base)}:*`, count: 1_000 })) {
@@ -232,6 +240,10 @@ export class RedisStore implements OrderStore {
 
   unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
     return inOurWords(this.#orders.unpaidDueBefore(instant, after, limit))
+  }
+
+  eventsOf(orderId: string): Promise<KeptEvent[]> {
+    return inOurWords(this.#orders.eventsOf(orderId))
   }
 
   newestPayment(): Promise<number | undefined> {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { OrderExpiry } from '../../src/index.ts'
+import { closing } from '../helpers/closing.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -73,6 +74,22 @@ describe('orders in PostgreSQL', () => {
     expect(whats).toContainEqual(expect.stringMatching(/^decided by .*: kept, the store said: status paid/))
   })
 
+  test('what became of the event of a cancellation, as long as it waits and when it has been taken', async () => {
+    await table.insert([{ id: 'told', deadline: Date.now() }])
+    await shop.schedule({ orderId: 'told', deadline: '1ms' })
+    await eventually('it is cancelled', async () => (await shop.find('told'))?.check?.finished)
+    const [event] = (await table.outbox()).filter(({ order_id }) => order_id === 'told')
+    const { whats, story } = await explain('told')
+    expect(whats).toContain(`event order.cancelled written, ${event?.event_id}`)
+    expect(whats).toContain(`now: nobody has taken event ${event?.event_id} from the outbox`)
+    const timeOf = (what: RegExp) => story.find((line) => what.test(line.what))?.at
+    expect(timeOf(/^event/)).toBe(timeOf(/^cancelled/))
+    await table.pool.query(`DELETE FROM order_expiry_outbox WHERE order_id = 'told'`)
+    expect((await explain('told')).whats).toContain(
+      'now: its event is no longer kept: whoever reads the events has taken it',
+    )
+  })
+
   test('what the store says is enough when the check is long gone', async () => {
     await table.insert([{ id: 'gone', deadline: Date.now() }])
     await shop.schedule({ orderId: 'gone', deadline: '1ms' })
@@ -112,6 +129,38 @@ describe('orders in PostgreSQL', () => {
     expect(after.minutes.reduce((sum: number, count: number) => sum + count, 0)).toBe(after.within['60m'])
     expect((await runCli(['forecast'], { env })).stdout).toContain('█')
   })
+})
+
+test('orders in Redis: how far each reader of the stream is with the event', async () => {
+  const raw = new RawQueue()
+  const env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name }
+  const daemon = await DaemonProcess.start(env)
+  const shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name, orders: 'redis' })
+  closing.push(
+    () => raw.close(),
+    () => daemon.stop(),
+    () => shop.close(),
+  )
+  const explain = async () => {
+    const { stdout } = await runCli(['explain', 'a', '--json'], { env })
+    return (JSON.parse(stdout) as StoryJson).story.map(({ what }) => what)
+  }
+  const stream = `{bull:${raw.name}}:events`
+  await shop.scheduleMany(['a', 'b'].map((orderId) => ({ orderId, deadline: '1ms' })))
+  await eventually('they are cancelled', async () => (await raw.redis.xlen(stream)) === 2)
+  const id = (await raw.redis.xrange(stream, '-', '+')).find(([, fields]) => fields.includes('a'))?.[0] as string
+  expect(await explain()).toContain(`event order.cancelled written, ${id}`)
+
+  for (const group of ['mailer', 'stock', 'audit']) await raw.redis.xgroup('CREATE', stream, group, '0')
+  for (const group of ['mailer', 'stock']) {
+    await raw.redis.xreadgroup('GROUP', group, 'one', 'COUNT', 10, 'STREAMS', stream, '>')
+  }
+  await raw.redis.xack(stream, 'mailer', id)
+  expect((await explain()).filter((what) => what.endsWith(`event ${id}`))).toEqual([
+    `now: audit has not come to event ${id}`,
+    `now: mailer has acknowledged event ${id}`,
+    `now: stock was given, and has not acknowledged, event ${id}`,
+  ])
 })
 
 test.each(['explain 1', 'forecast'])('without Redis, %s ends with 1 and says so', async (command) => {

@@ -446,6 +446,28 @@ describe('what is written', () => {
   )
 })
 
+describe('the outbox', () => {
+  test('that nobody reads is neither counted nor looked through without end', async () => {
+    const table = await openTable()
+    const store = await openStore(table)
+    await table.insert([{ id: '1', deadline: past() }])
+    await store.cancelUnpaid([{ orderId: '1', deadline: past() }])
+    expect(await store.outbox()).toMatchObject({ events: 1 })
+    expect(await store.eventsOf('1')).toHaveLength(1)
+    await table.pool.query(`INSERT INTO order_expiry_outbox (type, order_id, data)
+      SELECT 'order.cancelled', n::text, '{}' FROM generate_series(2, 100001) n`)
+    expect(await store.outbox()).toMatchObject({ events: 10_000 })
+    expect(await store.eventsOf('100001')).toHaveLength(1)
+    expect(await store.eventsOf('1')).toBeUndefined()
+  })
+
+  test('that is empty has nothing in it', async () => {
+    const store = await openStore(await openTable())
+    expect(await store.outbox()).toEqual({ events: 0, oldestAgeMs: undefined })
+    expect(await store.eventsOf('1')).toEqual([])
+  })
+})
+
 describe('opening', () => {
   test('says so if the outbox is missing', async () => {
     const table = await OrdersTable.create()
