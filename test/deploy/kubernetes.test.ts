@@ -10,6 +10,7 @@ import {
   type Manifest,
   RENDERINGS,
   render,
+  renderFolder,
   renderOwn,
   testWithKubectl,
 } from './manifests.ts'
@@ -27,6 +28,14 @@ const DASHBOARD = 'order-expiry-dashboard'
 
 const dataOf = (manifest: Manifest) => (manifest as unknown as { data: Record<string, string> }).data
 const kindsOf = (name: string) => render(name).map(({ kind }) => kind)
+
+describe('an overlay is the base with its component', () => {
+  for (const component of ['keda', 'monitoring']) {
+    testWithKubectl(component, () => {
+      expect(renderFolder(`overlays/${component}`)).toEqual(render(`base and ${component}`))
+    })
+  }
+})
 
 describe('each rendering', () => {
   for (const name of RENDERINGS) {

@@ -46,9 +46,14 @@ const rendered = new Map<string, readonly Manifest[]>()
 
 /** @param name one of {@link RENDERINGS} */
 export function render(name: string): readonly Manifest[] {
-  const known = rendered.get(name) ?? (name === EXAMPLE ? kustomize(join(KUBERNETES, 'example')) : combine(name))
+  const known = rendered.get(name) ?? (name === EXAMPLE ? renderFolder('example') : combine(name))
   rendered.set(name, known)
   return known
+}
+
+/** What a folder of deploy/kubernetes comes to. */
+export function renderFolder(path: string): readonly Manifest[] {
+  return kustomize(join(KUBERNETES, path))
 }
 
 /** What a kustomization of somebody's own comes to; its paths are written as from a folder beside the base. */
