@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { DiagLogLevel, diag } from '@opentelemetry/api'
-import { setGlobalErrorHandler } from '@opentelemetry/core'
+import { setGlobalErrorHandler, W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { defaultResource, detectResources, envDetector, resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
@@ -53,7 +53,8 @@ export function createTraces(options: {
       const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_TIMEOUT_MS })
       const processor = new BatchSpanProcessor(exporter, { exportTimeoutMillis: EXPORT_TIMEOUT_MS })
       provider = new NodeTracerProvider({ resource, spanProcessors: [processor] })
-      provider.register()
+      // Nothing else is read from a request and written on its job: a caller's baggage may be large, and personal.
+      provider.register({ propagator: new W3CTraceContextPropagator() })
       events.emit('service-started', { service: 'traces', detail: new URL(url).origin })
     },
     async stop() {

@@ -169,10 +169,15 @@ test.each([
   const traceId = '0af7651916cd43dd8448eb211c80319c'
   const response = await fetch(`${url}${path}`, {
     method,
-    headers: { 'content-type': 'application/json', traceparent: `00-${traceId}-b7ad6b7169203331-01` },
+    headers: {
+      'content-type': 'application/json',
+      traceparent: `00-${traceId}-b7ad6b7169203331-01`,
+      baggage: 'buyer=ann',
+    },
     body: JSON.stringify(body),
   })
   expect(response.ok).toBe(true)
+  expect(await raw.redis.hget(`bull:${raw.name}:${jobId}`, 'opts')).not.toContain('buyer')
   const check = await collector.checkOf(jobId)
   const [link] = check.links ?? []
   const added = await eventually('the span that added it', () =>
