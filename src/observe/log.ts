@@ -16,7 +16,7 @@ const CENSOR = '[redacted]'
 /** Fields of these names, wherever somebody else's error may bring them from. */
 const SECRET_FIELDS = ['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString']
 /** A password in a URL: of any, also of one that is not among the settings. */
-const URL_PASSWORD = /([a-z][a-z0-9+.-]*:\/\/[^\s:/@"]*):[^\s/@"]+@/gi
+const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]*):[^\s/@"]+@/gi
 /** Shorter ones protect nothing, and are in every other word. */
 const SHORTEST_SECRET = 4
 
@@ -281,7 +281,10 @@ function errorCode(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name
 }
 
+/** Whatever others answer, such as a page of HTML. */
+const LONGEST_MESSAGE = 1_000
+
 /** Node wraps the refusals of several addresses of one name into an AggregateError without a message. */
 function describe(error: Error): string {
-  return error.message || errorCode(error)
+  return (error.message || errorCode(error)).slice(0, LONGEST_MESSAGE)
 }

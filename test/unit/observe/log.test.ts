@@ -424,6 +424,12 @@ describe('a logger', () => {
       expect(log((logger) => logger.info('abcd'))).toContain('abcd')
     })
 
+    test('nor takes long over a text of three million letters', () => {
+      const since = performance.now()
+      log((logger) => logger.info('A'.repeat(3_000_000)))
+      expect(performance.now() - since).toBeLessThan(5_000)
+    })
+
     test('and leaves the rest as it is', () => {
       const message = 'https://shop.example.com:8080/a?b=c@d http://[::1]:3000 order 12:34@56 "x"'
       expect(JSON.parse(log((logger) => logger.info(message)))).toMatchObject({ msg: message })
