@@ -1,7 +1,7 @@
 import { escapeHtml } from './html.ts'
 
-const WIDTH = 720
-const HEIGHT = 180
+const WIDTH = 1200
+const HEIGHT = 150
 const LEFT = 48
 const BOTTOM = 22
 const TOP = 8
