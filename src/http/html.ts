@@ -27,8 +27,8 @@ rect.c, circle.c { fill: var(--c) } .line { fill: none; stroke-width: 1.5 } .lin
 .key { display: inline-block; margin-left: .9em } .key::before { content: ""; display: inline-block; width: .7em; height: .7em;
   border-radius: .15em; margin-right: .35em } .key.a::before { background: var(--a) } .key.b::before { background: var(--b) }
 .key.c::before { background: var(--c) }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top;
-  border-top: 1px solid var(--line) } td:first-child { white-space: nowrap; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem 1.5rem .3rem 0; vertical-align: top;
+  border-top: 1px solid var(--line) } td:first-child { width: 1%; white-space: nowrap; font-variant-numeric: tabular-nums }
 `
 
 /** A whole page: no script, no asset of another site, nothing that has to be built. */

@@ -94,10 +94,10 @@ function yOf(value: number, most: number): number {
   return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most)
 }
 
-/** The least of 1, 2, 5, 10, 20 … that is not below. */
+/** The least round number that is not below. */
 function niceCeiling(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value))
-  return ([1, 2, 5, 10].find((digit) => digit * power >= value) ?? 10) * power
+  return ([1, 2, 3, 4, 5, 6, 8, 10].find((digit) => digit * power >= value) ?? 10) * power
 }
 
 function fixed(value: number): string {
