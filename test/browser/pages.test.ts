@@ -134,16 +134,18 @@ async function marksOf(page: Page): Promise<Record<string, number>> {
   return marks
 }
 
-/** From the overview to the page of a job, by clicking. */
+/** From the overview to the page of a job, by clicking. The board changes its pages in place: each has something to wait for. */
 async function walkToJob(page: Page, state: string, jobId: string): Promise<void> {
   await page.goto('/')
   await page.getByRole('link', { name: 'Board' }).click()
   await page.getByRole('complementary').getByRole('link', { name: raw.name }).click()
+  await page.getByRole('link', { name: 'LATEST' }).waitFor()
   await page.getByRole('link', { name: new RegExp(`^${state}`) }).click()
   await page.getByRole('link', { name: jobId, exact: true }).click()
-  await page.getByRole('tab', { name: 'Data' }).waitFor()
-  await page.waitForURL(`**/${jobId}*`)
+  await backToList(page).waitFor()
 }
+
+const backToList = (page: Page) => page.getByRole('main').getByRole('link', { name: raw.name })
 
 /** From the page of a job to the story of its order, which the board opens beside it. */
 async function openStory(page: Page): Promise<Page> {
@@ -188,8 +190,8 @@ describe('a viewer', () => {
       return [response.status, await response.json()] as const
     }, `/board/api/queues/${raw.name}/order-later-25/promote`)
     expect(refused).toEqual([403, expect.objectContaining({ code: 'FORBIDDEN' })])
-    await page.getByRole('link', { name: raw.name }).last().click()
-    await page.getByText('One job for each order').waitFor()
+    await backToList(page).click()
+    await page.getByRole('link', { name: 'order-later-25', exact: true }).waitFor()
     expect(await page.getByRole('button', { name: /all$/ }).count()).toBe(0)
     expect((await shop.find('later-25'))?.check).toMatchObject({ state: 'waiting' })
   })
@@ -239,6 +241,7 @@ describe('an operator', () => {
     await confirm(page, 'clean this job')
     await page.getByText('Forbidden').waitFor()
     await page.getByText('not on this board: it would lose orders').waitFor()
+    await page.getByRole('button', { name: 'Promote all' }).waitFor()
     expect((await shop.find('later-5'))?.check).toMatchObject({ state: 'waiting' })
   })
 })
