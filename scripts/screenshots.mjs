@@ -5,7 +5,7 @@
 //   npm run screenshots             takes 5 minutes, which is how much history the plots then show
 //   npm run screenshots -- 30       so many minutes
 import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -54,19 +54,18 @@ try {
 
 /** @returns where it listens, once it is ready */
 async function readyAt({ stdout }) {
+  const lines = createInterface({ input: stdout })
   let url
-  for await (const line of createInterface({ input: stdout })) {
+  // Not of `lines` itself: that would stop reading afterwards, and the daemon could not go on with its log.
+  for await (const [line] of on(lines, 'line', { close: ['close'] })) {
     const { msg, service, detail } = JSON.parse(line)
     if (msg === 'http started' && service === 'http') url = detail
-    if (msg === 'ready') {
-      stdout.resume()
-      return url
-    }
+    if (msg === 'ready') return url
   }
   throw new Error('the daemon has ended')
 }
 
-/** Orders with deadlines in every minute until an hour after the pictures, more in some than in others; over half are paid. */
+/** Orders with deadlines in every minute until an hour after the pictures, more in some than in others; about half are paid. */
 async function fillShop(socket) {
   const redis = `unix://${socket}`
   const shop = new OrderExpiry({ redis, orders: 'redis' })

@@ -24,7 +24,7 @@ export function launchBrowser(): Promise<Browser> {
   })
 }
 
-/** What the pages of `context` do from now on that they must not: errors, and requests that fail or go elsewhere than to `url`. */
+/** What goes wrong from now on in the pages of `context`: errors, and requests that fail or go elsewhere than to `url`. */
 export function complaintsOf(context: BrowserContext, url: string): string[] {
   const complaints: string[] = []
   context.on('console', (message) => {
