@@ -2,7 +2,7 @@ import { escapeHtml } from './html.ts'
 
 const WIDTH = 1200
 const HEIGHT = 150
-const LEFT = 48
+const LEFT = 84
 const BOTTOM = 22
 const TOP = 8
 const RIGHT = 8

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
+import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
+import { overviewPage } from '../../src/http/overview.ts'
 import { OrderExpiry } from '../../src/index.ts'
 import { complaintsOf, launchBrowser, OTHER_NAME } from '../helpers/browser.ts'
 import { closing } from '../helpers/closing.ts'
@@ -107,6 +108,21 @@ describe('the overview', () => {
     }
   })
 
+  test('has room for every number, however late it was', async () => {
+    const { page } = await open(undefined)
+    const history = [{ 'late:16': 5, cancelled: 1_234_567 }]
+    const unknown = { waiting: undefined, due: undefined, failed: undefined, overdue: undefined, forecast: undefined }
+    const overview = { at: Date.now(), history, states: [], ...unknown }
+    await page.setContent(overviewPage({ overview, environment: undefined, version: '0' }))
+    expect(await page.getByText('1,000,000 ms').count()).toBe(1)
+    for (const plot of await page.getByRole('img').all()) {
+      const { x: left } = (await plot.boundingBox()) as Box
+      for (const text of await plot.locator('text').all()) {
+        expect(((await text.boundingBox()) as Box).x).toBeGreaterThanOrEqual(left)
+      }
+    }
+  })
+
   test('is dark where the system is', async () => {
     const shades = await Promise.all(
       (['light', 'dark'] as const).map(async (colorScheme) => {
@@ -118,6 +134,8 @@ describe('the overview', () => {
     expect(shades).toEqual(['rgb(255, 255, 255)', 'rgb(18, 22, 28)'])
   })
 })
+
+type Box = NonNullable<Awaited<ReturnType<Locator['boundingBox']>>>
 
 /** How many bars and dots of each look can be seen, by plot. */
 async function marksOf(page: Page): Promise<Record<string, number>> {
