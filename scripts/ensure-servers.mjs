@@ -1,9 +1,11 @@
 #!/usr/bin/env node
-// Makes sure that this machine has the servers a command is about to start as its own children, and promtool of Prometheus.
+// Makes sure that this machine has the servers a command is about to start as its own children, and for the tests promtool of
+// Prometheus and Chromium.
 //
 //   node scripts/ensure-servers.mjs redis                        before the tests or the demo
 //   node scripts/ensure-servers.mjs redis --unless-redis-url     before the daemon: its Redis may be elsewhere
-//   node scripts/ensure-servers.mjs redis postgres pgbouncer prometheus
+//   node scripts/ensure-servers.mjs redis postgres pgbouncer prometheus chromium
+//   node scripts/ensure-servers.mjs --where chromium             only prints the path of each binary, a line each
 //
 // Says nothing and exits 0 when they are there. Otherwise it installs the missing packages, if this process may
 // (root, or sudo without a password; Homebrew needs neither), and if not, prints the command to type and exits 1.
@@ -46,6 +48,11 @@ const SERVERS = {
       brew: ['prometheus'],
     },
   },
+  chromium: {
+    why: 'a browser, which tests the pages',
+    binaries: [['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Chromium', 'Google Chrome']],
+    packages: { 'apt-get': ['chromium'], apk: ['chromium'], dnf: ['chromium'], brew: ['google-chrome'] },
+  },
 }
 
 /** Where servers live that are installed but not on the PATH of an ordinary user. */
@@ -57,6 +64,8 @@ const SERVER_DIRECTORIES = [
   '/usr/libexec/postgresql*',
   '/opt/homebrew/opt/postgresql*/bin',
   '/usr/local/opt/postgresql*/bin',
+  '/Applications/Chromium.app/Contents/MacOS',
+  '/Applications/Google Chrome.app/Contents/MacOS',
 ]
 
 const MANAGERS = {
@@ -82,7 +91,10 @@ const WITHOUT_STARTING_SERVICES = `
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { 'unless-redis-url': { type: 'boolean', default: false } },
+  options: {
+    'unless-redis-url': { type: 'boolean', default: false },
+    where: { type: 'boolean', default: false },
+  },
 })
 const unknown = positionals.filter((name) => !Object.hasOwn(SERVERS, name))
 if (unknown.length > 0 || positionals.length === 0) {
@@ -90,7 +102,15 @@ if (unknown.length > 0 || positionals.length === 0) {
     `name the servers needed: ${Object.keys(SERVERS).join(', ')}${unknown.length ? ` (not ${unknown.join(', ')})` : ''}`,
   )
 }
-ensure(positionals.filter((name) => !(name === 'redis' && values['unless-redis-url'] && redisIsElsewhere())))
+if (values.where) tellWhere(positionals)
+else ensure(positionals.filter((name) => !(name === 'redis' && values['unless-redis-url'] && redisIsElsewhere())))
+
+function tellWhere(names) {
+  const missing = names.filter((name) => !isInstalled(SERVERS[name]))
+  if (missing.length > 0) fail(`${missing.map(missingBinaries).join(' and ')} not found`)
+  const groups = names.flatMap((name) => SERVERS[name].binaries)
+  process.stdout.write(groups.map((alternatives) => `${alternatives.map(find).find(Boolean)}\n`).join(''))
+}
 
 function ensure(names) {
   const missing = names.filter((name) => !isInstalled(SERVERS[name]))

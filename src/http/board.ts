@@ -8,6 +8,7 @@ import type { EventBus } from '../observe/events.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import type { Role } from './basic.ts'
 import { mask } from './mask.ts'
+import { asHttpError, sendProblem } from './problem.ts'
 
 const BASE_PATH = '/board'
 const MOST_JOBS = 100
@@ -59,7 +60,7 @@ export async function registerBoard(
       },
     },
   })
-  // On to the server's own, which answers all errors alike.
+  // On to the scope's, which knows the request.
   adapter.setErrorHandler((error) => {
     throw error
   })
@@ -92,6 +93,13 @@ export async function registerBoard(
         ? asReadOnly(payload)
         : payload,
     )
+    own.addHook('onSend', async (_request, reply, payload) =>
+      String(reply.getHeader('content-type')).startsWith('text/html') ? withoutOtherSites(payload as string) : payload,
+    )
+    // The board shows these two, of whatever was refused.
+    own.setErrorHandler((error, request, reply) =>
+      sendProblem(asHttpError(error), request, reply, ({ title, detail }) => ({ error: title, message: detail })),
+    )
     await own.register(adapter.registerPlugin(), { prefix: BASE_PATH })
   })
   return (queue) => {
@@ -112,6 +120,11 @@ function explanationOf(data: unknown): string {
   } catch {
     return '/'
   }
+}
+
+/** The board's page asks another site for a font, which our content security policy refuses. */
+function withoutOtherSites(html: string): string {
+  return html.replace(/<link\b[^>]*\bhref="https?:[^>]*>/g, '')
 }
 
 /** A board of which nothing can be changed shows no buttons. */

@@ -18,16 +18,17 @@ h1 { font-size: 1.3rem; margin: 0 } h2 { font-size: 1rem; margin: 0 0 .5rem }
 a { color: var(--a) } .soft { color: var(--soft) } .badge { border: 1px solid; border-radius: 1rem; padding: 0 .6rem }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .75rem; margin: 1rem 0 }
 .card, figure { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; margin: 0 }
-.card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums }
+.card .soft { font-size: .87rem } .card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums }
 .good { color: var(--good) } .bad { color: var(--bad) } .warn { color: var(--warn) }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(34rem, 100%), 1fr)); gap: .75rem }
-svg { width: 100%; height: auto; display: block } svg text { font-size: 11px; fill: var(--soft) }
+.plots { display: grid; gap: .75rem } .plots > * { min-width: 0; overflow-x: auto } .plots .soft { font-weight: normal }
+svg { width: 100%; min-width: 50rem; height: auto; display: block } svg text { font-size: 11px; fill: var(--soft) }
 .axis { stroke: var(--line) } rect.a, circle.a { fill: var(--a) } rect.b, circle.b { fill: var(--b) }
 rect.c, circle.c { fill: var(--c) } .line { fill: none; stroke-width: 1.5 } .line.a { stroke: var(--a) } .line.c { stroke: var(--c) }
-.key { display: inline-block; width: .7em; height: .7em; border-radius: .15em; margin: 0 .35em 0 .9em }
-.key.a { background: var(--a) } .key.b { background: var(--b) } .key.c { background: var(--c) }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem .8rem .3rem 0; vertical-align: top;
-  border-top: 1px solid var(--line) } td:first-child { white-space: nowrap; font-variant-numeric: tabular-nums }
+.key { display: inline-block; margin-left: .9em } .key::before { content: ""; display: inline-block; width: .7em; height: .7em;
+  border-radius: .15em; margin-right: .35em } .key.a::before { background: var(--a) } .key.b::before { background: var(--b) }
+.key.c::before { background: var(--c) }
+table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem 1.5rem .3rem 0; vertical-align: top;
+  border-top: 1px solid var(--line) } td:first-child { width: 1%; white-space: nowrap; font-variant-numeric: tabular-nums }
 `
 
 /** A whole page: no script, no asset of another site, nothing that has to be built. */

@@ -26,5 +26,5 @@ export async function registerOpenApi(server: FastifyInstance, options: { versio
     hideUntagged: true,
   })
   server.get('/openapi.json', async () => server.swagger())
-  await server.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, transformStaticCSP: (header) => header })
+  await server.register(swaggerUi, { routePrefix: '/docs' })
 }

@@ -59,14 +59,14 @@ export function overviewPage(options: {
     '<section class="cards">',
     card('Orders waiting', count(waiting)),
     card('Due now', count(due)),
-    card('Overdue in the store', count(overdue?.orders), overdue && overdue.orders > 0 ? 'bad' : 'good'),
+    card('Overdue in the store', count(overdue?.orders), overdue && (overdue.orders > 0 ? 'bad' : 'good')),
     card(
       'Oldest overdue',
       overdue ? `${Math.round(overdue.oldestSeconds)} s` : '–',
-      overdue && overdue.oldestSeconds > 120 ? 'bad' : 'good',
+      overdue && (overdue.oldestSeconds > 120 ? 'bad' : 'good'),
     ),
     card('Lateness, 15 min, p99', latenessText(p99)),
-    card('Given up', count(failed), failed ? 'warn' : 'good'),
+    card('Given up', count(failed), failed === undefined ? undefined : failed > 0 ? 'warn' : 'good'),
     '</section><section class="cards">',
     ...states.map(({ name, level, text }) => card(name, text, level)),
     '</section><section class="plots">',
@@ -148,7 +148,7 @@ function card(name: string, text: string, level?: State['level']): string {
 }
 
 function figure(title: string, key: Key, svg: string): string {
-  const looks = key.map(([look, name]) => `<span class="key ${look}"></span>${escapeHtml(name)}`).join('')
+  const looks = key.map(([look, name]) => `<span class="key ${look}">${escapeHtml(name)}</span>`).join('')
   return `<figure><h2>${escapeHtml(title)}<span class="soft">${looks}</span></h2>${svg}</figure>`
 }
 

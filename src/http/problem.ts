@@ -39,7 +39,13 @@ export function registerProblems(server: FastifyInstance): void {
   )
 }
 
-export function sendProblem(error: OrderExpiryError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+/** @param moreOf members that some client wants besides, which RFC 9457 allows */
+export function sendProblem(
+  error: OrderExpiryError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  moreOf: (problem: Problem) => object = () => ({}),
+): FastifyReply {
   const { code, httpStatus: status } = error
   if (status === 503 && !reply.hasHeader('retry-after')) reply.header('retry-after', String(RETRY_AFTER_S))
   request.problem = error
@@ -53,7 +59,10 @@ export function sendProblem(error: OrderExpiryError, request: FastifyRequest, re
     code,
     requestId: request.id,
   }
-  return reply.code(status).type('application/problem+json').send(JSON.stringify(problem))
+  return reply
+    .code(status)
+    .type('application/problem+json')
+    .send(JSON.stringify({ ...problem, ...moreOf(problem) }))
 }
 
 /** What is no HTTP, or does not come in time, never becomes a request: it is answered on the connection itself. */

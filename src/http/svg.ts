@@ -1,8 +1,8 @@
 import { escapeHtml } from './html.ts'
 
-const WIDTH = 720
-const HEIGHT = 180
-const LEFT = 48
+const WIDTH = 1200
+const HEIGHT = 150
+const LEFT = 84
 const BOTTOM = 22
 const TOP = 8
 const RIGHT = 8
@@ -94,10 +94,10 @@ function yOf(value: number, most: number): number {
   return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most)
 }
 
-/** The least of 1, 2, 5, 10, 20 … that is not below. */
+/** The least round number that is not below. */
 function niceCeiling(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value))
-  return ([1, 2, 5, 10].find((digit) => digit * power >= value) ?? 10) * power
+  return ([1, 2, 3, 4, 5, 6, 8, 10].find((digit) => digit * power >= value) ?? 10) * power
 }
 
 function fixed(value: number): string {

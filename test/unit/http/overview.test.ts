@@ -47,6 +47,7 @@ describe('the overview', () => {
     expect(html.match(/cannot be read now/g)).toHaveLength(3)
     expect(html).not.toContain('<svg')
     expect(html).not.toContain('<b>0</b>')
+    expect(html.match(/<b>–<\/b>/g)).toHaveLength(6)
   })
 
   test('says that it was later than it can tell', () => {
@@ -73,9 +74,9 @@ test('bars stand upon each other, and each says its numbers', () => {
     ([, look, y, height]) => [look, Number(y), Number(height)],
   )
   expect(rects).toEqual([
-    ['a', 83, 75],
-    ['b', 8, 75],
-    ['b', 128, 30],
+    ['a', 68, 60],
+    ['b', 8, 60],
+    ['b', 104, 24],
   ])
   expect(svg).toContain('<title>10:00: x 10, y 10</title>')
   expect(svg).toContain('aria-label="a &amp; b"')
