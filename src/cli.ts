@@ -15,11 +15,18 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.stderr.on('error', () => {}) // there is nowhere left to say so
 
 const { parse } = await import('dotenv')
-const { readConfig } = await import('./config.ts')
+const { readConfig, secretsOf } = await import('./config.ts')
 const { createProgram } = await import('./commands/program.ts')
 
+const { createRedactor } = await import('./observe/redact.ts')
+let redactor = createRedactor({ secrets: [], longest: Number.POSITIVE_INFINITY })
+
 const context: CommandContext = {
-  readConfig: (): Config => readConfig({ env: process.env, dotenv: readDotenv() }),
+  readConfig(): Config {
+    const config = readConfig({ env: process.env, dotenv: readDotenv() })
+    redactor = createRedactor({ secrets: secretsOf(config), longest: Number.POSITIVE_INFINITY })
+    return config
+  },
   print: (line) => void process.stdout.write(`${line}\n`),
   progress: (line) => void process.stderr.write(`${line}\n`),
   stdout: process.stdout,
@@ -42,8 +49,11 @@ try {
 process.exit()
 
 function fail(error: unknown): never {
-  if (error instanceof OrderExpiryError) process.stderr.write(`${error.code}: ${error.message}\n`)
-  else process.stderr.write(`UNEXPECTED: ${error instanceof Error ? error.stack : String(error)}\n`)
+  const isOurs = error instanceof OrderExpiryError
+  const text = isOurs
+    ? `${error.code}: ${error.message}`
+    : `UNEXPECTED: ${error instanceof Error ? error.stack : error}`
+  process.stderr.write(`${redactor.text(text)}\n`)
   process.exit(1)
 }
 

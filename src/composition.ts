@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import type { Config } from './config.ts'
+import { asOrderExpiryError } from './errors.ts'
 import type { EventBus } from './observe/events.ts'
 import { Brake } from './order/brake.ts'
 import { DryRun } from './order/dry-run.ts'
@@ -140,7 +141,10 @@ export async function explainOrder(options: {
   const [check, [order], events] = await Promise.all([
     view.checkOf(orderId),
     store.find([orderId]),
-    store.eventsOf?.(orderId).catch(() => undefined), // the role may not be allowed to read them
+    store.eventsOf?.(orderId).catch((error) => {
+      if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may add to them, and not read them
+      throw error
+    }),
   ])
   const unpaid = config.ORDER_STORE === 'redis' ? ['pending'] : config.ORDERS_UNPAID_STATUSES
   const isUnpaid = ({ status, paidAt }: Order) => unpaid.includes(status) && paidAt === undefined

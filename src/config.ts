@@ -226,21 +226,32 @@ export function readConfig(input: { env: Environment; dotenv: Environment }): Co
   return deepFreeze(config)
 }
 
-/** The texts in these settings that must never be seen, as they were given and as they are sent. */
+/** The texts in these settings that must never be seen, in each form in which they may be. */
 export function secretsOf(config: Config): string[] {
   const { API_TOKENS = [], BOARD_USERS = [], OTEL_EXPORTER_OTLP_HEADERS = {} } = config
+  const headers = Object.values(OTEL_EXPORTER_OTLP_HEADERS)
   return [
     ...[config.REDIS_URL, config.DATABASE_URL].flatMap(passwordsOf),
     ...API_TOKENS.map(({ token }) => token),
     ...BOARD_USERS.map(({ password }) => password),
-    ...Object.values(OTEL_EXPORTER_OTLP_HEADERS).flatMap((value) => [value, encodeURIComponent(value)]),
+    ...headers.flatMap((value) => [value, encodeURIComponent(value), value.replace(/^(Bearer|Basic) /i, '')]),
   ]
 }
 
+/** Of a URL: as it is written, as it is sent, and as the URL has it. */
 function passwordsOf(text: string | undefined): string[] {
   if (text === undefined || !URL.canParse(text)) return []
   const { password, searchParams } = new URL(text)
-  return [password, decodeURIComponent(password), ...searchParams.getAll('password')].filter((found) => found !== '')
+  const [, written = ''] = /^[^:]+:\/\/[^:@/]*:(.*)@/.exec(text) ?? []
+  const sent = (form: string) => {
+    try {
+      return decodeURIComponent(form)
+    } catch {
+      return form // a "%" that stands for itself
+    }
+  }
+  const found = [written, sent(written), password, sent(password), ...searchParams.getAll('password')]
+  return [...new Set(found.filter((form) => form !== ''))]
 }
 
 /** A host that only this machine can reach. */

@@ -1,6 +1,7 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import type { Clock } from '../runtime/clock.ts'
 import type { EventBus, Events } from './events.ts'
+import { createRedactor } from './redact.ts'
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -11,14 +12,6 @@ const QUIET_MS = 5_000
 const TROUBLES_PER_SECOND = 6
 /** Lines in a second at most of what is logged because it goes well; the rest is summed up. */
 const LINES_PER_SECOND = 2
-
-const CENSOR = '[redacted]'
-/** Fields of these names, wherever somebody else's error may bring them from. */
-const SECRET_FIELDS = ['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString']
-/** A password in a URL: of any, also of one that is not among the settings. */
-const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]*):[^\s/@"]+@/gi
-/** Shorter ones protect nothing, and are in every other word. */
-const SHORTEST_SECRET = 4
 
 /**
  * A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there.
@@ -32,18 +25,19 @@ export function createLogger(options: {
   stdout: NodeJS.WritableStream
 }): Logger {
   const { level, pretty, secrets, stdout } = options
-  // As they are within JSON.
-  const hidden = secrets
-    .filter(({ length }) => length >= SHORTEST_SECRET)
-    .map((text) => JSON.stringify(text).slice(1, -1))
+  const redactor = createRedactor({ secrets })
   const settings: LoggerOptions = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    redact: { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: CENSOR },
+    serializers: { err: (error) => error }, // it is none any more
     hooks: {
-      streamWrite: (line) =>
-        hidden.reduce((text, secret) => text.replaceAll(secret, CENSOR), line.replace(URL_PASSWORD, `$1:${CENSOR}@`)),
+      logMethod(given, method) {
+        // An error alone is its own message, as pino has it.
+        const [first, ...rest] = given as unknown[]
+        const args = first instanceof Error && rest.length === 0 ? [{ err: first }, first.message] : given
+        method.apply(this, args.map((arg) => redactor.value(arg)) as Parameters<typeof method>)
+      },
     },
     ...(!pretty && { formatters: { level: (label: string) => ({ level: label }) } }),
   }
@@ -281,10 +275,7 @@ function errorCode(error: Error): string {
   return 'code' in error && typeof error.code === 'string' ? error.code : error.name
 }
 
-/** Whatever others answer, such as a page of HTML. */
-const LONGEST_MESSAGE = 1_000
-
 /** Node wraps the refusals of several addresses of one name into an AggregateError without a message. */
 function describe(error: Error): string {
-  return (error.message || errorCode(error)).slice(0, LONGEST_MESSAGE)
+  return error.message || errorCode(error)
 }

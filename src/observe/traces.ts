@@ -53,7 +53,7 @@ export function createTraces(options: {
       const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_TIMEOUT_MS })
       const processor = new BatchSpanProcessor(exporter, { exportTimeoutMillis: EXPORT_TIMEOUT_MS })
       provider = new NodeTracerProvider({ resource, spanProcessors: [processor] })
-      // Nothing else is read from a request and written on its job: a caller's baggage may be large, and personal.
+      // A caller's baggage is none of our business.
       provider.register({ propagator: new W3CTraceContextPropagator() })
       events.emit('service-started', { service: 'traces', detail: new URL(url).origin })
     },

@@ -33,7 +33,7 @@ export interface OrderStore {
   /**
    * The events of an order that the store still has, oldest first, for `explain`. Only of stores that keep events.
    *
-   * @returns undefined if it has too many to look through all of them, and none of this order is among the newest
+   * @returns undefined if it cannot tell that there are none: they go by themselves, or are too many to look through
    */
   eventsOf?(orderId: string): Promise<KeptEvent[] | undefined>
 
@@ -59,8 +59,11 @@ export interface KeptEvent {
   type: string
   /** Epoch milliseconds. */
   at: number
-  /** How far each reader is, where events stay when they are read; undefined: an event is there until it is taken. */
-  readers?: { name: string; state: 'acknowledged' | 'given' | 'waiting' }[]
+  /**
+   * How far each reader is, where events stay when they are read: not there yet, given it and to acknowledge it, or past it
+   * and owing nothing. Undefined: an event is there until it is taken.
+   */
+  readers?: { name: string; state: 'past' | 'given' | 'waiting' }[]
 }
 
 /** An order in a page by deadline. */

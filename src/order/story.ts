@@ -128,18 +128,18 @@ function linesOfEvents({ events, check, now }: Facts): StoryLine[] {
   if (!events) return []
   if (events.length === 0) {
     const isOurs = check?.finished?.outcome === 'cancelled'
-    return isOurs ? [{ at: now, what: 'now: its event is no longer kept: whoever reads the events has taken it' }] : []
+    return isOurs ? [{ at: now, what: 'now: its event is no longer in the outbox, so it has been taken' }] : []
   }
   return events.flatMap(({ id, type, at, readers }) => [
     { at, what: `event ${type} written, ${id}` },
     ...(readers
       ? readers.map(({ name, state }) => ({ at: now, what: `now: ${name} ${READER[state]} event ${id}` }))
-      : [{ at: now, what: `now: nobody has taken event ${id} from the outbox` }]),
+      : [{ at: now, what: `now: event ${id} is still in the outbox` }]),
   ])
 }
 
 const READER = {
-  acknowledged: 'has acknowledged',
+  past: 'is past, and owes no acknowledgement of,',
   given: 'was given, and has not acknowledged,',
   waiting: 'has not come to',
 }

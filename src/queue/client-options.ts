@@ -18,7 +18,7 @@ export interface OrderExpiryOptions {
   paymentTimeout?: string
   /**
    * BullMQ's own option of that name, such as `new BullMQOtel({ tracerName: 'shop' })` of the package bullmq-otel: the check of an order is
-   * linked to the span that is active when it is scheduled. That costs 65 to 130 bytes of Redis memory on each waiting job. Default: none.
+   * linked to the span that is active when it is scheduled. That costs 65 to 320 bytes of Redis memory on each waiting job. Default: none.
    */
   telemetry?: Telemetry
 }
@@ -41,9 +41,12 @@ const clientOptions = z.strictObject({
     .refine((text) => (parseDuration(text) ?? 0) > 0, DURATION_FORMAT)
     .optional(),
   telemetry: z
-    .custom<object>((value) => typeof value === 'object' && value !== null && 'tracer' in value, {
-      error: 'expected what BullMQ takes as telemetry',
-    })
+    .custom<object>(
+      (value) => typeof value === 'object' && value !== null && 'tracer' in value && 'contextManager' in value,
+      {
+        error: 'expected what BullMQ takes as telemetry',
+      },
+    )
     .optional(),
 })
 

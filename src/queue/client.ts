@@ -1,4 +1,4 @@
-import { SpanKind, type Telemetry, trace } from 'bullmq'
+import type { Telemetry } from 'bullmq'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
@@ -11,6 +11,7 @@ import { type OrderExpiryOptions, parseClientOptions } from './client-options.ts
 import { Connection, producerProfile } from './connection.ts'
 import { jobIdOf, type Placement } from './contract.ts'
 import { addOrders } from './order-additions.ts'
+import { withinProducerSpan } from './producer-span.ts'
 import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
 import { type ScheduleCall, ScheduleCalls } from './schedule-calls.ts'
 
@@ -207,13 +208,8 @@ export class OrderExpiry {
     await this.#queue.close()
   }
 
-  /** `work` within a span of the shop's own trace, if it wants any; it is given what to write on the jobs. */
   #traced<T>(operation: string, work: (traceContext?: string) => Promise<T>): Promise<T> {
-    if (!this.#telemetry) return work()
-    const { PRODUCER } = SpanKind
-    return trace(this.#telemetry, PRODUCER, this.#queueName, operation, this.#queueName, (_span, written) =>
-      work(written),
-    )
+    return withinProducerSpan(this.#telemetry, { operation, queueName: this.#queueName }, work)
   }
 
   #place(item: ScheduleItem, now: number, traceContext?: string): Placement {

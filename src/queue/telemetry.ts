@@ -1,7 +1,9 @@
 import {
   type Context,
   createContextKey,
+  isSpanContextValid,
   context as otelContext,
+  ROOT_CONTEXT,
   type SpanContext,
   SpanKind,
   type Tracer,
@@ -35,13 +37,14 @@ export function createTelemetry(version: string): Telemetry<Context> {
   const linking: ContextManager<Context> = {
     with: (context, work) => contextManager.with(context, work),
     active: () => contextManager.active(),
+    root: () => ROOT_CONTEXT, // for BullMQ's loops
     getMetadata: (context) => contextManager.getMetadata(context),
-    fromMetadata(active, metadata) {
+    fromMetadata(_active, metadata) {
       try {
-        const addedWithin = trace.getSpanContext(contextManager.fromMetadata(active, metadata))
-        return addedWithin ? active.setValue(ADDED_WITHIN, addedWithin) : active
+        const addedWithin = trace.getSpanContext(contextManager.fromMetadata(ROOT_CONTEXT, metadata))
+        return addedWithin ? ROOT_CONTEXT.setValue(ADDED_WITHIN, addedWithin) : ROOT_CONTEXT
       } catch {
-        return active
+        return ROOT_CONTEXT
       }
     },
   }
@@ -57,12 +60,20 @@ function startSpan(wanted: {
   tracer: Tracer
   name: string
   options?: { kind: SpanKind } | undefined
+  /** Undefined: what is active. Only what is given here can come from the job. */
   context?: Context | undefined
 }) {
-  const { tracer, name, context = otelContext.active() } = wanted
+  const { tracer, name, context: given } = wanted
+  const context = given ?? otelContext.active()
   const kind = wanted.options?.kind ?? SpanKind.INTERNAL
-  if (kind === SpanKind.INTERNAL && !trace.getSpan(context)) return tracer.startSpan(name, {}, suppressTracing(context))
+  if (kind === SpanKind.INTERNAL && !isTraced(context)) return tracer.startSpan(name, {}, suppressTracing(context))
   if (kind !== SpanKind.CONSUMER) return tracer.startSpan(name, { kind }, context)
-  const addedWithin = context.getValue(ADDED_WITHIN) as SpanContext | undefined
+  const addedWithin = given?.getValue(ADDED_WITHIN) as SpanContext | undefined
   return tracer.startSpan(name, { kind, root: true, links: addedWithin ? [{ context: addedWithin }] : [] }, context)
+}
+
+/** A span that was suppressed is in its context too. */
+function isTraced(context: Context): boolean {
+  const parent = trace.getSpanContext(context)
+  return parent !== undefined && isSpanContextValid(parent)
 }

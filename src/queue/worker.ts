@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { type ConnectionOptions, DelayedError, Job, type Telemetry, UnrecoverableError, type Worker } from 'bullmq'
 import { asOrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
@@ -104,16 +105,17 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
         signal,
       })
     },
-    hold() {
+    // Called from within a check, whose trace the loop must not go on in.
+    hold: AsyncResource.bind(() => {
       isHeld = true
       // Does not wait for the checks in flight: they are about to be postponed.
       worker?.pause(true).catch((error: Error) => events.emit('worker-error', { error }))
-    },
-    goOn() {
+    }),
+    goOn: AsyncResource.bind(() => {
       isHeld = false
       // Reports its own errors.
       void worker?.resume()
-    },
+    }),
     stop() {
       stopping ??= worker ? close(worker) : Promise.resolve()
       return stopping

@@ -1,3 +1,4 @@
+import { validateHeaderValue } from 'node:http'
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseRedisAddress } from '../queue/connection.ts'
@@ -66,7 +67,11 @@ export const otlpHeaders = z.string().transform((text, context): Record<string, 
   const entries = text.split(',').flatMap((entry, index) => {
     const [, name, value] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*([\x20-\x7e]*?)\s*$/.exec(entry) ?? []
     try {
-      if (name !== undefined && value !== undefined) return [[name.toLowerCase(), decodeURIComponent(value)]]
+      if (name !== undefined && value !== undefined) {
+        const sent = decodeURIComponent(value)
+        validateHeaderValue(name, sent)
+        return [[name.toLowerCase(), sent]]
+      }
     } catch {} // said below
     context.addIssue(`expected name=value,… with percent-encoded values, entry ${index + 1} is not`)
     return []

@@ -5,8 +5,8 @@ export const OUTBOX_TABLE = 'order_expiry_outbox'
 export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'created_at'] as const
 
 const MANY_EVENTS = 10_000
-/** Events that are looked through for those of one order: some 50 ms. */
-export const LOOKED_THROUGH = 100_000
+/** Events that are looked through for those of one order: a few milliseconds. */
+export const LOOKED_THROUGH = 10_000
 
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 export const LOCKED_RETRY_MS = 300
@@ -152,7 +152,7 @@ SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} LIMIT ${MANY_EVENTS}) o
 SELECT count(*)::int AS looked,
        coalesce(jsonb_agg(jsonb_build_object('id', o.event_id, 'type', o.type, 'at', ${ms('o.created_at')}) ORDER BY o.id)
          FILTER (WHERE o.order_id = $1), '[]') AS events
-FROM (SELECT * FROM ${outbox} ORDER BY id DESC LIMIT ${LOOKED_THROUGH}) o`,
+FROM (SELECT id, event_id, type, order_id, created_at FROM ${outbox} ORDER BY id DESC LIMIT ${LOOKED_THROUGH}) o`,
   }
 }
 

@@ -250,7 +250,9 @@ export class PostgresStore implements OrderStore {
         })
         const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
           const { kind, evidence } = outcomes[index] as Outcome
-          return kind === 'cancelled' ? [{ orderId, deadline: evidence.deadline ?? deadline }] : []
+          return kind === 'cancelled'
+            ? [{ orderId: this.#canonical(orderId), deadline: evidence.deadline ?? deadline }]
+            : []
         })
         if (cancelled.length > 0) await client.query(this.#statements.insertOutbox, idsAndDeadlines(cancelled))
         await client.query('COMMIT')

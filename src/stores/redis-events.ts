@@ -7,7 +7,8 @@ const WITHIN_MS = 50
 const MOST_WITHIN = 10_000
 
 /**
- * The events of an order that are still in the stream, and how far each consumer group is with them.
+ * The events of an order that are still in the stream, and how far each consumer group is with them. Undefined if none is
+ * found: the stream is trimmed, and where Redis' clock was set back an event is not where it is looked for.
  *
  * @param options.at when the order changed, in epoch milliseconds by Redis' clock
  */
@@ -17,7 +18,7 @@ export async function findEvents(options: {
   key: string
   orderId: string
   at: number
-}): Promise<KeptEvent[]> {
+}): Promise<KeptEvent[] | undefined> {
   const { redis, key, orderId, at } = options
   // An entry's id is the time at which it was added; a little later where there was one of a later time.
   const entries = await redis.xrange(key, at, at + WITHIN_MS, 'COUNT', MOST_WITHIN)
@@ -27,7 +28,7 @@ export async function findEvents(options: {
     if (field('order_id') !== orderId) continue
     events.push({ id, type: field('type'), at, readers: await readersOf({ redis, key, id }) })
   }
-  return events
+  return events.length > 0 ? events : undefined
 }
 
 /** XINFO GROUPS: for each group names and values in turn (https://redis.io/docs/latest/commands/xinfo-groups/). */
@@ -48,7 +49,7 @@ async function readersOf(options: {
     groups.parse(await redis.xinfo('GROUPS', key)).map(async ({ name, lastDelivered }) => {
       if (isBefore(lastDelivered, id)) return { name, state: 'waiting' as const }
       const unacknowledged = await redis.xpending(key, name, id, id, 1)
-      return { name, state: unacknowledged.length > 0 ? ('given' as const) : ('acknowledged' as const) }
+      return { name, state: unacknowledged.length > 0 ? ('given' as const) : ('past' as const) }
     }),
   )
 }

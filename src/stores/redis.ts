@@ -161,7 +161,7 @@ export class RedisOrders {
   }
 
   /** The events of an order that are still in the stream, and how far each consumer group is with them. */
-  async eventsOf(orderId: string): Promise<KeptEvent[]> {
+  async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
     const { cancelledAt } = (await this.find(orderId)) ?? {}
     if (cancelledAt === undefined) return []
     return findEvents({ redis: this.#redis, key: this.eventsKey, orderId, at: cancelledAt })
@@ -242,7 +242,7 @@ export class RedisStore implements OrderStore {
     return inOurWords(this.#orders.unpaidDueBefore(instant, after, limit))
   }
 
-  eventsOf(orderId: string): Promise<KeptEvent[]> {
+  eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
     return inOurWords(this.#orders.eventsOf(orderId))
   }
 

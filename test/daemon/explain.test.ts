@@ -81,13 +81,11 @@ describe('orders in PostgreSQL', () => {
     const [event] = (await table.outbox()).filter(({ order_id }) => order_id === 'told')
     const { whats, story } = await explain('told')
     expect(whats).toContain(`event order.cancelled written, ${event?.event_id}`)
-    expect(whats).toContain(`now: nobody has taken event ${event?.event_id} from the outbox`)
+    expect(whats).toContain(`now: event ${event?.event_id} is still in the outbox`)
     const timeOf = (what: RegExp) => story.find((line) => what.test(line.what))?.at
     expect(timeOf(/^event/)).toBe(timeOf(/^cancelled/))
     await table.pool.query(`DELETE FROM order_expiry_outbox WHERE order_id = 'told'`)
-    expect((await explain('told')).whats).toContain(
-      'now: its event is no longer kept: whoever reads the events has taken it',
-    )
+    expect((await explain('told')).whats).toContain('now: its event is no longer in the outbox, so it has been taken')
   })
 
   test('what the store says is enough when the check is long gone', async () => {
@@ -158,7 +156,7 @@ test('orders in Redis: how far each reader of the stream is with the event', asy
   await raw.redis.xack(stream, 'mailer', id)
   expect((await explain()).filter((what) => what.endsWith(`event ${id}`))).toEqual([
     `now: audit has not come to event ${id}`,
-    `now: mailer has acknowledged event ${id}`,
+    `now: mailer is past, and owes no acknowledgement of, event ${id}`,
     `now: stock was given, and has not acknowledged, event ${id}`,
   ])
 })

@@ -9,9 +9,11 @@ import { BullMQOtel } from 'bullmq-otel'
 import { OrderExpiry } from '../../src/index.ts'
 import { closing } from '../helpers/closing.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
-import { redisUrl } from '../helpers/env.ts'
+import { databaseUrl, redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { openShop } from '../helpers/open-shop.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
+import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 /** A span as OTLP/JSON has it (opentelemetry-proto, trace.proto). */
 interface Span {
@@ -73,6 +75,10 @@ class Collector {
 function attributeOf({ attributes }: Pick<Span, 'attributes'>, key: string): unknown {
   const { value = {} } = attributes.find((attribute) => attribute.key === key) ?? {}
   return Object.values(value)[0]
+}
+
+function namesOf({ spans }: Collector): string[] {
+  return [...new Set(spans.map(({ name }) => name))].sort()
 }
 
 /** The shop has traces of its own, in this process. */
@@ -212,7 +218,44 @@ test('the collector is told who sends, and given its headers', () => {
 })
 
 test('what the worker does by itself is not traced', () => {
-  expect(collector.spans.filter(({ kind, parentSpanId }) => kind === 1 && !parentSpanId)).toEqual([])
+  expect(namesOf(collector)).toEqual([
+    `add ${raw.name}`,
+    `addBulk ${raw.name}`,
+    `complete ${raw.name}`,
+    `process ${raw.name}`,
+  ])
+})
+
+test('after an outage of the order store, a check is linked to what added it, and to nothing else', async () => {
+  const { table, raw: queue, env } = await openShop()
+  const proxy = await TcpProxy.to(databaseUrl())
+  const spans = new Collector()
+  const away = await DaemonProcess.start({
+    ...env,
+    DATABASE_URL: proxy.urlOf(databaseUrl()),
+    OTEL_EXPORTER_OTLP_ENDPOINT: await spans.listen(),
+    OTEL_BSP_SCHEDULE_DELAY: '50',
+  })
+  closing.push(
+    () => spans.close(),
+    () => proxy.close(),
+    () => away.stop(),
+  )
+  await table.insert(['1', '2', '3'].map((id) => ({ id, deadline: Date.now() - 1_000 })))
+  const add = (orderId: string, opts: object = {}) =>
+    queue.queue.add('check-payment', { orderId, deadline: Date.now() }, { jobId: `job-${orderId}`, ...opts })
+  const linked = { telemetry: { metadata: `{"traceparent":"00-${'a'.repeat(32)}-${'b'.repeat(16)}-01"}` } }
+  proxy.cut()
+  await add('1', linked)
+  await away.until(({ msg }) => msg.startsWith('the order store does not work'))
+  proxy.heal()
+  await away.until(({ msg }) => msg.startsWith('the order store answers again'))
+  await eventually('it is settled', async () => (await queue.queue.getJobState('job-1')) === 'completed')
+  await add('2')
+  await add('3', { telemetry: { metadata: '?' } })
+  expect((await spans.checkOf('job-1')).links).toMatchObject([{ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) }])
+  for (const jobId of ['job-2', 'job-3']) expect((await spans.checkOf(jobId)).links ?? []).toEqual([])
+  expect(namesOf(spans).filter((name) => !/^(process|complete|delay) /.test(name))).toEqual([])
 })
 
 describe('a collector that is away', () => {
@@ -235,7 +278,10 @@ describe('a collector that is away', () => {
       })),
     )
     await eventually('all are checked', async () => (await queue.queue.getCompletedCount()) === 2_000)
-    await lonely.until(({ msg }) => /^traces: .*ECONNREFUSED/.test(msg))
+    expect(await lonely.until(({ msg }) => msg.startsWith('traces:'))).toMatchObject({
+      msg: 'traces: connect ECONNREFUSED 127.0.0.1:9',
+      code: 'ECONNREFUSED',
+    })
     const askedAt = Date.now()
     expect(await lonely.stop()).toBe(0)
     expect(Date.now() - askedAt).toBeLessThan(10_000)

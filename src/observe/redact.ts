@@ -1,0 +1,60 @@
+/** What stands where a secret was. */
+export const CENSOR = '[redacted]'
+/** Fields of these names, wherever somebody else's error may bring them from. */
+const SECRET_FIELDS = new Set(['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString'])
+/** A password in a URL: of any, also of one that is not among the settings. */
+const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]{0,256}):[^\s/"]{1,512}@/gi
+/** Shorter ones protect nothing, and are in every other word. */
+const SHORTEST_SECRET = 4
+/** Characters of one text: what others say may be a page of HTML, and a job id may have any length. */
+const LONGEST_TEXT = 2_000
+/** How deep fields are looked into. */
+const DEEPEST = 4
+
+/** Takes secrets out of a text, and of the texts within a value; cuts each that is too long. Never throws. */
+export interface Redactor {
+  text(text: string): string
+  /** A copy. Of an error only its name, code, message and stack are kept. */
+  value(value: unknown): unknown
+}
+
+/**
+ * @param options.secrets what must not be seen, whoever worded it: the text of an error is often another program's
+ * @param options.longest characters of one text; default 2,000
+ */
+export function createRedactor(options: { secrets: readonly string[]; longest?: number }): Redactor {
+  const { secrets, longest = LONGEST_TEXT } = options
+  // As they are, and as they are within JSON within a text; one that begins with another comes first.
+  const hidden = [...new Set(secrets.flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]))]
+    .filter(({ length }) => length >= SHORTEST_SECRET)
+    .sort((a, b) => b.length - a.length)
+
+  function text(given: string): string {
+    // Cut after the secrets are out, or half of one could be left; though not after a long look at what nobody will see.
+    let seen = given.slice(0, 2 * longest)
+    for (const secret of hidden) seen = seen.replaceAll(secret, () => CENSOR)
+    if (seen.includes('://')) seen = seen.replace(URL_PASSWORD, `$1:${CENSOR}@`)
+    return seen.length > longest ? `${seen.slice(0, longest)}…` : seen
+  }
+
+  function value(given: unknown, depth = 0): unknown {
+    if (typeof given === 'string') return text(given)
+    if (typeof given !== 'object' || given === null || given instanceof Date) return given
+    if (given instanceof Error) {
+      const { name, message, stack, code } = given as Error & { code?: unknown }
+      return {
+        type: name,
+        ...(typeof code === 'string' && { code: text(code) }),
+        message: text(message),
+        stack: text(stack ?? ''),
+      }
+    }
+    if (depth === DEEPEST) return '…'
+    if (Array.isArray(given)) return given.map((item) => value(item, depth + 1))
+    return Object.fromEntries(
+      Object.entries(given).map(([name, field]) => [name, SECRET_FIELDS.has(name) ? CENSOR : value(field, depth + 1)]),
+    )
+  }
+
+  return { text, value: (given) => value(given) }
+}
