@@ -18,7 +18,7 @@ export interface OrderExpiryOptions {
   paymentTimeout?: string
   /**
    * BullMQ's own option of that name, such as `new BullMQOtel({ tracerName: 'shop' })` of the package bullmq-otel: the check of an order is
-   * linked to the span that is active when it is scheduled. That costs 65 to 320 bytes of Redis memory on each waiting job. Default: none.
+   * linked to the span that is active when it is scheduled. What it costs of Redis memory for each waiting order: docs/traces.md. Default: none.
    */
   telemetry?: Telemetry
 }

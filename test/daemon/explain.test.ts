@@ -159,6 +159,8 @@ test('orders in Redis: how far each reader of the stream is with the event', asy
     `now: mailer is past, and owes no acknowledgement of, event ${id}`,
     `now: stock was given, and has not acknowledged, event ${id}`,
   ])
+  await raw.redis.xtrim(stream, 'MAXLEN', 0)
+  expect((await explain()).filter((what) => what.includes('event'))).toEqual([])
 })
 
 test.each(['explain 1', 'forecast'])('without Redis, %s ends with 1 and says so', async (command) => {

@@ -694,6 +694,19 @@ describe("the shop's own statement", () => {
     expect(await stock()).toEqual({ mug: 1 })
   })
 
+  test('announces an order by the id that the table has, however the check writes it', async () => {
+    const uuid = await openTable({ idType: 'uuid' })
+    const shop = await openStore(uuid, {
+      cancelSql: `UPDATE ${uuid.schema}.orders SET status = 'cancelled' WHERE id = ANY ($1::uuid[]) AND $2::timestamptz[] IS NOT NULL
+        RETURNING id, 'cancelled' AS outcome, NULL::timestamptz AS until`,
+    })
+    const id = 'abcdefab-0000-4000-8000-000000000002'
+    await uuid.insert([{ id, deadline: past() }])
+    await shop.cancelUnpaid([{ orderId: id.toUpperCase(), deadline: past() }])
+    expect((await uuid.outbox()).map(({ order_id }) => order_id)).toEqual([id])
+    expect(await shop.eventsOf(id.toUpperCase())).toHaveLength(1)
+  })
+
   test('leaves nothing behind if the outbox row cannot be written', async () => {
     await openShop(cancelSql)
     await place([{ id: 1, items: [['mug', 1]] }])
