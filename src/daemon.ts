@@ -190,6 +190,7 @@ export async function createDaemon(options: {
         isBoardReady: () => board?.isReady ?? false,
         environment: config.BOARD_ENVIRONMENT,
         version,
+        queueName,
         events,
         clock,
       })

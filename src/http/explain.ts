@@ -1,7 +1,8 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { type Story, storyJsonOf } from '../order/story.ts'
+import { jobIdOf } from '../queue/contract.ts'
 import { escapeHtml, page } from './html.ts'
 import { params, problems } from './orders-schemas.ts'
 
@@ -31,8 +32,19 @@ export function registerExplain(scope: FastifyInstance, { explain }: ExplainApi)
   )
 }
 
-/** `/orders/{id}`: the same for people; the board links here. */
-export function registerExplainPage(scope: FastifyInstance, { explain }: ExplainApi): void {
+/** `/orders` asks for an id, `/orders/{id}` tells that order's story to people; the board links there. */
+export function registerExplainPage(scope: FastifyInstance, options: ExplainApi & { queueName: string }): void {
+  const { explain, queueName } = options
+  const board = `/board/queue/${encodeURIComponent(queueName)}`
+  scope.get<{ Querystring: { id?: unknown } }>('/orders', { schema: { hide: true } }, async ({ query }, reply) => {
+    const id = typeof query.id === 'string' ? query.id.trim() : ''
+    if (id !== '') return reply.redirect(`/orders/${encodeURIComponent(id)}`, 303)
+    return send(reply, {
+      title: 'Find an order',
+      links: [['Board', '/board']],
+      body: '<p>Why was it cancelled, or was not?</p>',
+    })
+  })
   scope.get<{ Params: { id: string } }>(
     '/orders/:id',
     { schema: { hide: true } },
@@ -42,11 +54,22 @@ export function registerExplainPage(scope: FastifyInstance, { explain }: Explain
         ({ at, what }) =>
           `<tr><td>${at === undefined ? '–' : new Date(at).toISOString()}</td><td>${escapeHtml(what)}</td></tr>`,
       )
-      const body =
-        `<header><h1>Order ${escapeHtml(orderId)}</h1><a href="/">Overview</a><a href="/board">Board</a></header>` +
-        `<p>${escapeHtml(verdict)}</p><table>${rows.join('')}</table>`
-      reply.header('cache-control', 'no-store').type('text/html; charset=utf-8')
-      return page({ title: `Order ${orderId}`, body })
+      return send(reply, {
+        title: `Order ${orderId}`,
+        links: [['Check on the board', `${board}/${encodeURIComponent(jobIdOf(orderId))}`]],
+        body: `<p>${escapeHtml(verdict)}</p><table>${rows.join('')}</table>`,
+      })
     },
   )
+}
+
+function send(reply: FastifyReply, content: { title: string; links: [text: string, href: string][]; body: string }) {
+  const { title, links, body } = content
+  const all = [['Overview', '/'], ...links].map(([text, href]) => `<a href="${escapeHtml(href as string)}">${text}</a>`)
+  const form =
+    '<form action="/orders"><input name="id" placeholder="Order id" aria-label="Order id" required maxlength="200"> ' +
+    '<button>Explain</button></form>'
+  const header = `<header><h1>${escapeHtml(title)}</h1>${all.join('')}${form}</header>`
+  reply.header('cache-control', 'no-store').type('text/html; charset=utf-8')
+  return page({ title, body: header + body })
 }

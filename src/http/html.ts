@@ -15,7 +15,7 @@ body { margin: 0 auto; max-width: 96rem; padding: 1rem 1.5rem 3rem; background: 
   font: 15px/1.45 system-ui, sans-serif }
 header { display: flex; flex-wrap: wrap; gap: .4rem 1.2rem; align-items: baseline }
 h1 { font-size: 1.3rem; margin: 0 } h2 { font-size: 1rem; margin: 0 0 .5rem }
-a { color: var(--a) } .soft { color: var(--soft) } .badge { border: 1px solid; border-radius: 1rem; padding: 0 .6rem }
+input, button { font: inherit; padding: .1rem .5rem } a { color: var(--a) } .soft { color: var(--soft) } .badge { border: 1px solid; border-radius: 1rem; padding: 0 .6rem }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .75rem; margin: 1rem 0 }
 .card, figure { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; margin: 0 }
 .card .soft { font-size: .87rem } .card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums }

@@ -55,7 +55,7 @@ export function overviewPage(options: {
   const body = [
     `<header><h1>order-expiry</h1>${environment ? `<span class="badge">${escapeHtml(environment)}</span>` : ''}`,
     `<span class="soft">${escapeHtml(version)}, ${clockOf(at)} UTC, again every ${REFRESH_S} s</span>`,
-    '<a href="/board">Board</a><a href="/docs">API</a><a href="/metrics">Metrics</a></header>',
+    '<a href="/orders">Find an order</a><a href="/board">Board</a><a href="/docs">API</a><a href="/metrics">Metrics</a></header>',
     '<section class="cards">',
     card('Orders waiting', count(waiting)),
     card('Due now', count(due)),

@@ -21,6 +21,7 @@ export type Routes = Parameters<typeof registerApi>[1] &
     /** A badge on the pages, such as `staging`. */
     environment: string | undefined
     version: string
+    queueName: string
     events: EventBus
   }
 

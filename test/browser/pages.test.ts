@@ -215,6 +215,19 @@ describe('a viewer', () => {
   })
 })
 
+test('whoever knows only the id of an order finds its story, and from there its check on the board', async () => {
+  const { page, complaints } = await open(VIEWER)
+  await page.goto('/')
+  await page.getByRole('link', { name: 'Find an order' }).click()
+  await page.getByLabel('Order id').fill(' unpaid-1 ')
+  await page.getByRole('button', { name: 'Explain' }).click()
+  await page.getByRole('heading', { name: 'Order unpaid-1' }).waitFor()
+  expect(new URL(page.url()).pathname).toBe('/orders/unpaid-1')
+  await page.getByRole('link', { name: 'Check on the board' }).click()
+  await field(page, 'outcome', 'cancelled').waitFor()
+  expect(complaints).toEqual([])
+})
+
 describe('an operator', () => {
   test('promotes a check that was delayed for too long, and sees it cancel the order', async () => {
     await shop.schedule({ orderId: 'slow-1', deadline: '2s' })
