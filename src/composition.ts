@@ -133,13 +133,16 @@ export async function explainOrder(options: {
   orderId: string
   view: QueueView
   store: Pick<OrderStore, 'find' | 'eventsOf'>
-  config: Pick<Config, 'ORDER_STORE' | 'ORDERS_UNPAID_STATUSES'>
+  config: Pick<Config, 'ORDER_STORE' | 'ORDERS_UNPAID_STATUSES' | 'DRY_RUN'>
+  /** Of its check, where that is not the one under our own id. */
+  jobId?: string | undefined
   clock: Clock
 }): Promise<Story> {
   const { view, store, config, clock } = options
   const orderId = parseOrderId(options.orderId)
-  const [check, [order], events] = await Promise.all([
-    view.checkOf(orderId),
+  const [check, holds, [order], events] = await Promise.all([
+    view.checkOf(orderId, options.jobId),
+    view.holds(),
     store.find([orderId]),
     store.eventsOf?.(orderId).catch((error) => {
       if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may add to them, and not read them
@@ -148,7 +151,15 @@ export async function explainOrder(options: {
   ])
   const unpaid = config.ORDER_STORE === 'redis' ? ['pending'] : config.ORDERS_UNPAID_STATUSES
   const isUnpaid = ({ status, paidAt }: Order) => unpaid.includes(status) && paidAt === undefined
-  return tellStory({ orderId, now: clock.now(), check, order, events, isUnpaid })
+  return tellStory({
+    orderId,
+    now: clock.now(),
+    check,
+    order,
+    events,
+    holds: { ...holds, dryRun: config.DRY_RUN },
+    isUnpaid,
+  })
 }
 
 /** Who decides, for the evidence: `host:pid`. */

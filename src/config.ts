@@ -160,6 +160,7 @@ export const SETTINGS = {
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     schema: otlpEndpoint,
     description: 'Where traces are sent, over OTLP/HTTP, such as http://collector:4318. Not set: there are none.',
+    isPrivate: true, // somebody may write a key into it
   },
   OTEL_EXPORTER_OTLP_HEADERS: {
     schema: otlpHeaders,

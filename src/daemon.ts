@@ -15,8 +15,8 @@ import { createHttpService } from './http/server.ts'
 import type { EventBus } from './observe/events.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { MinuteCounts } from './observe/minutes.ts'
-import { Overdue } from './observe/overdue.ts'
 import type { Brake } from './order/brake.ts'
+import { reportSettle } from './order/reported-settle.ts'
 import { createSettle, type Settle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'
 import { BoardQueue } from './queue/board-queue.ts'
@@ -36,6 +36,7 @@ import { Heartbeat } from './runtime/heartbeat.ts'
 import { retryUntilDone } from './runtime/retry.ts'
 import { Lifecycle, type Service } from './runtime/service.ts'
 import { openStore } from './stores/open.ts'
+import { Overdue } from './sweep/overdue.ts'
 import { sweep } from './sweep/sweep.ts'
 import { createSweeper } from './sweep/sweeper.ts'
 
@@ -115,7 +116,7 @@ export async function createDaemon(options: {
     clock,
   })
   const view = new QueueView({ connection: probe, queueName, queuePrefix, clock })
-  const overdue = new Overdue({ events, clock })
+  const overdue = new Overdue({ store: () => demandOpened().store, clock })
   const minutes = new MinuteCounts({ events, clock })
   const history = new History({ redis: probe.redis, queueName, queuePrefix })
   const pingStore = async () => {
@@ -128,14 +129,14 @@ export async function createDaemon(options: {
     sources: {
       brakeEngaged: () => opened?.brake.known?.engaged,
       storeBreakerOpen: () => breaker.failure !== undefined,
-      overdue,
+      readOverdue: () => opened && overdue.read(),
       dryRun: config.DRY_RUN,
       version,
       async readQueue() {
         const [counts, { within }] = await Promise.all([view.counts(), view.forecast()])
         return { ...counts, upcoming: within }
       },
-      pingStore,
+      pingStore: () => opened && pingStore(),
       readOutbox: () => opened?.store.outbox?.(),
       loops: () => (phase === 'running' ? Object.values(heartbeats) : []),
     },
@@ -166,7 +167,7 @@ export async function createDaemon(options: {
         metrics,
         client,
         findOrder,
-        explain: (orderId) => explainOrder({ orderId, view, store: demandOpened().store, config, clock }),
+        explain: (orderId, jobId) => explainOrder({ orderId, jobId, view, store: demandOpened().store, config, clock }),
         paymentTimeoutMs: config.PAYMENT_TIMEOUT,
         readForecast: () => view.forecast(),
         readOverview: () =>
@@ -174,7 +175,7 @@ export async function createDaemon(options: {
             counts: () => view.counts(),
             forecast: () => view.forecast(),
             history: () => history.read({ now: clock.now(), minutes: 60 }),
-            overdue: () => overdue.now,
+            overdue: async () => overdue.read(),
             pingRedis: ping,
             pingStore,
             storeBreakerOpen: () => breaker.failure !== undefined,
@@ -240,7 +241,10 @@ export async function createDaemon(options: {
       opened = {
         store,
         brake,
-        settle: { worker: settleFor(heartbeats.worker), sweeper: settleFor(heartbeats.sweeper) },
+        settle: {
+          worker: settleFor(heartbeats.worker),
+          sweeper: reportSettle({ settle: settleFor(heartbeats.sweeper), by: 'sweep', events, clock }),
+        },
       }
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
     },

@@ -18,7 +18,12 @@ export function scheduleCommand(context: CommandContext): Command {
     .action(async (orderId: string, options: DeadlineOptions) => {
       const deadline = deadlineOf(options)
       const result = await withClient({ config: context.readConfig(), clock: context.clock }, (client) =>
-        client.schedule({ orderId, ...(deadline !== undefined && { deadline }), ...allowPast(options) }),
+        client.schedule({
+          orderId,
+          by: 'the command line',
+          ...(deadline !== undefined && { deadline }),
+          ...allowPast(options),
+        }),
       )
       printResult({ context, json: options.json, result, isSuccess: result.result !== 'conflict' })
     })

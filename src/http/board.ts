@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { parseOrderId } from '../order/order-id.ts'
+import { jobIdOf } from '../queue/contract.ts'
 import type { Role } from './basic.ts'
 import { mask } from './mask.ts'
 import { asHttpError, sendProblem } from './problem.ts'
@@ -105,7 +106,7 @@ export async function registerBoard(
   return (queue) => {
     const shown = new BullMQAdapter(queue, {
       description: 'One job for each order, due at its payment deadline',
-      externalJobUrl: ({ data }) => ({ displayText: 'Explain', href: explanationOf(data) }),
+      externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(id, data) }),
     })
     shown.setFormatter('data', mask)
     shown.setFormatter('returnValue', mask)
@@ -114,9 +115,11 @@ export async function registerBoard(
 }
 
 /** The page that tells the order's story. A job that names no order must not break the page that lists it. */
-function explanationOf(data: unknown): string {
+function explanationOf(jobId: unknown, data: unknown): string {
   try {
-    return `/orders/${encodeURIComponent(parseOrderId((data as { orderId?: unknown } | null)?.orderId))}`
+    const orderId = parseOrderId((data as { orderId?: unknown } | null)?.orderId)
+    const job = jobId === jobIdOf(orderId) ? '' : `?job=${encodeURIComponent(String(jobId))}`
+    return `/orders/${encodeURIComponent(orderId)}${job}`
   } catch {
     return '/'
   }

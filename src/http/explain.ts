@@ -7,7 +7,8 @@ import { escapeHtml, page } from './html.ts'
 import { params, problems } from './orders-schemas.ts'
 
 export interface ExplainApi {
-  explain: (orderId: string) => Promise<Story>
+  /** @param jobId of its check, where that is not our own id */
+  explain: (orderId: string, jobId?: string) => Promise<Story>
 }
 
 const story = z.object({
@@ -45,18 +46,20 @@ export function registerExplainPage(scope: FastifyInstance, options: ExplainApi 
       body: '<p>Why was it cancelled, or was not?</p>',
     })
   })
-  scope.get<{ Params: { id: string } }>(
+  scope.get<{ Params: { id: string }; Querystring: { job?: unknown } }>(
     '/orders/:id',
     { schema: { hide: true } },
-    async ({ params: { id } }, reply) => {
-      const { orderId, verdict, lines } = await explain(id)
+    async ({ params: { id }, query: { job } }, reply) => {
+      const { orderId, verdict, lines } = await explain(id, typeof job === 'string' ? job : undefined)
       const rows = lines.map(
         ({ at, what }) =>
           `<tr><td>${at === undefined ? '–' : new Date(at).toISOString()}</td><td>${escapeHtml(what)}</td></tr>`,
       )
       return send(reply, {
         title: `Order ${orderId}`,
-        links: [['Check on the board', `${board}/${encodeURIComponent(jobIdOf(orderId))}`]],
+        links: [
+          ['Check on the board', `${board}/${encodeURIComponent(typeof job === 'string' ? job : jobIdOf(orderId))}`],
+        ],
         body: `<p>${escapeHtml(verdict)}</p><table>${rows.join('')}</table>`,
       })
     },

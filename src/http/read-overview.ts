@@ -10,8 +10,7 @@ export interface OverviewSources {
   forecast: () => Promise<Forecast>
   /** The last hour, by the minute. */
   history: () => Promise<Counts[]>
-  /** Of the last sweep that knew. */
-  overdue: () => Overview['overdue']
+  overdue: () => Promise<NonNullable<Overview['overdue']>>
   pingRedis: () => Promise<unknown>
   pingStore: () => Promise<unknown>
   storeBreakerOpen: () => boolean
@@ -30,10 +29,11 @@ export async function readOverview(sources: OverviewSources): Promise<Overview> 
   const part = <T>(work: Promise<T>): Promise<T | undefined> =>
     withTimeout({ work, ms: WITHIN_MS, clock, onTimeout: () => new Error('too late') }).catch(() => undefined)
   const isUp = (work: Promise<unknown>) => part(work.then(() => true)).then((up) => up ?? false)
-  const [counts, forecast, history, redis, store] = await Promise.all([
+  const [counts, forecast, history, overdue, redis, store] = await Promise.all([
     part(sources.counts()),
     part(sources.forecast()),
     part(sources.history()),
+    part(sources.overdue()),
     isUp(sources.pingRedis()),
     isUp(sources.pingStore()),
   ])
@@ -42,7 +42,7 @@ export async function readOverview(sources: OverviewSources): Promise<Overview> 
     waiting: forecast?.waiting,
     due: forecast?.due,
     failed: counts?.jobs.failed,
-    overdue: sources.overdue(),
+    overdue,
     history,
     forecast,
     states: [upState('Redis', redis), upState('Order store', store), ...otherStates(sources, counts)],

@@ -36,11 +36,14 @@ export interface Events {
   'check-retried': { orderId: string; jobId: string; delayMs: number; error: OrderExpiryError }
   'check-given-up': { orderId?: string; jobId: string; error: OrderExpiryError }
   'batch-settled': {
+    by: 'worker' | 'sweep'
     checks: number
     tookMs: number
     outcomes: Readonly<Record<string, number>>
     error?: OrderExpiryError
   }
+  /** A sweep has dealt with an order; `outcome` may also be `postponed` or `failed`. */
+  'order-swept': { orderId: string; outcome: string }
   'would-cancel': { orderId: string }
   /** A dry run has reported so many orders, and reports no more one by one. */
   'dry-run-full': { orders: number }

@@ -1,5 +1,6 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import type { Clock } from '../runtime/clock.ts'
+import { errorCode } from './error-code.ts'
 import type { EventBus, Events } from './events.ts'
 import { createRedactor } from './redact.ts'
 
@@ -87,8 +88,8 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
     logger.info('stopped')
   })
   events.on('check-finished', (e) => {
-    if (e.outcome === 'missing') trouble('missing', e, 'the order of this check does not exist')
-    else logger.debug(e, `order ${e.outcome}`)
+    const isTold = e.outcome === 'missing' && trouble('missing', e, 'the order of this check does not exist')
+    if (!isTold) logger.debug(e, `order ${e.outcome}`)
   })
   events.on('check-postponed', (e) => logger.debug(e, 'check postponed'))
   events.on('check-retried', ({ error, ...e }) =>
@@ -104,11 +105,13 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   events.on('batch-settled', (e) => {
     const { error, ...batch } = e
     batches.look()
-    if (!error && batch.outcomes.cancelled) batches.add(batch)
-    else if (!error) logger.debug(batch, 'batch settled')
-    else
+    // A sweep says itself what it has left.
+    if (error && batch.by === 'worker')
       trouble(`batch ${error.code}`, { ...batch, code: error.code }, `batch failed, in part or whole: ${error.message}`)
+    else if (batch.outcomes.cancelled) batches.add(batch)
+    else logger.debug(batch, 'batch settled')
   })
+  events.on('order-swept', ({ outcome, ...e }) => logger.debug({ ...e, outcome, by: 'sweep' }, `order ${outcome}`))
   events.on('would-cancel', (e) => wouldCancel.add(e))
   events.on('dry-run-full', (e) =>
     logger.warn(
@@ -201,20 +204,21 @@ function limitPerSecond(count: number, clock: Clock): () => boolean {
 
 /**
  * The same trouble (by `key`) at most once in {@link QUIET_MS}, with the number of times it was left out; and only if it is
- * allowed, else the next time.
+ * allowed, else the next time. Says whether it was logged.
  */
 function throttle(options: { clock: Clock; isAllowed: () => boolean; log: (fields: object, message: string) => void }) {
   const { clock, isAllowed, log } = options
   const seen = new Map<string, { at: number; left: number }>()
-  return (key: string, fields: object, message: string): void => {
+  return (key: string, fields: object, message: string): boolean => {
     const { at, left } = seen.get(key) ?? { at: Number.NEGATIVE_INFINITY, left: 0 }
     if (seen.size > 1_000) seen.clear()
     if (clock.monotonic() - at < QUIET_MS || !isAllowed()) {
       seen.set(key, { at, left: left + 1 })
-      return
+      return false
     }
     seen.set(key, { at: clock.monotonic(), left: 0 })
     log({ ...fields, ...(left && { alsoLeftOut: left }) }, message)
+    return true
   }
 }
 
@@ -269,10 +273,6 @@ function ration<Item>(options: {
       rest.push(item)
     },
   }
-}
-
-function errorCode(error: Error): string {
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.name
 }
 
 /** Node wraps the refusals of several addresses of one name into an AggregateError without a message. */

@@ -1,21 +1,23 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ErrorCode } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
+import { errorCode } from './error-code.ts'
 import type { EventBus } from './events.ts'
-import type { Overdue } from './overdue.ts'
 
 /** What the gauges read when they are scraped. */
 export interface GaugeSources {
   /** 1 or 0; undefined as long as it is not known. */
   brakeEngaged: () => boolean | undefined
   storeBreakerOpen: () => boolean
-  overdue: Pick<Overdue, 'now'>
+  /** Orders that should have been cancelled; undefined until the order store has been opened. */
+  readOverdue: () => Promise<{ orders: number; oldestSeconds: number }> | undefined
   dryRun: boolean
   version: string
   /** The queue as Redis has it now. Rejects while Redis is away. */
   readQueue: () => Promise<QueueFigures>
-  /** Rejects while the order store is away. */
-  pingStore: () => Promise<unknown>
+  /** Rejects while the order store is away; undefined until it has been opened: nothing is known of it. */
+  pingStore: () => Promise<unknown> | undefined
   /** What waits in the outbox; undefined if the order store keeps none. Rejects if it cannot be read. */
   readOutbox: () => Promise<OutboxFigures> | undefined
   /** The loops, and for how many milliseconds each has been silent; empty while none is to go on. */
@@ -43,13 +45,23 @@ const READ_WITHIN_MS = 2_000
 /** Seconds. The promise is one second, the aim some milliseconds. */
 const LATENESS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300]
 const BATCH_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000]
+const DECISIONS = ['cancelled', 'kept', 'missing'] as const
+/** Why a check is given up most often. */
+const GIVEN_UP: readonly ErrorCode[] = [
+  'INVALID_JOB',
+  'UNKNOWN_JOB',
+  'INVALID_ORDER_ID',
+  'INVALID_DEADLINE',
+  'STORE_REJECTED',
+  'STORE_MISMATCH',
+  'UNEXPECTED',
+]
 /** How finely the event loop is watched: each look costs as much as a wake-up. */
 const LAG_PRECISION_MS = 50
 
 /** All metrics, by their names. Counters follow the events, gauges are read at the scrape. */
 export function createMetrics(options: { events: EventBus; sources: GaugeSources; clock: Clock }): Registry {
   const { events, sources, clock } = options
-  const { overdue } = sources
   const registry = new Registry()
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[] = []) =>
@@ -85,7 +97,10 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   )
   const batchSize = histogram('batch_size_checks', 'Checks that were settled in one statement.', BATCH_BUCKETS)
   const early = counter('checks_early_total', 'Checks that came before the deadline that the order store knows.')
-  const redisErrors = counter('redis_errors_total', 'Errors of connections to Redis, by connection.', ['connection'])
+  const redisErrors = counter('redis_errors_total', 'Errors of connections to Redis, by connection and error.', [
+    'connection',
+    'code',
+  ])
   const requests = counter('http_requests_total', 'Requests that were answered, by route and status.', [
     'method',
     'route',
@@ -101,9 +116,16 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   const rescued = counter('sweep_rescued_total', 'Overdue orders that a sweep cancelled, because no check had.')
   const unsettled = counter('sweep_failed_total', 'Times that a sweep could not settle an overdue order.')
   const added = counter('sweep_checks_added_total', 'Orders without a check to which a sweep gave one.')
-  const failures = counter('store_failures_total', 'Batches that the order store failed to settle, by error.', ['code'])
+  const failures = counter(
+    'store_failures_total',
+    'Failures of the order store, by error: of batches, of checks and sweeps, and of connections.',
+    ['code'],
+  )
   const held = counter('brake_held_total', 'Times that the brake has held an order back, by why.', ['reason'])
   const emptied = counter('redis_emptied_total', 'Times that Redis was seen to have lost its data.')
+  // A series that begins with its first event shows no increase by it.
+  for (const outcome of DECISIONS) decisions.inc({ outcome }, 0)
+  for (const code of GIVEN_UP) givenUp.inc({ code }, 0)
   gauge('brake_engaged', '1 while the mass-cancel brake holds back all cancellations.', sources.brakeEngaged)
   gauge(
     'store_breaker_open',
@@ -111,16 +133,6 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
     sources.storeBreakerOpen,
   )
   gauge('dry_run', '1 while nothing is cancelled because DRY_RUN is set.', () => sources.dryRun)
-  gauge(
-    'overdue_orders',
-    'Unpaid orders past their deadline that the last sweep of this process left, as far as it came.',
-    () => overdue.now?.orders,
-  )
-  gauge(
-    'oldest_overdue_seconds',
-    'How long ago the oldest of those orders was due; 0 if there is none.',
-    () => overdue.now?.oldestSeconds,
-  )
 
   events.on('check-finished', ({ outcome, lateMs, begunLateMs }) => {
     decisions.inc({ outcome })
@@ -128,20 +140,23 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
     if (begunLateMs !== undefined) checkLateness.observe(Math.max(0, begunLateMs) / 1_000)
   })
   events.on('check-postponed', ({ why }) => why === 'not-due' && early.inc())
-  events.on('redis-error', ({ connection }) => redisErrors.inc({ connection }))
+  events.on('redis-error', ({ connection, error }) => redisErrors.inc({ connection, code: errorCode(error) }))
+  events.on('worker-error', ({ error }) => redisErrors.inc({ connection: 'worker', code: errorCode(error) }))
   events.on('request-finished', ({ method, route, status }) => requests.inc({ method, route, status }))
   events.on('would-cancel', () => decisions.inc({ outcome: 'would-cancel' }))
   events.on('check-given-up', ({ error }) => givenUp.inc({ code: error.code }))
-  events.on('batch-settled', ({ checks, error }) => {
+  events.on('batch-settled', ({ by, checks, outcomes, error }) => {
     batchSize.observe(checks)
     if (error) failures.inc({ code: error.code })
-  })
-  events.on('sweep-finished', ({ outcomes, added: count, handedOver = 0, error }) => {
+    if (by === 'worker') return // its checks tell of themselves
+    rescued.inc(outcomes.cancelled ?? 0)
     unsettled.inc(outcomes.failed ?? 0)
+    for (const outcome of DECISIONS) decisions.inc({ outcome }, outcomes[outcome] ?? 0)
+  })
+  events.on('store-error', ({ error }) => failures.inc({ code: errorCode(error) }))
+  events.on('sweep-finished', ({ added: count, handedOver = 0, error }) => {
     sweeps.inc({ result: error ? 'ended-early' : 'complete' })
     added.inc(count + handedOver)
-    rescued.inc(outcomes.cancelled ?? 0)
-    for (const outcome of ['cancelled', 'kept', 'missing']) decisions.inc({ outcome }, outcomes[outcome] ?? 0)
   })
   events.on('brake-held', ({ orders, reason }) => held.inc({ reason }, orders))
   events.on('redis-emptied', () => emptied.inc())
@@ -166,11 +181,14 @@ function readAtScrape(options: { registry: Registry; sources: GaugeSources; cloc
     }
   }
   const readQueue = shared(() => bounded(sources.readQueue()))
-  /** Undefined: there is none. */
-  const readOutbox = shared(async () => {
-    const work = sources.readOutbox()
-    return work && { figures: await bounded(work) }
-  })
+  /** Undefined: there is no such part. */
+  const partOf = <Figures>(read: () => Promise<Figures> | undefined) =>
+    shared(async () => {
+      const work = read()
+      return work && { figures: await bounded(work) }
+    })
+  const readOutbox = partOf(sources.readOutbox)
+  const readOverdue = partOf(sources.readOverdue)
 
   new Gauge({
     name: 'order_expiry_queue_up',
@@ -214,35 +232,66 @@ function readAtScrape(options: { registry: Registry; sources: GaugeSources; cloc
   })
   new Gauge({
     name: 'order_expiry_store_up',
-    help: '1 if the order store has answered this scrape.',
+    help: '1 if the order store has answered this scrape; nothing until it has been opened.',
     registers,
     async collect() {
-      const answer = await bounded(sources.pingStore().then(() => true))
-      this.set(answer ? 1 : 0)
+      const work = sources.pingStore()
+      if (work) this.set((await bounded(work.then(() => true))) ? 1 : 0)
+      else this.remove()
     },
   })
-  const outboxGauge = (name: string, help: string, read: (figures: OutboxFigures | undefined) => number | undefined) =>
+  /** Of a part that may not be there at all: then, or where `read` has nothing to say, there is no sample. */
+  const partGauge = <Figures>(
+    part: () => Promise<{ figures: Figures | undefined } | undefined>,
+    name: string,
+    help: string,
+    read: (figures: Figures | undefined) => number | undefined,
+  ) =>
     new Gauge({
-      name: `order_expiry_outbox_${name}`,
+      name: `order_expiry_${name}`,
       help,
       registers,
       async collect() {
-        const outbox = await readOutbox()
-        const value = outbox && read(outbox.figures)
+        const found = await part()
+        const value = found && read(found.figures)
         if (value === undefined) this.remove()
         else this.set(value)
       },
     })
-  outboxGauge('up', '1 if the outbox could be read at this scrape; there is none with ORDER_STORE=redis.', (figures) =>
-    Number(figures !== undefined),
+  const isThere = (figures: unknown) => Number(figures !== undefined)
+  partGauge(
+    readOverdue,
+    'overdue_up',
+    '1 if the order store has told at this scrape, or shortly before, what is overdue.',
+    isThere,
   )
-  outboxGauge(
-    'events',
+  partGauge(
+    readOverdue,
+    'overdue_orders',
+    'Unpaid orders more than 10 s past their deadline, counted up to 10,000.',
+    (figures) => figures?.orders,
+  )
+  partGauge(
+    readOverdue,
+    'oldest_overdue_seconds',
+    'How long ago the oldest of these orders was due; 0 if there is none.',
+    (figures) => figures?.oldestSeconds,
+  )
+  partGauge(
+    readOutbox,
+    'outbox_up',
+    '1 if the outbox could be read at this scrape; there is none with ORDER_STORE=redis.',
+    isThere,
+  )
+  partGauge(
+    readOutbox,
+    'outbox_events',
     'Events in the outbox that nobody has taken, counted up to 10,000.',
     (figures) => figures?.events,
   )
-  outboxGauge(
-    'oldest_seconds',
+  partGauge(
+    readOutbox,
+    'outbox_oldest_seconds',
     'How long the oldest of these events has waited; 0 if there is none.',
     (figures) => figures && (figures.oldestAgeMs ?? 0) / 1_000,
   )

@@ -22,7 +22,8 @@ export class MinuteCounts {
       this.#add(outcome, 1)
       if (lateMs !== undefined) this.#add(`late:${classOf(lateMs)}`, 1)
     })
-    events.on('sweep-finished', ({ outcomes }) => {
+    events.on('batch-settled', ({ by, outcomes }) => {
+      if (by !== 'sweep') return // its checks tell of themselves
       for (const outcome of ['cancelled', 'kept', 'missing']) this.#add(outcome, outcomes[outcome] ?? 0)
     })
   }

@@ -58,7 +58,15 @@ export interface CheckFacts {
   notes: StoryLine[]
 }
 
+/** What keeps orders from being cancelled now, for whatever order. */
+export interface Holds {
+  brake?: { reason?: string | undefined } | undefined
+  isPaused?: boolean
+  dryRun?: boolean
+}
+
 interface Facts {
+  holds?: Holds
   /** Of this order, as far as the store still has them; undefined: it cannot tell, or keeps none. */
   events?: readonly KeptEvent[] | undefined
   orderId: string
@@ -83,7 +91,7 @@ function linesOfCheck(check: CheckFacts | undefined): StoryLine[] {
     return [
       {
         at: undefined,
-        what: 'the queue has no check of it: it was never scheduled, or withdrawn, or its check is no longer kept',
+        what: 'the queue has no check of it under our id: it was scheduled by nobody, or under another id, or withdrawn, or its check is no longer kept',
       },
     ]
   const { scheduledAt, scheduledBy, notes, starts, startedAt, finishedAt, finished, failedReason, dueAt, state } = check
@@ -100,6 +108,7 @@ function linesOfCheck(check: CheckFacts | undefined): StoryLine[] {
   }
   if (state === 'failed') lines.push({ at: finishedAt, what: `check given up: ${failedReason ?? 'nobody said why'}` })
   if (state === 'waiting' && dueAt !== undefined) lines.push({ at: dueAt, what: 'check to come' })
+  if (state === 'due') lines.push({ at: dueAt ?? check.deadline, what: 'check due, and not begun' })
   return lines
 }
 
@@ -144,16 +153,23 @@ const READER = {
   waiting: 'has not come to',
 }
 
-function verdictOf({ order, check, now, isUnpaid }: Facts): string {
+function verdictOf(facts: Facts): string {
+  const { order, check, now, isUnpaid } = facts
   const finished = check?.finished
   if (finished?.outcome === 'cancelled') {
     const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
     return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${span(lateMs)} after its payment deadline ${finished.deadline}.`
   }
-  if (order?.cancelledAt !== undefined) {
-    const { cancelledAt, deadline } = order
-    const isEarly = deadline !== undefined && cancelledAt < deadline
-    return `Cancelled ${iso(cancelledAt)}${isEarly ? ', before its payment deadline, so by somebody else' : ''}; who decided is no longer kept.`
+  const event = facts.events?.find(({ type }) => type === 'order.cancelled')
+  const cancelledAt = order?.cancelledAt ?? event?.at
+  if (cancelledAt !== undefined) {
+    const isEarly = order?.deadline !== undefined && cancelledAt < order.deadline
+    const who = event
+      ? ', by a sweep or a check of order-expiry that is no longer kept'
+      : isEarly
+        ? ', before its payment deadline, so by somebody else'
+        : '; who decided is not kept'
+    return `Cancelled ${iso(cancelledAt)}${who}.`
   }
   if (finished?.outcome === 'kept') {
     const why = finished.paid ? 'it was paid' : `it was no longer unpaid (status ${finished.status})`
@@ -167,8 +183,17 @@ function verdictOf({ order, check, now, isUnpaid }: Facts): string {
   }
   const deadline = order.deadline ?? check?.deadline
   if (deadline === undefined) return `Unpaid (${order.status}), without a payment deadline.`
-  if (deadline > now) return `Waiting: unpaid until ${iso(deadline)}, it is cancelled then.`
-  return `Overdue: still unpaid (${order.status}), its payment deadline was ${span(now - deadline)} ago.`
+  const hold = holdOf(facts)
+  if (deadline > now)
+    return `Waiting: unpaid until ${iso(deadline)}, it is cancelled then${hold ? `, but ${hold}` : ''}.`
+  return `Overdue: still unpaid (${order.status}), its payment deadline was ${span(now - deadline)} ago${hold ? `: ${hold}` : ''}.`
+}
+
+function holdOf({ holds = {}, check }: Facts): string | undefined {
+  const { brake, isPaused, dryRun } = holds
+  if (brake) return `the brake holds back all cancellations now${brake.reason ? ` (${brake.reason})` : ''}`
+  if (dryRun) return 'nothing is cancelled while DRY_RUN is set'
+  return isPaused && check ? 'the queue is paused, so that only the sweep cancels orders' : undefined
 }
 
 function verdictOfUnknown(check: CheckFacts | undefined, now: number): string {

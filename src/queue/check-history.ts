@@ -5,12 +5,14 @@ import type { OpenQueue } from './check-queue.ts'
 import { jobIdOf } from './contract.ts'
 
 /**
- * What the queue still knows of the check of an order that was scheduled under our job id. Undefined: nothing.
+ * What the queue still knows of the check of an order. Undefined: nothing, or the job is of another order.
  *
  * @throws what ioredis says
  */
-export async function readCheckFacts({ queue, redis }: OpenQueue, orderId: string): Promise<CheckFacts | undefined> {
-  const jobId = jobIdOf(orderId)
+export async function readCheckFacts(
+  { queue, redis }: OpenQueue,
+  { orderId, jobId }: { orderId: string; jobId: string },
+): Promise<CheckFacts | undefined> {
   const [job, state, score, { logs }] = await Promise.all([
     queue.getJob(jobId),
     queue.getJobState(jobId),
@@ -19,7 +21,8 @@ export async function readCheckFacts({ queue, redis }: OpenQueue, orderId: strin
   ])
   if (!job) return undefined
   const { deadline, state: known, failedReason, finished } = describeJob(job, state)
-  const { by } = job.data as { by?: unknown }
+  const { by, orderId: isOf } = (job.data ?? {}) as { by?: unknown; orderId?: unknown }
+  if (jobId !== jobIdOf(orderId) && String(isOf) !== orderId) return undefined
   return {
     state: known,
     scheduledAt: job.timestamp,

@@ -1,9 +1,11 @@
-import type { CheckFacts } from '../order/story.ts'
+import type { CheckFacts, Holds } from '../order/story.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { readCheckFacts } from './check-history.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
 import type { Connection } from './connection.ts'
+import { jobIdOf } from './contract.ts'
 import { type Forecast, readForecast } from './forecast.ts'
+import { brakeKey } from './shared-brake.ts'
 
 /** How many jobs there are by BullMQ's state, and whether nothing is fetched. */
 export interface QueueCounts {
@@ -18,11 +20,13 @@ export class QueueView {
   readonly #connection: Connection
   readonly #queue: CheckQueue
   readonly #clock: Clock
+  readonly #brakeKey: string
 
   /** @param options.connection whose commands time out; it is not closed */
   constructor(options: { connection: Connection; queueName: string; queuePrefix: string; clock: Clock }) {
     this.#connection = options.connection
     this.#clock = options.clock
+    this.#brakeKey = brakeKey(options)
     this.#queue = new CheckQueue(options)
   }
 
@@ -37,9 +41,20 @@ export class QueueView {
     return this.#ask((queues) => readForecast(queues, this.#clock.now()))
   }
 
-  /** @returns undefined if the queue has no check of this order under our job id */
-  checkOf(orderId: string): Promise<CheckFacts | undefined> {
-    return this.#ask((queues) => readCheckFacts(queues, orderId))
+  /** What holds up checks and cancellations of all orders. */
+  holds(): Promise<Pick<Holds, 'brake' | 'isPaused'>> {
+    return this.#ask(async ({ queue, redis }) => {
+      const [isPaused, [engaged, reason]] = await Promise.all([
+        queue.isPaused(),
+        redis.hmget(this.#brakeKey, 'engaged', 'reason'),
+      ])
+      return { isPaused, ...(engaged === '1' && { brake: { reason: reason ?? undefined } }) }
+    })
+  }
+
+  /** @returns undefined if the queue has no check of this order under `jobId`, by default our own */
+  checkOf(orderId: string, jobId = jobIdOf(orderId)): Promise<CheckFacts | undefined> {
+    return this.#ask((queues) => readCheckFacts(queues, { orderId, jobId }))
   }
 
   async #ask<T>(read: (queues: OpenQueue) => Promise<T>): Promise<T> {

@@ -4,7 +4,8 @@ import { asOrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { decide } from '../order/decide.ts'
 import type { Check, Outcome } from '../order/order.ts'
-import { nameOfOutcome, type Settle, type Settlement } from '../order/settle.ts'
+import { reportSettle } from '../order/reported-settle.ts'
+import type { Settle, Settlement } from '../order/settle.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { isRedisRefusal } from '../runtime/redis-reply.ts'
@@ -73,7 +74,7 @@ export interface WorkerService extends Service {
 export function createWorkerService(options: WorkerOptions): WorkerService {
   const { redis, isRedisAway, events, clock } = options
   const batcher = new Batcher({
-    run: reporting(options),
+    run: reportSettle({ settle: options.settle, by: 'worker', events, clock }),
     maxBatch: options.batchSize,
     maxInFlight: options.maxBatches,
     patienceMs: BATCH_PATIENCE_MS,
@@ -274,26 +275,5 @@ function describeOutcome(
     deadline: new Date(Math.min(deadline, LAST_DATE_MS)).toISOString(),
     decidedAt: new Date(decidedAt).toISOString(),
     decidedBy,
-  }
-}
-
-/** The settle function, with an event for each batch. */
-function reporting({ settle, events, clock }: WorkerOptions): Settle {
-  return async (checks) => {
-    const startedAt = clock.now()
-    const settlements = await settle(checks)
-    const outcomes: Record<string, number> = {}
-    for (const settlement of settlements) {
-      const name = nameOfOutcome(settlement)
-      outcomes[name] = (outcomes[name] ?? 0) + 1
-    }
-    const failed = settlements.find((settlement) => settlement.kind === 'failed')
-    events.emit('batch-settled', {
-      checks: checks.length,
-      tookMs: clock.now() - startedAt,
-      outcomes,
-      ...(failed && { error: failed.error }),
-    })
-    return settlements
   }
 }

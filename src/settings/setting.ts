@@ -14,6 +14,8 @@ export interface Setting<T = unknown> {
   description: string
   /** Also read from the file that NAME_FILE names; never shown. */
   secret?: true
+  /** No secret, but not shown where it is wrong: there may be one in it by mistake. */
+  isPrivate?: true
   /** The variable set to an empty text means "none" instead of "not set". */
   emptyIsNone?: true
 }
@@ -43,7 +45,7 @@ export function readValues(options: {
     if (parsed.success) values[name] = parsed.data
     else
       problems.push(
-        `${name}: ${[...new Set(parsed.error.issues.map((i) => i.message))].join('; ')}${setting.secret ? '' : `, given ${JSON.stringify(text)}`}`,
+        `${name}: ${[...new Set(parsed.error.issues.map((i) => i.message))].join('; ')}${setting.secret || setting.isPrivate ? '' : `, given ${JSON.stringify(text)}`}`,
       )
   }
   return values

@@ -94,7 +94,10 @@ describe('orders in PostgreSQL', () => {
     await eventually('it is cancelled', async () => (await shop.find('gone'))?.check?.finished)
     await raw.queue.remove('order-gone')
     const { code, verdict, whats } = await explain('gone')
-    expect([code, verdict]).toEqual([0, expect.stringMatching(/^Cancelled \S+Z; who decided is no longer kept\.$/)])
+    expect([code, verdict]).toEqual([
+      0,
+      expect.stringMatching(/^Cancelled \S+Z, by a sweep or a check of order-expiry that is no longer kept\.$/),
+    ])
     expect(whats).toContain('cancelled, says the order store')
   })
 

@@ -6,7 +6,6 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
 import { EventBus } from '../../src/observe/events.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
-import { Overdue } from '../../src/observe/overdue.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -30,7 +29,7 @@ function knownSeries(): Map<string, readonly string[]> {
     sources: {
       brakeEngaged: () => undefined,
       storeBreakerOpen: () => false,
-      overdue: new Overdue({ events, clock }),
+      readOverdue: () => undefined,
       dryRun: false,
       version: '0',
       readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
@@ -137,7 +136,7 @@ describe('a daemon that runs', () => {
     await table.migrate()
     daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, ...table.env })
     const url = await daemon.url()
-    samples = await eventually('the first sweep has counted what is overdue', async () => {
+    samples = await eventually('the order store has been opened', async () => {
       const read = readSamples(await (await fetch(`${url}/metrics`)).text())
       return read.some(({ name }) => name === 'order_expiry_overdue_orders') && read
     })

@@ -106,13 +106,23 @@ const wordings: Wording[] = [
   ],
   [
     'batch-settled',
-    { checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
-    { level: 'info', msg: 'batch settled', checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
+    { by: 'worker', checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
+    { level: 'info', msg: 'batch settled', by: 'worker', checks: 2, tookMs: 5, outcomes: { cancelled: 1, kept: 1 } },
   ],
   [
     'batch-settled',
-    { checks: 2, tookMs: 5, outcomes: { kept: 1, postponed: 1 } },
-    { level: 'debug', msg: 'batch settled', checks: 2, tookMs: 5, outcomes: { kept: 1, postponed: 1 } },
+    { by: 'worker', checks: 2, tookMs: 5, outcomes: { kept: 1, postponed: 1 } },
+    { level: 'debug', msg: 'batch settled', by: 'worker', checks: 2, tookMs: 5, outcomes: { kept: 1, postponed: 1 } },
+  ],
+  [
+    'batch-settled',
+    { by: 'sweep', checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 }, error: rejected },
+    { level: 'info', msg: 'batch settled', by: 'sweep', checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 } },
+  ],
+  [
+    'order-swept',
+    { orderId: '7', outcome: 'cancelled' },
+    { level: 'debug', msg: 'order cancelled', orderId: '7', outcome: 'cancelled', by: 'sweep' },
   ],
   ['would-cancel', { orderId: '7' }, { level: 'info', msg: 'dry run: this order would be cancelled', orderId: '7' }],
   [
@@ -126,11 +136,12 @@ const wordings: Wording[] = [
   ],
   [
     'batch-settled',
-    { checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 }, error: unavailable },
+    { by: 'worker', checks: 2, tookMs: 5, outcomes: { cancelled: 1, failed: 1 }, error: unavailable },
     {
       level: 'warn',
       code: unavailable.code,
       msg: `batch failed, in part or whole: ${unavailable.message}`,
+      by: 'worker',
       checks: 2,
       tookMs: 5,
       outcomes: { cancelled: 1, failed: 1 },
@@ -194,7 +205,7 @@ describe('the wording', () => {
 const troubles: { [Name in EventName]?: Events[Name] } = {
   'waiting-for': { service: 'redis', error: unavailable, waitMs: 1 },
   'check-retried': { orderId: '7', jobId: 'order-7', delayMs: 1, error: rejected },
-  'batch-settled': { checks: 1, tookMs: 1, outcomes: { failed: 1 }, error: unavailable },
+  'batch-settled': { by: 'worker', checks: 1, tookMs: 1, outcomes: { failed: 1 }, error: unavailable },
   'worker-error': { error: new Error('x') },
   'redis-error': { connection: 'board', error: new Error('x') },
   'store-error': { error: new Error('x') },
@@ -260,7 +271,13 @@ describe('an outage with thousands of orders due', () => {
     const { events, clock, lines } = createLog('info')
     for (let second = 0; second < 60; second++) {
       for (let batch = 0; batch < 100; batch++) {
-        events.emit('batch-settled', { checks: 250, tookMs: 3, outcomes: { failed: 250 }, error: unavailable })
+        events.emit('batch-settled', {
+          by: 'worker',
+          checks: 250,
+          tookMs: 3,
+          outcomes: { failed: 250 },
+          error: unavailable,
+        })
         events.emit('store-error', { error: new Error('connect ECONNREFUSED') })
         events.emit('check-postponed', { orderId: '7', jobId: 'order-7', delayMs: 5_000, why: 'STORE_UNAVAILABLE' })
       }
@@ -271,7 +288,7 @@ describe('an outage with thousands of orders due', () => {
 })
 
 describe('what goes well by the thousand', () => {
-  const batch = { checks: 250, tookMs: 3, outcomes: { cancelled: 200, kept: 50 } }
+  const batch = { by: 'worker' as const, checks: 250, tookMs: 3, outcomes: { cancelled: 200, kept: 50 } }
 
   test('is logged twice a second, and the rest as a sum', async () => {
     const { events, clock, lines } = createLog('info')
@@ -315,7 +332,7 @@ describe('what goes well by the thousand', () => {
     const { events, clock, lines } = createLog('info')
     for (let tick = 0; tick < 600; tick++) {
       for (let n = 0; n < 20; n++) {
-        events.emit('batch-settled', { checks: 250, tookMs: 3, outcomes: { postponed: 250 } })
+        events.emit('batch-settled', { by: 'worker', checks: 250, tookMs: 3, outcomes: { postponed: 250 } })
         events.emit('batch-settled', batch)
         events.emit('would-cancel', { orderId: `${tick} ${n}` })
       }

@@ -2,7 +2,6 @@ import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus } from '../../../src/observe/events.ts'
 import { createMetrics, type GaugeSources } from '../../../src/observe/metrics.ts'
-import { Overdue } from '../../../src/observe/overdue.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
 function createRegistry(sources: Partial<GaugeSources> = {}) {
@@ -11,7 +10,7 @@ function createRegistry(sources: Partial<GaugeSources> = {}) {
   const all: GaugeSources = {
     brakeEngaged: () => undefined,
     storeBreakerOpen: () => false,
-    overdue: new Overdue({ events, clock }),
+    readOverdue: () => undefined,
     dryRun: false,
     version: '1.2.3',
     readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
@@ -57,6 +56,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_outbox_oldest_seconds',
     'order_expiry_outbox_up',
     'order_expiry_overdue_orders',
+    'order_expiry_overdue_up',
     'order_expiry_queue_paused',
     'order_expiry_queue_up',
     'order_expiry_redis_emptied_total',
@@ -84,7 +84,10 @@ describe('a counter follows its event:', () => {
     for (const outcome of ['cancelled', 'cancelled', 'kept', 'missing'] as const)
       events.emit('check-finished', { orderId: '1', jobId: '1', outcome })
     events.emit('would-cancel', { orderId: '1' })
-    events.emit('sweep-finished', { ...swept, outcomes: { cancelled: 5, kept: 2, postponed: 7, failed: 1 } })
+    const outcomes = { cancelled: 5, kept: 2, postponed: 7, failed: 1 }
+    events.emit('batch-settled', { by: 'sweep', checks: 15, tookMs: 1, outcomes })
+    events.emit('batch-settled', { by: 'worker', checks: 15, tookMs: 1, outcomes })
+    events.emit('sweep-finished', { ...swept, outcomes })
     const samples = await scrape()
     expect(samples).toMatchObject({
       'order_expiry_decisions_total{outcome="cancelled"}': 7,
@@ -92,6 +95,8 @@ describe('a counter follows its event:', () => {
       'order_expiry_decisions_total{outcome="missing"}': 1,
       'order_expiry_decisions_total{outcome="would-cancel"}': 1,
       order_expiry_sweep_rescued_total: 5,
+      order_expiry_sweep_failed_total: 1,
+      order_expiry_batch_size_checks_count: 2,
     })
     expect(Object.keys(samples).filter((name) => /postponed|failed"/.test(name))).toEqual([])
   })
@@ -112,8 +117,8 @@ describe('a counter follows its event:', () => {
   test('what was given up, what the store failed at, what the brake held, what Redis lost', async () => {
     const { events, scrape } = createRegistry()
     events.emit('check-given-up', { jobId: '1', error })
-    events.emit('batch-settled', { checks: 1, tookMs: 1, outcomes: { failed: 1 }, error })
-    events.emit('batch-settled', { checks: 1, tookMs: 1, outcomes: { cancelled: 1 } })
+    events.emit('batch-settled', { by: 'worker', checks: 1, tookMs: 1, outcomes: { failed: 1 }, error })
+    events.emit('batch-settled', { by: 'worker', checks: 1, tookMs: 1, outcomes: { cancelled: 1 } })
     events.emit('brake-held', { orders: 40, reason: 'limit' })
     events.emit('brake-held', { orders: 2, reason: 'limit' })
     events.emit('brake-held', { orders: 7, reason: 'unknown', cause: 'its state is not known' })
@@ -147,22 +152,22 @@ describe('a gauge', () => {
     expect(await createRegistry({ dryRun: true }).scrape()).toMatchObject({ order_expiry_dry_run: 1 })
   })
 
-  test('of what is overdue follows the sweeps that know, and grows older between them', async () => {
-    const { events, clock, scrape } = createRegistry()
-    const [orders, age] = ['order_expiry_overdue_orders', 'order_expiry_oldest_overdue_seconds'] as const
-    const gauges = async () => {
-      const samples = await scrape()
-      return [samples[orders], samples[age]]
-    }
-    expect(await gauges()).toEqual([undefined, undefined])
-    const oldest = { orderId: '7', deadline: 1, lateMs: 130_000, why: 'locked' }
-    events.emit('sweep-finished', { ...swept, left: { orders: 3, oldest } })
-    expect(await gauges()).toEqual([3, 130])
-    await clock.advance(15_500)
-    events.emit('sweep-finished', { ...swept, error })
-    expect(await gauges()).toEqual([3, 145.5])
-    events.emit('sweep-finished', { ...swept, left: { orders: 0 } })
-    expect(await gauges()).toEqual([0, 0])
+  test('of what is overdue, as the order store tells it', async () => {
+    const overdueOf = async (sources: Partial<GaugeSources>) =>
+      Object.entries(await createRegistry(sources).scrape()).filter(([name]) => name.includes('overdue'))
+    expect(await overdueOf({ readOverdue: async () => ({ orders: 3, oldestSeconds: 145.5 }) })).toEqual([
+      ['order_expiry_overdue_up', 1],
+      ['order_expiry_overdue_orders', 3],
+      ['order_expiry_oldest_overdue_seconds', 145.5],
+    ])
+    expect(await overdueOf({ readOverdue: () => Promise.reject(new Error('away')) })).toEqual([
+      ['order_expiry_overdue_up', 0],
+    ])
+    expect(await overdueOf({ readOverdue: () => undefined })).toEqual([]) // the store has not been opened yet
+  })
+
+  test('of a store that has not been opened says nothing', async () => {
+    expect(await createRegistry({ pingStore: () => undefined }).scrape()).not.toHaveProperty('order_expiry_store_up')
   })
 
   test('of a brake whose state is not known says nothing', async () => {
@@ -264,7 +269,7 @@ test('lateness is counted in seconds, and never below zero', async () => {
   events.emit('check-finished', { orderId: '3', jobId: '3', outcome: 'missing' })
   events.emit('check-postponed', { orderId: '4', jobId: '4', delayMs: 5, why: 'not-due' })
   events.emit('check-postponed', { orderId: '4', jobId: '4', delayMs: 5, why: 'locked' })
-  events.emit('batch-settled', { checks: 30, tookMs: 1, outcomes: {} })
+  events.emit('batch-settled', { by: 'worker', checks: 30, tookMs: 1, outcomes: {} })
   expect(await scrape()).toMatchObject({
     order_expiry_settle_lateness_seconds_count: 2,
     order_expiry_settle_lateness_seconds_sum: 0.004,

@@ -13,13 +13,8 @@ test('decisions of checks and sweeps are counted by the minute, until they are t
   events.emit('check-finished', finished('cancelled', 4))
   events.emit('check-finished', finished('cancelled', 6))
   events.emit('check-finished', finished('kept', -3))
-  events.emit('sweep-finished', {
-    overdue: 9,
-    outcomes: { cancelled: 5, postponed: 3 },
-    upcoming: 0,
-    added: 0,
-    tookMs: 1,
-  })
+  events.emit('batch-settled', { by: 'sweep', checks: 8, tookMs: 1, outcomes: { cancelled: 5, postponed: 3 } })
+  events.emit('batch-settled', { by: 'worker', checks: 3, tookMs: 1, outcomes: { cancelled: 2, kept: 1 } })
   await clock.advance(60_000)
   events.emit('check-finished', finished('cancelled', 1e9))
   const taken = counts.take()

@@ -50,7 +50,7 @@ describe('the verdict', () => {
     [
       'cancelled, the check is gone',
       { order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE }) },
-      /^Cancelled 2026-11-25T10:15:00\.000Z; who decided is no longer kept\.$/,
+      /^Cancelled 2026-11-25T10:15:00\.000Z; who decided is not kept\.$/,
     ],
     [
       'cancelled before its deadline',

@@ -1,0 +1,64 @@
+import type { OrderStore, PageEnd } from '../order/store.ts'
+import type { Clock } from '../runtime/clock.ts'
+
+/** Later than this, neither a worker nor a sweep is about to settle it. */
+const OVERDUE_MS = 10_000
+const PAGE = 1_000
+const MOST = 10_000
+/** How old an answer may be, and for how many times as long as it took to find it. */
+const FRESH_MS = 5_000
+const FRESH_TIMES = 20
+
+export interface OverdueFigures {
+  /** Unpaid orders more than 10 s past their deadline, counted up to 10,000. */
+  orders: number
+  /** How long ago the oldest of them was due; 0 if there is none. */
+  oldestSeconds: number
+}
+
+/** What is overdue in the order store, whoever should have settled it. */
+export class Overdue {
+  readonly #store: () => Pick<OrderStore, 'ping' | 'unpaidDueBefore'>
+  readonly #clock: Clock
+  #known: { figures: OverdueFigures; at: number; freshMs: number } | undefined
+  #reading: Promise<OverdueFigures> | undefined
+
+  constructor(options: { store: () => Pick<OrderStore, 'ping' | 'unpaidDueBefore'>; clock: Clock }) {
+    this.#store = options.store
+    this.#clock = options.clock
+  }
+
+  /**
+   * By the store's clock, and a little old where somebody has just asked: those who ask take no more than a twentieth of the
+   * store's time.
+   *
+   * @throws {OrderExpiryError} STORE_*
+   */
+  read(): Promise<OverdueFigures> {
+    const known = this.#known
+    if (known && this.#clock.monotonic() - known.at < known.freshMs) return Promise.resolve(known.figures)
+    this.#reading ??= this.#look().finally(() => {
+      this.#reading = undefined
+    })
+    return this.#reading
+  }
+
+  async #look(): Promise<OverdueFigures> {
+    const startedAt = this.#clock.monotonic()
+    const store = this.#store()
+    const now = await store.ping()
+    let oldest: number | undefined
+    let orders = 0
+    let last: PageEnd | undefined
+    do {
+      const page = await store.unpaidDueBefore(now - OVERDUE_MS, last, PAGE)
+      oldest ??= page[0]?.deadline
+      orders += page.length
+      last = page.length === PAGE ? page.at(-1) : undefined
+    } while (last && orders < MOST)
+    const figures = { orders, oldestSeconds: oldest === undefined ? 0 : (now - oldest) / 1_000 }
+    const at = this.#clock.monotonic()
+    this.#known = { figures, at, freshMs: Math.max(FRESH_MS, FRESH_TIMES * (at - startedAt)) }
+    return figures
+  }
+}

@@ -1,0 +1,75 @@
+import { expect, test } from '@jest/globals'
+import type { PageEnd } from '../../../src/order/store.ts'
+import { Overdue } from '../../../src/sweep/overdue.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+
+const NOW = 1_000_000_000
+
+/** A store with unpaid orders that are due at these times. */
+function createOverdue(deadlines: number[], tookMs = 0) {
+  const clock = new FakeClock()
+  let looks = 0
+  const store = {
+    ping: async () => {
+      looks++
+      await clock.advance(tookMs)
+      return NOW
+    },
+    unpaidDueBefore: async (instant: number, after: PageEnd | undefined, limit: number) => {
+      const from = after ? Number(after.orderId) + 1 : 0
+      return deadlines
+        .map((deadline, index) => ({ orderId: `${index}`, deadline }))
+        .slice(from, from + limit)
+        .filter(({ deadline }) => deadline <= instant)
+    },
+  }
+  return { overdue: new Overdue({ store: () => store, clock }), clock, looks: () => looks, deadlines }
+}
+
+test('what is later than a worker or a sweep would be is counted, with the age of the oldest', async () => {
+  const { overdue } = createOverdue([NOW - 90_000, NOW - 10_000, NOW - 9_999, NOW + 5])
+  expect(await overdue.read()).toEqual({ orders: 2, oldestSeconds: 90 })
+  expect(await createOverdue([]).overdue.read()).toEqual({ orders: 0, oldestSeconds: 0 })
+})
+
+test('many are counted to their end, very many are not', async () => {
+  const late = (count: number) => new Array<number>(count).fill(NOW - 60_000)
+  for (const count of [999, 1_000, 1_001, 10_000]) {
+    expect(await createOverdue(late(count)).overdue.read()).toEqual({ orders: count, oldestSeconds: 60 })
+  }
+  expect((await createOverdue(late(12_345)).overdue.read()).orders).toBe(10_000)
+})
+
+test('who asks at once shares a look, and who asks soon after gets the same answer', async () => {
+  const { overdue, clock, looks, deadlines } = createOverdue([NOW - 90_000])
+  await Promise.all([overdue.read(), overdue.read()])
+  await clock.advance(4_999)
+  deadlines.length = 0
+  expect([(await overdue.read()).orders, looks()]).toEqual([1, 1])
+  await clock.advance(1)
+  expect([(await overdue.read()).orders, looks()]).toEqual([0, 2])
+})
+
+test('a store that takes long is asked more seldom', async () => {
+  const { overdue, clock, looks } = createOverdue([], 1_000)
+  await overdue.read()
+  await clock.advance(19_999)
+  await overdue.read()
+  expect(looks()).toBe(1)
+  await clock.advance(1)
+  await overdue.read()
+  expect(looks()).toBe(2)
+})
+
+test('a store that is away is asked again', async () => {
+  let isAway = true
+  const ping = async () => {
+    if (isAway) throw new Error('away')
+    return NOW
+  }
+  const store = { ping, unpaidDueBefore: async () => [] }
+  const overdue = new Overdue({ store: () => store, clock: new FakeClock() })
+  await expect(overdue.read()).rejects.toThrow('away')
+  isAway = false
+  expect(await overdue.read()).toEqual({ orders: 0, oldestSeconds: 0 })
+})
