@@ -42,6 +42,9 @@ import { createSweeper } from './sweep/sweeper.ts'
 
 /** How often the store is swept while Redis is away. */
 const SWEEP_WITHOUT_REDIS_MS = 10_000
+/** For the answers to requests under way: none takes longer, and who asks meanwhile is told to ask elsewhere. */
+const REQUESTS_WITHIN_MS = 5_000
+const DRAIN_LOOK_MS = 10
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
 
@@ -188,7 +191,7 @@ export async function createDaemon(options: {
         isOpen,
         requestsPerSecond: config.API_RATE_LIMIT,
         isStopping: () => phase === 'stopping',
-        isBoardReady: () => board?.isReady ?? false,
+        isBoardReady: () => board?.isReady === true && !watch.failure,
         environment: config.BOARD_ENVIRONMENT,
         version,
         queueName,
@@ -325,6 +328,16 @@ export async function createDaemon(options: {
   })
   const retention = createRetention({ connection: probe, queueName, queuePrefix, events, clock })
 
+  /** Ends first: what was asked before the end is answered, while there is still something to ask. */
+  const requests: Service = {
+    name: 'requests',
+    async start() {},
+    async stop() {
+      const until = clock.monotonic() + REQUESTS_WITHIN_MS
+      while (!http.drained() && clock.monotonic() < until) await clock.sleep(DRAIN_LOOK_MS)
+    },
+  }
+
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
   const lifecycle = new Lifecycle({
     services: [
@@ -338,6 +351,7 @@ export async function createDaemon(options: {
       retention,
       worker,
       sweeper,
+      requests,
     ],
     clock,
   })

@@ -31,6 +31,13 @@ const OPERATOR_MAY: Record<string, string> = {
   '/board/api/queues/:queueName/:jobId/delay': 'change the delay',
 }
 
+const RETRY_ONE = '/board/api/queues/:queueName/:jobId/retry'
+
+/** A finished check says why its order was cancelled, or was not: done again, it would say something else. */
+function keepsEvidence(): OrderExpiryError {
+  return new OrderExpiryError('FORBIDDEN', 'only checks that were given up are done again: a finished one is evidence')
+}
+
 /**
  * Bull Board at `/board`. 503 while `isReady` says that Redis is away. Who may do what is decided here, on the server; the
  * board then shows no more buttons than work.
@@ -48,6 +55,7 @@ export async function registerBoard(
   },
 ): Promise<(queue: Queue) => void> {
   const { isReady, roleOf, environment, events } = options
+  let shown: Queue | undefined
   const adapter = new FastifyAdapter()
   adapter.setBasePath(BASE_PATH)
   const board = createBullBoard({
@@ -80,6 +88,17 @@ export async function registerBoard(
           'FORBIDDEN',
           'not on this board: it would lose orders, or change how all are checked',
         )
+      const { queueStatus } = request.params as { queueStatus?: string }
+      if (queueStatus !== undefined && queueStatus !== 'failed') throw keepsEvidence()
+    })
+    own.addHook('preHandler', async (request) => {
+      const { jobId } = request.params as { jobId?: string }
+      if (request.routeOptions.url !== RETRY_ONE || jobId === undefined) return
+      if ((await shown?.getJobState(jobId)) === 'completed') throw keepsEvidence()
+    })
+    own.addHook('onResponse', async (request, reply) => {
+      const action = OPERATOR_MAY[request.routeOptions.url ?? '']
+      if (!action || request.method === 'GET' || request.method === 'HEAD' || reply.statusCode >= 400) return
       const { queueName, jobId } = request.params as { queueName?: string; jobId?: string }
       events.emit('operator-acted', {
         by: request.caller ?? 'anonymous',
@@ -90,9 +109,7 @@ export async function registerBoard(
       })
     })
     own.addHook('preSerialization', async (request, _reply, payload) =>
-      roleOf(request) === 'viewer' && request.routeOptions.url === `${BASE_PATH}/api/queues`
-        ? asReadOnly(payload)
-        : payload,
+      request.routeOptions.url === `${BASE_PATH}/api/queues` ? withoutButtons(payload, roleOf(request)) : payload,
     )
     own.addHook('onSend', async (_request, reply, payload) =>
       String(reply.getHeader('content-type')).startsWith('text/html') ? withoutOtherSites(payload as string) : payload,
@@ -104,13 +121,14 @@ export async function registerBoard(
     await own.register(adapter.registerPlugin(), { prefix: BASE_PATH })
   })
   return (queue) => {
-    const shown = new BullMQAdapter(queue, {
+    shown = queue
+    const adapted = new BullMQAdapter(queue, {
       description: 'One job for each order, due at its payment deadline',
       externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(id, data) }),
     })
-    shown.setFormatter('data', mask)
-    shown.setFormatter('returnValue', mask)
-    board.addQueue(shown)
+    adapted.setFormatter('data', mask)
+    adapted.setFormatter('returnValue', mask)
+    board.addQueue(adapted)
   }
 }
 
@@ -130,18 +148,14 @@ function withoutOtherSites(html: string): string {
   return html.replace(/<link\b[^>]*\bhref="https?:[^>]*>/g, '')
 }
 
-/** A board of which nothing can be changed shows no buttons. */
-function asReadOnly(payload: unknown): unknown {
+/** The board shows no buttons that are refused anyway, as far as it can be told to. */
+function withoutButtons(payload: unknown, role: Role): unknown {
   const { queues } = payload as { queues?: object[] }
+  const isViewer = role === 'viewer' && { readOnlyMode: true, allowRetries: false }
   return queues
     ? {
         ...(payload as object),
-        queues: queues.map((queue) => ({
-          ...queue,
-          readOnlyMode: true,
-          allowRetries: false,
-          allowCompletedRetries: false,
-        })),
+        queues: queues.map((queue) => ({ ...queue, allowCompletedRetries: false, ...isViewer })),
       }
     : payload
 }

@@ -20,14 +20,14 @@ input, button { font: inherit; padding: .1rem .5rem } a { color: var(--a) } .sof
 .card, figure { background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem; margin: 0 }
 .card .soft { font-size: .87rem } .card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums }
 .good { color: var(--good) } .bad { color: var(--bad) } .warn { color: var(--warn) }
-.plots { display: grid; gap: .75rem } .plots > * { min-width: 0; overflow-x: auto } .plots .soft { font-weight: normal }
-svg { width: 100%; min-width: 50rem; height: auto; display: block } svg text { font-size: 11px; fill: var(--soft) }
+.plots { display: grid; gap: .75rem } .plots > * { min-width: 0 } .wide { overflow-x: auto } .past { direction: rtl } .plots .soft { font-weight: normal }
+svg { direction: ltr; width: 100%; min-width: 50rem; height: auto; display: block } svg text { font-size: 11px; fill: var(--soft) }
 .axis { stroke: var(--line) } rect.a, circle.a { fill: var(--a) } rect.b, circle.b { fill: var(--b) }
 rect.c, circle.c { fill: var(--c) } .line { fill: none; stroke-width: 1.5 } .line.a { stroke: var(--a) } .line.c { stroke: var(--c) }
 .key { display: inline-block; margin-left: .9em } .key::before { content: ""; display: inline-block; width: .7em; height: .7em;
   border-radius: .15em; margin-right: .35em } .key.a::before { background: var(--a) } .key.b::before { background: var(--b) }
 .key.c::before { background: var(--c) }
-table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem 1.5rem .3rem 0; vertical-align: top;
+h1, p, td { overflow-wrap: anywhere } table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .3rem 1.5rem .3rem 0; vertical-align: top;
   border-top: 1px solid var(--line) } td:first-child { width: 1%; white-space: nowrap; font-variant-numeric: tabular-nums }
 `
 

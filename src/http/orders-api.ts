@@ -42,7 +42,9 @@ export function registerOrders(scope: FastifyInstance, api: OrdersApi): void {
       const { item, timeoutMs } = itemOf(params.id, body ?? {})
       const result = await client.schedule({ ...item, ...byOf(caller) })
       if (result.result === 'scheduled') return reply.code(201).send(result)
-      if (result.result === 'conflict' && !(await isSameAgain(api, result, timeoutMs))) throw conflict(result)
+      if (result.result === 'conflict' && !(await isSameAgain(api, result, timeoutMs))) {
+        throw result.status === undefined ? conflict(result) : settled({ ...result, status: result.status })
+      }
       return { ...result, result: 'unchanged' as const }
     },
   )
@@ -145,39 +147,46 @@ export function registerOrders(scope: FastifyInstance, api: OrdersApi): void {
         response: { 200: schemas.batchResults, ...problems(400, 413, 503) },
       },
     },
-    async ({ body, caller }, reply) => sendBatch({ client, orders: body.orders, by: byOf(caller), reply }),
+    async ({ body, caller }, reply) => sendBatch({ api, orders: body.orders, by: byOf(caller), reply }),
   )
 }
 
 async function sendBatch(options: {
-  client: OrdersApi['client']
+  api: OrdersApi
   orders: readonly unknown[]
   by: { by?: string }
   reply: FastifyReply
 }) {
-  const { client, orders, by, reply } = options
+  const { api, orders, by, reply } = options
   const results: unknown[] = new Array(orders.length)
   const items: ScheduleItem[] = []
-  const places: number[] = []
+  const wanted: { index: number; timeoutMs: ReturnType<typeof itemOf>['timeoutMs'] }[] = []
   for (const [index, order] of orders.entries()) {
     try {
-      items.push({ ...batchItemOf(order), ...by })
-      places.push(index)
+      const { item, timeoutMs } = batchItemOf(order)
+      items.push({ ...item, ...by })
+      wanted.push({ index, timeoutMs })
     } catch (error) {
       results[index] = failed((order as { orderId?: unknown } | null)?.orderId, error)
     }
   }
-  const scheduled = items.length > 0 ? await client.scheduleMany(items) : []
-  for (const [n, result] of scheduled.entries()) {
-    results[places[n] as number] = 'error' in result ? failed(result.orderId, result.error) : result
-  }
+  const scheduled = items.length > 0 ? await api.client.scheduleMany(items) : []
+  await Promise.all(
+    scheduled.map(async (result, n) => {
+      const { index, timeoutMs } = wanted[n] as (typeof wanted)[number]
+      if ('error' in result) results[index] = failed(result.orderId, result.error)
+      else if (result.result === 'conflict' && (await isSameAgain(api, result, timeoutMs)))
+        results[index] = { ...result, result: 'unchanged' }
+      else results[index] = result
+    }),
+  )
   return reply.send({ results: results as z.input<typeof schemas.batchResults>['results'] })
 }
 
-function batchItemOf(order: unknown): ScheduleItem {
+function batchItemOf(order: unknown): ReturnType<typeof itemOf> {
   const parsed = schemas.batchOrder.safeParse(order)
   if (!parsed.success) throw new OrderExpiryError('INVALID_REQUEST', z.prettifyError(parsed.error))
-  return itemOf(parsed.data.orderId, parsed.data).item
+  return itemOf(parsed.data.orderId, parsed.data)
 }
 
 function failed(orderId: unknown, cause: unknown) {

@@ -97,7 +97,7 @@ const problem = z.object({
 
 /** What every route of the API may answer besides, and these. */
 export function problems(...statuses: number[]): Record<number, object> {
-  const all = [...new Set([...statuses, 401, 403, 429, 503])].sort()
+  const all = [...new Set([...statuses, 401, 403, 405, 408, 413, 415, 429, 500, 503])].sort()
   return Object.fromEntries(
     all.map((code) => [
       code,

@@ -71,7 +71,7 @@ export function overviewPage(options: {
     ...states.map(({ name, level, text }) => card(name, text, level)),
     '</section><section class="plots">',
     forecast
-      ? figure('Deadlines to come in the next hour, by minute', [['a', 'checks']], futurePlot(forecast))
+      ? figure('Deadlines to come in the next hour, by minute', [['a', 'checks']], futurePlot(forecast), false)
       : missing('Deadlines to come'),
     history
       ? figure('Decisions in the last hour, by outcome', DECISIONS, decisionsPlot(history, at))
@@ -147,9 +147,10 @@ function card(name: string, text: string, level?: State['level']): string {
   return `<div class="card"><span class="soft">${escapeHtml(name)}</span><b${level ? ` class="${level}"` : ''}>${escapeHtml(text)}</b></div>`
 }
 
-function figure(title: string, key: Key, svg: string): string {
+/** Where there is no room for all of it, what is past is seen from its end. */
+function figure(title: string, key: Key, svg: string, isPast = true): string {
   const looks = key.map(([look, name]) => `<span class="key ${look}">${escapeHtml(name)}</span>`).join('')
-  return `<figure><h2>${escapeHtml(title)}<span class="soft">${looks}</span></h2>${svg}</figure>`
+  return `<figure><h2>${escapeHtml(title)}<span class="soft">${looks}</span></h2><div class="wide${isPast ? ' past' : ''}">${svg}</div></figure>`
 }
 
 function missing(title: string): string {

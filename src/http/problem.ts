@@ -73,7 +73,11 @@ export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): 
   const status = isLate ? 408 : isLong ? 431 : 400
   const code: ErrorCode = isLate ? 'REQUEST_TIMEOUT' : 'INVALID_REQUEST'
   const title = STATUS_CODES[status] as string
-  const detail = isLate ? 'the request did not come to its end in time' : 'expected an HTTP request'
+  const detail = isLate
+    ? 'the request did not come to its end in time'
+    : isLong
+      ? 'expected at most 16 KiB of address and headers'
+      : 'expected an HTTP request'
   const body = JSON.stringify({ type: typeOf(code), title, status, detail, code })
   const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}`
   if (socket.writable) socket.write(`${head}\r\nConnection: close\r\n\r\n${body}`)

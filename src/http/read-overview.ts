@@ -45,7 +45,7 @@ export async function readOverview(sources: OverviewSources): Promise<Overview> 
     overdue,
     history,
     forecast,
-    states: [upState('Redis', redis), upState('Order store', store), ...otherStates(sources, counts)],
+    states: [upState('Redis', redis), upState('Order store', store), ...otherStates(sources, counts, redis)],
   }
 }
 
@@ -53,8 +53,12 @@ function upState(name: string, isUp: boolean): State {
   return isUp ? { name, level: 'good', text: 'up' } : { name, level: 'bad', text: 'down' }
 }
 
-function otherStates({ storeBreakerOpen, brake, dryRun }: OverviewSources, counts: QueueCounts | undefined): State[] {
-  const known = brake()
+function otherStates(
+  { storeBreakerOpen, brake, dryRun }: OverviewSources,
+  counts: QueueCounts | undefined,
+  isRedisUp: boolean,
+): State[] {
+  const known = isRedisUp ? brake() : undefined // it is kept there
   const brakeState: State = !known
     ? { name: 'Brake', level: 'warn', text: 'unknown' }
     : known.engaged

@@ -38,6 +38,7 @@ function comesFromAnotherSite(request: FastifyRequest): boolean {
   return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== request.host)
 }
 
-function isLoopbackName(name: string): boolean {
+function isLoopbackName(given: string): boolean {
+  const name = given.toLowerCase()
   return name === 'localhost' || name === '[::1]' || name === '::1' || /^127\.\d+\.\d+\.\d+$/.test(name)
 }

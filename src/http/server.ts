@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import helmet from '@fastify/helmet'
-import { type FastifyInstance, fastify } from 'fastify'
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
-import type { EventBus } from '../observe/events.ts'
+import type { EventBus, Events } from '../observe/events.ts'
 import type { Service } from '../runtime/service.ts'
 import { callerOf } from './bearer.ts'
 import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
@@ -16,6 +16,11 @@ const LOOK_EVERY_MS = 1_000
 /** An order id of 200 bytes, each of them percent-encoded. */
 const LONGEST_ID = 600
 
+export interface HttpService extends Service {
+  /** Whether every request that was taken in has been answered, or given up by its caller. */
+  drained(): boolean
+}
+
 /**
  * The HTTP server as a service. It listens before anything else is started and until all is stopped, so that probes are
  * answered throughout.
@@ -26,10 +31,14 @@ export function createHttpService(options: {
   /** Adds the routes. */
   register: (server: FastifyInstance) => Promise<void>
   events: EventBus
-}): Service {
+}): HttpService {
   const { host, port, register, events } = options
   let server: FastifyInstance | undefined
+  const underWay = new Set<FastifyRequest>()
   return {
+    drained() {
+      return underWay.size === 0
+    },
     name: 'http',
     async start() {
       server = fastify({
@@ -39,13 +48,18 @@ export function createHttpService(options: {
         requestTimeout: REQUEST_TIMEOUT_MS,
         http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: LOOK_EVERY_MS },
         clientErrorHandler: refuseConnection,
-        frameworkErrors: (error, request, reply) => void sendProblem(asHttpError(error), request, reply),
+        // Of an address that cannot be decoded; no hook is run for it.
+        frameworkErrors(error, request, reply) {
+          reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+          reply.raw.once('close', () => events.emit('request-finished', describeRequest(request, reply)))
+          void sendProblem(asHttpError(error), request, reply)
+        },
         forceCloseConnections: true,
         genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
         routerOptions: { maxParamLength: LONGEST_ID },
       })
       try {
-        await prepare(server, events)
+        await prepare(server, events, underWay)
         await register(server)
         const url = await server.listen({ host, port })
         events.emit('service-started', { service: 'http', detail: url })
@@ -66,28 +80,32 @@ export function createHttpService(options: {
 }
 
 /** What holds for every route. */
-async function prepare(server: FastifyInstance, events: EventBus): Promise<void> {
+async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<FastifyRequest>): Promise<void> {
   registerProblems(server)
   const parseJson = server.getDefaultJsonParser('error', 'error')
-  server.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+  const decoder = new TextDecoder('utf-8', { fatal: true })
+  server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     // Many clients say JSON of every request, also of one without a body.
-    if (body === '') done(null, undefined)
-    else void parseJson(request, body as string, done)
+    if (body.length === 0) return done(null, undefined)
+    const { 'content-encoding': encoding, 'content-type': type = '' } = request.headers
+    const charset = /;\s*charset="?([^";\s]+)/i.exec(type)?.[1] ?? 'utf-8'
+    if ((encoding ?? 'identity') !== 'identity' || !/^(utf-?8|us-ascii)$/i.test(charset)) {
+      return done(new OrderExpiryError('UNSUPPORTED_MEDIA_TYPE', 'expected JSON in UTF-8 (RFC 8259), not compressed'))
+    }
+    try {
+      void parseJson(request, decoder.decode(body as Buffer), done)
+    } catch {
+      done(new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are none'))
+    }
   })
   server.removeContentTypeParser('text/plain') // JSON only: what a form of another site can send is none
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
+    underWay.add(request)
+    reply.raw.once('close', () => underWay.delete(request))
   })
   server.addHook('onResponse', async (request, reply) => {
-    events.emit('request-finished', {
-      requestId: request.id,
-      method: request.method,
-      route: request.routeOptions.url ?? 'none',
-      status: reply.statusCode,
-      tookMs: Math.round(reply.elapsedTime * 10) / 10,
-      by: callerOf(request),
-      ...(request.problem && { error: request.problem }),
-    })
+    events.emit('request-finished', describeRequest(request, reply))
   })
   await server.register(helmet, {
     contentSecurityPolicy: {
@@ -108,6 +126,18 @@ async function prepare(server: FastifyInstance, events: EventBus): Promise<void>
     strictTransportSecurity: false,
   })
   refuseOtherSites(server)
+}
+
+function describeRequest(request: FastifyRequest, reply: FastifyReply): Events['request-finished'] {
+  return {
+    requestId: request.id,
+    method: request.method,
+    route: request.routeOptions?.url ?? 'none',
+    status: reply.statusCode,
+    tookMs: Math.round(reply.elapsedTime * 10) / 10,
+    by: callerOf(request),
+    ...(request.problem && { error: request.problem }),
+  }
 }
 
 /** The id that the caller gave it, if it can go into a log and a header as it is. */

@@ -1,7 +1,10 @@
 import { Queue } from 'bullmq'
-import { openRedis, type RedisAddress, workerProfile } from './connection.ts'
+import { commandProfile, openRedis, type RedisAddress } from './connection.ts'
 
-/** The queue for looking at, on a connection of its own that waits out every outage. */
+/** Whoever looks at the board waits no longer, and what they asked for is not done behind their back later. */
+const COMMAND_TIMEOUT_MS = 5_000
+
+/** The queue for looking at, on a connection of its own that is made again after every outage. */
 export class BoardQueue {
   readonly queue: Queue
   readonly #redis: ReturnType<typeof openRedis>
@@ -13,7 +16,10 @@ export class BoardQueue {
     onError: (error: Error) => void
   }) {
     const { redis, queueName, queuePrefix, onError } = options
-    this.#redis = openRedis({ profile: workerProfile(redis), onError })
+    this.#redis = openRedis({
+      profile: { ...commandProfile(redis, COMMAND_TIMEOUT_MS), lazyConnect: false, enableOfflineQueue: false },
+      onError,
+    })
     this.queue = new Queue(queueName, { connection: this.#redis, prefix: queuePrefix })
     this.queue.on('error', onError)
   }

@@ -30,6 +30,8 @@ export function scoreOf(dueAt: number): number {
 /**
  * Adds a job for each placement.
  *
+ * @param options.keepsDecided a finished check of the same deadline that has decided is found, and not replaced: it is the
+ *   same call again, and the evidence stays
  * @param options.isLate is asked before each packet; nothing more is sent once it says yes, and the promise rejects
  * @returns for those that already had an unfinished job, what was found; for those that Redis refuses or somebody else is
  *   replacing, the error
@@ -37,7 +39,7 @@ export function scoreOf(dueAt: number): number {
 export async function addJobs(
   queues: OpenQueue,
   placements: readonly Placement[],
-  { isLate = () => false }: { isLate?: () => boolean } = {},
+  { isLate = () => false, keepsDecided = false }: { isLate?: () => boolean; keepsDecided?: boolean } = {},
 ): Promise<Map<Placement, { deadline: number } | Error>> {
   const found = new Map<Placement, { deadline: number } | Error>()
   let missing = placements
@@ -52,8 +54,11 @@ export async function addJobs(
     for (let n = 0; n < missing.length; n++) {
       const job = before[n]
       if (!job) continue
-      if (!(job instanceof Error) && job.isFinished) finished.push(missing[n] as Placement)
-      else found.set(missing[n] as Placement, job)
+      const placement = missing[n] as Placement
+      if (job instanceof Error) found.set(placement, job)
+      else if (!job.isFinished || (keepsDecided && job.isDecided && job.deadline === placement.deadline))
+        found.set(placement, job)
+      else finished.push(placement)
     }
     if (finished.length === 0) return found
     await Promise.all(finished.map(({ orderId }) => removeFinished(queues, jobIdOf(orderId))))
@@ -146,6 +151,17 @@ const STATES: Record<string, NonNullable<FoundOrder['check']>['state']> = {
   failed: 'failed',
 }
 
+/** Somebody else's worker may have written something else there. */
+function isFinishedCheck(value: unknown): value is FinishedCheck {
+  const { outcome, deadline, decidedAt, decidedBy } = (value ?? {}) as Partial<FinishedCheck>
+  return (
+    ['cancelled', 'kept', 'missing'].includes(outcome ?? '') &&
+    !Number.isNaN(Date.parse(deadline ?? '')) &&
+    !Number.isNaN(Date.parse(decidedAt ?? '')) &&
+    typeof decidedBy === 'string'
+  )
+}
+
 /** What a job says of its order's check. */
 export function describeJob(job: Job<JobData>, state: string): NonNullable<FoundOrder['check']> {
   const deadline = deadlineOf(job.data)
@@ -156,6 +172,6 @@ export function describeJob(job: Job<JobData>, state: string): NonNullable<Found
     scheduledAt: new Date(job.timestamp),
     attempts: job.attemptsMade,
     ...(job.failedReason && { failedReason: job.failedReason }),
-    ...(job.returnvalue && { finished: job.returnvalue as FinishedCheck }),
+    ...(isFinishedCheck(job.returnvalue) && { finished: job.returnvalue }),
   }
 }

@@ -11,13 +11,13 @@ import { callScript, type Script, type ScriptArgument, scriptOf } from './script
  * looks before: of clients that add the same order at the same moment, exactly one adds it.
  *
  * KEYS, ARGV: those of BullMQ's script, and as the last key the hash of the job
- * Returns {timestamp, delay, finishedOn, data} of a job that was there, what is absent being nil; otherwise what BullMQ's
+ * Returns {timestamp, delay, finishedOn, data, returnvalue} of a job that was there, what is absent being nil; otherwise what BullMQ's
  * script returns, the id of the job that it has added.
  */
 const unlessThere = (script: string) => `
 local job = KEYS[#KEYS]
 if redis.call('EXISTS', job) == 1 then
-  return redis.call('HMGET', job, 'timestamp', 'delay', 'finishedOn', 'data')
+  return redis.call('HMGET', job, 'timestamp', 'delay', 'finishedOn', 'data', 'returnvalue')
 end
 local function add(KEYS, ARGV)
 ${script}
@@ -25,13 +25,21 @@ end
 return add(KEYS, ARGV)
 `
 
-type JobFields = [timestamp: string | null, delay: string | null, finishedOn: string | null, data: string | null]
+type JobFields = [
+  timestamp: string | null,
+  delay: string | null,
+  finishedOn: string | null,
+  data: string | null,
+  returnvalue: string | null,
+]
 
 /** A job that was there before. */
 export interface JobBefore {
   /** Epoch milliseconds. */
   deadline: number
   isFinished: boolean
+  /** It has cancelled the order, or found that it is not to be. */
+  isDecided: boolean
 }
 
 /** Adds jobs, and says which were there already. */
@@ -70,8 +78,12 @@ export class JobAddition {
       .getBackend()
       .addJobToTransaction(client as unknown as RedisClient, job as NewJob & JobJson, job.id)
     if (!Array.isArray(reply)) return undefined
-    const [timestamp, delay, finishedOn, data] = reply as JobFields
-    return { deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay), isFinished: finishedOn !== null }
+    const [timestamp, delay, finishedOn, data, returnvalue] = reply as JobFields
+    return {
+      deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
+      isFinished: finishedOn !== null,
+      isDecided: finishedOn !== null && /"outcome":"(cancelled|kept)"/.test(returnvalue ?? ''),
+    }
   }
 
   #runUnlessThere(name: string, args: ScriptArgument[], key: string): Promise<unknown> {

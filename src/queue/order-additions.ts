@@ -31,20 +31,23 @@ export async function addOrders(options: {
   })
   const found = await addJobs(
     queues,
-    wanted.filter((_, index) => !(records[index] instanceof Error)),
-    { isLate },
+    wanted.filter((_, index) => !(records[index] instanceof Error) && !isSettled(records[index])),
+    { isLate, keepsDecided: true },
   )
   return wanted.map((placement, index) => {
     const { orderId, deadline } = placement
     const known = records[index]
     if (known instanceof Error) return explain(known)
     if (isConflict(known)) return { orderId, result: 'conflict', deadline: new Date(deadline) }
+    if (isSettled(known)) {
+      const result = known.deadline === deadline ? 'unchanged' : 'conflict'
+      return { orderId, result, deadline: new Date(known.deadline), status: known.status }
+    }
     const before = found.get(placement)
     if (before instanceof Error) return explain(before)
-    const settled = known?.result === 'settled' && { status: known.status }
-    if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline), ...settled }
+    if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
     const result = before.deadline === deadline ? 'unchanged' : 'conflict'
-    return { orderId, result, deadline: new Date(before.deadline), ...settled }
+    return { orderId, result, deadline: new Date(before.deadline) }
   })
 }
 
@@ -52,6 +55,11 @@ type Recorded = Awaited<ReturnType<RedisOrders['record']>>[number]
 
 function isConflict(known: Recorded | Error | undefined): known is Recorded & { result: 'conflict' } {
   return known !== undefined && !(known instanceof Error) && known.result === 'conflict'
+}
+
+/** It is decided: nothing that is scheduled changes it, and no check is needed. */
+function isSettled(known: Recorded | Error | undefined): known is Recorded & { result: 'settled' } {
+  return known !== undefined && !(known instanceof Error) && known.result === 'settled'
 }
 
 /** Where Redis refuses some of them, each is recorded alone, so that it shows which. */

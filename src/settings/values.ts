@@ -106,11 +106,11 @@ export interface ApiToken {
 
 export const apiTokens = z.string().transform((text, context): ApiToken[] => {
   const tokens = text.split(',').flatMap((entry, index) => {
-    const match = /^\s*([^:\s]+):([^:\s]+)(?::(\S+))?\s*$/.exec(entry)
+    const match = /^\s*([^:\s]+):([!-9;-~]+)(?::(\S+))?\s*$/.exec(entry)
     const expiresAt = parseExpiry(match?.[3])
     if (!match || Number.isNaN(expiresAt)) {
       context.addIssue(
-        `expected name:token or name:token:expiry, such as 2027-01-31 or 2027-01-31T12:00:00Z, entry ${index + 1} is not`,
+        `expected name:token or name:token:expiry, the token of ASCII characters, expiry such as 2027-01-31 or 2027-01-31T12:00:00Z, entry ${index + 1} is not`,
       )
       return []
     }

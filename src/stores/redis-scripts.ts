@@ -72,7 +72,7 @@ for i = 3, #KEYS do
   elseif status == 'pending' then
     results[i - 2] = {order[2] == deadline and 'unchanged' or 'conflict', order[2]}
   else
-    results[i - 2] = {'settled', deadline, status}
+    results[i - 2] = {'settled', order[2] or deadline, status}
   end
 end
 return results

@@ -123,8 +123,52 @@ describe('the API on loopback', () => {
       'payment deadline',
       expect.stringMatching(/^decided by .*: cancelled, the store said: status pending$/),
       'cancelled, says the order store',
+      expect.stringMatching(/^event order\.cancelled written, /),
       'now: status cancelled, says the order store',
     ])
+  })
+
+  test('PUT again after the decision is answered like before, and the evidence stays', async () => {
+    const deadline = Date.now() + 50
+    await api('PUT', '/v1/orders/decided-1', { deadline })
+    const before = await eventually('it is cancelled', async () => (await shop.find('decided-1'))?.check?.finished)
+    const again = await api('PUT', '/v1/orders/decided-1', { deadline })
+    expect([again.status, again.body]).toMatchObject([200, { result: 'unchanged', status: 'cancelled' }])
+    expect(await api('PUT', '/v1/orders/decided-1', { timeout: '1h' })).toMatchObject({
+      status: 409,
+      body: { code: 'ORDER_SETTLED' },
+    })
+    expect((await shop.find('decided-1'))?.check?.finished).toEqual(before)
+  })
+
+  test('a batch with time-outs is the same when it is sent again', async () => {
+    const orders = ['again-b-1', 'again-b-2'].map((orderId) => ({ orderId, timeout: '15m' }))
+    const resultsOf = async () => (await api('POST', '/v1/orders/batch', { orders })).body.results
+    expect(await resultsOf()).toMatchObject([{ result: 'scheduled' }, { result: 'scheduled' }])
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect(await resultsOf()).toMatchObject([{ result: 'unchanged' }, { result: 'unchanged' }])
+    orders[1] = { orderId: 'again-b-2', timeout: '16m' }
+    expect(await resultsOf()).toMatchObject([{ result: 'unchanged' }, { result: 'conflict' }])
+  })
+
+  test('JSON that is not in UTF-8, or compressed, is refused: an id would be another one', async () => {
+    const bytes = Buffer.from('{"orders":[{"orderId":"caf\xe9","timeout":"1h"}]}', 'latin1')
+    const post = async (headers: Record<string, string>) => {
+      const response = await fetch(`${url}/v1/orders/batch`, { method: 'POST', headers, body: bytes })
+      return [response.status, ((await response.json()) as { code: string }).code]
+    }
+    const json = { 'content-type': 'application/json' }
+    expect(await post(json)).toEqual([400, 'INVALID_REQUEST'])
+    expect(await post({ ...json, 'content-encoding': 'gzip' })).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE'])
+    expect(await post({ 'content-type': 'application/json; charset=utf-16' })).toEqual([415, 'UNSUPPORTED_MEDIA_TYPE'])
+    const utf8 = { 'content-type': 'application/json; charset=utf-8' }
+    expect((await api('PUT', '/v1/orders/caf%C3%A9', { timeout: '1h' }, utf8)).status).toBe(201)
+  })
+
+  test('an address that cannot be decoded is answered, logged and counted', async () => {
+    const answer = await api('GET', '/v1/orders/%zz', undefined, { 'x-request-id': 'undecodable-1' })
+    expect([answer.status, answer.headers.get('x-request-id')]).toEqual([400, 'undecodable-1'])
+    expect(await daemon.until(({ requestId }) => requestId === 'undecodable-1')).toMatchObject({ status: 400 })
   })
 
   test('a batch has a result for each order, in their order; bad ones do not hold up the others', async () => {
@@ -406,4 +450,30 @@ test('while Redis is away the API says so, with a time to come back', async () =
   } finally {
     expect(await daemon.stop()).toBe(0)
   }
+})
+
+test('requests under way are answered before the process ends, those that come then are sent elsewhere', async () => {
+  const raw = new RawQueue()
+  const daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME: raw.name })
+  const url = await daemon.url()
+  const deadline = inAnHour()
+  const batchOf = (n: number) => ({
+    orders: Array.from({ length: 1_000 }, (_, index) => ({ orderId: `${n}-${index}`, deadline })),
+  })
+  const batches = Array.from({ length: 8 }, (_, n) => send(url, 'POST', '/v1/orders/batch', batchOf(n)))
+  await eventually('they are under way', async () => (await raw.queue.getDelayedCount()) > 0)
+  const ended = daemon.stop()
+  const answers = await Promise.all(batches)
+  expect(await ended).toBe(0)
+  let answered = 0
+  for (const { status, body } of answers) {
+    if (status === 503) expect(body.code).toBe('STOPPING')
+    else {
+      answered += (body.results as { result?: string }[]).filter(({ result }) => result === 'scheduled').length
+      expect(status).toBe(200)
+    }
+  }
+  expect(answered).toBeGreaterThanOrEqual(1_000)
+  expect(await raw.queue.getDelayedCount()).toBe(answered) // nothing was done that was not answered
+  await raw.close()
 })

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { OrderExpiry } from '../../src/index.ts'
+import { closing } from '../helpers/closing.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { startRedis } from '../helpers/processes.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
 const basic = (name: string, password: string) => ({ authorization: `Basic ${btoa(`${name}:${password}`)}` })
@@ -126,6 +128,22 @@ describe('an operator', () => {
     })
   })
 
+  test('may do again what was given up, and not what has decided: that is evidence', async () => {
+    await shop.schedule({ orderId: 'done-1', deadline: '1ms' })
+    const before = await eventually('it is cancelled', async () => (await shop.find('done-1'))?.check?.finished)
+    for (const path of ['queues/Q/order-done-1/retry', 'queues/Q/retry/completed']) {
+      const response = await change('PUT', path, operator)
+      expect([response.status, await response.json()]).toMatchObject([
+        403,
+        { message: expect.stringMatching(/evidence/) },
+      ])
+    }
+    expect((await change('PUT', 'queues/Q/retry/failed', operator)).status).toBe(200)
+    expect((await shop.find('done-1'))?.check?.finished).toEqual(before)
+    await daemon.until(({ action }) => action === 'retry all')
+    expect(daemon.logs.filter(({ action }) => action === 'retry')).toEqual([]) // it was refused
+  })
+
   test('is shown buttons', async () => {
     const { queues } = (await (await fetch(`${url}/board/api/queues`, { headers: operator })).json()) as {
       queues: { readOnlyMode: boolean }[]
@@ -188,7 +206,7 @@ describe('the pages', () => {
   test('the overview shows what is to come and what was decided', async () => {
     await shop.schedule({ orderId: 'seen-1', deadline: Date.now() + 50 })
     await eventually('it is cancelled', async () => (await shop.find('seen-1'))?.check?.finished)
-    await eventually('it is on the page', async () => /cancelled 1, kept 0/.test((await get('/')).text) || undefined)
+    await eventually('it is on the page', async () => /cancelled [12], kept 0/.test((await get('/')).text) || undefined)
     const { status, text } = await get('/')
     expect(status).toBe(200)
     expect(text.match(/<svg/g)).toHaveLength(3)
@@ -234,7 +252,7 @@ describe('the pages', () => {
     const { text } = await get('/metrics')
     for (const name of [
       'check_lateness_seconds_bucket',
-      'settle_lateness_seconds_count 1',
+      'settle_lateness_seconds_count 2',
       'jobs{state="delayed"}',
       'upcoming_checks{within="60m"}',
       'queue_paused 0',
@@ -249,4 +267,32 @@ describe('the pages', () => {
     expect(text).toContain('nodejs_eventloop_lag_seconds')
     expect(text).not.toMatch(/page-1|seen-1/)
   })
+})
+
+test('what an operator asks for while Redis is frozen is refused, and not done when it is back', async () => {
+  const redis = await startRedis()
+  const frozen = await DaemonProcess.start({ REDIS_URL: redis.url, BOARD_USERS: 'bob:act:operator' })
+  const queue = new RawQueue(redis.url, 'check-payment')
+  closing.push(
+    () => redis.stop(),
+    () => frozen.stop(),
+    () => queue.close(),
+  )
+  const at = await frozen.url()
+  process.kill(redis.pid, 'SIGSTOP')
+  try {
+    const ask = (method: string, path: string) => fetch(`${at}/board/api/${path}`, { method, headers: operator })
+    // What was sent before anybody could know may be done; it is answered all the same.
+    expect((await ask('PUT', 'queues/check-payment/resume')).status).toBeGreaterThanOrEqual(500)
+    await eventually('it is known', async () => (await ask('GET', 'queues')).status === 503)
+    expect((await ask('PUT', 'queues/check-payment/pause')).status).toBe(503)
+  } finally {
+    process.kill(redis.pid, 'SIGCONT')
+  }
+  await eventually('it is back', async () => (await fetch(`${at}/readyz`)).status === 200)
+  await eventually(
+    'the board works',
+    async () => (await fetch(`${at}/board/api/queues`, { headers: operator })).status === 200,
+  )
+  expect(await queue.queue.isPaused()).toBe(false)
 })
