@@ -21,7 +21,7 @@ export interface ScheduleResult {
   result: 'scheduled' | 'unchanged' | 'conflict'
   /** The deadline that counts now. */
   deadline: Date
-  /** Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled. */
+  /** Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled; it gets no check. */
   status?: string
 }
 
