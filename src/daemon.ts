@@ -42,8 +42,8 @@ import { createSweeper } from './sweep/sweeper.ts'
 
 /** How often the store is swept while Redis is away. */
 const SWEEP_WITHOUT_REDIS_MS = 10_000
-/** For the answers to requests under way: none takes longer, and who asks meanwhile is told to ask elsewhere. */
-const REQUESTS_WITHIN_MS = 5_000
+/** Of the time for the stop, for the answers to requests under way: few take longer than a second or two. */
+const REQUESTS_SHARE = 1 / 5
 const DRAIN_LOOK_MS = 10
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
@@ -97,6 +97,8 @@ export async function createDaemon(options: {
     sweeper: new Heartbeat({ name: 'sweeper', clock }),
   }
   let opened: Opened | undefined
+  /** Whether the order store has been tried: before that nothing is known of it. */
+  let isOpening = false
   const demandOpened = () => {
     if (!opened) throw new OrderExpiryError('STORE_UNAVAILABLE', 'not opened yet')
     return opened
@@ -132,14 +134,14 @@ export async function createDaemon(options: {
     sources: {
       brakeEngaged: () => opened?.brake.known?.engaged,
       storeBreakerOpen: () => breaker.failure !== undefined,
-      readOverdue: () => opened && overdue.read(),
+      readOverdue: () => (isOpening ? overdue.read() : undefined),
       dryRun: config.DRY_RUN,
       version,
       async readQueue() {
         const [counts, { within }] = await Promise.all([view.counts(), view.forecast()])
         return { ...counts, upcoming: within }
       },
-      pingStore: () => opened && pingStore(),
+      pingStore: () => (isOpening ? pingStore() : undefined),
       readOutbox: () => opened?.store.outbox?.(),
       loops: () => (phase === 'running' ? Object.values(heartbeats) : []),
     },
@@ -221,6 +223,7 @@ export async function createDaemon(options: {
   const storeService: Service = {
     name: 'store',
     async start(signal) {
+      isOpening = true
       const choice = chooseStore({
         config,
         redisUrl,
@@ -333,7 +336,7 @@ export async function createDaemon(options: {
     name: 'requests',
     async start() {},
     async stop() {
-      const until = clock.monotonic() + REQUESTS_WITHIN_MS
+      const until = clock.monotonic() + config.SHUTDOWN_TIMEOUT * REQUESTS_SHARE
       while (!http.drained() && clock.monotonic() < until) await clock.sleep(DRAIN_LOOK_MS)
     },
   }

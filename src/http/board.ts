@@ -92,14 +92,13 @@ export async function registerBoard(
       if (queueStatus !== undefined && queueStatus !== 'failed') throw keepsEvidence()
     })
     own.addHook('preHandler', async (request) => {
-      const { jobId } = request.params as { jobId?: string }
-      if (request.routeOptions.url !== RETRY_ONE || jobId === undefined) return
-      if ((await shown?.getJobState(jobId)) === 'completed') throw keepsEvidence()
-    })
-    own.addHook('onResponse', async (request, reply) => {
       const action = OPERATOR_MAY[request.routeOptions.url ?? '']
-      if (!action || request.method === 'GET' || request.method === 'HEAD' || reply.statusCode >= 400) return
+      if (!action || request.method === 'GET' || request.method === 'HEAD') return
       const { queueName, jobId } = request.params as { queueName?: string; jobId?: string }
+      if (request.routeOptions.url === RETRY_ONE && (await shown?.getJobState(jobId as string)) === 'completed') {
+        throw keepsEvidence()
+      }
+      // Before it is done: whoever asked may be gone by then, and a part of it done.
       events.emit('operator-acted', {
         by: request.caller ?? 'anonymous',
         action,

@@ -45,7 +45,7 @@ export function createRedactor(options: { secrets: readonly string[]; longest?: 
       return {
         type: name,
         ...(typeof code === 'string' && { code: text(code) }),
-        message: text(message),
+        message: text(String(message)),
         stack: text(stack ?? ''),
       }
     }

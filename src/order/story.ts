@@ -83,7 +83,12 @@ export function tellStory(facts: Facts): Story {
   const lines = [...linesOfCheck(facts.check), ...linesOfOrder(facts), ...linesOfEvents(facts)]
   // Stable: what has the same time stays in the order in which it happens.
   lines.sort((a, b) => (a.at ?? Number.NEGATIVE_INFINITY) - (b.at ?? Number.NEGATIVE_INFINITY))
-  return { orderId, verdict: verdictOf(facts), lines, isKnown: Boolean(facts.check ?? facts.order) }
+  return {
+    orderId,
+    verdict: verdictOf(facts),
+    lines,
+    isKnown: Boolean(facts.check ?? facts.order ?? facts.events?.[0]),
+  }
 }
 
 function linesOfCheck(check: CheckFacts | undefined): StoryLine[] {
@@ -108,7 +113,7 @@ function linesOfCheck(check: CheckFacts | undefined): StoryLine[] {
   }
   if (state === 'failed') lines.push({ at: finishedAt, what: `check given up: ${failedReason ?? 'nobody said why'}` })
   if (state === 'waiting' && dueAt !== undefined) lines.push({ at: dueAt, what: 'check to come' })
-  if (state === 'due') lines.push({ at: dueAt ?? check.deadline, what: 'check due, and not begun' })
+  if (state === 'due') lines.push({ at: dueAt ?? check.deadline, what: 'check due, and about to be begun' })
   return lines
 }
 
@@ -160,7 +165,9 @@ function verdictOf(facts: Facts): string {
     const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
     return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${span(lateMs)} after its payment deadline ${finished.deadline}.`
   }
-  const event = facts.events?.find(({ type }) => type === 'order.cancelled')
+  // Without a time of its own, an order that is unpaid again tells of no cancellation.
+  const mayBeCancelled = !order || !isUnpaid(order)
+  const event = mayBeCancelled ? facts.events?.find(({ type }) => type === 'order.cancelled') : undefined
   const cancelledAt = order?.cancelledAt ?? event?.at
   if (cancelledAt !== undefined) {
     const isEarly = order?.deadline !== undefined && cancelledAt < order.deadline

@@ -1,5 +1,5 @@
 import { Queue } from 'bullmq'
-import { commandProfile, openRedis, type RedisAddress } from './connection.ts'
+import { openRedis, producerProfile, type RedisAddress } from './connection.ts'
 
 /** Whoever looks at the board waits no longer, and what they asked for is not done behind their back later. */
 const COMMAND_TIMEOUT_MS = 5_000
@@ -17,7 +17,7 @@ export class BoardQueue {
   }) {
     const { redis, queueName, queuePrefix, onError } = options
     this.#redis = openRedis({
-      profile: { ...commandProfile(redis, COMMAND_TIMEOUT_MS), lazyConnect: false, enableOfflineQueue: false },
+      profile: { ...producerProfile(redis, COMMAND_TIMEOUT_MS), lazyConnect: false },
       onError,
     })
     this.queue = new Queue(queueName, { connection: this.#redis, prefix: queuePrefix })

@@ -30,8 +30,8 @@ export function scoreOf(dueAt: number): number {
 /**
  * Adds a job for each placement.
  *
- * @param options.keepsDecided a finished check of the same deadline that has decided is found, and not replaced: it is the
- *   same call again, and the evidence stays
+ * @param options.keepsDecided a finished check of the same deadline that has cancelled the order is found, and not replaced: it
+ *   is the same call again, and the evidence stays
  * @param options.isLate is asked before each packet; nothing more is sent once it says yes, and the promise rejects
  * @returns for those that already had an unfinished job, what was found; for those that Redis refuses or somebody else is
  *   replacing, the error
@@ -56,7 +56,7 @@ export async function addJobs(
       if (!job) continue
       const placement = missing[n] as Placement
       if (job instanceof Error) found.set(placement, job)
-      else if (!job.isFinished || (keepsDecided && job.isDecided && job.deadline === placement.deadline))
+      else if (!job.isFinished || (keepsDecided && job.hasCancelled && job.deadline === placement.deadline))
         found.set(placement, job)
       else finished.push(placement)
     }

@@ -38,8 +38,8 @@ export interface JobBefore {
   /** Epoch milliseconds. */
   deadline: number
   isFinished: boolean
-  /** It has cancelled the order, or found that it is not to be. */
-  isDecided: boolean
+  /** It has cancelled the order. */
+  hasCancelled: boolean
 }
 
 /** Adds jobs, and says which were there already. */
@@ -82,7 +82,7 @@ export class JobAddition {
     return {
       deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
       isFinished: finishedOn !== null,
-      isDecided: finishedOn !== null && /"outcome":"(cancelled|kept)"/.test(returnvalue ?? ''),
+      hasCancelled: finishedOn !== null && /"outcome":"cancelled"/.test(returnvalue ?? ''),
     }
   }
 

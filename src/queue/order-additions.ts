@@ -32,7 +32,7 @@ export async function addOrders(options: {
   const found = await addJobs(
     queues,
     wanted.filter((_, index) => !(records[index] instanceof Error) && !isSettled(records[index])),
-    { isLate, keepsDecided: true },
+    { isLate, keepsDecided: orders === undefined }, // a record says itself whether it is decided
   )
   return wanted.map((placement, index) => {
     const { orderId, deadline } = placement

@@ -1,5 +1,6 @@
 import type { CheckFacts, Holds } from '../order/story.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { readCheckFacts } from './check-history.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
 import type { Connection } from './connection.ts'
@@ -54,7 +55,12 @@ export class QueueView {
 
   /** @returns undefined if the queue has no check of this order under `jobId`, by default our own */
   checkOf(orderId: string, jobId = jobIdOf(orderId)): Promise<CheckFacts | undefined> {
-    return this.#ask((queues) => readCheckFacts(queues, { orderId, jobId }))
+    return this.#ask((queues) =>
+      readCheckFacts(queues, { orderId, jobId }).catch((error) => {
+        if (redisErrorCode(error) === 'WRONGTYPE') return undefined // some other key of the queue
+        throw error
+      }),
+    )
   }
 
   async #ask<T>(read: (queues: OpenQueue) => Promise<T>): Promise<T> {

@@ -21,7 +21,10 @@ export interface ScheduleResult {
   result: 'scheduled' | 'unchanged' | 'conflict'
   /** The deadline that counts now. */
   deadline: Date
-  /** Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled; it gets no check. */
+  /**
+   * Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled, and no check is planned:
+   * `unchanged` and `conflict` then only compare the deadlines.
+   */
   status?: string
 }
 

@@ -8,6 +8,8 @@ const MOST = 10_000
 /** How old an answer may be, and for how many times as long as it took to find it. */
 const FRESH_MS = 5_000
 const FRESH_TIMES = 20
+/** So long a page or a scrape waits without trouble. */
+const SLOW_MS = 500
 
 export interface OverdueFigures {
   /** Unpaid orders more than 10 s past their deadline, counted up to 10,000. */
@@ -20,7 +22,7 @@ export interface OverdueFigures {
 export class Overdue {
   readonly #store: () => Pick<OrderStore, 'ping' | 'unpaidDueBefore'>
   readonly #clock: Clock
-  #known: { figures: OverdueFigures; at: number; freshMs: number } | undefined
+  #known: { figures: OverdueFigures; at: number; freshMs: number; isSlow: boolean } | undefined
   #reading: Promise<OverdueFigures> | undefined
 
   constructor(options: { store: () => Pick<OrderStore, 'ping' | 'unpaidDueBefore'>; clock: Clock }) {
@@ -36,10 +38,16 @@ export class Overdue {
    */
   read(): Promise<OverdueFigures> {
     const known = this.#known
-    if (known && this.#clock.monotonic() - known.at < known.freshMs) return Promise.resolve(known.figures)
+    const ageMs = known ? this.#clock.monotonic() - known.at : 0
+    if (known && ageMs < known.freshMs) return Promise.resolve(agedBy(known.figures, ageMs))
     this.#reading ??= this.#look().finally(() => {
       this.#reading = undefined
     })
+    // A store that takes long, and still answers: those who ask are not kept waiting for it.
+    if (known?.isSlow && ageMs < 2 * known.freshMs) {
+      this.#reading.catch(() => {})
+      return Promise.resolve(agedBy(known.figures, ageMs))
+    }
     return this.#reading
   }
 
@@ -58,7 +66,12 @@ export class Overdue {
     } while (last && orders < MOST)
     const figures = { orders, oldestSeconds: oldest === undefined ? 0 : (now - oldest) / 1_000 }
     const at = this.#clock.monotonic()
-    this.#known = { figures, at, freshMs: Math.max(FRESH_MS, FRESH_TIMES * (at - startedAt)) }
+    const tookMs = at - startedAt
+    this.#known = { figures, at, freshMs: Math.max(FRESH_MS, FRESH_TIMES * tookMs), isSlow: tookMs > SLOW_MS }
     return figures
   }
+}
+
+function agedBy({ orders, oldestSeconds }: OverdueFigures, ms: number): OverdueFigures {
+  return { orders, oldestSeconds: orders > 0 ? oldestSeconds + ms / 1_000 : 0 }
 }

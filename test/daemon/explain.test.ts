@@ -76,8 +76,11 @@ describe('orders in PostgreSQL', () => {
 
   test('what became of the event of a cancellation, as long as it waits and when it has been taken', async () => {
     await table.insert([{ id: 'told', deadline: Date.now() }])
-    await shop.schedule({ orderId: 'told', deadline: '1ms' })
-    await eventually('it is cancelled', async () => (await shop.find('told'))?.check?.finished)
+    const item = { orderId: 'told', deadline: Date.now() + 50 }
+    await shop.schedule(item)
+    const evidence = await eventually('it is cancelled', async () => (await shop.find('told'))?.check?.finished)
+    expect(await shop.schedule(item)).toMatchObject({ result: 'unchanged' }) // the same call again
+    expect((await shop.find('told'))?.check?.finished).toEqual(evidence)
     const [event] = (await table.outbox()).filter(({ order_id }) => order_id === 'told')
     const { whats, story } = await explain('told')
     expect(whats).toContain(`event order.cancelled written, ${event?.event_id}`)

@@ -1,9 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Order } from '../../../src/order/order.ts'
-import { type CheckFacts, tellStory } from '../../../src/order/story.ts'
+import type { KeptEvent } from '../../../src/order/store.ts'
+import { type CheckFacts, type Holds, tellStory } from '../../../src/order/story.ts'
 
 const T = Date.parse('2026-11-25T10:00:00Z')
 const MINUTE = 60_000
+const cancellation = { id: 'e', type: 'order.cancelled', at: T + 15 * MINUTE + 9 }
 const iso = (ms: number) => new Date(ms).toISOString()
 
 function check(facts: Partial<CheckFacts> = {}): CheckFacts {
@@ -31,8 +33,10 @@ function finished(outcome: 'cancelled' | 'kept' | 'missing', facts: object = {})
     finished: evidence,
   })
 }
-const tell = (facts: { check?: CheckFacts; order?: Order; now?: number }) =>
+const tell = (facts: { check?: CheckFacts; order?: Order; now?: number; events?: KeptEvent[]; holds?: Holds }) =>
   tellStory({
+    events: facts.events,
+    holds: facts.holds ?? {},
     orderId: 'a',
     now: facts.now ?? T + 20 * MINUTE,
     check: facts.check,
@@ -76,6 +80,31 @@ describe('the verdict', () => {
       'given up',
       { check: check({ state: 'failed', failedReason: 'STORE_REJECTED: no' }), order: order() },
       /^Undecided: its check was given up \(STORE_REJECTED: no\)/,
+    ],
+    [
+      'cancelled by a sweep, in a table without a time of it',
+      { order: order({ status: 'cancelled' }), events: [cancellation] },
+      /^Cancelled 2026-11-25T10:15:00\.009Z, by a sweep or a check of order-expiry that is no longer kept\.$/,
+    ],
+    [
+      'unpaid again after it was cancelled',
+      { order: order(), events: [cancellation] },
+      /^Overdue: still unpaid \(pending\), its payment deadline was 300 s ago\.$/,
+    ],
+    [
+      'overdue, and held back by the brake',
+      { order: order(), holds: { brake: { reason: 'manual' } } },
+      /300 s ago: the brake holds back all cancellations now \(manual\)\.$/,
+    ],
+    [
+      'to come, in a dry run',
+      { order: order(), now: T, holds: { dryRun: true } },
+      /^Waiting: unpaid until .*, it is cancelled then, but nothing is cancelled while DRY_RUN is set\.$/,
+    ],
+    [
+      'due in a queue that is paused',
+      { order: order(), check: check({ state: 'due' }), holds: { isPaused: true } },
+      /ago: the queue is paused, so that only the sweep cancels orders\.$/,
     ],
     ['missing', { check: finished('missing') }, /^Unknown to the order store when its check came/],
     ['unknown', {}, /^Unknown: neither the queue nor the order store has it\.$/],
