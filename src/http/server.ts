@@ -92,11 +92,15 @@ async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<
     if ((encoding ?? 'identity') !== 'identity' || !/^(utf-?8|us-ascii)$/i.test(charset)) {
       return done(new OrderExpiryError('UNSUPPORTED_MEDIA_TYPE', 'expected JSON in UTF-8 (RFC 8259), not compressed'))
     }
+    let text: string
     try {
-      void parseJson(request, decoder.decode(body as Buffer), done)
+      text = decoder.decode(body as Buffer)
     } catch {
-      done(new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are none'))
+      return done(
+        new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are none'),
+      )
     }
+    void parseJson(request, text, done)
   })
   server.removeContentTypeParser('text/plain') // JSON only: what a form of another site can send is none
   server.addHook('onRequest', async (request, reply) => {

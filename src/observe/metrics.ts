@@ -10,13 +10,13 @@ export interface GaugeSources {
   /** 1 or 0; undefined as long as it is not known. */
   brakeEngaged: () => boolean | undefined
   storeBreakerOpen: () => boolean
-  /** Orders that should have been cancelled; undefined until the order store has been opened. */
+  /** Orders that should have been cancelled; undefined until the order store was first tried. */
   readOverdue: () => Promise<{ orders: number; oldestSeconds: number }> | undefined
   dryRun: boolean
   version: string
   /** The queue as Redis has it now. Rejects while Redis is away. */
   readQueue: () => Promise<QueueFigures>
-  /** Rejects while the order store is away; undefined until it has been opened: nothing is known of it. */
+  /** Rejects while the order store is away; undefined until it was first tried: nothing is known of it. */
   pingStore: () => Promise<unknown> | undefined
   /** What waits in the outbox; undefined if the order store keeps none. Rejects if it cannot be read. */
   readOutbox: () => Promise<OutboxFigures> | undefined
@@ -47,15 +47,7 @@ const LATENESS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 
 const BATCH_BUCKETS = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000]
 const DECISIONS = ['cancelled', 'kept', 'missing'] as const
 /** Why a check is given up most often. */
-const GIVEN_UP: readonly ErrorCode[] = [
-  'INVALID_JOB',
-  'UNKNOWN_JOB',
-  'INVALID_ORDER_ID',
-  'INVALID_DEADLINE',
-  'STORE_REJECTED',
-  'STORE_MISMATCH',
-  'UNEXPECTED',
-]
+const GIVEN_UP: readonly ErrorCode[] = ['INVALID_JOB', 'UNKNOWN_JOB', 'STORE_REJECTED', 'STORE_MISMATCH', 'UNEXPECTED']
 /** How finely the event loop is watched: each look costs as much as a wake-up. */
 const LAG_PRECISION_MS = 50
 
@@ -232,7 +224,7 @@ function readAtScrape(options: { registry: Registry; sources: GaugeSources; cloc
   })
   new Gauge({
     name: 'order_expiry_store_up',
-    help: '1 if the order store has answered this scrape; nothing until it has been opened.',
+    help: '1 if the order store has answered this scrape; nothing until it was first tried.',
     registers,
     async collect() {
       const work = sources.pingStore()

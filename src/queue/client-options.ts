@@ -17,8 +17,9 @@ export interface OrderExpiryOptions {
   /** The deadline of orders scheduled without one, counted from now. Default `'5m'`. */
   paymentTimeout?: string
   /**
-   * BullMQ's own option of that name, such as `new BullMQOtel({ tracerName: 'shop' })` of the package bullmq-otel: the check of an order is
-   * linked to the span that is active when it is scheduled. What it costs of Redis memory for each waiting order: docs/traces.md. Default: none.
+   * BullMQ's own option of that name, such as `new BullMQOtel({ tracerName: 'shop' })` of the package bullmq-otel: the check
+   * of an order is linked to the span that is active when it is scheduled. docs/traces.md says what that costs of Redis'
+   * memory for each waiting order. Default: none.
    */
   telemetry?: Telemetry
 }

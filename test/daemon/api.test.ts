@@ -354,6 +354,28 @@ describe('the API on loopback', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 408 /)
     expect((await api('GET', '/v1/forecast')).status).toBe(200)
   })
+
+  test('a client that leaves in the middle of a batch costs nothing, and sends it again', async () => {
+    const deadline = inAnHour()
+    const orders = Array.from({ length: 1_000 }, (_, n) => ({ orderId: `left-${n}`, deadline }))
+    const leaving = new AbortController()
+    const left = fetch(`${url}/v1/orders/batch`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ orders }),
+      signal: leaving.signal,
+    }).then(
+      ({ status }) => status,
+      () => 'left',
+    )
+    await eventually('it is under way', async () => (await shop.find('left-0')) !== undefined)
+    leaving.abort()
+    expect(['left', 200]).toContain(await left)
+    const { status, body } = await api('POST', '/v1/orders/batch', { orders })
+    const results = (body.results as { result?: string }[]).map(({ result }) => result)
+    expect([status, results.length]).toEqual([200, 1_000])
+    expect(results.filter((result) => result !== 'scheduled' && result !== 'unchanged')).toEqual([])
+  })
 })
 
 describe('with tokens', () => {

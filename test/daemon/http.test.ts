@@ -127,3 +127,23 @@ test('while Redis is away: alive, not ready, the board says so; and all is well 
     await daemon.stop('SIGKILL')
   }
 })
+
+test('a store that is away when the daemon starts shows in its metrics: nothing else would raise an alert', async () => {
+  const raw = new RawQueue()
+  const daemon = new DaemonProcess({
+    REDIS_URL: redisUrl(),
+    QUEUE_NAME: raw.name,
+    ORDER_STORE: 'postgres',
+    DATABASE_URL: 'postgres://shop@127.0.0.1:1/shop',
+  })
+  try {
+    await daemon.until(({ service, msg }) => service === 'store' && msg.startsWith('waiting for'))
+    const metrics = await (await fetch(`${await daemon.url()}/metrics`)).text()
+    expect(metrics).toContain('\norder_expiry_store_up 0\n')
+    expect(metrics).toContain('\norder_expiry_overdue_up 0\n')
+    expect(metrics).not.toContain('\norder_expiry_overdue_orders ')
+  } finally {
+    expect(await daemon.stop()).toBe(0)
+    await raw.close()
+  }
+})
