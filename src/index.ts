@@ -2,7 +2,6 @@ export { type ErrorCode, OrderExpiryError } from './errors.ts'
 export type { DeadlineInput } from './order/deadline.ts'
 export { OrderExpiry } from './queue/client.ts'
 export type { OrderExpiryOptions } from './queue/client-options.ts'
-export type { RedisAddress } from './queue/connection.ts'
 export type { FinishedCheck, JobData } from './queue/contract.ts'
 export type {
   FoundOrder,
@@ -11,4 +10,5 @@ export type {
   ScheduleResult,
   WithdrawResult,
 } from './queue/results.ts'
+export type { RedisAddress } from './redis/connection.ts'
 export type { PayResult } from './stores/redis.ts'

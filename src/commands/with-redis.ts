@@ -1,12 +1,12 @@
 import { type Config, DATA_DIR } from '../config.ts'
 import { OrderExpiryError } from '../errors.ts'
 import { OrderExpiry } from '../queue/client.ts'
-import { Connection, commandProfile } from '../queue/connection.ts'
 import { QueueView } from '../queue/queue-view.ts'
 import { RedisBrake } from '../queue/shared-brake.ts'
+import { Connection, commandProfile } from '../redis/connection.ts'
+import { EmbeddedRedis } from '../redis/embedded.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { formatDuration } from '../runtime/duration.ts'
-import { EmbeddedRedis } from '../runtime/embedded-redis.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 

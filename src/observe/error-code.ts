@@ -1,4 +1,4 @@
-import { redisErrorCode } from '../runtime/redis-reply.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 
 /** The kind of an error, for logs and labels: what Redis, the system or a driver calls it, or else its class. */
 export function errorCode(error: Error): string {

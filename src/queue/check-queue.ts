@@ -1,8 +1,8 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
+import type { Connection } from '../redis/connection.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import type { Connection } from './connection.ts'
 import type { JobData } from './contract.ts'
 import { JobAddition } from './job-addition.ts'
 

@@ -1,9 +1,9 @@
 import { createRedisBackend, type IRedisClient, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
+import { joinWrites } from '../redis/corked-writes.ts'
+import { callScriptsFast } from '../redis/fast-scripts.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
-import { joinWrites } from './joined-writes.ts'
-import { callScriptsFast } from './script-calls.ts'
 
 /**
  * The longest a worker sleeps before it looks at the queue again, in seconds. An earlier job wakes exactly one sleeping

@@ -1,8 +1,8 @@
 import type { Telemetry } from 'bullmq'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
+import type { RedisAddress } from '../redis/connection.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
-import type { RedisAddress } from './connection.ts'
 import { JOB_NAME } from './contract.ts'
 
 export interface OrderExpiryOptions {

@@ -1,10 +1,10 @@
 import type { JobJson, Queue, RedisClient } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { parseContractDeadline } from '../order/deadline.ts'
+import { callScript, type Script, type ScriptArgument, scriptOf } from '../redis/fast-scripts.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { type JobData, jobOf, type NewJob, type Placement } from './contract.ts'
-import { callScript, type Script, type ScriptArgument, scriptOf } from './script-calls.ts'
 
 /**
  * BullMQ does not say whether a job id existed. So its own script that adds a job, as it is, runs within this one, which

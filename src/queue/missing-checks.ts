@@ -1,11 +1,11 @@
 import type { Queue } from 'bullmq'
 import type { PageEnd } from '../order/store.ts'
+import { Connection, commandProfile, type RedisAddress } from '../redis/connection.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { addJobs, dueAtOf, moveJob } from './check-jobs.ts'
 import { CheckQueue } from './check-queue.ts'
-import { Connection, commandProfile, type RedisAddress } from './connection.ts'
 import { type JobData, jobIdOf, type Placement } from './contract.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000

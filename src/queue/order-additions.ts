@@ -1,5 +1,5 @@
 import type { OrderExpiryError } from '../errors.ts'
-import { redisErrorCode } from '../runtime/redis-reply.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 import type { RedisOrders } from '../stores/redis.ts'
 import { addJobs } from './check-jobs.ts'
 import type { OpenQueue } from './check-queue.ts'

@@ -1,10 +1,10 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { count, examine, type Finding, finding, howLong } from '../observe/finding.ts'
+import { Connection, commandProfile, type RedisAddress } from '../redis/connection.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { redisErrorCode } from '../runtime/redis-reply.ts'
 import { dueAtOf } from './check-jobs.ts'
-import { Connection, commandProfile, type RedisAddress } from './connection.ts'
 import { brakeKey } from './shared-brake.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000

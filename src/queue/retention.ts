@@ -1,9 +1,9 @@
 import type { EventBus } from '../observe/events.ts'
+import type { Connection } from '../redis/connection.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
-import type { Connection } from './connection.ts'
 
 /** For how long finished checks are kept, and how many of them, whichever is less. */
 export interface Retention {

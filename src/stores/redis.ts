@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
 import type { KeptEvent, OrderStore, PageEnd } from '../order/store.ts'
-import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
+import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../redis/reply.ts'
 import { findEvents } from './redis-events.ts'
 import { CANCEL_UNPAID, JUDGE, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './redis-scripts.ts'
 

@@ -1,4 +1,4 @@
-import { commandProfile, openRedis } from '../../src/queue/connection.ts'
+import { commandProfile, openRedis } from '../../src/redis/connection.ts'
 import { RedisOrders, RedisStore } from '../../src/stores/redis.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { describeOrderStore } from './order-store.ts'

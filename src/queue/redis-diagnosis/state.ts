@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { type Finding, finding } from '../../observe/finding.ts'
-import { redisErrorCode } from '../../runtime/redis-reply.ts'
+import { redisErrorCode } from '../../redis/reply.ts'
 import { readWaitingJobs, type WaitingJobs } from './waiting-jobs.ts'
 
 /** What `INFO`, `CONFIG GET` and the waiting jobs say; a setting that may not be read is undefined. */

@@ -1,6 +1,6 @@
 import { QueueKeys } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { redisErrorCode } from '../../runtime/redis-reply.ts'
+import { redisErrorCode } from '../../redis/reply.ts'
 
 const SAMPLE = 100
 /** The limit that is advised: fields of up to so many bytes stay in the compact encoding. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
-import { callScript, type Script, type ScriptArgument, scriptOf } from '../../src/queue/script-calls.ts'
+import { callScript, type Script, type ScriptArgument, scriptOf } from '../../src/redis/fast-scripts.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 

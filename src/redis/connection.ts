@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { Redis, type RedisOptions } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../runtime/redis-reply.ts'
 import { backoffMs } from '../runtime/retry.ts'
 import { withTimeout } from '../runtime/timeout.ts'
+import { isRedisRefusal, isRedisRejection, redisErrorCode } from './reply.ts'
 
 /**
  * Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`), ioredis options, or an ioredis client. Of a

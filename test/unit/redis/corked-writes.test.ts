@@ -4,7 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from '@jest/globals'
 import { createIORedisClient } from 'bullmq'
 import { Redis } from 'ioredis'
-import { joinWrites } from '../../../src/queue/joined-writes.ts'
+import { joinWrites } from '../../../src/redis/corked-writes.ts'
 
 /** A connection that keeps each piece that would be a system call. */
 class Connection extends Duplex {

@@ -9,7 +9,7 @@ import {
   parseRedisAddress,
   producerProfile,
   workerProfile,
-} from '../../../src/queue/connection.ts'
+} from '../../../src/redis/connection.ts'
 
 describe('parseRedisAddress reads', () => {
   test.each<[url: string, options: object]>([

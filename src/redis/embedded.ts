@@ -6,8 +6,8 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { OrderExpiryError } from '../errors.ts'
-import type { Clock } from './clock.ts'
-import { withTimeout } from './timeout.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { withTimeout } from '../runtime/timeout.ts'
 
 /** The name of the connection by which the process that owns an embedded Redis is told from its guests. */
 const OWNER = 'order-expiry-owner'

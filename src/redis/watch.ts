@@ -1,8 +1,8 @@
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { isRedisRejection } from '../runtime/redis-reply.ts'
 import type { Service } from '../runtime/service.ts'
 import type { Connection } from './connection.ts'
+import { isRedisRejection } from './reply.ts'
 
 const EVERY_MS = 3_000
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { isRedisRefusal, redisErrorCode } from '../../../src/runtime/redis-reply.ts'
+import { isRedisRefusal, redisErrorCode } from '../../../src/redis/reply.ts'
 
 /** An error as ioredis makes it of an error answer. */
 function reply(message: string): Error {
