@@ -1,4 +1,4 @@
-import type { Finding } from '../observe/finding.ts'
+import type { Finding } from '../doctor/finding.ts'
 
 const WIDTH = 110
 /** Where what is said begins, below the level and the name of what was looked at. */

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
+import { FINDING_CODES, type Finding, finding } from '../doctor/finding.ts'
 import { asOrderExpiryError } from '../errors.ts'
-import { FINDING_CODES, type Finding, finding } from '../observe/finding.ts'
 import { diagnoseQueue } from '../queue/queue-diagnosis.ts'
 import { diagnoseRedis } from '../queue/redis-diagnosis.ts'
 import type { Clock } from '../runtime/clock.ts'

@@ -1,6 +1,6 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { count, examine, type Finding, finding, howLong } from '../observe/finding.ts'
+import { count, examine, type Finding, finding, howLong } from '../doctor/finding.ts'
 import { Connection, commandProfile, type RedisAddress } from '../redis/connection.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { Clock } from '../runtime/clock.ts'

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { examine, type Finding, finding } from '../observe/finding.ts'
+import { examine, type Finding, finding } from '../doctor/finding.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { PostgresStoreOptions } from './postgres.ts'

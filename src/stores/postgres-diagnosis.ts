@@ -1,4 +1,4 @@
-import { type Finding, type FindingCode, finding } from '../observe/finding.ts'
+import { type Finding, type FindingCode, finding } from '../doctor/finding.ts'
 import type { Clock } from '../runtime/clock.ts'
 import {
   COLUMNS_SQL,

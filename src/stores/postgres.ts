@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { z } from 'zod'
+import { type Finding, finding } from '../doctor/finding.ts'
 import { OrderExpiryError } from '../errors.ts'
-import { type Finding, finding } from '../observe/finding.ts'
 import type { Check, Order, Outcome } from '../order/order.ts'
 import type { Backlog, KeptEvent, OrderStore, PageEnd } from '../order/store.ts'
 import { type Clock, systemClock } from '../runtime/clock.ts'

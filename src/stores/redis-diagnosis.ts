@@ -1,5 +1,5 @@
-import { count, type Finding, finding } from '../observe/finding.ts'
-import { overdueFinding } from './overdue-finding.ts'
+import { count, type Finding, finding } from '../doctor/finding.ts'
+import { overdueFinding } from '../doctor/overdue-finding.ts'
 import type { RedisOrders } from './redis.ts'
 
 /** Looks at the orders in Redis, and changes nothing. */

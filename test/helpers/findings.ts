@@ -1,4 +1,4 @@
-import type { Finding, FindingCode } from '../../src/observe/finding.ts'
+import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 
 /** The level and what is said of each finding with this code. */
 export function ofCode(findings: readonly Finding[], code: FindingCode): [level: string, what: string][] {

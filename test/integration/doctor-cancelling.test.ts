@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Client } from 'pg'
-import type { Finding } from '../../src/observe/finding.ts'
+import type { Finding } from '../../src/doctor/finding.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { diagnoseStore } from '../../src/stores/open.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'

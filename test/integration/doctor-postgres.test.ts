@@ -1,7 +1,7 @@
 import { createServer, type Socket } from 'node:net'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Client } from 'pg'
-import type { Finding, FindingCode } from '../../src/observe/finding.ts'
+import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { diagnoseStore } from '../../src/stores/open.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'

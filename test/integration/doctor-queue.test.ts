@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
-import type { Finding } from '../../src/observe/finding.ts'
+import type { Finding } from '../../src/doctor/finding.ts'
 import { diagnoseQueue } from '../../src/queue/queue-diagnosis.ts'
 import { brakeKey, RedisBrake } from '../../src/queue/shared-brake.ts'
 import { systemClock } from '../../src/runtime/clock.ts'

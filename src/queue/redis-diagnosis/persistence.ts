@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { configSet } from './config-set.ts'
 import type { RedisState } from './state.ts'
 

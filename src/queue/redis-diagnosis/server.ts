@@ -1,4 +1,4 @@
-import { count, type Finding, finding } from '../../observe/finding.ts'
+import { count, type Finding, finding } from '../../doctor/finding.ts'
 import type { RedisState } from './state.ts'
 
 export function lookAtVersion({ info }: RedisState): Finding[] {

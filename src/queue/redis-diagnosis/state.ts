@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import { readWaitingJobs, type WaitingJobs } from './waiting-jobs.ts'
 

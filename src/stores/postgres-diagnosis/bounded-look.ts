@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { sqlStateOf } from '../postgres-errors.ts'
 import type { Database } from './database.ts'
 

@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { unquoteIdentifier } from '../postgres-columns.ts'
 import { asStoreError, sqlStateOf } from '../postgres-errors.ts'
 import { idsAndDeadlines } from '../postgres-rows.ts'

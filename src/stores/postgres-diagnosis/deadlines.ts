@@ -1,5 +1,5 @@
-import { count, type Finding, finding } from '../../observe/finding.ts'
-import { overdueFinding } from '../overdue-finding.ts'
+import { count, type Finding, finding } from '../../doctor/finding.ts'
+import { overdueFinding } from '../../doctor/overdue-finding.ts'
 import { isUnpaidSql } from '../postgres-index.ts'
 import { buildStatements, SWEEP_SETTINGS } from '../postgres-sql.ts'
 import { bounded, cannotTell } from './bounded-look.ts'

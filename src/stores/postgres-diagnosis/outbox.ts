@@ -1,4 +1,4 @@
-import { count, type Finding, finding } from '../../observe/finding.ts'
+import { count, type Finding, finding } from '../../doctor/finding.ts'
 import { COLUMNS_SQL, type ColumnRow } from '../postgres-columns.ts'
 import { buildMigrations, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../postgres-sql.ts'
 import { bounded } from './bounded-look.ts'

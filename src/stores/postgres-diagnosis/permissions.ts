@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { quoteIdentifier } from '../postgres-columns.ts'
 import { OUTBOX_TABLE } from '../postgres-sql.ts'
 import { one } from './database.ts'

@@ -1,6 +1,6 @@
-import { clockFinding, type Finding, finding } from '../../observe/finding.ts'
+import { clockOffset } from '../../doctor/clock-offset.ts'
+import { clockFinding, type Finding, finding } from '../../doctor/finding.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { clockOffset } from '../../runtime/clock-offset.ts'
 import { type Database, databaseNow, one } from './database.ts'
 
 const LEAST_VERSION = 13

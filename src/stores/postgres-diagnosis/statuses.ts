@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { quoteIdentifier, unquoteIdentifier } from '../postgres-columns.ts'
 import { quoteLiteral } from '../postgres-index.ts'
 import { bounded, cannotTell } from './bounded-look.ts'

@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { unquoteIdentifier } from '../postgres-columns.ts'
 import { sqlStateOf } from '../postgres-errors.ts'
 import { sweepIndex } from '../postgres-index.ts'

@@ -1,5 +1,5 @@
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { OrderExpiryError } from '../../errors.ts'
-import { type Finding, finding } from '../../observe/finding.ts'
 import {
   type ColumnRow,
   type OrdersColumns,

@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../observe/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import type { OrdersTable } from './table.ts'
 
 export async function lookAtTriggers({ database, columns }: OrdersTable): Promise<Finding[]> {

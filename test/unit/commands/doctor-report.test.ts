@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { describeFindings } from '../../../src/commands/doctor-report.ts'
-import { finding } from '../../../src/observe/finding.ts'
+import { finding } from '../../../src/doctor/finding.ts'
 
 test('a line for what is fine; meaning and fixes for the rest, the latter never broken', () => {
   const fix = `CREATE INDEX CONCURRENTLY order_expiry_unpaid ON ${'x'.repeat(150)} (payment_deadline, id);`

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { Clock } from '../runtime/clock.ts'
 
 /** The best of so many answers tells the time: the quicker an answer, the less it can be off. */
 const SAMPLES = 5

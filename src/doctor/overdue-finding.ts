@@ -1,4 +1,4 @@
-import { type Finding, finding, howLong } from '../observe/finding.ts'
+import { type Finding, finding, howLong } from './finding.ts'
 
 /** An overdue order is cancelled within a second, or by the sweeper within a minute and a half. */
 const LATE_MS = 30_000

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
-import { clockFinding, count, examine, FINDING_CODES, finding, howLong } from '../../../src/observe/finding.ts'
+import { clockFinding, count, examine, FINDING_CODES, finding, howLong } from '../../../src/doctor/finding.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 

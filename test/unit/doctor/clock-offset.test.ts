@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { clockOffset } from '../../../src/runtime/clock-offset.ts'
+import { clockOffset } from '../../../src/doctor/clock-offset.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
 test('counts on the quickest answer, to half the time that it took', async () => {
