@@ -1,3 +1,4 @@
+import type { Brake } from './brake/brake.ts'
 import {
   chooseStore,
   createBrake,
@@ -15,7 +16,6 @@ import { createHttpService } from './http/server.ts'
 import type { EventBus } from './observe/events.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { MinuteCounts } from './observe/minutes.ts'
-import type { Brake } from './order/brake.ts'
 import { reportSettle } from './order/reported-settle.ts'
 import { createSettle, type Settle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { BrakeStatus } from '../order/brake.ts'
+import type { BrakeStatus } from '../brake/brake.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'

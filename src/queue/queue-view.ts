@@ -1,3 +1,4 @@
+import { brakeKey } from '../brake/redis-brake.ts'
 import type { CheckFacts, Holds } from '../order/story.ts'
 import type { Connection } from '../redis/connection.ts'
 import { redisErrorCode } from '../redis/reply.ts'
@@ -6,7 +7,6 @@ import { readCheckFacts } from './check-history.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
 import { jobIdOf } from './contract.ts'
 import { type Forecast, readForecast } from './forecast.ts'
-import { brakeKey } from './shared-brake.ts'
 
 /** How many jobs there are by BullMQ's state, and whether nothing is fetched. */
 export interface QueueCounts {

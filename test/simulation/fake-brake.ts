@@ -1,4 +1,4 @@
-import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/order/brake.ts'
+import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/brake/brake.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 

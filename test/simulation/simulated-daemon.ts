@@ -1,6 +1,6 @@
+import { Brake } from '../../src/brake/brake.ts'
 import { OrderExpiryError } from '../../src/errors.ts'
 import { EventBus } from '../../src/observe/events.ts'
-import { Brake } from '../../src/order/brake.ts'
 import { decide } from '../../src/order/decide.ts'
 import { DryRun } from '../../src/order/dry-run.ts'
 import { createSettle, type Settle } from '../../src/order/settle.ts'

@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import {
   Brake,
   type BrakeOptions,
@@ -8,9 +7,10 @@ import {
   type Grant,
   type Held,
   type SharedBrake,
-} from '../../../src/order/brake.ts'
+} from '../../../src/brake/brake.ts'
+import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
-import { FakeStore, NOW } from './fake-store.ts'
+import { FakeStore, NOW } from '../order/fake-store.ts'
 
 /** The state of the brake in memory; time stands still in it. */
 class FakeShared implements SharedBrake {

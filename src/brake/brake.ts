@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { asOrderExpiryError, blameOf, OrderExpiryError } from '../errors.ts'
+import type { Check, Outcome } from '../order/order.ts'
+import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Check, Outcome } from './order.ts'
-import type { OrderStore } from './store.ts'
 
 /** Why no order is cancelled. */
 export type BrakeReason = 'limit' | 'payment-silence' | 'manual'

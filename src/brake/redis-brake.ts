@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis'
-import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../order/brake.ts'
+import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './brake.ts'
 
 /** The hash with the state of the brake. */
 export function brakeKey(options: { queueName: string; queuePrefix: string }): string {
