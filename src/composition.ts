@@ -14,7 +14,7 @@ import { MissingChecks } from './queue/missing-checks.ts'
 import type { QueueView } from './queue/queue-view.ts'
 import { Connection, commandProfile, openRedis } from './redis/connection.ts'
 import type { Clock } from './runtime/clock.ts'
-import { openStore, type StoreChoice } from './stores/open.ts'
+import { openStore, type StoreChoice } from './stores/kinds.ts'
 import { type SweepResult, sweep } from './sweep/sweep.ts'
 
 /** For single commands of the daemon. */

@@ -19,7 +19,7 @@ import {
   queueName,
   redisUrl,
 } from './settings/values.ts'
-import { quoteTable } from './stores/postgres-columns.ts'
+import { quoteTable } from './stores/postgres/columns.ts'
 
 export type { Environment }
 

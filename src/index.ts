@@ -11,4 +11,4 @@ export type {
   WithdrawResult,
 } from './queue/results.ts'
 export type { RedisAddress } from './redis/connection.ts'
-export type { PayResult } from './stores/redis.ts'
+export type { PayResult } from './stores/redis/store.ts'

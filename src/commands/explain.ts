@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { type Story, storyJsonOf } from '../order/story.ts'
-import { openStore } from '../stores/open.ts'
+import { openStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { withQueueView } from './with-redis.ts'
 

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { migrateStore } from '../stores/open.ts'
+import { migrateStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
 /**

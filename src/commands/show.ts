@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
 import { describeOrder, type Order } from '../order/order.ts'
-import { openStore } from '../stores/open.ts'
+import { openStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
 import { withClient } from './with-redis.ts'

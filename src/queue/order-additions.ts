@@ -1,6 +1,6 @@
 import type { OrderExpiryError } from '../errors.ts'
 import { redisErrorCode } from '../redis/reply.ts'
-import type { RedisOrders } from '../stores/redis.ts'
+import type { RedisOrders } from '../stores/redis/store.ts'
 import { addJobs } from './check-jobs.ts'
 import type { OpenQueue } from './check-queue.ts'
 import type { Placement } from './contract.ts'

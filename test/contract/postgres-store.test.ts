@@ -1,4 +1,4 @@
-import { PostgresStore } from '../../src/stores/postgres.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
 import { describeOrderStore } from './order-store.ts'
 

@@ -10,8 +10,8 @@ interface Mutation {
   cases: readonly string[]
 }
 
-const SQL = 'stores/postgres-sql.js'
-const SCRIPTS = 'stores/redis-scripts.js'
+const SQL = 'stores/postgres/statements.js'
+const SCRIPTS = 'stores/redis/scripts.js'
 
 const MUTATIONS: readonly Mutation[] = [
   {
@@ -48,7 +48,7 @@ const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: SQL, from: /, event AS \(\$\{events\(.*\)\}\n\)/, to: '' },
       {
-        file: 'stores/postgres.js',
+        file: 'stores/postgres/store.js',
         from: 'return toOutcomes(rows, this.#mapping.cancelledStatus);',
         to: `const outcomes = toOutcomes(rows, this.#mapping.cancelledStatus);
         const gone = checks

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { PostgresStore } from '../../src/stores/postgres.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { uniqueName } from '../helpers/env.ts'
 import type { HistoryRow, Shop } from './shop.ts'
 

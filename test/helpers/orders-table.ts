@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { EventBus } from '../../src/observe/events.ts'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'
-import type { OrdersMapping } from '../../src/stores/postgres-columns.ts'
+import type { OrdersMapping } from '../../src/stores/postgres/columns.ts'
+import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from './env.ts'
 
 export interface TableOptions {

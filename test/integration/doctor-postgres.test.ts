@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Client } from 'pg'
 import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
-import { diagnoseStore } from '../../src/stores/open.ts'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres.ts'
-import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres-columns.ts'
-import { sweepIndex } from '../../src/stores/postgres-index.ts'
+import { diagnoseStore } from '../../src/stores/kinds.ts'
+import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres/columns.ts'
+import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
+import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
@@ -149,7 +149,7 @@ describe('an index for the sweeper', () => {
     const columns = resolveColumns(mapping, rows)
     const { name, on } = sweepIndex(columns, mapping)
     expect(fixesOf(findings, 'store-index')).toEqual([`CREATE INDEX CONCURRENTLY ${name} ON ${on};`])
-    const { buildStatements } = await import('../../src/stores/postgres-sql.ts')
+    const { buildStatements } = await import('../../src/stores/postgres/statements.ts')
     const client = await table.pool.connect()
     await client.query('SET enable_seqscan = off')
     const plan = await client.query(`EXPLAIN ${buildStatements(columns).unpaidDueBefore}`, [

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { PostgresStore } from '../../src/stores/postgres.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import pg from 'pg'
-import { PostgresStore } from '../../src/stores/postgres.ts'
-import { COLUMNS_SQL, type OrdersMapping, resolveColumns } from '../../src/stores/postgres-columns.ts'
-import { sweepIndex } from '../../src/stores/postgres-index.ts'
+import { COLUMNS_SQL, type OrdersMapping, resolveColumns } from '../../src/stores/postgres/columns.ts'
+import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 
 /** The statements that the store sends, at this many orders, whatever the planner knows of them. */

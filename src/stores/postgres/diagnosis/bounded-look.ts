@@ -1,0 +1,35 @@
+import { type Finding, finding } from '../../../doctor/finding.ts'
+import { sqlStateOf } from '../errors.ts'
+import type { Database } from './database.ts'
+
+/** Longest time for a look at the rows themselves, of which there may be many. */
+const BOUND_MS = 1_000
+/** For a look that reads no rows, and takes long only where the machine is busy. */
+export const PLANNING_MS = 8_000
+
+/** What a look at the rows shows, within `ms` for each statement. Default {@link BOUND_MS}. */
+export async function bounded<T>(
+  database: Database,
+  look: () => Promise<T>,
+  ms: number = BOUND_MS,
+): Promise<T | 'unknown'> {
+  await database.query('BEGIN READ ONLY')
+  try {
+    await database.query(`SET LOCAL statement_timeout = ${ms}`)
+    return await look()
+  } catch (error) {
+    // Cancelled by the time-out, held up by a lock, or not allowed.
+    if (['57014', '55P03', '42501'].includes(sqlStateOf(error) ?? '')) return 'unknown'
+    throw error
+  } finally {
+    await database.query('ROLLBACK')
+  }
+}
+
+/** The finding when {@link bounded} has been 'unknown'. */
+export function cannotTell(code: 'store-statuses' | 'store-deadlines' | 'store-overdue', what: string): Finding {
+  return finding('info', code, {
+    what: `could not tell ${what} within ${BOUND_MS / 1_000} s`,
+    meaning: 'The table is large and has no index for it, or the database is busy.',
+  })
+}

@@ -1,0 +1,97 @@
+import { type Finding, type FindingCode, finding } from '../../../doctor/finding.ts'
+import type { Clock } from '../../../runtime/clock.ts'
+import {
+  COLUMNS_SQL,
+  type ColumnRow,
+  type OrdersColumns,
+  type OrdersMapping,
+  quoteTable,
+  resolveColumns,
+} from '../columns.ts'
+import { asStoreError, sqlStateOf } from '../errors.ts'
+import { lookAtCancelling } from './cancelling.ts'
+import { type Database, one } from './database.ts'
+import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
+import { lookAtIndexes } from './indexes.ts'
+import { lookAtOutbox } from './outbox.ts'
+import { lookAtPermissions } from './permissions.ts'
+import { compareClocks, lookAtConnections, lookAtServer } from './server.ts'
+import { lookAtStatuses } from './statuses.ts'
+import { lookAtSchema, mismatches } from './table.ts'
+import { lookAtTriggers } from './triggers.ts'
+
+/** Looks at the database and the orders table over one connection, and changes nothing. */
+export async function diagnosePostgres(options: {
+  database: Database
+  clock: Clock
+  mapping: OrdersMapping
+  /** The shop's own statement in place of ours. */
+  cancelSql: string | undefined
+  /** Whether the silence of payments is watched. */
+  watchesPayments: boolean
+  /** Connections that one process opens. */
+  connections: number
+}): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const { database, clock, mapping, connections } = options
+  const look = async (code: FindingCode, from: Promise<Finding[]>) => {
+    try {
+      findings.push(...(await from))
+    } catch (error) {
+      if (sqlStateOf(error) === undefined) throw error // the connection is lost, and with it all that follows
+      findings.push(finding('error', code, { what: `could not be looked at: ${asStoreError(error).message}` }))
+    }
+  }
+  await look('store-version', lookAtServer(database))
+  await look('store-clock', compareClocks(database, clock))
+  await look('store-connections', lookAtConnections(database, connections))
+
+  const { role } = await one<{ role: string }>(database, 'SELECT quote_ident(current_user) AS role')
+  const hidden = await lookAtSchema({ database, mapping, role })
+  if (hidden) return [...findings, hidden]
+  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(mapping.table)])
+  let columns: OrdersColumns
+  try {
+    columns = resolveColumns(mapping, rows, options)
+  } catch (error) {
+    return [...findings, ...(await mismatches({ database, mapping, rows, error }))]
+  }
+  const isWrong = (...codes: FindingCode[]) =>
+    findings.some(({ code, level }) => codes.includes(code) && level === 'error')
+  const table = { ...options, columns, role, usesShopSql: options.cancelSql !== undefined }
+  await look('store-permissions', lookAtPermissions(table))
+  await look('store-outbox', lookAtOutbox(table))
+  await look('store-triggers', lookAtTriggers(table))
+  // Without the outbox, or what it may not do, it fails for that.
+  if (!isWrong('store-permissions', 'store-outbox')) await look('store-table', lookAtCancelling(table))
+  if (!isWrong('store-table')) {
+    findings.push(finding('ok', 'store-table', { what: `${columns.table} is as the settings say` }))
+  }
+  await look('store-index', lookAtIndexes(table))
+  if (isWrong('store-permissions')) return findings
+  await look('store-statuses', lookAtStatuses(table))
+  await look('store-deadlines', lookAtDeadlines(table))
+  await look('store-overdue', lookAtOverdue(table))
+  return findings
+}
+
+/** Why the database cannot be used at all. */
+export function unreachableFinding(where: string, error: unknown): Finding {
+  const { message, cause } = asStoreError(error)
+  const state = sqlStateOf(cause) ?? ''
+  const hints: Record<string, string> = {
+    '08': '# if this is PgBouncer, set in its configuration: ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout (docs/postgres.md)',
+    '28': '# correct the user and the password in DATABASE_URL, or pg_hba.conf',
+    '3D': '# correct the name of the database in DATABASE_URL',
+    '42': '# GRANT CONNECT on the database to the user of DATABASE_URL',
+    '53': '# close connections that are not needed, or raise max_connections',
+    '57': '# it starts, stops or recovers: wait, and run doctor again',
+  }
+  return finding('error', 'store-reachable', {
+    what: `cannot be used at ${where}: ${message}`,
+    meaning: 'No order can be looked at; checks wait until it is back.',
+    fix:
+      hints[state.slice(0, 2)] ??
+      '# start PostgreSQL, or correct DATABASE_URL; then from this machine: psql "$DATABASE_URL" -c "SELECT 1"',
+  })
+}

@@ -1,0 +1,42 @@
+import { type ErrorCode, OrderExpiryError } from '../../errors.ts'
+
+/**
+ * SQLSTATE (or its class, the first two characters) → our code. The longest match counts.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const BY_SQLSTATE: Record<string, ErrorCode> = {
+  '08': 'STORE_UNAVAILABLE', // connection exception
+  '53': 'STORE_BUSY', // overload: connection slots, memory, disk
+  '57P': 'STORE_UNAVAILABLE', // shutting down, crashed, starting up
+  '25006': 'STORE_READ_ONLY', // a standby, or a failover under way
+  '57014': 'STORE_BUSY', // cancelled: the statement time-out
+  '40P01': 'STORE_DEADLOCK',
+  '40': 'STORE_SERIALIZATION', // serialization failure, and other rollbacks that another try can mend
+  '55P03': 'STORE_LOCKED', // the lock time-out: a trigger's, a stock row's or a migration's lock
+  '55006': 'STORE_LOCKED', // object in use
+  '25P': 'STORE_BUSY', // idle-in-transaction time-out: this process has been frozen
+  '28': 'STORE_REFUSED', // authorization
+  '3D': 'STORE_REFUSED', // no such database
+  '42501': 'STORE_REFUSED', // insufficient privilege
+  '42': 'STORE_MISMATCH', // tables, columns or the statement are not what is expected
+  '3F': 'STORE_MISMATCH', // no such schema
+}
+
+/** The SQLSTATE of an error that PostgreSQL itself reported; undefined for errors of the connection. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const code = error instanceof Error && 'severity' in error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+}
+
+/** An error of the driver in our own words. It may name a host and a user, never a password. */
+export function asStoreError(error: unknown): OrderExpiryError {
+  if (error instanceof OrderExpiryError) return error
+  const why =
+    error instanceof Error ? error.message || String('code' in error ? error.code : error.name) : String(error)
+  const state = sqlStateOf(error)
+  if (!state)
+    return new OrderExpiryError('STORE_UNAVAILABLE', `PostgreSQL cannot be used now: ${why}`, { cause: error })
+  const code =
+    BY_SQLSTATE[state] ?? BY_SQLSTATE[state.slice(0, 3)] ?? BY_SQLSTATE[state.slice(0, 2)] ?? 'STORE_REJECTED'
+  return new OrderExpiryError(code, `PostgreSQL: ${why} (SQLSTATE ${state})`, { cause: error })
+}

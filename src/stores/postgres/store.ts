@@ -1,0 +1,375 @@
+import type pg from 'pg'
+import { z } from 'zod'
+import { type Finding, finding } from '../../doctor/finding.ts'
+import { OrderExpiryError } from '../../errors.ts'
+import type { Check, Order, Outcome } from '../../order/order.ts'
+import type { Backlog, KeptEvent, OrderStore, PageEnd } from '../../order/store.ts'
+import { type Clock, systemClock } from '../../runtime/clock.ts'
+import {
+  COLUMNS_SQL,
+  type ColumnRow,
+  canHoldId,
+  type OrdersColumns,
+  type OrdersMapping,
+  quoteTable,
+  resolveColumns,
+} from './columns.ts'
+import { diagnosePostgres, unreachableFinding } from './diagnosis/diagnosis.ts'
+import { lookAtIndexes } from './diagnosis/indexes.ts'
+import { asStoreError, sqlStateOf } from './errors.ts'
+import { type MigrationOptions, type MissingIndex, migratePostgres } from './migration.ts'
+import { createPool, type PoolOptions } from './pool.ts'
+import { type Prepared, PreparedStatements, prepare } from './prepared.ts'
+import {
+  backlogRow,
+  ceil,
+  eventsRow,
+  idsAndDeadlines,
+  idsAndMs,
+  NOW_SQL,
+  nowRow,
+  orderRow,
+  pageRow,
+  paymentRow,
+  toOutcomes,
+} from './rows.ts'
+import { toShopOutcomes } from './shop-sql.ts'
+import {
+  buildStatements,
+  LOOKED_THROUGH,
+  OUTBOX_TABLE,
+  outboxTable,
+  type Statements,
+  SWEEP_SETTINGS,
+} from './statements.ts'
+
+export interface PostgresStoreOptions {
+  /** `postgres://user:password@host:5432/database` */
+  url: string
+  mapping: OrdersMapping
+  /** The shop's own statement in place of ours; see docs/cancel-sql.md. */
+  cancelSql?: string | undefined
+  /** Whether the silence of payments is watched: the time of payment must tell it. */
+  watchesPayments?: boolean | undefined
+  /** Connections at most. */
+  connections: number
+  /** Errors of idle connections. */
+  onError: (error: Error) => void
+  /** What works, but not well, in words for people; when the store is opened. */
+  onNotice?: ((notice: string) => void) | undefined
+}
+
+/** Orders in the shop's own PostgreSQL table. */
+export class PostgresStore implements OrderStore {
+  readonly #pool: pg.Pool
+  readonly #columns: OrdersColumns
+  readonly #statements: Statements
+  readonly #prepared = new PreparedStatements({ clock: systemClock })
+  readonly #cancel: Prepared
+  readonly #judge: Prepared
+  readonly #mapping: OrdersMapping
+  readonly #cancelSql: string | undefined
+
+  private constructor(pool: pg.Pool, columns: OrdersColumns, options: PostgresStoreOptions) {
+    this.#pool = pool
+    this.#columns = columns
+    this.#statements = buildStatements(columns)
+    this.#cancel = prepare('cancel', this.#statements.cancelUnpaid)
+    this.#judge = prepare('judge', this.#statements.judge)
+    this.#mapping = options.mapping
+    this.#cancelSql = options.cancelSql
+  }
+
+  /**
+   * Connects and makes sure that the table, its columns, the outbox and the shop's own statement are as expected.
+   *
+   * @throws {OrderExpiryError} STORE_UNAVAILABLE and STORE_BUSY (try again), STORE_REFUSED, STORE_MISMATCH, OUTBOX_MISSING
+   */
+  static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
+    return withPool(options, async (pool) => {
+      const store = new PostgresStore(pool, await readColumns(pool, options), options)
+      await store.#verify()
+      await store.#noticeSweep(options.onNotice ?? (() => {}))
+      return store
+    })
+  }
+
+  /** Creates what is missing beside the orders table, and its indexes if asked to. @returns the indexes still missing */
+  static async migrate(options: PostgresStoreOptions & MigrationOptions): Promise<MissingIndex[]> {
+    const { mapping, watchesPayments = false, withIndexes = false } = options
+    return withPool({ ...options, connections: 1, isPatient: withIndexes }, async (pool) => {
+      const columns = await readColumns(pool, { mapping })
+      const database = await pool.connect()
+      try {
+        return await migratePostgres({ ...options, database, columns, watchesPayments })
+      } finally {
+        database.release(true)
+        await pool.end()
+      }
+    })
+  }
+
+  /** Looks at the database and the orders table, and changes nothing. @throws {OrderExpiryError} STORE_* */
+  static async diagnose(
+    options: PostgresStoreOptions & { clock: Clock; watchesPayments: boolean },
+  ): Promise<Finding[]> {
+    const { host, port, pathname } = new URL(options.url)
+    const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
+    const pool = createPool({ ...options, connections: 1 })
+    let client: pg.PoolClient | undefined
+    try {
+      client = await pool.connect()
+      const { mapping, clock, watchesPayments, connections, cancelSql } = options
+      return [
+        finding('ok', 'store-reachable', { what: `answers at ${where}` }),
+        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, cancelSql })),
+      ]
+    } catch (error) {
+      if (client && sqlStateOf(error)) throw asStoreError(error)
+      return [unreachableFinding(where, error)]
+    } finally {
+      client?.release(true)
+      void pool.end().catch(() => {})
+    }
+  }
+
+  async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
+    const { idType } = this.#columns
+    const holdable = checks.filter(({ orderId }) => canHoldId(idType, orderId))
+    const found = holdable.length === 0 ? [] : await this.#decide(holdable, Boolean(options.dryRun))
+    if (holdable.length === checks.length) return found
+    const decidedAt = found[0]?.evidence.decidedAt ?? (await this.ping())
+    const outcomes = found.values()
+    return checks.map(({ orderId }) =>
+      canHoldId(idType, orderId) ? (outcomes.next().value as Outcome) : { kind: 'missing', evidence: { decidedAt } },
+    )
+  }
+
+  async find(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
+    return this.#withClient((client) => this.#findWith(client, orderIds))
+  }
+
+  async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
+    if (!this.#columns.deadline) return []
+    const { unpaidStatuses } = this.#mapping
+    const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
+    const rows = await this.#withClient(async (client) => {
+      await client.query(`BEGIN READ ONLY; ${SWEEP_SETTINGS}`)
+      try {
+        return (await client.query(this.#statements.unpaidDueBefore, values)).rows
+      } finally {
+        await client.query('ROLLBACK')
+      }
+    })
+    return z
+      .array(pageRow)
+      .parse(rows)
+      .map(({ id, deadline }) => ({ orderId: id, deadline }))
+  }
+
+  async newestPayment(): Promise<number | undefined> {
+    if (!this.#statements.newestPayment) return undefined
+    const { rows } = await this.#query(this.#statements.newestPayment, [])
+    return ceil(paymentRow.parse(rows[0]).paid_at)
+  }
+
+  async outbox(): Promise<Backlog> {
+    const { rows } = await this.#query(this.#statements.outbox, [])
+    const { events, age } = backlogRow.parse(rows[0])
+    return { events, oldestAgeMs: age === null ? undefined : Math.max(0, age) }
+  }
+
+  async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
+    const { rows } = await this.#query(this.#statements.eventsOf, [this.#canonical(orderId)])
+    const { looked, events } = eventsRow.parse(rows[0])
+    return events.length === 0 && looked === LOOKED_THROUGH
+      ? undefined
+      : events.map((event) => ({ ...event, at: Math.ceil(event.at) }))
+  }
+
+  async ping(): Promise<number> {
+    return this.#withClient(async (client) => {
+      const { rows } = await client.query(NOW_SQL)
+      const { now, read_only: isReadOnly } = nowRow.parse(rows[0])
+      if (isReadOnly) {
+        throw new OrderExpiryError(
+          'STORE_READ_ONLY',
+          'PostgreSQL takes no writes now: it is a standby, or set to read only',
+        )
+      }
+      // Has every name and permission checked, and runs nothing.
+      if (this.#cancelSql) {
+        await client.query(`EXPLAIN ${this.#cancelSql}`, idsAndDeadlines([]))
+        await client.query(`EXPLAIN ${this.#statements.insertOutbox}`, idsAndDeadlines([]))
+      } else {
+        await client.query(`EXPLAIN ${this.#statements.cancelUnpaid}`, this.#cancelValues([]))
+      }
+      return Math.ceil(now)
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end().catch(() => {})
+  }
+
+  #cancelValues(checks: readonly Check[]): unknown[] {
+    return [...idsAndMs(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
+  }
+
+  async #decide(checks: readonly Check[], isDryRun: boolean): Promise<Outcome[]> {
+    if (this.#cancelSql && !isDryRun) return this.#runShopSql(checks)
+    const values = this.#cancelValues(checks)
+    const rows = await this.#withClient((client) =>
+      isDryRun
+        ? this.#prepared.run(client, this.#judge, values.slice(0, 3))
+        : this.#prepared.run(client, this.#cancel, values),
+    )
+    return toOutcomes(rows, this.#mapping.cancelledStatus)
+  }
+
+  /** The shop's statement and our outbox rows in one transaction: both, or neither. */
+  async #runShopSql(checks: readonly Check[]): Promise<Outcome[]> {
+    const input = idsAndDeadlines(checks)
+    return this.#withClient(async (client) => {
+      await client.query('BEGIN')
+      try {
+        const { rows: clock } = await client.query(NOW_SQL)
+        const decidedAt = Math.ceil(nowRow.parse(clock[0]).now)
+        const before = await this.#findWith(client, input[0])
+        const { rows } = await client.query(this.#cancelSql as string, input)
+        const canonical = (id: string) => this.#canonical(id)
+        const { unpaidStatuses, cancelledStatus } = this.#mapping
+        const outcomes = toShopOutcomes({
+          checks,
+          rows,
+          before,
+          unpaidStatuses,
+          cancelledStatus,
+          decidedAt,
+          canonical,
+        })
+        const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
+          const { kind, evidence } = outcomes[index] as Outcome
+          return kind === 'cancelled'
+            ? [{ orderId: this.#canonical(orderId), deadline: evidence.deadline ?? deadline }]
+            : []
+        })
+        if (cancelled.length > 0) await client.query(this.#statements.insertOutbox, idsAndDeadlines(cancelled))
+        await client.query('COMMIT')
+        return outcomes
+      } catch (error) {
+        await client.query('ROLLBACK').catch(() => {})
+        throw error
+      }
+    })
+  }
+
+  async #findWith(client: pg.PoolClient, orderIds: readonly string[]): Promise<(Order | undefined)[]> {
+    const ids = orderIds.filter((id) => canHoldId(this.#columns.idType, id))
+    const { rows } = await client.query(this.#statements.find, [ids])
+    const byId = new Map(
+      z
+        .array(orderRow)
+        .parse(rows)
+        .map((row) => [row.id, row]),
+    )
+    return orderIds.map((orderId) => {
+      const row = byId.get(this.#canonical(orderId))
+      if (!row) return undefined
+      const { status, deadline, cancelled_at: cancelledAt, paid_at: paidAt } = row
+      return {
+        orderId,
+        status,
+        deadline: ceil(deadline),
+        cancelledAt: ceil(cancelledAt),
+        ...(paidAt !== null && { paidAt: ceil(paidAt) }),
+      }
+    })
+  }
+
+  async #verify(): Promise<void> {
+    const { cancelUnpaid } = this.#statements
+    const { rows } = await this.#query('SELECT to_regclass($1) IS NOT NULL AS there', [outboxTable(this.#columns)])
+    if (!z.object({ there: z.boolean() }).parse(rows[0]).there) {
+      throw new OrderExpiryError(
+        'OUTBOX_MISSING',
+        `expected the table ${this.#columns.schema}.${OUTBOX_TABLE}, but it is missing: run \`order-expiry migrate\``,
+      )
+    }
+    // An empty batch changes nothing, but has every name and permission checked.
+    if (!this.#cancelSql) {
+      await this.#query(cancelUnpaid, this.#cancelValues([]))
+      return
+    }
+    const { fields } = await this.#query(this.#cancelSql, [[], []]).catch((error: OrderExpiryError) => {
+      // Of a pooler, 08P01 is an outage; of a statement just written, that it takes other parameters.
+      const isTheStatement = sqlStateOf(error.cause) === '08P01'
+      throw isTheStatement
+        ? new OrderExpiryError('STORE_MISMATCH', `CANCEL_SQL_FILE: ${error.message}`, { cause: error })
+        : error
+    })
+    const missing = ['id', 'outcome', 'until'].filter((name) => !fields.some((field) => field.name === name))
+    if (missing.length > 0) {
+      throw new OrderExpiryError(
+        'STORE_MISMATCH',
+        `CANCEL_SQL_FILE: expected the columns id, outcome and until; ${missing.join(' and ')} missing`,
+      )
+    }
+  }
+
+  /** What keeps the sweeper from doing its part. */
+  async #noticeSweep(onNotice: (notice: string) => void): Promise<void> {
+    if (!this.#columns.deadline) {
+      onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')
+      return
+    }
+    const table = { columns: this.#columns, mapping: this.#mapping, watchesPayments: false }
+    const findings = await this.#withClient((client) => lookAtIndexes({ database: client, ...table }))
+    for (const { level, what, meaning, fix = '' } of findings) {
+      if (level !== 'warning') continue
+      const statements = fix.split('\n').filter((line) => !line.startsWith('#'))
+      onNotice(`an index for the sweep: ${what}. ${meaning} ${statements.join(' ')}`)
+    }
+  }
+
+  /** The id as the database writes it. */
+  #canonical(orderId: string): string {
+    return this.#columns.idType === 'uuid' ? orderId.toLowerCase() : orderId
+  }
+
+  #query(sql: string, values: unknown[]): Promise<pg.QueryResult> {
+    return this.#withClient((client) => client.query(sql, values))
+  }
+
+  async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    let client: pg.PoolClient | undefined
+    let broken = false
+    try {
+      client = await this.#pool.connect()
+      return await work(client)
+    } catch (error) {
+      broken = sqlStateOf(error) === undefined
+      throw asStoreError(error)
+    } finally {
+      client?.release(broken || this.#prepared.isWorn(client))
+    }
+  }
+}
+
+async function withPool<T>(options: PoolOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+  const pool = createPool(options)
+  try {
+    return await work(pool)
+  } catch (error) {
+    void pool.end().catch(() => {})
+    throw asStoreError(error)
+  }
+}
+
+async function readColumns(
+  pool: pg.Pool,
+  options: Pick<PostgresStoreOptions, 'mapping' | 'watchesPayments'>,
+): Promise<OrdersColumns> {
+  const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.mapping.table)])
+  return resolveColumns(options.mapping, rows, options)
+}

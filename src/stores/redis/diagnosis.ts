@@ -1,0 +1,13 @@
+import { count, type Finding, finding } from '../../doctor/finding.ts'
+import { overdueFinding } from '../../doctor/overdue-finding.ts'
+import type { RedisOrders } from './store.ts'
+
+/** Looks at the orders in Redis, and changes nothing. */
+export async function diagnoseRedisOrders(orders: RedisOrders): Promise<Finding[]> {
+  const [unpaid, now] = await Promise.all([orders.countUnpaid(), orders.now()])
+  const [oldest] = await orders.unpaidDueBefore(now, undefined, 1)
+  return [
+    finding('ok', 'store-unpaid', { what: `${count(unpaid, 'unpaid order')} recorded` }),
+    overdueFinding(oldest && now - oldest.deadline),
+  ]
+}

@@ -1,0 +1,316 @@
+import { describe, expect, test } from '@jest/globals'
+import fc from 'fast-check'
+import {
+  type ColumnRow,
+  canHoldId,
+  type IdType,
+  type OrdersMapping,
+  quoteIdentifier,
+  quoteTable,
+  resolveColumns,
+} from '../../../../src/stores/postgres/columns.ts'
+
+describe('quoteIdentifier', () => {
+  test.each([
+    ['orders', '"orders"'],
+    ['Orders', '"Orders"'],
+    ['order lines', '"order lines"'],
+    ['say "x"', '"say ""x"""'],
+    ['"; DROP TABLE orders; --', '"""; DROP TABLE orders; --"'],
+    ['', '""'],
+  ])('writes %j as %s', (name, sql) => {
+    expect(quoteIdentifier(name)).toBe(sql)
+  })
+
+  test('writes one quoted identifier, which reads back as the name, whatever is in it', () => {
+    const names = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom('"', '\\', "'", ';', 'a', '.') }))
+    fc.assert(
+      fc.property(names, (name) => {
+        const sql = quoteIdentifier(name)
+        expect(sql).toMatch(/^"(?:[^"]|"")*"$/)
+        expect(sql.slice(1, -1).replaceAll('""', '"')).toBe(name)
+      }),
+    )
+  })
+})
+
+describe('quoteTable', () => {
+  test.each([
+    ['orders', '"orders"'],
+    ['Orders', '"Orders"'],
+    ['shop.orders', '"shop"."orders"'],
+    ['order lines', '"order lines"'],
+    ['"orders"', '"orders"'],
+    ['"my.schema"."Orders"', '"my.schema"."Orders"'],
+    ['"my.schema".orders', '"my.schema"."orders"'],
+    ['shop."o""x"', '"shop"."o""x"'],
+    ["orders'; DROP TABLE x; --", '"orders\'; DROP TABLE x; --"'],
+  ])('reads %s as %s', (name, sql) => {
+    expect(quoteTable(name)).toBe(sql)
+  })
+
+  test.each([
+    '',
+    '.',
+    'a.',
+    '.a',
+    'a.b.c',
+    'a..b',
+    '"a',
+    'a"',
+    'a"b',
+    '""',
+    '""."x"',
+    '"a"b',
+    '"a"."b"."c"',
+    '"a" . "b"',
+  ])('refuses %j', (name) => {
+    expect(quoteTable(name)).toBeUndefined()
+  })
+
+  const names = fc.string({ minLength: 1 })
+
+  test('reads what quoteIdentifier writes, with and without a schema', () => {
+    fc.assert(
+      fc.property(names, names, (schema, table) => {
+        const [a, b] = [quoteIdentifier(schema), quoteIdentifier(table)]
+        expect(quoteTable(b)).toBe(b)
+        expect(quoteTable(`${a}.${b}`)).toBe(`${a}.${b}`)
+      }),
+    )
+  })
+
+  test('gives one or two quoted identifiers and nothing else, or refuses', () => {
+    fc.assert(
+      fc.property(fc.oneof(names, fc.string({ unit: fc.constantFrom('"', '.', 'a', ';') })), (name) => {
+        expect(quoteTable(name) ?? '"none"').toMatch(/^"(?:[^"]|"")+"(?:\."(?:[^"]|"")+")?$/)
+      }),
+    )
+  })
+})
+
+describe('canHoldId', () => {
+  const bounds: Record<'smallint' | 'integer' | 'bigint', [least: string, most: string, below: string, above: string]> =
+    {
+      smallint: ['-32768', '32767', '-32769', '32768'],
+      integer: ['-2147483648', '2147483647', '-2147483649', '2147483648'],
+      bigint: ['-9223372036854775808', '9223372036854775807', '-9223372036854775809', '9223372036854775808'],
+    }
+
+  describe.each(Object.entries(bounds))('%s', (name, [least, most, below, above]) => {
+    const type = name as IdType
+
+    test.each([least, most, '0', '1', '-1', '1234'])('holds %s', (id) => {
+      expect(canHoldId(type, id)).toBe(true)
+    })
+
+    test.each([
+      below,
+      above,
+      '99999999999999999999',
+      '9'.repeat(200),
+      '',
+      'abc',
+      '1.0',
+      '1e3',
+      '0x10',
+      '1_000',
+      '+1',
+      '-0',
+      '00',
+      '007',
+      ' 1',
+      '1 ',
+      '1\n',
+      '١',
+      'NaN',
+      "1'; drop table orders; --",
+    ])('does not hold %j', (id) => {
+      expect(canHoldId(type, id)).toBe(false)
+    })
+
+    test('holds exactly the whole numbers of its range', () => {
+      const numbers = fc.bigInt({ min: -(1n << 65n), max: 1n << 65n })
+      fc.assert(
+        fc.property(fc.oneof(numbers, fc.maxSafeInteger().map(BigInt), fc.integer().map(BigInt)), (id) => {
+          expect(canHoldId(type, String(id))).toBe(id >= BigInt(least) && id <= BigInt(most))
+        }),
+      )
+    })
+  })
+
+  test('uuid holds every UUID, in either case', () => {
+    fc.assert(
+      fc.property(fc.uuid(), (id) => {
+        expect(canHoldId('uuid', id)).toBe(true)
+        expect(canHoldId('uuid', id.toUpperCase())).toBe(true)
+      }),
+    )
+    expect(canHoldId('uuid', '00000000-0000-0000-0000-000000000000')).toBe(true)
+  })
+
+  test.each([
+    '',
+    '1234',
+    'a0eebc999c0b4ef8bb6d6bb9bd380a11',
+    '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}',
+    'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1',
+    'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a111',
+    'g0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+    'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11\n',
+  ])('uuid does not hold %j', (id) => {
+    expect(canHoldId('uuid', id)).toBe(false)
+  })
+
+  test.each(['1234', 'a:b:c:d', '../x', "o'; drop table", '🛒', 'x'.repeat(200)])('text holds %j', (id) => {
+    expect(canHoldId('text', id)).toBe(true)
+  })
+})
+
+describe('resolveColumns', () => {
+  const row = (name: string, type: string, more: Partial<ColumnRow> = {}): ColumnRow => ({
+    schema: 'shop',
+    relation: 'Orders',
+    name,
+    type,
+    sql_type: type,
+    labels: null,
+    is_unique: true,
+    ...more,
+  })
+  const labels = ['pending', 'paid', 'cancelled']
+  const rows = [
+    row('id', 'int8', { sql_type: 'bigint' }),
+    row('status', 'order_status', { sql_type: 'shop.order_status', labels }),
+    row('due', 'timestamptz', { sql_type: 'timestamp with time zone' }),
+    row('paid_at', 'date'),
+    row('void_at', 'timestamp', { sql_type: 'timestamp without time zone' }),
+    row('note', 'jsonb'),
+  ]
+  const mapping: OrdersMapping = {
+    table: 'shop."Orders"',
+    idColumn: 'id',
+    statusColumn: 'status',
+    deadlineColumn: 'due',
+    paidAtColumn: 'paid_at',
+    cancelledAtColumn: 'void_at',
+    unpaidStatuses: ['pending'],
+    cancelledStatus: 'cancelled',
+  }
+
+  /** The problems that it finds, one line each. */
+  function problems(change: Partial<OrdersMapping>, columns: readonly ColumnRow[] = rows): string[] {
+    try {
+      resolveColumns({ ...mapping, ...change }, columns)
+      return []
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'STORE_MISMATCH' })
+      return error instanceof Error ? error.message.split('\n  ').slice(1) : []
+    }
+  }
+
+  test('takes a date of payment, but not to tell the silence of payments', () => {
+    expect(() => resolveColumns(mapping, rows, { watchesPayments: false })).not.toThrow()
+    expect(() => resolveColumns(mapping, rows, { watchesPayments: true })).toThrow(
+      /^the orders table .*\n {2}BRAKE_PAYMENT_SILENCE: expected paid_at to be timestamptz or timestamp, it is date, [^\n]*$/,
+    )
+    const sound = rows.map((each) => (each.name === 'paid_at' ? row('paid_at', 'timestamp') : each))
+    expect(() => resolveColumns(mapping, sound, { watchesPayments: true })).not.toThrow()
+  })
+
+  test('gives everything as SQL, quoted, with its type', () => {
+    expect(resolveColumns(mapping, rows)).toEqual({
+      schema: 'shop',
+      table: '"shop"."Orders"',
+      id: '"id"',
+      idType: 'bigint',
+      status: '"status"',
+      statusType: 'shop.order_status',
+      deadline: { sql: '"due"', type: 'timestamptz' },
+      paidAt: { sql: '"paid_at"', type: 'date' },
+      cancelledAt: { sql: '"void_at"', type: 'timestamp' },
+    })
+  })
+
+  test('leaves out what the shop has not', () => {
+    const { deadlineColumn, paidAtColumn, cancelledAtColumn, ...least } = mapping
+    expect(resolveColumns(least, rows)).toMatchObject({
+      deadline: undefined,
+      paidAt: undefined,
+      cancelledAt: undefined,
+    })
+  })
+
+  test('quotes names that need it', () => {
+    const strange = [row('a"b', 'text'), row('Sta tus', 'text')]
+    const { deadlineColumn, paidAtColumn, cancelledAtColumn, ...least } = mapping
+    expect(resolveColumns({ ...least, idColumn: 'a"b', statusColumn: 'Sta tus' }, strange)).toMatchObject({
+      id: '"a""b"',
+      status: '"Sta tus"',
+    })
+  })
+
+  test.each([
+    ['text', 'text'],
+    ['varchar', 'text'],
+    ['uuid', 'uuid'],
+    ['int2', 'smallint'],
+    ['int4', 'integer'],
+    ['int8', 'bigint'],
+  ])('takes ids of type %s', (type, idType) => {
+    expect(resolveColumns(mapping, [row('id', type), ...rows.slice(1)])).toMatchObject({ idType })
+  })
+
+  test.each(['numeric', 'bpchar', 'jsonb', 'bytea'])('refuses ids of type %s', (type) => {
+    expect(problems({}, [row('id', type), ...rows.slice(1)])).toEqual([
+      `ORDERS_ID_COLUMN: expected id to be text, varchar, uuid, smallint, integer, bigint, it is ${type}`,
+    ])
+  })
+
+  test.each(['text', 'varchar'])('takes a status of type %s, whatever the statuses are', (type) => {
+    const columns = [row('id', 'text'), row('status', type), ...rows.slice(2)]
+    expect(problems({ unpaidStatuses: ['new'], cancelledStatus: 'void' }, columns)).toEqual([])
+  })
+
+  test('says that there is no such table, with the name as it was given', () => {
+    expect(problems({ table: 'Shop.orders' }, [])).toEqual([
+      expect.stringMatching(/^ORDERS_TABLE: .*Shop\.orders.*case-sensitive/),
+    ])
+  })
+
+  test('says which column there is not, and which there are', () => {
+    expect(problems({ idColumn: 'ID' })).toEqual([
+      'ORDERS_ID_COLUMN: shop."Orders" has no column ID; it has id, status, due, paid_at, void_at, note',
+    ])
+  })
+
+  test('says so of a table with one column too', () => {
+    const { deadlineColumn, paidAtColumn, cancelledAtColumn, ...least } = mapping
+    expect(() => resolveColumns(least, rows.slice(0, 1))).toThrow(/has no column status; it has id$/)
+  })
+
+  test('says which status an enum has not, and which it has', () => {
+    expect(problems({ unpaidStatuses: ['pending', 'new', 'draft'], cancelledStatus: 'void' })).toEqual([
+      'ORDERS_UNPAID_STATUSES: shop.order_status has no new, draft; it has pending, paid, cancelled',
+      'ORDERS_CANCELLED_STATUS: shop.order_status has no void; it has pending, paid, cancelled',
+    ])
+  })
+
+  test('says everything that does not fit at once, one line for each', () => {
+    const found = problems({
+      idColumn: 'note',
+      statusColumn: 'void_at',
+      deadlineColumn: 'paid_at',
+      paidAtColumn: 'payed_at',
+      cancelledAtColumn: 'note',
+    })
+    expect(found.map((problem) => problem.split(':')[0]).sort()).toEqual([
+      'ORDERS_CANCELLED_AT_COLUMN', // of the wrong type, and taken
+      'ORDERS_CANCELLED_AT_COLUMN',
+      'ORDERS_DEADLINE_COLUMN',
+      'ORDERS_ID_COLUMN',
+      'ORDERS_PAID_AT_COLUMN',
+      'ORDERS_STATUS_COLUMN',
+    ])
+  })
+})
