@@ -14,18 +14,18 @@ import { readOverview } from './http/read-overview.ts'
 import { registerRoutes } from './http/routes.ts'
 import { createHttpService } from './http/server.ts'
 import type { EventBus } from './observe/events.ts'
+import { createHistoryWriter, History } from './observe/history.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { MinuteCounts } from './observe/minutes.ts'
 import { reportSettle } from './order/reported-settle.ts'
 import { createSettle, type Settle } from './order/settle.ts'
 import type { OrderStore } from './order/store.ts'
-import { BoardQueue } from './queue/board-queue.ts'
 import { OrderExpiry } from './queue/client.ts'
-import { createHistoryWriter, History } from './queue/history.ts'
 import { MissingChecks } from './queue/missing-checks.ts'
-import { QueueView } from './queue/queue-view.ts'
 import { createRetention } from './queue/retention.ts'
-import { createWorkerService } from './queue/worker.ts'
+import { BoardQueue } from './queue/view/board-queue.ts'
+import { QueueView } from './queue/view/queue-view.ts'
+import { createWorkerService } from './queue/worker/worker.ts'
 import { Connection, commandProfile, describeRedisAddress } from './redis/connection.ts'
 import { EmbeddedRedis } from './redis/embedded.ts'
 import { createRedisWatch } from './redis/watch.ts'
@@ -393,7 +393,7 @@ async function openTracing(options: { config: Config; version: string; events: E
   if (endpoint === undefined) return undefined
   const [{ createTraces }, { createTelemetry }] = await Promise.all([
     import('./observe/traces.ts'),
-    import('./queue/telemetry.ts'),
+    import('./queue/worker/telemetry.ts'),
   ])
   return {
     traces: createTraces({ endpoint, headers, serviceName: config.OTEL_SERVICE_NAME, version, events, clock }),

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Forecast } from '../queue/forecast.ts'
+import type { Forecast } from '../queue/view/forecast.ts'
 import type { CommandContext } from './context.ts'
 import { withQueueView } from './with-redis.ts'
 

@@ -1,4 +1,4 @@
-import { type GivenUp, NEVER_SUCCEED, type Replay } from '../queue/dead-letters.ts'
+import { type GivenUp, NEVER_SUCCEED, type Replay } from '../queue/replay/replay.ts'
 
 export interface ReplayReport {
   /** A check that was found; a dry run prints it at once, so that many need no memory. */

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
-import { type Replay, replay, type Selection } from '../queue/dead-letters.ts'
+import { type Replay, replay, type Selection } from '../queue/replay/replay.ts'
 import { nearest } from '../settings/unknown-names.ts'
 import type { CommandContext } from './context.ts'
 import { createReplayReport } from './replay-report.ts'

@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis'
 import type { Connection } from '../redis/connection.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
+import { JobAddition } from './add-if-absent.ts'
 import type { JobData } from './contract.ts'
-import { JobAddition } from './job-addition.ts'
 
 const OPEN_MS = 1_500
 const onTimeout = () => new Error(`no answer within ${OPEN_MS} ms`)

@@ -4,9 +4,9 @@ import { Connection, commandProfile, type RedisAddress } from '../redis/connecti
 import { redisErrorCode } from '../redis/reply.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import { addJobs, dueAtOf, moveJob } from './check-jobs.ts'
 import { CheckQueue } from './check-queue.ts'
 import { type JobData, jobIdOf, type Placement } from './contract.ts'
+import { addJobs, dueAtOf, moveJob } from './jobs.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 const CALL_TIMEOUT_MS = 20_000

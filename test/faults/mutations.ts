@@ -71,13 +71,13 @@ const MUTATIONS: readonly Mutation[] = [
     name: "the worker's fetch after a fault",
     edits: [
       {
-        file: 'queue/check-worker.js',
+        file: 'queue/worker/check-worker.js',
         from: 'this.#heartbeat = heartbeat;',
         to: `this.#heartbeat = heartbeat;
         this.once('error', () => (this.hasMetFault = true));`,
       },
       {
-        file: 'queue/check-worker.js',
+        file: 'queue/worker/check-worker.js',
         from: 'const job = await super.moveToActive(...args);',
         to: `if (this.hasMetFault) await new Promise(() => {});
             const job = await super.moveToActive(...args);`,
@@ -92,7 +92,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the end without Redis, of a worker that stops',
-    edits: [{ file: 'queue/worker.js', from: /if \(idleSince !== undefined && [^{]*\) \{/, to: 'if (false) {' }],
+    edits: [{ file: 'queue/worker/worker.js', from: /if \(idleSince !== undefined && [^{]*\) \{/, to: 'if (false) {' }],
     cases: ['SIGTERM while Redis is down'],
   },
   {

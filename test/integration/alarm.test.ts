@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
-import { CheckWorker } from '../../src/queue/check-worker.ts'
+import { CheckWorker } from '../../src/queue/worker/check-worker.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { closing } from '../helpers/closing.ts'

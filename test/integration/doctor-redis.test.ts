@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { Redis } from 'ioredis'
 import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { OrderExpiry } from '../../src/index.ts'
-import { diagnoseRedis } from '../../src/queue/redis-diagnosis.ts'
+import { diagnoseRedis } from '../../src/queue/diagnosis/redis.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'

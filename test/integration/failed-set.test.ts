@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { FailedSet } from '../../src/queue/failed-set.ts'
+import { FailedSet } from '../../src/queue/replay/failed-set.ts'
 import { closing } from '../helpers/closing.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 

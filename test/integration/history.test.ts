@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { EventBus } from '../../src/observe/events.ts'
+import { createHistoryWriter, History } from '../../src/observe/history.ts'
 import { MinuteCounts } from '../../src/observe/minutes.ts'
-import { createHistoryWriter, History } from '../../src/queue/history.ts'
 import { Connection, commandProfile } from '../../src/redis/connection.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { closing } from '../helpers/closing.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { EventBus } from '../../src/observe/events.ts'
 import type { Settle } from '../../src/order/settle.ts'
-import { createWorkerService } from '../../src/queue/worker.ts'
+import { createWorkerService } from '../../src/queue/worker/worker.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { closing } from '../helpers/closing.ts'

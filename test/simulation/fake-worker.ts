@@ -1,7 +1,7 @@
 import type { decide } from '../../src/order/decide.ts'
 import type { Check } from '../../src/order/order.ts'
 import type { Settle, Settlement } from '../../src/order/settle.ts'
-import { Batcher } from '../../src/queue/batcher.ts'
+import { Batcher } from '../../src/runtime/batcher.ts'
 import type { FakeQueue, Job } from './fake-queue.ts'
 import type { Host } from './host.ts'
 

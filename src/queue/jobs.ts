@@ -1,11 +1,11 @@
 import type { Job } from 'bullmq'
 import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { NOTES_KEPT, noteOf } from './check-notes.ts'
+import { deadlineOf } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { type FinishedCheck, type JobData, jobIdOf, type Placement } from './contract.ts'
-import { deadlineOf } from './job-addition.ts'
 import type { FoundOrder } from './results.ts'
+import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
 /** Orders that are sent together, and how often before there is an answer: Redis has work, and never much of it. */
 const PACKET = 16

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { Alarm } from '../../../src/queue/alarm.ts'
-import { FakeClock } from '../../helpers/fake-clock.ts'
+import { Alarm } from '../../../../src/queue/worker/alarm.ts'
+import { FakeClock } from '../../../helpers/fake-clock.ts'
 
 /** An alarm, and a Redis that ends a wait only when it is rung after the time is over, or at its next tick. */
 function createAlarm(options: { isDeaf?: boolean; ring?: () => Promise<unknown> } = {}) {

@@ -1,4 +1,4 @@
-import type { Clock } from '../runtime/clock.ts'
+import type { Clock } from '../../runtime/clock.ts'
 
 /** Waits for up to `seconds` until the queue says that there is something to look at; null if it did not. */
 export type WaitForJob<Marker> = (seconds: number) => Promise<Marker | null>

@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis'
-import type { Counts, MinuteCounts } from '../observe/minutes.ts'
 import type { Connection } from '../redis/connection.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
+import type { Counts, MinuteCounts } from './minutes.ts'
 
 const MINUTE_MS = 60_000
 const KEPT_S = 3 * 3_600

@@ -1,5 +1,5 @@
-import { scoreOf } from './check-jobs.ts'
-import type { OpenQueue } from './check-queue.ts'
+import type { OpenQueue } from '../check-queue.ts'
+import { scoreOf } from '../jobs.ts'
 
 /** Checks to come, over all producers and workers. */
 export interface Forecast {

@@ -1,11 +1,11 @@
 import { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { brakeKey } from '../brake/redis-brake.ts'
-import { count, examine, type Finding, finding, howLong } from '../doctor/finding.ts'
-import { Connection, commandProfile, type RedisAddress } from '../redis/connection.ts'
-import { redisErrorCode } from '../redis/reply.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { dueAtOf } from './check-jobs.ts'
+import { brakeKey } from '../../brake/redis-brake.ts'
+import { count, examine, type Finding, finding, howLong } from '../../doctor/finding.ts'
+import { Connection, commandProfile, type RedisAddress } from '../../redis/connection.ts'
+import { redisErrorCode } from '../../redis/reply.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { dueAtOf } from '../jobs.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000

@@ -1,8 +1,8 @@
-import type { CheckFacts } from '../order/story.ts'
-import { describeJob, dueAtOf } from './check-jobs.ts'
+import type { CheckFacts } from '../../order/story.ts'
+import type { OpenQueue } from '../check-queue.ts'
+import { jobIdOf } from '../contract.ts'
+import { describeJob, dueAtOf } from '../jobs.ts'
 import { parseNote } from './check-notes.ts'
-import type { OpenQueue } from './check-queue.ts'
-import { jobIdOf } from './contract.ts'
 
 /**
  * What the queue still knows of the check of an order. Undefined: nothing, or the job is of another order.

@@ -1,8 +1,8 @@
 import { createRedisBackend, type IRedisClient, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
-import { joinWrites } from '../redis/corked-writes.ts'
-import { callScriptsFast } from '../redis/fast-scripts.ts'
-import type { Clock } from '../runtime/clock.ts'
-import type { Heartbeat } from '../runtime/heartbeat.ts'
+import { joinWrites } from '../../redis/corked-writes.ts'
+import { callScriptsFast } from '../../redis/fast-scripts.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
 
 /**

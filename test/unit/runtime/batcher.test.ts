@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Check } from '../../../src/order/order.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
-import { Batcher } from '../../../src/queue/batcher.ts'
+import { Batcher } from '../../../src/runtime/batcher.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
 const PATIENCE_MS = 5

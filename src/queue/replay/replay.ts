@@ -1,10 +1,10 @@
 import { Job, Queue } from 'bullmq'
-import { ERROR_CODES, type ErrorCode, type OrderExpiryError } from '../errors.ts'
-import { parseOrderId } from '../order/order-id.ts'
-import { Connection, commandProfile, type RedisAddress } from '../redis/connection.ts'
-import { systemClock } from '../runtime/clock.ts'
-import { withTimeout } from '../runtime/timeout.ts'
-import { JOB_NAME, jobIdOf } from './contract.ts'
+import { ERROR_CODES, type ErrorCode, type OrderExpiryError } from '../../errors.ts'
+import { parseOrderId } from '../../order/order-id.ts'
+import { Connection, commandProfile, type RedisAddress } from '../../redis/connection.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { withTimeout } from '../../runtime/timeout.ts'
+import { JOB_NAME, jobIdOf } from '../contract.ts'
 import { type FailedJob, FailedSet } from './failed-set.ts'
 
 /** Which of the checks that were given up: those of certain orders, with certain errors, or all that can succeed. */
