@@ -1,14 +1,14 @@
-export { type ErrorCode, OrderExpiryError } from './errors.ts'
-export type { DeadlineInput } from './order/deadline.ts'
-export { OrderExpiry } from './queue/client.ts'
-export type { OrderExpiryOptions } from './queue/client-options.ts'
-export type { FinishedCheck, JobData } from './queue/contract.ts'
+export { OrderExpiry } from './client/client.ts'
+export type { OrderExpiryOptions } from './client/options.ts'
 export type {
   FoundOrder,
   RescheduleResult,
   ScheduleItem,
   ScheduleResult,
   WithdrawResult,
-} from './queue/results.ts'
+} from './client/results.ts'
+export { type ErrorCode, OrderExpiryError } from './errors.ts'
+export type { DeadlineInput } from './order/deadline.ts'
+export type { FinishedCheck, JobData } from './queue/contract.ts'
 export type { RedisAddress } from './redis/connection.ts'
 export type { PayResult } from './stores/redis/store.ts'

@@ -1,10 +1,10 @@
 import { userInfo } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { BrakeStatus } from '../brake/brake.ts'
+import { withBrake } from '../daemon/with-redis.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
-import { withBrake } from './with-redis.ts'
 
 /** `order-expiry brake status | engage | release`: the mass-cancel brake of all processes. */
 export function brakeCommand(context: CommandContext): Command {

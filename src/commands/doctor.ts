@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
+import { withRedis } from '../daemon/with-redis.ts'
 import { FINDING_CODES, type Finding, finding } from '../doctor/finding.ts'
 import { asOrderExpiryError } from '../errors.ts'
 import { diagnoseQueue } from '../queue/diagnosis/queue.ts'
@@ -8,7 +9,6 @@ import type { Clock } from '../runtime/clock.ts'
 import { diagnoseStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { describeFindings } from './doctor-report.ts'
-import { withRedis } from './with-redis.ts'
 
 /** `order-expiry doctor`: changes nothing. Exit code 1 if there is an error; warnings are none. */
 export function doctorCommand(context: CommandContext): Command {
@@ -72,7 +72,7 @@ function skipped(keepsOrders: boolean): Finding[] {
 
 async function look(options: { config: Config; redisUrl: string; clock: Clock }): Promise<Finding[]> {
   const { config, redisUrl, clock } = options
-  const { chooseStore } = await import('../composition.ts')
+  const { chooseStore } = await import('../daemon/parts.ts')
   const watchesPayments = Boolean(config.BRAKE_PAYMENT_SILENCE)
   return diagnoseStore(chooseStore({ config, redisUrl, onError: () => {} }), { clock, watchesPayments })
 }

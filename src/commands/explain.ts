@@ -1,8 +1,8 @@
 import { Command } from 'commander'
-import { type Story, storyJsonOf } from '../order/story.ts'
+import { withQueueView } from '../daemon/with-redis.ts'
+import { type Story, storyJsonOf } from '../explain/story.ts'
 import { openStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
-import { withQueueView } from './with-redis.ts'
 
 /** `order-expiry explain ID`: one order's story. Exit code 0 if there is such an order, or a check of it. */
 export function explainCommand(context: CommandContext): Command {
@@ -13,7 +13,7 @@ export function explainCommand(context: CommandContext): Command {
     .action(async (orderId: string, options: { json?: true }) => {
       const { clock } = context
       const config = context.readConfig()
-      const { chooseStore, explainOrder } = await import('../composition.ts')
+      const { chooseStore, explainOrder } = await import('../daemon/parts.ts')
       const story = await withQueueView({ config, clock }, async (view, redisUrl) => {
         const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
         try {

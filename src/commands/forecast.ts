@@ -1,7 +1,7 @@
 import { Command } from 'commander'
+import { withQueueView } from '../daemon/with-redis.ts'
 import type { Forecast } from '../queue/view/forecast.ts'
 import type { CommandContext } from './context.ts'
-import { withQueueView } from './with-redis.ts'
 
 const BAR_WIDTH = 50
 const MINUTE_MS = 60_000

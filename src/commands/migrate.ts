@@ -13,7 +13,7 @@ export function migrateCommand(context: CommandContext): Command {
     .option('--dry-run', 'only print the statements')
     .action(async (options: { index?: true; dryRun?: true }) => {
       const config = context.readConfig()
-      const { chooseStore } = await import('../composition.ts')
+      const { chooseStore } = await import('../daemon/parts.ts')
       const choice = chooseStore({ config, redisUrl: config.REDIS_URL ?? '', onError: () => {} })
       let statements = 0
       const missing = await migrateStore(choice, {

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
+import { withClient } from '../daemon/with-redis.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
-import { withClient } from './with-redis.ts'
 
 /** `order-expiry pay ID`: exit code 0 if the order is paid now, 1 if it was too late. */
 export function payCommand(context: CommandContext): Command {

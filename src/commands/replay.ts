@@ -1,10 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { withRedis } from '../daemon/with-redis.ts'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
 import { type Replay, replay, type Selection } from '../queue/replay/replay.ts'
 import { nearest } from '../settings/unknown-names.ts'
 import type { CommandContext } from './context.ts'
 import { createReplayReport } from './replay-report.ts'
-import { withRedis } from './with-redis.ts'
 
 interface ReplayOptions {
   code?: ErrorCode[]

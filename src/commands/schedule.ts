@@ -1,8 +1,8 @@
 import { Command, Option } from 'commander'
+import { withClient } from '../daemon/with-redis.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
-import { withClient } from './with-redis.ts'
 
 interface DeadlineOptions {
   deadline?: string

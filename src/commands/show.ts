@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import type { Config } from '../config.ts'
+import { withClient } from '../daemon/with-redis.ts'
 import { describeOrder, type Order } from '../order/order.ts'
 import { openStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
-import { withClient } from './with-redis.ts'
 
 /** `order-expiry show ID`: exit code 0 if there is such an order or a check of it. */
 export function showCommand(context: CommandContext): Command {
@@ -29,7 +29,7 @@ export function showCommand(context: CommandContext): Command {
 
 async function findInStore(options: { config: Config; redisUrl: string; orderId: string }): Promise<Order | undefined> {
   const { config, redisUrl, orderId } = options
-  const { chooseStore } = await import('../composition.ts')
+  const { chooseStore } = await import('../daemon/parts.ts')
   const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
   try {
     return (await store.find([orderId]))[0]

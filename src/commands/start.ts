@@ -53,7 +53,7 @@ export function startCommand(context: CommandContext): Command {
       },
     })
 
-    const { createDaemon } = await import('../daemon.ts') // most commands need little of it, and start at once
+    const { createDaemon } = await import('../daemon/daemon.ts') // most commands need little of it, and start at once
     const daemon = await createDaemon({ config, version: context.version, events, clock })
     let failed = false
     try {

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
+import { withRedis } from '../daemon/with-redis.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import { EventBus, type LeftOverdue } from '../observe/events.ts'
 import type { CommandContext } from './context.ts'
-import { withRedis } from './with-redis.ts'
 
 const SHOWN = 20
 
@@ -25,7 +25,7 @@ export function sweepCommand(context: CommandContext): Command {
         },
         onSecond: (_signal, exitCode) => context.exitNow(exitCode),
       })
-      const { sweepOnce } = await import('../composition.ts')
+      const { sweepOnce } = await import('../daemon/parts.ts')
       const isDry = options.dryRun ?? config.DRY_RUN
       const result = await withRedis({ config, clock: context.clock }, (redisUrl) =>
         sweepOnce({

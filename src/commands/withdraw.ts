@@ -1,7 +1,7 @@
 import { Command } from 'commander'
+import { withClient } from '../daemon/with-redis.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
-import { withClient } from './with-redis.ts'
 
 /** `order-expiry withdraw ID`: exit code 0 if the order will not be checked any more. */
 export function withdrawCommand(context: CommandContext): Command {

@@ -1,10 +1,10 @@
 import type { Job } from 'bullmq'
+import type { FoundOrder } from '../client/results.ts'
 import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { deadlineOf } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { type FinishedCheck, type JobData, jobIdOf, type Placement } from './contract.ts'
-import type { FoundOrder } from './results.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
 /** Orders that are sent together, and how often before there is an answer: Redis has work, and never much of it. */

@@ -1,4 +1,4 @@
-import type { CheckFacts } from '../../order/story.ts'
+import type { CheckFacts } from '../../explain/story.ts'
 import type { OpenQueue } from '../check-queue.ts'
 import { jobIdOf } from '../contract.ts'
 import { describeJob, dueAtOf } from '../jobs.ts'

@@ -1,4 +1,4 @@
-import type { StoryLine } from '../../order/story.ts'
+import type { StoryLine } from '../../explain/story.ts'
 
 /** Lines that are kept on a job. */
 export const NOTES_KEPT = 50

@@ -1,5 +1,5 @@
 import { brakeKey } from '../../brake/redis-brake.ts'
-import type { CheckFacts, Holds } from '../../order/story.ts'
+import type { CheckFacts, Holds } from '../../explain/story.ts'
 import type { Connection } from '../../redis/connection.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'

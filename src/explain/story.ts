@@ -1,5 +1,5 @@
-import type { Order } from './order.ts'
-import type { KeptEvent } from './store.ts'
+import type { Order } from '../order/order.ts'
+import type { KeptEvent } from '../order/store.ts'
 
 /** One thing that happened to an order, or will. `at` in epoch milliseconds; undefined where nobody wrote down when. */
 export interface StoryLine {

@@ -1,4 +1,35 @@
-import type { Brake } from './brake/brake.ts'
+import type { Brake } from '../brake/brake.ts'
+import { OrderExpiry } from '../client/client.ts'
+import { type Config, DATA_DIR, isLoopback } from '../config.ts'
+import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import { readOverview } from '../http/read-overview.ts'
+import { registerRoutes } from '../http/routes.ts'
+import { createHttpService } from '../http/server.ts'
+import type { EventBus } from '../observe/events.ts'
+import { createHistoryWriter, History } from '../observe/history.ts'
+import { createMetrics } from '../observe/metrics.ts'
+import { MinuteCounts } from '../observe/minutes.ts'
+import { reportSettle } from '../order/reported-settle.ts'
+import { createSettle, type Settle } from '../order/settle.ts'
+import type { OrderStore } from '../order/store.ts'
+import { MissingChecks } from '../queue/missing-checks.ts'
+import { createRetention } from '../queue/retention.ts'
+import { BoardQueue } from '../queue/view/board-queue.ts'
+import { QueueView } from '../queue/view/queue-view.ts'
+import { createWorkerService } from '../queue/worker/worker.ts'
+import { Connection, commandProfile, describeRedisAddress } from '../redis/connection.ts'
+import { EmbeddedRedis } from '../redis/embedded.ts'
+import { createRedisWatch } from '../redis/watch.ts'
+import { Breaker } from '../runtime/breaker.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { formatDuration } from '../runtime/duration.ts'
+import { Heartbeat } from '../runtime/heartbeat.ts'
+import { retryUntilDone } from '../runtime/retry.ts'
+import { Lifecycle, type Service } from '../runtime/service.ts'
+import { openStore } from '../stores/kinds.ts'
+import { Overdue } from '../sweep/overdue.ts'
+import { sweep } from '../sweep/sweep.ts'
+import { createSweeper } from '../sweep/sweeper.ts'
 import {
   chooseStore,
   createBrake,
@@ -7,38 +38,7 @@ import {
   MAX_BATCHES,
   nameOfProcess,
   REDIS_TIMEOUT_MS,
-} from './composition.ts'
-import { type Config, DATA_DIR, isLoopback } from './config.ts'
-import { asOrderExpiryError, OrderExpiryError } from './errors.ts'
-import { readOverview } from './http/read-overview.ts'
-import { registerRoutes } from './http/routes.ts'
-import { createHttpService } from './http/server.ts'
-import type { EventBus } from './observe/events.ts'
-import { createHistoryWriter, History } from './observe/history.ts'
-import { createMetrics } from './observe/metrics.ts'
-import { MinuteCounts } from './observe/minutes.ts'
-import { reportSettle } from './order/reported-settle.ts'
-import { createSettle, type Settle } from './order/settle.ts'
-import type { OrderStore } from './order/store.ts'
-import { OrderExpiry } from './queue/client.ts'
-import { MissingChecks } from './queue/missing-checks.ts'
-import { createRetention } from './queue/retention.ts'
-import { BoardQueue } from './queue/view/board-queue.ts'
-import { QueueView } from './queue/view/queue-view.ts'
-import { createWorkerService } from './queue/worker/worker.ts'
-import { Connection, commandProfile, describeRedisAddress } from './redis/connection.ts'
-import { EmbeddedRedis } from './redis/embedded.ts'
-import { createRedisWatch } from './redis/watch.ts'
-import { Breaker } from './runtime/breaker.ts'
-import type { Clock } from './runtime/clock.ts'
-import { formatDuration } from './runtime/duration.ts'
-import { Heartbeat } from './runtime/heartbeat.ts'
-import { retryUntilDone } from './runtime/retry.ts'
-import { Lifecycle, type Service } from './runtime/service.ts'
-import { openStore } from './stores/kinds.ts'
-import { Overdue } from './sweep/overdue.ts'
-import { sweep } from './sweep/sweep.ts'
-import { createSweeper } from './sweep/sweeper.ts'
+} from './parts.ts'
 
 /** How often the store is swept while Redis is away. */
 const SWEEP_WITHOUT_REDIS_MS = 10_000
@@ -392,8 +392,8 @@ async function openTracing(options: { config: Config; version: string; events: E
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = config
   if (endpoint === undefined) return undefined
   const [{ createTraces }, { createTelemetry }] = await Promise.all([
-    import('./observe/traces.ts'),
-    import('./queue/worker/telemetry.ts'),
+    import('../observe/traces.ts'),
+    import('../queue/worker/telemetry.ts'),
   ])
   return {
     traces: createTraces({ endpoint, headers, serviceName: config.OTEL_SERVICE_NAME, version, events, clock }),

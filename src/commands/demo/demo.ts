@@ -2,17 +2,17 @@ import { randomInt } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { type Config, DATA_DIR } from '../config.ts'
-import { EventBus } from '../observe/events.ts'
-import { clearQueue } from '../queue/clear.ts'
-import { OrderExpiry } from '../queue/client.ts'
-import { commandProfile, openRedis } from '../redis/connection.ts'
-import { EmbeddedRedis } from '../redis/embedded.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { type OrderEvent, RedisOrders } from '../stores/redis/store.ts'
-import type { CommandContext } from './context.ts'
-import { createProgress } from './demo-progress.ts'
-import { type DemoOrder, judge, renderReport } from './demo-report.ts'
+import { OrderExpiry } from '../../client/client.ts'
+import { type Config, DATA_DIR } from '../../config.ts'
+import { EventBus } from '../../observe/events.ts'
+import { commandProfile, openRedis } from '../../redis/connection.ts'
+import { EmbeddedRedis } from '../../redis/embedded.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { type OrderEvent, RedisOrders } from '../../stores/redis/store.ts'
+import type { CommandContext } from '../context.ts'
+import { clearQueue } from './clear-queue.ts'
+import { createProgress } from './progress.ts'
+import { type DemoOrder, judge, renderReport } from './report.ts'
 
 /** Deadlines begin this long after placing: as long as placing itself may take. */
 const LEAD_MS = 2_000
@@ -75,7 +75,7 @@ async function runDemo(options: {
     HTTP_PORT: 0,
   }
   const events = new EventBus()
-  const { createDaemon } = await import('../daemon.ts')
+  const { createDaemon } = await import('../../daemon/daemon.ts')
   const daemon = await createDaemon({ config, version: context.version, events, clock })
   const shop = new OrderExpiry({ redis: redisUrl, orders: 'redis', queueName, queuePrefix })
   const redis = openRedis({ profile: commandProfile(redisUrl, 10_000) })

@@ -1,9 +1,9 @@
 import type { Telemetry } from 'bullmq'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
+import { JOB_NAME } from '../queue/contract.ts'
 import type { RedisAddress } from '../redis/connection.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
-import { JOB_NAME } from './contract.ts'
 
 export interface OrderExpiryOptions {
   /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or a client. */

@@ -1,5 +1,5 @@
 import { Queue } from 'bullmq'
-import { commandProfile, openRedis, type RedisAddress } from '../redis/connection.ts'
+import { commandProfile, openRedis, type RedisAddress } from '../../redis/connection.ts'
 
 /** Deletes a queue with all its jobs. */
 export async function clearQueue(options: {

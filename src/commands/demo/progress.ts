@@ -1,4 +1,4 @@
-import type { CommandContext } from './context.ts'
+import type { CommandContext } from '../context.ts'
 
 export interface Progress {
   placed(count: number): void

@@ -1,7 +1,7 @@
 import { RedisBrake } from '../brake/redis-brake.ts'
+import { OrderExpiry } from '../client/client.ts'
 import { type Config, DATA_DIR } from '../config.ts'
 import { OrderExpiryError } from '../errors.ts'
-import { OrderExpiry } from '../queue/client.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import { Connection, commandProfile } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'

@@ -1,6 +1,6 @@
 import type { DeadlineInput } from '../order/deadline.ts'
 import type { ReadableOrder } from '../order/order.ts'
-import type { FinishedCheck } from './contract.ts'
+import type { FinishedCheck } from '../queue/contract.ts'
 
 export interface ScheduleItem {
   orderId: string | number

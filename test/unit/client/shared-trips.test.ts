@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, test } from '@jest/globals'
+import type { ScheduleResult } from '../../../src/client/results.ts'
+import { type ScheduleCall, ScheduleCalls } from '../../../src/client/shared-trips.ts'
 import { OrderExpiryError } from '../../../src/errors.ts'
-import type { ScheduleResult } from '../../../src/queue/results.ts'
-import { type ScheduleCall, ScheduleCalls } from '../../../src/queue/schedule-calls.ts'
 
 type Outcome = ScheduleResult | OrderExpiryError
 

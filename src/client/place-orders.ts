@@ -1,9 +1,9 @@
 import type { OrderExpiryError } from '../errors.ts'
+import type { OpenQueue } from '../queue/check-queue.ts'
+import type { Placement } from '../queue/contract.ts'
+import { addJobs } from '../queue/jobs.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { RedisOrders } from '../stores/redis/store.ts'
-import type { OpenQueue } from './check-queue.ts'
-import type { Placement } from './contract.ts'
-import { addJobs } from './jobs.ts'
 import type { ScheduleResult } from './results.ts'
 
 /**
