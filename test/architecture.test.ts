@@ -4,49 +4,50 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 import { type Import, readSource, type Source } from './unit/source.ts'
 
-/** The layout of DESIGN.md: a file imports from its own place and from those further down. */
+/** The rooms of HOUSE.md: a file imports from its own room and from those further down. */
 const LAYOUT = [
   'index.ts',
   'cli.ts',
   'commands',
-  'daemon.ts',
-  'composition.ts',
+  'daemon',
   'config.ts',
-  'settings',
   'http',
   'sweep',
   'outbox',
+  'client',
+  'explain',
   'queue',
+  'brake',
   'stores',
   'gateways',
   'order',
+  'doctor',
   'observe',
+  'redis',
+  'settings',
   'runtime',
   'errors.ts',
 ]
 
 /** Who may import a package, by the beginning of the path; `asType`: who may do so with `import type` only. */
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
-  bullmq: { by: ['queue/'], asType: ['http/board.ts', 'http/routes.ts'] },
-  ioredis: {
-    by: ['queue/', 'stores/redis.ts', 'outbox/stream.ts'],
-    asType: ['stores/open.ts', 'stores/redis-events.ts'],
-  },
-  pg: { by: ['stores/postgres-pool.ts'], asType: ['stores/postgres.ts'] },
-  '@bull-board/api': { by: ['http/board.ts'] },
-  '@bull-board/fastify': { by: ['http/board.ts'] },
+  bullmq: { by: ['queue/'], asType: ['client/', 'http/board/', 'http/routes.ts', 'redis/'] },
+  ioredis: { by: ['redis/'], asType: ['queue/', 'brake/', 'observe/history.ts', 'stores/redis/', 'stores/kinds.ts'] },
+  pg: { by: ['stores/postgres/pool.ts'], asType: ['stores/postgres/'] },
+  '@bull-board/api': { by: ['http/board/'] },
+  '@bull-board/fastify': { by: ['http/board/'] },
   '@fastify/basic-auth': { by: ['http/'] },
   '@fastify/helmet': { by: ['http/server.ts'] },
-  '@fastify/rate-limit': { by: ['http/api.ts'] },
-  '@fastify/swagger': { by: ['http/openapi.ts'] },
-  '@fastify/swagger-ui': { by: ['http/openapi.ts'] },
+  '@fastify/rate-limit': { by: ['http/api/'] },
+  '@fastify/swagger': { by: ['http/api/openapi.ts'] },
+  '@fastify/swagger-ui': { by: ['http/api/openapi.ts'] },
   'fastify-type-provider-zod': { by: ['http/'] },
   fastify: { by: ['http/'] },
   pino: { by: ['observe/log.ts'] },
   'prom-client': { by: ['observe/metrics.ts'], asType: ['http/metrics.ts', 'http/routes.ts'] },
-  'bullmq-otel': { by: ['queue/telemetry.ts'] },
-  '@opentelemetry/api': { by: ['observe/traces.ts', 'queue/telemetry.ts', 'http/trace-context.ts'] },
-  '@opentelemetry/core': { by: ['observe/traces.ts', 'queue/telemetry.ts'] },
+  'bullmq-otel': { by: ['queue/worker/telemetry.ts'] },
+  '@opentelemetry/api': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts', 'http/trace-context.ts'] },
+  '@opentelemetry/core': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts'] },
   '@opentelemetry/exporter-trace-otlp-http': { by: ['observe/traces.ts'] },
   '@opentelemetry/resources': { by: ['observe/traces.ts'] },
   '@opentelemetry/sdk-trace-node': { by: ['observe/traces.ts'] },
@@ -65,7 +66,7 @@ const GLOBALS: Record<string, readonly string[]> = {
   'process.exit': ['cli.ts'],
   'process.exitCode': ['cli.ts'],
   'process.abort': [],
-  'process.kill': ['runtime/embedded-redis.ts'], // with signal 0: whether a process is there
+  'process.kill': ['redis/embedded.ts'], // with signal 0: whether a process is there
   // Handed on whole, as in `const { env } = process`, it could be used for any of these.
   process: [],
   globalThis: [],

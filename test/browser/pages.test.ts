@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Browser, BrowserContextOptions, Locator, Page } from 'playwright-core'
-import { overviewPage } from '../../src/http/overview.ts'
+import { overviewPage } from '../../src/http/pages/overview.ts'
 import { OrderExpiry } from '../../src/index.ts'
 import { complaintsOf, launchBrowser, OTHER_NAME } from '../helpers/browser.ts'
 import { closing } from '../helpers/closing.ts'

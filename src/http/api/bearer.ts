@@ -1,9 +1,9 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { OrderExpiryError } from '../errors.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { digest } from './auth.ts'
-import { refuseOtherNames } from './same-site.ts'
+import { OrderExpiryError } from '../../errors.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { digest } from '../auth.ts'
+import { refuseOtherNames } from '../same-site.ts'
 
 export interface Token {
   name: string

@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { type Story, storyJsonOf } from '../explain/story.ts'
-import { jobIdOf } from '../queue/contract.ts'
-import { escapeHtml, page } from './html.ts'
+import { type Story, storyJsonOf } from '../../explain/story.ts'
+import { jobIdOf } from '../../queue/contract.ts'
+import { escapeHtml, page } from '../pages/html.ts'
 import { params, problems } from './orders-schemas.ts'
 
 export interface ExplainApi {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { type Counts, LATENESS_BOUNDS, latenessOf } from '../observe/minutes.ts'
-import type { Forecast } from '../queue/view/forecast.ts'
+import { type Counts, LATENESS_BOUNDS, latenessOf } from '../../observe/minutes.ts'
+import type { Forecast } from '../../queue/view/forecast.ts'
 import { escapeHtml, page } from './html.ts'
 import { barChart, lineChart, type Series } from './svg.ts'
 

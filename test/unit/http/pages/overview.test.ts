@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
-import { mask } from '../../../src/http/mask.ts'
-import { type Overview, overviewPage } from '../../../src/http/overview.ts'
-import { barChart, lineChart } from '../../../src/http/svg.ts'
+import { mask } from '../../../../src/http/board/mask.ts'
+import { type Overview, overviewPage } from '../../../../src/http/pages/overview.ts'
+import { barChart, lineChart } from '../../../../src/http/pages/svg.ts'
 
 const AT = Date.parse('2026-11-25T10:00:30Z')
 const calm: Overview = {

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { Forecast } from '../queue/view/forecast.ts'
+import type { Forecast } from '../../queue/view/forecast.ts'
 import { problems } from './orders-schemas.ts'
 
 export interface ForecastApi {

@@ -1,8 +1,8 @@
-import type { Counts } from '../observe/minutes.ts'
-import type { Forecast } from '../queue/view/forecast.ts'
-import type { QueueCounts } from '../queue/view/queue-view.ts'
-import type { Clock } from '../runtime/clock.ts'
-import { withTimeout } from '../runtime/timeout.ts'
+import type { Counts } from '../../observe/minutes.ts'
+import type { Forecast } from '../../queue/view/forecast.ts'
+import type { QueueCounts } from '../../queue/view/queue-view.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { withTimeout } from '../../runtime/timeout.ts'
 import type { Overview, State } from './overview.ts'
 
 export interface OverviewSources {

@@ -1,12 +1,12 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
-import { OrderExpiryError } from '../errors.ts'
-import type { Clock } from '../runtime/clock.ts'
+import { OrderExpiryError } from '../../errors.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { joinTraces } from '../trace-context.ts'
 import { callerOf, requireBearer, type Token } from './bearer.ts'
 import { type ExplainApi, registerExplain } from './explain.ts'
-import { type ForecastApi, registerForecast } from './forecast-api.ts'
-import { type OrdersApi, registerOrders } from './orders-api.ts'
-import { joinTraces } from './trace-context.ts'
+import { type ForecastApi, registerForecast } from './forecast.ts'
+import { type OrdersApi, registerOrders } from './orders.ts'
 
 const STOPPING_RETRY_S = 1
 

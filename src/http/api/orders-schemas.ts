@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ERROR_CODES } from '../errors.ts'
+import { ERROR_CODES } from '../../errors.ts'
 
 /** What the routes of `/v1` take and answer: checked at run time, and the source of `/openapi.json`. */
 

@@ -1,12 +1,12 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { OrderExpiry } from '../client/client.ts'
-import type { ScheduleItem, ScheduleResult } from '../client/results.ts'
-import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
-import { describeOrder, type Order } from '../order/order.ts'
-import { parseOrderId } from '../order/order-id.ts'
-import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+import type { OrderExpiry } from '../../client/client.ts'
+import type { ScheduleItem, ScheduleResult } from '../../client/results.ts'
+import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
+import { describeOrder, type Order } from '../../order/order.ts'
+import { parseOrderId } from '../../order/order-id.ts'
+import { DURATION_FORMAT, parseDuration } from '../../runtime/duration.ts'
 import * as schemas from './orders-schemas.ts'
 
 export interface OrdersApi {
