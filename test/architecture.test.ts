@@ -23,8 +23,8 @@ const LAYOUT = [
   'order',
   'doctor',
   'observe',
-  'redis',
   'settings',
+  'redis',
   'runtime',
   'errors.ts',
 ]
@@ -284,10 +284,10 @@ const broken: [rule: string, files: Record<string, string>, violations: string[]
     'each package is imported only where it belongs',
     {
       'queue/worker.ts': "import { Worker } from 'bullmq'",
-      'http/board.ts': "import type { Queue } from 'bullmq'; import { x } from '@bull-board/api/bullMQAdapter'",
+      'http/board/board.ts': "import type { Queue } from 'bullmq'; import { x } from '@bull-board/api/bullMQAdapter'",
       'http/server.ts': "import type { Queue } from 'bullmq'; import '@bull-board/api'",
       'stores/open.ts': "import { type Redis } from 'ioredis'",
-      'stores/redis.ts': "import { Redis } from 'ioredis'",
+      'redis/connection.ts': "import { Redis } from 'ioredis'",
       'stores/mysql.ts': "const pg = await import('pg')",
       'order/order.ts': "import 'left-pad'; import { z } from 'zod'; import { join } from 'node:path'",
     },

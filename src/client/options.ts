@@ -2,7 +2,7 @@ import type { Telemetry } from 'bullmq'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
 import { JOB_NAME } from '../queue/contract.ts'
-import type { RedisAddress } from '../redis/connection.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 
 export interface OrderExpiryOptions {

@@ -1,6 +1,6 @@
 import type { DeadlineInput } from '../order/deadline.ts'
 import type { ReadableOrder } from '../order/order.ts'
-import type { FinishedCheck } from '../queue/contract.ts'
+import type { FoundCheck } from '../queue/view/describe-job.ts'
 
 export interface ScheduleItem {
   orderId: string | number
@@ -49,17 +49,7 @@ export interface WithdrawResult {
 
 export interface FoundOrder {
   orderId: string
-  check?: {
-    jobId: string
-    /** `waiting` for its deadline, `due` and about to be looked at, being `checked` now, `finished`, or `failed` for good. */
-    state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
-    deadline?: Date
-    /** When it was added. */
-    scheduledAt: Date
-    attempts: number
-    failedReason?: string
-    finished?: FinishedCheck
-  }
+  check?: FoundCheck
   /** The record, when this library keeps it. */
   order?: ReadableOrder
 }

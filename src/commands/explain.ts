@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { withQueueView } from '../daemon/with-redis.ts'
+import { explainOrder } from '../explain/explain-order.ts'
 import { type Story, storyJsonOf } from '../explain/story.ts'
 import { openStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
@@ -13,7 +14,7 @@ export function explainCommand(context: CommandContext): Command {
     .action(async (orderId: string, options: { json?: true }) => {
       const { clock } = context
       const config = context.readConfig()
-      const { chooseStore, explainOrder } = await import('../daemon/parts.ts')
+      const { chooseStore } = await import('../daemon/parts.ts')
       const story = await withQueueView({ config, clock }, async (view, redisUrl) => {
         const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
         try {

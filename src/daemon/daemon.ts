@@ -2,6 +2,7 @@ import type { Brake } from '../brake/brake.ts'
 import { OrderExpiry } from '../client/client.ts'
 import { type Config, DATA_DIR, isLoopback } from '../config.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import { explainOrder } from '../explain/explain-order.ts'
 import { readOverview } from '../http/pages/read-overview.ts'
 import { registerRoutes } from '../http/routes.ts'
 import { createHttpService } from '../http/server.ts'
@@ -17,8 +18,10 @@ import { createRetention } from '../queue/retention.ts'
 import { BoardQueue } from '../queue/view/board-queue.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
-import { Connection, commandProfile, describeRedisAddress } from '../redis/connection.ts'
+import { describeRedisAddress } from '../redis/address.ts'
+import { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
+import { commandProfile } from '../redis/profiles.ts'
 import { createRedisWatch } from '../redis/watch.ts'
 import { Breaker } from '../runtime/breaker.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -30,15 +33,7 @@ import { openStore } from '../stores/kinds.ts'
 import { Overdue } from '../sweep/overdue.ts'
 import { sweep } from '../sweep/sweep.ts'
 import { createSweeper } from '../sweep/sweeper.ts'
-import {
-  chooseStore,
-  createBrake,
-  createDryRun,
-  explainOrder,
-  MAX_BATCHES,
-  nameOfProcess,
-  REDIS_TIMEOUT_MS,
-} from './parts.ts'
+import { chooseStore, createBrake, createDryRun, MAX_BATCHES, nameOfProcess, REDIS_TIMEOUT_MS } from './parts.ts'
 
 /** How often the store is swept while Redis is away. */
 const SWEEP_WITHOUT_REDIS_MS = 10_000

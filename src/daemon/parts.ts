@@ -2,17 +2,13 @@ import { hostname } from 'node:os'
 import { Brake } from '../brake/brake.ts'
 import { RedisBrake } from '../brake/redis-brake.ts'
 import type { Config } from '../config.ts'
-import { asOrderExpiryError } from '../errors.ts'
-import { type Story, tellStory } from '../explain/story.ts'
 import type { EventBus } from '../observe/events.ts'
 import { DryRun } from '../order/dry-run.ts'
-import type { Order } from '../order/order.ts'
-import { parseOrderId } from '../order/order-id.ts'
 import { createSettle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
-import type { QueueView } from '../queue/view/queue-view.ts'
-import { Connection, commandProfile, openRedis } from '../redis/connection.ts'
+import { Connection, openRedis } from '../redis/connection.ts'
+import { commandProfile } from '../redis/profiles.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { openStore, type StoreChoice } from '../stores/kinds.ts'
 import { type SweepResult, sweep } from '../sweep/sweep.ts'
@@ -121,44 +117,6 @@ export function createBrake(options: {
       events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }) }),
     onHeld: (held) => events.emit('brake-held', held),
     clock,
-  })
-}
-
-/**
- * One order's story, from the queue and the order store.
- *
- * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_*, STORE_*: half a story could be a wrong one
- */
-export async function explainOrder(options: {
-  orderId: string
-  view: QueueView
-  store: Pick<OrderStore, 'find' | 'eventsOf'>
-  config: Pick<Config, 'ORDER_STORE' | 'ORDERS_UNPAID_STATUSES' | 'DRY_RUN'>
-  /** Of its check, where that is not the one under our own id. */
-  jobId?: string | undefined
-  clock: Clock
-}): Promise<Story> {
-  const { view, store, config, clock } = options
-  const orderId = parseOrderId(options.orderId)
-  const [check, holds, [order], events] = await Promise.all([
-    view.checkOf(orderId, options.jobId),
-    view.holds(),
-    store.find([orderId]),
-    store.eventsOf?.(orderId).catch((error) => {
-      if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may add to them, and not read them
-      throw error
-    }),
-  ])
-  const unpaid = config.ORDER_STORE === 'redis' ? ['pending'] : config.ORDERS_UNPAID_STATUSES
-  const isUnpaid = ({ status, paidAt }: Order) => unpaid.includes(status) && paidAt === undefined
-  return tellStory({
-    orderId,
-    now: clock.now(),
-    check,
-    order,
-    events,
-    holds: { ...holds, dryRun: config.DRY_RUN },
-    isUnpaid,
   })
 }
 

@@ -1,11 +1,11 @@
 import type { Order } from '../order/order.ts'
 import type { KeptEvent } from '../order/store.ts'
+import type { CheckFacts } from '../queue/view/check-facts.ts'
+import type { CheckNote } from '../queue/view/check-notes.ts'
+import type { QueueHolds } from '../queue/view/queue-view.ts'
 
-/** One thing that happened to an order, or will. `at` in epoch milliseconds; undefined where nobody wrote down when. */
-export interface StoryLine {
-  at: number | undefined
-  what: string
-}
+/** One thing that happened to an order, or will. */
+export type StoryLine = CheckNote
 
 export interface Story {
   orderId: string
@@ -32,38 +32,8 @@ export function storyJsonOf({ orderId, verdict, lines }: Story): StoryJson {
   }
 }
 
-/** What the queue still knows of an order's check. Times are epoch milliseconds. */
-export interface CheckFacts {
-  state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
-  scheduledAt: number
-  scheduledBy?: string
-  deadline?: number
-  /** When it comes next. */
-  dueAt?: number
-  /** When it was last begun, and ended. */
-  startedAt?: number
-  finishedAt?: number
-  /** How often it was begun. */
-  starts: number
-  failedReason?: string
-  finished?: {
-    outcome: 'cancelled' | 'kept' | 'missing'
-    status?: string
-    paid?: true
-    deadline: string
-    decidedAt: string
-    decidedBy: string
-  }
-  /** What was written down on the way: postponements, errors, moved deadlines. */
-  notes: StoryLine[]
-}
-
 /** What keeps orders from being cancelled now, for whatever order. */
-export interface Holds {
-  brake?: { reason?: string | undefined } | undefined
-  isPaused?: boolean
-  dryRun?: boolean
-}
+export type Holds = Partial<QueueHolds> & { dryRun?: boolean }
 
 interface Facts {
   holds?: Holds

@@ -1,10 +1,7 @@
-import type { Job } from 'bullmq'
-import type { FoundOrder } from '../client/results.ts'
 import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { deadlineOf } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
-import { type FinishedCheck, type JobData, jobIdOf, type Placement } from './contract.ts'
+import { jobIdOf, type Placement } from './contract.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
 /** Orders that are sent together, and how often before there is an answer: Redis has work, and never much of it. */
@@ -141,37 +138,5 @@ async function removeFinished({ queue, redis }: OpenQueue, jobId: string): Promi
     if (await redis.hexists(queue.toKey(jobId), 'finishedOn')) await queue.remove(jobId)
   } finally {
     await redis.del(lock)
-  }
-}
-
-const STATES: Record<string, NonNullable<FoundOrder['check']>['state']> = {
-  delayed: 'waiting',
-  active: 'checked',
-  completed: 'finished',
-  failed: 'failed',
-}
-
-/** Somebody else's worker may have written something else there. */
-function isFinishedCheck(value: unknown): value is FinishedCheck {
-  const { outcome, deadline, decidedAt, decidedBy } = (value ?? {}) as Partial<FinishedCheck>
-  return (
-    ['cancelled', 'kept', 'missing'].includes(outcome ?? '') &&
-    !Number.isNaN(Date.parse(deadline ?? '')) &&
-    !Number.isNaN(Date.parse(decidedAt ?? '')) &&
-    typeof decidedBy === 'string'
-  )
-}
-
-/** What a job says of its order's check. */
-export function describeJob(job: Job<JobData>, state: string): NonNullable<FoundOrder['check']> {
-  const deadline = deadlineOf(job.data)
-  return {
-    jobId: job.id as string,
-    state: STATES[state] ?? 'due',
-    ...(deadline !== undefined && { deadline: new Date(deadline) }),
-    scheduledAt: new Date(job.timestamp),
-    attempts: job.attemptsMade,
-    ...(job.failedReason && { failedReason: job.failedReason }),
-    ...(isFinishedCheck(job.returnvalue) && { finished: job.returnvalue }),
   }
 }

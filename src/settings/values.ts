@@ -1,7 +1,7 @@
 import { validateHeaderValue } from 'node:http'
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { parseRedisAddress } from '../redis/connection.ts'
+import { parseRedisAddress } from '../redis/address.ts'
 import { DURATION_FORMAT, formatDuration, parseDuration } from '../runtime/duration.ts'
 
 export const duration = (least: number, most: number) =>

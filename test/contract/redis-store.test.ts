@@ -1,4 +1,5 @@
-import { commandProfile, openRedis } from '../../src/redis/connection.ts'
+import { openRedis } from '../../src/redis/connection.ts'
+import { commandProfile } from '../../src/redis/profiles.ts'
 import { RedisOrders, RedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { describeOrderStore } from './order-store.ts'

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
-import { commandProfile, openRedis } from '../../src/redis/connection.ts'
+import { openRedis } from '../../src/redis/connection.ts'
+import { commandProfile } from '../../src/redis/profiles.ts'
 import { RedisOrders, RedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { startRedis } from '../helpers/processes.ts'

@@ -1,5 +1,7 @@
 import { Queue } from 'bullmq'
-import { commandProfile, openRedis, type RedisAddress } from '../../redis/connection.ts'
+import type { RedisAddress } from '../../redis/address.ts'
+import { openRedis } from '../../redis/connection.ts'
+import { commandProfile } from '../../redis/profiles.ts'
 
 /** Deletes a queue with all its jobs. */
 export async function clearQueue(options: {

@@ -1,5 +1,7 @@
 import { Queue } from 'bullmq'
-import { openRedis, producerProfile, type RedisAddress } from '../../redis/connection.ts'
+import type { RedisAddress } from '../../redis/address.ts'
+import { openRedis } from '../../redis/connection.ts'
+import { producerProfile } from '../../redis/profiles.ts'
 
 /** Whoever looks at the board waits no longer, and what they asked for is not done behind their back later. */
 const COMMAND_TIMEOUT_MS = 5_000

@@ -1,8 +1,34 @@
-import type { CheckFacts } from '../../explain/story.ts'
 import type { OpenQueue } from '../check-queue.ts'
 import { jobIdOf } from '../contract.ts'
-import { describeJob, dueAtOf } from '../jobs.ts'
-import { parseNote } from './check-notes.ts'
+import { dueAtOf } from '../jobs.ts'
+import { type CheckNote, parseNote } from './check-notes.ts'
+import { describeJob } from './describe-job.ts'
+
+/** What the queue still knows of an order's check. Times are epoch milliseconds. */
+export interface CheckFacts {
+  state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
+  scheduledAt: number
+  scheduledBy?: string
+  deadline?: number
+  /** When it comes next. */
+  dueAt?: number
+  /** When it was last begun, and ended. */
+  startedAt?: number
+  finishedAt?: number
+  /** How often it was begun. */
+  starts: number
+  failedReason?: string
+  finished?: {
+    outcome: 'cancelled' | 'kept' | 'missing'
+    status?: string
+    paid?: true
+    deadline: string
+    decidedAt: string
+    decidedBy: string
+  }
+  /** What was written down on the way: postponements, errors, moved deadlines. */
+  notes: CheckNote[]
+}
 
 /**
  * What the queue still knows of the check of an order. Undefined: nothing, or the job is of another order.

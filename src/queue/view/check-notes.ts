@@ -1,4 +1,8 @@
-import type { StoryLine } from '../../explain/story.ts'
+/** One thing that happened to an order or its check. `at` in epoch milliseconds; undefined where nobody wrote down when. */
+export interface CheckNote {
+  at: number | undefined
+  what: string
+}
 
 /** Lines that are kept on a job. */
 export const NOTES_KEPT = 50
@@ -9,7 +13,7 @@ export function noteOf(at: number, what: string): string {
 }
 
 /** The line that a note was made of. */
-export function parseNote(row: string): StoryLine {
+export function parseNote(row: string): CheckNote {
   const [at, ...words] = row.split(' ')
   const ms = Date.parse(at ?? '')
   return Number.isNaN(ms) ? { at: undefined, what: row } : { at: ms, what: words.join(' ') }

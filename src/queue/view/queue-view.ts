@@ -1,16 +1,21 @@
 import { brakeKey } from '../../brake/redis-brake.ts'
-import type { CheckFacts, Holds } from '../../explain/story.ts'
 import type { Connection } from '../../redis/connection.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
 import { jobIdOf } from '../contract.ts'
-import { readCheckFacts } from './check-facts.ts'
+import { type CheckFacts, readCheckFacts } from './check-facts.ts'
 import { type Forecast, readForecast } from './forecast.ts'
 
 /** How many jobs there are by BullMQ's state, and whether nothing is fetched. */
 export interface QueueCounts {
   jobs: Record<string, number>
+  isPaused: boolean
+}
+
+/** What holds up checks and cancellations of all orders. */
+export interface QueueHolds {
+  brake?: { reason?: string | undefined } | undefined
   isPaused: boolean
 }
 
@@ -43,7 +48,7 @@ export class QueueView {
   }
 
   /** What holds up checks and cancellations of all orders. */
-  holds(): Promise<Pick<Holds, 'brake' | 'isPaused'>> {
+  holds(): Promise<QueueHolds> {
     return this.#ask(async ({ queue, redis }) => {
       const [isPaused, [engaged, reason]] = await Promise.all([
         queue.isPaused(),

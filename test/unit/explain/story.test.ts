@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
-import { type CheckFacts, type Holds, tellStory } from '../../../src/explain/story.ts'
+import { type Holds, tellStory } from '../../../src/explain/story.ts'
 import type { Order } from '../../../src/order/order.ts'
 import type { KeptEvent } from '../../../src/order/store.ts'
+import type { CheckFacts } from '../../../src/queue/view/check-facts.ts'
 
 const T = Date.parse('2026-11-25T10:00:00Z')
 const MINUTE = 60_000

@@ -1,15 +1,9 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { OrderExpiryError } from '../../../src/errors.ts'
-import {
-  asRedisError,
-  Connection,
-  commandProfile,
-  describeRedisAddress,
-  parseRedisAddress,
-  producerProfile,
-  workerProfile,
-} from '../../../src/redis/connection.ts'
+import { describeRedisAddress, parseRedisAddress } from '../../../src/redis/address.ts'
+import { asRedisError, Connection } from '../../../src/redis/connection.ts'
+import { commandProfile, producerProfile, workerProfile } from '../../../src/redis/profiles.ts'
 
 describe('parseRedisAddress reads', () => {
   test.each<[url: string, options: object]>([

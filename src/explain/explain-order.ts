@@ -1,0 +1,45 @@
+import { asOrderExpiryError } from '../errors.ts'
+import type { Order } from '../order/order.ts'
+import { parseOrderId } from '../order/order-id.ts'
+import type { OrderStore } from '../order/store.ts'
+import type { QueueView } from '../queue/view/queue-view.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { type Story, tellStory } from './story.ts'
+
+/**
+ * One order's story, from the queue and the order store.
+ *
+ * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_*, STORE_*: half a story could be a wrong one
+ */
+export async function explainOrder(options: {
+  orderId: string
+  view: QueueView
+  store: Pick<OrderStore, 'find' | 'eventsOf'>
+  config: { ORDER_STORE: string; ORDERS_UNPAID_STATUSES: readonly string[]; DRY_RUN: boolean }
+  /** Of its check, where that is not the one under our own id. */
+  jobId?: string | undefined
+  clock: Clock
+}): Promise<Story> {
+  const { view, store, config, clock } = options
+  const orderId = parseOrderId(options.orderId)
+  const [check, holds, [order], events] = await Promise.all([
+    view.checkOf(orderId, options.jobId),
+    view.holds(),
+    store.find([orderId]),
+    store.eventsOf?.(orderId).catch((error) => {
+      if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may add to them, and not read them
+      throw error
+    }),
+  ])
+  const unpaid = config.ORDER_STORE === 'redis' ? ['pending'] : config.ORDERS_UNPAID_STATUSES
+  const isUnpaid = ({ status, paidAt }: Order) => unpaid.includes(status) && paidAt === undefined
+  return tellStory({
+    orderId,
+    now: clock.now(),
+    check,
+    order,
+    events,
+    holds: { ...holds, dryRun: config.DRY_RUN },
+    isUnpaid,
+  })
+}
