@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
+import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { formatDuration } from './runtime/duration.ts'
 import { type Environment, mergeEnvironments, readFile, readValues, type Settings } from './settings/setting.ts'
 import { findUnknownNames } from './settings/unknown-names.ts'
@@ -225,6 +226,11 @@ export function readConfig(input: { env: Environment; dotenv: Environment }): Co
     )
   }
   return deepFreeze(config)
+}
+
+/** The queue that the settings name. */
+export function queueOf(config: Pick<Config, 'QUEUE_NAME' | 'QUEUE_PREFIX'>): NamedQueue {
+  return namedQueue({ name: config.QUEUE_NAME, prefix: config.QUEUE_PREFIX })
 }
 
 /** The texts in these settings that must never be seen, in each form in which they may be. */

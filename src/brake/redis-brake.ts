@@ -1,10 +1,6 @@
 import type { Redis } from 'ioredis'
+import type { NamedQueue } from '../redis/keys.ts'
 import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './brake.ts'
-
-/** The hash with the state of the brake. */
-export function brakeKey(options: { queueName: string; queuePrefix: string }): string {
-  return `{${options.queuePrefix}:${options.queueName}}:brake`
-}
 
 /** What one process knows of the state, with the stamp by which the newest decision is told. */
 type Known = [engaged: string, reason: string, by: string, since: string, suspendedUntil: string, changed: string]
@@ -50,10 +46,10 @@ export class RedisBrake implements SharedBrake {
   #newest: [id: string, second: number | ''] = ['', '']
 
   /** @param options.redis a connection whose commands time out */
-  constructor(options: { redis: Redis; queueName: string; queuePrefix: string }) {
-    const base = brakeKey(options)
+  constructor(options: { redis: Redis; queue: NamedQueue }) {
+    const { keys } = options.queue
     this.#redis = options.redis
-    this.#keys = [base, `${base}:cancelled`, `${base}:reserved`]
+    this.#keys = [keys.brake, keys.brakeCancelled, keys.brakeReserved]
   }
 
   async status(): Promise<BrakeStatus> {

@@ -9,6 +9,7 @@ import { moveJob } from '../queue/jobs.ts'
 import { withinProducerSpan } from '../queue/producer-span.ts'
 import { describeJob } from '../queue/view/describe-job.ts'
 import { Connection } from '../redis/connection.ts'
+import { namedQueue } from '../redis/keys.ts'
 import { producerProfile } from '../redis/profiles.ts'
 import { startTimer, systemClock } from '../runtime/clock.ts'
 import { type PayResult, RedisOrders } from '../stores/redis/store.ts'
@@ -47,17 +48,18 @@ export class OrderExpiry {
     const { redis, orders, queueName, queuePrefix, paymentTimeout, telemetry } = parseClientOptions(options)
     this.#paymentTimeout = paymentTimeout
     this.#queueName = queueName
+    const queue = namedQueue({ name: queueName, prefix: queuePrefix })
     this.#telemetry = telemetry
     // Each call has a time-out; one for each command would take as long as the command itself.
     const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
     this.#connection = new Connection({ address: redis, profile })
-    this.#queue = new CheckQueue({ connection: this.#connection, queueName, queuePrefix })
+    this.#queue = new CheckQueue({ connection: this.#connection, queue })
     this.#calls = new ScheduleCalls({
       run: (calls) => this.#schedule(calls),
       maxTogether: TOGETHER,
       maxUnderWay: UNDER_WAY,
     })
-    if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queueName, queuePrefix })
+    if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queue })
   }
 
   /**

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { Config } from '../config.ts'
+import { type Config, queueOf } from '../config.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { FINDING_CODES, type Finding, finding } from '../doctor/finding.ts'
 import { asOrderExpiryError } from '../errors.ts'
@@ -43,18 +43,18 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
 
 async function diagnoseInRedis(options: { config: Config; keepsOrders: boolean; clock: Clock }): Promise<Finding[]> {
   const { config, keepsOrders, clock } = options
-  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+  const queue = queueOf(config)
   try {
     return await withRedis({ config, clock }, async (redis) => {
-      const findings = await diagnoseRedis({ redis, keepsOrders, clock, queueName, queuePrefix })
+      const findings = await diagnoseRedis({ redis, keepsOrders, clock, queue })
       if (findings.some(({ code, level }) => code === 'redis-reachable' && level === 'error')) {
         return [...findings, ...skipped(keepsOrders)]
       }
-      const [queue, store] = await Promise.all([
-        diagnoseQueue({ redis, queueName, queuePrefix, clock }),
+      const [inQueue, store] = await Promise.all([
+        diagnoseQueue({ redis, queue, clock }),
         keepsOrders ? look({ config, redisUrl: redis, clock }) : [],
       ])
-      return [...findings, ...store, ...queue]
+      return [...findings, ...store, ...inQueue]
     })
   } catch (error) {
     const { message } = asOrderExpiryError(error)

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { queueOf } from '../config.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
 import { type Replay, replay, type Selection } from '../queue/replay/replay.ts'
@@ -38,8 +39,7 @@ export function replayCommand(context: CommandContext): Command {
       const result = await withRedis({ config, clock: context.clock }, (redis) =>
         replay({
           redis,
-          queueName: config.QUEUE_NAME,
-          queuePrefix: config.QUEUE_PREFIX,
+          queue: queueOf(config),
           selection,
           dryRun,
           onFound: report.found,

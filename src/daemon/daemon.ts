@@ -1,6 +1,6 @@
 import type { Brake } from '../brake/brake.ts'
 import { OrderExpiry } from '../client/client.ts'
-import { type Config, DATA_DIR, isLoopback } from '../config.ts'
+import { type Config, DATA_DIR, isLoopback, queueOf } from '../config.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { explainOrder } from '../explain/explain-order.ts'
 import { readOverview } from '../http/pages/read-overview.ts'
@@ -68,7 +68,7 @@ export async function createDaemon(options: {
   dataDir?: string
 }): Promise<Daemon> {
   const { config, version, events, clock, dataDir = DATA_DIR } = options
-  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+  const queue = queueOf(config)
   let phase: 'starting' | 'running' | 'stopping' = 'starting'
 
   const tracing = await openTracing({ config, version, events, clock })
@@ -115,10 +115,10 @@ export async function createDaemon(options: {
     },
     clock,
   })
-  const view = new QueueView({ connection: probe, queueName, queuePrefix, clock })
+  const view = new QueueView({ connection: probe, queue, clock })
   const overdue = new Overdue({ store: () => demandOpened().store, clock })
   const minutes = new MinuteCounts({ events, clock })
-  const history = new History({ redis: probe.redis, queueName, queuePrefix })
+  const history = new History({ redis: probe.redis, queue })
   const pingStore = async () => {
     await demandOpened().store.ping()
     if (breaker.failure) throw breaker.failure
@@ -145,8 +145,8 @@ export async function createDaemon(options: {
 
   const client = new OrderExpiry({
     redis: redisUrl,
-    queueName,
-    queuePrefix,
+    queueName: queue.name,
+    queuePrefix: queue.prefix,
     paymentTimeout: formatDuration(config.PAYMENT_TIMEOUT),
     ...(config.ORDER_STORE === 'redis' && { orders: 'redis' }),
     ...(tracing && { telemetry: tracing.telemetry }),
@@ -191,7 +191,7 @@ export async function createDaemon(options: {
         isBoardReady: () => board?.isReady === true && !watch.failure,
         environment: config.BOARD_ENVIRONMENT,
         version,
-        queueName,
+        queueName: queue.name,
         events,
         clock,
       })
@@ -203,7 +203,7 @@ export async function createDaemon(options: {
     async start(signal) {
       await waitFor({ service: 'redis', attempt: ping, signal })
       const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
-      board = new BoardQueue({ redis: redisUrl, queueName, queuePrefix, onError })
+      board = new BoardQueue({ redis: redisUrl, queue, onError })
       showOnBoard?.(board.queue)
       events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisUrl) })
     },
@@ -257,8 +257,7 @@ export async function createDaemon(options: {
 
   const worker = createWorkerService({
     redis: redisUrl,
-    queueName,
-    queuePrefix,
+    queue,
     concurrency: config.CONCURRENCY,
     batchSize: config.BATCH_SIZE,
     maxBatches: MAX_BATCHES,
@@ -274,7 +273,7 @@ export async function createDaemon(options: {
     clock,
   })
 
-  const missingChecks = new MissingChecks({ redis: redisUrl, queueName, queuePrefix, clock })
+  const missingChecks = new MissingChecks({ redis: redisUrl, queue, clock })
   const sweeper = createSweeper({
     sweep: (part) =>
       sweep({
@@ -296,8 +295,7 @@ export async function createDaemon(options: {
   let sweptForRedisAt = Number.NEGATIVE_INFINITY
   const watch = createRedisWatch({
     connection: probe,
-    queueName,
-    queuePrefix,
+    queue,
     onBack: () => sweeper.wake(),
     onFailure: (error) => events.emit('redis-error', { connection: 'watch', error }),
     onLost() {
@@ -324,7 +322,7 @@ export async function createDaemon(options: {
     onError: (error) => events.emit('redis-error', { connection: 'history', error }),
     clock,
   })
-  const retention = createRetention({ connection: probe, queueName, queuePrefix, events, clock })
+  const retention = createRetention({ connection: probe, queue, events, clock })
 
   /** Ends first: what was asked before the end is answered, while there is still something to ask. */
   const requests: Service = {

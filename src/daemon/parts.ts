@@ -1,7 +1,7 @@
 import { hostname } from 'node:os'
 import { Brake } from '../brake/brake.ts'
 import { RedisBrake } from '../brake/redis-brake.ts'
-import type { Config } from '../config.ts'
+import { type Config, queueOf } from '../config.ts'
 import type { EventBus } from '../observe/events.ts'
 import { DryRun } from '../order/dry-run.ts'
 import { createSettle } from '../order/settle.ts'
@@ -32,8 +32,7 @@ export function chooseStore(options: {
       return {
         kind: 'redis',
         connect: () => openRedis({ profile: commandProfile(redisUrl, STORE_TIMEOUT_MS), onError }),
-        queueName: config.QUEUE_NAME,
-        queuePrefix: config.QUEUE_PREFIX,
+        queue: queueOf(config),
       }
     case 'postgres':
       return {
@@ -72,10 +71,10 @@ export async function sweepOnce(options: {
   signal: AbortSignal
 }): Promise<SweepResult> {
   const { config, redisUrl, dryRun, events, clock, signal } = options
-  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
+  const queue = queueOf(config)
   const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
   const { redis } = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, REDIS_TIMEOUT_MS) })
-  const missingChecks = new MissingChecks({ redis: redisUrl, queueName, queuePrefix, clock })
+  const missingChecks = new MissingChecks({ redis: redisUrl, queue, clock })
   try {
     const brake = createBrake({ config, store, redis, events, clock })
     return await sweep({
@@ -109,7 +108,7 @@ export function createBrake(options: {
   const { config, store, redis, events, clock } = options
   return new Brake({
     store,
-    shared: new RedisBrake({ redis, queueName: config.QUEUE_NAME, queuePrefix: config.QUEUE_PREFIX }),
+    shared: new RedisBrake({ redis, queue: queueOf(config) }),
     maxPerMinute: config.BRAKE_MAX_PER_MINUTE,
     paymentSilenceMs: config.BRAKE_PAYMENT_SILENCE,
     by: nameOfProcess(),

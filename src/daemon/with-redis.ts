@@ -1,6 +1,6 @@
 import { RedisBrake } from '../brake/redis-brake.ts'
 import { OrderExpiry } from '../client/client.ts'
-import { type Config, DATA_DIR } from '../config.ts'
+import { type Config, DATA_DIR, queueOf } from '../config.ts'
 import { OrderExpiryError } from '../errors.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import { Connection } from '../redis/connection.ts'
@@ -32,8 +32,7 @@ export async function withBrake<T>(
   options: { config: Config; clock: Clock },
   work: (brake: RedisBrake) => Promise<T>,
 ): Promise<T> {
-  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = options.config
-  return withConnection(options, ({ redis }) => work(new RedisBrake({ redis, queueName, queuePrefix })))
+  return withConnection(options, ({ redis }) => work(new RedisBrake({ redis, queue: queueOf(options.config) })))
 }
 
 /** Runs `work` with a view of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
@@ -42,9 +41,8 @@ export async function withQueueView<T>(
   work: (view: QueueView, redisUrl: string) => Promise<T>,
 ): Promise<T> {
   const { config, clock } = options
-  const { QUEUE_NAME: queueName, QUEUE_PREFIX: queuePrefix } = config
   return withConnection(options, (connection, redisUrl) =>
-    work(new QueueView({ connection, queueName, queuePrefix, clock }), redisUrl),
+    work(new QueueView({ connection, queue: queueOf(config), clock }), redisUrl),
   )
 }
 

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { Connection } from '../redis/connection.ts'
+import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
@@ -18,18 +19,18 @@ const MOST_WAITING = 60
  */
 export class History {
   readonly #redis: Redis
-  readonly #base: string
+  readonly #keys: QueueKeys
 
-  constructor(options: { redis: Redis; queueName: string; queuePrefix: string }) {
+  constructor(options: { redis: Redis; queue: NamedQueue }) {
     this.#redis = options.redis
-    this.#base = `{${options.queuePrefix}:${options.queueName}}:minute:`
+    this.#keys = options.queue.keys
   }
 
   /** @throws what ioredis says */
   async add(minutes: ReadonlyMap<number, Counts>): Promise<void> {
     const pipeline = this.#redis.pipeline()
     for (const [minute, counts] of minutes) {
-      const key = `${this.#base}${minute}`
+      const key = this.#keys.minute(minute)
       for (const [name, count] of Object.entries(counts)) pipeline.hincrby(key, name, count)
       pipeline.expire(key, KEPT_S)
     }
@@ -44,7 +45,7 @@ export class History {
   async read(options: { now: number; minutes: number }): Promise<Counts[]> {
     const last = Math.floor(options.now / MINUTE_MS)
     const pipeline = this.#redis.pipeline()
-    for (let minute = last - options.minutes + 1; minute <= last; minute++) pipeline.hgetall(`${this.#base}${minute}`)
+    for (let minute = last - options.minutes + 1; minute <= last; minute++) pipeline.hgetall(this.#keys.minute(minute))
     return ((await pipeline.exec()) ?? []).map(([error, fields]) => {
       if (error) throw error
       return Object.fromEntries(

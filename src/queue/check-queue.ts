@@ -1,10 +1,12 @@
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { Connection } from '../redis/connection.ts'
+import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { JobAddition } from './add-if-absent.ts'
 import type { JobData } from './contract.ts'
+import { openQueue } from './open-queue.ts'
 
 const OPEN_MS = 1_500
 const onTimeout = () => new Error(`no answer within ${OPEN_MS} ms`)
@@ -13,22 +15,21 @@ const onTimeout = () => new Error(`no answer within ${OPEN_MS} ms`)
 export interface OpenQueue {
   queue: Queue<JobData>
   redis: Redis
+  keys: QueueKeys
   addition: JobAddition
 }
 
 /** The queue of checks on a connection that fails fast, opened with the first use and again after a failure. */
 export class CheckQueue {
   readonly #connection: Connection
-  readonly #name: string
-  readonly #prefix: string
+  readonly #named: NamedQueue
   readonly #addition: JobAddition
   #queue: Queue<JobData> | undefined
   #open: OpenQueue | undefined
 
-  constructor(options: { connection: Connection; queueName: string; queuePrefix: string }) {
+  constructor(options: { connection: Connection; queue: NamedQueue }) {
     this.#connection = options.connection
-    this.#name = options.queueName
-    this.#prefix = options.queuePrefix
+    this.#named = options.queue
     this.#addition = new JobAddition(options.connection.redis)
   }
 
@@ -45,23 +46,17 @@ export class CheckQueue {
 
   async #reopen(): Promise<OpenQueue> {
     await this.#connection.untilReady()
-    this.#queue ??= this.#create()
+    this.#queue ??= openQueue({ queue: this.#named, redis: this.#connection.redis })
     const queue = this.#queue
     try {
       // What it asks Redis first may never be answered, and never fail: ioredis can lose it between two connections.
       await withTimeout({ work: queue.waitUntilReady(), ms: OPEN_MS, clock: systemClock, onTimeout })
-      this.#open = { queue, redis: this.#connection.redis, addition: this.#addition }
+      this.#open = { queue, redis: this.#connection.redis, keys: this.#named.keys, addition: this.#addition }
       return this.#open
     } catch (error) {
       // BullMQ keeps a failed first connection for ever; the next call begins anew.
       if (this.#queue === queue) this.#queue = undefined
       throw error
     }
-  }
-
-  #create(): Queue<JobData> {
-    const queue = new Queue<JobData>(this.#name, { connection: this.#connection.redis, prefix: this.#prefix })
-    queue.on('error', () => {}) // the connection remembers why
-    return queue
   }
 }

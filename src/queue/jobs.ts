@@ -131,11 +131,11 @@ export async function moveJob(
  * BullMQ keeps finished jobs and then ignores an add of the same id, so the old one must go. One client at a time: between
  * looking and removing, another one may have put a new job in its place.
  */
-async function removeFinished({ queue, redis }: OpenQueue, jobId: string): Promise<void> {
-  const lock = `${queue.toKey(jobId)}:replacing`
+async function removeFinished({ queue, redis, keys }: OpenQueue, jobId: string): Promise<void> {
+  const lock = keys.replacing(jobId)
   if ((await redis.set(lock, '1', 'PX', REPLACE_LOCK_MS, 'NX')) !== 'OK') return
   try {
-    if (await redis.hexists(queue.toKey(jobId), 'finishedOn')) await queue.remove(jobId)
+    if (await redis.hexists(keys.job(jobId), 'finishedOn')) await queue.remove(jobId)
   } finally {
     await redis.del(lock)
   }

@@ -1,13 +1,13 @@
-import type { Queue } from 'bullmq'
 import type { PageEnd } from '../order/store.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
+import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { commandProfile } from '../redis/profiles.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { CheckQueue } from './check-queue.ts'
-import { type JobData, jobIdOf, type Placement } from './contract.ts'
+import { jobIdOf, type Placement } from './contract.ts'
 import { addJobs, dueAtOf, moveJob } from './jobs.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
@@ -23,10 +23,10 @@ export class MissingChecks {
   readonly #queue: CheckQueue
   readonly #clock: Clock
 
-  constructor(options: { redis: RedisAddress; queueName: string; queuePrefix: string; clock: Clock }) {
-    const { redis, queueName, queuePrefix, clock } = options
+  constructor(options: { redis: RedisAddress; queue: NamedQueue; clock: Clock }) {
+    const { redis, queue, clock } = options
     this.#connection = new Connection({ address: redis, profile: commandProfile(redis, COMMAND_TIMEOUT_MS) })
-    this.#queue = new CheckQueue({ connection: this.#connection, queueName, queuePrefix })
+    this.#queue = new CheckQueue({ connection: this.#connection, queue })
     this.#clock = clock
   }
 
@@ -55,7 +55,7 @@ export class MissingChecks {
     const queues = await this.#queue.open()
     let count = 0
     // While the checks of one chunk are added, Redis is asked for the next.
-    const compare = (start: number) => this.#compare(queues.queue, orders.slice(start, start + CHUNK))
+    const compare = (start: number) => this.#compare(queues.keys, orders.slice(start, start + CHUNK))
     let next = compare(0)
     for (let start = 0; start < orders.length; start += CHUNK) {
       const { missing, late } = await next
@@ -73,15 +73,12 @@ export class MissingChecks {
    * Which orders have no check, and which have one that runs after their deadline, whatever its data says. A check whose
    * time has come by our clock was most likely looked at and postponed, with reason.
    */
-  async #compare(
-    queue: Queue<JobData>,
-    orders: readonly PageEnd[],
-  ): Promise<{ missing: Placement[]; late: Placement[] }> {
+  async #compare(keys: QueueKeys, orders: readonly PageEnd[]): Promise<{ missing: Placement[]; late: Placement[] }> {
     if (orders.length === 0) return { missing: [], late: [] }
     const pipeline = this.#connection.redis.pipeline()
     for (const jobId of orders.map(({ orderId }) => jobIdOf(orderId))) {
-      pipeline.hmget(queue.toKey(jobId), 'timestamp', 'finishedOn', 'data')
-      pipeline.zscore(queue.toKey('delayed'), jobId)
+      pipeline.hmget(keys.job(jobId), 'timestamp', 'finishedOn', 'data')
+      pipeline.zscore(keys.delayed, jobId)
     }
     const replies = (await pipeline.exec()) ?? []
     const now = this.#clock.now()

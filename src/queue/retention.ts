@@ -1,5 +1,6 @@
 import type { EventBus } from '../observe/events.ts'
 import type { Connection } from '../redis/connection.ts'
+import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
@@ -34,8 +35,7 @@ const TURN_MS = 5_000
  */
 export function createRetention(options: {
   connection: Connection
-  queueName: string
-  queuePrefix: string
+  queue: NamedQueue
   keep?: Record<State, Retention>
   events: EventBus
   clock: Clock
@@ -43,7 +43,7 @@ export function createRetention(options: {
 }): Service {
   const { connection, keep = KEEP, events, clock, random = Math.random } = options
   const queues = new CheckQueue(options)
-  const turnKey = `{${options.queuePrefix}:${options.queueName}}:retention`
+  const { keys } = options.queue
   const stopping = new AbortController()
   let running: Promise<void> | undefined
 
@@ -61,22 +61,22 @@ export function createRetention(options: {
 
   async function trim(state: State): Promise<void> {
     const { queue, redis } = await queues.open()
-    let isOurs = (await redis.set(turnKey, '1', 'PX', TURN_MS, 'NX')) === 'OK'
+    let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !stopping.signal.aborted) {
       const dropped = await dropSome({ queue, redis }, state)
       if (dropped < CHUNK) {
-        await redis.del(turnKey)
+        await redis.del(keys.retention)
         return
       }
       await rest(BREATH_MS)
-      isOurs = (await redis.set(turnKey, '1', 'PX', TURN_MS, 'XX')) === 'OK'
+      isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'XX')) === 'OK'
     }
   }
 
   /** Drops the oldest. @returns how many */
   async function dropSome({ queue, redis }: Pick<OpenQueue, 'queue' | 'redis'>, state: State): Promise<number> {
     const { ageMs, count } = keep[state]
-    const finished = queue.toKey(state)
+    const finished = keys[state]
     const [all, old] = await Promise.all([redis.zcard(finished), redis.zcount(finished, '-inf', clock.now() - ageMs)])
     const surplus = Math.max(all - count, old)
     return surplus > 0 ? (await queue.clean(0, Math.min(surplus, CHUNK), state)).length : 0

@@ -2,6 +2,7 @@ import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
 import type { Connection } from './connection.ts'
+import type { NamedQueue } from './keys.ts'
 import { isRedisRejection } from './reply.ts'
 
 const EVERY_MS = 3_000
@@ -23,16 +24,15 @@ export interface RedisWatch extends Service {
  */
 export function createRedisWatch(options: {
   connection: Connection
-  queueName: string
-  queuePrefix: string
+  queue: NamedQueue
   onBack: () => void
   onFailure: (failure: OrderExpiryError) => void
   onLost: () => void
   onTick: () => void
   clock: Clock
 }): RedisWatch {
-  const { connection, queueName, queuePrefix, onBack, onFailure, onLost, onTick, clock } = options
-  const key = `{${queuePrefix}:${queueName}}:canary`
+  const { connection, queue, onBack, onFailure, onLost, onTick, clock } = options
+  const key = queue.keys.canary
   const stopping = new AbortController()
   let failure: OrderExpiryError | undefined
   let isPlanted = false

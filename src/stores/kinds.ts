@@ -1,13 +1,14 @@
 import type { Redis } from 'ioredis'
 import { examine, type Finding, finding } from '../doctor/finding.ts'
 import type { OrderStore } from '../order/store.ts'
+import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { MigrationOptions, MissingIndex } from './postgres/migration.ts'
 import type { PostgresStoreOptions } from './postgres/store.ts'
 
 /** Which store, with all it needs. */
 export type StoreChoice =
-  | { kind: 'redis'; connect: () => Redis; queueName: string; queuePrefix: string }
+  | { kind: 'redis'; connect: () => Redis; queue: NamedQueue }
   | ({ kind: 'postgres' } & PostgresStoreOptions)
 
 /**

@@ -1,4 +1,5 @@
 import { openRedis } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { RedisOrders, RedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
@@ -11,7 +12,7 @@ for (const [what, id] of Object.entries({
 })) {
   describeOrderStore(`redis, ${what}`, async () => {
     const redis = openRedis({ profile: commandProfile(redisUrl(), 10_000) })
-    const names = { redis, queueName: uniqueName('contract'), queuePrefix: 'bull' }
+    const names = { redis, queue: namedQueue({ name: uniqueName('contract') }) }
     const orders = new RedisOrders(names)
     return {
       store: new RedisStore(names),

@@ -5,6 +5,7 @@ import { describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
 import { Cluster, Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { RedisOrders } from '../../src/stores/redis/store.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
@@ -326,7 +327,7 @@ describe('orders recorded here', () => {
     const { shop, queue, queueName } = openShop({ orders: 'redis' })
     const redis = new Redis(redisUrl())
     const deadline = Date.now() + MINUTE
-    await new RedisOrders({ redis, queueName, queuePrefix: 'bull' }).record([{ orderId: 'a', deadline }])
+    await new RedisOrders({ redis, queue: namedQueue({ name: queueName }) }).record([{ orderId: 'a', deadline }])
     redis.disconnect()
     expect(await shop.schedule({ orderId: 'a', deadline: '15m' })).toMatchObject({
       result: 'conflict',
@@ -340,7 +341,7 @@ describe('orders recorded here', () => {
     await shop.schedule({ orderId: 'a', deadline: '1m' })
     await shop.withdraw('a')
     const redis = new Redis(redisUrl())
-    const left = await new RedisOrders({ redis, queueName, queuePrefix: 'bull' }).unpaidDueBefore(
+    const left = await new RedisOrders({ redis, queue: namedQueue({ name: queueName }) }).unpaidDueBefore(
       Date.now() + MINUTE,
       undefined,
       10,

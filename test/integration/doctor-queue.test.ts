@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
-import { brakeKey, RedisBrake } from '../../src/brake/redis-brake.ts'
+import { RedisBrake } from '../../src/brake/redis-brake.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
 import { diagnoseQueue } from '../../src/queue/diagnosis/queue.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -23,7 +24,7 @@ afterEach(async () => {
 })
 
 function diagnose(redis = redisUrl()): Promise<Finding[]> {
-  return diagnoseQueue({ redis, queueName: raw.name, queuePrefix: 'bull', clock: systemClock })
+  return diagnoseQueue({ redis, queue: namedQueue({ name: raw.name }), clock: systemClock })
 }
 
 async function startWorker(): Promise<void> {
@@ -48,7 +49,7 @@ test('an empty queue with a worker is in order', async () => {
 
 test('nothing is written, not even into the empty queue', async () => {
   const queueName = uniqueName('empty')
-  await diagnoseQueue({ redis: redisUrl(), queueName, queuePrefix: 'bull', clock: systemClock })
+  await diagnoseQueue({ redis: redisUrl(), queue: namedQueue({ name: queueName }), clock: systemClock })
   expect(await raw.redis.keys(`bull:${queueName}*`)).toEqual([])
 })
 
@@ -118,14 +119,14 @@ test('checks that were given up are a warning, with their error codes and nothin
 })
 
 test('an engaged brake is a warning until it is released', async () => {
-  const brake = new RedisBrake({ redis: raw.redis, queueName: raw.name, queuePrefix: 'bull' })
+  const brake = new RedisBrake({ redis: raw.redis, queue: namedQueue({ name: raw.name }) })
   await brake.engage('manual', 'somebody')
   expect(ofCode(await diagnose(), 'queue-brake')).toEqual([
     ['warning', expect.stringMatching(/^the brake is engaged, for \d s \(manual\)$/)],
   ])
   await brake.release('somebody', 1_000)
   expect(ofCode(await diagnose(), 'queue-brake')[0]?.[0]).toBe('ok')
-  await raw.redis.del(brakeKey({ queueName: raw.name, queuePrefix: 'bull' }))
+  await raw.redis.del(namedQueue({ name: raw.name }).keys.brake)
 })
 
 test('where CLIENT LIST is not allowed, whether a worker is there is not known, and said so', async () => {

@@ -7,6 +7,7 @@ import { Redis } from 'ioredis'
 import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { OrderExpiry } from '../../src/index.ts'
 import { diagnoseRedis } from '../../src/queue/diagnosis/redis.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -41,7 +42,9 @@ afterAll(async () => {
 function diagnose(
   overrides: { redis?: string; keepsOrders?: boolean; clock?: Clock; queueName?: string } = {},
 ): ReturnType<typeof diagnoseRedis> {
-  return diagnoseRedis({ redis: server.url, keepsOrders: true, clock: systemClock, ...overrides })
+  const { queueName = 'check-payment', ...rest } = overrides
+  const queue = namedQueue({ name: queueName })
+  return diagnoseRedis({ redis: server.url, keepsOrders: true, clock: systemClock, queue, ...rest })
 }
 
 async function set(settings: [string, string][]): Promise<void> {

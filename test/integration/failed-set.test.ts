@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { FailedSet } from '../../src/queue/replay/failed-set.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { closing } from '../helpers/closing.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
@@ -8,6 +9,7 @@ test('a job that somebody else takes out of the set while its page is read is go
   closing.push(() => raw.close())
   const { redis, queue } = raw
   const key = (name: string) => queue.toKey(name)
+  const { keys } = namedQueue({ name: raw.name })
   for (const [score, jobId] of ['stays', 'moved', 'back', 'blank'].entries()) {
     await redis.zadd(key('failed'), score, jobId)
     if (jobId !== 'blank') await redis.hset(key(jobId), 'failedReason', 'STORE_REJECTED: for a test')
@@ -22,7 +24,7 @@ test('a job that somebody else takes out of the set while its page is read is go
     await redis.zadd(key('failed'), 100, 'back')
     return page
   }) as typeof redis.zrangebyscore
-  const set = new FailedSet({ redis, toKey: key })
+  const set = new FailedSet({ redis, keys })
   const seen: unknown[] = []
   for await (const page of set.pages({ withData: false })) {
     seen.push(...page.map(({ jobId, failedReason, isGone }) => [jobId, failedReason !== undefined, isGone]))

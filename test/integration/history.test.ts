@@ -3,6 +3,7 @@ import { EventBus } from '../../src/observe/events.ts'
 import { createHistoryWriter, History } from '../../src/observe/history.ts'
 import { MinuteCounts } from '../../src/observe/minutes.ts'
 import { Connection } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { closing } from '../helpers/closing.ts'
@@ -19,7 +20,7 @@ function startProcess(options: { url: string; queueName: string; clock?: Clock }
   const { url, queueName, clock = quick } = options
   const events = new EventBus()
   const connection = new Connection({ address: url, profile: commandProfile(url, 500) })
-  const history = new History({ redis: connection.redis, queueName, queuePrefix: 'bull' })
+  const history = new History({ redis: connection.redis, queue: namedQueue({ name: queueName }) })
   const counts = new MinuteCounts({ events, clock: systemClock })
   const errors: Error[] = []
   const writer = createHistoryWriter({ counts, history, connection, onError: (error) => errors.push(error), clock })

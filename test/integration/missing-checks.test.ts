@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { type Job, Worker } from 'bullmq'
 import { jobIdOf } from '../../src/queue/contract.ts'
 import { MissingChecks } from '../../src/queue/missing-checks.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl } from '../helpers/env.ts'
@@ -13,7 +14,7 @@ const HOUR = 3_600_000
 
 function open(url = redisUrl()): { raw: RawQueue; checks: MissingChecks } {
   const raw = new RawQueue(url)
-  const checks = new MissingChecks({ redis: url, queueName: raw.name, queuePrefix: 'bull', clock: systemClock })
+  const checks = new MissingChecks({ redis: url, queue: namedQueue({ name: raw.name }), clock: systemClock })
   closing.push(
     () => raw.close(),
     () => checks.close(),
@@ -180,7 +181,7 @@ test('5,000 orders, half of which have a job; then all have one, and nothing is 
 
 test('two processes that add the same orders at the same time add each once', async () => {
   const { raw, checks } = open()
-  const other = new MissingChecks({ redis: redisUrl(), queueName: raw.name, queuePrefix: 'bull', clock: systemClock })
+  const other = new MissingChecks({ redis: redisUrl(), queue: namedQueue({ name: raw.name }), clock: systemClock })
   closing.push(() => other.close())
   const orders = Array.from({ length: 1_000 }, (_, n) => ({ orderId: `${n}`, deadline: Date.now() + HOUR }))
   await Promise.all([checks.add(orders, { dryRun: false }), other.add(orders, { dryRun: false })])

@@ -5,6 +5,7 @@ import { describe, expect, test } from '@jest/globals'
 import type { Redis } from 'ioredis'
 import { RedisBrake } from '../../src/brake/redis-brake.ts'
 import { openRedis } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
@@ -16,15 +17,15 @@ function openBrakes(
   count: number,
   url = redisUrl(),
 ): { brakes: [RedisBrake, ...RedisBrake[]]; redis: Redis; key: string } {
-  const names = { queueName: uniqueName('brake'), queuePrefix: 'bull' }
+  const queue = namedQueue({ name: uniqueName('brake') })
   const connections = Array.from({ length: count }, () => openRedis({ profile: commandProfile(url, 5_000) }))
   closing.push(() => {
     for (const redis of connections) redis.disconnect()
   })
   return {
-    brakes: connections.map((redis) => new RedisBrake({ redis, ...names })) as [RedisBrake, ...RedisBrake[]],
+    brakes: connections.map((redis) => new RedisBrake({ redis, queue })) as [RedisBrake, ...RedisBrake[]],
     redis: connections[0] as Redis,
-    key: `{bull:${names.queueName}}:brake`,
+    key: queue.keys.brake,
   }
 }
 

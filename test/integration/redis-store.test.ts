@@ -1,15 +1,16 @@
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
 import { openRedis } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { RedisOrders, RedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { startRedis } from '../helpers/processes.ts'
 
 const redis = openRedis({ profile: commandProfile(redisUrl(), 10_000) })
-const names = { redis, queueName: uniqueName('store'), queuePrefix: 'bull' }
+const names = { redis, queue: namedQueue({ name: uniqueName('store') }) }
 const orders = new RedisOrders(names)
 const store = new RedisStore(names)
-const base = `{bull:${names.queueName}}`
+const base = `{bull:${names.queue.name}}`
 const past = Date.now() - 1_000
 
 afterEach(() => orders.clear())
@@ -40,7 +41,7 @@ test('a store that is away is told from one that refuses', async () => {
 test('Redis is never held for long, however large the batch, and whatever waits', async () => {
   const server = await startRedis({ appendOnly: true })
   const own = openRedis({ profile: commandProfile(server.url, 10_000) })
-  const queue = { redis: own, queueName: 'q', queuePrefix: 'bull' }
+  const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
   const [records, large] = [new RedisOrders(queue), new RedisStore(queue)]
   /** The longest of the scripts that a piece of work runs, in microseconds. */
   async function longestScript(work: () => Promise<unknown>): Promise<number> {
@@ -128,7 +129,7 @@ describe('pages of orders of one deadline', () => {
     const server = await startRedis()
     const own = openRedis({ profile: commandProfile(server.url, 10_000) })
     try {
-      const queue = { redis: own, queueName: 'q', queuePrefix: 'bull' }
+      const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
       await new RedisOrders(queue).record(due(10_000))
       const large = new RedisStore(queue)
       await own.config('RESETSTAT')

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from '@jest/globals'
 import { Connection, openRedis } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { createRedisWatch } from '../../src/redis/watch.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
@@ -36,8 +37,7 @@ async function startWatch(url: string) {
   const connection = new Connection({ address: url, profile: commandProfile(url, 2_000) })
   const watch = createRedisWatch({
     connection,
-    queueName: 'q',
-    queuePrefix: 'bull',
+    queue: namedQueue({ name: 'q' }),
     onBack: () => seen.back++,
     onFailure: () => seen.failures++,
     onLost: () => seen.lost++,
@@ -172,8 +172,7 @@ test('it stops while Redis is away, and before it was started', async () => {
   const nothing = () => {}
   await createRedisWatch({
     connection,
-    queueName: 'q',
-    queuePrefix: 'bull',
+    queue: namedQueue({ name: 'q' }),
     onBack: nothing,
     onFailure: nothing,
     onLost: nothing,

@@ -4,6 +4,7 @@ import { createSettle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import { type Replay, type ReplayOptions, replay } from '../../src/queue/replay/replay.ts'
 import { createWorkerService } from '../../src/queue/worker/worker.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import type { Service } from '../../src/runtime/service.ts'
@@ -61,8 +62,7 @@ class Shop {
     events.on('check-retried', ({ jobId }) => this.retried.push(jobId))
     this.#worker = createWorkerService({
       redis: redisUrl(),
-      queueName: this.raw.name,
-      queuePrefix: 'bull',
+      queue: namedQueue({ name: this.raw.name }),
       concurrency: 100,
       batchSize: 50,
       maxBatches: 2,
@@ -107,7 +107,7 @@ class Shop {
   }
 
   replay(options: Partial<ReplayOptions> & Pick<ReplayOptions, 'selection'>): Promise<Replay> {
-    return replay({ redis: redisUrl(), queueName: this.raw.name, queuePrefix: 'bull', ...options })
+    return replay({ redis: redisUrl(), queue: namedQueue({ name: this.raw.name }), ...options })
   }
 
   key(name: string): string {
@@ -414,8 +414,7 @@ describe('half-way', () => {
     const startedAt = Date.now()
     const result = await replay({
       redis: server.url,
-      queueName: raw.name,
-      queuePrefix: 'bull',
+      queue: namedQueue({ name: raw.name }),
       selection: 'all',
       onProgress: () => process.kill(server.pid, 'SIGSTOP'),
     })

@@ -3,6 +3,7 @@ import { Worker } from 'bullmq'
 import { EventBus } from '../../src/observe/events.ts'
 import { createRetention, type Retention } from '../../src/queue/retention.ts'
 import { Connection } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { closing } from '../helpers/closing.ts'
@@ -45,7 +46,7 @@ async function startRetention(
 ): Promise<EventBus> {
   const connection = new Connection({ address: redisUrl(), profile: commandProfile(redisUrl(), 2_000) })
   const events = new EventBus()
-  const options = { connection, queueName: raw.name, queuePrefix: 'bull', keep, events, clock }
+  const options = { connection, queue: namedQueue({ name: raw.name }), keep, events, clock }
   const retention = createRetention(options)
   closing.push(async () => {
     await retention.stop()
@@ -98,7 +99,7 @@ test('where Redis is away it says so, and goes on when it is back', async () => 
   })
   const events = new EventBus()
   const said = new Promise<{ connection: string }>((resolve) => events.on('redis-error', resolve))
-  const retention = createRetention({ connection, queueName: raw.name, queuePrefix: 'bull', events, clock: quick })
+  const retention = createRetention({ connection, queue: namedQueue({ name: raw.name }), events, clock: quick })
   await retention.start(new AbortController().signal)
   expect(await said).toMatchObject({ connection: 'retention', error: { code: 'REDIS_UNAVAILABLE' } })
   await retention.stop()

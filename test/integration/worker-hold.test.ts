@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals'
 import { EventBus } from '../../src/observe/events.ts'
 import type { Settle } from '../../src/order/settle.ts'
 import { createWorkerService } from '../../src/queue/worker/worker.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { closing } from '../helpers/closing.ts'
@@ -30,8 +31,7 @@ function createWorker(options: { concurrency?: number } = {}) {
   events.on('worker-error', ({ error }) => errors.push(error))
   const worker = createWorkerService({
     redis: redisUrl(),
-    queueName: raw.name,
-    queuePrefix: 'bull',
+    queue: namedQueue({ name: raw.name }),
     concurrency: options.concurrency ?? 10,
     batchSize: 10,
     maxBatches: 2,

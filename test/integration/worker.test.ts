@@ -5,6 +5,7 @@ import { EventBus } from '../../src/observe/events.ts'
 import { createSettle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import { createWorkerService, type WorkerOptions } from '../../src/queue/worker/worker.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
@@ -42,8 +43,7 @@ async function startWorker(
   const events = new EventBus()
   const worker = createWorkerService({
     redis: redisUrl(),
-    queueName: raw.name,
-    queuePrefix: 'bull',
+    queue: namedQueue({ name: raw.name }),
     concurrency: 50,
     batchSize: 25,
     maxBatches: 2,

@@ -6,6 +6,7 @@ import { DryRun } from '../../src/order/dry-run.ts'
 import { createSettle, type Settle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import type { Connection } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { createRedisWatch } from '../../src/redis/watch.ts'
 import { Breaker } from '../../src/runtime/breaker.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
@@ -128,8 +129,7 @@ export class SimulatedDaemon {
     })
     const watch = createRedisWatch({
       connection: asConnection(queue),
-      queueName: 'check-payment',
-      queuePrefix: 'bull',
+      queue: namedQueue({ name: 'check-payment' }),
       onBack: () => this.sweeper.wake(),
       onFailure: () => {},
       onLost: () => this.sweeper.wake(),

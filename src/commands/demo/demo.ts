@@ -7,6 +7,7 @@ import { type Config, DATA_DIR } from '../../config.ts'
 import { EventBus } from '../../observe/events.ts'
 import { openRedis } from '../../redis/connection.ts'
 import { EmbeddedRedis } from '../../redis/embedded.ts'
+import { namedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type OrderEvent, RedisOrders } from '../../stores/redis/store.ts'
@@ -66,7 +67,7 @@ async function runDemo(options: {
   const { clock, print } = context
   // A queue and a store of its own: the demo never touches a real order.
   const queueName = `demo-${clock.now().toString(36)}-${process.pid}`
-  const queuePrefix = settings.QUEUE_PREFIX
+  const queue = namedQueue({ name: queueName, prefix: settings.QUEUE_PREFIX })
   const config: Config = {
     ...settings,
     REDIS_URL: redisUrl,
@@ -78,9 +79,9 @@ async function runDemo(options: {
   const events = new EventBus()
   const { createDaemon } = await import('../../daemon/daemon.ts')
   const daemon = await createDaemon({ config, version: context.version, events, clock })
-  const shop = new OrderExpiry({ redis: redisUrl, orders: 'redis', queueName, queuePrefix })
+  const shop = new OrderExpiry({ redis: redisUrl, orders: 'redis', queueName, queuePrefix: queue.prefix })
   const redis = openRedis({ profile: commandProfile(redisUrl, 10_000) })
-  const records = new RedisOrders({ redis, queueName, queuePrefix })
+  const records = new RedisOrders({ redis, queue })
   const stopPaying = new AbortController()
   setMaxListeners(0, stopPaying.signal) // one for each payment to come
   interrupted.addEventListener('abort', () => stopPaying.abort())
@@ -110,7 +111,7 @@ async function runDemo(options: {
   } finally {
     stopPaying.abort()
     await daemon.stop(settings.SHUTDOWN_TIMEOUT)
-    await clearQueue({ redis: redisUrl, queueName, queuePrefix }).catch(() => {})
+    await clearQueue({ redis: redisUrl, queue }).catch(() => {})
     await records.clear().catch(() => {})
     await shop.close()
     redis.disconnect()

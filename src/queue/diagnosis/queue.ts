@@ -1,13 +1,14 @@
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { brakeKey } from '../../brake/redis-brake.ts'
 import { count, examine, type Finding, finding, howLong } from '../../doctor/finding.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
+import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { dueAtOf } from '../jobs.ts'
+import { openQueue } from '../open-queue.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000
@@ -37,11 +38,10 @@ interface State {
 /** Looks at the queue, and changes nothing. Redis is reachable. */
 export async function diagnoseQueue(options: {
   redis: RedisAddress
-  queueName: string
-  queuePrefix: string
+  queue: NamedQueue
   clock: Clock
 }): Promise<Finding[]> {
-  const { redis: address, queueName, queuePrefix, clock } = options
+  const { redis: address, queue: named, clock } = options
   const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
   try {
     return await examine({
@@ -51,12 +51,9 @@ export async function diagnoseQueue(options: {
       look: async () => {
         try {
           await connection.untilReady()
-          // Without these two it writes to the queue's own settings, and warns on the console.
-          const how = { skipMetasUpdate: true, skipVersionCheck: true }
-          const queue = new Queue(queueName, { connection: connection.redis, prefix: queuePrefix, ...how })
-          queue.on('error', () => {})
-          const key = brakeKey({ queueName, queuePrefix })
-          const state = await readState({ queue, redis: connection.redis, now: clock.now(), brakeKey: key })
+          const { redis } = connection
+          const queue = openQueue({ queue: named, redis, readOnly: true })
+          const state = await readState({ queue, redis, keys: named.keys, now: clock.now() })
           await queue.close()
           return looks.flatMap((look) => look(state))
         } catch (error) {
@@ -69,8 +66,8 @@ export async function diagnoseQueue(options: {
   }
 }
 
-async function readState(options: { queue: Queue; redis: Redis; now: number; brakeKey: string }): Promise<State> {
-  const { queue, redis, now } = options
+async function readState(options: { queue: Queue; redis: Redis; keys: QueueKeys; now: number }): Promise<State> {
+  const { queue } = options
   const states = ['delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'] as const
   const counts = await queue.getJobCounts(...states)
   return {
@@ -78,8 +75,8 @@ async function readState(options: { queue: Queue; redis: Redis; now: number; bra
     isPaused: await queue.isPaused(),
     workers: await countWorkers(queue),
     overdueMs: await readOverdue(options),
-    stuck: await countStuck({ queue, redis, now }),
-    failures: await readFailures({ queue, redis }),
+    stuck: await countStuck(options),
+    failures: await readFailures(options),
     brake: await readBrake(options),
   }
 }
@@ -95,36 +92,36 @@ async function countWorkers(queue: Queue): Promise<number | undefined> {
   }
 }
 
-async function readOverdue(options: { queue: Queue; redis: Redis; now: number }): Promise<number | undefined> {
-  const { queue, redis, now } = options
+async function readOverdue(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<number | undefined> {
+  const { redis, keys, now } = options
   const due: number[] = []
-  const [, score] = await redis.zrange(queue.toKey('delayed'), 0, '0', 'WITHSCORES')
+  const [, score] = await redis.zrange(keys.delayed, 0, '0', 'WITHSCORES')
   if (score !== undefined) due.push(dueAtOf(Number(score)))
-  const next = await redis.lindex(queue.toKey('wait'), -1)
+  const next = await redis.lindex(keys.wait, -1)
   if (next != null) {
-    const [timestamp, delay] = await redis.hmget(queue.toKey(next), 'timestamp', 'delay')
+    const [timestamp, delay] = await redis.hmget(keys.job(next), 'timestamp', 'delay')
     if (timestamp != null) due.push(Number(timestamp) + Number(delay ?? 0))
   }
   const late = due.map((at) => now - at).filter((ms) => ms > 0)
   return late.length > 0 ? Math.max(...late) : undefined
 }
 
-async function countStuck(options: { queue: Queue; redis: Redis; now: number }): Promise<number> {
-  const { queue, redis, now } = options
-  const ids = await redis.lrange(queue.toKey('active'), -SAMPLE, -1)
+async function countStuck(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<number> {
+  const { redis, keys, now } = options
+  const ids = await redis.lrange(keys.active, -SAMPLE, -1)
   const jobs = await Promise.all(
     ids.map(async (id) => ({
-      isLocked: await redis.exists(queue.toKey(`${id}:lock`)),
-      takenAt: Number(await redis.hget(queue.toKey(id), 'processedOn')),
+      isLocked: await redis.exists(keys.jobLock(id)),
+      takenAt: Number(await redis.hget(keys.job(id), 'processedOn')),
     })),
   )
   return jobs.filter(({ isLocked, takenAt }) => !isLocked && now - takenAt > LATE_MS).length
 }
 
-async function readFailures(options: { queue: Queue; redis: Redis }): Promise<Map<string, number>> {
-  const { queue, redis } = options
-  const ids = await redis.zrevrange(queue.toKey('failed'), 0, SAMPLE - 1)
-  const reasons = await Promise.all(ids.map((id) => redis.hget(queue.toKey(id), 'failedReason')))
+async function readFailures(options: { redis: Redis; keys: QueueKeys }): Promise<Map<string, number>> {
+  const { redis, keys } = options
+  const ids = await redis.zrevrange(keys.failed, 0, SAMPLE - 1)
+  const reasons = await Promise.all(ids.map((id) => redis.hget(keys.job(id), 'failedReason')))
   const failures = new Map<string, number>()
   for (const reason of reasons) {
     // Ours begin with a code; what others have written can hold anything, and is not shown.
@@ -134,10 +131,10 @@ async function readFailures(options: { queue: Queue; redis: Redis }): Promise<Ma
   return new Map([...failures].sort(([, a], [, b]) => b - a))
 }
 
-async function readBrake(options: { redis: Redis; now: number; brakeKey: string }): Promise<State['brake']> {
-  const { redis, now, brakeKey: key } = options
+async function readBrake(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<State['brake']> {
+  const { redis, keys, now } = options
   // Not by the scripts of the brake: they write.
-  const [engaged, reason, since] = await redis.hmget(key, 'engaged', 'reason', 'since')
+  const [engaged, reason, since] = await redis.hmget(keys.brake, 'engaged', 'reason', 'since')
   return engaged === '1' ? { reason: reason ?? 'unknown', forMs: Math.max(0, now - Number(since ?? now)) } : undefined
 }
 

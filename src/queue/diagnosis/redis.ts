@@ -3,11 +3,11 @@ import { clockOffset } from '../../doctor/clock-offset.ts'
 import { clockFinding, examine, type Finding, finding } from '../../doctor/finding.ts'
 import { describeRedisAddress, type RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
-import { JOB_NAME } from '../contract.ts'
 import { lookAtEviction, lookAtListpack, lookAtMemory } from './memory.ts'
 import { lookAtPersistence, lookAtWrites } from './persistence.ts'
 import { lookAtReplicas, lookAtRole, lookAtVersion } from './server.ts'
@@ -37,10 +37,9 @@ export async function diagnoseRedis(options: {
   redis: RedisAddress
   keepsOrders: boolean
   clock: Clock
-  queueName?: string
-  queuePrefix?: string
+  queue: NamedQueue
 }): Promise<Finding[]> {
-  const { redis: address, keepsOrders, clock, queueName = JOB_NAME, queuePrefix = 'bull' } = options
+  const { redis: address, keepsOrders, clock, queue } = options
   const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
   const where = describeRedisAddress(address)
   try {
@@ -60,7 +59,7 @@ export async function diagnoseRedis(options: {
       withinMs: WITHIN_MS,
       clock,
       look: async () => {
-        const state = await readState(connection.redis, { keepsOrders, queueName, queuePrefix })
+        const state = await readState(connection.redis, { keepsOrders, queue })
         return [
           finding('ok', 'redis-reachable', { what: `answers at ${where}` }),
           ...(state.info.size > 0 ? looks.flatMap((look) => look(state)) : []),

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis'
 import { type Finding, finding } from '../../doctor/finding.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import { readWaitingJobs, type WaitingJobs } from './waiting-jobs.ts'
 
@@ -16,7 +17,7 @@ export interface RedisState {
 
 export async function readState(
   redis: Redis,
-  options: { keepsOrders: boolean; queueName: string; queuePrefix: string },
+  options: { keepsOrders: boolean; queue: NamedQueue },
 ): Promise<RedisState> {
   const info = new Map<string, string>()
   let refused: string | undefined
@@ -43,7 +44,13 @@ export async function readState(
     const flat = Array.isArray(reply) ? (reply as string[]) : Object.entries(reply as Record<string, string>).flat()
     for (let n = 0; n + 1 < flat.length; n += 2) config.set(flat[n] as string, flat[n + 1] as string)
   }
-  return { info, config, refused, keepsOrders: options.keepsOrders, waiting: await readWaitingJobs(redis, options) }
+  return {
+    info,
+    config,
+    refused,
+    keepsOrders: options.keepsOrders,
+    waiting: await readWaitingJobs(redis, options.queue.keys),
+  }
 }
 
 /** What could not be read, which managed servers refuse. */

@@ -1,5 +1,5 @@
-import { QueueKeys } from 'bullmq'
 import type { Redis } from 'ioredis'
+import type { QueueKeys } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 
 const SAMPLE = 100
@@ -17,15 +17,10 @@ export interface WaitingJobs {
 }
 
 /** @returns undefined where none waits, or where Redis does not let us look */
-export async function readWaitingJobs(
-  redis: Redis,
-  { queueName, queuePrefix }: { queueName: string; queuePrefix: string },
-): Promise<WaitingJobs | undefined> {
-  const keys = new QueueKeys(queuePrefix)
-  const delayed = keys.toKey(queueName, 'delayed')
+export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys): Promise<WaitingJobs | undefined> {
   try {
     const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, SAMPLE)])
-    const sizes = await Promise.all(ids.map((id) => sizeOf(redis, keys.toKey(queueName, id))))
+    const sizes = await Promise.all(ids.map((id) => sizeOf(redis, job(id))))
     const known = sizes.filter((size) => size !== undefined)
     if (known.length === 0) return undefined
     const reducible = known.filter(({ bytes, reducedBytes }) => reducedBytes < bytes)

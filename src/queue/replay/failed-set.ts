@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis'
+import type { QueueKeys } from '../../redis/keys.ts'
 
 /** A job in the failed set. */
 export interface FailedJob {
@@ -32,10 +33,10 @@ export class FailedSet {
   readonly #key: string
   readonly #keyOf: (jobId: string) => string
 
-  constructor(options: { redis: Redis; toKey: (name: string) => string }) {
+  constructor(options: { redis: Redis; keys: QueueKeys }) {
     this.#redis = options.redis
-    this.#key = options.toKey('failed')
-    this.#keyOf = options.toKey
+    this.#key = options.keys.failed
+    this.#keyOf = options.keys.job
   }
 
   /** How many jobs there are. */

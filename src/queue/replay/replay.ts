@@ -1,12 +1,14 @@
-import { Job, Queue } from 'bullmq'
+import { Job, type Queue } from 'bullmq'
 import { ERROR_CODES, type ErrorCode, type OrderExpiryError } from '../../errors.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
 import { JOB_NAME, jobIdOf } from '../contract.ts'
+import { openQueue } from '../open-queue.ts'
 import { type FailedJob, FailedSet } from './failed-set.ts'
 
 /** Which of the checks that were given up: those of certain orders, with certain errors, or all that can succeed. */
@@ -48,8 +50,7 @@ export interface Replay {
 
 export interface ReplayOptions {
   redis: RedisAddress
-  queueName: string
-  queuePrefix: string
+  queue: NamedQueue
   selection: Selection
   /** Only find. */
   dryRun?: boolean
@@ -76,12 +77,12 @@ const GONE = [-3, -1]
  *   later, the result says so
  */
 export async function replay(options: ReplayOptions): Promise<Replay> {
-  const { redis: address, queueName, queuePrefix } = options
+  const { redis: address, queue: named } = options
   const selector = selectorOf(options.selection)
   const connection = new Connection({ address, profile: commandProfile(address, CALL_TIMEOUT_MS) })
   try {
-    const queue = await open({ connection, queueName, queuePrefix })
-    const failedSet = new FailedSet({ redis: connection.redis, toKey: (name) => queue.toKey(name) })
+    const queue = await open(connection, named)
+    const failedSet = new FailedSet({ redis: connection.redis, keys: named.keys })
     const result: Replay = {
       failed: await failedSet.count(),
       lookedAt: 0,
@@ -105,15 +106,13 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
   }
 }
 
-async function open(options: { connection: Connection; queueName: string; queuePrefix: string }): Promise<Queue> {
-  const { connection, queueName, queuePrefix } = options
+async function open(connection: Connection, queue: NamedQueue): Promise<Queue> {
   const begin = async () => {
     await connection.untilReady()
     // A dry run must not write, and a queue's own settings are not ours to write anyway.
-    const queue = new Queue(queueName, { connection: connection.redis, prefix: queuePrefix, skipMetasUpdate: true })
-    queue.on('error', () => {}) // the connection remembers why
-    await queue.waitUntilReady()
-    return queue
+    const opened = openQueue({ queue, redis: connection.redis, readOnly: true })
+    await opened.waitUntilReady()
+    return opened
   }
   const onTimeout = () => new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
   return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })

@@ -1,7 +1,9 @@
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import type { RedisAddress } from '../../redis/address.ts'
 import { openRedis } from '../../redis/connection.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { producerProfile } from '../../redis/profiles.ts'
+import { openQueue } from '../open-queue.ts'
 
 /** Whoever looks at the board waits no longer, and what they asked for is not done behind their back later. */
 const COMMAND_TIMEOUT_MS = 5_000
@@ -13,17 +15,15 @@ export class BoardQueue {
 
   constructor(options: {
     redis: RedisAddress
-    queueName: string
-    queuePrefix: string
+    queue: NamedQueue
     onError: (error: Error) => void
   }) {
-    const { redis, queueName, queuePrefix, onError } = options
+    const { redis, queue, onError } = options
     this.#redis = openRedis({
       profile: { ...producerProfile(redis, COMMAND_TIMEOUT_MS), lazyConnect: false },
       onError,
     })
-    this.queue = new Queue(queueName, { connection: this.#redis, prefix: queuePrefix })
-    this.queue.on('error', onError)
+    this.queue = openQueue({ queue, redis: this.#redis, onError })
   }
 
   /** Whether Redis can be asked now. */

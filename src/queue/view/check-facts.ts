@@ -36,13 +36,13 @@ export interface CheckFacts {
  * @throws what ioredis says
  */
 export async function readCheckFacts(
-  { queue, redis }: OpenQueue,
+  { queue, redis, keys }: OpenQueue,
   { orderId, jobId }: { orderId: string; jobId: string },
 ): Promise<CheckFacts | undefined> {
   const [job, state, score, { logs }] = await Promise.all([
     queue.getJob(jobId),
     queue.getJobState(jobId),
-    redis.zscore(queue.toKey('delayed'), jobId),
+    redis.zscore(keys.delayed, jobId),
     queue.getJobLogs(jobId),
   ])
   if (!job) return undefined

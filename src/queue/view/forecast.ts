@@ -24,16 +24,13 @@ const MINUTE_MS = 60_000
  *
  * @throws what ioredis says
  */
-export async function readForecast(
-  { queue, redis }: Pick<OpenQueue, 'queue' | 'redis'>,
-  at: number,
-): Promise<Forecast> {
-  const delayed = queue.toKey('delayed')
+export async function readForecast({ redis, keys }: Pick<OpenQueue, 'redis' | 'keys'>, at: number): Promise<Forecast> {
+  const { delayed, wait, paused, prioritized, active } = keys
   const pipeline = redis.pipeline()
   pipeline.zcount(delayed, scoreOf(at), '+inf')
   pipeline.zcount(delayed, '-inf', `(${scoreOf(at)}`)
-  pipeline.llen(queue.toKey('wait')).llen(queue.toKey('paused')).zcard(queue.toKey('prioritized'))
-  pipeline.llen(queue.toKey('active'))
+  pipeline.llen(wait).llen(paused).zcard(prioritized)
+  pipeline.llen(active)
   for (let minute = 0; minute < MINUTES; minute++) {
     const from = at + minute * MINUTE_MS
     pipeline.zcount(delayed, scoreOf(from), `(${scoreOf(from + MINUTE_MS)}`)

@@ -1,5 +1,5 @@
-import { brakeKey } from '../../brake/redis-brake.ts'
 import type { Connection } from '../../redis/connection.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
@@ -26,13 +26,11 @@ export class QueueView {
   readonly #connection: Connection
   readonly #queue: CheckQueue
   readonly #clock: Clock
-  readonly #brakeKey: string
 
   /** @param options.connection whose commands time out; it is not closed */
-  constructor(options: { connection: Connection; queueName: string; queuePrefix: string; clock: Clock }) {
+  constructor(options: { connection: Connection; queue: NamedQueue; clock: Clock }) {
     this.#connection = options.connection
     this.#clock = options.clock
-    this.#brakeKey = brakeKey(options)
     this.#queue = new CheckQueue(options)
   }
 
@@ -49,10 +47,10 @@ export class QueueView {
 
   /** What holds up checks and cancellations of all orders. */
   holds(): Promise<QueueHolds> {
-    return this.#ask(async ({ queue, redis }) => {
+    return this.#ask(async ({ queue, redis, keys }) => {
       const [isPaused, [engaged, reason]] = await Promise.all([
         queue.isPaused(),
-        redis.hmget(this.#brakeKey, 'engaged', 'reason'),
+        redis.hmget(keys.brake, 'engaged', 'reason'),
       ])
       return { isPaused, ...(engaged === '1' && { brake: { reason: reason ?? undefined } }) }
     })

@@ -8,6 +8,7 @@ import { reportSettle } from '../../order/reported-settle.ts'
 import type { Settle, Settlement } from '../../order/settle.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { asRedisError } from '../../redis/connection.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { workerProfile } from '../../redis/profiles.ts'
 import { isRedisRefusal } from '../../redis/reply.ts'
 import { Batcher } from '../../runtime/batcher.ts'
@@ -22,8 +23,7 @@ import { CheckWorker } from './check-worker.ts'
 
 export interface WorkerOptions {
   redis: RedisAddress
-  queueName: string
-  queuePrefix: string
+  queue: NamedQueue
   /** Checks in flight at once. */
   concurrency: number
   /** Checks in one statement at most. */
@@ -145,13 +145,13 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
 }
 
 function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement>): Worker {
-  const { redis, queueName, queuePrefix, concurrency, events } = options
+  const { redis, queue, concurrency, events } = options
   const worker: Worker = new CheckWorker(
-    queueName,
+    queue.name,
     (job, token) => check({ job, token, batcher, worker: () => worker, options }),
     {
       connection: workerProfile(redis) as ConnectionOptions,
-      prefix: queuePrefix,
+      prefix: queue.prefix,
       concurrency,
       lockDuration: LOCK_MS,
       stalledInterval: STALLED_CHECK_MS,

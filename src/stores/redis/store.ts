@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { KeptEvent, OrderStore, PageEnd } from '../../order/store.ts'
+import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../../redis/reply.ts'
 import { findEvents } from './events.ts'
 import { CANCEL_UNPAID, JUDGE, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './scripts.ts'
@@ -45,16 +46,16 @@ const SCRIPT_CHUNK = 50
  */
 export class RedisOrders {
   readonly #redis: Redis
-  readonly #base: string
+  readonly #keys: QueueKeys
 
-  constructor(options: { redis: Redis; queueName: string; queuePrefix: string }) {
+  constructor(options: { redis: Redis; queue: NamedQueue }) {
     this.#redis = options.redis
-    this.#base = `{${options.queuePrefix}:${options.queueName}}`
+    this.#keys = options.queue.keys
   }
 
   /** The key of the stream of events. */
   get eventsKey(): string {
-    return `${this.#base}:events`
+    return this.#keys.events
   }
 
   /** Records orders that are not recorded yet. A settled order is never revived. One result for each, in their order. */
@@ -89,7 +90,7 @@ export class RedisOrders {
 
   /** Marks an order paid, unless it has been cancelled. */
   async pay(orderId: string): Promise<PayResult> {
-    const keys = [this.#unpaidKey, this.eventsKey, this.#orderKey(orderId), this.#lastPaidKey]
+    const keys = [this.#keys.unpaid, this.eventsKey, this.#keys.order(orderId), this.#keys.lastPaid]
     const [reply] = (await this.#redis.eval(PAY, keys.length, ...keys, orderId)) as string[][]
     const [result = '', at] = reply ?? []
     if (result === 'paid') return { orderId, result, paidAt: new Date(Number(at)) }
@@ -104,7 +105,7 @@ export class RedisOrders {
   async findMany(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
     const rows = await Promise.all(
       orderIds.map((orderId) =>
-        this.#redis.hmget(this.#orderKey(orderId), 'status', 'deadline', 'paid_at', 'cancelled_at'),
+        this.#redis.hmget(this.#keys.order(orderId), 'status', 'deadline', 'paid_at', 'cancelled_at'),
       ),
     )
     return rows.map(([status, deadline, paidAt, cancelledAt], index) =>
@@ -131,7 +132,7 @@ export class RedisOrders {
 
   async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
     const from = after ? [toScore(after.deadline), after.orderId] : []
-    const flat = (await this.#redis.eval(PAGE, 1, this.#unpaidKey, toScore(instant), limit, ...from)) as string[]
+    const flat = (await this.#redis.eval(PAGE, 1, this.#keys.unpaid, toScore(instant), limit, ...from)) as string[]
     const page: PageEnd[] = []
     for (let n = 0; n < flat.length; n += 2) {
       const entry = { orderId: flat[n] as string, deadline: fromScore(flat[n + 1] as string) }
@@ -142,7 +143,7 @@ export class RedisOrders {
 
   /** How many orders are unpaid. */
   countUnpaid(): Promise<number> {
-    return this.#redis.zcard(this.#unpaidKey)
+    return this.#redis.zcard(this.#keys.unpaid)
   }
 
   /** A page of the stream of events, oldest first; `after` is the id of the last one of the page before. */
@@ -169,18 +170,18 @@ export class RedisOrders {
 
   /** Deletes every record, index and event of this queue. */
   async clear(): Promise<void> {
-    for await (const keys of this.#redis.scanStream({ match: `${escapeGlob(this.#base)}:*`, count: 1_000 })) {
+    for await (const keys of this.#redis.scanStream({ match: `${escapeGlob(this.#keys.own)}*`, count: 1_000 })) {
       if (keys.length > 0) await this.#redis.unlink(...(keys as string[]))
     }
   }
 
   async newestPayment(): Promise<number | undefined> {
-    return optionalNumber(await this.#redis.get(this.#lastPaidKey))
+    return optionalNumber(await this.#redis.get(this.#keys.lastPaid))
   }
 
   /** Resolves if Redis answers and takes writes. @returns epoch milliseconds by its clock */
   async probe(): Promise<number> {
-    await this.#redis.set(`${this.#base}:probe`, '1', 'PX', PROBE_KEPT_MS)
+    await this.#redis.set(this.#keys.probe, '1', 'PX', PROBE_KEPT_MS)
     return this.now()
   }
 
@@ -188,18 +189,6 @@ export class RedisOrders {
   async now(): Promise<number> {
     const [seconds, microseconds] = await this.#redis.time()
     return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000)
-  }
-
-  get #lastPaidKey(): string {
-    return `${this.#base}:last-paid`
-  }
-
-  get #unpaidKey(): string {
-    return `${this.#base}:unpaid`
-  }
-
-  #orderKey(orderId: string): string {
-    return `${this.#base}:order:${orderId}`
   }
 
   /** Runs a script over orders, in chunks: KEYS are the unpaid index, the events stream and then each order. */
@@ -212,7 +201,7 @@ export class RedisOrders {
     const chunks: Promise<unknown>[] = []
     for (let start = 0; start < orderIds.length; start += SCRIPT_CHUNK) {
       const ids = orderIds.slice(start, start + SCRIPT_CHUNK)
-      const keys = [this.#unpaidKey, this.eventsKey, ...ids.map((id) => this.#orderKey(id))]
+      const keys = [this.#keys.unpaid, this.eventsKey, ...ids.map((id) => this.#keys.order(id))]
       const argv = args.slice(start * perOrder, (start + ids.length) * perOrder)
       chunks.push(this.#redis.eval(lua, keys.length, ...keys, ...argv))
     }
@@ -225,7 +214,7 @@ export class RedisStore implements OrderStore {
   readonly #redis: Redis
   readonly #orders: RedisOrders
 
-  constructor(options: { redis: Redis; queueName: string; queuePrefix: string }) {
+  constructor(options: { redis: Redis; queue: NamedQueue }) {
     this.#redis = options.redis
     this.#orders = new RedisOrders(options)
   }
