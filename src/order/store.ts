@@ -22,7 +22,7 @@ export interface OrderStore {
    *
    * @param after the last order of the page before, for the next one
    */
-  unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]>
+  unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]>
 
   /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */
   newestPayment(): Promise<number | undefined>
@@ -66,8 +66,8 @@ export interface KeptEvent {
   readers?: { name: string; state: 'past' | 'given' | 'waiting' }[]
 }
 
-/** An order in a page by deadline. */
-export interface PageEnd {
+/** An unpaid order that is due by some instant. */
+export interface DueOrder {
   orderId: string
   /** Epoch milliseconds, with a fraction where the store's times are finer. */
   deadline: number

@@ -1,4 +1,4 @@
-import type { PageEnd } from '../order/store.ts'
+import type { DueOrder } from '../order/store.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
@@ -37,7 +37,7 @@ export class MissingChecks {
    * @returns how many lacked one
    * @throws {OrderExpiryError} REDIS_UNAVAILABLE, REDIS_REFUSED
    */
-  async add(orders: readonly PageEnd[], options: { dryRun: boolean }): Promise<number> {
+  async add(orders: readonly DueOrder[], options: { dryRun: boolean }): Promise<number> {
     const onTimeout = () => new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
     try {
       return await withTimeout({ work: this.#add(orders, options), ms: CALL_TIMEOUT_MS, clock: this.#clock, onTimeout })
@@ -51,7 +51,7 @@ export class MissingChecks {
     return this.#queue.close()
   }
 
-  async #add(orders: readonly PageEnd[], { dryRun }: { dryRun: boolean }): Promise<number> {
+  async #add(orders: readonly DueOrder[], { dryRun }: { dryRun: boolean }): Promise<number> {
     const queues = await this.#queue.open()
     let count = 0
     // While the checks of one chunk are added, Redis is asked for the next.
@@ -73,7 +73,7 @@ export class MissingChecks {
    * Which orders have no check, and which have one that runs after their deadline, whatever its data says. A check whose
    * time has come by our clock was most likely looked at and postponed, with reason.
    */
-  async #compare(keys: QueueKeys, orders: readonly PageEnd[]): Promise<{ missing: Placement[]; late: Placement[] }> {
+  async #compare(keys: QueueKeys, orders: readonly DueOrder[]): Promise<{ missing: Placement[]; late: Placement[] }> {
     if (orders.length === 0) return { missing: [], late: [] }
     const pipeline = this.#connection.redis.pipeline()
     for (const jobId of orders.map(({ orderId }) => jobIdOf(orderId))) {

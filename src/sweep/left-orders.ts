@@ -1,13 +1,13 @@
 import type { LeftOverdue } from '../observe/events.ts'
 import type { Settlement } from '../order/settle.ts'
-import type { PageEnd } from '../order/store.ts'
+import type { DueOrder } from '../order/store.ts'
 
 /** Counts the overdue orders that a sweep does not settle, and keeps the oldest of them. */
 export class LeftOrders {
   #orders = 0
-  #oldest: (PageEnd & { why: string }) | undefined
+  #oldest: (DueOrder & { why: string }) | undefined
 
-  add(order: PageEnd, why: string): void {
+  add(order: DueOrder, why: string): void {
     this.#orders++
     if (!this.#oldest || order.deadline < this.#oldest.deadline) this.#oldest = { ...order, why }
   }

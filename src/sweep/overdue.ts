@@ -1,4 +1,4 @@
-import type { OrderStore, PageEnd } from '../order/store.ts'
+import type { DueOrder, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** Later than this, neither a worker nor a sweep is about to settle it. */
@@ -57,7 +57,7 @@ export class Overdue {
     const now = await store.ping()
     let oldest: number | undefined
     let orders = 0
-    let last: PageEnd | undefined
+    let last: DueOrder | undefined
     do {
       const page = await store.unpaidDueBefore(now - OVERDUE_MS, last, PAGE)
       oldest ??= page[0]?.deadline

@@ -1,7 +1,7 @@
 import { asOrderExpiryError, blameOf, type OrderExpiryError } from '../errors.ts'
 import type { LeftOverdue } from '../observe/events.ts'
 import { isOutage, nameOfOutcome, type Settle, type Settlement } from '../order/settle.ts'
-import type { OrderStore, PageEnd } from '../order/store.ts'
+import type { DueOrder, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { LeftOrders, whyLeft } from './left-orders.ts'
 import { SweepMemory } from './sweep-memory.ts'
@@ -28,7 +28,7 @@ export interface SweepResult {
   upcoming: number
   added: number
   /** Where to go on with the orders that fall due soon, if the sweep has not come to their end. */
-  next?: PageEnd
+  next?: DueOrder
   /** Overdue orders were left undecided, and could not be given a check: another sweep is wanted soon. */
   isWantedSoon?: true
   /** The first of the orders that could not be settled, and why. */
@@ -41,11 +41,11 @@ export interface SweepOptions {
   store: OrderStore
   settle: Settle
   /** Gives the orders a check if they have none. @returns how many had none */
-  addChecks: (orders: readonly PageEnd[]) => Promise<number>
+  addChecks: (orders: readonly DueOrder[]) => Promise<number>
   aheadMs: number
   pageSize: number
   /** The {@link SweepResult.next} of an earlier sweep: the orders up to it have their checks. */
-  from?: PageEnd | undefined
+  from?: DueOrder | undefined
   /** What earlier sweeps have left behind. Default: nothing, so that all overdue orders are tried alike. */
   memory?: SweepMemory
   /** For how long at most it deals with the orders that fall due soon. Default: to their end. */
@@ -74,7 +74,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const result: SweepResult = { overdue: 0, outcomes, upcoming: 0, added: 0 }
   const left = new LeftOrders()
   /** What the store has rejected before, by its id, and why it is still left. */
-  const rejected = new Map<string, { order: PageEnd; why: string }>()
+  const rejected = new Map<string, { order: DueOrder; why: string }>()
   try {
     const now = await store.ping()
     const askedAt = clock.monotonic()
@@ -98,9 +98,9 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   }
 
   /** @returns the last of the orders that it has come to, and whether there are no more */
-  async function settleOverdue(overdueBefore: number): Promise<{ last: PageEnd | undefined; isToEnd: boolean }> {
+  async function settleOverdue(overdueBefore: number): Promise<{ last: DueOrder | undefined; isToEnd: boolean }> {
     const met = new Set<string>()
-    let last: PageEnd | undefined
+    let last: DueOrder | undefined
     let hasFailed = false
     for await (const page of pages(overdueBefore, undefined)) {
       last = page.at(-1)
@@ -131,7 +131,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
     return { last, isToEnd: true }
   }
 
-  async function settleAndCount(orders: readonly PageEnd[]): Promise<Settlement[]> {
+  async function settleAndCount(orders: readonly DueOrder[]): Promise<Settlement[]> {
     const settlements = await settle(orders)
     for (const [index, settlement] of settlements.entries()) {
       count(outcomes, settlement)
@@ -143,7 +143,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   }
 
   /** Undecided orders get a check, so that workers take them apart at once. */
-  async function handOver(orders: readonly PageEnd[]): Promise<void> {
+  async function handOver(orders: readonly DueOrder[]): Promise<void> {
     // Asking Redis again for each page would hold up what is overdue.
     if (orders.length === 0 || result.isWantedSoon) return
     try {
@@ -158,7 +158,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   async function addUpcoming(span: {
     overdueBefore: number
     dueBefore: number
-    begin: PageEnd | undefined
+    begin: DueOrder | undefined
   }): Promise<void> {
     const { overdueBefore, dueBefore, begin } = span
     const until = clock.monotonic() + upcomingMs
@@ -201,7 +201,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
     }
   }
 
-  async function* pages(instant: number, begin: PageEnd | undefined): AsyncGenerator<PageEnd[]> {
+  async function* pages(instant: number, begin: DueOrder | undefined): AsyncGenerator<DueOrder[]> {
     let after = begin
     for (;;) {
       signal.throwIfAborted()

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createSettle } from '../../src/order/settle.ts'
-import type { PageEnd } from '../../src/order/store.ts'
+import type { DueOrder } from '../../src/order/store.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
 import { sweep } from '../../src/sweep/sweep.ts'
@@ -228,7 +228,7 @@ describe.each(['timestamptz', 'timestamp'] as const)(
       async (limit) => {
         const { table, store } = await openOdd()
         const seen: string[] = []
-        let after: PageEnd | undefined
+        let after: DueOrder | undefined
         do {
           const page = await store.unpaidDueBefore(9e15, after, limit)
           seen.push(...page.map(({ orderId }) => orderId))

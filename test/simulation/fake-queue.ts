@@ -1,5 +1,5 @@
 import { OrderExpiryError } from '../../src/errors.ts'
-import type { PageEnd } from '../../src/order/store.ts'
+import type { DueOrder } from '../../src/order/store.ts'
 import type { Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -58,7 +58,7 @@ export class FakeQueue {
   }
 
   /** Afterwards each of the orders has a check at its deadline, or before. */
-  addMissing(host: Host, orders: readonly PageEnd[]): Promise<number> {
+  addMissing(host: Host, orders: readonly DueOrder[]): Promise<number> {
     return host.request('queue.addMissing', () => {
       this.#failIfAway()
       let added = 0

@@ -1,6 +1,6 @@
 import { type ErrorCode, OrderExpiryError } from '../../src/errors.ts'
 import type { Check, Evidence, Outcome } from '../../src/order/order.ts'
-import type { OrderStore, PageEnd } from '../../src/order/store.ts'
+import type { DueOrder, OrderStore } from '../../src/order/store.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -187,8 +187,8 @@ export class FakeStore {
     return { kind: 'cancelled', at: now, evidence }
   }
 
-  #page(instant: number, after: PageEnd | undefined, limit: number): PageEnd[] {
-    const compare = (a: PageEnd, b: PageEnd) => a.deadline - b.deadline || (a.orderId < b.orderId ? -1 : 1)
+  #page(instant: number, after: DueOrder | undefined, limit: number): DueOrder[] {
+    const compare = (a: DueOrder, b: DueOrder) => a.deadline - b.deadline || (a.orderId < b.orderId ? -1 : 1)
     return [...this.rows.values()]
       .filter((row) => row.status === 'pending' && row.deadline <= instant && (!after || compare(after, row) < 0))
       .filter(({ orderId }) => orderId !== after?.orderId)

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type Finding, finding } from '../../doctor/finding.ts'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
-import type { Backlog, KeptEvent, OrderStore, PageEnd } from '../../order/store.ts'
+import type { Backlog, DueOrder, KeptEvent, OrderStore } from '../../order/store.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import {
   COLUMNS_SQL,
@@ -149,7 +149,7 @@ export class PostgresStore implements OrderStore {
     return this.#withClient((client) => this.#findWith(client, orderIds))
   }
 
-  async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
+  async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
     if (!this.#columns.deadline) return []
     const { unpaidStatuses } = this.#mapping
     const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]

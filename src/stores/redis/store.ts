@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
-import type { KeptEvent, OrderStore, PageEnd } from '../../order/store.ts'
+import type { DueOrder, KeptEvent, OrderStore } from '../../order/store.ts'
 import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../../redis/reply.ts'
 import { findEvents } from './events.ts'
@@ -60,7 +60,7 @@ export class RedisOrders {
 
   /** Records orders that are not recorded yet. A settled order is never revived. One result for each, in their order. */
   async record(
-    orders: readonly PageEnd[],
+    orders: readonly DueOrder[],
   ): Promise<{ result: 'recorded' | 'unchanged' | 'conflict' | 'settled'; deadline: number; status: string }[]> {
     const args = orders.flatMap(({ orderId, deadline }) => [orderId, deadline])
     const replies = await this.#script(RECORD, { orderIds: orders.map(({ orderId }) => orderId), args })
@@ -130,10 +130,10 @@ export class RedisOrders {
     return replies.map(toOutcome)
   }
 
-  async unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
+  async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
     const from = after ? [toScore(after.deadline), after.orderId] : []
     const flat = (await this.#redis.eval(PAGE, 1, this.#keys.unpaid, toScore(instant), limit, ...from)) as string[]
-    const page: PageEnd[] = []
+    const page: DueOrder[] = []
     for (let n = 0; n < flat.length; n += 2) {
       const entry = { orderId: flat[n] as string, deadline: fromScore(flat[n + 1] as string) }
       if (entry.deadline <= instant) page.push(entry)
@@ -227,7 +227,7 @@ export class RedisStore implements OrderStore {
     return inOurWords(this.#orders.findMany(orderIds))
   }
 
-  unpaidDueBefore(instant: number, after: PageEnd | undefined, limit: number): Promise<PageEnd[]> {
+  unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
     return inOurWords(this.#orders.unpaidDueBefore(instant, after, limit))
   }
 

@@ -1,7 +1,7 @@
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import type { PostponeReason } from '../../../src/order/order.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
-import type { OrderStore, PageEnd } from '../../../src/order/store.ts'
+import type { DueOrder, OrderStore } from '../../../src/order/store.ts'
 import { type SweepOptions, sweep } from '../../../src/sweep/sweep.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
@@ -23,11 +23,11 @@ export const failed = (code: ErrorCode): Settlement => ({
 })
 
 /** Orders due so many milliseconds from the store's now, named by that. */
-export const ordersDue = (...offsets: number[]): PageEnd[] =>
+export const ordersDue = (...offsets: number[]): DueOrder[] =>
   offsets.map((offset) => ({ orderId: `${offset}`, deadline: NOW + offset }))
 
 export function createSweep(
-  orders: readonly PageEnd[],
+  orders: readonly DueOrder[],
   options: Partial<SweepOptions> & { became?: Record<string, Settlement> } = {},
 ) {
   const { became = {}, ...overrides } = options

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import type { PageEnd } from '../../../src/order/store.ts'
+import type { DueOrder } from '../../../src/order/store.ts'
 import { Overdue } from '../../../src/sweep/overdue.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
@@ -15,7 +15,7 @@ function createOverdue(deadlines: number[], tookMs = 0) {
       await clock.advance(tookMs)
       return NOW
     },
-    unpaidDueBefore: async (instant: number, after: PageEnd | undefined, limit: number) => {
+    unpaidDueBefore: async (instant: number, after: DueOrder | undefined, limit: number) => {
       const from = after ? Number(after.orderId) + 1 : 0
       return deadlines
         .map((deadline, index) => ({ orderId: `${index}`, deadline }))
