@@ -3,24 +3,28 @@ import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { formatDuration } from './runtime/duration.ts'
-import { type Environment, mergeEnvironments, readFile, readValues, type Settings } from './settings/setting.ts'
+import {
+  type Environment,
+  mergeEnvironments,
+  readFile,
+  readValues,
+  type Settings,
+  type SettingValues,
+} from './settings/setting.ts'
 import { findUnknownNames } from './settings/unknown-names.ts'
 import {
   apiTokens,
   boardUsers,
-  columnName,
-  databaseUrl,
   duration,
   host,
   integer,
-  orderStatus,
   orOff,
   otlpEndpoint,
   otlpHeaders,
   queueName,
   redisUrl,
 } from './settings/values.ts'
-import { quoteTable } from './stores/postgres/columns.ts'
+import { DEFAULT_STORE, KINDS, STORE_NAMES, STORE_SETTINGS } from './stores/kinds.ts'
 
 export type { Environment }
 
@@ -46,53 +50,11 @@ export const SETTINGS = {
     description: 'Deadline of an order whose producer gives none, counted from when it is scheduled.',
   },
   ORDER_STORE: {
-    schema: z.enum(['redis', 'postgres'], 'expected redis or postgres'),
-    default: 'redis',
-    description: 'Who keeps the orders: redis (recorded by schedule) or postgres (your own table).',
+    schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`),
+    default: DEFAULT_STORE,
+    description: `Who keeps the orders: ${STORE_NAMES.map((name) => `${name} (${KINDS[name].what})`).join(' or ')}.`,
   },
-  DATABASE_URL: {
-    schema: databaseUrl,
-    description: 'The database of the orders, for ORDER_STORE=postgres.',
-    secret: true,
-  },
-  ORDERS_TABLE: {
-    schema: z
-      .string()
-      .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"'),
-    default: 'orders',
-    description: 'Your orders table, schema-qualified if need be. Names are exact.',
-  },
-  ORDERS_ID_COLUMN: {
-    schema: columnName,
-    default: 'id',
-    description: 'text, varchar, uuid, smallint, integer or bigint; with a unique index.',
-  },
-  ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status', description: 'text, varchar or an enum.' },
-  ORDERS_DEADLINE_COLUMN: {
-    schema: columnName,
-    default: 'payment_deadline',
-    description: "timestamptz, or timestamp in UTC. Empty: the job's deadline counts, and the sweep finds nothing.",
-    emptyIsNone: true,
-  },
-  ORDERS_PAID_AT_COLUMN: { schema: columnName, description: 'If set: an order is cancelled only while this is null.' },
-  ORDERS_CANCELLED_AT_COLUMN: { schema: columnName, description: 'If set: written when an order is cancelled.' },
-  ORDERS_UNPAID_STATUSES: {
-    schema: z
-      .string()
-      .transform((text) => text.split(','))
-      .pipe(z.array(orderStatus).min(1)),
-    default: 'pending',
-    description: 'The statuses, comma-separated, in which an order counts as unpaid. Any other is kept.',
-  },
-  ORDERS_CANCELLED_STATUS: {
-    schema: orderStatus,
-    default: 'cancelled',
-    description: 'The status of a cancelled order.',
-  },
-  CANCEL_SQL_FILE: {
-    schema: z.string(),
-    description: 'Your own statement in place of the built-in one, e.g. to give stock back; see docs/cancel-sql.md.',
-  },
+  ...STORE_SETTINGS,
   CONCURRENCY: { schema: integer(1, 10_000), default: '500', description: 'Checks in flight at once.' },
   BATCH_SIZE: { schema: integer(1, 1_000), default: '250', description: 'Checks settled in one statement at most.' },
   MAX_ATTEMPTS: {
@@ -181,16 +143,8 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS
 
-type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
-  ? Row extends { emptyIsNone: true }
-    ? T | undefined
-    : Row extends { default: string }
-      ? T
-      : T | undefined
-  : never
-
 /** Every setting by its name, and what follows from them. Frozen. */
-export type Config = { readonly [Name in SettingName]: Value<(typeof SETTINGS)[Name]> } & {
+export type Config = SettingValues<typeof SETTINGS> & {
   readonly production: boolean
   /** The text of CANCEL_SQL_FILE. */
   readonly cancelSql: string | undefined
@@ -281,26 +235,16 @@ function sameSetting(a: string, b: string): boolean {
 /** What no row of the table can see alone. A setting with a problem of its own is undefined here. */
 function findContradictions(config: Config, { hasBadTokens }: { hasBadTokens: boolean }): string[] {
   const problems: string[] = []
-  const { ORDER_STORE, DATABASE_URL, ORDERS_UNPAID_STATUSES, ORDERS_CANCELLED_STATUS, HTTP_HOST } = config
+  const { HTTP_HOST } = config
   if (config.production && config.REDIS_URL === undefined) {
     problems.push('REDIS_URL: expected with NODE_ENV=production, where no embedded Redis is started; given none')
-  }
-  if (ORDER_STORE === 'postgres' && DATABASE_URL === undefined) {
-    problems.push('DATABASE_URL: expected with ORDER_STORE=postgres, given none')
   }
   if (config.SWEEP_AHEAD <= config.SWEEP_EVERY) {
     problems.push(`SWEEP_AHEAD: expected longer than SWEEP_EVERY (${formatDuration(config.SWEEP_EVERY)})`)
   }
-  if (config.BRAKE_PAYMENT_SILENCE && ORDER_STORE === 'postgres' && config.ORDERS_PAID_AT_COLUMN === undefined) {
-    problems.push('BRAKE_PAYMENT_SILENCE: expected only with ORDERS_PAID_AT_COLUMN, which tells when an order was paid')
-  }
-  if (ORDERS_UNPAID_STATUSES?.includes(ORDERS_CANCELLED_STATUS)) {
-    problems.push(
-      `ORDERS_CANCELLED_STATUS: expected none of ORDERS_UNPAID_STATUSES, given ${JSON.stringify(ORDERS_CANCELLED_STATUS)}`,
-    )
-  }
-  if (config.CANCEL_SQL_FILE !== undefined && ORDER_STORE === 'redis') {
-    problems.push('CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres')
+  const watchesPayments = config.BRAKE_PAYMENT_SILENCE !== undefined
+  for (const name of STORE_NAMES) {
+    problems.push(...KINDS[name].contradictions(config, { isChosen: name === config.ORDER_STORE, watchesPayments }))
   }
   if (HTTP_HOST !== undefined && !isLoopback(HTTP_HOST) && !config.BOARD_USERS && !config.API_TOKENS && !hasBadTokens) {
     problems.push(

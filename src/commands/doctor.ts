@@ -1,12 +1,13 @@
 import { Command } from 'commander'
 import { type Config, queueOf } from '../config.ts'
+import { chooseStore } from '../daemon/parts.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { FINDING_CODES, type Finding, finding } from '../doctor/finding.ts'
 import { asOrderExpiryError } from '../errors.ts'
 import { diagnoseQueue } from '../queue/diagnosis/queue.ts'
 import { diagnoseRedis } from '../queue/diagnosis/redis.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { diagnoseStore } from '../stores/kinds.ts'
+import { diagnoseStore, KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { describeFindings } from './doctor-report.ts'
 
@@ -33,10 +34,10 @@ const DRY_RUN = finding('warning', 'store-dry-run', {
 })
 
 async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
-  const keepsOrders = config.ORDER_STORE === 'redis'
+  const keepsOrders = KINDS[config.ORDER_STORE].recordsAs !== undefined
   const [inRedis, inStore] = await Promise.all([
     diagnoseInRedis({ config, keepsOrders, clock }),
-    keepsOrders ? [] : look({ config, redisUrl: config.REDIS_URL ?? '', clock }),
+    keepsOrders ? [] : diagnoseStore(chooseStore({ config, redisUrl: config.REDIS_URL ?? '' }), clock),
   ])
   return [...inRedis, ...inStore, ...(config.DRY_RUN ? [DRY_RUN] : [])]
 }
@@ -52,7 +53,7 @@ async function diagnoseInRedis(options: { config: Config; keepsOrders: boolean; 
       }
       const [inQueue, store] = await Promise.all([
         diagnoseQueue({ redis, queue, clock }),
-        keepsOrders ? look({ config, redisUrl: redis, clock }) : [],
+        keepsOrders ? diagnoseStore(chooseStore({ config, redisUrl: redis }), clock) : [],
       ])
       return [...findings, ...store, ...inQueue]
     })
@@ -68,13 +69,6 @@ function skipped(keepsOrders: boolean): Finding[] {
   const what = 'not looked at, because Redis cannot be used'
   const codes = keepsOrders ? (['store-reachable', 'queue-reachable'] as const) : (['queue-reachable'] as const)
   return codes.map((code) => finding('info', code, { what }))
-}
-
-async function look(options: { config: Config; redisUrl: string; clock: Clock }): Promise<Finding[]> {
-  const { config, redisUrl, clock } = options
-  const { chooseStore } = await import('../daemon/parts.ts')
-  const watchesPayments = Boolean(config.BRAKE_PAYMENT_SILENCE)
-  return diagnoseStore(chooseStore({ config, redisUrl, onError: () => {} }), { clock, watchesPayments })
 }
 
 function inOrder(findings: readonly Finding[]): Finding[] {

@@ -1,8 +1,7 @@
 import { Command } from 'commander'
-import { withQueueView } from '../daemon/with-redis.ts'
+import { withQueueView, withStore } from '../daemon/with-redis.ts'
 import { explainOrder } from '../explain/explain-order.ts'
 import { type Story, storyJsonOf } from '../explain/story.ts'
-import { openStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
 /** `order-expiry explain ID`: one order's story. Exit code 0 if there is such an order, or a check of it. */
@@ -14,21 +13,9 @@ export function explainCommand(context: CommandContext): Command {
     .action(async (orderId: string, options: { json?: true }) => {
       const { clock } = context
       const config = context.readConfig()
-      const { chooseStore } = await import('../daemon/parts.ts')
-      const story = await withQueueView({ config, clock }, async (view, redisUrl) => {
-        const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
-        try {
-          return await explainOrder({
-            orderId,
-            view,
-            store,
-            config,
-            clock,
-          })
-        } finally {
-          await store.close()
-        }
-      })
+      const story = await withQueueView({ config, clock }, (view, redisUrl) =>
+        withStore({ config, redisUrl }, (store) => explainOrder({ orderId, view, store, config, clock })),
+      )
       if (options.json) context.print(JSON.stringify(storyJsonOf(story), null, 2))
       else for (const line of describeStory(story)) context.print(line)
       context.exitWith(story.isKnown ? 0 : 1)

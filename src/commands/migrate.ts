@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { chooseStore } from '../daemon/parts.ts'
 import { migrateStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
@@ -13,10 +14,8 @@ export function migrateCommand(context: CommandContext): Command {
     .option('--dry-run', 'only print the statements')
     .action(async (options: { index?: true; dryRun?: true }) => {
       const config = context.readConfig()
-      const { chooseStore } = await import('../daemon/parts.ts')
-      const choice = chooseStore({ config, redisUrl: config.REDIS_URL ?? '', onError: () => {} })
       let statements = 0
-      const missing = await migrateStore(choice, {
+      const missing = await migrateStore(chooseStore({ config, redisUrl: config.REDIS_URL ?? '' }), {
         dryRun: Boolean(options.dryRun),
         withIndexes: Boolean(options.index),
         onStatement(statement) {

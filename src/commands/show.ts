@@ -1,8 +1,6 @@
 import { Command } from 'commander'
-import type { Config } from '../config.ts'
-import { withClient } from '../daemon/with-redis.ts'
-import { describeOrder, type Order } from '../order/order.ts'
-import { openStore } from '../stores/kinds.ts'
+import { withClient, withStore } from '../daemon/with-redis.ts'
+import { describeOrder } from '../order/order.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
 
@@ -16,7 +14,7 @@ export function showCommand(context: CommandContext): Command {
       const config = context.readConfig()
       const { found, order } = await withClient({ config, clock: context.clock }, async (client, redisUrl) => ({
         found: await client.find(orderId),
-        order: await findInStore({ config, redisUrl, orderId }),
+        order: await withStore({ config, redisUrl }, async (store) => (await store.find([orderId]))[0]),
       }))
       if (!found && !order) {
         printResult({ context, json: options.json, result: { orderId, result: 'missing' }, isSuccess: false })
@@ -25,15 +23,4 @@ export function showCommand(context: CommandContext): Command {
       const result = { orderId, ...found, ...(order && { order: describeOrder(order) }) }
       printResult({ context, json: options.json, result, isSuccess: true })
     })
-}
-
-async function findInStore(options: { config: Config; redisUrl: string; orderId: string }): Promise<Order | undefined> {
-  const { config, redisUrl, orderId } = options
-  const { chooseStore } = await import('../daemon/parts.ts')
-  const store = await openStore(chooseStore({ config, redisUrl, onError: () => {} }))
-  try {
-    return (await store.find([orderId]))[0]
-  } finally {
-    await store.close()
-  }
 }

@@ -6,6 +6,7 @@ import { EventBus } from '../observe/events.ts'
 import { createLogger, logEvents } from '../observe/log.ts'
 import { formatDuration } from '../runtime/duration.ts'
 import { startWatchdog } from '../runtime/signals.ts'
+import { KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
 /** What the ordered stop leaves to the watchdog: it bites only if the stop itself is broken. */
@@ -58,7 +59,7 @@ export function startCommand(context: CommandContext): Command {
     let failed = false
     try {
       await daemon.start(starting.signal)
-      if (config.ORDER_STORE === 'redis' && !config.REDIS_URL) {
+      if (KINDS[config.ORDER_STORE].recordsAs && !config.REDIS_URL) {
         logger.info('try it: npx order-expiry schedule order-1 --timeout 10s')
       }
     } catch (error) {

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { sweepOnce } from '../daemon/sweep-once.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import { EventBus, type LeftOverdue } from '../observe/events.ts'
@@ -25,7 +26,6 @@ export function sweepCommand(context: CommandContext): Command {
         },
         onSecond: (_signal, exitCode) => context.exitNow(exitCode),
       })
-      const { sweepOnce } = await import('../daemon/parts.ts')
       const isDry = options.dryRun ?? config.DRY_RUN
       const result = await withRedis({ config, clock: context.clock }, (redisUrl) =>
         sweepOnce({

@@ -1,13 +1,14 @@
 import { RedisBrake } from '../brake/redis-brake.ts'
-import { OrderExpiry } from '../client/client.ts'
+import type { OrderExpiry } from '../client/client.ts'
 import { type Config, DATA_DIR, queueOf } from '../config.ts'
 import { OrderExpiryError } from '../errors.ts'
+import type { OrderStore } from '../order/store.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
-import { Connection } from '../redis/connection.ts'
+import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
-import { commandProfile } from '../redis/profiles.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { formatDuration } from '../runtime/duration.ts'
+import { openStore } from '../stores/kinds.ts'
+import { chooseStore, openClient, openConnection } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
@@ -51,7 +52,7 @@ async function withConnection<T>(
   work: (connection: Connection, redisUrl: string) => Promise<T>,
 ): Promise<T> {
   return withRedis(options, async (redisUrl) => {
-    const connection = new Connection({ address: redisUrl, profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS) })
+    const connection = openConnection(redisUrl, COMMAND_TIMEOUT_MS)
     try {
       await connection.selectDatabase()
       return await work(connection, redisUrl)
@@ -70,17 +71,24 @@ export async function withClient<T>(
 ): Promise<T> {
   const { config } = options
   return withRedis(options, async (redisUrl) => {
-    const client = new OrderExpiry({
-      redis: redisUrl,
-      ...(config.ORDER_STORE === 'redis' && { orders: 'redis' as const }),
-      queueName: config.QUEUE_NAME,
-      queuePrefix: config.QUEUE_PREFIX,
-      paymentTimeout: formatDuration(config.PAYMENT_TIMEOUT),
-    })
+    const client = openClient({ config, redisUrl })
     try {
       return await work(client, redisUrl)
     } finally {
       await client.close()
     }
   })
+}
+
+/** Runs `work` with the order store of the settings. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
+export async function withStore<T>(
+  options: { config: Config; redisUrl: string },
+  work: (store: OrderStore) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(chooseStore(options))
+  try {
+    return await work(store)
+  } finally {
+    await store.close()
+  }
 }

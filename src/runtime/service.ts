@@ -5,13 +5,15 @@ import { withTimeout } from './timeout.ts'
 /**
  * A part of the daemon with a life of its own.
  *
- * - `start` resolves when the part serves. If it rejects, or the signal is aborted, it leaves nothing running behind.
+ * - `start` resolves when the part serves, with the parts that exist only now, if any: they are started next. If it rejects,
+ *   or the signal is aborted, it leaves nothing running behind.
  * - `stop` may be called at any time, more than once, and before `start`; what it is doing is finished, what it holds is
  *   given back. It resolves even if everything the part talks to is down.
  */
 export interface Service {
   readonly name: string
-  start(signal: AbortSignal): Promise<void>
+  // biome-ignore lint/suspicious/noConfusingVoidType: most services hand over nothing
+  start(signal: AbortSignal): Promise<void | readonly Service[]>
   stop(): Promise<void>
 }
 
@@ -32,10 +34,14 @@ export class Lifecycle {
    * been started is left to {@link stop}.
    */
   async start(signal: AbortSignal): Promise<void> {
-    for (const service of this.#services) {
+    await this.#startAll(this.#services, signal)
+  }
+
+  async #startAll(services: readonly Service[], signal: AbortSignal): Promise<void> {
+    for (const service of services) {
       signal.throwIfAborted()
       this.#started.push(service)
-      await service.start(signal)
+      await this.#startAll((await service.start(signal)) ?? [], signal)
     }
   }
 

@@ -23,6 +23,17 @@ export interface Setting<T = unknown> {
 /** The table of settings, by their names. */
 export type Settings = Readonly<Record<string, Setting>>
 
+/** The value of each setting of a table. */
+export type SettingValues<Table extends Settings> = { readonly [Name in keyof Table]: Value<Table[Name]> }
+
+type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
+  ? Row extends { emptyIsNone: true }
+    ? T | undefined
+    : Row extends { default: string }
+      ? T
+      : T | undefined
+  : never
+
 /** What counts of both: the process environment wins over the `.env` file. */
 export function mergeEnvironments(settings: Settings, input: { env: Environment; dotenv: Environment }): Environment {
   // An empty variable says "none" only for the settings for which that means something.

@@ -1,78 +1,55 @@
-import type { Redis } from 'ioredis'
-import { examine, type Finding, finding } from '../doctor/finding.ts'
+import { examine, type Finding } from '../doctor/finding.ts'
 import type { OrderStore } from '../order/store.ts'
-import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { MigrationOptions, MissingIndex } from './postgres/migration.ts'
-import type { PostgresStoreOptions } from './postgres/store.ts'
-
-/** Which store, with all it needs. */
-export type StoreChoice =
-  | { kind: 'redis'; connect: () => Redis; queue: NamedQueue }
-  | ({ kind: 'postgres' } & PostgresStoreOptions)
+import { findContradictions, type PostgresSettings, postgresSettings } from './postgres/settings.ts'
+import type { MigrationOptions, MissingIndex, StoreOptions } from './store-kind.ts'
 
 /**
- * Opens the order store, loading only the driver it needs.
- *
- * @throws {OrderExpiryError} STORE_* or OUTBOX_MISSING
+ * The kinds of order stores: what there is to know of each before its code, and the driver it needs, is loaded.
+ * `recordsAs`: the library records the orders there, beside the queue, with this as its option `orders`.
  */
-export async function openStore(choice: StoreChoice): Promise<OrderStore> {
-  switch (choice.kind) {
-    case 'redis': {
-      const { RedisStore } = await import('./redis/store.ts')
-      const store = new RedisStore({ ...choice, redis: choice.connect() })
-      try {
-        await store.ping()
-        return store
-      } catch (error) {
-        await store.close()
-        throw error
-      }
-    }
-    case 'postgres': {
-      const { PostgresStore } = await import('./postgres/store.ts')
-      return PostgresStore.open(choice)
-    }
-  }
+export const KINDS = {
+  redis: {
+    what: 'recorded by schedule',
+    recordsAs: 'redis',
+    contradictions: () => [],
+    load: async () => (await import('./redis/kind.ts')).redisKind,
+  },
+  postgres: {
+    what: 'your own table',
+    recordsAs: undefined,
+    contradictions: findContradictions,
+    load: async () => (await import('./postgres/kind.ts')).postgresKind,
+  },
+} as const
+
+export type StoreName = keyof typeof KINDS
+export const STORE_NAMES = Object.keys(KINDS) as [StoreName, ...StoreName[]]
+export const DEFAULT_STORE: StoreName = 'redis'
+
+/** The settings of all kinds. */
+export const STORE_SETTINGS = { ...postgresSettings } as const
+export type StoreSettings = PostgresSettings & { readonly cancelSql: string | undefined }
+
+/** The order store that is chosen, with all that any kind may need. */
+export interface StoreChoice extends StoreOptions<StoreSettings> {
+  kind: StoreName
 }
 
-/**
- * Creates what the store needs beside the orders, and the indexes of their table if asked to.
- *
- * @returns the indexes still missing
- */
-export async function migrateStore(choice: StoreChoice, options: MigrationOptions): Promise<MissingIndex[]> {
-  if (choice.kind !== 'postgres') return []
-  const { PostgresStore } = await import('./postgres/store.ts')
-  return PostgresStore.migrate({ ...choice, ...options })
+/** {@link StoreKind.open} of the kind that is chosen. */
+export async function openStore(choice: StoreChoice): Promise<OrderStore> {
+  return (await KINDS[choice.kind].load()).open(choice)
+}
+
+/** {@link StoreKind.migrate} of the kind that is chosen. */
+export async function migrateStore(choice: StoreChoice, migration: MigrationOptions): Promise<MissingIndex[]> {
+  return (await KINDS[choice.kind].load()).migrate(choice, migration)
 }
 
 const DIAGNOSIS_MS = 10_000
 
-/**
- * Looks at the order store, and changes nothing. Never rejects, and ends within 10 s.
- *
- * @param options.watchesPayments whether the brake watches for the silence of payments
- */
-export async function diagnoseStore(
-  choice: StoreChoice,
-  options: { clock: Clock; watchesPayments: boolean },
-): Promise<Finding[]> {
-  const { clock } = options
-  const look = async () => {
-    if (choice.kind === 'postgres') {
-      const { PostgresStore } = await import('./postgres/store.ts')
-      return PostgresStore.diagnose({ ...choice, ...options })
-    }
-    const { RedisOrders } = await import('./redis/store.ts')
-    const { diagnoseRedisOrders } = await import('./redis/diagnosis.ts')
-    const redis = choice.connect()
-    try {
-      const findings = await diagnoseRedisOrders(new RedisOrders({ ...choice, redis }))
-      return [finding('ok', 'store-reachable', { what: 'the orders are in Redis' }), ...findings]
-    } finally {
-      redis.disconnect()
-    }
-  }
+/** {@link StoreKind.diagnose} of the kind that is chosen. Never rejects, and ends within 10 s. */
+export function diagnoseStore(choice: StoreChoice, clock: Clock): Promise<Finding[]> {
+  const look = async () => (await KINDS[choice.kind].load()).diagnose(choice, clock)
   return examine({ code: 'store-reachable', withinMs: DIAGNOSIS_MS, clock, look })
 }

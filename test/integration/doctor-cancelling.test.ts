@@ -1,9 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Client } from 'pg'
 import type { Finding } from '../../src/doctor/finding.ts'
-import { systemClock } from '../../src/runtime/clock.ts'
-import { diagnoseStore } from '../../src/stores/kinds.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { diagnosePostgres } from '../helpers/diagnose-postgres.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
 import { OrdersTable } from '../helpers/orders-table.ts'
@@ -16,8 +15,7 @@ beforeEach(async () => {
 afterEach(() => table.drop())
 
 function diagnose(overrides: Partial<PostgresStoreOptions> = {}): Promise<Finding[]> {
-  const choice = { kind: 'postgres', ...table.storeOptions(overrides) } as const
-  return diagnoseStore(choice, { clock: systemClock, watchesPayments: false })
+  return diagnosePostgres(table.storeOptions(overrides))
 }
 
 const withMapping = (mapping: Partial<PostgresStoreOptions['mapping']>) => ({

@@ -3,10 +3,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Client } from 'pg'
 import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
-import { diagnoseStore } from '../../src/stores/kinds.ts'
 import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres/columns.ts'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
 import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { diagnosePostgres } from '../helpers/diagnose-postgres.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
@@ -51,7 +51,7 @@ interface Overrides extends Partial<PostgresStoreOptions> {
 
 function diagnose(table: OrdersTable, overrides: Overrides = {}): Promise<Finding[]> {
   const { clock = systemClock, watchesPayments = true, ...options } = overrides
-  return diagnoseStore({ kind: 'postgres', ...table.storeOptions(options) }, { clock, watchesPayments })
+  return diagnosePostgres(table.storeOptions({ ...options, watchesPayments }), clock)
 }
 
 const withMapping = (table: OrdersTable, mapping: Partial<PostgresStoreOptions['mapping']>): Overrides => ({
@@ -585,23 +585,19 @@ describe('a server', () => {
     await client.query('ALTER SYSTEM SET default_transaction_read_only = on')
     await client.query('SELECT pg_reload_conf()')
     const look = () =>
-      diagnoseStore(
-        {
-          kind: 'postgres',
-          url: own?.url ?? '',
-          mapping: {
-            table: 'orders',
-            idColumn: 'id',
-            statusColumn: 'status',
-            deadlineColumn: 'payment_deadline',
-            unpaidStatuses: ['pending'],
-            cancelledStatus: 'cancelled',
-          },
-          connections: 190,
-          onError: () => {},
+      diagnosePostgres({
+        url: own?.url ?? '',
+        mapping: {
+          table: 'orders',
+          idColumn: 'id',
+          statusColumn: 'status',
+          deadlineColumn: 'payment_deadline',
+          unpaidStatuses: ['pending'],
+          cancelledStatus: 'cancelled',
         },
-        { clock: systemClock, watchesPayments: false },
-      )
+        connections: 190,
+        onError: () => {},
+      })
     const isReadOnly = async () => ofCode(await look(), 'store-writable')[0]?.[0] === 'error'
     await eventually('the setting is read', isReadOnly)
     const others = await Promise.all(

@@ -1,6 +1,7 @@
 import type { decide } from '../../src/order/decide.ts'
 import type { Check } from '../../src/order/order.ts'
 import type { Settle, Settlement } from '../../src/order/settle.ts'
+import type { WorkerService } from '../../src/queue/worker/worker.ts'
 import { Batcher } from '../../src/runtime/batcher.ts'
 import type { FakeQueue, Job } from './fake-queue.ts'
 import type { Host } from './host.ts'
@@ -20,8 +21,9 @@ export interface FinishedJob {
 }
 
 /** What `queue/worker.ts` does with BullMQ: fetches checks, has them settled in batches, and does as `decide` says. */
-export class FakeWorker {
-  isHeld = false
+export class FakeWorker implements WorkerService {
+  readonly name = 'worker'
+  #isHeld = false
   readonly #options: FakeWorkerOptions
   readonly #batcher: Batcher<Check, Settlement>
   #inFlight = 0
@@ -38,17 +40,31 @@ export class FakeWorker {
     })
   }
 
-  async run(): Promise<void> {
+  async start(): Promise<void> {
+    void this.#run()
+  }
+
+  async stop(): Promise<void> {}
+
+  hold(): void {
+    this.#isHeld = true
+  }
+
+  goOn(): void {
+    this.#isHeld = false
+  }
+
+  async #run(): Promise<void> {
     const { host, queue, concurrency } = this.#options
     for (;;) {
       const free = concurrency - this.#inFlight
-      if (!this.isHeld && free > 0 && queue.nextDue <= host.now()) {
+      if (!this.#isHeld && free > 0 && queue.nextDue <= host.now()) {
         const jobs = await queue.fetch(host, free).catch(() => undefined)
         for (const job of jobs ?? []) void this.#check(job)
         if (!jobs) await host.sleep(RUN_RETRY_MS)
         else if (jobs.length > 0) continue
       }
-      const untilDue = this.isHeld || free === 0 ? 100 : queue.nextDue - host.now()
+      const untilDue = this.#isHeld || free === 0 ? 100 : queue.nextDue - host.now()
       await queue.rest(host, Math.min(LONGEST_SLEEP_MS, Math.max(1, untilDue)))
     }
   }

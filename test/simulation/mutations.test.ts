@@ -63,7 +63,7 @@ const flaws: [string, Flaws, RegExp][] = [
   ['a worker that gives up in an outage', { decide: givesUpInOutages }, /^I6.* failed/m],
   ['a sweep that sees nothing', { swept: seesNothing }, /^I2.* not cancelled/m],
   ['a sweep whose cursor skips', { swept: skips }, /^I2.* not cancelled/m],
-  ['a breaker that never closes', { probe: () => Promise.reject(new Error('never')) }, /^I2.* breaker/m],
+  ['a breaker that never closes', { ping: () => Promise.reject(new Error('never')) }, /^I2.* breaker/m],
   ['a brake that takes nothing back', { brake: 'takes nothing back' }, /^brake: engaged/m],
   [
     'a brake that sees payments where none are',

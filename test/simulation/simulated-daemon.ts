@@ -1,17 +1,12 @@
-import { Brake } from '../../src/brake/brake.ts'
+import { type Checking, createChecking } from '../../src/daemon/checking.ts'
 import { OrderExpiryError } from '../../src/errors.ts'
 import { EventBus } from '../../src/observe/events.ts'
 import { decide } from '../../src/order/decide.ts'
-import { DryRun } from '../../src/order/dry-run.ts'
 import { createSettle, type Settle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import type { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
-import { createRedisWatch } from '../../src/redis/watch.ts'
-import { Breaker } from '../../src/runtime/breaker.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
-import { sweep } from '../../src/sweep/sweep.ts'
-import { createSweeper, type Sweeper } from '../../src/sweep/sweeper.ts'
 import type { FakeBrake } from './fake-brake.ts'
 import type { FakeQueue } from './fake-queue.ts'
 import type { FakeStore } from './fake-store.ts'
@@ -32,7 +27,7 @@ export interface Doubles {
   decide?: typeof decide
   /** The store as the sweep sees it. */
   swept?: (store: OrderStore) => OrderStore
-  probe?: () => Promise<unknown>
+  ping?: OrderStore['ping']
 }
 
 export interface Servers {
@@ -41,11 +36,11 @@ export interface Servers {
   brake: FakeBrake
 }
 
-/** What `daemon.ts` puts together, with fakes in the place of the servers and of BullMQ; everything else is the real thing. */
+/** One life of a daemon: the real {@link createChecking}, with fakes in the place of the servers and of BullMQ. */
 export class SimulatedDaemon {
   readonly host: Host
-  readonly breaker: Breaker<OrderExpiryError>
-  readonly sweeper: Sweeper
+  readonly breaker: Checking['breaker']
+  readonly sweeper: Checking['sweeper']
   readonly heartbeat: Heartbeat
 
   constructor(options: {
@@ -57,90 +52,60 @@ export class SimulatedDaemon {
   }) {
     const { host, servers, settings, doubles, onFinished } = options
     const { queue } = servers
-    const { random } = host
-    const store = servers.store.connect(host)
     const events = new EventBus()
-    events.on('sweep-finished', ({ overdue, outcomes, added, error }) =>
-      host.note(
-        `sweep: ${overdue} overdue ${JSON.stringify(outcomes)}, ${added} added${error ? `, ${error.code}` : ''}`,
-      ),
-    )
-    this.host = host
-    this.heartbeat = new Heartbeat({ name: 'sweeper', clock: host })
-
-    this.breaker = new Breaker<OrderExpiryError>({
-      threshold: 3,
-      probe: doubles.probe ?? (() => store.ping()),
-      onOpen: ({ code }) => {
-        host.note(`breaker opens: ${code}`)
-        worker.isHeld = true
+    noteEvents(events, host)
+    const heartbeats = {
+      worker: new Heartbeat({ name: 'worker', clock: host }),
+      sweeper: new Heartbeat({ name: 'sweeper', clock: host }),
+    }
+    const store = servers.store.connect(host)
+    const { breaker, watch, worker, sweeper } = createChecking({
+      settings: {
+        DRY_RUN: host.isDryRun,
+        BRAKE_MAX_PER_MINUTE: settings.maxPerMinute,
+        BRAKE_PAYMENT_SILENCE: settings.paymentSilenceMs,
+        BATCH_SIZE: settings.batchSize,
+        SWEEP_EVERY: settings.sweepEveryMs,
+        SWEEP_AHEAD: 600_000,
       },
-      onClose: () => {
-        host.note('breaker closes')
-        worker.isHeld = false
-        this.sweeper.wake()
-      },
-      clock: host,
-      random,
-    })
-    const brake = new Brake({
-      store,
-      shared: servers.brake.connect(host),
-      maxPerMinute: settings.maxPerMinute,
-      paymentSilenceMs: settings.paymentSilenceMs,
-      by: host.name,
-      onChange: () => {},
-      onHeld: ({ orders }) => host.note(`brake holds ${orders}`),
-      clock: host,
-      random,
-    })
-    const dryRun = new DryRun({ store, onWouldCancel: () => {}, onFull: () => {} })
-    const real = createSettle({ store: host.isDryRun ? dryRun : brake, breaker: this.breaker, clock: host, random })
-    const settle = doubles.settle?.(real) ?? real
-    const { batchSize, maxBatches } = settings
-    const worker = new FakeWorker({
-      host,
-      queue,
-      settle,
-      decide: doubles.decide ?? decide,
-      concurrency: 8,
-      batchSize,
-      maxBatches,
-      onFinished,
-    })
-    this.sweeper = createSweeper({
-      sweep: (part) =>
-        sweep({
-          ...part,
-          store: doubles.swept?.(store) ?? store,
-          settle,
-          addChecks: (orders) => queue.addMissing(host, orders),
-          pageSize: batchSize,
-          onStep: () => this.heartbeat.beat(),
-          clock: host,
-          random,
-        }),
-      everyMs: settings.sweepEveryMs,
-      aheadMs: 600_000,
-      heartbeat: this.heartbeat,
-      events,
-      clock: host,
-      random,
-    })
-    const watch = createRedisWatch({
+      store: { ...(doubles.swept?.(store) ?? store), ...(doubles.ping && { ping: doubles.ping }) },
+      sharedBrake: servers.brake.connect(host),
       connection: asConnection(queue),
       queue: namedQueue({ name: 'check-payment' }),
-      onBack: () => this.sweeper.wake(),
-      onFailure: () => {},
-      onLost: () => this.sweeper.wake(),
-      onTick: () => void brake.refresh(),
+      addChecks: (orders) => queue.addMissing(host, orders),
+      createWorker: ({ settle }) =>
+        new FakeWorker({
+          host,
+          queue,
+          settle,
+          decide: doubles.decide ?? decide,
+          concurrency: 8,
+          batchSize: settings.batchSize,
+          maxBatches: settings.maxBatches,
+          onFinished,
+        }),
+      heartbeats,
+      settleWith: (parts) => doubles.settle?.(createSettle(parts)) ?? createSettle(parts),
+      events,
       clock: host,
+      random: host.random,
     })
+    this.host = host
+    this.breaker = breaker
+    this.sweeper = sweeper
+    this.heartbeat = heartbeats.sweeper
     const never = new AbortController().signal
-    void watch.start(never)
-    void worker.run()
-    void this.sweeper.start(never)
+    for (const service of [watch, worker, sweeper]) void service.start(never)
   }
+}
+
+function noteEvents(events: EventBus, host: Host): void {
+  events.on('sweep-finished', ({ overdue, outcomes, added, error }) =>
+    host.note(`sweep: ${overdue} overdue ${JSON.stringify(outcomes)}, ${added} added${error ? `, ${error.code}` : ''}`),
+  )
+  events.on('store-breaker-opened', ({ error }) => host.note(`breaker opens: ${error.code}`))
+  events.on('store-breaker-closed', () => host.note('breaker closes'))
+  events.on('brake-held', ({ orders }) => host.note(`brake holds ${orders}`))
 }
 
 /** As much of a connection to Redis as the watch uses. */

@@ -1,27 +1,9 @@
 import { OrderExpiryError } from '../../errors.ts'
+import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
 import type { OrdersColumns, OrdersMapping } from './columns.ts'
 import { type Database, one } from './diagnosis/database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
 import { buildMigrations } from './statements.ts'
-
-export interface MigrationOptions {
-  /** Run nothing. */
-  dryRun: boolean
-  /** Create the missing indexes of the orders table too, where that holds up no writer. */
-  withIndexes?: boolean
-  /** Told of each statement before it is run, or would be. */
-  onStatement?: (statement: string) => void
-}
-
-/** An index that the orders table lacks. */
-export interface MissingIndex {
-  /** In words for people. */
-  why: string
-  /** What creates it, a statement a line; a line that begins with `#` is for people. */
-  fix: string[]
-  /** Whether it is made without holding up writers, and so by a migration that is asked for indexes. */
-  isHarmless: boolean
-}
 
 /**
  * Creates the outbox, and the indexes that `doctor` misses if asked to. May be run again.

@@ -5,6 +5,7 @@ import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { Backlog, DueOrder, KeptEvent, OrderStore } from '../../order/store.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
+import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
 import {
   COLUMNS_SQL,
   type ColumnRow,
@@ -17,7 +18,7 @@ import {
 import { diagnosePostgres, unreachableFinding } from './diagnosis/diagnosis.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
-import { type MigrationOptions, type MissingIndex, migratePostgres } from './migration.ts'
+import { migratePostgres } from './migration.ts'
 import { createPool, type PoolOptions } from './pool.ts'
 import { type Prepared, PreparedStatements, prepare } from './prepared.ts'
 import {
@@ -110,16 +111,14 @@ export class PostgresStore implements OrderStore {
   }
 
   /** Looks at the database and the orders table, and changes nothing. @throws {OrderExpiryError} STORE_* */
-  static async diagnose(
-    options: PostgresStoreOptions & { clock: Clock; watchesPayments: boolean },
-  ): Promise<Finding[]> {
+  static async diagnose(options: PostgresStoreOptions & { clock: Clock }): Promise<Finding[]> {
     const { host, port, pathname } = new URL(options.url)
     const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
     const pool = createPool({ ...options, connections: 1 })
     let client: pg.PoolClient | undefined
     try {
       client = await pool.connect()
-      const { mapping, clock, watchesPayments, connections, cancelSql } = options
+      const { mapping, clock, watchesPayments = false, connections, cancelSql } = options
       return [
         finding('ok', 'store-reachable', { what: `answers at ${where}` }),
         ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, cancelSql })),

@@ -1,0 +1,132 @@
+import type { Brake, SharedBrake } from '../brake/brake.ts'
+import type { Config } from '../config.ts'
+import type { OrderExpiryError } from '../errors.ts'
+import type { EventBus } from '../observe/events.ts'
+import { reportSettle } from '../order/reported-settle.ts'
+import { createSettle, type Settle } from '../order/settle.ts'
+import type { OrderStore } from '../order/store.ts'
+import type { WorkerService } from '../queue/worker/worker.ts'
+import type { Connection } from '../redis/connection.ts'
+import type { NamedQueue } from '../redis/keys.ts'
+import { createRedisWatch, type RedisWatch } from '../redis/watch.ts'
+import { Breaker } from '../runtime/breaker.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Heartbeat } from '../runtime/heartbeat.ts'
+import { type SweepOptions, sweep } from '../sweep/sweep.ts'
+import { createSweeper, type Sweeper } from '../sweep/sweeper.ts'
+import { createGuards, type GuardSettings } from './parts.ts'
+
+/** How often the store is swept while Redis is away. */
+const SWEEP_WITHOUT_REDIS_MS = 10_000
+/** Batches in a row that fail before the store is left alone. */
+const BREAKER_THRESHOLD = 3
+
+export interface CheckingOptions {
+  settings: GuardSettings & Pick<Config, 'BATCH_SIZE' | 'SWEEP_EVERY' | 'SWEEP_AHEAD'>
+  /** Open already, so that nothing here has to wait for it. */
+  store: OrderStore
+  sharedBrake: SharedBrake
+  /** For the watch. */
+  connection: Connection
+  queue: NamedQueue
+  addChecks: SweepOptions['addChecks']
+  createWorker: (parts: { settle: Settle; heartbeat: Heartbeat; isRedisAway: () => boolean }) => WorkerService
+  heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
+  /** Default {@link createSettle}. */
+  settleWith?: typeof createSettle
+  events: EventBus
+  clock: Clock
+  random?: () => number
+}
+
+/** Everything that decides on orders. The services start in this order, and stop in the opposite one. */
+export interface Checking {
+  store: OrderStore
+  brake: Brake
+  breaker: Breaker<OrderExpiryError>
+  watch: RedisWatch
+  worker: WorkerService
+  sweeper: Sweeper
+}
+
+/** Puts together what decides on orders: the store behind its guards, the worker pool, the sweeper, the watch over Redis. */
+export function createChecking(options: CheckingOptions): Checking {
+  const { settings, store, heartbeats, settleWith = createSettle, events, clock, random } = options
+  const chance = random && { random }
+  const breaker = new Breaker<OrderExpiryError>({
+    threshold: BREAKER_THRESHOLD,
+    probe: () => store.ping(),
+    onOpen: (error) => events.emit('store-breaker-opened', { error }),
+    onClose: () => events.emit('store-breaker-closed', {}),
+    clock,
+    ...chance,
+  })
+  const { brake, guarded } = createGuards({ ...options, shared: options.sharedBrake })
+  const settleFor = (heartbeat: Heartbeat) =>
+    settleWith({ store: guarded, ping: () => store.ping(), breaker, onStep: () => heartbeat.beat(), clock, ...chance })
+  const settleSwept = reportSettle({ settle: settleFor(heartbeats.sweeper), by: 'sweep', events, clock })
+  const sweeper = createSweeper({
+    sweep: (part) =>
+      sweep({
+        ...part,
+        store,
+        settle: settleSwept,
+        addChecks: options.addChecks,
+        pageSize: settings.BATCH_SIZE,
+        onStep: () => heartbeats.sweeper.beat(),
+        clock,
+        ...chance,
+      }),
+    everyMs: settings.SWEEP_EVERY,
+    aheadMs: settings.SWEEP_AHEAD,
+    heartbeat: heartbeats.sweeper,
+    events,
+    clock,
+    ...chance,
+  })
+  const watch = watchRedis({ ...options, brake, breaker, sweeper })
+  const worker = options.createWorker({
+    settle: settleFor(heartbeats.worker),
+    heartbeat: heartbeats.worker,
+    isRedisAway: () => watch.failure !== undefined,
+  })
+  events.on('store-breaker-opened', () => worker.hold())
+  events.on('store-breaker-closed', () => {
+    worker.goOn()
+    sweeper.wake()
+  })
+  events.on('brake-changed', ({ engaged }) => {
+    if (!engaged) sweeper.wake()
+  })
+  return { store, brake, breaker, watch, worker, sweeper }
+}
+
+/** What Redis may have lost, and what falls due while it is away, only a sweep finds. */
+function watchRedis(
+  options: Pick<CheckingOptions, 'connection' | 'queue' | 'heartbeats' | 'events' | 'clock'> &
+    Pick<Checking, 'brake' | 'breaker' | 'sweeper'>,
+): RedisWatch {
+  const { connection, queue, heartbeats, events, clock, brake, breaker, sweeper } = options
+  let sweptAt = Number.NEGATIVE_INFINITY
+  const watch = createRedisWatch({
+    connection,
+    queue,
+    onBack: () => sweeper.wake(),
+    onFailure: (error) => events.emit('redis-error', { connection: 'watch', error }),
+    onLost() {
+      events.emit('redis-emptied', {})
+      sweeper.wake()
+    },
+    onTick() {
+      // Where Redis is away or the breaker is open, nothing is to be fetched.
+      if (watch.failure || breaker.failure) heartbeats.worker.beat()
+      if (watch.failure && clock.monotonic() - sweptAt > SWEEP_WITHOUT_REDIS_MS) {
+        sweptAt = clock.monotonic()
+        sweeper.wake()
+      }
+      void brake.refresh() // for the metric
+    },
+    clock,
+  })
+  return watch
+}

@@ -1,0 +1,102 @@
+import type { BrakeStatus } from '../brake/brake.ts'
+import { OrderExpiryError } from '../errors.ts'
+import { History } from '../observe/history.ts'
+import type { OrderStore } from '../order/store.ts'
+import { QueueView } from '../queue/view/queue-view.ts'
+import type { Connection } from '../redis/connection.ts'
+import type { NamedQueue } from '../redis/keys.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { Heartbeat } from '../runtime/heartbeat.ts'
+import { Overdue } from '../sweep/overdue.ts'
+import type { Checking } from './checking.ts'
+
+const HISTORY_MINUTES = 60
+
+/** What is known of the process: the same for metrics, pages and probes. */
+export class Vitals {
+  readonly version: string
+  readonly dryRun: boolean
+  readonly clock: Clock
+  readonly heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
+  readonly view: QueueView
+  readonly history: History
+  phase: 'starting' | 'running' | 'stopping' = 'starting'
+  /** Whether the order store has been tried: before that nothing is known of it. */
+  isStoreTried = false
+  /** Once the order store is open. */
+  checking: Checking | undefined
+  readonly #connection: Connection
+  readonly #overdue: Overdue
+
+  /** @param options.connection whose commands time out */
+  constructor(options: { connection: Connection; queue: NamedQueue; version: string; dryRun: boolean; clock: Clock }) {
+    const { connection, queue, version, dryRun, clock } = options
+    this.version = version
+    this.dryRun = dryRun
+    this.clock = clock
+    this.#connection = connection
+    this.heartbeats = {
+      worker: new Heartbeat({ name: 'worker', clock }),
+      sweeper: new Heartbeat({ name: 'sweeper', clock }),
+    }
+    this.view = new QueueView({ connection, queue, clock })
+    this.history = new History({ redis: connection.redis, queue })
+    this.#overdue = new Overdue({ store: () => this.store, clock })
+  }
+
+  /** @throws {OrderExpiryError} STORE_UNAVAILABLE before it has been opened */
+  get store(): OrderStore {
+    if (!this.checking) throw new OrderExpiryError('STORE_UNAVAILABLE', 'not opened yet')
+    return this.checking.store
+  }
+
+  /** The last state that was known. */
+  get brake(): BrakeStatus | undefined {
+    return this.checking?.brake.known
+  }
+
+  get isBreakerOpen(): boolean {
+    return this.checking?.breaker.failure !== undefined
+  }
+
+  /** Whether Redis takes no writes, as far as the watch over it knows. */
+  get redisFailure(): OrderExpiryError | undefined {
+    return this.phase === 'running' ? this.checking?.watch.failure : undefined
+  }
+
+  /** The loops that must go on, while they must. */
+  loops(): readonly Heartbeat[] {
+    return this.phase === 'running' ? Object.values(this.heartbeats) : []
+  }
+
+  /** Resolves if Redis answers and, as far as is known, takes writes. */
+  async pingRedis(): Promise<void> {
+    try {
+      await this.#connection.selectDatabase()
+      await this.#connection.redis.ping()
+    } catch (error) {
+      throw this.#connection.explain(error)
+    }
+    if (this.redisFailure) throw this.redisFailure
+  }
+
+  /** Resolves if the order store works. */
+  async pingStore(): Promise<void> {
+    await this.store.ping()
+    if (this.checking?.breaker.failure) throw this.checking.breaker.failure
+  }
+
+  async readOverdue(): ReturnType<Overdue['read']> {
+    return this.#overdue.read()
+  }
+
+  async readQueue() {
+    const [counts, { within }] = await Promise.all([this.view.counts(), this.view.forecast()])
+    return { ...counts, upcoming: within }
+  }
+
+  /** The last hour, by the minute. */
+  readHistory(): ReturnType<History['read']> {
+    return this.history.read({ now: this.clock.now(), minutes: HISTORY_MINUTES })
+  }
+}

@@ -1,0 +1,38 @@
+import { finding } from '../../doctor/finding.ts'
+import { openRedis } from '../../redis/connection.ts'
+import { commandProfile } from '../../redis/profiles.ts'
+import type { StoreKind, StoreOptions } from '../store-kind.ts'
+import { diagnoseRedisOrders } from './diagnosis.ts'
+import { RedisOrders, RedisStore } from './store.ts'
+
+const COMMAND_TIMEOUT_MS = 5_000
+
+/** Orders recorded in the Redis of the queue, for shops that have no table of their own. */
+export const redisKind: StoreKind<unknown> = {
+  async open(options) {
+    const store = new RedisStore({ ...options, redis: connect(options) })
+    try {
+      await store.ping()
+      return store
+    } catch (error) {
+      await store.close()
+      throw error
+    }
+  },
+
+  migrate: async () => [],
+
+  async diagnose(options) {
+    const redis = connect(options)
+    try {
+      const findings = await diagnoseRedisOrders(new RedisOrders({ ...options, redis }))
+      return [finding('ok', 'store-reachable', { what: 'the orders are in Redis' }), ...findings]
+    } finally {
+      redis.disconnect()
+    }
+  },
+}
+
+function connect({ redisUrl, onError }: StoreOptions<unknown>) {
+  return openRedis({ profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS), onError })
+}

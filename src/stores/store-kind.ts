@@ -1,0 +1,58 @@
+import type { Finding } from '../doctor/finding.ts'
+import type { OrderStore } from '../order/store.ts'
+import type { NamedQueue } from '../redis/keys.ts'
+import type { Clock } from '../runtime/clock.ts'
+
+/** What a kind of store is given to work with. */
+export interface StoreOptions<Settings> {
+  /** Its own slice of the settings. */
+  settings: Settings
+  /** The Redis of the queue, as a URL; empty if it is not known. */
+  redisUrl: string
+  queue: NamedQueue
+  /** Connections at most. */
+  connections: number
+  /** Whether the brake watches for the silence of payments: then the store must tell the time of a payment. */
+  watchesPayments: boolean
+  /** Errors of idle connections. */
+  onError: (error: Error) => void
+  /** What works, but not well, in words for people; when the store is opened. Default: nobody is told. */
+  onNotice?: (notice: string) => void
+}
+
+export interface MigrationOptions {
+  /** Run nothing. */
+  dryRun: boolean
+  /** Create the missing indexes of the orders table too, where that holds up no writer. */
+  withIndexes?: boolean
+  /** Told of each statement before it is run, or would be. */
+  onStatement?: (statement: string) => void
+}
+
+/** An index that the orders table lacks. */
+export interface MissingIndex {
+  /** In words for people. */
+  why: string
+  /** What creates it, a statement a line; a line that begins with `#` is for people. */
+  fix: string[]
+  /** Whether it is made without holding up writers, and so by a migration that is asked for indexes. */
+  isHarmless: boolean
+}
+
+/** A kind of order store: what each folder beside this file offers in its `kind.ts`. */
+export interface StoreKind<Settings> {
+  /**
+   * Opens the store.
+   *
+   * @throws {OrderExpiryError} STORE_* or OUTBOX_MISSING
+   */
+  open(options: StoreOptions<Settings>): Promise<OrderStore>
+  /**
+   * Creates what the store needs beside the orders, and the indexes of their table if asked to.
+   *
+   * @returns the indexes still missing
+   */
+  migrate(options: StoreOptions<Settings>, migration: MigrationOptions): Promise<MissingIndex[]>
+  /** Looks at the store, and changes nothing. @throws {OrderExpiryError} STORE_* */
+  diagnose(options: StoreOptions<Settings>, clock: Clock): Promise<Finding[]>
+}
