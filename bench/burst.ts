@@ -13,8 +13,7 @@ const QUICK_GIVE_UP_MS = 15_000
 /** Filling in an order and placing it, before it is known how long a contender takes. */
 const GUESS_MS = 0.12
 
-/** The figures of a burst. */
-export const BURST_COLUMNS: Column[] = [
+const COLUMNS: Column[] = [
   { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
   { key: 'secondsUntilLast', title: 'until the last', unit: 's', better: 'less', decimals: 2 },
   { key: 'workerCpu', title: 'CPU of the worker', unit: 'µs/order', better: 'less' },
@@ -30,7 +29,7 @@ export function burstQuestion(): Question {
   return {
     name: 'burst',
     title: `${ORDERS.toLocaleString('en')} orders due in the same second, half of them paid, an idle worker: how fast are they settled?`,
-    columns: BURST_COLUMNS,
+    columns: COLUMNS,
     seconds: 110,
     run: (context) => eachContender(context, (contender) => measure(context, contender, lead)),
   }
@@ -42,7 +41,7 @@ async function measure(context: Context, contender: Contender, lead: Lead): Prom
 }
 
 /** One burst on empty servers. @returns the figures of the question */
-export async function runBurst(context: Context, contender: Contender, lead: Lead): Promise<Record<string, number>> {
+async function runBurst(context: Context, contender: Contender, lead: Lead): Promise<Record<string, number>> {
   const { servers, quick } = context
   return withOrdersDue({
     contender,

@@ -7,10 +7,10 @@ import { asMarkdown } from './table.ts'
 
 export const PAGE = 'docs/performance.md'
 /** Runs whose figures are worth a place on the page. */
-const SHOWN = ['latest', 'tuning', 'batch-path']
+const SHOWN = ['latest', 'tuning']
 
 /**
- * Writes the tables of a whole run, of the sweep of settings, or of the prototype, between the markers of the page.
+ * Writes the tables of a whole run, or of the sweep of settings, between the markers of the page.
  *
  * @returns the path of the page, if it was written
  */

@@ -1,5 +1,4 @@
 import { apiQuestion } from './api.ts'
-import { batchPathQuestion } from './batch-path/question.ts'
 import { burstQuestion } from './burst.ts'
 import { growthQuestion } from './growth.ts'
 import { idleQuestion } from './idle.ts'
@@ -19,5 +18,4 @@ export const questions: readonly Question[] = [
   idleQuestion(),
   apiQuestion(),
   tuningQuestion(),
-  batchPathQuestion(),
 ]

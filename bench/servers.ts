@@ -7,7 +7,7 @@ import { Redis } from 'ioredis'
 import pg from 'pg'
 import { freePort, postgresBinaries, startRedis, unprivileged, untilConnected } from '../test/helpers/processes.ts'
 import { killOnExit } from './kill-on-exit.ts'
-import { ORDERS_SQL } from './orders.ts'
+import { ORDERS_SQL } from './orders-table.ts'
 
 /** A Redis and a PostgreSQL of the bench's own, untuned, on loopback. */
 export interface Servers {

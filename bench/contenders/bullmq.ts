@@ -1,10 +1,10 @@
 import type { JobsOptions } from 'bullmq'
-import { startWorker, type WorkerProcess } from '../child.ts'
+import { startWorker } from '../child.ts'
 import type { Contender, Running } from '../contender.ts'
 import type { Servers } from '../servers.ts'
 import { addJobs, watchQueue } from './bullmq-queue.ts'
 
-export const BULLMQ_QUEUE = 'bench'
+const QUEUE = 'bench'
 
 /** What a shop writes by BullMQ's documentation: a worker with one conditional UPDATE for each job. */
 export const bullmq: Contender = {
@@ -27,22 +27,17 @@ export const bullmqEmpty: Contender = {
 }
 
 function place(servers: Servers, orders: Parameters<Contender['place']>[1], extras: JobsOptions): Promise<void> {
-  return addJobs({ servers, queueName: BULLMQ_QUEUE, orders, extras })
+  return addJobs({ servers, queueName: QUEUE, orders, extras })
 }
 
 async function start(servers: Servers, work: 'update' | 'nothing'): Promise<Running> {
   const worker = await startWorker('bullmq', {
     REDIS_URL: servers.redisUrl,
     DATABASE_URL: servers.databaseUrl,
-    QUEUE_NAME: BULLMQ_QUEUE,
+    QUEUE_NAME: QUEUE,
     WORK: work,
   })
-  return watched(servers, worker)
-}
-
-/** A worker of this queue, once it is ready. */
-export function watched(servers: Servers, worker: WorkerProcess): Running {
-  const queue = watchQueue(servers, BULLMQ_QUEUE)
+  const queue = watchQueue(servers, QUEUE)
   return {
     pids: [worker.pid],
     unfinished() {
