@@ -1,33 +1,40 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
+import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
+import { measureHouse } from './unit/house.ts'
 import { type Import, readSource, type Source } from './unit/source.ts'
 
-/** The rooms of HOUSE.md: a file imports from its own room and from those further down. */
-const LAYOUT = [
-  'index.ts',
-  'cli.ts',
-  'commands',
-  'daemon',
-  'config.ts',
-  'http',
-  'sweep',
-  'outbox',
-  'client',
-  'explain',
-  'queue',
-  'brake',
-  'stores',
-  'gateways',
-  'order',
-  'doctor',
-  'observe',
-  'settings',
-  'redis',
-  'runtime',
-  'errors.ts',
-]
+/** The rooms, each with the rooms within it. A file imports from its own room and from those further down. */
+const LAYOUT: Record<string, readonly string[]> = {
+  'index.ts': [],
+  'cli.ts': [],
+  commands: ['demo'],
+  daemon: [],
+  'config.ts': [],
+  http: ['api', 'board', 'pages'],
+  sweep: [],
+  client: [],
+  explain: [],
+  queue: ['diagnosis', 'replay', 'view', 'worker'],
+  brake: [],
+  stores: ['postgres', 'postgres/diagnosis', 'redis'],
+  order: [],
+  doctor: [],
+  observe: [],
+  settings: [],
+  redis: [],
+  runtime: [],
+  'errors.ts': [],
+}
+
+const FOLDERS = Object.entries(LAYOUT)
+  .filter(([room]) => !room.endsWith('.ts'))
+  .flatMap(([room, within]) => [room, ...within.map((name) => `${room}/${name}`)])
+
+/** Who may import from the folder of a store, beside the files in it. */
+const STORES_ARE_KNOWN_BY = ['stores/kinds.ts', 'stores/records.ts']
 
 /** Who may import a package, by the beginning of the path; `asType`: who may do so with `import type` only. */
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
@@ -98,14 +105,34 @@ const FORBIDDEN_NAMES = ['utils', 'util', 'helpers', 'helper', 'common', 'types'
 type Rule = (sources: readonly Source[]) => string[]
 
 const rules: Record<string, Rule> = {
-  'imports point down the layout': (sources) =>
-    sources.flatMap(({ path, imports }) => {
-      const place = LAYOUT.indexOf(placeOf(path))
-      if (place === -1) return [`${path} has no place in the layout`]
-      return ownFiles(imports)
-        .filter((from) => LAYOUT.indexOf(placeOf(from)) < place)
-        .map((from) => `${path} imports ${from}, which is above it`)
-    }),
+  'every file lies in a room': (sources) =>
+    sources
+      .filter(({ path }) => !Object.hasOwn(LAYOUT, path) && !FOLDERS.includes(posix.dirname(path)))
+      .map(({ path }) => `${path} lies in no room`),
+
+  'imports point down the layout': (sources) => {
+    const rooms = Object.keys(LAYOUT)
+    return sources.flatMap(({ path, imports }) =>
+      ownFiles(imports)
+        .filter((from) => rooms.indexOf(placeOf(from)) < rooms.indexOf(placeOf(path)))
+        .map((from) => `${path} imports ${from}, which is above it`),
+    )
+  },
+
+  'only one file knows the folders of the stores': (sources) =>
+    sources.flatMap(({ path, imports }) =>
+      ownFiles(imports)
+        .filter((from) => storeOf(from) !== undefined && storeOf(from) !== storeOf(path))
+        .filter(() => !STORES_ARE_KNOWN_BY.includes(path))
+        .map((from) => `${path} imports ${from}, which is of one store`),
+    ),
+
+  'nothing outside src is imported': (sources) =>
+    sources.flatMap(({ path, imports }) =>
+      ownFiles(imports)
+        .filter((from) => from.startsWith('..'))
+        .map((from) => `${path} imports ${from}`),
+    ),
 
   'every import leads to a file': (sources) => {
     const paths = new Set(sources.map(({ path }) => path))
@@ -182,6 +209,11 @@ function placeOf(path: string): string {
   return path.split('/')[0] as string
 }
 
+/** The store whose folder a file lies in. */
+function storeOf(path: string): string | undefined {
+  return /^stores\/([^/]+)\//.exec(path)?.[1]
+}
+
 function startsWithOneOf(path: string, beginnings: readonly string[]): boolean {
   return beginnings.some((beginning) => path.startsWith(beginning))
 }
@@ -209,18 +241,27 @@ function reachable(sources: readonly Source[], start: string, options: { loadedO
 const ROOT = new URL('../', import.meta.url)
 const readText = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
 
-const sources = readdirSync(fileURLToPath(new URL('src', ROOT)), { recursive: true, encoding: 'utf8' })
-  .map((path) => path.replaceAll('\\', '/'))
-  .filter((path) => path.endsWith('.ts'))
-  .map((path) => readSource(path, readText(`src/${path}`)))
+/** The sources in a folder, with paths below it, or below the root of the project. */
+function readSources(folder: string, options: { belowRoot?: boolean } = {}): Source[] {
+  return readdirSync(fileURLToPath(new URL(folder, ROOT)), { recursive: true, encoding: 'utf8' })
+    .map((path) => path.replaceAll('\\', '/'))
+    .filter((path) => path.endsWith('.ts') && !/(^|\/)(node_modules|\.build)\//.test(path))
+    .map((path) => readSource(options.belowRoot ? `${folder}/${path}` : path, readText(`${folder}/${path}`)))
+}
+
+const sources = readSources('src')
 
 describe('the sources', () => {
-  test('are all here', () => {
-    const places = new Set(sources.map(({ path }) => placeOf(path)))
-    expect([...places]).toEqual(
-      expect.arrayContaining(['index.ts', 'cli.ts', 'commands', 'queue', 'stores', 'errors.ts']),
-    )
+  test('are all here, and no room is empty', () => {
+    const places = sources.flatMap(({ path }) => [path, posix.dirname(path)])
+    expect(places).toEqual(expect.arrayContaining([...Object.keys(LAYOUT), ...FOLDERS]))
     expect(sources.flatMap(({ imports }) => imports).length).toBeGreaterThan(sources.length)
+  })
+
+  test('are there for each permission', () => {
+    const permitted = [...Object.values(GLOBALS), ...Object.values(BUILTINS)].flat()
+    for (const { by, asType = [] } of Object.values(PACKAGES)) permitted.push(...by, ...asType)
+    expect(permitted.filter((beginning) => !sources.some(({ path }) => path.startsWith(beginning)))).toEqual([])
   })
 
   test.each(Object.entries(rules))('%s', (_, rule) => {
@@ -234,25 +275,149 @@ describe('the sources', () => {
   })
 })
 
+describe('the bench', () => {
+  const bench = readSources('bench', { belowRoot: true })
+  const all = [...bench, ...readSources('src', { belowRoot: true }), ...readSources('test', { belowRoot: true })]
+
+  test('is here', () => {
+    expect(bench.map(({ path }) => path)).toEqual(expect.arrayContaining(['bench/main.ts', 'bench/workers/host.ts']))
+  })
+
+  test('every import leads to a file', () => {
+    expect(rules['every import leads to a file']?.(all)).toEqual([])
+  })
+
+  test.each(['there are no import cycles', 'there are no default exports'])('%s', (rule) => {
+    expect(rules[rule]?.(bench)).toEqual([])
+  })
+})
+
+describe('the house', () => {
+  test.each(measureHouse().map((figure) => [figure.what, figure] as const))('keeps to its %s', (_, figure) => {
+    const { value, most, list } = figure
+    expect(value <= most ? [] : [`${value}, and at most ${most}`, ...list]).toEqual([])
+  })
+
+  const measure = (files: Record<string, string>) =>
+    Object.fromEntries(measureHouse(files).map(({ what, value, list }) => [what, { value, list }]))
+  const lines = (count: number) => '\n'.repeat(count)
+
+  test('is measured in lines and files', () => {
+    const figures = measure({ 'order/a.ts': lines(301), 'order/b.ts': lines(300), 'order/c.ts': lines(1) })
+    expect(figures).toMatchObject({
+      'lines of src': { value: 602 },
+      'lines of the median file': { value: 300 },
+      'lines of the largest file': { value: 301, list: ['order/a.ts 301'] },
+      'files over 300 lines': { value: 1, list: ['order/a.ts 301'] },
+    })
+  })
+
+  test('is measured in functions, however they are written; a class is none', () => {
+    const body = (count: number) => `{${lines(count - 1)}}`
+    const figures = measure({
+      'order/a.ts': `// é\nexport function declared() ${body(61)}\nconst arrow = async () => ${body(62)}\nf(() => ${body(60)})`,
+      'order/b.ts': `#!/usr/bin/env node\nclass Large {\n#own() ${body(63)}\nget it() ${body(64)}\nconstructor() ${body(65)} }`,
+      'order/c.ts': `const outer = { method() {\nreturn function () ${body(66)} },\nkept: () => ${body(2)} }`,
+    })
+    expect(figures).toMatchObject({
+      'lines of the longest function': { value: 67, list: ['order/c.ts:1 method 67'] },
+      'functions over 60 lines': {
+        value: 7,
+        list: [
+          'order/c.ts:1 method 67',
+          'order/c.ts:2 anonymous 66',
+          'order/b.ts:130 constructor 65',
+          'order/b.ts:66 it 64',
+          'order/b.ts:3 #own 63',
+          'order/a.ts:63 arrow 62',
+          'order/a.ts:2 declared 61',
+        ],
+      },
+    })
+  })
+
+  test('is measured in files that know a store by name, where Redis is not the server of the queue', () => {
+    const figures = measure({
+      'stores/redis/store.ts': "import './scripts.ts'; const kind = 'redis'",
+      'stores/redis/scripts.ts': '',
+      'stores/mysql/store.ts': "import '../redis/scripts.ts'",
+      'stores/kinds.ts': "const kinds = { redis: () => import('./redis/store.ts') }; const first = 'mysql'",
+      'config.ts': "z.enum(['redis', 'other']); const text = `only with ORDER_STORE=mysql`",
+      'daemon/parts.ts': "type Kind = 'mysql' | 'redis'; import('../stores/mysql/store.ts')",
+      'daemon/checking.ts':
+        "// 'redis'\ntype One = Pick<Opened, 'redis'>; type Other = Opened['redis']; const redis = { redis }",
+      'daemon/vitals.ts': "waitFor({ service: 'redis' }); const ping = { name: 'redis' }; say('mysql and redis')",
+      'doctor/finding.ts': "interface Finding { subject: 'redis' | 'queue' }",
+    })
+    expect(figures['files that know a store by name']).toEqual({
+      value: 3,
+      list: [
+        'stores/mysql/store.ts: stores/redis/scripts.ts',
+        "config.ts: 'redis', ORDER_STORE=mysql",
+        "daemon/parts.ts: 'mysql', 'redis', stores/mysql/store.ts",
+      ],
+    })
+  })
+})
+
 /** For each rule, sources that break it, and what it says. */
 const broken: [rule: string, files: Record<string, string>, violations: string[]][] = [
   [
+    'every file lies in a room',
+    {
+      'index.ts': '',
+      'queue/jobs.ts': '',
+      'queue/view/forecast.ts': '',
+      'stores/postgres/diagnosis/table.ts': '',
+      'main.ts': '',
+      'tools/x.ts': '',
+      'queue/pages/x.ts': '',
+      'queue/view/deep/x.ts': '',
+      'stores/mysql/store.ts': '',
+    },
+    ['main.ts', 'tools/x.ts', 'queue/pages/x.ts', 'queue/view/deep/x.ts', 'stores/mysql/store.ts'].map(
+      (path) => `${path} lies in no room`,
+    ),
+  ],
+  [
     'imports point down the layout',
     {
-      'order/order.ts': "import type { X } from '../queue/worker.ts'",
+      'order/order.ts': "import type { X } from '../queue/worker/worker.ts'",
       'runtime/clock.ts': "export { X } from '../order/order.ts'",
-      'http/server.ts': "await import('../daemon.ts')",
+      'http/server.ts': "await import('../daemon/daemon.ts')",
       'errors.ts': "let x: import('./config.ts').Config",
-      'queue/worker.ts': "import '../order/order.ts'; import './batcher.ts'; import '../errors.ts'",
-      'tools/x.ts': '',
+      'queue/worker/worker.ts': "import '../../order/order.ts'; import '../jobs.ts'; import '../../errors.ts'",
     },
     [
-      'order/order.ts imports queue/worker.ts, which is above it',
+      'order/order.ts imports queue/worker/worker.ts, which is above it',
       'runtime/clock.ts imports order/order.ts, which is above it',
-      'http/server.ts imports daemon.ts, which is above it',
+      'http/server.ts imports daemon/daemon.ts, which is above it',
       'errors.ts imports config.ts, which is above it',
-      'tools/x.ts has no place in the layout',
     ],
+  ],
+  [
+    'only one file knows the folders of the stores',
+    {
+      'stores/kinds.ts': "import('./redis/kind.ts'); import type { X } from './postgres/kind.ts'",
+      'stores/redis/kind.ts': "import './store.ts'; import '../../order/store.ts'",
+      'stores/redis/store.ts': "import '../postgres/rows.ts'",
+      'stores/postgres/diagnosis/table.ts': "import '../rows.ts'",
+      'client/client.ts': "import { RedisOrders } from '../stores/redis/store.ts'; import '../stores/kinds.ts'",
+      'config.ts': "import type { Table } from './stores/postgres/columns.ts'",
+    },
+    [
+      'stores/redis/store.ts imports stores/postgres/rows.ts, which is of one store',
+      'client/client.ts imports stores/redis/store.ts, which is of one store',
+      'config.ts imports stores/postgres/columns.ts, which is of one store',
+    ],
+  ],
+  [
+    'nothing outside src is imported',
+    {
+      'commands/demo/demo.ts': "import '../../../bench/orders.ts'; import '../../order/order.ts'",
+      'cli.ts': "import type { X } from '../test/helpers/env.ts'",
+    },
+    ['commands/demo/demo.ts imports ../bench/orders.ts', 'cli.ts imports ../test/helpers/env.ts'],
   ],
   [
     'every import leads to a file',
@@ -277,7 +442,7 @@ const broken: [rule: string, files: Record<string, string>, violations: string[]
   ],
   [
     'nobody inside imports index.ts',
-    { 'cli.ts': "import { OrderExpiry } from './index.ts'", 'commands/pay.ts': "import '../queue/client.ts'" },
+    { 'cli.ts': "import { OrderExpiry } from './index.ts'", 'commands/pay.ts': "import '../client/client.ts'" },
     ['cli.ts imports index.ts'],
   ],
   [
