@@ -70,7 +70,7 @@ async function runBurst(context: Context, contender: Contender, lead: Lead): Pro
 }
 
 /** Evenly over a second, every second one paid. */
-export function burstOrders(from: number, count: number): BenchOrder[] {
+function burstOrders(from: number, count: number): BenchOrder[] {
   const deadlines = Array.from({ length: count }, (_, index) => from + Math.floor((index * WITHIN_MS) / count))
   return makeOrders(deadlines, (index) => index % 2 === 1)
 }

@@ -5,7 +5,7 @@ import { contendersMarkdown, goalTable, machineMarkdown } from './report-text.ts
 import { nameOfRun, type Results } from './results.ts'
 import { asMarkdown } from './table.ts'
 
-export const PAGE = 'docs/performance.md'
+const PAGE = 'docs/performance.md'
 /** Runs whose figures are worth a place on the page. */
 const SHOWN = ['latest', 'tuning']
 

@@ -8,13 +8,13 @@ const QUEUE = 'bull:check-payment'
 const JOBS_AT_ONCE = 2_000
 
 /** Orders by number, from the first to before the last. */
-export interface Range {
+interface Range {
   from: number
   to: number
 }
 
 /** Deadlines in epoch milliseconds: that of the first order, and how much later each following one is. */
-export interface Spacing {
+interface Spacing {
   firstDueAt: number
   stepMs: number
 }

@@ -90,7 +90,7 @@ function planPhases(options: { seed: number; quick: boolean }): Phase[] {
 }
 
 /** How late each of the orders was cancelled, in milliseconds; those that were not are missing. */
-export function describeLateness(
+function describeLateness(
   orders: readonly BenchOrder[],
   cancelledAt: ReadonlyMap<string, number>,
 ): { figures: Record<string, number>; samples: number[] } {

@@ -8,7 +8,7 @@ import { postgresBinaries } from '../test/helpers/processes.ts'
 import { SERVER_SETTINGS } from './servers.ts'
 
 /** What the figures were measured on, by what is shown. */
-export type Machine = Record<string, string>
+type Machine = Record<string, string>
 
 const RIVALS = ['bullmq', 'ioredis', 'pg', 'graphile-worker', 'pg-boss']
 /** Measured as a shop would have them with ours: of the same version. */

@@ -95,7 +95,7 @@ export function dot(options: { x: number; y: number; index: number; isHollow?: b
   return `<circle cx="${round(x)}" cy="${round(y)}" r="4.5" class="${isHollow ? `back c${own}` : `t${own}`}" stroke-width="2"/>`
 }
 
-export interface Point {
+interface Point {
   x: number
   y: number
 }

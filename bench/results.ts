@@ -5,7 +5,7 @@ import type { Measured } from './question.ts'
 import type { Asked } from './question-tables.ts'
 
 /** From the root of the project, where `npm run bench` starts. */
-export const RESULTS = 'bench/results'
+const RESULTS = 'bench/results'
 
 /** What a run of the bench leaves behind, as JSON. */
 export interface Results {

@@ -29,7 +29,7 @@ export class Lead {
 }
 
 /** Orders that are placed, with an idle worker, shortly before their first deadline. */
-export interface Due {
+interface Due {
   orders: BenchOrder[]
   running: Running
 }

@@ -34,7 +34,7 @@ export function tuningQuestion(): Question {
 }
 
 /** A batch larger than the checks in flight is never full. */
-export function grid(): Settings[] {
+function grid(): Settings[] {
   return CONCURRENCIES.flatMap((concurrency) =>
     BATCH_SIZES.filter((batchSize) => batchSize <= concurrency).map((batchSize) => ({ concurrency, batchSize })),
   )

@@ -178,7 +178,17 @@ const rules: Record<string, Rule> = {
     ]),
 
   'there are no default exports': (sources) =>
-    sources.filter(({ hasDefaultExport }) => hasDefaultExport).map(({ path }) => `${path} has a default export`),
+    sources.filter(({ exports }) => exports.includes('default')).map(({ path }) => `${path} has a default export`),
+
+  'every export is imported by somebody': (sources) => {
+    const imports = sources.flatMap(({ imports }) => imports)
+    const taken = new Set(imports.flatMap(({ from, names }) => names.map((name) => `${from} ${name}`)))
+    return sources
+      .filter(({ path }) => posix.basename(path) !== 'index.ts' && !taken.has(`${path} *`))
+      .flatMap(({ path, exports }) =>
+        exports.filter((name) => name !== 'default' && !taken.has(`${path} ${name}`)).map((name) => `${path}: ${name}`),
+      )
+  },
 
   'index.ts only re-exports': (sources) =>
     sources
@@ -264,7 +274,10 @@ describe('the sources', () => {
     expect(permitted.filter((beginning) => !sources.some(({ path }) => path.startsWith(beginning)))).toEqual([])
   })
 
-  test.each(Object.entries(rules))('%s', (_, rule) => {
+  // What the tests alone import counts as well: see the whole tree.
+  const ofSources = Object.entries(rules).filter(([name]) => name !== 'every export is imported by somebody')
+
+  test.each(ofSources)('%s', (_, rule) => {
     expect(rule(sources)).toEqual([])
   })
 
@@ -275,20 +288,25 @@ describe('the sources', () => {
   })
 })
 
-describe('the bench', () => {
+describe('the whole tree', () => {
   const bench = readSources('bench', { belowRoot: true })
   const all = [...bench, ...readSources('src', { belowRoot: true }), ...readSources('test', { belowRoot: true })]
 
   test('is here', () => {
-    expect(bench.map(({ path }) => path)).toEqual(expect.arrayContaining(['bench/main.ts', 'bench/workers/host.ts']))
+    const paths = ['bench/main.ts', 'bench/workers/host.ts', 'src/index.ts', 'test/architecture.test.ts']
+    expect(all.map(({ path }) => path)).toEqual(expect.arrayContaining(paths))
   })
 
   test('every import leads to a file', () => {
     expect(rules['every import leads to a file']?.(all)).toEqual([])
   })
 
-  test.each(['there are no import cycles', 'there are no default exports'])('%s', (rule) => {
-    expect(rules[rule]?.(bench)).toEqual([])
+  test('every export is imported by somebody', () => {
+    expect(rules['every export is imported by somebody']?.(all)).toEqual([])
+  })
+
+  test('there are no import cycles in the bench', () => {
+    expect(rules['there are no import cycles']?.(bench)).toEqual([])
   })
 })
 
@@ -502,6 +520,21 @@ const broken: [rule: string, files: Record<string, string>, violations: string[]
       'order/e.ts': "import x, { default as y } from 'zod'; export const z = x",
     },
     ['a', 'b', 'c', 'd'].map((name) => `order/${name}.ts has a default export`),
+  ],
+  [
+    'every export is imported by somebody',
+    {
+      'index.ts': "export { a, type A as B } from './order/a.ts'; export const x = 1",
+      'order/a.ts':
+        'export const a = 1; export interface A {}; export class Dead {}; const c = 1; export { c as Gone }',
+      'order/b.ts': "import { f as g, default as d } from './c.ts'; export type T = import('./d.ts').D",
+      'order/c.ts': "import * as e from './e.ts'; export default e; export function f() {} export type Unused = 1",
+      'order/d.ts': "const { d } = await import('./f.ts'); export type D = 1; export * from './g.ts'",
+      'order/e.ts': 'export const e = 1',
+      'order/f.ts': 'export const d = 1',
+      'order/g.ts': 'export enum G {}',
+    },
+    ['order/a.ts: Dead', 'order/a.ts: Gone', 'order/b.ts: T', 'order/c.ts: Unused'],
   ],
   [
     'index.ts only re-exports',

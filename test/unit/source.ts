@@ -6,6 +6,8 @@ import { parseSync } from '@swc/core'
 export interface Import {
   /** A path below src, the name of a package, or of a built-in module. */
   from: string
+  /** What it takes from there; `*` where that may be anything. */
+  names: string[]
   /** True for `import type` alone: under verbatimModuleSyntax, `import { type X }` still loads the module. */
   typeOnly: boolean
 }
@@ -17,7 +19,8 @@ export interface Source {
   imports: Import[]
   /** Every `name` and `name.property` in its code, `new Date()` and `Date()`; not those in comments and strings. */
   uses: Set<string>
-  hasDefaultExport: boolean
+  /** The names that it exports. */
+  exports: string[]
   /** Nothing but `export … from`. */
   onlyReExports: boolean
 }
@@ -29,7 +32,7 @@ export function readSource(path: string, text: string): Source {
     path,
     imports: [],
     uses: new Set(),
-    hasDefaultExport: false,
+    exports: [],
     onlyReExports: body.every((node) => node.type.startsWith('Export') && 'source' in node && node.source),
   }
   visit(body, source)
@@ -48,22 +51,26 @@ function visit(value: unknown, source: Source): void {
 function look(node: Node, source: Source): unknown {
   switch (node.type) {
     case 'ImportDeclaration':
-      return addImport(node.source, node.typeOnly === true, source)
+      return addImport(node.source, { names: importedNames(node), typeOnly: node.typeOnly === true }, source)
     case 'ExportAllDeclaration':
     case 'ExportNamedDeclaration':
-      source.hasDefaultExport ||= nodes(node.specifiers).some(
-        ({ exported, orig, name }) => textOf(exported ?? orig ?? name) === 'default',
+      source.exports.push(
+        ...nodes(node.specifiers).flatMap(({ exported, orig, name }) => textOf(exported ?? orig ?? name) ?? []),
       )
-      return addImport(node.source, node.typeOnly === true, source)
+      return addImport(node.source, { names: importedNames(node), typeOnly: node.typeOnly === true }, source)
+    case 'ExportDeclaration':
+      source.exports.push(...declaredNames(node.declaration))
+      break
     case 'ExportDefaultDeclaration':
     case 'ExportDefaultExpression':
-      source.hasDefaultExport = true
+      source.exports.push('default')
       break
     case 'TsImportType':
-      return addImport(node.argument, true, source)
+      return addImport(node.argument, { names: [textOf(node.qualifier) ?? '*'], typeOnly: true }, source)
     case 'CallExpression':
       if (isNode(node.callee) && node.callee.type === 'Import') {
-        for (const { expression } of nodes(node.arguments)) addImport(expression, false, source)
+        for (const { expression } of nodes(node.arguments))
+          addImport(expression, { names: ['*'], typeOnly: false }, source)
       }
       if (textOf(node.callee) === 'Date') source.uses.add('Date()')
       break
@@ -95,9 +102,24 @@ function lookAtMember({ object, property }: Node, source: Source): unknown {
   return [name === 'process' && member !== undefined ? [] : object, isComputed ? property : []]
 }
 
-function addImport(specifier: unknown, typeOnly: boolean, source: Source): undefined {
+function importedNames({ type, specifiers }: Node): string[] {
+  if (type === 'ExportAllDeclaration') return ['*']
+  return nodes(specifiers).flatMap((specifier) => {
+    if (specifier.type === 'ImportNamespaceSpecifier') return ['*']
+    if (specifier.type === 'ImportDefaultSpecifier') return ['default']
+    return textOf(specifier.imported ?? specifier.orig ?? specifier.local) ?? []
+  })
+}
+
+function declaredNames(declaration: unknown): string[] {
+  if (!isNode(declaration)) return []
+  const declared = declaration.type === 'VariableDeclaration' ? nodes(declaration.declarations) : [declaration]
+  return declared.flatMap(({ identifier, id }) => textOf(identifier ?? id) ?? [])
+}
+
+function addImport(specifier: unknown, taken: Omit<Import, 'from'>, source: Source): undefined {
   const text = stringOf(specifier)
-  if (text !== undefined) source.imports.push({ from: moduleOf(source.path, text), typeOnly })
+  if (text !== undefined) source.imports.push({ from: moduleOf(source.path, text), ...taken })
   return undefined
 }
 
