@@ -22,7 +22,7 @@ const HERE = fileURLToPath(new URL('.', import.meta.url))
 
 type Request = Pick<Dispatcher.RequestOptions, 'path' | 'body'> & { method: 'PUT' | 'POST' }
 
-/** What the API takes, and what the process that has it costs. */
+/** How many orders the API takes, and what its process costs. */
 export function apiQuestion(): Question {
   return {
     name: 'api',

@@ -7,7 +7,7 @@ import { eachContender, Lead, untilFinished, withOrdersDue } from './run.ts'
 const ORDERS = 50_000
 const QUICK_ORDERS = 2_000
 const WITHIN_MS = 1_000
-/** Whoever is not done so long after the last deadline is given up. */
+/** A contender that has not finished this long after the last deadline is given up. */
 const GIVE_UP_MS = 40_000
 const QUICK_GIVE_UP_MS = 15_000
 /** Filling in an order and placing it, before it is known how long a contender takes. */

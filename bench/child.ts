@@ -7,7 +7,7 @@ import type { FromWorker, ToWorker } from './workers/host.ts'
 /** A rival's worker, a process of its own that tells how far it is. */
 export interface WorkerProcess {
   pid: number
-  /** Checks whose handler has finished, as far as it has told: some milliseconds ago. @throws if the worker has ended */
+  /** How many checks have finished, as the worker last told, some milliseconds ago. @throws if the worker has ended */
   finished(): number
   /** Whether something has been taken that is not finished. */
   isBusy(): Promise<boolean>

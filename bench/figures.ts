@@ -8,7 +8,7 @@ export interface FigureName {
   key: string
 }
 
-/** The middle value, or the mean of the two in the middle; undefined of none. */
+/** The middle value, or the mean of the two in the middle; undefined if there are none. */
 export function median(values: readonly number[]): number | undefined {
   const sorted = [...values].sort((a, b) => a - b)
   const low = sorted[Math.floor((sorted.length - 1) / 2)]

@@ -63,7 +63,7 @@ export async function fillSettled(servers: Servers, range: Range): Promise<void>
   await digest(servers)
 }
 
-/** What PostgreSQL has put off is done, and does not fall into what is measured next. */
+/** Has PostgreSQL do now what it has put off, so that it does not do it during the next measurement. */
 async function digest(servers: Servers): Promise<void> {
   await withDatabase(servers, async (database) => {
     await database.query('VACUUM (ANALYZE) orders')

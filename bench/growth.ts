@@ -18,7 +18,7 @@ import { dueAtOnce, settleOrders } from './settle-orders.ts'
 const WHOLE = { burst: 10_000, bursts: 7, seconds: 2, sweeps: 3 }
 const QUICK = { burst: 1_000, bursts: 1, seconds: 1, sweeps: 1 }
 const PER_SECOND = 500
-/** The other orders are due evenly over a day that begins so long after they were placed: none of them while it is measured. */
+/** The other orders fall due evenly over a day that begins this long after they were placed: none falls due while we measure. */
 const FIRST_DUE_MS = 12 * 60_000
 const DAY_MS = 86_400_000
 /** How far the measured sweeps look ahead: about ten minutes of the other orders, as a daemon by default in the middle of a day. */
@@ -37,7 +37,7 @@ const STAGES: readonly Stage[] = [
   { case: CASES.million, waiting: 1_000_000, settled: 0 },
   { case: CASES.tenMillionRows, waiting: 1_000_000, settled: 9_000_000 },
 ]
-/** Of the numbers of orders, in a quick run. */
+/** How much of the orders a quick run has. */
 const QUICK_SHARE = 0.005
 /** Filling in an order and placing it, before it is known how long it takes. */
 const GUESS_MS = 0.25

@@ -8,7 +8,7 @@ import { eachContender, sleep } from './run.ts'
 const ASKED = ['ours', 'bullmq']
 const WINDOW_MS = 15_000
 const QUICK_WINDOW_MS = 3_000
-/** Until what comes with a start is over: the last of it is that V8 tidies up its memory. */
+/** Until the work that follows a start is over; V8 tidies up its memory last. */
 const REST_MS = 20_000
 const QUICK_REST_MS = 500
 const DUE_IN_MS = 3_600_000

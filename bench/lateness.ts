@@ -13,7 +13,7 @@ const PHASES = [
 ]
 const QUICK_MS = 1_000
 const REST_MS = 700
-/** What is not cancelled so long after the last deadline is missing. */
+/** An order that is not cancelled this long after the last deadline is missing. */
 const GIVE_UP_MS = 5_000
 const SAMPLES = 1_000
 /** Filling in an order and placing it, before it is known how long a contender takes. */
@@ -101,7 +101,7 @@ function describeLateness(
     })
     .sort((a, b) => a - b)
   const missing = orders.length - sorted.length
-  // A missing order is at least so late, and no less than any other.
+  // A missing order is at least this late, and at least as late as any other.
   const all = [...sorted, ...new Array<number>(missing).fill(Math.max(GIVE_UP_MS, sorted.at(-1) ?? 0))]
   return {
     figures: { p50: quantile(all, 0.5), p99: quantile(all, 0.99), max: all.at(-1) ?? Number.NaN, missing },

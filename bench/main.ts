@@ -152,5 +152,5 @@ try {
   process.stderr.write(`bench: ${(error as Error).message}\n`)
   process.exitCode = 1
 }
-// Whatever a contender has left open holds nobody up; what was written is read to its end.
+// Exits even if a contender has left something open, once all output is written.
 process.stdout.write('', () => process.exit())

@@ -3,13 +3,13 @@ import { insertOrders } from './orders.ts'
 import type { Context, Measured } from './question.ts'
 import type { Servers } from './servers.ts'
 
-/** The rest of a worker between the last order placed and the first deadline. */
+/** How long a worker rests between the last order placed and the first deadline. */
 const IDLE_MS = 500
-/** The time for placing is this much longer than it took before. */
+/** The time allowed for placing is this many times what it took before. */
 const SLACK = 1.4
 const TRIES = 3
 
-/** How long to place orders ahead of their deadlines, in whole milliseconds: as it took each contender the last time, and a bit. */
+/** How long before their deadlines to place orders, in whole milliseconds: what each contender took last time, and some more. */
 export class Lead {
   readonly #msPerOrder = new Map<string, number>()
   readonly #guess: number

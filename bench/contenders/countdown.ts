@@ -1,20 +1,40 @@
 import pg from 'pg'
-import type { WorkerProcess } from '../child.ts'
+import { startWorker, type WorkerProcess } from '../child.ts'
+import type { Running } from '../contender.ts'
 import type { Servers } from '../servers.ts'
 
-/** Counting takes one part in so many of the time at most: in a big table it costs PostgreSQL as much as some orders. */
+/** Counting takes at most one part in this many of the time: in a large table, it costs PostgreSQL as much as some orders. */
 const COUNT_SHARE = 10
+
+/** Starts `workers/<name>`, whose unfinished checks are counted in PostgreSQL. */
+export async function startCounted(options: {
+  servers: Servers
+  name: string
+  env?: Record<string, string>
+  /** Counts what is unfinished, as `n`. */
+  countSql: string
+}): Promise<Running> {
+  const { servers, name, env, countSql } = options
+  const worker = await startWorker(name, { DATABASE_URL: servers.databaseUrl, ...env })
+  const table = watchTable({ servers, worker, countSql })
+  return {
+    pids: [worker.pid],
+    unfinished: () => table.unfinished(),
+    async stop() {
+      await worker.stop()
+      await table.close()
+    },
+  }
+}
 
 /**
  * Counts what is unfinished in PostgreSQL, without asking it more often than need be: as long as the worker tells of
  * progress, what was counted before less what it has finished since is near enough.
  */
-export function watchTable(options: {
-  servers: Servers
-  worker: WorkerProcess
-  /** Counts what is unfinished, as `n`. */
-  countSql: string
-}): { unfinished(): Promise<number>; close(): Promise<void> } {
+function watchTable(options: { servers: Servers; worker: WorkerProcess; countSql: string }): {
+  unfinished(): Promise<number>
+  close(): Promise<void>
+} {
   const { servers, worker, countSql } = options
   const pool = new pg.Pool({ connectionString: servers.databaseUrl, max: 1 })
   pool.on('error', () => {}) // the database goes away with the next reset
@@ -25,7 +45,7 @@ export function watchTable(options: {
       const finished = worker.finished()
       const hasProgress = finished > told
       told = finished
-      // May be some too many: what is being finished has been told of and is counted all the same.
+      // May be a few too many: the table can still count what the worker has already told as finished.
       const estimate = counted.total - finished
       if (hasProgress && estimate > 0) return estimate
       const now = performance.now()

@@ -1,6 +1,5 @@
-import { startWorker } from '../child.ts'
 import type { Contender } from '../contender.ts'
-import { watchTable } from './countdown.ts'
+import { startCounted } from './countdown.ts'
 
 const COUNT_SQL = `SELECT count(*)::int AS n FROM orders WHERE status = 'pending' AND paid_at IS NULL`
 
@@ -11,16 +10,5 @@ export const cron: Contender = {
     'A poll of the orders table each second, one UPDATE for all that is due, by the partial index on unpaid orders.',
   cancels: true,
   async place() {}, // the row is enough
-  async start(servers) {
-    const worker = await startWorker('cron', { DATABASE_URL: servers.databaseUrl })
-    const table = watchTable({ servers, worker, countSql: COUNT_SQL })
-    return {
-      pids: [worker.pid],
-      unfinished: () => table.unfinished(),
-      async stop() {
-        await worker.stop()
-        await table.close()
-      },
-    }
-  },
+  start: (servers) => startCounted({ servers, name: 'cron', countSql: COUNT_SQL }),
 }

@@ -1,7 +1,6 @@
 import { makeWorkerUtils } from 'graphile-worker'
-import { startWorker } from '../child.ts'
 import type { Contender } from '../contender.ts'
-import { watchTable } from './countdown.ts'
+import { startCounted } from './countdown.ts'
 
 const JOBS_AT_ONCE = 5_000
 const COUNT_SQL = 'SELECT count(*)::int AS n FROM graphile_worker.jobs'
@@ -37,19 +36,8 @@ export const graphileWorker: Contender = {
       await utils.release()
     }
   },
-  async start(servers) {
-    const worker = await startWorker('graphile-worker', {
-      DATABASE_URL: servers.databaseUrl,
-      NO_LOG_SUCCESS: '1', // as its own performance test does
-    })
-    const table = watchTable({ servers, worker, countSql: COUNT_SQL })
-    return {
-      pids: [worker.pid],
-      unfinished: () => table.unfinished(),
-      async stop() {
-        await worker.stop()
-        await table.close()
-      },
-    }
+  start(servers) {
+    const env = { NO_LOG_SUCCESS: '1' } // as its own performance test does
+    return startCounted({ servers, name: 'graphile-worker', env, countSql: COUNT_SQL })
   },
 }

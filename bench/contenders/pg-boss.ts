@@ -1,8 +1,7 @@
 import { PgBoss } from 'pg-boss'
-import { startWorker } from '../child.ts'
 import type { Contender } from '../contender.ts'
 import { withDatabase } from '../orders.ts'
-import { watchTable } from './countdown.ts'
+import { startCounted } from './countdown.ts'
 
 const QUEUE = 'check-payment'
 const JOBS_AT_ONCE = 5_000
@@ -34,16 +33,5 @@ export const pgBoss: Contender = {
     }
     await withDatabase(servers, (database) => database.query('ANALYZE'))
   },
-  async start(servers) {
-    const worker = await startWorker('pg-boss', { DATABASE_URL: servers.databaseUrl, QUEUE_NAME: QUEUE })
-    const table = watchTable({ servers, worker, countSql: COUNT_SQL })
-    return {
-      pids: [worker.pid],
-      unfinished: () => table.unfinished(),
-      async stop() {
-        await worker.stop()
-        await table.close()
-      },
-    }
-  },
+  start: (servers) => startCounted({ servers, name: 'pg-boss', env: { QUEUE_NAME: QUEUE }, countSql: COUNT_SQL }),
 }

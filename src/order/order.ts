@@ -32,7 +32,7 @@ export interface Check {
   deadline: number
 }
 
-export type PostponeReason = 'not-due' | 'locked' | 'payment-in-flight' | 'gateway-unknown' | 'brake' | 'dry-run'
+export type PostponeReason = 'not-due' | 'locked' | 'brake' | 'dry-run'
 
 /** What a decision rests on. Times are epoch milliseconds by the order store's clock. */
 export interface Evidence {

@@ -24,7 +24,7 @@ describe('an outcome', () => {
     expect(step(outcome)).toEqual({ kind: 'finish', outcome })
   })
 
-  test.each(['not-due', 'locked', 'payment-in-flight', 'gateway-unknown', 'brake', 'dry-run'] as const)(
+  test.each(['not-due', 'locked', 'brake', 'dry-run'] as const)(
     'postponed (%s) postpones by a span of the clock of the store',
     (reason) => {
       const settlement = { kind: 'postponed', until: NOW + 1_234, reason, evidence } as const
