@@ -21,7 +21,7 @@ const calm: Overview = {
   states: [{ name: 'Redis', level: 'good', text: 'up' }],
 }
 const render = (overview: Partial<Overview> = {}) =>
-  overviewPage({ overview: { ...calm, ...overview }, environment: '<staging>', version: '0.1.0' })
+  overviewPage({ overview: { ...calm, ...overview }, environment: '<staging>', version: '0.2.0' })
 
 describe('the overview', () => {
   test('shows what there is, comes again by itself, and needs nothing of another site and no script', () => {
