@@ -1,5 +1,5 @@
 import { readConfig } from '../src/config.ts'
-import { sweepOnce } from '../src/daemon/parts.ts'
+import { sweepOnce } from '../src/daemon/sweep-once.ts'
 import { EventBus } from '../src/observe/events.ts'
 import { systemClock } from '../src/runtime/clock.ts'
 import type { BenchOrder, Contender } from './contender.ts'

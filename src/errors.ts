@@ -54,7 +54,7 @@ const CATALOGUE = {
  * - `store-or-order`: perhaps the store as a whole, perhaps one order: a trigger that takes too long, or names a table that
  *   is not there. If the store passes its own probe, it is an order.
  */
-export type Blame = 'store' | 'lock' | 'order' | 'store-or-order'
+type Blame = 'store' | 'lock' | 'order' | 'store-or-order'
 
 export type ErrorCode = keyof typeof CATALOGUE
 

@@ -69,7 +69,7 @@ export class Breaker<Failure extends Error> {
   }
 }
 
-export interface BreakerOptions<Failure> {
+interface BreakerOptions<Failure> {
   /** Failures in a row after which it opens. */
   threshold: number
   /** Resolves if what is guarded seems to work again. Takes a bounded time. */

@@ -3,7 +3,7 @@ import type { Clock } from './clock.ts'
 /** The signals by which a process is asked to end, with the exit code that a shell gives a process they have ended. */
 const SIGNALS = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const
 
-export interface SignalListener {
+interface SignalListener {
   /** The first signal: stop in order. */
   onFirst: (signal: string, exitCode: number) => void
   /** One more: stop at once. `exitCode` is 128 + the number of the signal. */

@@ -23,7 +23,7 @@ interface Kustomization {
 const KUBERNETES = resolve('deploy/kubernetes')
 
 /** What somebody may put together: the base, and any of the components with it. */
-export const COMBINATIONS: Readonly<Record<string, readonly string[]>> = {
+const COMBINATIONS: Readonly<Record<string, readonly string[]>> = {
   base: [],
   'base and keda': ['keda'],
   'base and monitoring': ['monitoring'],

@@ -6,7 +6,7 @@ export interface Selector {
   matchers: readonly { label: string; op: string; value: string }[]
 }
 
-export interface Query {
+interface Query {
   selectors: readonly Selector[]
   /** Labels that `by`, `on` and the like name, each with the selectors that it concerns. */
   groupings: readonly { label: string; selectors: readonly Selector[] }[]

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
-export interface Alert {
+interface Alert {
   alert: string
   expr: string
   for?: string
@@ -9,14 +9,14 @@ export interface Alert {
   annotations: Record<string, string>
 }
 
-export interface Trigger {
+interface Trigger {
   name: string
   query: string
   threshold: string
 }
 
 /** Where a query is, in words, and the query. */
-export type Located = readonly [where: string, query: string]
+type Located = readonly [where: string, query: string]
 
 interface Panel {
   title: string

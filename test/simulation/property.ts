@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Scenario } from './scenario.ts'
 import { type Flaws, simulate } from './simulation.ts'
 
-export interface Search {
+interface Search {
   /** Different orders in which tasks have run. */
   interleavings: ReadonlySet<number>
   /** Of the smallest run that breaks a promise: what it breaks, how to run it again, what has happened. */

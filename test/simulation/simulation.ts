@@ -14,7 +14,7 @@ export interface Flaws extends Doubles {
   brake?: BrakeFlaw
 }
 
-export interface Report {
+interface Report {
   /** The promises that were broken; none: all held. */
   violations: string[]
   fingerprint: number

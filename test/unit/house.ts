@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 /** A figure of the house. */
-export interface Figure {
+interface Figure {
   what: string
   value: number
   /** Its bound. */

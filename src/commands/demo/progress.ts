@@ -1,6 +1,6 @@
 import type { CommandContext } from '../context.ts'
 
-export interface Progress {
+interface Progress {
   placed(count: number): void
   paid(): void
   finished(outcome: string): void

@@ -27,7 +27,7 @@ export interface OrdersColumns {
 }
 
 export type IdType = 'text' | 'uuid' | 'smallint' | 'integer' | 'bigint'
-export type TimeType = 'timestamptz' | 'timestamp'
+type TimeType = 'timestamptz' | 'timestamp'
 
 /** A row of {@link COLUMNS_SQL}. */
 export interface ColumnRow {
