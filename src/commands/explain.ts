@@ -14,7 +14,9 @@ export function explainCommand(context: CommandContext): Command {
       const { clock } = context
       const config = context.readConfig()
       const story = await withQueueView({ config, clock }, (view, redisUrl) =>
-        withStore({ config, redisUrl }, (store) => explainOrder({ orderId, view, store, config, clock })),
+        withStore({ config, redisUrl }, (store) =>
+          explainOrder({ orderId, view, store, dryRun: config.DRY_RUN, clock }),
+        ),
       )
       if (options.json) context.print(JSON.stringify(storyJsonOf(story), null, 2))
       else for (const line of describeStory(story)) context.print(line)

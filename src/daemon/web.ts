@@ -53,7 +53,8 @@ export function createWeb(options: {
         metrics,
         client,
         findOrder: async (orderId) => (await vitals.store.find([orderId]))[0],
-        explain: (orderId, jobId) => explainOrder({ orderId, jobId, view, store: vitals.store, config, clock }),
+        explain: (orderId, jobId) =>
+          explainOrder({ orderId, jobId, view, store: vitals.store, dryRun: vitals.dryRun, clock }),
         paymentTimeoutMs: config.PAYMENT_TIMEOUT,
         readForecast: () => view.forecast(),
         readOverview: () =>

@@ -1,5 +1,4 @@
 import { asOrderExpiryError } from '../errors.ts'
-import type { Order } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { QueueView } from '../queue/view/queue-view.ts'
@@ -15,12 +14,12 @@ export async function explainOrder(options: {
   orderId: string
   view: QueueView
   store: Pick<OrderStore, 'find' | 'eventsOf'>
-  config: { ORDER_STORE: string; ORDERS_UNPAID_STATUSES: readonly string[]; DRY_RUN: boolean }
+  dryRun: boolean
   /** Of its check, where that is not the one under our own id. */
   jobId?: string | undefined
   clock: Clock
 }): Promise<Story> {
-  const { view, store, config, clock } = options
+  const { view, store, dryRun, clock } = options
   const orderId = parseOrderId(options.orderId)
   const [check, holds, [order], events] = await Promise.all([
     view.checkOf(orderId, options.jobId),
@@ -31,15 +30,12 @@ export async function explainOrder(options: {
       throw error
     }),
   ])
-  const unpaid = config.ORDER_STORE === 'redis' ? ['pending'] : config.ORDERS_UNPAID_STATUSES
-  const isUnpaid = ({ status, paidAt }: Order) => unpaid.includes(status) && paidAt === undefined
   return tellStory({
     orderId,
     now: clock.now(),
     check,
     order,
     events,
-    holds: { ...holds, dryRun: config.DRY_RUN },
-    isUnpaid,
+    holds: { ...holds, dryRun },
   })
 }

@@ -43,8 +43,6 @@ interface Facts {
   now: number
   check: CheckFacts | undefined
   order: Order | undefined
-  /** Whether an order in this state is cancelled once its deadline has passed. */
-  isUnpaid: (order: Order) => boolean
 }
 
 /** One order's story, from what its check and its store say. Either may be gone, or never have been. */
@@ -129,14 +127,14 @@ const READER = {
 }
 
 function verdictOf(facts: Facts): string {
-  const { order, check, now, isUnpaid } = facts
+  const { order, check, now } = facts
   const finished = check?.finished
   if (finished?.outcome === 'cancelled') {
     const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
     return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${span(lateMs)} after its payment deadline ${finished.deadline}.`
   }
   // Without a time of its own, an order that is unpaid again tells of no cancellation.
-  const mayBeCancelled = !order || !isUnpaid(order)
+  const mayBeCancelled = !order?.isUnpaid
   const event = mayBeCancelled ? facts.events?.find(({ type }) => type === 'order.cancelled') : undefined
   const cancelledAt = order?.cancelledAt ?? event?.at
   if (cancelledAt !== undefined) {
@@ -154,7 +152,7 @@ function verdictOf(facts: Facts): string {
   }
   if (!order) return verdictOfUnknown(check, now)
   if (order.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, and so never cancelled.`
-  if (!isUnpaid(order)) return `No longer unpaid: its status is ${order.status}, so no check cancels it.`
+  if (!order.isUnpaid) return `No longer unpaid: its status is ${order.status}, so no check cancels it.`
   if (check?.state === 'failed') {
     return `Undecided: its check was given up (${check.failedReason ?? 'nobody said why'}); replay it once the cause is mended.`
   }

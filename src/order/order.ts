@@ -2,6 +2,8 @@
 export interface Order {
   orderId: string
   status: string
+  /** Whether the store takes it for unpaid: a check cancels it once its deadline has passed. */
+  isUnpaid: boolean
   /** Undefined when the store keeps no deadline for it. */
   deadline: number | undefined
   paidAt?: number | undefined

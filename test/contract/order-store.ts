@@ -161,6 +161,22 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
       ])
     })
 
+    test('tells with each order whether it is unpaid', async () => {
+      const due = Date.now() - 10
+      const orders = [due + HOUR, due, due, due].map((deadline) => ({ orderId: nextId(), deadline }))
+      await under.place(orders)
+      const [waiting, overdue, paid, cancelled] = orders.map(({ orderId }) => orderId) as [
+        string,
+        string,
+        string,
+        string,
+      ]
+      await under.pay(paid)
+      await under.store.cancelUnpaid([{ orderId: cancelled, deadline: due }])
+      const found = await under.store.find([waiting, overdue, paid, cancelled])
+      expect(found.map((order) => order?.isUnpaid)).toEqual([true, true, false, false])
+    })
+
     test('a payment at the same moment wins or loses, but never both', async () => {
       const orders = Array.from({ length: 200 }, () => ({ orderId: nextId(), deadline: Date.now() - 10 }))
       await under.place(orders)

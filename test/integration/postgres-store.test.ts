@@ -323,14 +323,15 @@ test('where cancelled-at has no time zone, it is written in UTC', async () => {
 })
 
 describe('what counts as unpaid', () => {
-  test('a paid-at time keeps an order whose status was overwritten back to pending', async () => {
+  test.each(['timestamptz', 'date'])('a %s of payment keeps an order whose status is pending', async (type) => {
     const table = await openTable()
+    await table.pool.query(`ALTER TABLE orders ALTER COLUMN paid_at TYPE ${type}`)
     const store = await openStore(table)
     await table.insert([{ id: '1', deadline: past(), paidAt: past() }])
     expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([
       { kind: 'kept', status: 'pending', evidence: { paid: true } },
     ])
-    expect(await table.statusOf('1')).toBe('pending')
+    expect(await store.find(['1'])).toMatchObject([{ status: 'pending', isUnpaid: false }])
   })
 
   test('any status that is not in the allow-list is kept', async () => {
@@ -340,6 +341,8 @@ describe('what counts as unpaid', () => {
     await table.insert(statuses.map((status, i) => ({ id: `${i}`, status, deadline: past() })))
     const outcomes = await store.cancelUnpaid(statuses.map((_, i) => ({ orderId: `${i}`, deadline: 0 })))
     expect(outcomes).toMatchObject(statuses.map((status) => ({ kind: 'kept', status })))
+    const found = await store.find(statuses.map((_, i) => `${i}`))
+    expect(found.map((order) => order?.isUnpaid)).toEqual(statuses.map(() => false))
   })
 })
 

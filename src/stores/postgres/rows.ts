@@ -18,6 +18,7 @@ export const paymentRow = z.object({ paid_at: milliseconds })
 export const orderRow = z.object({
   id: z.string(),
   status: z.string(),
+  unpaid: z.boolean(),
   deadline: milliseconds,
   cancelled_at: milliseconds,
   paid_at: milliseconds,

@@ -23,12 +23,11 @@ export function toShopOutcomes(options: {
   checks: readonly Check[]
   rows: readonly unknown[]
   before: readonly (Order | undefined)[]
-  unpaidStatuses: readonly string[]
   cancelledStatus: string
   decidedAt: number
   canonical: (id: string) => string
 }): Outcome[] {
-  const { checks, rows, before, unpaidStatuses, cancelledStatus, decidedAt, canonical } = options
+  const { checks, rows, before, cancelledStatus, decidedAt, canonical } = options
   const byId = new Map<string, z.infer<typeof shopRow>>()
   for (const row of rows.map(parseRow)) if (byId.get(row.id)?.outcome !== 'cancelled') byId.set(row.id, row)
   const done = new Set<string>()
@@ -58,7 +57,7 @@ export function toShopOutcomes(options: {
         return { kind: 'cancelled', at: decidedAt, evidence }
     }
     if (!order) return { kind: 'missing', evidence: { decidedAt } }
-    return unpaidStatuses.includes(order.status) ? again(deadline) : kept
+    return order.isUnpaid ? again(deadline) : kept
   })
 }
 

@@ -108,9 +108,9 @@ ORDER BY s.ord`,
         ? `SELECT ${ms(timestamptz(`max(o.${paidAt.sql})`, paidAt.type))} AS paid_at FROM ${table} o WHERE o.${paidAt.sql} <= ${now(paidAt.type)}`
         : '',
 
-    /* $1 ids. Rows in any order; times are milliseconds. */
+    /* $1 ids, $2 text[] unpaid statuses. Rows in any order; times are milliseconds. */
     find: `
-SELECT o.${id}::text AS id, o.${status}::text AS status, ${ms(deadlineOf('o'))} AS deadline,
+SELECT o.${id}::text AS id, o.${status}::text AS status, (${isUnpaid('$2')}) IS TRUE AS unpaid, ${ms(deadlineOf('o'))} AS deadline,
        ${cancelledAt ? ms(timestamptz(`o.${cancelledAt.sql}`, cancelledAt.type)) : 'NULL'} AS cancelled_at,
        ${paidAt && paidAt.type !== 'date' ? ms(timestamptz(`o.${paidAt.sql}`, paidAt.type)) : 'NULL'} AS paid_at
 FROM ${table} o WHERE o.${id} = ANY ($1::${idType}[])`,

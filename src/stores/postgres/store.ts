@@ -237,16 +237,8 @@ export class PostgresStore implements OrderStore {
         const before = await this.#findWith(client, input[0])
         const { rows } = await client.query(this.#cancelSql as string, input)
         const canonical = (id: string) => this.#canonical(id)
-        const { unpaidStatuses, cancelledStatus } = this.#mapping
-        const outcomes = toShopOutcomes({
-          checks,
-          rows,
-          before,
-          unpaidStatuses,
-          cancelledStatus,
-          decidedAt,
-          canonical,
-        })
+        const { cancelledStatus } = this.#mapping
+        const outcomes = toShopOutcomes({ checks, rows, before, cancelledStatus, decidedAt, canonical })
         const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
           const { kind, evidence } = outcomes[index] as Outcome
           return kind === 'cancelled'
@@ -265,7 +257,7 @@ export class PostgresStore implements OrderStore {
 
   async #findWith(client: pg.PoolClient, orderIds: readonly string[]): Promise<(Order | undefined)[]> {
     const ids = orderIds.filter((id) => canHoldId(this.#columns.idType, id))
-    const { rows } = await client.query(this.#statements.find, [ids])
+    const { rows } = await client.query(this.#statements.find, [ids, this.#mapping.unpaidStatuses])
     const byId = new Map(
       z
         .array(orderRow)
@@ -275,10 +267,11 @@ export class PostgresStore implements OrderStore {
     return orderIds.map((orderId) => {
       const row = byId.get(this.#canonical(orderId))
       if (!row) return undefined
-      const { status, deadline, cancelled_at: cancelledAt, paid_at: paidAt } = row
+      const { status, unpaid: isUnpaid, deadline, cancelled_at: cancelledAt, paid_at: paidAt } = row
       return {
         orderId,
         status,
+        isUnpaid,
         deadline: ceil(deadline),
         cancelledAt: ceil(cancelledAt),
         ...(paidAt !== null && { paidAt: ceil(paidAt) }),

@@ -114,6 +114,7 @@ export class RedisOrders {
         : {
             orderId: orderIds[index] as string,
             status,
+            isUnpaid: status === 'pending' && !paidAt,
             deadline: optionalNumber(deadline),
             paidAt: optionalNumber(paidAt),
             cancelledAt: optionalNumber(cancelledAt),

@@ -21,7 +21,9 @@ function check(facts: Partial<CheckFacts> = {}): CheckFacts {
   }
 }
 function order(facts: Partial<Order> = {}): Order {
-  return { orderId: 'a', status: 'pending', deadline: T + 15 * MINUTE, cancelledAt: undefined, ...facts }
+  const { status = 'pending', paidAt } = facts
+  const isUnpaid = status === 'pending' && paidAt === undefined
+  return { orderId: 'a', status, isUnpaid, deadline: T + 15 * MINUTE, cancelledAt: undefined, ...facts }
 }
 function finished(outcome: 'cancelled' | 'kept' | 'missing', facts: object = {}): CheckFacts {
   const decidedAt = T + 15 * MINUTE + 7
@@ -42,7 +44,6 @@ const tell = (facts: { check?: CheckFacts; order?: Order; now?: number; events?:
     now: facts.now ?? T + 20 * MINUTE,
     check: facts.check,
     order: facts.order,
-    isUnpaid: ({ status, paidAt }) => status === 'pending' && paidAt === undefined,
   })
 
 describe('the verdict', () => {

@@ -23,7 +23,11 @@ function judged(...stories: Story[]) {
   for (const [n, { payment, status, cancelledAfterMs = [] }] of stories.entries()) {
     const orderId = `demo-${n}`
     orders.push({ orderId, deadline: DEADLINE + n, payAt: payment && DEADLINE + n - 10, payment })
-    found.push(status === undefined ? undefined : { orderId, status, deadline: DEADLINE + n, cancelledAt: undefined })
+    found.push(
+      status === undefined
+        ? undefined
+        : { orderId, status, isUnpaid: status === 'pending', deadline: DEADLINE + n, cancelledAt: undefined },
+    )
     for (const ms of cancelledAfterMs) {
       const id = `0-${cancellations.length}`
       cancellations.push({ id, type: 'order.cancelled', orderId, at: DEADLINE + n + ms, deadline: DEADLINE + n })

@@ -23,10 +23,10 @@ function outcomes({
     checks,
     rows,
     before: before.map(
-      (order) => order && { orderId: '7', status: 'pending', deadline: DUE, cancelledAt: undefined, ...order },
+      (order) =>
+        order && { orderId: '7', status: 'pending', isUnpaid: true, deadline: DUE, cancelledAt: undefined, ...order },
     ),
     cancelledStatus: 'cancelled',
-    unpaidStatuses: ['pending', 'new'],
     decidedAt: NOW,
     canonical: canonical ?? ((id) => id),
   })
@@ -82,14 +82,11 @@ describe('an order of which no row speaks', () => {
     expect(outcomes({ before: [undefined] })).toEqual([{ kind: 'missing', evidence: { decidedAt: NOW } }])
   })
 
-  test.each(['pending', 'new'])(
-    'is looked at again soon while unpaid (%s) and due: somebody has locked it',
-    (status) => {
-      expect(outcomes({ before: [{ status }] })).toMatchObject([
-        { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence: { status } },
-      ])
-    },
-  )
+  test('is looked at again soon while unpaid and due: somebody has locked it', () => {
+    expect(outcomes({ before: [{ status: 'new' }] })).toMatchObject([
+      { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence: { status: 'new' } },
+    ])
+  })
 
   test('is looked at again at its deadline while unpaid and not due', () => {
     expect(outcomes({ before: [{ deadline: NOW + 5 }] })).toMatchObject([
@@ -97,8 +94,8 @@ describe('an order of which no row speaks', () => {
     ])
   })
 
-  test('is kept in any other status', () => {
-    expect(outcomes({ before: [{ status: 'paid' }] })).toMatchObject([{ kind: 'kept', status: 'paid' }])
+  test.each(['paid', 'pending'])('is kept once it is not unpaid, whatever its status (%s)', (status) => {
+    expect(outcomes({ before: [{ status, isUnpaid: false }] })).toMatchObject([{ kind: 'kept', status }])
   })
 })
 
