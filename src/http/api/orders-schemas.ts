@@ -59,7 +59,7 @@ export const found = z.object({
   check: z
     .object({
       jobId: z.string(),
-      state: z.enum(['waiting', 'due', 'checked', 'finished', 'failed']),
+      state: z.enum(['waiting', 'due', 'checking', 'finished', 'failed']),
       deadline: time.optional(),
       scheduledAt: time.optional(),
       attempts: z.number(),

@@ -1,12 +1,12 @@
 import type { OpenQueue } from '../check-queue.ts'
-import { jobIdOf } from '../contract.ts'
+import { type FinishedCheck, jobIdOf } from '../contract.ts'
 import { dueAtOf } from '../jobs.ts'
 import { type CheckNote, parseNote } from './check-notes.ts'
-import { describeJob } from './describe-job.ts'
+import { describeJob, type FoundCheck } from './describe-job.ts'
 
 /** What the queue still knows of an order's check. Times are epoch milliseconds. */
 export interface CheckFacts {
-  state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
+  state: FoundCheck['state']
   scheduledAt: number
   scheduledBy?: string
   deadline?: number
@@ -18,14 +18,7 @@ export interface CheckFacts {
   /** How often it was begun. */
   starts: number
   failedReason?: string
-  finished?: {
-    outcome: 'cancelled' | 'kept' | 'missing'
-    status?: string
-    paid?: true
-    deadline: string
-    decidedAt: string
-    decidedBy: string
-  }
+  finished?: FinishedCheck
   /** What was written down on the way: postponements, errors, moved deadlines. */
   notes: CheckNote[]
 }

@@ -5,8 +5,8 @@ import type { FinishedCheck, JobData } from '../contract.ts'
 /** The check of an order, as its job has it. */
 export interface FoundCheck {
   jobId: string
-  /** `waiting` for its deadline, `due` and about to be looked at, being `checked` now, `finished`, or `failed` for good. */
-  state: 'waiting' | 'due' | 'checked' | 'finished' | 'failed'
+  /** `waiting` for its deadline, `due` and about to be looked at, `checking` now, `finished`, or `failed` for good. */
+  state: 'waiting' | 'due' | 'checking' | 'finished' | 'failed'
   deadline?: Date
   /** When it was added. */
   scheduledAt: Date
@@ -17,7 +17,7 @@ export interface FoundCheck {
 
 const STATES: Record<string, FoundCheck['state']> = {
   delayed: 'waiting',
-  active: 'checked',
+  active: 'checking',
   completed: 'finished',
   failed: 'failed',
 }
