@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { PostgresStore } from '../../src/stores/postgres/store.ts'
+import { migrateTable } from '../../src/stores/postgres/kind.ts'
 import { uniqueName } from '../helpers/env.ts'
 import type { HistoryRow, Shop } from './shop.ts'
 
@@ -94,7 +94,7 @@ export class PostgresShop implements Shop {
     const shop = new PostgresShop(options.databaseUrl, options.hasStock)
     const { pool, schema } = shop
     await pool.query(`CREATE SCHEMA ${schema}; ${TABLES} ${witness(schema)}`)
-    await PostgresStore.migrate({
+    await migrateTable({
       url: options.databaseUrl,
       mapping: {
         table: `${schema}.orders`,

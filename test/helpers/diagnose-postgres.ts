@@ -1,6 +1,7 @@
 import { examine, type Finding } from '../../src/doctor/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { diagnoseTable } from '../../src/stores/postgres/kind.ts'
+import type { PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
 
 /** What doctor says of an orders table, without the settings that lead to it. */
 export function diagnosePostgres(options: PostgresStoreOptions, clock: Clock = systemClock): Promise<Finding[]> {
@@ -8,6 +9,6 @@ export function diagnosePostgres(options: PostgresStoreOptions, clock: Clock = s
     code: 'store-reachable',
     withinMs: 10_000,
     clock,
-    look: () => PostgresStore.diagnose({ ...options, clock }),
+    look: () => diagnoseTable({ ...options, clock }),
   })
 }

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { EventBus } from '../../src/observe/events.ts'
 import type { OrdersMapping } from '../../src/stores/postgres/columns.ts'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { migrateTable } from '../../src/stores/postgres/kind.ts'
+import type { PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from './env.ts'
 
 export interface TableOptions {
@@ -114,7 +115,7 @@ export class OrdersTable {
   }
 
   async migrate(): Promise<void> {
-    await PostgresStore.migrate({ ...this.storeOptions(), dryRun: false })
+    await migrateTable({ ...this.storeOptions(), dryRun: false })
   }
 
   async drop(): Promise<void> {

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { PostgresStore } from '../../src/stores/postgres/store.ts'
+import { migrateTable } from '../../src/stores/postgres/kind.ts'
 import { closing } from '../helpers/closing.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
@@ -23,7 +23,7 @@ async function migrate(of: OrdersTable, { dryRun = false, table, ...rest }: Over
   const mapping = { ...of.mapping, ...(table && { table: `${of.schema}.${table}` }) }
   const onStatement = (sql: string) =>
     void statements.push(/^(.*?)(?: IF NOT| order_expiry_| "|$)/m.exec(sql)?.[1] ?? sql)
-  const missing = await PostgresStore.migrate({ ...of.storeOptions(), ...rest, mapping, dryRun, onStatement })
+  const missing = await migrateTable({ ...of.storeOptions(), ...rest, mapping, dryRun, onStatement })
   return { statements, missing: missing.map(({ isHarmless }) => (isHarmless ? 'harmless' : 'not harmless')) }
 }
 

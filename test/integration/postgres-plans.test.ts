@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import pg from 'pg'
 import { COLUMNS_SQL, type OrdersMapping, resolveColumns } from '../../src/stores/postgres/columns.ts'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
+import { migrateTable } from '../../src/stores/postgres/kind.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 
@@ -84,7 +85,7 @@ beforeAll(async () => {
     const { name, on } = await sweepIndexOf(statusColumn)
     await admin.query(`CREATE INDEX ${name} ON ${on}`)
   }
-  await PostgresStore.migrate({ ...storeOptions(mappingOf('id', 'open')), dryRun: false })
+  await migrateTable({ ...storeOptions(mappingOf('id', 'open')), dryRun: false })
 }, 180_000)
 
 afterAll(async () => {

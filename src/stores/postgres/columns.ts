@@ -1,4 +1,5 @@
 import { OrderExpiryError } from '../../errors.ts'
+import type { Database } from './diagnosis/database.ts'
 
 /** Which of the shop's columns mean what; undefined where the shop has none. Names are exact, not folded. */
 export interface OrdersMapping {
@@ -177,6 +178,15 @@ export function quoteIdentifier(name: string): string {
 /** The name that {@link quoteIdentifier} has quoted. */
 export function unquoteIdentifier(sql: string): string {
   return sql.slice(1, -1).replaceAll('""', '"')
+}
+
+/** What the database knows of the orders table. @throws {OrderExpiryError} STORE_MISMATCH */
+export async function readColumns(
+  database: Pick<Database, 'query'>,
+  options: { mapping: OrdersMapping; watchesPayments?: boolean | undefined },
+): Promise<OrdersColumns> {
+  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.mapping.table)])
+  return resolveColumns(options.mapping, rows, options)
 }
 
 /** The parts of `orders`, `schema.orders` or `"my.schema"."Orders"`, each quoted. Undefined if it is written wrongly. */

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { asStoreError } from './errors.ts'
 
 const STATEMENT_TIMEOUT_MS = 10_000
 /** Longer than the server's own time-out, for a server that is gone or frozen. */
@@ -39,4 +40,15 @@ export function createPool(options: PoolOptions): pg.Pool {
   // It drops such a client when it is given back.
   pool.on('connect', (client) => client.on('error', () => {}))
   return pool
+}
+
+/** Hands a pool to `work`; if that fails, the pool is ended. @throws {OrderExpiryError} STORE_* */
+export async function withPool<T>(options: PoolOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
+  const pool = createPool(options)
+  try {
+    return await work(pool)
+  } catch (error) {
+    void pool.end().catch(() => {})
+    throw asStoreError(error)
+  }
 }

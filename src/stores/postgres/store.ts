@@ -1,25 +1,12 @@
 import type pg from 'pg'
 import { z } from 'zod'
-import { type Finding, finding } from '../../doctor/finding.ts'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { Backlog, DueOrder, KeptEvent, OrderStore } from '../../order/store.ts'
-import { type Clock, systemClock } from '../../runtime/clock.ts'
-import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
-import {
-  COLUMNS_SQL,
-  type ColumnRow,
-  canHoldId,
-  type OrdersColumns,
-  type OrdersMapping,
-  quoteTable,
-  resolveColumns,
-} from './columns.ts'
-import { diagnosePostgres, unreachableFinding } from './diagnosis/diagnosis.ts'
-import { lookAtIndexes } from './diagnosis/indexes.ts'
+import { systemClock } from '../../runtime/clock.ts'
+import { canHoldId, type OrdersColumns, type OrdersMapping, readColumns } from './columns.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
-import { migratePostgres } from './migration.ts'
-import { createPool, type PoolOptions } from './pool.ts'
+import { withPool } from './pool.ts'
 import { type Prepared, PreparedStatements, prepare } from './prepared.ts'
 import {
   backlogRow,
@@ -35,14 +22,8 @@ import {
   toOutcomes,
 } from './rows.ts'
 import { toShopOutcomes } from './shop-sql.ts'
-import {
-  buildStatements,
-  LOOKED_THROUGH,
-  OUTBOX_TABLE,
-  outboxTable,
-  type Statements,
-  SWEEP_SETTINGS,
-} from './statements.ts'
+import { buildStatements, LOOKED_THROUGH, type Statements, SWEEP_SETTINGS } from './statements.ts'
+import { noticeSweep, verifyOutbox, verifyShopSql } from './verification.ts'
 
 export interface PostgresStoreOptions {
   /** `postgres://user:password@host:5432/database` */
@@ -89,47 +70,9 @@ export class PostgresStore implements OrderStore {
   static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
     return withPool(options, async (pool) => {
       const store = new PostgresStore(pool, await readColumns(pool, options), options)
-      await store.#verify()
-      await store.#noticeSweep(options.onNotice ?? (() => {}))
+      await store.#withClient((database) => store.#verify(database, options))
       return store
     })
-  }
-
-  /** Creates what is missing beside the orders table, and its indexes if asked to. @returns the indexes still missing */
-  static async migrate(options: PostgresStoreOptions & MigrationOptions): Promise<MissingIndex[]> {
-    const { mapping, watchesPayments = false, withIndexes = false } = options
-    return withPool({ ...options, connections: 1, isPatient: withIndexes }, async (pool) => {
-      const columns = await readColumns(pool, { mapping })
-      const database = await pool.connect()
-      try {
-        return await migratePostgres({ ...options, database, columns, watchesPayments })
-      } finally {
-        database.release(true)
-        await pool.end()
-      }
-    })
-  }
-
-  /** Looks at the database and the orders table, and changes nothing. @throws {OrderExpiryError} STORE_* */
-  static async diagnose(options: PostgresStoreOptions & { clock: Clock }): Promise<Finding[]> {
-    const { host, port, pathname } = new URL(options.url)
-    const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
-    const pool = createPool({ ...options, connections: 1 })
-    let client: pg.PoolClient | undefined
-    try {
-      client = await pool.connect()
-      const { mapping, clock, watchesPayments = false, connections, cancelSql } = options
-      return [
-        finding('ok', 'store-reachable', { what: `answers at ${where}` }),
-        ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, cancelSql })),
-      ]
-    } catch (error) {
-      if (client && sqlStateOf(error)) throw asStoreError(error)
-      return [unreachableFinding(where, error)]
-    } finally {
-      client?.release(true)
-      void pool.end().catch(() => {})
-    }
   }
 
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
@@ -207,6 +150,15 @@ export class PostgresStore implements OrderStore {
     })
   }
 
+  async #verify(database: pg.PoolClient, options: PostgresStoreOptions): Promise<void> {
+    const parts = { database, columns: this.#columns }
+    await verifyOutbox(parts)
+    if (this.#cancelSql) await verifyShopSql({ database, cancelSql: this.#cancelSql })
+    // An empty batch changes nothing, but has every name and permission checked.
+    else await database.query(this.#statements.cancelUnpaid, this.#cancelValues([]))
+    await noticeSweep({ ...parts, mapping: this.#mapping }, options.onNotice ?? (() => {}))
+  }
+
   async close(): Promise<void> {
     await this.#pool.end().catch(() => {})
   }
@@ -279,51 +231,6 @@ export class PostgresStore implements OrderStore {
     })
   }
 
-  async #verify(): Promise<void> {
-    const { cancelUnpaid } = this.#statements
-    const { rows } = await this.#query('SELECT to_regclass($1) IS NOT NULL AS there', [outboxTable(this.#columns)])
-    if (!z.object({ there: z.boolean() }).parse(rows[0]).there) {
-      throw new OrderExpiryError(
-        'OUTBOX_MISSING',
-        `expected the table ${this.#columns.schema}.${OUTBOX_TABLE}, but it is missing: run \`order-expiry migrate\``,
-      )
-    }
-    // An empty batch changes nothing, but has every name and permission checked.
-    if (!this.#cancelSql) {
-      await this.#query(cancelUnpaid, this.#cancelValues([]))
-      return
-    }
-    const { fields } = await this.#query(this.#cancelSql, [[], []]).catch((error: OrderExpiryError) => {
-      // Of a pooler, 08P01 is an outage; of a statement just written, that it takes other parameters.
-      const isTheStatement = sqlStateOf(error.cause) === '08P01'
-      throw isTheStatement
-        ? new OrderExpiryError('STORE_MISMATCH', `CANCEL_SQL_FILE: ${error.message}`, { cause: error })
-        : error
-    })
-    const missing = ['id', 'outcome', 'until'].filter((name) => !fields.some((field) => field.name === name))
-    if (missing.length > 0) {
-      throw new OrderExpiryError(
-        'STORE_MISMATCH',
-        `CANCEL_SQL_FILE: expected the columns id, outcome and until; ${missing.join(' and ')} missing`,
-      )
-    }
-  }
-
-  /** What keeps the sweeper from doing its part. */
-  async #noticeSweep(onNotice: (notice: string) => void): Promise<void> {
-    if (!this.#columns.deadline) {
-      onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')
-      return
-    }
-    const table = { columns: this.#columns, mapping: this.#mapping, watchesPayments: false }
-    const findings = await this.#withClient((client) => lookAtIndexes({ database: client, ...table }))
-    for (const { level, what, meaning, fix = '' } of findings) {
-      if (level !== 'warning') continue
-      const statements = fix.split('\n').filter((line) => !line.startsWith('#'))
-      onNotice(`an index for the sweep: ${what}. ${meaning} ${statements.join(' ')}`)
-    }
-  }
-
   /** The id as the database writes it. */
   #canonical(orderId: string): string {
     return this.#columns.idType === 'uuid' ? orderId.toLowerCase() : orderId
@@ -346,22 +253,4 @@ export class PostgresStore implements OrderStore {
       client?.release(broken || this.#prepared.isWorn(client))
     }
   }
-}
-
-async function withPool<T>(options: PoolOptions, work: (pool: pg.Pool) => Promise<T>): Promise<T> {
-  const pool = createPool(options)
-  try {
-    return await work(pool)
-  } catch (error) {
-    void pool.end().catch(() => {})
-    throw asStoreError(error)
-  }
-}
-
-async function readColumns(
-  pool: pg.Pool,
-  options: Pick<PostgresStoreOptions, 'mapping' | 'watchesPayments'>,
-): Promise<OrdersColumns> {
-  const { rows } = await pool.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.mapping.table)])
-  return resolveColumns(options.mapping, rows, options)
 }
