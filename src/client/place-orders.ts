@@ -3,7 +3,7 @@ import type { OpenQueue } from '../queue/check-queue.ts'
 import type { Placement } from '../queue/contract.ts'
 import { addJobs } from '../queue/jobs.ts'
 import { redisErrorCode } from '../redis/reply.ts'
-import type { RedisOrders } from '../stores/redis/store.ts'
+import type { RedisOrders } from '../stores/redis/orders.ts'
 import type { ScheduleResult } from './results.ts'
 
 /**

@@ -1,7 +1,8 @@
 import { openRedis } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
-import { RedisOrders, RedisStore } from '../../src/stores/redis/store.ts'
+import { RedisOrders } from '../../src/stores/redis/orders.ts'
+import { RedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { describeOrderStore } from './order-store.ts'
 

@@ -1,5 +1,5 @@
 import type { Order } from '../../order/order.ts'
-import type { OrderEvent, PayResult } from '../../stores/redis/store.ts'
+import type { OrderEvent, PayResult } from '../../stores/redis/orders.ts'
 
 export interface DemoOrder {
   orderId: string

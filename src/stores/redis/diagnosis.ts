@@ -1,6 +1,6 @@
 import { count, type Finding, finding } from '../../doctor/finding.ts'
 import { overdueFinding } from '../../doctor/overdue-finding.ts'
-import type { RedisOrders } from './store.ts'
+import type { RedisOrders } from './orders.ts'
 
 /** Looks at the orders in Redis, and changes nothing. */
 export async function diagnoseRedisOrders(orders: RedisOrders): Promise<Finding[]> {

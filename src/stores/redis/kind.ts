@@ -3,7 +3,8 @@ import { openRedis } from '../../redis/connection.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import type { StoreKind, StoreOptions } from '../store-kind.ts'
 import { diagnoseRedisOrders } from './diagnosis.ts'
-import { RedisOrders, RedisStore } from './store.ts'
+import { RedisOrders } from './orders.ts'
+import { RedisStore } from './store.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
