@@ -14,7 +14,7 @@ import { parseSync } from '@swc/core'
 
 const ROOT = new URL('../', import.meta.url)
 
-/** Lines from which a file, and a function, is listed as long. */
+/** A file, or a function, with more lines than this is listed as long. */
 const LONG_FILE = 300
 const LONG_FUNCTION = 60
 
@@ -190,8 +190,9 @@ function textsOf({ type, value, raw }) {
 
 function namesSomethingElse(around) {
   return around.some(
-    ({ type, key, typeName, indexType }) =>
-      (['KeyValueProperty', 'TsPropertySignature'].includes(type) && NAMES_OF_SERVICES.includes(key.value)) ||
+    ({ type, key, typeName, indexType }, index) =>
+      (type === 'KeyValueProperty' && index === around.length - 1 && NAMES_OF_SERVICES.includes(key.value)) ||
+      (type === 'TsPropertySignature' && NAMES_OF_SERVICES.includes(key.value)) ||
       (type === 'TsTypeReference' && PICKING_TYPES.includes(typeName.value)) ||
       (type === 'TsIndexedAccessType' && around.includes(indexType)),
   )
