@@ -51,7 +51,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   'fastify-type-provider-zod': { by: ['http/'] },
   fastify: { by: ['http/'] },
   pino: { by: ['observe/log.ts'] },
-  'prom-client': { by: ['observe/metrics.ts'], asType: ['http/metrics.ts', 'http/routes.ts'] },
+  'prom-client': { by: ['observe/gauges.ts', 'observe/metrics.ts'], asType: ['http/metrics.ts', 'http/routes.ts'] },
   'bullmq-otel': { by: ['queue/worker/telemetry.ts'] },
   '@opentelemetry/api': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts', 'http/trace-context.ts'] },
   '@opentelemetry/core': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts'] },

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus } from '../../../src/observe/events.ts'
-import { createMetrics, type GaugeSources } from '../../../src/observe/metrics.ts'
+import type { GaugeSources } from '../../../src/observe/gauges.ts'
+import { createMetrics } from '../../../src/observe/metrics.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
 function createRegistry(sources: Partial<GaugeSources> = {}) {
