@@ -1,18 +1,12 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import type { Clock } from '../runtime/clock.ts'
 import { errorCode } from './error-code.ts'
-import type { EventBus, Events } from './events.ts'
+import type { EventBus, EventName, Events } from './events.ts'
+import { type LogTrouble, limitPerSecond, type Ration, ration, throttle } from './log-quietly.ts'
 import { createRedactor } from './redact.ts'
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
-
-/** How often at most the same trouble is logged. */
-const QUIET_MS = 5_000
-/** Lines within any second at most of what is logged because it does not go well, of all kinds together. */
-const TROUBLES_PER_SECOND = 6
-/** Lines in a second at most of what is logged because it goes well; the rest is summed up. */
-const LINES_PER_SECOND = 2
 
 /**
  * A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there.
@@ -31,7 +25,7 @@ export function createLogger(options: {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    serializers: { err: (error) => error }, // it is none any more
+    serializers: { err: (error) => error }, // the redactor has made it a plain object
     hooks: {
       logMethod(given, method) {
         // An error alone is its own message, as pino has it.
@@ -47,182 +41,51 @@ export function createLogger(options: {
   return pino(settings, pino.transport({ target: 'pino-pretty', options: look }))
 }
 
-/** What sweep after sweep leaves has been overdue for longer than this; a single sweep may meet a lock. */
-const LEFT_MS = 120_000
-/** Why all orders are left at once; that is said where it begins. */
+/** Lines of trouble within any second, of all kinds together. */
+const TROUBLES_PER_SECOND = 6
+const BATCHES_EVERY_MS = 1_000
+const DRY_RUN_EVERY_MS = 5_000
+/** A single sweep may meet a lock; an order that is overdue for longer than this was left by several. */
+const STAYS_OVERDUE_MS = 120_000
+/** Reasons for which all orders are left at once; that is logged where it begins. */
 const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
 
-/** Words every event as a log line. The only place where the daemon's log lines are written. */
-export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
-  const { events, logger, clock } = options
-  const isAllowed = limitPerSecond(TROUBLES_PER_SECOND, clock)
-  const trouble = throttle({ clock, isAllowed, log: (fields, message) => logger.warn(fields, message) })
-  const failure = throttle({ clock, isAllowed, log: (fields, message) => logger.error(fields, message) })
-  const batches = ration({
-    clock,
-    everyMs: 1_000,
-    log: (batch: Batch) => logger.info(batch, 'batch settled'),
-    logRest: (rest) => logger.info({ batches: rest.length, ...sumOf(rest) }, 'more batches settled'),
-  })
-  const wouldCancel = ration({
-    clock,
-    everyMs: QUIET_MS,
-    log: (e: Events['would-cancel']) => logger.info(e, 'dry run: this order would be cancelled'),
-    logRest: (rest) => logger.info({ orders: rest.length }, 'dry run: so many more orders would be cancelled'),
-  })
-
-  events.on('service-started', (e) => logger.info(e, `${e.service} started`))
-  events.on('waiting-for', ({ service, error, waitMs }) =>
-    trouble(
-      `waiting ${service} ${error.code}`,
-      { service, waitMs, code: error.code },
-      `waiting for ${service}: ${error.message}`,
-    ),
-  )
-  events.on('ready', (e) => logger.info(e, 'ready'))
-  events.on('stopping', (e) => logger.info(e, `stopping: ${e.reason}`))
-  events.on('stopped', ({ errors }) => {
-    for (const error of errors) logger.error({ code: error.code }, error.message)
-    batches.flush()
-    wouldCancel.flush()
-    logger.info('stopped')
-  })
-  events.on('check-finished', (e) => {
-    const isTold = e.outcome === 'missing' && trouble('missing', e, 'the order of this check does not exist')
-    if (!isTold) logger.debug(e, `order ${e.outcome}`)
-  })
-  events.on('check-postponed', (e) => logger.debug(e, 'check postponed'))
-  events.on('check-retried', ({ error, ...e }) =>
-    trouble(
-      `retried ${error.code}`,
-      { ...e, code: error.code },
-      `check failed and will be tried again: ${error.message}`,
-    ),
-  )
-  events.on('check-given-up', ({ error, ...e }) =>
-    failure(`given-up ${error.code}`, { ...e, code: error.code }, `check given up: ${error.message}`),
-  )
-  events.on('batch-settled', (e) => {
-    const { error, ...batch } = e
-    batches.look()
-    // A sweep says itself what it has left.
-    if (error && batch.by === 'worker')
-      trouble(`batch ${error.code}`, { ...batch, code: error.code }, `batch failed, in part or whole: ${error.message}`)
-    else if (batch.outcomes.cancelled) batches.add(batch)
-    else logger.debug(batch, 'batch settled')
-  })
-  events.on('order-swept', ({ outcome, ...e }) => logger.debug({ ...e, outcome, by: 'sweep' }, `order ${outcome}`))
-  events.on('would-cancel', (e) => wouldCancel.add(e))
-  events.on('dry-run-full', (e) =>
-    logger.warn(
-      e,
-      'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
-    ),
-  )
-  events.on('sweep-finished', ({ error, failed, left, ...e }) => {
-    batches.look()
-    wouldCancel.look()
-    const { oldest, orders } = left ?? {}
-    if (oldest && isNews(oldest) && oldest.orderId !== failed?.orderId) {
-      trouble(
-        `left ${oldest.why}`,
-        { ...oldest, orders },
-        `sweep after sweep leaves overdue orders unpaid, the oldest of them is this one: ${oldest.why}`,
-      )
-    }
-    if (error)
-      trouble(`sweep ${error.code}`, { ...e, code: error.code }, `sweep left something undone: ${error.message}`)
-    else if (failed) {
-      const { orderId, error: why } = failed
-      const message = `sweep could not settle ${e.outcomes.failed} overdue orders, such as this one: ${why.message}`
-      trouble(`sweep failed ${why.code}`, { ...e, orderId, code: why.code }, message)
-    } else if (e.outcomes.cancelled || e.added || e.handedOver)
-      logger.info(e, 'sweep found orders that had been missed')
-    else logger.debug(e, 'sweep finished')
-  })
-  events.on('store-breaker-opened', ({ error }) =>
-    trouble(
-      'breaker opened',
-      { code: error.code },
-      `the order store does not work; no checks are taken until it does: ${error.message}`,
-    ),
-  )
-  events.on('store-breaker-closed', () => trouble('breaker closed', {}, 'the order store answers again; going on'))
-  events.on('store-notice', ({ notice }) => logger.warn(notice))
-  events.on('brake-changed', (e) => {
-    if (!e.engaged) logger.warn(e, 'the brake is released: orders are cancelled again')
-    else {
-      logger.error(
-        e,
-        `the brake is engaged (${e.reason}): no order is cancelled until somebody runs \`order-expiry brake release\``,
-      )
-    }
-  })
-  events.on('brake-held', (e) =>
-    failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
-  )
-  events.on('operator-acted', (e) => logger.warn(e, `${e.by} on the board: ${e.action}`))
-  events.on('redis-emptied', () => logger.error('Redis has lost its data: giving unpaid orders their checks back'))
-  events.on('request-finished', ({ error, ...e }) => {
-    const fields = { ...e, ...(error && { code: error.code }) }
-    if (e.status >= 500 && error) {
-      trouble(`request ${error.code}`, fields, `${e.method} ${e.route} failed: ${error.message}`)
-    } else logger.debug(fields, `${e.method} ${e.route} ${e.status}`)
-  })
-  events.on('worker-error', ({ error }) =>
-    trouble(`worker ${errorCode(error)}`, { code: errorCode(error) }, `worker: ${describe(error)}`),
-  )
-  events.on('redis-error', ({ connection, error }) =>
-    trouble(`redis ${errorCode(error)}`, { connection, code: errorCode(error) }, `Redis: ${describe(error)}`),
-  )
-  events.on('store-error', ({ error }) =>
-    trouble(`store ${errorCode(error)}`, { code: errorCode(error) }, `order store: ${describe(error)}`),
-  )
-  events.on('traces-error', ({ error }) =>
-    trouble(`traces ${errorCode(error)}`, { code: errorCode(error) }, `traces: ${describe(error)}`),
-  )
-  events.on('embedded-redis-exited', (e) =>
-    logger.error(e, 'the embedded Redis has ended by itself; starting it again'),
-  )
-}
-
-function isNews({ lateMs, why }: { lateMs: number; why: string }): boolean {
-  return lateMs > LEFT_MS && !LEFT_ON_PURPOSE.includes(why)
-}
-
-/** Says yes at most `count` times within any second. */
-function limitPerSecond(count: number, clock: Clock): () => boolean {
-  const times: number[] = []
-  return () => {
-    const now = clock.monotonic()
-    if (times.length === count && now - (times[0] as number) < 1_000) return false
-    times.push(now)
-    if (times.length > count) times.shift()
-    return true
-  }
-}
-
-/**
- * The same trouble (by `key`) at most once in {@link QUIET_MS}, with the number of times it was left out; and only if it is
- * allowed, else the next time. Says whether it was logged.
- */
-function throttle(options: { clock: Clock; isAllowed: () => boolean; log: (fields: object, message: string) => void }) {
-  const { clock, isAllowed, log } = options
-  const seen = new Map<string, { at: number; left: number }>()
-  return (key: string, fields: object, message: string): boolean => {
-    const { at, left } = seen.get(key) ?? { at: Number.NEGATIVE_INFINITY, left: 0 }
-    if (seen.size > 1_000) seen.clear()
-    if (clock.monotonic() - at < QUIET_MS || !isAllowed()) {
-      seen.set(key, { at, left: left + 1 })
-      return false
-    }
-    seen.set(key, { at: clock.monotonic(), left: 0 })
-    log({ ...fields, ...(left && { alsoLeftOut: left }) }, message)
-    return true
-  }
+/** Where the lines of the daemon go: each as it is, or rationed. */
+interface Log {
+  logger: Logger
+  trouble: LogTrouble
+  failure: LogTrouble
+  batches: Ration<Batch>
+  wouldCancel: Ration<Events['would-cancel']>
 }
 
 type Batch = Omit<Events['batch-settled'], 'error'>
+
+/** Logs every event. Only here are the daemon's log lines worded. */
+export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
+  const { events, logger, clock } = options
+  const isAllowed = limitPerSecond({ count: TROUBLES_PER_SECOND, clock })
+  const log: Log = {
+    logger,
+    trouble: throttle({ clock, isAllowed, log: (fields, message) => logger.warn(fields, message) }),
+    failure: throttle({ clock, isAllowed, log: (fields, message) => logger.error(fields, message) }),
+    batches: ration({
+      clock,
+      everyMs: BATCHES_EVERY_MS,
+      log: (batch) => logger.info(batch, 'batch settled'),
+      logRest: (rest) => logger.info({ batches: rest.length, ...sumOf(rest) }, 'more batches settled'),
+    }),
+    wouldCancel: ration({
+      clock,
+      everyMs: DRY_RUN_EVERY_MS,
+      log: (e) => logger.info(e, 'dry run: this order would be cancelled'),
+      logRest: (rest) => logger.info({ orders: rest.length }, 'dry run: more orders would be cancelled'),
+    }),
+  }
+  for (const [name, write] of Object.entries(LINES) as [EventName, (event: unknown, log: Log) => unknown][]) {
+    events.on(name, (event) => write(event, log))
+  }
+}
 
 function sumOf(batches: readonly Batch[]): Pick<Batch, 'checks' | 'outcomes'> {
   const outcomes: Record<string, number> = {}
@@ -234,48 +97,105 @@ function sumOf(batches: readonly Batch[]): Pick<Batch, 'checks' | 'outcomes'> {
   return { checks, outcomes }
 }
 
-/**
- * Logs {@link LINES_PER_SECOND} items in a second, and every `everyMs` the rest in one line. It has no timer: the rest is
- * logged with what comes next, by `look` or at the end by `flush`.
- */
-function ration<Item>(options: {
-  clock: Clock
-  everyMs: number
-  log: (item: Item) => void
-  logRest: (rest: readonly Item[]) => void
-}) {
-  const { clock, everyMs, log, logRest } = options
-  let second = { since: Number.NEGATIVE_INFINITY, lines: 0 }
-  let rest: Item[] = []
-  let restSince = 0
+/** How each event is logged. */
+const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => unknown } = {
+  // The process
+  'service-started': (e, { logger }) => logger.info(e, `${e.service} started`),
+  'waiting-for': (e, { trouble }) => trouble(...because(`waiting ${e.service}`, e, `waiting for ${e.service}`)),
+  ready: (e, { logger }) => logger.info(e, 'ready'),
+  stopping: (e, { logger }) => logger.info(e, `stopping: ${e.reason}`),
+  stopped: ({ errors }, { logger, batches, wouldCancel }) => {
+    for (const error of errors) logger.error({ code: error.code }, error.message)
+    batches.flush()
+    wouldCancel.flush()
+    logger.info('stopped')
+  },
 
-  function flush(): void {
-    if (rest.length > 0) logRest(rest)
-    rest = []
-  }
+  // Checks
+  'check-finished': (e, { logger, trouble }) => {
+    const isTold = e.outcome === 'missing' && trouble('missing', e, 'the order of this check does not exist')
+    if (!isTold) logger.debug(e, `order ${e.outcome}`)
+  },
+  'check-postponed': (e, { logger }) => logger.debug(e, 'check postponed'),
+  'check-retried': (e, { trouble }) => trouble(...because('retried', e, 'check failed and will be tried again')),
+  'check-given-up': (e, { failure }) => failure(...because('given-up', e, 'check given up')),
+  'batch-settled': ({ error, ...batch }, { logger, trouble, batches }) => {
+    batches.look()
+    // A sweep reports its failures when it has finished.
+    if (error && batch.by === 'worker')
+      trouble(...because('batch', { ...batch, error }, 'batch failed in whole or in part'))
+    else if (batch.outcomes.cancelled) batches.add(batch)
+    else logger.debug(batch, 'batch settled')
+  },
+  'would-cancel': (e, { wouldCancel }) => wouldCancel.add(e),
+  'dry-run-full': (e, { logger }) =>
+    logger.warn(e, 'dry run: no more orders are reported one by one; `order-expiry sweep --dry-run` lists them all'),
 
-  function look(): void {
-    if (clock.monotonic() - restSince >= everyMs) flush()
-  }
+  // Sweeps
+  'order-swept': (e, { logger }) => logger.debug({ ...e, by: 'sweep' }, `order ${e.outcome}`),
+  'sweep-finished': (e, log) => {
+    log.batches.look()
+    log.wouldCancel.look()
+    logLeftOverdue(e, log)
+    logSweep(e, log)
+  },
 
-  return {
-    flush,
-    look,
-    add(item: Item): void {
-      look()
-      const now = clock.monotonic()
-      if (now - second.since >= 1_000) second = { since: now, lines: 0 }
-      if (second.lines++ < LINES_PER_SECOND) {
-        log(item)
-        return
-      }
-      if (rest.length === 0) restSince = now
-      rest.push(item)
-    },
-  }
+  // The order store and the brake
+  'store-breaker-opened': ({ error: { code, message } }, { trouble }) =>
+    trouble('breaker opened', { code }, `the order store fails; no checks are taken until it recovers: ${message}`),
+  'store-breaker-closed': (_, { trouble }) =>
+    trouble('breaker closed', {}, 'the order store answers again; checks resume'),
+  'store-notice': ({ notice }, { logger }) => logger.warn(notice),
+  'brake-changed': (e, { logger }) => {
+    if (!e.engaged) return logger.warn(e, 'the brake is released: orders are cancelled again')
+    const until = 'somebody runs `order-expiry brake release`'
+    logger.error(e, `the brake is engaged (${e.reason}): no order is cancelled until ${until}`)
+  },
+  'brake-held': (e, { failure }) =>
+    failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
+
+  // Requests
+  'operator-acted': (e, { logger }) => logger.warn(e, `${e.by} on the board: ${e.action}`),
+  'request-finished': ({ error, ...e }, { logger, trouble }) => {
+    const { method, route, status } = e
+    if (error && status >= 500) trouble(...because('request', { ...e, error }, `${method} ${route} failed`))
+    else logger.debug({ ...e, ...(error && { code: error.code }) }, `${method} ${route} ${status}`)
+  },
+
+  // Connections
+  'redis-emptied': (_, { logger }) => logger.error('Redis has lost its data: giving unpaid orders their checks back'),
+  'worker-error': (e, { trouble }) => trouble(...because('worker', e, 'worker')),
+  'redis-error': (e, { trouble }) => trouble(...because('redis', e, 'Redis')),
+  'store-error': (e, { trouble }) => trouble(...because('store', e, 'order store')),
+  'traces-error': (e, { trouble }) => trouble(...because('traces', e, 'traces')),
+  'embedded-redis-exited': (e, { logger }) => logger.error(e, 'the embedded Redis exited unexpectedly; restarting it'),
 }
 
-/** Node wraps the refusals of several addresses of one name into an AggregateError without a message. */
-function describe(error: Error): string {
-  return error.message || errorCode(error)
+/** What {@link LogTrouble} takes, for an event with an error: trouble of the same kind and code is the same. */
+function because(
+  kind: string,
+  { error, ...fields }: { error: Error },
+  message: string,
+): [key: string, fields: object, message: string] {
+  const code = errorCode(error)
+  // Node wraps the refusals of several addresses of one name into an AggregateError without a message.
+  return [`${kind} ${code}`, { ...fields, code }, `${message}: ${error.message || code}`]
+}
+
+function logLeftOverdue({ left, failed }: Events['sweep-finished'], { trouble }: Log): void {
+  const oldest = left?.oldest
+  if (!oldest || oldest.lateMs <= STAYS_OVERDUE_MS || LEFT_ON_PURPOSE.includes(oldest.why)) return
+  if (oldest.orderId === failed?.orderId) return // logged as such
+  const message = `overdue orders stay unpaid sweep after sweep; this is the oldest: ${oldest.why}`
+  trouble(`left ${oldest.why}`, { ...oldest, orders: left.orders }, message)
+}
+
+function logSweep({ error, failed, left: _, ...e }: Events['sweep-finished'], { logger, trouble }: Log): void {
+  const { cancelled, failed: unsettled } = e.outcomes
+  if (error) trouble(...because('sweep', { ...e, error }, 'sweep left something undone'))
+  else if (failed) {
+    const message = `sweep could not settle ${unsettled} overdue orders, including this one`
+    trouble(...because('sweep failed', { ...e, ...failed }, message))
+  } else if (cancelled || e.added || e.handedOver) logger.info(e, 'sweep found orders that had been missed')
+  else logger.debug(e, 'sweep finished')
 }

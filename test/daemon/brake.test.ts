@@ -107,7 +107,7 @@ test('BRAKE_PAYMENT_SILENCE: where the newest payment cannot be read, the store 
     CASE WHEN status = 'paid' THEN to_timestamp(1 / (id - id)) ELSE paid_at END AS paid_at FROM orders`)
   const daemon = await start({ ...env, ORDERS_TABLE: `${table.schema}.unreadable`, BRAKE_PAYMENT_SILENCE: '5m' })
   await place(range(1, 20))
-  const { msg } = await daemon.until((line) => line.msg.startsWith('the order store does not work'))
+  const { msg } = await daemon.until((line) => line.msg.startsWith('the order store fails'))
   expect(msg).toMatch(/the newest payment cannot be read .*division by zero/)
   expect(await metricsOf(daemon)).toMatch(/store_failures_total\{code="STORE_UNAVAILABLE"\} [1-9]/)
   expect(daemon.logs.filter((line) => line.msg.startsWith('the brake'))).toEqual([])
@@ -155,7 +155,7 @@ test('DRY_RUN=true reports each order once and cancels nothing; without it, all 
   /** With those that are only counted, so that the log stays short. */
   const reported = () =>
     dry.logs
-      .filter(({ msg }) => msg === 'dry run: so many more orders would be cancelled')
+      .filter(({ msg }) => msg === 'dry run: more orders would be cancelled')
       .reduce((sum, { orders }) => sum + Number(orders), reports().length)
   await eventually('all are reported', () => reported() >= 20)
   const sweeps = async () => Number(/sweeps_total\{result="complete"\} (\d+)/.exec(await metricsOf(dry))?.[1] ?? 0)

@@ -125,7 +125,7 @@ test('when it dies it is started again, and the daemon goes on', async () => {
   const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1])
   redis.disconnect()
   process.kill(pid, 'SIGKILL')
-  await daemon.until(({ msg }) => msg.startsWith('the embedded Redis has ended'))
+  await daemon.until(({ msg }) => msg.startsWith('the embedded Redis exited'))
   await eventually(
     'it accepts an order again',
     async () => (await runCli(['schedule', 'again', '--timeout', '1s'], { cwd })).code === 0,

@@ -170,7 +170,7 @@ describe('a daemon that sweeps every second', () => {
     await table.insert(['1', '2'].map((id) => ({ id, deadline: Date.now() - 3 * MINUTE })))
     const daemon = await DaemonProcess.start({ ...env, ...often })
     closing.push(() => daemon.stop('SIGKILL'))
-    const line = await daemon.until(({ msg }) => msg.startsWith('sweep after sweep leaves'))
+    const line = await daemon.until(({ msg }) => msg.startsWith('overdue orders stay unpaid'))
     expect(line).toMatchObject({ orderId: '1', why: 'locked', orders: 1 })
     const metrics = await (await fetch(`${await daemon.url()}/metrics`)).text()
     expect(metrics).toContain('\norder_expiry_overdue_orders 1\n')

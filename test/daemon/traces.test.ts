@@ -247,7 +247,7 @@ test('after an outage of the order store, a check is linked to what added it, an
   const linked = { telemetry: { metadata: `{"traceparent":"00-${'a'.repeat(32)}-${'b'.repeat(16)}-01"}` } }
   proxy.cut()
   await add('1', linked)
-  await away.until(({ msg }) => msg.startsWith('the order store does not work'))
+  await away.until(({ msg }) => msg.startsWith('the order store fails'))
   proxy.heal()
   await away.until(({ msg }) => msg.startsWith('the order store answers again'))
   await eventually('it is settled', async () => (await queue.queue.getJobState('job-1')) === 'completed')

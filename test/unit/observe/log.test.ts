@@ -130,7 +130,7 @@ const wordings: Wording[] = [
     { orders: 100_000 },
     {
       level: 'warn',
-      msg: 'dry run: so many orders were reported, and no more will be: `order-expiry sweep --dry-run` lists all',
+      msg: 'dry run: no more orders are reported one by one; `order-expiry sweep --dry-run` lists them all',
       orders: 100_000,
     },
   ],
@@ -140,7 +140,7 @@ const wordings: Wording[] = [
     {
       level: 'warn',
       code: unavailable.code,
-      msg: `batch failed, in part or whole: ${unavailable.message}`,
+      msg: `batch failed in whole or in part: ${unavailable.message}`,
       by: 'worker',
       checks: 2,
       tookMs: 5,
@@ -167,7 +167,7 @@ const wordings: Wording[] = [
   [
     'embedded-redis-exited',
     { code: null, signal: 'SIGKILL' },
-    { level: 'error', msg: 'the embedded Redis has ended by itself; starting it again', code: null, signal: 'SIGKILL' },
+    { level: 'error', msg: 'the embedded Redis exited unexpectedly; restarting it', code: null, signal: 'SIGKILL' },
   ],
 ]
 
@@ -318,12 +318,12 @@ describe('what goes well by the thousand', () => {
     events.emit('sweep-finished', sweep)
     expect(lines.slice(4)).toEqual([
       { level: 'info', msg: 'more batches settled', batches: 1, checks: 250, outcomes: { cancelled: 200, kept: 50 } },
-      { level: 'info', msg: 'dry run: so many more orders would be cancelled', orders: 3 },
+      { level: 'info', msg: 'dry run: more orders would be cancelled', orders: 3 },
     ])
     for (let n = 0; n < 3; n++) events.emit('would-cancel', { orderId: `${n}` })
     events.emit('stopped', { errors: [] })
     expect(lines.slice(-2)).toEqual([
-      { level: 'info', msg: 'dry run: so many more orders would be cancelled', orders: 1 },
+      { level: 'info', msg: 'dry run: more orders would be cancelled', orders: 1 },
       { level: 'info', msg: 'stopped' },
     ])
   })
@@ -344,7 +344,7 @@ describe('what goes well by the thousand', () => {
   })
 })
 
-describe('an overdue order that is left in sweep after sweep', () => {
+describe('an overdue order that stays unpaid sweep after sweep', () => {
   const swept = { overdue: 3, outcomes: { postponed: 3 }, upcoming: 0, added: 0, tookMs: 1 }
   const oldest = { orderId: '7', deadline: 1, lateMs: 120_001, why: 'locked' }
 
@@ -354,7 +354,7 @@ describe('an overdue order that is left in sweep after sweep', () => {
     expect(lines).toEqual([
       {
         level: 'warn',
-        msg: 'sweep after sweep leaves overdue orders unpaid, the oldest of them is this one: locked',
+        msg: 'overdue orders stay unpaid sweep after sweep; this is the oldest: locked',
         orders: 3,
         ...oldest,
       },
