@@ -1,0 +1,99 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { OrderExpiryError } from '../errors.ts'
+import type { Clock } from '../runtime/clock.ts'
+
+const BINARIES = ['redis-server', 'valkey-server']
+const LOOK_EVERY_MS = 20
+/** A large append-only file takes its time. */
+const START_TIMEOUT_MS = 30_000
+
+interface ServerOptions {
+  dir: string
+  socket: string
+  /** Whether it serves on the socket. */
+  isReady: () => Promise<boolean>
+  clock: Clock
+  signal: AbortSignal | undefined
+}
+
+/**
+ * Starts a server with its data in `dir` as a child process, which does not keep this one alive. Resolves once it is ready.
+ *
+ * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
+ */
+export async function startServer(options: ServerOptions): Promise<ChildProcess> {
+  for (const binary of BINARIES) {
+    // A session of its own: Ctrl-C in the terminal must reach the daemon alone, which still needs its Redis to stop.
+    const child = spawn(binary, serverArguments(options), { detached: true, stdio: 'ignore' })
+    const error = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
+      child.once('error', done)
+      child.once('spawn', () => done(undefined))
+    })
+    if (error?.code === 'ENOENT') continue
+    if (error) {
+      const message = `${binary} cannot be started: ${error.message}`
+      throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message, { cause: error })
+    }
+    await untilReady({ ...options, child, binary })
+    child.unref()
+    return child
+  }
+  throw new OrderExpiryError(
+    'EMBEDDED_REDIS_FAILED',
+    'expected redis-server or valkey-server to be installed (apt-get install redis-server, apk add redis, dnf install redis, brew install redis), or REDIS_URL to be set',
+  )
+}
+
+export function hasExited(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+function serverArguments({ dir, socket }: ServerOptions): string[] {
+  const settings: Record<string, string> = {
+    port: '0',
+    unixsocket: socket,
+    unixsocketperm: '600',
+    dir,
+    logfile: logFile(dir),
+    daemonize: 'no',
+    save: '',
+    appendonly: 'yes',
+    appendfsync: 'everysec',
+    'maxmemory-policy': 'noeviction',
+    // A waiting job has a field of over 64 bytes; with the default limit it would take nearly twice the memory.
+    // This is the name that Redis 6 knows as well; it is an alias of hash-max-listpack-value.
+    'hash-max-ziplist-value': '128',
+  }
+  return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
+}
+
+async function untilReady(options: ServerOptions & { child: ChildProcess; binary: string }): Promise<void> {
+  const { child, binary, dir, isReady, clock, signal } = options
+  const endsAt = clock.now() + START_TIMEOUT_MS
+  try {
+    while (!(await isReady())) {
+      if (hasExited(child) || clock.now() > endsAt) {
+        const message = `${binary} did not start; the last line of its log: ${lastLine(logFile(dir))}`
+        throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message)
+      }
+      await clock.sleep(LOOK_EVERY_MS, signal)
+    }
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  }
+}
+
+function logFile(dir: string): string {
+  return join(dir, 'redis.log')
+}
+
+function lastLine(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim().split('\n').at(-1) ?? 'none'
+  } catch {
+    return 'none'
+  }
+}
