@@ -3,6 +3,7 @@ import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { formatDuration } from './runtime/duration.ts'
+import { apiTokens, boardUsers, otlpHeaders } from './settings/credentials.ts'
 import {
   type Environment,
   mergeEnvironments,
@@ -12,18 +13,7 @@ import {
   type SettingValues,
 } from './settings/setting.ts'
 import { findUnknownNames } from './settings/unknown-names.ts'
-import {
-  apiTokens,
-  boardUsers,
-  duration,
-  host,
-  integer,
-  orOff,
-  otlpEndpoint,
-  otlpHeaders,
-  queueName,
-  redisUrl,
-} from './settings/values.ts'
+import { duration, host, integer, orOff, otlpEndpoint, queueName, redisUrl } from './settings/values.ts'
 import { DEFAULT_STORE, KINDS, STORE_NAMES, STORE_SETTINGS } from './stores/kinds.ts'
 
 export type { Environment }
@@ -75,13 +65,14 @@ export const SETTINGS = {
   BRAKE_MAX_PER_MINUTE: {
     schema: orOff(integer(1, 100_000_000)),
     default: 'off',
-    description: 'Mass-cancel brake: more cancellations within a minute, over all processes, stop all further ones.',
+    description:
+      'Mass-cancel brake: more cancellations than this in a minute, across all processes, stop all further ones.',
   },
   BRAKE_PAYMENT_SILENCE: {
     schema: orOff(duration(1_000, 30 * 86_400_000)),
     default: 'off',
     description:
-      'Mass-cancel brake: if no order has become paid for so long, cancellations stop. Needs a time of payment.',
+      'Mass-cancel brake: if no order has been paid for this long, cancellations stop. Needs a time of payment.',
   },
   DRY_RUN: {
     schema: z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true'),
@@ -103,7 +94,8 @@ export const SETTINGS = {
   API_RATE_LIMIT: {
     schema: orOff(integer(1, 1_000_000)),
     default: '500',
-    description: 'Requests per second that each token may make of this process; a batch of up to 1,000 orders is one.',
+    description:
+      'Requests per second that each token may make of this process; a batch of up to 1,000 orders counts as one.',
   },
   BOARD_USERS: {
     schema: boardUsers,
@@ -113,7 +105,7 @@ export const SETTINGS = {
   },
   BOARD_ENVIRONMENT: {
     schema: z.string().max(40, 'expected up to 40 characters'),
-    description: 'A badge on the pages and the board, such as staging.',
+    description: 'Badge on the pages and the board, such as staging.',
   },
   LOG_LEVEL: {
     schema: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`),
@@ -122,17 +114,17 @@ export const SETTINGS = {
   },
   OTEL_EXPORTER_OTLP_ENDPOINT: {
     schema: otlpEndpoint,
-    description: 'Where traces are sent, over OTLP/HTTP, such as http://collector:4318. Not set: there are none.',
+    description: 'Where traces are sent, over OTLP/HTTP, such as http://collector:4318. Not set: no traces.',
     isPrivate: true, // somebody may write a key into it
   },
   OTEL_EXPORTER_OTLP_HEADERS: {
     schema: otlpHeaders,
-    description: 'name=value,… that the collector wants with them, such as a key.',
+    description: 'name=value,… headers that the collector requires, such as an API key.',
     secret: true,
   },
   OTEL_SERVICE_NAME: {
     schema: z.string().max(200, 'expected up to 200 characters'),
-    description: 'What this service is called there. Default order-expiry.',
+    description: 'Name of this service in the traces. Default order-expiry.',
   },
   SHUTDOWN_TIMEOUT: {
     schema: duration(1_000, 3_600_000),

@@ -8,13 +8,13 @@ export type Environment = Readonly<Record<string, string | undefined>>
 export interface Setting<T = unknown> {
   /** Turns the text of the variable into its value; its messages begin with what was expected. */
   schema: z.ZodType<T, string>
-  /** The text that counts when the variable is not set; undefined: none, the value is then undefined. */
+  /** The text that counts when the variable is not set. Without one, the value is then undefined. */
   default?: string
   /** For `.env.example`, `check` and the README. */
   description: string
   /** Also read from the file that NAME_FILE names; never shown. */
   secret?: true
-  /** No secret, but not shown where it is wrong: there may be one in it by mistake. */
+  /** Not a secret, but not shown when it is wrong: it may contain one by mistake. */
   isPrivate?: true
   /** The variable set to an empty text means "none" instead of "not set". */
   emptyIsNone?: true
@@ -34,7 +34,7 @@ type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
       : T | undefined
   : never
 
-/** What counts of both: the process environment wins over the `.env` file. */
+/** Both in one: the process environment wins over the `.env` file. */
 export function mergeEnvironments(settings: Settings, input: { env: Environment; dotenv: Environment }): Environment {
   // An empty variable says "none" only for the settings for which that means something.
   const given = Object.entries(input.env).filter(([name, text]) => text !== '' || settings[name]?.emptyIsNone)
@@ -54,20 +54,16 @@ export function readValues(options: {
     if (text === undefined) continue
     const parsed = setting.schema.safeParse(text)
     if (parsed.success) values[name] = parsed.data
-    else
-      problems.push(
-        `${name}: ${[...new Set(parsed.error.issues.map((i) => i.message))].join('; ')}${setting.secret || setting.isPrivate ? '' : `, given ${JSON.stringify(text)}`}`,
-      )
+    else {
+      const expected = new Set(parsed.error.issues.map(({ message }) => message))
+      const given = setting.secret || setting.isPrivate ? '' : `, given ${JSON.stringify(text)}`
+      problems.push(`${name}: ${[...expected].join('; ')}${given}`)
+    }
   }
   return values
 }
 
-function readText(options: {
-  name: string
-  setting: Setting
-  env: Environment
-  problems: string[]
-}): string | undefined {
+function readText(options: { name: string; setting: Setting; env: Environment; problems: string[] }) {
   const { name, setting, env, problems } = options
   const text = env[name]
   const file = setting.secret ? env[`${name}_FILE`] : undefined
@@ -82,17 +78,14 @@ function readText(options: {
   return text || setting.default
 }
 
-/** The text of the file that the variable names; undefined, and a problem more, if it cannot be read. */
+/** The text of the file that the variable names. If it cannot be read: undefined, and another problem. */
 export function readFile(options: { name: string; path: string; problems: string[] }): string | undefined {
   const { name, path, problems } = options
   try {
     return readFileSync(path, 'utf8').trim()
   } catch (error) {
-    problems.push(`${name}: expected a readable file, given ${JSON.stringify(path)} (${codeOf(error)})`)
+    const { code } = error as NodeJS.ErrnoException
+    problems.push(`${name}: expected a readable file, given ${JSON.stringify(path)} (${code ?? String(error)})`)
     return undefined
   }
-}
-
-function codeOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : String(error)
 }

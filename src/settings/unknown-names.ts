@@ -1,7 +1,7 @@
 import { distance } from 'fastest-levenshtein'
 import type { Environment, Settings } from './setting.ts'
 
-/** Settings of later versions. Refused, so that nobody believes in a brake that is not there. */
+/** Settings of later versions, with their harmless values. Others are refused: nobody may rely on what is not there. */
 const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
   Object.entries({
     QUEUE_SHARDS: ['1'],
@@ -21,7 +21,7 @@ const NOT_YET: ReadonlyMap<string, readonly string[]> = new Map(
 const OUR_FAMILIES = /^(ORDERS|SWEEP|BRAKE)_/
 const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
 
-/** Variables that are none of ours, but were probably meant to be. */
+/** A line for each variable that is not a setting, but was probably meant to be one. */
 export function* findUnknownNames(options: {
   settings: Settings
   /** The process environment and the `.env` file in one. */
@@ -37,12 +37,12 @@ export function* findUnknownNames(options: {
     const later = NOT_YET.get(name.replace(/_FILE$/, ''))
     if (later) {
       if (text !== '' && !later.includes(text))
-        yield `${name}: expected not to be set, this version has no such setting`
+        yield `${name}: expected not to be set, since this version has no such setting`
       continue
     }
     const inFile = Object.hasOwn(dotenv, name)
-    // DRY_RUN written wrongly would cancel in earnest; the other later names resemble too much that is not ours.
-    const near = nearest(name, [...known, ...(inFile ? NOT_YET.keys() : ['DRY_RUN'])])
+    // Names of later versions resemble too many variables of other programs.
+    const near = nearest(name, [...known, ...(inFile ? NOT_YET.keys() : [])])
     const looksLikeOurs = OUR_FAMILIES.test(name) && !KUBERNETES_LINKS.test(name)
     // Another program's variable may resemble one of ours; it matters where ours is not set.
     const typo = near !== undefined && !env[near] && !name.startsWith('HTTPS_')

@@ -1,4 +1,3 @@
-import { validateHeaderValue } from 'node:http'
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import { parseRedisAddress } from '../redis/address.ts'
@@ -60,72 +59,4 @@ export const host = z
 export const otlpEndpoint = z.string().refine((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   return /^https?:$/.test(url?.protocol ?? '') && !url?.username && !url?.password && !url?.search
-}, 'expected http://host:4318 or https://…, without a user or a password, which belong into OTEL_EXPORTER_OTLP_HEADERS')
-
-/** As in the W3C's Baggage: values may be percent-encoded. */
-export const otlpHeaders = z.string().transform((text, context): Record<string, string> => {
-  const entries = text.split(',').flatMap((entry, index) => {
-    const [, name, value] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*([\x20-\x7e]*?)\s*$/.exec(entry) ?? []
-    try {
-      if (name !== undefined && value !== undefined) {
-        const sent = decodeURIComponent(value)
-        validateHeaderValue(name, sent)
-        return [[name.toLowerCase(), sent]]
-      }
-    } catch {} // said below
-    context.addIssue(`expected name=value,… with percent-encoded values, entry ${index + 1} is not`)
-    return []
-  })
-  return Object.fromEntries(entries)
-})
-
-export interface BoardUser {
-  name: string
-  password: string
-  role: 'viewer' | 'operator'
-}
-
-export const boardUsers = z.string().transform((text, context): BoardUser[] => {
-  const users = text.split(',').flatMap((entry, index) => {
-    // The password may hold colons, a name and a role do not.
-    const match = /^\s*([^:\s]+):(.+):(viewer|operator)\s*$/.exec(entry)
-    if (match) return [{ name: match[1] as string, password: match[2] as string, role: match[3] as BoardUser['role'] }]
-    context.addIssue(`expected name:password:role with role viewer or operator, entry ${index + 1} is not`)
-    return []
-  })
-  if (new Set(users.map(({ name }) => name)).size < users.length) context.addIssue('expected a name of its own each')
-  return users
-})
-
-export interface ApiToken {
-  name: string
-  token: string
-  /** Epoch milliseconds; undefined: never. */
-  expiresAt?: number
-}
-
-export const apiTokens = z.string().transform((text, context): ApiToken[] => {
-  const tokens = text.split(',').flatMap((entry, index) => {
-    const match = /^\s*([^:\s]+):([!-9;-~]+)(?::(\S+))?\s*$/.exec(entry)
-    const expiresAt = parseExpiry(match?.[3])
-    if (!match || Number.isNaN(expiresAt)) {
-      context.addIssue(
-        `expected name:token or name:token:expiry, the token of ASCII characters, expiry such as 2027-01-31 or 2027-01-31T12:00:00Z, entry ${index + 1} is not`,
-      )
-      return []
-    }
-    return [{ name: match[1] as string, token: match[2] as string, ...(expiresAt !== undefined && { expiresAt }) }]
-  })
-  if (new Set(tokens.map(({ token }) => token)).size < tokens.length)
-    context.addIssue('expected a token of its own each')
-  return tokens
-})
-
-/** Epoch milliseconds; a day counts to its end, in UTC. NaN: neither a day nor a time. */
-function parseExpiry(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  if (z.iso.date().safeParse(text).success) return Date.parse(`${text}T00:00:00Z`) + DAY_MS
-  return z.iso.datetime({ offset: true }).safeParse(text).success ? Date.parse(text) : Number.NaN
-}
-
-const DAY_MS = 86_400_000
+}, 'expected http://host:4318 or https://…, without a user or a password: they belong in OTEL_EXPORTER_OTLP_HEADERS')
