@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { OrderExpiryError } from '../errors.ts'
 
-/** The overdue orders that a sweep has left unpaid. */
+/** The overdue orders that a sweep left unpaid. */
 export interface LeftOverdue {
   orders: number
   oldest?: {
@@ -29,7 +29,7 @@ export interface Events {
     status?: string | undefined
     /** Milliseconds from the deadline to the decision, by the order store's clock. */
     lateMs?: number | undefined
-    /** Milliseconds from the deadline to the begin of the check, by the worker's clock. */
+    /** Milliseconds from the deadline to the start of the check, by the worker's clock. */
     begunLateMs?: number | undefined
   }
   'check-postponed': { orderId: string; jobId: string; delayMs: number; why: string }
@@ -42,17 +42,17 @@ export interface Events {
     outcomes: Readonly<Record<string, number>>
     error?: OrderExpiryError
   }
-  /** A sweep has dealt with an order; `outcome` may also be `postponed` or `failed`. */
+  /** A sweep has handled an order; `outcome` may also be `postponed` or `failed`. */
   'order-swept': { orderId: string; outcome: string }
   'would-cancel': { orderId: string }
-  /** A dry run has reported so many orders, and reports no more one by one. */
+  /** A dry run has reported this many orders, and reports no more one by one. */
   'dry-run-full': { orders: number }
   'sweep-finished': {
     overdue: number
     outcomes: Readonly<Record<string, number>>
-    /** Undefined: the sweep has not come so far as to know. */
+    /** Undefined: the sweep ended before it knew. */
     left?: LeftOverdue
-    /** Orders left undecided that were given a check. */
+    /** Undecided orders that the sweep gave a check. */
     handedOver?: number
     upcoming: number
     added: number
@@ -75,7 +75,7 @@ export interface Events {
     route: string
     status: number
     tookMs: number
-    /** The name of the token or user; `anonymous`: none was wanted, or given. */
+    /** The name of the token or user; `anonymous`: none was required, or none was given. */
     by: string
     error?: OrderExpiryError
   }

@@ -4,6 +4,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { errorCode } from './error-code.ts'
 import type { EventBus, EventName, Events } from './events.ts'
 import { type GaugeSources, registerGauges } from './gauges.ts'
+import { LATENESS_BOUNDS } from './minutes.ts'
 
 type Labels = Readonly<Record<string, string | number>>
 type Add = (amount: number, labels?: Labels) => void
@@ -18,8 +19,8 @@ interface MetricRow {
   on: { readonly [Name in EventName]?: (event: Events[Name], add: Add) => void }
 }
 
-/** Seconds. The promise is one second, the aim some milliseconds. */
-const LATENESS_BUCKETS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300]
+/** Seconds. */
+const LATENESS_BUCKETS = LATENESS_BOUNDS.map((ms) => ms / 1_000)
 const DECISIONS = ['cancelled', 'kept', 'missing'] as const
 /** The usual reasons for which a check is given up. */
 const GIVEN_UP: readonly ErrorCode[] = ['INVALID_JOB', 'UNKNOWN_JOB', 'STORE_REJECTED', 'STORE_MISMATCH', 'UNEXPECTED']

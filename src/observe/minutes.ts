@@ -2,7 +2,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { EventBus } from './events.ts'
 
 const MINUTE_MS = 60_000
-/** Upper bounds of lateness in milliseconds; the last class has none. */
+/** Upper bounds of lateness in milliseconds; the last class has none. The promise is 1 s, the aim some milliseconds. */
 export const LATENESS_BOUNDS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000,
 ]
@@ -10,7 +10,7 @@ export const LATENESS_BOUNDS = [
 /** Counts of a minute: decisions by outcome (`cancelled`), and by class of lateness (`late:3`). */
 export type Counts = Record<string, number>
 
-/** Counts what is decided, by the minute, until it is taken. */
+/** Counts decisions by the minute, until they are taken. */
 export class MinuteCounts {
   readonly #clock: Clock
   #minutes = new Map<number, Counts>()
@@ -23,19 +23,19 @@ export class MinuteCounts {
       if (lateMs !== undefined) this.#add(`late:${classOf(lateMs)}`, 1)
     })
     events.on('batch-settled', ({ by, outcomes }) => {
-      if (by !== 'sweep') return // its checks tell of themselves
+      if (by !== 'sweep') return // its checks report themselves
       for (const outcome of ['cancelled', 'kept', 'missing']) this.#add(outcome, outcomes[outcome] ?? 0)
     })
   }
 
-  /** What was counted since the last time, by minutes since 1970. */
+  /** Returns what was counted since the last call, by minutes since 1970. */
   take(): Map<number, Counts> {
     const taken = this.#minutes
     this.#minutes = new Map()
     return taken
   }
 
-  /** What was taken and could not be handed on. */
+  /** Counts again what was taken and could not be handed on. */
   giveBack(minutes: ReadonlyMap<number, Counts>): void {
     for (const [minute, counts] of minutes) {
       for (const [name, count] of Object.entries(counts)) this.#addTo(minute, name, count)
@@ -53,20 +53,20 @@ export class MinuteCounts {
   }
 }
 
-/** The lateness that so many of the decisions of a minute did not exceed, as an upper bound, which may be infinite; undefined of none. */
+/** An upper bound of a quantile of lateness, in milliseconds; may be infinite. Undefined if nothing was counted. */
 export function latenessOf(counts: Counts, quantile: number): number | undefined {
-  const classes = Array.from({ length: LATENESS_BOUNDS.length + 1 }, (_, index) => counts[`late:${index}`] ?? 0)
+  const classes = Array.from({ length: LATENESS_BOUNDS.length + 1 }, (_, place) => counts[`late:${place}`] ?? 0)
   const wanted = classes.reduce((sum, count) => sum + count, 0) * quantile
   if (wanted === 0) return undefined
   let seen = 0
-  const place = classes.findIndex((count) => {
+  const index = classes.findIndex((count) => {
     seen += count
     return seen >= wanted
   })
-  return LATENESS_BOUNDS[place] ?? Number.POSITIVE_INFINITY
+  return LATENESS_BOUNDS[index] ?? Number.POSITIVE_INFINITY
 }
 
 function classOf(lateMs: number): number {
-  const place = LATENESS_BOUNDS.findIndex((bound) => lateMs <= bound)
-  return place === -1 ? LATENESS_BOUNDS.length : place
+  const index = LATENESS_BOUNDS.findIndex((bound) => lateMs <= bound)
+  return index === -1 ? LATENESS_BOUNDS.length : index
 }

@@ -1,17 +1,17 @@
-/** What stands where a secret was. */
+/** Takes the place of a secret. */
 export const CENSOR = '[redacted]'
-/** Fields of these names, wherever somebody else's error may bring them from. */
+/** Fields with these names are hidden: the error of another program may bring them along. */
 const SECRET_FIELDS = new Set(['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString'])
-/** A password in a URL: of any, also of one that is not among the settings. */
+/** The password in any URL, also in one that is not among the settings. */
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]{0,256}):[^\s/"]{1,512}@/gi
-/** Shorter ones protect nothing, and are in every other word. */
+/** Shorter ones protect nothing, and occur in every other word. */
 const SHORTEST_SECRET = 4
-/** Characters of one text: what others say may be a page of HTML, and a job id may have any length. */
+/** Characters of one text: another program's error may be a page of HTML, and a job id may have any length. */
 const LONGEST_TEXT = 2_000
-/** How deep fields are looked into. */
+/** Levels of fields that are searched. */
 const DEEPEST = 4
 
-/** Takes secrets out of a text, and of the texts within a value; cuts each that is too long. Never throws. */
+/** Takes secrets out of a text, or of all texts within a value, and cuts those that are too long. Never throws. */
 export interface Redactor {
   text(text: string): string
   /** A copy. Of an error only its name, code, message and stack are kept. */
@@ -24,13 +24,13 @@ export interface Redactor {
  */
 export function createRedactor(options: { secrets: readonly string[]; longest?: number }): Redactor {
   const { secrets, longest = LONGEST_TEXT } = options
-  // As they are, and as they are within JSON within a text; one that begins with another comes first.
+  // As they are, and as JSON within a text has them. The longest first: one may begin with another.
   const hidden = [...new Set(secrets.flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]))]
     .filter(({ length }) => length >= SHORTEST_SECRET)
     .sort((a, b) => b.length - a.length)
 
   function text(given: string): string {
-    // Cut after the secrets are out, or half of one could be left; though not after a long look at what nobody will see.
+    // The last cut comes after the secrets are out, or half of one could stay. The first saves a long search.
     let seen = given.slice(0, 2 * longest)
     for (const secret of hidden) seen = seen.replaceAll(secret, () => CENSOR)
     if (seen.includes('://')) seen = seen.replace(URL_PASSWORD, `$1:${CENSOR}@`)

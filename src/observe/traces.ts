@@ -9,15 +9,15 @@ import type { Service } from '../runtime/service.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import type { EventBus } from './events.ts'
 
-/** For one batch of spans. A collector that is slower loses spans, and holds up nothing. */
+/** For one batch of spans. A slower collector loses spans, and holds up nothing. */
 const EXPORT_TIMEOUT_MS = 3_000
-/** For what is left at the end. */
+/** For the spans that are left at the end. */
 const STOP_WITHIN_MS = 2_000
 
 /**
- * Sends the process's spans to an OpenTelemetry collector, over OTLP/HTTP in JSON, as a service. Other processes' trace
- * contexts are read and written as W3C Trace Context. Sampling, batching and what else is said of the process follow
- * OpenTelemetry's own variables (OTEL_TRACES_SAMPLER, OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES), which it reads itself:
+ * A service that sends the process's spans to an OpenTelemetry collector, over OTLP/HTTP in JSON. Trace contexts come and
+ * go as W3C Trace Context. OpenTelemetry itself reads its variables for sampling, batching and further attributes of the
+ * process (OTEL_TRACES_SAMPLER, OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES):
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  *
  * @param options.endpoint without `/v1/traces`

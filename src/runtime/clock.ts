@@ -2,7 +2,7 @@
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number
-  /** Milliseconds since some moment, for spans: goes on evenly when somebody sets the clock. */
+  /** Milliseconds since some moment, for spans: does not jump when somebody sets the clock. */
   monotonic(): number
   /** Resolves after `ms`; rejects with the signal's reason when it is aborted. Keeps the process alive. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
@@ -11,7 +11,7 @@ export interface Clock {
 export const systemClock: Clock = Object.freeze({
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  // Not that of node:timers/promises: making its two AbortErrors takes longer than most of what is given a time-out.
+  // Not the one of node:timers/promises: it makes two AbortErrors, which takes longer than most work with a timeout.
   sleep: (ms: number, signal?: AbortSignal) =>
     new Promise<void>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason)
@@ -28,8 +28,8 @@ export const systemClock: Clock = Object.freeze({
 })
 
 /**
- * Calls `run` after `ms`, unless the function that is returned is called before. For what happens so often that the signal
- * of a sleep would be most of its cost.
+ * Calls `run` after `ms`, unless the returned function is called first. For work that is so frequent that the signal of a
+ * sleep would be most of its cost.
  */
 export function startTimer(ms: number, run: () => void): () => void {
   const timer = setTimeout(run, ms)

@@ -7,8 +7,8 @@ import { withTimeout } from './timeout.ts'
  *
  * - `start` resolves when the part serves, with the parts that exist only now, if any: they are started next. If it rejects,
  *   or the signal is aborted, it leaves nothing running behind.
- * - `stop` may be called at any time, more than once, and before `start`; what it is doing is finished, what it holds is
- *   given back. It resolves even if everything the part talks to is down.
+ * - `stop` may be called at any time, more than once, and before `start`. It finishes what the part is doing and gives back
+ *   what it holds. It resolves even if everything that the part talks to is down.
  */
 export interface Service {
   readonly name: string
@@ -30,8 +30,8 @@ export class Lifecycle {
   }
 
   /**
-   * Starts the services one after the other. Rejects with the first error, or with the signal's reason; then what has
-   * been started is left to {@link stop}.
+   * Starts the services one after the other. Rejects with the first error, or with the signal's reason, and leaves those
+   * that were started to {@link stop}.
    */
   async start(signal: AbortSignal): Promise<void> {
     await this.#startAll(this.#services, signal)
@@ -46,12 +46,12 @@ export class Lifecycle {
   }
 
   /**
-   * Stops what was started, last first. Each service may take all the time that is left, less a little for those after
-   * it; one that fails or takes too long does not keep the others from being stopped.
+   * Stops the services that were started, last first. Each may take all the time that is left, less a little for those
+   * after it; the others are stopped even if it fails or takes too long.
    *
-   * A call while another is under way gets the result of that one.
+   * A call while another is under way shares its result.
    *
-   * @returns what went wrong, empty if nothing did.
+   * @returns what went wrong, empty if nothing did
    */
   stop(withinMs: number): Promise<OrderExpiryError[]> {
     this.#stopping ??= this.#stopAll(withinMs).finally(() => {

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** The signals by which a process is asked to end, with the exit code that a shell gives a process they have ended. */
+/** The signals that ask a process to end, with the exit code that a shell reports for a process that they ended. */
 const SIGNALS = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const
 
 interface SignalListener {
@@ -10,12 +10,12 @@ interface SignalListener {
   onSecond: (signal: string, exitCode: number) => void
 }
 
-/** Takes SIGTERM, SIGINT and SIGHUP from the start: as process 1 of a container, one without a handler is lost. */
+/** Handles SIGTERM, SIGINT and SIGHUP from the start: process 1 of a container loses a signal without a handler. */
 export class Signals {
   #listener: SignalListener | undefined
   #received = 0
 
-  /** @param options.onUnheard a signal that nobody listens to yet, or at all */
+  /** @param options.onUnheard called for a signal that nobody listens to (yet) */
   constructor(options: { onUnheard: (exitCode: number) => void }) {
     for (const [signal, exitCode] of Object.entries(SIGNALS)) {
       process.on(signal, () => {
@@ -32,7 +32,7 @@ export class Signals {
   }
 }
 
-/** Calls `onBite` if the process is still there after `ms`. */
+/** Calls `onBite` if the process still runs after `ms`. */
 export function startWatchdog(options: { ms: number; clock: Clock; onBite: () => void }): void {
   void options.clock.sleep(options.ms).then(options.onBite)
 }

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** Nobody sees it; without a reason, abort makes an error with a stack. */
+/** Nobody sees this reason, but without one, abort makes an error with a stack. */
 const SETTLED = 'settled'
 
 /**
