@@ -1,13 +1,13 @@
 import { validateHeaderValue } from 'node:http'
 import { z } from 'zod'
 
-interface BoardUser {
+export interface BoardUser {
   name: string
   password: string
   role: 'viewer' | 'operator'
 }
 
-interface ApiToken {
+export interface ApiToken {
   name: string
   token: string
   /** Epoch milliseconds; undefined: never. */
