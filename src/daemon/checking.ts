@@ -2,7 +2,6 @@ import type { Brake, SharedBrake } from '../brake/brake.ts'
 import type { Config } from '../config.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
-import { reportSettle } from '../order/reported-settle.ts'
 import { createSettle, type Settle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { WorkerService } from '../queue/worker/worker.ts'
@@ -62,9 +61,18 @@ export function createChecking(options: CheckingOptions): Checking {
     ...chance,
   })
   const { brake, guarded } = createGuards({ ...options, shared: options.sharedBrake })
-  const settleFor = (heartbeat: Heartbeat) =>
-    settleWith({ store: guarded, ping: () => store.ping(), breaker, onStep: () => heartbeat.beat(), clock, ...chance })
-  const settleSwept = reportSettle({ settle: settleFor(heartbeats.sweeper), by: 'sweep', events, clock })
+  const settleFor = (by: 'worker' | 'sweep', heartbeat: Heartbeat) =>
+    settleWith({
+      store: guarded,
+      ping: () => store.ping(),
+      breaker,
+      onStep: () => heartbeat.beat(),
+      ...(by === 'sweep' && { onOrder: (order) => events.emit('order-swept', order) }), // checks tell of themselves
+      onBatch: (batch) => events.emit('batch-settled', { by, ...batch }),
+      clock,
+      ...chance,
+    })
+  const settleSwept = settleFor('sweep', heartbeats.sweeper)
   const sweeper = createSweeper({
     sweep: (part) =>
       sweep({
@@ -86,7 +94,7 @@ export function createChecking(options: CheckingOptions): Checking {
   })
   const watch = watchRedis({ ...options, brake, breaker, sweeper })
   const worker = options.createWorker({
-    settle: settleFor(heartbeats.worker),
+    settle: settleFor('worker', heartbeats.worker),
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
   })

@@ -1,8 +1,5 @@
+import { LATE_AFTER_MS, VERY_LATE_AFTER_MS } from '../order/promise.ts'
 import { type Finding, finding, howLong } from './finding.ts'
-
-/** An overdue order is cancelled within a second, or by the sweeper within a minute and a half. */
-const LATE_MS = 30_000
-const VERY_LATE_MS = 90_000
 
 /** @param lateMs how long ago the oldest unpaid order should have been cancelled; undefined: none is; Infinity: ever since */
 export function overdueFinding(lateMs: number | undefined): Finding {
@@ -11,8 +8,8 @@ export function overdueFinding(lateMs: number | undefined): Finding {
     lateMs === Number.POSITIVE_INFINITY
       ? 'an unpaid order has the deadline -infinity: it has always been overdue'
       : `the oldest unpaid order was due ${howLong(lateMs)} ago`
-  if (lateMs <= LATE_MS) return finding('ok', 'store-overdue', { what })
-  return finding(lateMs > VERY_LATE_MS ? 'error' : 'warning', 'store-overdue', {
+  if (lateMs <= LATE_AFTER_MS) return finding('ok', 'store-overdue', { what })
+  return finding(lateMs > VERY_LATE_AFTER_MS ? 'error' : 'warning', 'store-overdue', {
     what,
     meaning:
       'Nothing cancels what is overdue, or not fast enough; its stock is not given back. (Meant, if the brake is engaged or DRY_RUN is set.)',

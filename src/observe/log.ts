@@ -1,4 +1,5 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
+import { LEFT_BEHIND_AFTER_MS } from '../order/promise.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { errorCode } from './error-code.ts'
 import type { EventBus, EventName, Events } from './events.ts'
@@ -45,8 +46,6 @@ export function createLogger(options: {
 const TROUBLES_PER_SECOND = 6
 const BATCHES_EVERY_MS = 1_000
 const DRY_RUN_EVERY_MS = 5_000
-/** A single sweep may meet a lock; an order that is overdue for longer than this was left by several. */
-const STAYS_OVERDUE_MS = 120_000
 /** Reasons for which all orders are left at once; that is logged where it begins. */
 const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
 
@@ -184,7 +183,7 @@ function because(
 
 function logLeftOverdue({ left, failed }: Events['sweep-finished'], { trouble }: Log): void {
   const oldest = left?.oldest
-  if (!oldest || oldest.lateMs <= STAYS_OVERDUE_MS || LEFT_ON_PURPOSE.includes(oldest.why)) return
+  if (!oldest || oldest.lateMs <= LEFT_BEHIND_AFTER_MS || LEFT_ON_PURPOSE.includes(oldest.why)) return
   if (oldest.orderId === failed?.orderId) return // logged as such
   const message = `overdue orders stay unpaid sweep after sweep; this is the oldest: ${oldest.why}`
   trouble(`left ${oldest.why}`, { ...oldest, orders: left.orders }, message)

@@ -8,12 +8,23 @@ export type Settlement = Outcome | { kind: 'failed'; error: OrderExpiryError }
 
 export type Settle = (checks: readonly Check[]) => Promise<Settlement[]>
 
-/** How long a batch is taken apart: where it is locks that stop it, and where it is something else. */
-const LOCKS_MS = 3_000
-const OTHERS_MS = 10_000
-/** Until when a batch is taken apart, by the monotonic clock; undefined: nothing but locks has stopped it yet. */
+/** A batch that has been settled, in numbers. */
+export interface SettledBatch {
+  checks: number
+  tookMs: number
+  /** How many checks ended in which way, see {@link nameOfOutcome}. */
+  outcomes: Readonly<Record<string, number>>
+  /** The first error of the checks that failed. */
+  error?: OrderExpiryError
+}
+
+/** How long a batch is halved at most: where only locks stop it, and where something else does. */
+const HALVE_FOR_LOCKS_MS = 3_000
+const HALVE_FOR_OTHERS_MS = 10_000
+/** Until when a batch is halved, by the monotonic clock. */
 interface HalvingTime {
   locksUntil: number
+  /** Undefined: only locks have stopped it so far. */
   othersUntil: number | undefined
 }
 
@@ -32,26 +43,38 @@ export function isOutage(error: OrderExpiryError): boolean {
 /**
  * Settles a batch of checks: one settlement for each, in their order. Never rejects.
  *
- * If the store refuses the batch because of what is in it (a constraint, a trigger, something else that is locked), the
- * batch is halved until the bad orders stand alone, so that they do not hold up the others. That takes a bounded time: when
- * a whole table is locked, halving helps nobody. What has not been taken apart by then is `STORE_UNDECIDED`.
+ * If the store refuses the batch because of what is in it (a constraint, a trigger, a lock on something else), the batch is
+ * halved until the bad orders stand alone, so that they do not hold up the others. The time for that is bounded: when a
+ * whole table is locked, halving helps nobody. What still stands together by then is `STORE_UNDECIDED`.
  *
- * While the breaker is open the store is not asked at all.
+ * While the breaker is open, the store is not asked at all.
  *
  * @param options.store the store, or what stands in front of it: the brake, a dry run
- * @param options.ping resolves if the store as a whole works; without it, what is in doubt is an outage
- * @param options.onStep before and after each call of the store: it goes on
+ * @param options.ping resolves if the store as a whole works; without it, an error in doubt counts as an outage
+ * @param options.onStep called before and after each call of the store, as a sign of life
+ * @param options.onOrder told of each order, by {@link nameOfOutcome}, before `onBatch`
  */
 export function createSettle(options: {
   store: { cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> }
   ping?: () => Promise<unknown>
   breaker?: Breaker<OrderExpiryError>
   onStep?: () => void
+  onOrder?: (order: { orderId: string; outcome: string }) => void
+  onBatch?: (batch: SettledBatch) => void
   clock: Clock
   random?: () => number
 }): Settle {
-  const { store, ping, breaker, onStep = () => {}, clock, random = Math.random } = options
-  return (checks) => settle(checks, { locksUntil: clock.monotonic() + LOCKS_MS, othersUntil: undefined })
+  const { store, ping, breaker, onStep = () => {}, onOrder, onBatch, clock, random = Math.random } = options
+  return async (checks) => {
+    const startedAt = clock.now()
+    const locksUntil = clock.monotonic() + HALVE_FOR_LOCKS_MS
+    const settlements = await settle(checks, { locksUntil, othersUntil: undefined })
+    for (const [index, { orderId }] of checks.entries()) {
+      onOrder?.({ orderId, outcome: nameOfOutcome(settlements[index] as Settlement) })
+    }
+    onBatch?.(summarize(settlements, clock.now() - startedAt))
+    return settlements
+  }
 
   async function settle(checks: readonly Check[], time: HalvingTime): Promise<Settlement[]> {
     if (breaker?.failure) return fail(checks, breaker.failure)
@@ -59,7 +82,7 @@ export function createSettle(options: {
       return await ask(checks)
     } catch (cause) {
       const error = asOrderExpiryError(cause)
-      if (!(await isAboutOrders(error))) {
+      if (!(await isAboutOrders(error, ping))) {
         if (isOutage(error)) breaker?.failed(error)
         return fail(checks, error)
       }
@@ -68,7 +91,7 @@ export function createSettle(options: {
         return checks.length === 1 || now >= time.locksUntil ? fail(checks, error) : halve(checks, time)
       }
       if (checks.length === 1) return fail(checks, asRejection(error))
-      const othersUntil = time.othersUntil ?? now + OTHERS_MS
+      const othersUntil = time.othersUntil ?? now + HALVE_FOR_OTHERS_MS
       return now >= othersUntil ? fail(checks, asUndecided(error)) : halve(checks, { ...time, othersUntil })
     }
   }
@@ -76,12 +99,7 @@ export function createSettle(options: {
   async function ask(checks: readonly Check[]): Promise<Settlement[]> {
     onStep()
     const outcomes = await store.cancelUnpaid(checks).finally(onStep)
-    if (outcomes.length !== checks.length) {
-      throw new OrderExpiryError(
-        'STORE_MISMATCH',
-        `expected ${checks.length} outcomes of the store, given ${outcomes.length}`,
-      )
-    }
+    if (outcomes.length !== checks.length) throw mismatch(checks, outcomes)
     breaker?.succeeded()
     return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
   }
@@ -89,24 +107,24 @@ export function createSettle(options: {
   async function halve(checks: readonly Check[], time: HalvingTime): Promise<Settlement[]> {
     const middle = Math.ceil(checks.length / 2)
     const [front, back] = [checks.slice(0, middle), checks.slice(middle)]
-    // At random, so that where the time does not suffice, it is not always the same orders that go without.
+    // In random order, so that when time runs out, it is not always the same orders that go without.
     if (random() < 0.5) return [...(await settle(front, time)), ...(await settle(back, time))]
     const last = await settle(back, time)
     return [...(await settle(front, time)), ...last]
   }
-
-  async function isAboutOrders(error: OrderExpiryError): Promise<boolean> {
-    const blame = blameOf(error)
-    if (blame !== 'store-or-order') return blame === 'order' || blame === 'lock'
-    if (!ping) return false
-    return ping().then(
-      () => true,
-      () => false,
-    )
-  }
 }
 
-/** What fails alone while the store works is to be blamed itself. */
+async function isAboutOrders(error: OrderExpiryError, ping?: () => Promise<unknown>): Promise<boolean> {
+  const blame = blameOf(error)
+  if (blame !== 'store-or-order') return blame === 'order' || blame === 'lock'
+  if (!ping) return false
+  return ping().then(
+    () => true,
+    () => false,
+  )
+}
+
+/** An order that fails alone while the store works is itself to blame. */
 function asRejection(error: OrderExpiryError): OrderExpiryError {
   return blameOf(error) === 'store-or-order'
     ? new OrderExpiryError('STORE_REJECTED', `for this order alone: ${error.message}`, { cause: error })
@@ -114,21 +132,31 @@ function asRejection(error: OrderExpiryError): OrderExpiryError {
 }
 
 function asUndecided(error: OrderExpiryError): OrderExpiryError {
-  return new OrderExpiryError(
-    'STORE_UNDECIDED',
-    `an order in the batch stops it, and was not found in time: ${error.message}`,
-    {
-      cause: error,
-    },
-  )
+  const message = `an order in the batch stops it, and was not found in time: ${error.message}`
+  return new OrderExpiryError('STORE_UNDECIDED', message, { cause: error })
 }
 
 function fail(checks: readonly Check[], error: OrderExpiryError): Settlement[] {
   return checks.map(() => ({ kind: 'failed', error }))
 }
 
+function mismatch(checks: readonly Check[], outcomes: readonly Outcome[]): OrderExpiryError {
+  const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
+  return new OrderExpiryError('STORE_MISMATCH', message)
+}
+
 /** A job can overtake the transaction that inserts its order: until the deadline, a missing order may still come. */
 function waitForMissing(outcome: Outcome, check: Check): Outcome {
   if (outcome.kind !== 'missing' || check.deadline <= outcome.evidence.decidedAt) return outcome
   return { kind: 'postponed', until: check.deadline, reason: 'not-due', evidence: outcome.evidence }
+}
+
+function summarize(settlements: readonly Settlement[], tookMs: number): SettledBatch {
+  const outcomes: Record<string, number> = {}
+  for (const settlement of settlements) {
+    const name = nameOfOutcome(settlement)
+    outcomes[name] = (outcomes[name] ?? 0) + 1
+  }
+  const failed = settlements.find((settlement) => settlement.kind === 'failed')
+  return { checks: settlements.length, tookMs, outcomes, ...(failed && { error: failed.error }) }
 }

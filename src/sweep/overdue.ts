@@ -1,8 +1,7 @@
+import { OVERDUE_AFTER_MS } from '../order/promise.ts'
 import type { DueOrder, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-/** Later than this, neither a worker nor a sweep is about to settle it. */
-const OVERDUE_MS = 10_000
 const PAGE = 1_000
 const MOST = 10_000
 /** How old an answer may be, and for how many times as long as it took to find it. */
@@ -59,7 +58,7 @@ export class Overdue {
     let orders = 0
     let last: DueOrder | undefined
     do {
-      const page = await store.unpaidDueBefore(now - OVERDUE_MS, last, PAGE)
+      const page = await store.unpaidDueBefore(now - OVERDUE_AFTER_MS, last, PAGE)
       oldest ??= page[0]?.deadline
       orders += page.length
       last = page.length === PAGE ? page.at(-1) : undefined

@@ -1,13 +1,12 @@
 import { asOrderExpiryError, blameOf, type OrderExpiryError } from '../errors.ts'
 import type { LeftOverdue } from '../observe/events.ts'
+import { SWEPT_AFTER_MS } from '../order/promise.ts'
 import { isOutage, nameOfOutcome, type Settle, type Settlement } from '../order/settle.ts'
 import type { DueOrder, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { LeftOrders, whyLeft } from './left-orders.ts'
 import { SweepMemory } from './sweep-memory.ts'
 
-/** Workers are to settle an order; so long after its deadline, the sweep does. */
-export const OVERDUE_MS = 5_000
 /** Pause after each page, as a share of the time it took: the store has others to serve. */
 const PAUSE_SHARE = 0.25
 /** For how long at most a sweep tries again what the store has rejected before. */
@@ -17,7 +16,7 @@ const NOT_TRIED = 'STORE_REJECTED'
 
 /** What one sweep has found and done. */
 export interface SweepResult {
-  /** Unpaid orders past their deadline by more than {@link OVERDUE_MS}, and what became of those that were tried. */
+  /** Unpaid orders past their deadline by more than {@link SWEPT_AFTER_MS}, and what became of those that were tried. */
   overdue: number
   outcomes: Readonly<Record<string, number>>
   /** Those that are still unpaid, as far as the sweep has come; undefined if it cannot know. */
@@ -82,7 +81,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
       for (const { order, why } of rejected.values()) left.add(order, why)
       result.left = left.asOf(now + clock.monotonic() - askedAt)
     }
-    const overdueBefore = now - OVERDUE_MS
+    const overdueBefore = now - SWEPT_AFTER_MS
     const { last, isToEnd } = await settleOverdue(overdueBefore)
     const begin = from ?? last ?? (memory.seenId ? { orderId: memory.seenId, deadline: overdueBefore } : undefined)
     await addUpcoming({ overdueBefore, dueBefore: now + aheadMs, begin }).catch(note)

@@ -1,5 +1,6 @@
 import type { Order } from '../../order/order.ts'
 import type { OrderEvent, PayResult } from '../../stores/redis/orders.ts'
+import { HEALTHY_MS } from '../../order/promise.ts'
 
 export interface DemoOrder {
   orderId: string
@@ -20,9 +21,6 @@ export interface DemoReport {
   broken: string[]
 }
 
-/** Orders may be cancelled this long after their deadline while everything is healthy: promise I2. */
-const MAX_LATE_MS = 1_000
-
 /** Holds what was asked and answered against the records and the stream of events. */
 export function judge(options: {
   orders: readonly DemoOrder[]
@@ -40,8 +38,8 @@ export function judge(options: {
     'cancelled before the deadline': count(
       ({ orderId, deadline }) => (cancelledAt.get(orderId) ?? deadline) < deadline,
     ),
-    [`cancelled over ${MAX_LATE_MS} ms late`]: count(
-      ({ orderId, deadline }) => (cancelledAt.get(orderId) ?? deadline) - deadline > MAX_LATE_MS,
+    [`cancelled over ${HEALTHY_MS} ms late`]: count(
+      ({ orderId, deadline }) => (cancelledAt.get(orderId) ?? deadline) - deadline > HEALTHY_MS,
     ),
     'not exactly one event for a cancellation':
       cancellations.length -

@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { count, examine, type Finding, finding, howLong } from '../../doctor/finding.ts'
+import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
@@ -12,8 +13,6 @@ import { openQueue } from '../open-queue.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000
-/** A check that is due is looked at within a second. */
-const LATE_MS = 30_000
 /** Jobs that are looked at one by one. */
 const SAMPLE = 1_000
 /** Jobs that fail again until somebody edits them. */
@@ -115,7 +114,7 @@ async function countStuck(options: { redis: Redis; keys: QueueKeys; now: number 
       takenAt: Number(await redis.hget(keys.job(id), 'processedOn')),
     })),
   )
-  return jobs.filter(({ isLocked, takenAt }) => !isLocked && now - takenAt > LATE_MS).length
+  return jobs.filter(({ isLocked, takenAt }) => !isLocked && now - takenAt > LATE_AFTER_MS).length
 }
 
 async function readFailures(options: { redis: Redis; keys: QueueKeys }): Promise<Map<string, number>> {
@@ -167,7 +166,7 @@ const looks: readonly ((state: State) => Finding[])[] = [
       ]
     }
     if (workers > 0) return [finding('ok', 'queue-worker', { what: `${count(workers, 'worker')} connected` })]
-    const isLate = due(counts) > 0 || (overdueMs ?? 0) > LATE_MS
+    const isLate = due(counts) > 0 || (overdueMs ?? 0) > LATE_AFTER_MS
     return [
       finding(isLate ? 'error' : counts.delayed ? 'warning' : 'info', 'queue-worker', {
         what: 'no worker is connected',
@@ -182,7 +181,7 @@ const looks: readonly ((state: State) => Finding[])[] = [
   ({ overdueMs, isPaused, workers }) => {
     if (overdueMs === undefined) return [finding('ok', 'queue-overdue', { what: 'nothing is overdue' })]
     const what = `the oldest check was due ${howLong(overdueMs)} ago`
-    if (overdueMs <= LATE_MS) return [finding('ok', 'queue-overdue', { what })]
+    if (overdueMs <= LATE_AFTER_MS) return [finding('ok', 'queue-overdue', { what })]
     return [
       finding('error', 'queue-overdue', {
         what,

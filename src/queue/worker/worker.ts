@@ -4,7 +4,6 @@ import { asOrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
 import { decide } from '../../order/decide.ts'
 import type { Check, Outcome } from '../../order/order.ts'
-import { reportSettle } from '../../order/reported-settle.ts'
 import type { Settle, Settlement } from '../../order/settle.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { asRedisError } from '../../redis/connection.ts'
@@ -76,7 +75,7 @@ export interface WorkerService extends Service {
 export function createWorkerService(options: WorkerOptions): WorkerService {
   const { redis, isRedisAway, events, clock } = options
   const batcher = new Batcher({
-    run: reportSettle({ settle: options.settle, by: 'worker', events, clock }),
+    run: options.settle,
     maxBatch: options.batchSize,
     maxInFlight: options.maxBatches,
     patienceMs: BATCH_PATIENCE_MS,

@@ -370,3 +370,39 @@ describe('an error that may be about the store or about an order', () => {
     expect(steps()).toBe(2 * calls())
   })
 })
+
+test('tells of each order, then of the batch, as a whole and with the first error', async () => {
+  const clock = new FakeClock()
+  const told: unknown[] = []
+  const evidence = { decidedAt: NOW }
+  const settle = createSettle({
+    store: {
+      async cancelUnpaid(checks) {
+        await clock.sleep(7)
+        if (checks.some(({ orderId }) => orderId === 'order-3')) throw new OrderExpiryError('STORE_REJECTED', 'no')
+        return checks.map((check, n) =>
+          n === 0 ? { kind: 'postponed', until: NOW + 1, reason: 'dry-run', evidence } : cancelled(check),
+        )
+      },
+    },
+    onOrder: (order) => told.push(order),
+    onBatch: (batch) => told.push(batch),
+    clock,
+    random: () => 0,
+  })
+  const settling = settle(checksOf(4))
+  await clock.advance(100)
+  await settling
+  expect(told).toEqual([
+    { orderId: 'order-0', outcome: 'would-cancel' },
+    { orderId: 'order-1', outcome: 'cancelled' },
+    { orderId: 'order-2', outcome: 'would-cancel' },
+    { orderId: 'order-3', outcome: 'failed' },
+    {
+      checks: 4,
+      tookMs: 35,
+      outcomes: { 'would-cancel': 2, cancelled: 1, failed: 1 },
+      error: expect.objectContaining({ code: 'STORE_REJECTED' }),
+    },
+  ])
+})
