@@ -442,8 +442,8 @@ const broken: [rule: string, files: Record<string, string>, violations: string[]
   ],
   [
     'every import leads to a file',
-    { 'order/order.ts': "import './decide.ts'; import '../errors.ts'", 'errors.ts': '' },
-    ['order/order.ts imports order/decide.ts, which does not exist'],
+    { 'order/order.ts': "import './next-step.ts'; import '../errors.ts'", 'errors.ts': '' },
+    ['order/order.ts imports order/next-step.ts, which does not exist'],
   ],
   [
     'there are no import cycles',

@@ -98,9 +98,9 @@ export function createChecking(options: CheckingOptions): Checking {
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
   })
-  events.on('store-breaker-opened', () => worker.hold())
+  events.on('store-breaker-opened', () => worker.pause())
   events.on('store-breaker-closed', () => {
-    worker.goOn()
+    worker.resume()
     sweeper.wake()
   })
   events.on('brake-changed', ({ engaged }) => {

@@ -1,15 +1,15 @@
 import type { Check, Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
 
-/** How long an order is left alone that a dry run would have cancelled. */
-const AGAIN_MS = 60_000
-/** Orders that are remembered as reported, and so reported at most. */
-const REMEMBERED = 100_000
+/** How long a dry run leaves an order alone that it would have cancelled. */
+const LEFT_ALONE_MS = 60_000
+/** Orders remembered as reported, which is also the most that are reported. */
+const ORDERS_REMEMBERED = 100_000
 
 /**
- * Decides as ever, but cancels nothing: what would have been cancelled is postponed with reason `dry-run`, again and again, so
- * that it is cancelled once the dry run is over. Each such order is reported once by each process, until it has reported
- * as many as it remembers: with older ones forgotten, it would report the same orders for ever.
+ * Decides as usual, but cancels nothing. An order that would have been cancelled is postponed with the reason `dry-run`, again
+ * and again, so that it is cancelled once the dry run is over. Each process reports each such order once, until it has
+ * reported as many as it remembers: if it forgot the older ones, it would report the same orders for ever.
  */
 export class DryRun {
   readonly #store: OrderStore
@@ -19,7 +19,7 @@ export class DryRun {
   readonly #reported = new Set<string>()
   #isFull = false
 
-  /** @param options.onFull it has reported so many orders, and from now on reports no other; called once */
+  /** @param options.onFull called once, when it has reported this many orders and will report no more */
   constructor(options: {
     store: OrderStore
     remembered?: number
@@ -27,19 +27,19 @@ export class DryRun {
     onFull: (orders: number) => void
   }) {
     this.#store = options.store
-    this.#remembered = options.remembered ?? REMEMBERED
+    this.#remembered = options.remembered ?? ORDERS_REMEMBERED
     this.#onFull = options.onFull
     this.#onWouldCancel = options.onWouldCancel
   }
 
-  /** {@link OrderStore.cancelUnpaid} that changes nothing. */
+  /** {@link OrderStore.cancelUnpaid}, but changes nothing. */
   async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
     const outcomes = await this.#store.cancelUnpaid(checks, { dryRun: true })
     return outcomes.map((outcome, index) => {
       if (outcome.kind !== 'cancelled') return outcome
       this.#report((checks[index] as Check).orderId)
       const { evidence } = outcome
-      return { kind: 'postponed', until: evidence.decidedAt + AGAIN_MS, reason: 'dry-run', evidence }
+      return { kind: 'postponed', until: evidence.decidedAt + LEFT_ALONE_MS, reason: 'dry-run', evidence }
     })
   }
 

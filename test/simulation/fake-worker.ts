@@ -1,4 +1,4 @@
-import type { decide } from '../../src/order/decide.ts'
+import type { nextStep } from '../../src/order/next-step.ts'
 import type { Check } from '../../src/order/order.ts'
 import type { Settle, Settlement } from '../../src/order/settle.ts'
 import type { WorkerService } from '../../src/queue/worker/worker.ts'
@@ -20,10 +20,10 @@ export interface FinishedJob {
   decidedAt: number
 }
 
-/** What `queue/worker.ts` does with BullMQ: fetches checks, has them settled in batches, and does as `decide` says. */
+/** What `queue/worker/` does with BullMQ: fetches checks, has them settled in batches, and does as `nextStep` says. */
 export class FakeWorker implements WorkerService {
   readonly name = 'worker'
-  #isHeld = false
+  #isPaused = false
   readonly #options: FakeWorkerOptions
   readonly #batcher: Batcher<Check, Settlement>
   #inFlight = 0
@@ -46,35 +46,35 @@ export class FakeWorker implements WorkerService {
 
   async stop(): Promise<void> {}
 
-  hold(): void {
-    this.#isHeld = true
+  pause(): void {
+    this.#isPaused = true
   }
 
-  goOn(): void {
-    this.#isHeld = false
+  resume(): void {
+    this.#isPaused = false
   }
 
   async #run(): Promise<void> {
     const { host, queue, concurrency } = this.#options
     for (;;) {
       const free = concurrency - this.#inFlight
-      if (!this.#isHeld && free > 0 && queue.nextDue <= host.now()) {
+      if (!this.#isPaused && free > 0 && queue.nextDue <= host.now()) {
         const jobs = await queue.fetch(host, free).catch(() => undefined)
         for (const job of jobs ?? []) void this.#check(job)
         if (!jobs) await host.sleep(RUN_RETRY_MS)
         else if (jobs.length > 0) continue
       }
-      const untilDue = this.#isHeld || free === 0 ? 100 : queue.nextDue - host.now()
+      const untilDue = this.#isPaused || free === 0 ? 100 : queue.nextDue - host.now()
       await queue.rest(host, Math.min(LONGEST_SLEEP_MS, Math.max(1, untilDue)))
     }
   }
 
   async #check(job: Job): Promise<void> {
-    const { host, queue, decide, onFinished } = this.#options
+    const { host, queue, nextStep, onFinished } = this.#options
     this.#inFlight++
     const { orderId, deadline, started, failed } = job
     const settlement = await this.#batcher.add({ orderId, deadline })
-    const step = decide({ settlement, started, failed, maxAttempts: MAX_ATTEMPTS, random: host.random })
+    const step = nextStep({ settlement, started, failed, maxAttempts: MAX_ATTEMPTS, random: host.random })
     const why = step.kind === 'finish' ? step.outcome.kind : step.kind === 'postpone' ? step.why : step.error.code
     host.note(`check of ${orderId}: ${step.kind}, ${why}${'delayMs' in step ? `, for ${step.delayMs} ms` : ''}`)
     const dueAt = 'delayMs' in step ? host.now() + step.delayMs : 0
@@ -99,7 +99,7 @@ export interface FakeWorkerOptions {
   host: Host
   queue: FakeQueue
   settle: Settle
-  decide: typeof decide
+  nextStep: typeof nextStep
   concurrency: number
   batchSize: number
   maxBatches: number

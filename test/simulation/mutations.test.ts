@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals'
-import { decide } from '../../src/order/decide.ts'
+import { nextStep } from '../../src/order/next-step.ts'
 import type { Settle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import { search } from './property.ts'
@@ -28,15 +28,15 @@ const swapsOutcomes =
   async (checks) =>
     (await settle(checks)).reverse()
 
-const finishesWhatIsPostponed: typeof decide = (options) => {
+const finishesWhatIsPostponed: typeof nextStep = (options) => {
   const { settlement } = options
-  if (settlement.kind !== 'postponed') return decide(options)
+  if (settlement.kind !== 'postponed') return nextStep(options)
   return { kind: 'finish', outcome: { kind: 'kept', status: 'pending', evidence: settlement.evidence } }
 }
 
-const givesUpInOutages: typeof decide = (options) => {
+const givesUpInOutages: typeof nextStep = (options) => {
   const { settlement } = options
-  return settlement.kind === 'failed' ? { kind: 'give-up', error: settlement.error } : decide(options)
+  return settlement.kind === 'failed' ? { kind: 'give-up', error: settlement.error } : nextStep(options)
 }
 
 /** The cursor skips the first order after each page. */
@@ -59,8 +59,8 @@ const flaws: [string, Flaws, RegExp][] = [
   ['a settle that takes errors for kept orders', { settle: settlesErrorsAsKept }, /^I2.* finished as kept/m],
   ['a settle that mixes up the outcomes of a batch', { settle: swapsOutcomes }, /^I2.* finished as/m],
   ['a settle that hangs in an outage', { settle: hangsInOutages }, /^I7.* stands still/m],
-  ['a worker that finishes what is postponed', { decide: finishesWhatIsPostponed }, /^I2.* finished as kept/m],
-  ['a worker that gives up in an outage', { decide: givesUpInOutages }, /^I6.* failed/m],
+  ['a worker that finishes what is postponed', { nextStep: finishesWhatIsPostponed }, /^I2.* finished as kept/m],
+  ['a worker that gives up in an outage', { nextStep: givesUpInOutages }, /^I6.* failed/m],
   ['a sweep that sees nothing', { swept: seesNothing }, /^I2.* not cancelled/m],
   ['a sweep whose cursor skips', { swept: skips }, /^I2.* not cancelled/m],
   ['a breaker that never closes', { ping: () => Promise.reject(new Error('never')) }, /^I2.* breaker/m],

@@ -1,7 +1,7 @@
 import { type Checking, createChecking } from '../../src/daemon/checking.ts'
 import { OrderExpiryError } from '../../src/errors.ts'
 import { EventBus } from '../../src/observe/events.ts'
-import { decide } from '../../src/order/decide.ts'
+import { nextStep } from '../../src/order/next-step.ts'
 import { createSettle, type Settle } from '../../src/order/settle.ts'
 import type { OrderStore } from '../../src/order/store.ts'
 import type { Connection } from '../../src/redis/connection.ts'
@@ -24,7 +24,7 @@ export interface Settings {
 /** Parts of the daemon that a test replaces by broken ones. */
 export interface Doubles {
   settle?: (settle: Settle) => Settle
-  decide?: typeof decide
+  nextStep?: typeof nextStep
   /** The store as the sweep sees it. */
   swept?: (store: OrderStore) => OrderStore
   ping?: OrderStore['ping']
@@ -78,7 +78,7 @@ export class SimulatedDaemon {
           host,
           queue,
           settle,
-          decide: doubles.decide ?? decide,
+          nextStep: doubles.nextStep ?? nextStep,
           concurrency: 8,
           batchSize: settings.batchSize,
           maxBatches: settings.maxBatches,

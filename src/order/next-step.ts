@@ -3,7 +3,7 @@ import { backoffMs } from '../runtime/retry.ts'
 import type { Outcome } from './order.ts'
 import { isOutage, type Settlement } from './settle.ts'
 
-/** What is to be done with a job, given what became of its check. */
+/** What to do with a job, given what became of its check. */
 export type Step =
   | { kind: 'finish'; outcome: Exclude<Outcome, { kind: 'postponed' }> }
   | { kind: 'postpone'; delayMs: number; why: string }
@@ -17,18 +17,18 @@ const RETRY_BASE_MS = 1_000
 const RETRY_CAP_MS = 60_000
 
 /**
- * The rule that follows an outcome. Pure.
+ * What follows from a settlement. Pure.
  *
- * - A postponement is taken as a span by the store's clock, so that a worker whose clock is wrong waits as long as one
- *   whose clock is right.
- * - A store that cannot be reached, is busy or refuses us says nothing about the order: that postpones, and costs no
- *   attempt.
- * - Any other failure costs one; after `maxAttempts` of them the job is given up.
+ * - A postponement lasts as long as it does by the store's clock, so that a worker whose own clock is wrong waits no
+ *   shorter or longer.
+ * - A store that cannot be reached, is busy or refuses us says nothing about the order: the check is postponed and loses
+ *   no attempt.
+ * - Any other failure costs an attempt; after `maxAttempts` of them the job is given up.
  *
  * @param options.started how often the check has been started, this time included
  * @param options.failed how often it has failed before
  */
-export function decide(options: {
+export function nextStep(options: {
   settlement: Settlement
   started: number
   failed: number
@@ -46,7 +46,7 @@ export function decide(options: {
   if (settlement.kind !== 'failed') return { kind: 'finish', outcome: settlement }
 
   const { error } = settlement
-  // Also where somebody has changed a permission or a table: the order is settled once that is mended.
+  // That includes a permission or a table that somebody has changed: the order is settled once that is mended.
   if (error.retryable || isOutage(error)) {
     const delayMs = backoffMs({ attempt: started, baseMs: OUTAGE_BASE_MS, capMs: OUTAGE_CAP_MS, random })
     return { kind: 'postpone', delayMs, why: error.code }

@@ -1,14 +1,14 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
-import { decide } from '../../../src/order/decide.ts'
+import { nextStep } from '../../../src/order/next-step.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
 
 const NOW = Date.UTC(2030, 0, 1)
 const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW - 5 }
 
 const step = (settlement: Settlement, counts: { started?: number; failed?: number; random?: () => number } = {}) =>
-  decide({ settlement, started: 1, failed: 0, maxAttempts: 3, random: () => 0, ...counts })
+  nextStep({ settlement, started: 1, failed: 0, maxAttempts: 3, random: () => 0, ...counts })
 
 const failure = (code: ErrorCode) => {
   const error = new OrderExpiryError(code, 'no')
@@ -118,7 +118,7 @@ describe('any other failure', () => {
   })
 
   test('waits a minute at most', () => {
-    const wait = decide({
+    const wait = nextStep({
       settlement: failure('STORE_REJECTED').settlement,
       started: 1,
       failed: 500,
@@ -130,7 +130,7 @@ describe('any other failure', () => {
 
   test('is given up at once where one attempt is allowed', () => {
     const { settlement, error } = failure('STORE_REJECTED')
-    expect(decide({ settlement, started: 1, failed: 0, maxAttempts: 1 })).toEqual({ kind: 'give-up', error })
+    expect(nextStep({ settlement, started: 1, failed: 0, maxAttempts: 1 })).toEqual({ kind: 'give-up', error })
   })
 })
 
@@ -143,7 +143,7 @@ test('whatever fails however often, a wait is a whole number of milliseconds abo
       fc.integer({ min: 1, max: 1_000 }),
       (code, started, failed, maxAttempts) => {
         const error = new OrderExpiryError(code, 'no')
-        const next = decide({ settlement: { kind: 'failed', error }, started, failed, maxAttempts })
+        const next = nextStep({ settlement: { kind: 'failed', error }, started, failed, maxAttempts })
         if (next.kind === 'postpone' || next.kind === 'retry') {
           expect(Number.isInteger(next.delayMs)).toBe(true)
           expect(next.delayMs).toBeGreaterThan(0)

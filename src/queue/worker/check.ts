@@ -1,0 +1,85 @@
+import type { Job } from 'bullmq'
+import { asOrderExpiryError } from '../../errors.ts'
+import type { EventBus } from '../../observe/events.ts'
+import { nextStep, type Step } from '../../order/next-step.ts'
+import type { Check } from '../../order/order.ts'
+import type { Settlement } from '../../order/settle.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { type FinishedCheck, parseJob } from '../contract.ts'
+import { type FetchedJob, giveUp, overridePolicy, record } from './record.ts'
+
+/** What two clocks that are both kept right can differ by, and more. */
+const NOT_DUE_WAIT_MS = 200
+
+export interface CheckOptions {
+  /** Failures after which a check is given up. Postponements and outages are not failures. */
+  maxAttempts: number
+  /** The deadline of jobs that have none, counted from when they were added. */
+  paymentTimeoutMs: number
+  /** Who decides, for the evidence: `host:pid`. */
+  decidedBy: string
+  events: EventBus
+  clock: Clock
+}
+
+type SettleOne = (check: Check) => Promise<Settlement>
+
+/** One job, from fetch to its end: read, settle, decide what comes next, record it. Resolves and rejects as BullMQ wants it. */
+export async function check(context: {
+  fetched: FetchedJob
+  settle: SettleOne
+  options: CheckOptions
+}): Promise<FinishedCheck> {
+  const { fetched, settle, options } = context
+  const { job } = fetched
+  const { maxAttempts, decidedBy, events, clock } = options
+  overridePolicy(job, { maxAttempts })
+  const wanted = read(job, options)
+  const settlement = await settleWhenDue({ wanted, settle, clock })
+  const step = nextStep({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
+  tell({ job, wanted, step, events })
+  return record({ fetched, step, deadline: wanted.deadline, decidedBy, clock })
+}
+
+function read(job: Job, { paymentTimeoutMs, events, clock }: CheckOptions): Check {
+  try {
+    return parseJob(job, { now: clock.now(), paymentTimeoutMs })
+  } catch (cause) {
+    const error = asOrderExpiryError(cause)
+    events.emit('check-given-up', { jobId: job.id as string, error })
+    return giveUp(error)
+  }
+}
+
+/** Where the store's clock is a little behind ours, the check waits here for its deadline, without a word to Redis. */
+async function settleWhenDue(options: { wanted: Check; settle: SettleOne; clock: Clock }): Promise<Settlement> {
+  const { wanted, settle, clock } = options
+  const settlement = await settle(wanted)
+  if (settlement.kind !== 'postponed' || settlement.reason !== 'not-due') return settlement
+  const leftMs = settlement.until - settlement.evidence.decidedAt
+  if (leftMs > NOT_DUE_WAIT_MS) return settlement
+  await clock.sleep(Math.max(1, leftMs))
+  return settle(wanted)
+}
+
+function tell({ job, wanted, step, events }: { job: Job; wanted: Check; step: Step; events: EventBus }): void {
+  const about = { orderId: wanted.orderId, jobId: job.id as string }
+  switch (step.kind) {
+    case 'finish': {
+      const { kind: outcome, evidence } = step.outcome
+      const { status, decidedAt, deadline = wanted.deadline } = evidence
+      const lateMs = decidedAt - deadline
+      const begunLateMs = (job.processedOn ?? decidedAt) - deadline
+      events.emit('check-finished', { ...about, outcome, status, lateMs, begunLateMs })
+      return
+    }
+    case 'postpone':
+      events.emit('check-postponed', { ...about, delayMs: step.delayMs, why: step.why })
+      return
+    case 'retry':
+      events.emit('check-retried', { ...about, delayMs: step.delayMs, error: step.error })
+      return
+    case 'give-up':
+      events.emit('check-given-up', { ...about, error: step.error })
+  }
+}

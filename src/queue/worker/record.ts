@@ -1,0 +1,105 @@
+import { DelayedError, Job, UnrecoverableError, type Worker } from 'bullmq'
+import type { OrderExpiryError } from '../../errors.ts'
+import type { Step } from '../../order/next-step.ts'
+import type { Outcome } from '../../order/order.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import type { FinishedCheck } from '../contract.ts'
+import { NOTES_KEPT, noteOf } from '../view/check-notes.ts'
+
+/** The last instant that a Date can hold. */
+const LAST_DATE_MS = 8.64e15
+
+/** A job that the worker has fetched, with the token of its lock. */
+export interface FetchedJob {
+  job: Job
+  token: string | undefined
+  worker: Worker
+}
+
+/**
+ * Makes retention (`retention.ts`) and retries ours, whatever the producer wrote on the job: a change of policy must reach
+ * the orders that wait already, and the evidence must stay.
+ */
+export function overridePolicy(job: Job, { maxAttempts }: { maxAttempts: number }): void {
+  Object.assign(job.opts, {
+    removeOnComplete: undefined,
+    removeOnFail: undefined,
+    attempts: maxAttempts,
+    backoff: undefined,
+  })
+}
+
+/**
+ * Records on the job what comes next for it, in the way that BullMQ wants it of a processor: what resolves finishes the job,
+ * and every other step is thrown.
+ *
+ * @param options.deadline what the job says; it is in the evidence where the store keeps none
+ */
+export async function record(options: {
+  fetched: FetchedJob
+  step: Step
+  deadline: number
+  decidedBy: string
+  clock: Clock
+}): Promise<FinishedCheck> {
+  const { fetched, step, deadline, decidedBy, clock } = options
+  const { job, token } = fetched
+  switch (step.kind) {
+    case 'finish':
+      return describeOutcome({ outcome: step.outcome, deadline, decidedBy })
+    case 'postpone':
+      void note({ job, clock, what: `check postponed by ${step.delayMs} ms: ${step.why}` })
+      await job.moveToDelayed(clock.now() + step.delayMs, token)
+      await followReschedule(fetched, clock)
+      throw new DelayedError()
+    case 'retry':
+      void note({ job, clock, what: `check failed, again in ${step.delayMs} ms: ${step.error.code}` })
+      job.opts.backoff = { type: 'fixed', delay: step.delayMs }
+      throw new Error(messageOf(step.error), { cause: step.error })
+    case 'give-up':
+      return giveUp(step.error)
+  }
+}
+
+/** The job fails for good, with the error as the reason. */
+export function giveUp(error: OrderExpiryError): never {
+  throw new UnrecoverableError(messageOf(error))
+}
+
+function messageOf({ code, message }: OrderExpiryError): string {
+  return `${code}: ${message}`
+}
+
+function describeOutcome(options: {
+  outcome: Exclude<Outcome, { kind: 'postponed' }>
+  deadline: number
+  decidedBy: string
+}): FinishedCheck {
+  const { outcome, decidedBy } = options
+  const { status, paid, deadline = options.deadline, decidedAt } = outcome.evidence
+  return {
+    outcome: outcome.kind,
+    ...(status !== undefined && { status }),
+    ...(paid && { paid }),
+    deadline: new Date(Math.min(deadline, LAST_DATE_MS)).toISOString(),
+    decidedAt: new Date(decidedAt).toISOString(),
+    decidedBy,
+  }
+}
+
+/** Keeps a note on the job for whoever asks later. Nothing waits for it, and it never rejects: no check may fail over a note. */
+async function note({ job, clock, what }: { job: Job; clock: Clock; what: string }): Promise<void> {
+  job.opts.keepLogs = NOTES_KEPT
+  await job.log(noteOf(clock.now(), what)).catch(() => {})
+}
+
+/**
+ * While a check is under way, `reschedule` can only change the job's data. A deadline that it has written there since the
+ * fetch decides when the check comes again.
+ */
+async function followReschedule({ job, worker }: FetchedJob, clock: Clock): Promise<void> {
+  const fresh = await Job.fromId(worker, job.id as string).catch(() => undefined) // the job is already where it belongs
+  const deadline = (fresh?.data as { deadline?: unknown } | undefined)?.deadline
+  if (typeof deadline !== 'number' || deadline === (job.data as { deadline?: unknown }).deadline) return
+  await fresh?.changeDelay(Math.max(0, deadline - clock.now())).catch(() => {}) // it may be due and fetched again by now
+}
