@@ -10,7 +10,7 @@ export interface Order {
   cancelledAt: number | undefined
 }
 
-/** An {@link Order} for whoever reads it: its times as dates, those that there are. */
+/** An {@link Order} for a reader: its times as dates, without those that are unknown. */
 export interface ReadableOrder {
   status: string
   deadline?: Date

@@ -1,13 +1,13 @@
 import type { Check, Order, Outcome } from './order.ts'
 
 /**
- * The port to the shop's orders: the only truth about them. Every adapter passes `test/contract/order-store.ts`.
+ * The port to the shop's orders, and the only truth about them. Every adapter passes `test/contract/order-store.ts`.
  * Every method rejects with a STORE_* error of `errors.ts`, and within a bounded time.
  */
 export interface OrderStore {
   /**
    * Cancels those of the orders that exist, are unpaid and past their deadline by the store's own clock; all effects of
-   * a cancellation happen in one transaction, once. An order that someone else has locked is not waited for.
+   * a cancellation happen once, in one transaction. It does not wait for an order that someone else has locked.
    *
    * @param options.dryRun change nothing, take no lock: `cancelled` then means "would be"
    * @returns one outcome for each check, in their order. An id the store cannot hold is `missing`.
@@ -27,17 +27,17 @@ export interface OrderStore {
   /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */
   newestPayment(): Promise<number | undefined>
 
-  /** What waits to be told to others. Only of stores that keep events until somebody takes them. */
+  /** The events that nobody has taken yet. Only for stores that keep events until somebody takes them. */
   outbox?(): Promise<Backlog>
 
   /**
-   * The events of an order that the store still has, oldest first, for `explain`. Only of stores that keep events.
+   * The events of an order that the store still has, oldest first, for `explain`. Only for stores that keep events.
    *
-   * @returns undefined if it cannot tell that there are none: they go by themselves, or are too many to look through
+   * @returns undefined if finding none proves nothing: events expire, or are too many to look through
    */
   eventsOf?(orderId: string): Promise<KeptEvent[] | undefined>
 
-  /** Resolves if the store can be reached and written to. @returns epoch milliseconds by the store's clock */
+  /** Resolves if the store can be reached and written to, with epoch milliseconds by its clock. */
   ping(): Promise<number>
 
   /** Gives the connections back. Resolves whatever is down; nothing can be called afterwards. */
@@ -48,20 +48,20 @@ export interface OrderStore {
 export interface Backlog {
   /** How many; counted up to 10,000. */
   events: number
-  /** Of the oldest, in milliseconds by the store's clock; undefined if there is none. */
+  /** The age of the oldest one by the store's clock; undefined if there is none. */
   oldestAgeMs: number | undefined
 }
 
-/** An event that was written with a change of an order. */
+/** An event that was written together with a change of an order. */
 export interface KeptEvent {
-  /** The same for each receiver, however often it is told. */
+  /** The same for every receiver and every delivery. */
   id: string
   type: string
   /** Epoch milliseconds. */
   at: number
   /**
-   * How far each reader is, where events stay when they are read: not there yet, given it and to acknowledge it, or past it
-   * and owing nothing. Undefined: an event is there until it is taken.
+   * How far each reader has come, where reading leaves events in place: it has not reached this one (`waiting`), was given it
+   * and has not acknowledged it (`given`), or is `past` it and owes nothing. Undefined: an event stays until it is taken.
    */
   readers?: { name: string; state: 'past' | 'given' | 'waiting' }[]
 }

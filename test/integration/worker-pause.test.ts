@@ -76,8 +76,8 @@ function createWorker(options: { concurrency?: number } = {}) {
 /** A worker blocks for a second at most; after two it would have fetched what there is. */
 const twoFetches = () => new Promise((resolve) => setTimeout(resolve, 2_500))
 
-describe('a worker that is held', () => {
-  test('fetches nothing; it goes on when it is told to, with what has come meanwhile', async () => {
+describe('a paused worker', () => {
+  test('fetches nothing; once it is resumed, it goes on with what has come meanwhile', async () => {
     const { raw, worker, settled, add, completed, errors } = createWorker()
     await worker.start(running)
     await add('1')
@@ -104,7 +104,7 @@ describe('a worker that is held', () => {
     await completed(2)
   })
 
-  test('before its start takes nothing until it is told to go on', async () => {
+  test('that is paused before its start takes nothing until it is resumed', async () => {
     const { raw, worker, settled, add, completed } = createWorker()
     await add('1', '2')
     worker.pause()
@@ -115,7 +115,7 @@ describe('a worker that is held', () => {
     await completed(2)
   })
 
-  test('twice, and told twice to go on, works as if it were once', async () => {
+  test('that is paused twice and resumed twice works as if it were once', async () => {
     const { worker, add, completed, errors } = createWorker()
     await worker.start(running)
     for (let n = 0; n < 5; n++) {
@@ -154,7 +154,7 @@ describe('a worker that is held', () => {
     expect(await raw.queue.getCompletedCount()).toBe(1)
   })
 
-  test('may be told to go on before its start and after its stop', async () => {
+  test('may be resumed before its start and after its stop', async () => {
     const { worker } = createWorker()
     worker.resume()
     await worker.start(running)

@@ -1,33 +1,33 @@
 import type { Clock } from '../../runtime/clock.ts'
 
-/** Waits for up to `seconds` until the queue says that there is something to look at; null if it did not. */
+/** Waits up to `seconds` for the queue to say that there is something to look at. Resolves with null if it does not. */
 export type WaitForJob<Marker> = (seconds: number) => Promise<Marker | null>
 
-/** Less than this is waited for here: asking Redis to wait costs more than it can bring. */
-const NEAR_MS = 8
-/** How much earlier Redis ends the wait by itself, so that it is over, by its clock, when the alarm rings. */
-const EARLY_MS = 2
-/** When the alarm rings again, as long as the wait goes on: a ring can be lost, or come too early by Redis' clock. */
-const RING_AGAIN_MS = [1, 2, 4, 8, 16, 32]
-/** How far a process that comes too late for the jobs steps back at most. */
-const STEP_BACK_MAX_MS = 10
+/** A shorter wait is spent here: a round trip to Redis costs more than it can gain. */
+const SPENT_HERE_MS = 8
+/** Redis is asked to wait this much less, so that by its own clock the wait is over when the alarm rings. */
+const ASKED_LESS_MS = 2
+/** Pauses between further rings, as long as the wait goes on: a ring can be lost, or come too early by Redis' clock. */
+const RING_AGAIN_AFTER_MS = [1, 2, 4, 8, 16, 32]
+/** The furthest that a process steps back which comes too late for the jobs. */
+const FURTHEST_STEP_BACK_MS = 10
 
 /**
  * Ends a worker's wait on the millisecond at which the next job is due.
  *
- * Redis looks for blocked clients whose time is over when it handles any command, but otherwise only on its timer: ten
- * times a second, unless it is tuned. So at the due moment the alarm sends one that does nothing. If that fails, the wait
- * ends with the timer as it would have without.
+ * Redis looks for blocked clients whose time is over whenever it handles a command, but otherwise only on its timer: ten
+ * times a second, unless it is tuned. So at the due moment the alarm sends a command that does nothing. If that fails, Redis
+ * ends the wait on its timer, as it would have anyway.
  *
- * Of several processes that wait for the same job only one gets it. The others step back by a few milliseconds, each by
- * its own, as long as they get none; so they do not all ask at the same moment, and help out when the first one is busy.
+ * When several processes wait for the same job, only one gets it. As long as the others get none, each steps back by a few
+ * milliseconds of its own; so they do not all ask at the same moment, and still help out when the first one is busy.
  * Redis' side of it: `handleBlockedClientsTimeout` in `timeout.c`, called before each sleep of its event loop.
  */
 export class Alarm {
   readonly #ring: () => Promise<unknown>
   readonly #clock: Clock
   readonly #random: () => number
-  /** How often in a row the alarm has gone off for nothing. */
+  /** How often in a row the alarm has gone off in vain. */
   #inVain = 0
   #hasGoneOff = false
 
@@ -40,13 +40,13 @@ export class Alarm {
     this.#random = options.random ?? Math.random
   }
 
-  /** `wait` for up to `seconds`, at whose end a job is due, to the millisecond. */
+  /** Waits up to `seconds`, at whose end a job is due, and ends on that millisecond. */
   async during<Marker>(seconds: number, wait: WaitForJob<Marker>): Promise<Marker | null> {
     const forMs = seconds * 1_000
     this.#hasGoneOff = false
     const dueAt = this.#clock.monotonic() + forMs + this.#stepBackMs()
-    if (forMs > NEAR_MS) {
-      const marker = await this.#ringing(dueAt, wait((dueAt - EARLY_MS - this.#clock.monotonic()) / 1_000))
+    if (forMs > SPENT_HERE_MS) {
+      const marker = await this.#ringing(dueAt, wait((dueAt - ASKED_LESS_MS - this.#clock.monotonic()) / 1_000))
       if (marker) return marker
     }
     const leftMs = dueAt - this.#clock.monotonic()
@@ -55,17 +55,17 @@ export class Alarm {
     return null
   }
 
-  /** What came of it: whether there was a job. */
+  /** Takes note of what the wait has led to: whether there was a job. */
   tell(hasJob: boolean): void {
     if (hasJob) this.#inVain = 0
     else if (this.#hasGoneOff) this.#inVain++
     this.#hasGoneOff = false
   }
 
-  /** The first time in vain may be our own doing: timers can be a little early. */
+  /** Ignores the first time in vain, which may be our own doing: timers can be a little early. */
   #stepBackMs(): number {
     if (this.#inVain < 2) return 0
-    return Math.min(STEP_BACK_MAX_MS, 2 ** (this.#inVain - 1)) * (0.5 + this.#random() / 2)
+    return Math.min(FURTHEST_STEP_BACK_MS, 2 ** (this.#inVain - 1)) * (0.5 + this.#random() / 2)
   }
 
   async #ringing<Marker>(at: number, waiting: Promise<Marker | null>): Promise<Marker | null> {
@@ -81,7 +81,7 @@ export class Alarm {
 
   async #ringFrom(at: number, signal: AbortSignal): Promise<void> {
     await this.#clock.sleep(Math.max(0, at - this.#clock.monotonic()), signal)
-    for (const againMs of RING_AGAIN_MS) {
+    for (const againMs of RING_AGAIN_AFTER_MS) {
       this.#ring().catch(() => {}) // Redis' own timer ends the wait
       await this.#clock.sleep(againMs, signal)
     }

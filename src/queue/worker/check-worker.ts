@@ -7,17 +7,18 @@ import { Alarm } from './alarm.ts'
 
 /**
  * The longest a worker sleeps before it looks at the queue again, in seconds. An earlier job wakes exactly one sleeping
- * worker; if that one dies, the others find the job so much later.
+ * worker; if that one dies, the others find the job this much later.
  */
 const LONGEST_SLEEP_S = 1
-/** Redis may end a wait so much later than it was asked to, on its timer; see {@link Alarm}. */
-const TIMER_MS = 200
+/** Redis ends a wait on its timer, which may be this much later than it was asked to; see {@link Alarm}. */
+const REDIS_TIMER_MS = 200
 
-/** After so many fetches in a row that have brought a job, there are more of them at once, and so many at most. */
-const MANY_IN_A_ROW = 16
-const FETCH_BESIDE = 32
+/** After this many fetches in a row that have each brought a job, further fetches run beside the loop's own. */
+const FETCHES_IN_A_ROW = 16
+/** The most fetches that run beside the loop's own. */
+const FETCHES_BESIDE = 32
 
-/** What BullMQ's loop knows, in fields that are private there. */
+/** What BullMQ's loop knows, in its private fields. */
 interface Loop {
   /** What it waits for: fetches under way, and jobs until their end. */
   mainLoopQueue?: { add(job: Promise<Job | undefined>): void; numTotal(): number } | null
@@ -25,16 +26,16 @@ interface Loop {
   drained: boolean
 }
 
-/** BullMQ's worker, which wakes on the millisecond, and whose fetch loop can be seen to go on. */
+/** BullMQ's worker, but it wakes on the millisecond, and its fetch loop gives signs of life. */
 export class CheckWorker extends Worker {
   readonly #heartbeat: Heartbeat
   readonly #alarm: Alarm
   readonly #clock: Clock
-  /** Whether a job is due at the end of the wait that comes. */
+  /** Whether a job is due at the end of the next wait. */
   #isDueThen = false
-  /** Jobs that the loop has taken and not begun. */
+  /** Jobs that the loop has taken, but not begun. */
   #notBegun = 0
-  /** Fetches in a row that have brought a job. */
+  /** Fetches in a row that have each brought a job. */
   #inARow = 0
   #fetchedBeside = 0
 
@@ -53,7 +54,7 @@ export class CheckWorker extends Worker {
       (...backendOptions) => {
         const backend = createRedisBackend(...backendOptions)
         const waitForJob = backend.waitForJob.bind(backend)
-        backend.client.then(speedUp).catch(() => {}) // the worker says so itself
+        backend.client.then(speedUp).catch(() => {}) // the worker reports that itself
         return Object.assign(backend, {
           waitForJob: (seconds: number) => (this.#isDueThen ? alarm.during(seconds, waitForJob) : waitForJob(seconds)),
         })
@@ -70,30 +71,30 @@ export class CheckWorker extends Worker {
   }
 
   /**
-   * The alarm ends only the wait at whose end a job is due. One that is due just after the longest wait would be late, since
-   * Redis ends that one on its timer: so the longest wait is a little shorter before it.
+   * The alarm only ends a wait at whose end a job is due. A job that is due just after the longest wait would be late, since
+   * Redis ends that wait on its timer: so the longest wait before such a job is a little shorter.
    */
   protected override getBlockTimeout(blockUntil: number): number {
     const seconds = super.getBlockTimeout(blockUntil)
     this.#isDueThen = blockUntil > 0 && seconds < LONGEST_SLEEP_S
     if (!(blockUntil > 0) || this.#isDueThen) return seconds
-    return Math.min(LONGEST_SLEEP_S, (blockUntil - this.#clock.now() - TIMER_MS) / 1_000)
+    return Math.min(LONGEST_SLEEP_S, (blockUntil - this.#clock.now() - REDIS_TIMER_MS) / 1_000)
   }
 
   /**
-   * The loop fetches, whether or not there is something, or Redis refuses. By itself it would fetch, one after the other,
-   * for as long as there is something and it has room, and only then begin with what it has: where orders fall due about as
-   * fast as they can be fetched, the first would wait for hundreds of others. So it is told that there is nothing.
+   * BullMQ's loop calls this for each fetch. On its own it would fetch one job after the other, as long as there are jobs and
+   * it has room, and only then begin with those it has: where orders fall due about as fast as they can be fetched, the first
+   * would wait for hundreds of others. So while it has a job that is not begun, it is told that there is nothing.
    */
   protected override async moveToActive(
     ...args: Parameters<Worker['moveToActive']>
   ): ReturnType<Worker['moveToActive']> {
     if (this.#notBegun > 0) {
-      this.#loop.drained = false // or it would wait for Redis, without knowing until when
+      this.#loop.drained = false // otherwise it would wait for Redis, without knowing until when
       return undefined as unknown as Job
     }
     const job = await this.#fetch(...args)
-    if (job && this.#inARow >= MANY_IN_A_ROW) this.#fetchMore()
+    if (job && this.#inARow >= FETCHES_IN_A_ROW) this.#fetchMore()
     return job
   }
 
@@ -112,11 +113,11 @@ export class CheckWorker extends Worker {
     return this as unknown as Loop
   }
 
-  /** Fetches beside the loop while many are due, so that it does not take hundreds of round trips to be at work. */
+  /** Fetches beside the loop while many jobs are due, so that full concurrency does not take hundreds of round trips. */
   #fetchMore(): void {
     const { mainLoopQueue: taken } = this.#loop
     if (!taken || this.closing || this.isPaused()) return
-    const room = Math.min(FETCH_BESIDE, this.#inARow, this.concurrency - taken.numTotal())
+    const room = Math.min(FETCHES_BESIDE, this.#inARow, this.concurrency - taken.numTotal())
     for (let n = 0; n < room; n++) {
       const fetched = this.#fetch(`${this.id}:beside-${this.#fetchedBeside++}`, this.opts.name as string)
       taken.add(
@@ -128,7 +129,7 @@ export class CheckWorker extends Worker {
     }
   }
 
-  /** The loop takes what it has fetched, or what came with the end of another job. */
+  /** BullMQ calls this with what it has fetched, or with the job that came in reply to the end of another one. */
   protected override async nextJobFromJobData(
     ...args: Parameters<Worker['nextJobFromJobData']>
   ): ReturnType<Worker['nextJobFromJobData']> {

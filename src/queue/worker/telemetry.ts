@@ -14,17 +14,17 @@ import type { ContextManager, Telemetry } from 'bullmq'
 import { BullMQOTelSpan, BullMQOtel } from 'bullmq-otel'
 
 const TRACER = 'order-expiry'
-/** In a context: the span within which the job was added. */
+/** The key in a context of the span within which the job was added. */
 const ADDED_WITHIN = createContextKey('order-expiry: added within')
 
 /**
  * BullMQ's telemetry, with the spans that operators look for:
  *
- * - A check is a trace of its own, with a link to the span within which its job was added. As BullMQ's child of that span it
- *   would stretch the shop's trace to the payment deadline. (https://opentelemetry.io/docs/specs/semconv/messaging/)
- * - What the worker does by itself, such as looking for work each second, is not traced.
- * - A job whose trace context cannot be read is checked all the same. BullMQ would throw before it begins with the job, and
- *   never end it.
+ * - A check is a trace of its own, with a link to the span within which its job was added. BullMQ would make it a child of that
+ *   span, and stretch the shop's trace to the payment deadline. (https://opentelemetry.io/docs/specs/semconv/messaging/)
+ * - What the worker does on its own, such as looking for work each second, is not traced.
+ * - A job whose trace context cannot be read is checked all the same. BullMQ would throw before it begins the job, and never
+ *   end it.
  *
  * The spans go to whatever provider is registered with `@opentelemetry/api`.
  *
@@ -60,7 +60,7 @@ function startSpan(wanted: {
   tracer: Tracer
   name: string
   options?: { kind: SpanKind } | undefined
-  /** Undefined: what is active. Only what is given here can come from the job. */
+  /** Default: the active context. Only a context given here can come from the job. */
   context?: Context | undefined
 }) {
   const { tracer, name, context: given } = wanted
@@ -72,7 +72,7 @@ function startSpan(wanted: {
   return tracer.startSpan(name, { kind, root: true, links: addedWithin ? [{ context: addedWithin }] : [] }, context)
 }
 
-/** A span that was suppressed is in its context too. */
+/** A suppressed span is in its context too, but without a valid span context. */
 function isTraced(context: Context): boolean {
   const parent = trace.getSpanContext(context)
   return parent !== undefined && isSpanContextValid(parent)
