@@ -33,7 +33,7 @@ export interface OrderStore {
   /**
    * The events of an order that the store still has, oldest first, for `explain`. Only for stores that keep events.
    *
-   * @returns undefined if finding none proves nothing: events expire, or are too many to look through
+   * @returns undefined if finding none proves nothing: events get trimmed, or are too many to look through
    */
   eventsOf?(orderId: string): Promise<KeptEvent[] | undefined>
 
