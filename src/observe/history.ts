@@ -2,15 +2,15 @@ import type { Redis } from 'ioredis'
 import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
-import { untilAborted } from '../runtime/timeout.ts'
 import type { Counts, MinuteCounts } from './minutes.ts'
 
 const MINUTE_MS = 60_000
 const KEPT_S = 3 * 3_600
-const EVERY_MS = 5_000
-/** Of what cannot be written the last hour is kept: nobody looks at older. */
-const MOST_WAITING = 60
+const WRITE_EVERY_MS = 5_000
+/** Minutes that are kept while they cannot be written: nobody looks further back than an hour. */
+const MOST_MINUTES_KEPT = 60
 
 /**
  * What all processes have decided in the last hours, by the minute, for people who look.
@@ -38,7 +38,7 @@ export class History {
   }
 
   /**
-   * The minutes up to and with that of `now`, the oldest first.
+   * The minutes up to and including that of `now`, oldest first.
    *
    * @throws what ioredis says
    */
@@ -55,7 +55,7 @@ export class History {
   }
 }
 
-/** Hands what was counted on to the history, every few seconds and at the end. */
+/** Hands on to the history what was counted, every few seconds and once more at the stop. */
 export function createHistoryWriter(options: {
   counts: MinuteCounts
   history: History
@@ -64,42 +64,37 @@ export function createHistoryWriter(options: {
   clock: Clock
 }): Service {
   const { counts, history, connection, onError, clock } = options
-  const stopping = new AbortController()
-  let running: Promise<void> | undefined
-
   let isAway = false
 
   async function write(): Promise<void> {
     const minutes = counts.take()
     if (minutes.size === 0) return
     try {
-      // What ioredis takes in without a connection it sends later, even if its time-out has passed: it would count twice.
+      // ioredis would send later what it accepts without a connection, even after its time-out: it would count twice.
       await connection.untilReady()
       await history.add(minutes)
       isAway = false
     } catch (error) {
       isAway = true
       onError(connection.explain(error))
-      counts.giveBack(new Map([...minutes].slice(-MOST_WAITING)))
+      counts.giveBack(new Map([...minutes].slice(-MOST_MINUTES_KEPT)))
     }
   }
 
-  async function run(): Promise<void> {
-    for (;;) {
-      await clock.sleep(EVERY_MS, stopping.signal).catch(() => {}) // stopped
-      if (stopping.signal.aborted) return
-      await untilAborted(write(), stopping.signal).catch(() => {}) // stopped
-    }
-  }
-
-  return {
+  const loop = createLoop({
     name: 'history',
-    async start() {
-      running = run()
+    firstPauseMs: WRITE_EVERY_MS,
+    async step() {
+      await write()
+      return WRITE_EVERY_MS
     },
+    atStop: 'leave-step',
+    clock,
+  })
+  return {
+    ...loop,
     async stop() {
-      stopping.abort()
-      await running
+      await loop.stop()
       if (!isAway) await write() // nobody waits for a Redis that does not answer
     },
   }

@@ -1,11 +1,12 @@
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
 import type { Connection } from './connection.ts'
 import type { NamedQueue } from './keys.ts'
 import { isRedisRejection } from './reply.ts'
 
-const EVERY_MS = 3_000
+const LOOK_EVERY_MS = 3_000
 
 export interface RedisWatch extends Service {
   /** Why Redis did not answer, or took no writes, when it was last asked; undefined if it did. */
@@ -13,12 +14,11 @@ export interface RedisWatch extends Service {
 }
 
 /**
- * Asks Redis every few seconds whether it is there, and whether it still knows what it knew: a key that was there and is not
- * any more says that it has been emptied, and the jobs with it.
+ * Asks Redis every few seconds whether it answers, and whether it still has what it had: if a key of ours has vanished,
+ * Redis was emptied, and the jobs are gone too.
  *
- * @param options.onBack it answers and takes writes again, after it has not or the connection was made anew; some writes
- *   may be lost
- * @param options.onFailure it does not answer, or takes no writes; after each look
+ * @param options.onBack it answers and takes writes again after an outage or a reconnection; some writes may be lost
+ * @param options.onFailure it does not answer, or takes no writes; after each such look
  * @param options.onLost it has been emptied
  * @param options.onTick after each look
  */
@@ -33,12 +33,10 @@ export function createRedisWatch(options: {
 }): RedisWatch {
   const { connection, queue, onBack, onFailure, onLost, onTick, clock } = options
   const key = queue.keys.canary
-  const stopping = new AbortController()
   let failure: OrderExpiryError | undefined
   let isPlanted = false
   let isBackDue = false
   let wasConnected = false
-  let watching: Promise<void> | undefined
 
   async function look(): Promise<void> {
     try {
@@ -52,7 +50,7 @@ export function createRedisWatch(options: {
       if (wasMissing && isPlanted) onLost()
       isPlanted = true
     } catch (error) {
-      // It answers, but takes no writes now. One that never lets us write this key may take all others.
+      // It answers, but takes no writes now. If it only refuses this key, it may take all others.
       if (!isRedisRejection(error)) return fail(error)
     }
     failure = undefined
@@ -72,28 +70,29 @@ export function createRedisWatch(options: {
     wasConnected = true
   }
 
-  async function watch(): Promise<void> {
-    while (!stopping.signal.aborted) {
+  const loop = createLoop({
+    name: 'redis-watch',
+    async step() {
       await look()
       onTick()
-      await clock.sleep(EVERY_MS, stopping.signal).catch(() => {})
-    }
-  }
-
+      return LOOK_EVERY_MS
+    },
+    atStop: 'await-step',
+    clock,
+  })
   return {
-    name: 'redis-watch',
+    name: loop.name,
     get failure() {
       return failure
     },
-    async start() {
+    start(signal) {
       wasConnected ||= connection.redis.status === 'ready'
       connection.redis.on('ready', noticeReconnect)
-      watching = watch()
+      return loop.start(signal)
     },
-    async stop() {
-      stopping.abort()
+    stop() {
       connection.redis.off('ready', noticeReconnect)
-      await watching
+      return loop.stop()
     },
   }
 }

@@ -1,20 +1,19 @@
 import type { EventBus } from '../observe/events.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
+import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
 import type { SweepOptions, SweepResult } from './sweep.ts'
 import { SweepMemory } from './sweep-memory.ts'
 
 /** The first sweep of a process, and one that somebody asks for, comes within this time, at random. */
 const SOON_MS = 2_000
-/** The pause before another sweep where one has left orders undecided with nobody to take them apart. */
-const AGAIN_MS = 5_000
-const JITTER = 0.1
-/** How often the heart beats while nothing is to be done. */
-const BEAT_MS = 5_000
-/** For so long at most, orders that fall due soon keep a sweep from those that are overdue. */
+/** The pause before another sweep if one has left undecided orders that no worker will take apart. */
+const UNDECIDED_AGAIN_MS = 5_000
+const JITTER_SHARE = 0.1
+/** How long, at most, orders that fall due soon keep a sweep from those that are overdue. */
 const UPCOMING_MS = 10_000
-/** Going through all orders that fall due soon takes about one part in so many of the time. */
+/** All orders that fall due soon are gone through for about one part in so many of the time. */
 const FULL_SHARE = 20
 
 /** What changes from one sweep to the next. */
@@ -27,12 +26,12 @@ export interface Sweeper extends Service {
 }
 
 /**
- * Sweeps the order store every `everyMs`, give or take a tenth. Each process does so by itself: there is no leader whose
- * death would end it, and processes that sweep at the same time are not in each other's way.
+ * Sweeps the order store every `everyMs`, give or take a tenth. Every process does so on its own: there is no leader whose
+ * death would end it, and processes that sweep at the same time do not get in each other's way.
  *
- * What falls due before the sweep after the next is looked at in each; all that falls due within `aheadMs` in the first
- * one, after being woken, and else as often as it is cheap. Where that takes long, what is overdue comes first again and
- * again.
+ * Each sweep looks at what falls due before the sweep after the next. The first one, and one after being woken, looks at
+ * all that falls due within `aheadMs`; the others do so as often as it is cheap. Where that takes long, the sweeper returns
+ * to what is overdue again and again.
  */
 export function createSweeper(options: {
   sweep: (part: SweepPart) => Promise<SweepResult>
@@ -44,81 +43,52 @@ export function createSweeper(options: {
   random?: () => number
 }): Sweeper {
   const { sweep, everyMs, aheadMs, heartbeat, events, clock, random = Math.random } = options
-  const stopping = new AbortController()
   const memory = new SweepMemory()
-  let waiting: AbortController | undefined
   let isWoken = false
   let isFullAgainAt = Number.NEGATIVE_INFINITY
-  let sweeping: Promise<void> | undefined
 
-  async function run(): Promise<void> {
-    await rest(random() * Math.min(SOON_MS, everyMs))
-    while (!stopping.signal.aborted) {
-      const { isWantedSoon } = await sweepThrough()
-      if (stopping.signal.aborted) return
-      const pauseMs = isWantedSoon ? Math.min(AGAIN_MS, everyMs) : everyMs
-      if (!isWoken) await rest(pauseMs * (1 + JITTER * (2 * random() - 1)))
-      if (isWoken) await rest(random() * SOON_MS)
-    }
-  }
-
-  /** Sweeps until what is to be looked at has been, or somebody asks for another sweep. */
-  async function sweepThrough(): Promise<{ isWantedSoon: boolean }> {
+  async function step(signal: AbortSignal): Promise<number> {
     isWoken = false
     const startedAt = clock.monotonic()
     const isFull = startedAt >= isFullAgainAt
-    const wanted = {
+    const { isWantedSoon, hasFailed } = await sweepThrough({
       aheadMs: isFull ? aheadMs : Math.min(2 * everyMs, aheadMs),
       memory,
       upcomingMs: UPCOMING_MS,
       isWoken: () => isWoken,
-      signal: stopping.signal,
-    }
-    let from: SweepPart['from']
-    let hasFailed = false
-    let isSoon = false
-    do {
-      const partStartedAt = clock.monotonic()
-      const { next, isWantedSoon = false, ...result } = await sweep({ ...wanted, from })
-      isSoon = isWantedSoon
-      if (stopping.signal.aborted) break
-      events.emit('sweep-finished', { ...result, tookMs: clock.monotonic() - partStartedAt })
-      hasFailed ||= result.error !== undefined
-      from = next
-    } while (from && !isWoken)
+      signal,
+    })
     if (isFull && !isWoken && !hasFailed) {
       const endedAt = clock.monotonic()
       isFullAgainAt = endedAt + Math.min(aheadMs, FULL_SHARE * (endedAt - startedAt))
     }
-    return { isWantedSoon: isSoon }
+    const pauseMs = isWantedSoon ? Math.min(UNDECIDED_AGAIN_MS, everyMs) : everyMs
+    return pauseMs * (1 + JITTER_SHARE * (2 * random() - 1))
   }
 
-  /** Resolves after `ms`, or when the sweeper is woken or stopped. */
-  async function rest(ms: number): Promise<void> {
-    waiting = new AbortController()
-    const signal = AbortSignal.any([stopping.signal, waiting.signal])
-    const until = clock.monotonic() + ms
-    while (!signal.aborted) {
-      heartbeat.beat()
-      const left = until - clock.monotonic()
-      if (left <= 0) return
-      await clock.sleep(Math.min(left, BEAT_MS), signal).catch(() => {})
+  /** Sweeps until it comes to the end of what is to be looked at, or somebody asks for another sweep. */
+  async function sweepThrough(part: SweepPart): Promise<{ isWantedSoon: boolean; hasFailed: boolean }> {
+    let hasFailed = false
+    let from: SweepPart['from']
+    for (;;) {
+      const startedAt = clock.monotonic()
+      const { next, isWantedSoon = false, ...result } = await sweep({ ...part, from })
+      if (part.signal.aborted) return { isWantedSoon, hasFailed }
+      events.emit('sweep-finished', { ...result, tookMs: clock.monotonic() - startedAt })
+      hasFailed ||= result.error !== undefined
+      if (!next || isWoken) return { isWantedSoon, hasFailed }
+      from = next
     }
   }
 
+  const firstPauseMs = random() * Math.min(SOON_MS, everyMs)
+  const loop = createLoop({ name: 'sweeper', firstPauseMs, step, atStop: 'await-step', heartbeat, clock })
   return {
-    name: 'sweeper',
-    async start() {
-      sweeping = run()
-    },
-    async stop() {
-      stopping.abort()
-      await sweeping
-    },
+    ...loop,
     wake() {
       isWoken = true
       isFullAgainAt = Number.NEGATIVE_INFINITY
-      waiting?.abort()
+      loop.hurry(random() * SOON_MS)
     },
   }
 }

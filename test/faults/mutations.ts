@@ -40,7 +40,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'the sweeper',
-    edits: [{ file: 'sweep/sweeper.js', from: 'sweeping = run();', to: '' }],
+    edits: [{ file: 'sweep/sweeper.js', from: '...loop,', to: '...loop, start: async () => {},' }],
     cases: ['orders of which nobody tells Redis', 'Redis emptied'],
   },
   {

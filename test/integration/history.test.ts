@@ -10,9 +10,10 @@ import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startRedis } from '../helpers/processes.ts'
+import { quickClock } from '../helpers/quick-clock.ts'
 
 /** Its rounds follow each other a hundred times as fast. */
-const quick: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 100, signal) }
+const quick = quickClock(100)
 const running = new AbortController().signal
 
 /** One process that counts and writes. */

@@ -6,13 +6,13 @@ import { Connection, openRedis } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { createRedisWatch } from '../../src/redis/watch.ts'
-import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { closing } from '../helpers/closing.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { freePort, type Server, startRedis } from '../helpers/processes.ts'
+import { quickClock } from '../helpers/quick-clock.ts'
 
 /** Time goes thirty times as fast while it looks at nothing. */
-const quick: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 30, signal) }
+const quick = quickClock(30)
 
 async function startServer(): Promise<{ server: Server; restart: (during?: () => Promise<void>) => Promise<void> }> {
   const dir = mkdtempSync(join(tmpdir(), 'order-expiry-watch-'))

@@ -5,15 +5,16 @@ import { createRetention, type Retention } from '../../src/queue/retention.ts'
 import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
-import { type Clock, systemClock } from '../../src/runtime/clock.ts'
+import type { Clock } from '../../src/runtime/clock.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { quickClock } from '../helpers/quick-clock.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
 const HOUR = 3_600_000
 /** Its rounds follow each other a thousand times as fast. */
-const quick: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 1_000, signal) }
+const quick = quickClock(1_000)
 const ALL: Retention = { ageMs: HOUR, count: 1_000 }
 
 /** A queue with so many finished checks, the one with the least number finished first, and one that waits. */
