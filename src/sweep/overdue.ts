@@ -2,12 +2,12 @@ import { OVERDUE_AFTER_MS } from '../order/promise.ts'
 import type { DueOrder, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-const PAGE = 1_000
-const MOST = 10_000
-/** How old an answer may be, and for how many times as long as it took to find it. */
-const FRESH_MS = 5_000
+const PAGE_SIZE = 1_000
+const MOST_ORDERS_COUNTED = 10_000
+/** How long an answer is fresh: for so many times as long as it took to find it, and at least so long. */
 const FRESH_TIMES = 20
-/** So long a page or a scrape waits without trouble. */
+const FRESH_MS = 5_000
+/** A page or a scrape waits so long without trouble. */
 const SLOW_MS = 500
 
 export interface OverdueFigures {
@@ -30,7 +30,7 @@ export class Overdue {
   }
 
   /**
-   * By the store's clock, and a little old where somebody has just asked: those who ask take no more than a twentieth of the
+   * By the store's clock, and a little old if somebody has just asked: those who ask take no more than a twentieth of the
    * store's time.
    *
    * @throws {OrderExpiryError} STORE_*
@@ -42,7 +42,7 @@ export class Overdue {
     this.#reading ??= this.#look().finally(() => {
       this.#reading = undefined
     })
-    // A store that takes long, and still answers: those who ask are not kept waiting for it.
+    // The store is slow but answers: nobody is kept waiting for it.
     if (known?.isSlow && ageMs < 2 * known.freshMs) {
       this.#reading.catch(() => {})
       return Promise.resolve(agedBy(known.figures, ageMs))
@@ -58,11 +58,11 @@ export class Overdue {
     let orders = 0
     let last: DueOrder | undefined
     do {
-      const page = await store.unpaidDueBefore(now - OVERDUE_AFTER_MS, last, PAGE)
+      const page = await store.unpaidDueBefore(now - OVERDUE_AFTER_MS, last, PAGE_SIZE)
       oldest ??= page[0]?.deadline
       orders += page.length
-      last = page.length === PAGE ? page.at(-1) : undefined
-    } while (last && orders < MOST)
+      last = page.length === PAGE_SIZE ? page.at(-1) : undefined
+    } while (last && orders < MOST_ORDERS_COUNTED)
     const figures = { orders, oldestSeconds: oldest === undefined ? 0 : (now - oldest) / 1_000 }
     const at = this.#clock.monotonic()
     const tookMs = at - startedAt

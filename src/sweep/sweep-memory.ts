@@ -1,18 +1,18 @@
 const MOST_REJECTED = 100_000
 
-/** What one sweep leaves behind for the next one of the same process. */
+/** What a sweep leaves behind for the next one of the same process. */
 export class SweepMemory {
-  /** Of an order that the store has told of: a place to begin a page at needs an id of the store's own kind. */
+  /** The id of an order that the store has named: a page can only begin at an id of the store's own kind. */
   seenId: string | undefined
   readonly #rejected = new Set<string>()
   readonly #mostRejected: number
 
-  /** @param options.mostRejected orders that are remembered at most; those beyond are tried in each sweep */
+  /** @param options.mostRejected orders that are remembered; those beyond are tried in every sweep */
   constructor(options: { mostRejected?: number } = {}) {
     this.#mostRejected = options.mostRejected ?? MOST_REJECTED
   }
 
-  /** Whether the store has rejected the order the last time that it was tried. */
+  /** Whether the store rejected the order when it was last tried. */
   isRejected(orderId: string): boolean {
     return this.#rejected.has(orderId)
   }

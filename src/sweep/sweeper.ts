@@ -5,6 +5,7 @@ import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
 import type { SweepOptions, SweepResult } from './sweep.ts'
 import { SweepMemory } from './sweep-memory.ts'
+import type { Sweeping } from './sweeping.ts'
 
 /** The first sweep of a process, and one that somebody asks for, comes within this time, at random. */
 const SOON_MS = 2_000
@@ -17,8 +18,8 @@ const UPCOMING_MS = 10_000
 const FULL_SHARE = 20
 
 /** What changes from one sweep to the next. */
-export type SweepPart = Required<Pick<SweepOptions, 'aheadMs' | 'memory' | 'upcomingMs' | 'isWoken'>> &
-  Pick<SweepOptions, 'from' | 'signal'>
+export type SweepPart = Pick<Sweeping, 'aheadMs' | 'memory' | 'upcomingMs' | 'isWoken' | 'signal'> &
+  Pick<SweepOptions, 'from'>
 
 export interface Sweeper extends Service {
   /** Asks for a sweep soon: something has been away, or has lost data. */

@@ -1,6 +1,6 @@
 import type { Order } from '../../order/order.ts'
-import type { OrderEvent, PayResult } from '../../stores/redis/orders.ts'
 import { HEALTHY_MS } from '../../order/promise.ts'
+import type { OrderEvent, PayResult } from '../../stores/redis/orders.ts'
 
 export interface DemoOrder {
   orderId: string

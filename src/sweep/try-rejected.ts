@@ -1,0 +1,52 @@
+import type { Settlement } from '../order/settle.ts'
+import type { DueOrder } from '../order/store.ts'
+import { pauseSince, type Sweeping } from './sweeping.ts'
+import { hasMetOutage, isHeld } from './tally.ts'
+
+/** How long a sweep tries, at most, what the store has rejected before. */
+const REJECTED_MS = 10_000
+
+export interface RejectedFound {
+  tried: Map<DueOrder, Settlement>
+  untried: DueOrder[]
+  error?: unknown
+}
+
+/**
+ * Tries orders that the store has rejected before, in random order, so that each has its turn where the time does not
+ * suffice. Forgets those that it does not reject any more. Never rejects.
+ */
+export async function tryRejected(options: Sweeping & { orders: Iterable<DueOrder> }): Promise<RejectedFound> {
+  const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
+  const until = clock.monotonic() + REJECTED_MS
+  const untried = shuffled(options)
+  const tried = new Map<DueOrder, Settlement>()
+  // Alone, a rejected order costs one call, and in a batch several; once they are mended, it is the other way round.
+  let size = 1
+  try {
+    while (untried.length > 0 && clock.monotonic() < until && !isWoken()) {
+      signal.throwIfAborted()
+      const startedAt = clock.monotonic()
+      onStep()
+      const settlements = await settle(untried.slice(-size))
+      onStep()
+      for (const [index, order] of untried.splice(-size).entries()) {
+        const settlement = settlements[index] as Settlement
+        tried.set(order, settlement)
+        if (settlement.kind !== 'failed') memory.forget(order.orderId)
+      }
+      if (settlements.some((settlement) => isHeld(settlement) || hasMetOutage(settlement))) break
+      size = settlements.some(({ kind }) => kind === 'failed') ? 1 : Math.min(2 * size, pageSize)
+      await pauseSince(startedAt, options)
+    }
+    return { tried, untried }
+  } catch (error) {
+    return { tried, untried, error }
+  }
+}
+
+function shuffled({ orders, random }: { orders: Iterable<DueOrder>; random: () => number }): DueOrder[] {
+  return Array.from(orders, (order) => ({ order, place: random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ order }) => order)
+}
