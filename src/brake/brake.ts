@@ -3,27 +3,7 @@ import { asOrderExpiryError, blameOf, OrderExpiryError } from '../errors.ts'
 import type { Check, Outcome } from '../order/order.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
-
-/** Why no order is cancelled. */
-export type BrakeReason = 'limit' | 'payment-silence' | 'manual'
-
-/** The state of the brake, the same for all processes. Times are epoch milliseconds by the clock of its keeper. */
-export interface BrakeStatus {
-  engaged: boolean
-  reason?: BrakeReason
-  /** Who or what has engaged or released it last, for people. */
-  by?: string
-  since?: number
-  /** Until then it does not engage by itself, because somebody has released it. */
-  suspendedUntil?: number
-  /** Cancellations within the last minute, over all processes, as far as they are counted. */
-  lastMinute: number
-}
-
-export interface Grant {
-  granted: number
-  status: BrakeStatus
-}
+import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
 
 /** Orders that would have been cancelled. */
 export interface Held {
@@ -34,37 +14,17 @@ export interface Held {
   cause?: string
 }
 
-/** Where the state is kept that all processes share. Every method rejects within a bounded time. */
-export interface SharedBrake {
-  status(): Promise<BrakeStatus>
-  /**
-   * Asks for `count` cancellations, at most `limit` of which are granted within any minute; none while it is engaged.
-   *
-   * @param id of this request alone: however often it arrives, it is granted and counted once
-   */
-  reserve(id: string, count: number, limit: number): Promise<Grant>
-  /**
-   * What was granted to `id` has been used, or will not be: no more than `used` of it counts from now on; also if the
-   * request arrives only later.
-   */
-  use(id: string, used: number): Promise<void>
-  /** Cancellations within the last minute that have been made, without those that are only granted. */
-  countUsed(): Promise<number>
-  /** Engages it, unless it is suspended and the reason is not `manual`. */
-  engage(reason: BrakeReason, by: string): Promise<BrakeStatus>
-}
+/** When to look again at an order that was held back: at random between the two, so that they do not all come at once. */
+const LOOK_AGAIN_MIN_MS = 10_000
+const LOOK_AGAIN_MAX_MS = 30_000
 
-/** When to look again at an order that the brake has held back: between the two, so that they do not all come at once. */
-const AGAIN_MIN_MS = 10_000
-const AGAIN_MAX_MS = 30_000
-
-/** How long the time of the newest payment is believed: a share of the silence, and this at most. */
+/** How long the newest payment that was read counts as the newest: a share of the silence, and this at most. */
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
 
-/** How long nobody asks again for the state after its keeper has not answered. */
+/** How long nobody asks for the state again after its keeper has not answered. */
 const AFTER_FAILURE_MS = 5_000
-/** A grant counts in the minute after it was given: one that is used later, as by a process that was stopped, does not. */
+/** How old a grant may be when it is used: it counts in the minute after it was given, not in the minute of its use. */
 const GRANT_FRESH_MS = 5_000
 
 interface Reserved extends Pick<Grant, 'granted'>, Pick<Held, 'cause'> {
@@ -87,22 +47,22 @@ export interface BrakeOptions {
 }
 
 /**
- * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and what is cancelled wrongly must be little.
+ * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and few of them may be cancelled wrongly.
  *
- * Each batch asks for the state, so that somebody who engages it by hand stops the very next one.
+ * Each batch asks for the state, so that somebody who engages the brake by hand stops the very next batch.
  *
- * With a limit or a silence set, each batch is judged first, and only as many of its orders are cancelled as are granted.
- * While the keeper of the state cannot be asked, nothing is granted: unknown is never "unpaid". Without them only a brake
- * that somebody has engaged by hand counts, and the last state that was known while the keeper is away. What the store
- * rejects with, the brake rejects with.
+ * With a limit or a silence set, each batch is first run dry, and only as many of its orders are cancelled as are granted.
+ * While the keeper of the state does not answer, nothing is granted: unknown is never "unpaid". Without a limit or a
+ * silence only a brake that somebody engages by hand counts; while the keeper is away, its last known state does. The brake
+ * rejects with what the store rejects with.
  */
 export class Brake {
   readonly #options: BrakeOptions
   #status: BrakeStatus | undefined
-  /** When the keeper of the state last gave no answer. */
+  /** When the keeper of the state last failed to answer. */
   #triedInVainAt = Number.NEGATIVE_INFINITY
   #refreshing: Promise<void> | undefined
-  /** The store's time of the first order that fell due here: silence is not counted from before. */
+  /** When, by the store's clock, the first order fell due here: silence is counted from then on. */
   #watchingSince: number | undefined
   #newestPayment: { value: number | undefined; readAt: number } | undefined
 
@@ -163,7 +123,7 @@ export class Brake {
     try {
       this.#learn(await this.#options.shared.status())
     } catch {
-      // The last one that was known counts, and nobody waits for another try so soon.
+      // The last known state counts, and nobody waits for another try so soon.
       this.#triedInVainAt = this.#options.clock.monotonic()
     }
   }
@@ -179,7 +139,7 @@ export class Brake {
     const { shared, maxPerMinute, by, clock } = this.#options
     const none = { id: '', granted: 0 }
     this.#watchingSince ??= decidedAt
-    // Of a brake that is released, the reservation itself tells when it is engaged.
+    // If the brake was last released, the reservation itself tells whether it is engaged now.
     if (this.#status?.engaged !== false && (await this.#isEngaged())) return none
     const isSilent = await this.#isSilent(decidedAt)
     const id = randomUUID()
@@ -196,15 +156,15 @@ export class Brake {
       void this.#use(id, 0)
       return { ...none, cause: 'the grant came too late to be used' }
     } catch (error) {
-      // It may have been counted. Nobody waits for a keeper that has just failed to answer.
+      // The request may have been counted. Nobody waits for a keeper that has just failed to answer.
       void this.#use(id, 0)
       return { ...none, cause: `its state is not known: ${asOrderExpiryError(error).message}` }
     }
   }
 
   /**
-   * What is granted to others may be for these very orders, when a worker and a sweep, or two processes, are at them. So it
-   * counts only what has been cancelled before it looks again which of them are still to be.
+   * What is granted to others may be for these very orders, when a worker and a sweep, or two processes, work on them at the
+   * same time. So only what has been cancelled is counted, and then the orders that are still to be cancelled.
    */
   async #engageIfTooMany(checks: readonly Check[]): Promise<void> {
     const { store, shared, maxPerMinute } = this.#options
@@ -218,7 +178,7 @@ export class Brake {
       if (used + due.size <= maxPerMinute) return
       this.#learn(await shared.engage('limit', `more than ${maxPerMinute} cancellations in a minute`))
     } catch {
-      // The limit holds all the same, and the next batch comes to this point again.
+      // The limit holds all the same, and the next batch gets here again.
     }
   }
 
@@ -236,7 +196,7 @@ export class Brake {
       const value = await store.newestPayment().catch((cause) => {
         const error = asOrderExpiryError(cause)
         throw new OrderExpiryError(
-          // Not because of an order in the batch: no part of it would fare better.
+          // No order of the batch is to blame: no part of it would fare better.
           blameOf(error) === 'lock' ? error.code : 'STORE_UNAVAILABLE',
           `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${error.message}`,
           { cause },
@@ -254,13 +214,13 @@ export class Brake {
       await this.#use(id, used)
       return done
     } catch (error) {
-      // What is tried again and again would otherwise use up the minute, and engage the brake though nothing is cancelled.
+      // A batch that is tried again and again would use up the minute, and engage the brake though nothing is cancelled.
       if (hasEnded(asOrderExpiryError(error))) await this.#useUnpaid(checks, id)
       throw error
     }
   }
 
-  /** Not every store rolls back all of a batch that it rejects, so that what is still unpaid is counted anew. */
+  /** Counts anew what is still unpaid: not every store rolls back all of a batch that it rejects. */
   async #useUnpaid(checks: readonly Check[], id: string): Promise<void> {
     const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true }).catch(() => undefined)
     if (!outcomes) return
@@ -275,7 +235,8 @@ export class Brake {
 
   #postpone({ evidence }: Outcome): Outcome {
     const { random = Math.random } = this.#options
-    const until = evidence.decidedAt + AGAIN_MIN_MS + Math.round(random() * (AGAIN_MAX_MS - AGAIN_MIN_MS))
+    const until =
+      evidence.decidedAt + LOOK_AGAIN_MIN_MS + Math.round(random() * (LOOK_AGAIN_MAX_MS - LOOK_AGAIN_MIN_MS))
     return { kind: 'postponed', until, reason: 'brake', evidence }
   }
 
@@ -286,7 +247,7 @@ export class Brake {
   }
 }
 
-/** Whether the store has ended the batch, and can be asked what is cancelled. Else it may still be at it. */
+/** Whether the store has ended the batch and can tell what is cancelled; otherwise it may still be working on it. */
 function hasEnded({ code }: OrderExpiryError): boolean {
   return code !== 'STORE_UNAVAILABLE' && code !== 'UNEXPECTED'
 }

@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { BrakeStatus } from '../brake/brake.ts'
+import type { BrakeStatus } from '../brake/shared-brake.ts'
 import { withBrake } from '../daemon/with-redis.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'

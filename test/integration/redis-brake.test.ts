@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import type { Redis } from 'ioredis'
-import { RedisBrake } from '../../src/brake/redis-brake.ts'
+import { peekBrake, RedisBrake } from '../../src/brake/redis-brake.ts'
 import { openRedis } from '../../src/redis/connection.ts'
-import { namedQueue } from '../../src/redis/keys.ts'
+import { namedQueue, type QueueKeys } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
@@ -16,7 +16,7 @@ import { startRedis } from '../helpers/processes.ts'
 function openBrakes(
   count: number,
   url = redisUrl(),
-): { brakes: [RedisBrake, ...RedisBrake[]]; redis: Redis; key: string } {
+): { brakes: [RedisBrake, ...RedisBrake[]]; redis: Redis; keys: QueueKeys; key: string } {
   const queue = namedQueue({ name: uniqueName('brake') })
   const connections = Array.from({ length: count }, () => openRedis({ profile: commandProfile(url, 5_000) }))
   closing.push(() => {
@@ -25,6 +25,7 @@ function openBrakes(
   return {
     brakes: connections.map((redis) => new RedisBrake({ redis, queue })) as [RedisBrake, ...RedisBrake[]],
     redis: connections[0] as Redis,
+    keys: queue.keys,
     key: queue.keys.brake,
   }
 }
@@ -33,6 +34,19 @@ test('a brake that nobody has touched is released, and nothing is written by loo
   const { brakes, redis, key } = openBrakes(1)
   expect(await brakes[0].status()).toEqual({ engaged: false, lastMinute: 0 })
   expect(await redis.exists(key, `${key}:cancelled`, `${key}:reserved`)).toBe(0)
+})
+
+test('who only peeks at it sees its state, and writes nothing, whatever is there', async () => {
+  const { brakes, redis, keys, key } = openBrakes(1)
+  expect(await peekBrake({ redis, keys })).toEqual({ engaged: false })
+  expect(await redis.exists(key, `${key}:cancelled`, `${key}:reserved`)).toBe(0)
+  const { lastMinute, ...engaged } = await brakes[0].engage('limit', 'p:1')
+  expect(await peekBrake({ redis, keys })).toEqual(engaged)
+  await brakes[0].reserve('a', 1, 100)
+  const { lastMinute: none, ...released } = await brakes[0].release('ann', 60_000)
+  const before = await redis.dumpBuffer(key)
+  expect([lastMinute, none, await peekBrake({ redis, keys })]).toEqual([0, 0, released])
+  expect(await redis.dumpBuffer(key)).toEqual(before)
 })
 
 describe('a limit', () => {

@@ -1,4 +1,4 @@
-import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/brake/brake.ts'
+import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/brake/shared-brake.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
@@ -27,7 +27,7 @@ interface Counted {
   isUsed?: boolean
 }
 
-/** The state of the brake with the semantics of `queue/shared-brake.ts`. Times are milliseconds of the run. */
+/** The state of the brake with the semantics of `brake/redis-brake.ts`. Times are milliseconds of the run. */
 export class FakeBrake {
   readonly exemptions: Exemption[] = []
   /** Since when it is engaged, and since when it is not. */

@@ -1,5 +1,6 @@
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
+import { peekBrake } from '../../brake/redis-brake.ts'
 import { count, examine, type Finding, finding, howLong } from '../../doctor/finding.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
@@ -131,10 +132,9 @@ async function readFailures(options: { redis: Redis; keys: QueueKeys }): Promise
 }
 
 async function readBrake(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<State['brake']> {
-  const { redis, keys, now } = options
-  // Not by the scripts of the brake: they write.
-  const [engaged, reason, since] = await redis.hmget(keys.brake, 'engaged', 'reason', 'since')
-  return engaged === '1' ? { reason: reason ?? 'unknown', forMs: Math.max(0, now - Number(since ?? now)) } : undefined
+  const { now } = options
+  const { engaged, reason = 'unknown', since = now } = await peekBrake(options)
+  return engaged ? { reason, forMs: Math.max(0, now - since) } : undefined
 }
 
 const looks: readonly ((state: State) => Finding[])[] = [

@@ -1,3 +1,4 @@
+import { peekBrake } from '../../brake/redis-brake.ts'
 import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
@@ -48,11 +49,8 @@ export class QueueView {
   /** What holds up checks and cancellations of all orders. */
   holds(): Promise<QueueHolds> {
     return this.#ask(async ({ queue, redis, keys }) => {
-      const [isPaused, [engaged, reason]] = await Promise.all([
-        queue.isPaused(),
-        redis.hmget(keys.brake, 'engaged', 'reason'),
-      ])
-      return { isPaused, ...(engaged === '1' && { brake: { reason: reason ?? undefined } }) }
+      const [isPaused, { engaged, reason }] = await Promise.all([queue.isPaused(), peekBrake({ redis, keys })])
+      return { isPaused, ...(engaged && { brake: { reason } }) }
     })
   }
 
