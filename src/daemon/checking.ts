@@ -1,4 +1,5 @@
-import type { Brake, SharedBrake } from '../brake/brake.ts'
+import type { Brake } from '../brake/brake.ts'
+import type { SharedBrake } from '../brake/shared-brake.ts'
 import type { Config } from '../config.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'

@@ -1,4 +1,4 @@
-import type { BrakeStatus } from '../brake/brake.ts'
+import type { BrakeStatus } from '../brake/shared-brake.ts'
 import { OrderExpiryError } from '../errors.ts'
 import { History } from '../observe/history.ts'
 import type { OrderStore } from '../order/store.ts'
