@@ -1,4 +1,5 @@
 import type { Finding } from '../doctor/finding.ts'
+import { count } from '../runtime/human-numbers.ts'
 
 const WIDTH = 110
 /** Where what is said begins, below the level and the name of what was looked at. */
@@ -44,8 +45,7 @@ function summary(findings: readonly Finding[]): string {
   const amount = (level: Finding['level']) => findings.filter((found) => found.level === level).length
   const [errors, warnings] = [amount('error'), amount('warning')]
   if (errors + warnings === 0) return 'Everything is in order.'
-  const noun = (n: number, word: string) => `${n} ${word}${n === 1 ? '' : 's'}`
-  return `${noun(errors, 'error')}, ${noun(warnings, 'warning')}. What each means: docs/doctor.md`
+  return `${count(errors, 'error')}, ${count(warnings, 'warning')}. What each means: docs/doctor.md`
 }
 
 /** Breaks at spaces; a word that is too long stays whole. */

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { withQueueView } from '../daemon/with-redis.ts'
 import type { Forecast } from '../queue/view/forecast.ts'
+import { number } from '../runtime/human-numbers.ts'
 import type { CommandContext } from './context.ts'
 
 const BAR_WIDTH = 50
@@ -23,21 +24,16 @@ export function forecastCommand(context: CommandContext): Command {
 
 /** Lines for a terminal. */
 export function drawForecast({ at, due, within, minutes }: Forecast): string[] {
-  const sums = Object.entries(within).map(([horizon, count]) => `within ${horizon}: ${count.toLocaleString('en')}`)
+  const sums = Object.entries(within).map(([horizon, count]) => `within ${horizon}: ${number(count)}`)
   const groups = Array.from({ length: Math.ceil(minutes.length / STEP) }, (_, n) =>
     minutes.slice(n * STEP, (n + 1) * STEP).reduce((sum, count) => sum + count, 0),
   )
   const most = Math.max(1, ...groups)
-  const widest = Math.max(...groups.map((count) => count.toLocaleString('en').length))
+  const widest = Math.max(...groups.map((count) => number(count).length))
   const bars = groups.map((count, n) => {
     const from = new Date(at + n * STEP * MINUTE_MS).toISOString().slice(11, 16)
     const length = Math.ceil((count / most) * BAR_WIDTH)
-    return `${from}  ${count.toLocaleString('en').padStart(widest)}  ${'█'.repeat(length)}`.trimEnd()
+    return `${from}  ${number(count).padStart(widest)}  ${'█'.repeat(length)}`.trimEnd()
   })
-  return [
-    `due now: ${due.toLocaleString('en')}   ${sums.join('   ')}`,
-    '',
-    `checks to come, by ${STEP} minutes from (UTC)`,
-    ...bars,
-  ]
+  return [`due now: ${number(due)}   ${sums.join('   ')}`, '', `checks to come, by ${STEP} minutes from (UTC)`, ...bars]
 }

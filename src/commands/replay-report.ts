@@ -1,4 +1,5 @@
 import { type GivenUp, NEVER_SUCCEED, type Replay } from '../queue/replay/replay.ts'
+import { number } from '../runtime/human-numbers.ts'
 
 export interface ReplayReport {
   /** A check that was found; a dry run prints it at once, so that many need no memory. */
@@ -43,14 +44,14 @@ function describe(result: Replay, dryRun: boolean): string[] {
     row(order.orderId, order.result === 'missing' ? 'no failed check' : order.result),
   )
   lines.push(
-    row(dryRun ? 'would replay' : 'replayed', `${count(dryRun ? found : replayed)} of ${count(failed)} failed`),
+    row(dryRun ? 'would replay' : 'replayed', `${number(dryRun ? found : replayed)} of ${number(failed)} failed`),
   )
-  for (const [code, many] of Object.entries(byCode)) lines.push(row(`  ${code}`, count(many)))
-  if (gone > 0) lines.push(row('gone', `${count(gone)}, replayed or removed by somebody else meanwhile`))
+  for (const [code, many] of Object.entries(byCode)) lines.push(row(`  ${code}`, number(many)))
+  if (gone > 0) lines.push(row('gone', `${number(gone)}, replayed or removed by somebody else meanwhile`))
   for (const code of NEVER_SUCCEED) {
     const many = leftOut[code]
     if (!many) continue
-    lines.push(row('left out', `${count(many)} ${code}: bad data; edit the jobs, then replay --code ${code}`))
+    lines.push(row('left out', `${number(many)} ${code}: bad data; edit the jobs, then replay --code ${code}`))
   }
   if (stopped) lines.push(row('stopped', 'before the end; running it again goes on'))
   return lines
@@ -64,8 +65,4 @@ function row(name: string, value: string): string {
 function oneLine(text: string): string {
   const line = text.replace(/\p{Cc}+/gu, ' ')
   return line.length > MAX_REASON ? `${line.slice(0, MAX_REASON)}…` : line
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en-US')
 }

@@ -3,6 +3,7 @@ import { queueOf } from '../config.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
 import { type Replay, replay, type Selection } from '../queue/replay/replay.ts'
+import { number } from '../runtime/human-numbers.ts'
 import { nearest } from '../settings/unknown-names.ts'
 import type { CommandContext } from './context.ts'
 import { createReplayReport } from './replay-report.ts'
@@ -99,19 +100,15 @@ function reportProgress({ clock, progress }: CommandContext, dryRun: boolean): (
   return ({ replayed, found, failed, lookedAt }) => {
     if (clock.now() - shownAt < PROGRESS_MS) return
     shownAt = clock.now()
-    const done = dryRun ? `found ${count(found)}` : `replayed ${count(replayed)}`
+    const done = dryRun ? `found ${number(found)}` : `replayed ${number(replayed)}`
     progress(
-      `${done} of ${count(failed)}${lookedAt > (dryRun ? found : replayed) ? ` (${count(lookedAt)} looked at)` : ''}`,
+      `${done} of ${number(failed)}${lookedAt > (dryRun ? found : replayed) ? ` (${number(lookedAt)} looked at)` : ''}`,
     )
   }
 }
 
 function halfWay({ replayed, lookedAt, failed }: Replay, cause: OrderExpiryError): OrderExpiryError {
   const { code, message } = cause
-  const done = `${count(replayed)} replayed, ${count(lookedAt)} of ${count(failed)} looked at`
+  const done = `${number(replayed)} replayed, ${number(lookedAt)} of ${number(failed)} looked at`
   return new OrderExpiryError(code, `ended half-way (${done}; running it again goes on): ${message}`, { cause })
-}
-
-function count(value: number): string {
-  return value.toLocaleString('en-US')
 }

@@ -1,5 +1,6 @@
 import { asOrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { clockDifference } from '../runtime/human-numbers.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
 /** Everything that `doctor` looks at, in the order in which it is shown. docs/doctor.md explains each. */
@@ -108,8 +109,7 @@ export function clockFinding(options: {
 }): Finding {
   const { code, offsetMs, marginMs, meaning } = options
   const away = Math.abs(offsetMs)
-  const size = away < 1_000 ? `${Math.round(away)} ms` : `${(away / 1_000).toFixed(1)} s`
-  const what = `${size} ${offsetMs < 0 ? 'behind' : 'ahead of'} the clock here (± ${Math.ceil(marginMs)} ms)`
+  const what = `${clockDifference(away)} ${offsetMs < 0 ? 'behind' : 'ahead of'} the clock here (± ${Math.ceil(marginMs)} ms)`
   const surely = away - marginMs
   const level = surely > 30_000 ? 'error' : surely > 1_000 ? 'warning' : 'ok'
   if (level === 'ok') return finding('ok', code, { what })
@@ -118,17 +118,4 @@ export function clockFinding(options: {
     meaning,
     fix: ['# set both clocks by NTP; on the machine whose clock is wrong:', 'timedatectl set-ntp true'],
   })
-}
-
-/** `1 order`, `2 orders`, `1,001 orders`. */
-export function count(n: number, noun: string): string {
-  return `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`
-}
-
-/** `45 s`, `12 min`, `3.5 h`, `4.2 days`. */
-export function howLong(ms: number): string {
-  if (ms < 120_000) return `${Math.round(ms / 1_000)} s`
-  if (ms < 7_200_000) return `${Math.round(ms / 60_000)} min`
-  if (ms < 172_800_000) return `${(ms / 3_600_000).toFixed(1)} h`
-  return `${(ms / 86_400_000).toFixed(1)} days`
 }

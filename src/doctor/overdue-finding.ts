@@ -1,5 +1,6 @@
 import { LATE_AFTER_MS, VERY_LATE_AFTER_MS } from '../order/promise.ts'
-import { type Finding, finding, howLong } from './finding.ts'
+import { howLong } from '../runtime/human-numbers.ts'
+import { type Finding, finding } from './finding.ts'
 
 /** @param lateMs how long ago the oldest unpaid order should have been cancelled; undefined: none is; Infinity: ever since */
 export function overdueFinding(lateMs: number | undefined): Finding {

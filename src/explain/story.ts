@@ -3,6 +3,7 @@ import type { KeptEvent } from '../order/store.ts'
 import type { CheckFacts } from '../queue/view/check-facts.ts'
 import type { CheckNote } from '../queue/view/check-notes.ts'
 import type { QueueHolds } from '../queue/view/queue-view.ts'
+import { howLate } from '../runtime/human-numbers.ts'
 
 /** One thing that happened to an order, or will. */
 export type StoryLine = CheckNote
@@ -131,7 +132,7 @@ function verdictOf(facts: Facts): string {
   const finished = check?.finished
   if (finished?.outcome === 'cancelled') {
     const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
-    return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${span(lateMs)} after its payment deadline ${finished.deadline}.`
+    return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${howLate(lateMs)} after its payment deadline ${finished.deadline}.`
   }
   // Without a time of its own, an order that is unpaid again tells of no cancellation.
   const mayBeCancelled = !order?.isUnpaid
@@ -161,7 +162,7 @@ function verdictOf(facts: Facts): string {
   const hold = holdOf(facts)
   if (deadline > now)
     return `Waiting: unpaid until ${iso(deadline)}, it is cancelled then${hold ? `, but ${hold}` : ''}.`
-  return `Overdue: still unpaid (${order.status}), its payment deadline was ${span(now - deadline)} ago${hold ? `: ${hold}` : ''}.`
+  return `Overdue: still unpaid (${order.status}), its payment deadline was ${howLate(now - deadline)} ago${hold ? `: ${hold}` : ''}.`
 }
 
 function holdOf({ holds = {}, check }: Facts): string | undefined {
@@ -181,11 +182,6 @@ function verdictOfUnknown(check: CheckFacts | undefined, now: number): string {
 
 function iso(ms: number): string {
   return new Date(ms).toISOString()
-}
-
-function span(ms: number): string {
-  if (ms < 10_000) return `${Math.round(ms)} ms`
-  return ms < 600_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`
 }
 
 function ordinal(n: number): string {

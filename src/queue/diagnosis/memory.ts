@@ -1,9 +1,8 @@
 import { type Finding, finding } from '../../doctor/finding.ts'
+import { MEGABYTE, number, size } from '../../runtime/human-numbers.ts'
 import { configSet } from './config-set.ts'
 import type { RedisState } from './state.ts'
 import { ADVISED_LIMIT, type WaitingJobs } from './waiting-jobs.ts'
-
-const MEGABYTE = 1_048_576
 
 export function lookAtEviction({ info }: RedisState): Finding[] {
   const policy = info.get('maxmemory_policy')
@@ -45,13 +44,6 @@ export function lookAtMemory({ info }: RedisState): Finding[] {
   ]
 }
 
-function size(bytes: number): string {
-  if (bytes < MEGABYTE / 10) return `${Math.ceil(bytes / 1_024)} KB`
-  return bytes < 10 * MEGABYTE
-    ? `${(bytes / MEGABYTE).toFixed(1)} MB`
-    : `${Math.round(bytes / MEGABYTE).toLocaleString('en-US')} MB`
-}
-
 export function lookAtListpack({ info, config, waiting }: RedisState): Finding[] {
   const name = config.has('hash-max-listpack-value') ? 'hash-max-listpack-value' : 'hash-max-ziplist-value'
   const value = config.get(name)
@@ -87,5 +79,5 @@ function unknownListpack(waiting: WaitingJobs): Finding {
 function saving({ count, reducible, bytes, reducedBytes }: WaitingJobs): string {
   const orders = Math.round(count * reducible)
   const each = `${Math.round(reducedBytes)} bytes instead of ${Math.round(bytes)} for each job`
-  return `With ${ADVISED_LIMIT} the orders that wait would take about ${size(orders * (bytes - reducedBytes))} less: ${each}, ${orders.toLocaleString('en-US')} of ${count.toLocaleString('en-US')}.`
+  return `With ${ADVISED_LIMIT} the orders that wait would take about ${size(orders * (bytes - reducedBytes))} less: ${each}, ${number(orders)} of ${number(count)}.`
 }

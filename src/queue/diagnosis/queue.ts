@@ -1,7 +1,7 @@
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { peekBrake } from '../../brake/redis-brake.ts'
-import { count, examine, type Finding, finding, howLong } from '../../doctor/finding.ts'
+import { examine, type Finding, finding } from '../../doctor/finding.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
@@ -9,6 +9,7 @@ import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { count, howLong, number } from '../../runtime/human-numbers.ts'
 import { dueAtOf } from '../jobs.ts'
 import { openQueue } from '../open-queue.ts'
 
@@ -140,8 +141,7 @@ async function readBrake(options: { redis: Redis; keys: QueueKeys; now: number }
 const looks: readonly ((state: State) => Finding[])[] = [
   ({ counts }) => {
     const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
-    const n = (value: number) => value.toLocaleString('en-US')
-    const what = `${n(delayed)} waiting for their deadline, ${n(due(counts))} due, ${n(active)} being checked, ${n(completed)} finished, ${n(failed)} failed`
+    const what = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due, ${number(active)} being checked, ${number(completed)} finished, ${number(failed)} failed`
     return [finding('ok', 'queue-counts', { what })]
   },
 
@@ -209,8 +209,8 @@ const looks: readonly ((state: State) => Finding[])[] = [
   ({ counts, failures }) => {
     const failed = counts.failed ?? 0
     if (failed === 0) return [finding('ok', 'queue-failed', { what: 'no check has failed for good' })]
-    const codes = [...failures].map(([code, times]) => `${code} × ${times.toLocaleString('en-US')}`).join(', ')
-    const newest = failed > SAMPLE ? `, of the newest ${SAMPLE.toLocaleString('en-US')}` : ''
+    const codes = [...failures].map(([code, times]) => `${code} × ${number(times)}`).join(', ')
+    const newest = failed > SAMPLE ? `, of the newest ${number(SAMPLE)}` : ''
     const bad = BAD_DATA.filter((code) => failures.has(code))
     return [
       finding('warning', 'queue-failed', {

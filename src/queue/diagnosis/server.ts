@@ -1,4 +1,5 @@
-import { count, type Finding, finding } from '../../doctor/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
+import { count } from '../../runtime/human-numbers.ts'
 import type { RedisState } from './state.ts'
 
 export function lookAtVersion({ info }: RedisState): Finding[] {

@@ -1,5 +1,6 @@
-import { count, type Finding, finding } from '../../doctor/finding.ts'
+import { type Finding, finding } from '../../doctor/finding.ts'
 import { overdueFinding } from '../../doctor/overdue-finding.ts'
+import { count } from '../../runtime/human-numbers.ts'
 import type { RedisOrders } from './orders.ts'
 
 /** Looks at the orders in Redis, and changes nothing. */

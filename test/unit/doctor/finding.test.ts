@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
-import { clockFinding, count, examine, FINDING_CODES, finding, howLong } from '../../../src/doctor/finding.ts'
+import { clockFinding, examine, FINDING_CODES, finding } from '../../../src/doctor/finding.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
@@ -49,9 +49,4 @@ test.each([
   [-30_500, 600, 'warning'],
 ])('clocks that differ by %d ms, give or take %d: %s', (offsetMs, marginMs, level) => {
   expect(clockFinding({ code: 'redis-clock', offsetMs, marginMs, meaning: 'x' }).level).toBe(level)
-})
-
-test('numbers are written for people', () => {
-  expect([count(1, 'order'), count(1_001, 'order')]).toEqual(['1 order', '1,001 orders'])
-  expect([45_000, 720_000, 12_600_000, 362_880_000].map(howLong)).toEqual(['45 s', '12 min', '3.5 h', '4.2 days'])
 })

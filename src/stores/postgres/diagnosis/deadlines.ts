@@ -1,5 +1,6 @@
-import { count, type Finding, finding } from '../../../doctor/finding.ts'
+import { type Finding, finding } from '../../../doctor/finding.ts'
 import { overdueFinding } from '../../../doctor/overdue-finding.ts'
+import { countUpTo } from '../../../runtime/human-numbers.ts'
 import { isUnpaidSql } from '../indexes.ts'
 import { buildStatements, SWEEP_SETTINGS } from '../statements.ts'
 import { bounded, cannotTell } from './bounded-look.ts'
@@ -30,10 +31,9 @@ export async function lookAtDeadlines({ database, columns, mapping }: OrdersTabl
   })
   if (nulls === 'unknown') return [cannotTell('store-deadlines', 'whether unpaid orders without a deadline exist')]
   if (nulls === 0) return [finding('ok', 'store-deadlines', { what: 'every unpaid order has one' })]
-  const size = nulls > MANY_NULLS ? `more than ${count(MANY_NULLS, 'unpaid order')}` : count(nulls, 'unpaid order')
   return [
     finding('warning', 'store-deadlines', {
-      what: `${size} without a deadline`,
+      what: `${countUpTo(MANY_NULLS, nulls, 'unpaid order')} without a deadline`,
       meaning: 'The sweeper never cancels these; only a job that brings a deadline of its own does.',
       fix: [
         '# give them one, and write it when an order is placed:',

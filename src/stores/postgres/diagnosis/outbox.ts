@@ -1,4 +1,5 @@
-import { count, type Finding, finding } from '../../../doctor/finding.ts'
+import { type Finding, finding } from '../../../doctor/finding.ts'
+import { countUpTo } from '../../../runtime/human-numbers.ts'
 import { COLUMNS_SQL, type ColumnRow } from '../columns.ts'
 import { buildMigrations, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../statements.ts'
 import { bounded } from './bounded-look.ts'
@@ -50,7 +51,7 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
       )
     }
     if (typeof backlog === 'number') {
-      const size = backlog > MANY_EVENTS ? `more than ${count(MANY_EVENTS, 'event')}` : count(backlog, 'event')
+      const size = countUpTo(MANY_EVENTS, backlog, 'event')
       findings.push(finding('info', 'store-backlog', { what: `${size} in the outbox; nothing deletes them yet` }))
     }
   }
