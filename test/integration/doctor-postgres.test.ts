@@ -255,6 +255,20 @@ describe('an index for the sweeper', () => {
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
   })
 
+  test.each([
+    [`(due) WHERE status = 'pending'`, ''],
+    [`(due, id) WHERE status = 'pending' AND "paidAt" IS NULL`, ''],
+    [`(due) WHERE status NOT IN ('paid', 'cancelled')`, '; ANALYZE many'],
+  ])('of many unpaid orders and few others is in order: CREATE INDEX ON many %s', async (index, analyze) => {
+    const table = await create()
+    await table.pool.query(`CREATE TABLE many (id int PRIMARY KEY, status text, due timestamptz, "paidAt" timestamptz);
+      INSERT INTO many SELECT n, CASE WHEN n % 10 = 0 THEN 'paid' ELSE 'pending' END, now() FROM generate_series(1, 150000) n;
+      CREATE INDEX ON many ${index} ${analyze}`)
+    const mapping = { deadlineColumn: 'due', paidAtColumn: 'paidAt', cancelledAtColumn: undefined }
+    const overrides = { ...withMapping(table, { ...mapping, table: `${table.schema}.many` }), watchesPayments: false }
+    expect(ofCode(await diagnose(table, overrides), 'store-index')).toEqual([['ok', 'one on "due", for the sweeper']])
+  })
+
   test('of a partitioned table is made without CONCURRENTLY', async () => {
     const table = await create()
     await table.pool.query(`CREATE TABLE parts (LIKE orders) PARTITION BY HASH (id);

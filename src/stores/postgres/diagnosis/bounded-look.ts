@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../../doctor/finding.ts'
+import { type Finding, type FindingCode, finding } from '../../../doctor/finding.ts'
 import { sqlStateOf } from '../errors.ts'
 import type { Database } from './database.ts'
 
@@ -27,7 +27,7 @@ export async function bounded<T>(
 }
 
 /** The finding when {@link bounded} has been 'unknown'. */
-export function cannotTell(code: 'store-statuses' | 'store-deadlines' | 'store-overdue', what: string): Finding {
+export function cannotTell(code: FindingCode, what: string): Finding {
   return finding('info', code, {
     what: `could not tell ${what} within ${BOUND_MS / 1_000} s`,
     meaning: 'The table is large and has no index for it, or the database is busy.',

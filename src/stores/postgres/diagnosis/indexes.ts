@@ -1,40 +1,88 @@
 import { type Finding, finding } from '../../../doctor/finding.ts'
 import { unquoteIdentifier } from '../columns.ts'
-import { paidIndex } from '../indexes.ts'
+import { paidIndex, sweepIndex } from '../indexes.ts'
+import { buildStatements } from '../statements.ts'
+import { bounded, cannotTell, PLANNING_MS } from './bounded-look.ts'
 import { createIndex } from './create-index.ts'
-import { one } from './database.ts'
-import { lookAtSweepIndex } from './sweep-index.ts'
+import { databaseNow, one } from './database.ts'
 import type { OrdersTable } from './table.ts'
+import { type QueryPlan, type UsedIndex, usedIndexes } from './used-indexes.ts'
+
+/** Orders in an index that is read from its beginning in no time, whatever they are. */
+const FEW_ORDERS = 100_000
 
 /** @param options.watchesPayments whether the latest payment must be found quickly, to watch for their silence */
 export async function lookAtIndexes(options: OrdersTable & { watchesPayments: boolean }): Promise<Finding[]> {
   const { database, columns, watchesPayments } = options
   const { table, deadline, paidAt } = columns
-  const { kind } = await one<{ kind: string }>(
+  const { isJudged } = await one<{ isJudged: boolean }>(
     database,
-    'SELECT relkind AS kind FROM pg_class WHERE oid = $1::regclass',
+    `SELECT relkind IN ('r', 'm') OR EXISTS (SELECT FROM pg_partition_tree(oid) WHERE isleaf) AS "isJudged"
+     FROM pg_class WHERE oid = $1::regclass`,
     [table],
   )
-  if (!['r', 'p', 'm'].includes(kind)) {
+  if (!isJudged) {
     return [finding('info', 'store-index', { what: `${table} is no plain table: its indexes cannot be judged here` })]
   }
-  const findings = deadline ? [await lookAtSweepIndex(options)] : []
-  if (watchesPayments && paidAt) {
-    const { rows: led } = await database.query(LED_BY_SQL, [table, unquoteIdentifier(paidAt.sql)])
-    findings.push(
-      led.length > 0
-        ? finding('ok', 'store-paid-index', { what: `one on ${paidAt.sql}, for BRAKE_PAYMENT_SILENCE` })
-        : finding('warning', 'store-paid-index', {
-            what: `there is none on ${paidAt.sql}, for BRAKE_PAYMENT_SILENCE`,
-            meaning: 'To find the latest payment the whole table is read, again and again.',
-            fix: await createIndex(options, paidIndex(columns)),
-          }),
-    )
-  }
-  return findings
+  return [
+    ...(deadline ? [await lookAtSweepIndex(options, deadline.sql)] : []),
+    ...(watchesPayments && paidAt ? [await lookAtPaidIndex(options, paidAt.sql)] : []),
+  ]
 }
 
-const LED_BY_SQL = `
-SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam
-JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = $2 AND a.attnum = i.indkey[0]
-WHERE i.indrelid = $1::regclass AND i.indisvalid AND i.indisready AND m.amname = 'btree' AND i.indpred IS NULL LIMIT 1`
+/** Whether the sweeper's query reads little more than the orders that it looks for. */
+async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise<Finding> {
+  const { database, columns, mapping } = options
+  const values = [mapping.unpaidStatuses, await databaseNow(database), null, null, 1]
+  const used = await usedIndexes(database, { sql: buildStatements(columns).unpaidDueBefore, values })
+  if (used === 'unknown') return cannotTell('store-index', 'whether there is one for the sweeper')
+  const [dueAt, status] = [deadline, columns.status].map(unquoteIdentifier)
+  const isByDeadline = ({ first }: UsedIndex) => first === dueAt
+  const isByStatus = ({ first, second }: UsedIndex) => first === status && second === dueAt
+  if (!used?.every((index) => isByDeadline(index) || isByStatus(index))) {
+    return finding('warning', 'store-index', {
+      what: `there is none that the sweeper can use (first column ${deadline}, for unpaid orders)`,
+      meaning: 'Each sweep reads the whole table; when that takes longer than 10 s, nothing is swept.',
+      fix: await createIndex(options, sweepIndex(columns, mapping)),
+    })
+  }
+  const mixed = used.filter((index) => isByDeadline(index) && holdsOthers(index, columns.paidAt?.sql))
+  const many = mixed.reduce((sum, index) => sum + index.many, 0)
+  if (many <= FEW_ORDERS || many - (await estimateUnpaid(options)) <= FEW_ORDERS) {
+    return finding('ok', 'store-index', { what: `one on ${deadline}, for the sweeper` })
+  }
+  return finding('warning', 'store-index', {
+    what: `${mixed[0]?.name} is by ${deadline}, but holds other orders than unpaid ones too`,
+    meaning:
+      'Each sweep reads all that were ever due, paid ones and cancelled ones; when that takes longer than 10 s, nothing is swept.',
+    fix: await createIndex(options, sweepIndex(columns, mapping)),
+  })
+}
+
+/** Whether the status has to be checked: the planner leaves out what the condition of a partial index says already. */
+function holdsOthers({ filter }: UsedIndex, paidAt: string | undefined): boolean {
+  const unquoted = (sql: string) => sql.replaceAll('"', '')
+  return filter !== undefined && unquoted(filter).replace(/^\(\w+\./, '(') !== `(${unquoted(paidAt ?? '')} IS NULL)`
+}
+
+/** By the statistics; of the status alone, because unpaid orders and orders without a payment are nearly the same. */
+async function estimateUnpaid({ database, columns, mapping }: OrdersTable): Promise<number> {
+  const { table, status, statusType } = columns
+  const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table} WHERE ${status} = ANY ($1::${statusType}[])`
+  const plan = await bounded(database, () => one<QueryPlan>(database, sql, [mapping.unpaidStatuses]), PLANNING_MS)
+  return plan === 'unknown' ? 0 : plan['QUERY PLAN'][0].Plan['Plan Rows']
+}
+
+async function lookAtPaidIndex(options: OrdersTable, paidAt: string): Promise<Finding> {
+  const { columns } = options
+  const used = await usedIndexes(options.database, { sql: buildStatements(columns).newestPayment, values: [] })
+  if (used === 'unknown') return cannotTell('store-paid-index', `whether there is one on ${paidAt}`)
+  if (used?.every(({ first }) => first === unquoteIdentifier(paidAt))) {
+    return finding('ok', 'store-paid-index', { what: `one on ${paidAt}, for BRAKE_PAYMENT_SILENCE` })
+  }
+  return finding('warning', 'store-paid-index', {
+    what: `there is none on ${paidAt}, for BRAKE_PAYMENT_SILENCE`,
+    meaning: 'To find the latest payment the whole table is read, again and again.',
+    fix: await createIndex(options, paidIndex(columns)),
+  })
+}
