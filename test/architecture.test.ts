@@ -60,7 +60,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   '@opentelemetry/sdk-trace-node': { by: ['observe/traces.ts'] },
   commander: { by: ['cli.ts', 'commands/'] },
   dotenv: { by: ['cli.ts'] },
-  'fastest-levenshtein': { by: ['settings/unknown-names.ts'] },
+  'fastest-levenshtein': { by: ['settings/unknown-names.ts', 'stores/postgres/diagnosis/statuses.ts'] },
   zod: { by: [''] },
 }
 

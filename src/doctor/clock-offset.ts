@@ -1,12 +1,29 @@
 import type { Clock } from '../runtime/clock.ts'
+import { clockDifference } from '../runtime/human-numbers.ts'
+import { type Finding, finding, ok } from './finding.ts'
 
-/** The best of so many answers tells the time: the quicker an answer, the less it can be off. */
-const SAMPLES = 5
+/** The quicker an answer, the less it can be off: the best of so many tells the time. */
+const ANSWERS = 5
+
+const SKEWED_MS = 1_000
+const BADLY_SKEWED_MS = 30_000
+
+interface Comparison {
+  code: 'redis-clock' | 'store-clock'
+  /** What follows if they differ. */
+  meaning: string
+}
+
+/** How another clock differs from ours. @param options.read asks the other clock, in epoch milliseconds */
+export async function compareClocks(
+  options: Comparison & { clock: Clock; read: () => Promise<number> },
+): Promise<Finding> {
+  return clockFinding({ ...options, ...(await clockOffset(options)) })
+}
 
 /**
  * What another clock shows less what ours shows.
  *
- * @param options.read asks the other clock, in epoch milliseconds
  * @returns `marginMs`: half of how long the answer took; the offset is known no better
  */
 export async function clockOffset(options: {
@@ -15,7 +32,7 @@ export async function clockOffset(options: {
 }): Promise<{ offsetMs: number; marginMs: number }> {
   const { clock, read } = options
   let best = { offsetMs: 0, marginMs: Number.POSITIVE_INFINITY }
-  for (let n = 0; n < SAMPLES; n++) {
+  for (let n = 0; n < ANSWERS; n++) {
     const before = clock.now()
     const there = await read()
     const after = clock.now()
@@ -23,4 +40,18 @@ export async function clockOffset(options: {
     if (marginMs < best.marginMs) best = { offsetMs: there - (before + after) / 2, marginMs }
   }
   return best
+}
+
+export function clockFinding(options: Comparison & { offsetMs: number; marginMs: number }): Finding {
+  const { code, offsetMs, marginMs, meaning } = options
+  const away = Math.abs(offsetMs)
+  const direction = offsetMs < 0 ? 'behind' : 'ahead of'
+  const what = `${clockDifference(away)} ${direction} the clock here (± ${Math.ceil(marginMs)} ms)`
+  const surely = away - marginMs
+  if (surely <= SKEWED_MS) return ok(code, what)
+  return finding(surely > BADLY_SKEWED_MS ? 'error' : 'warning', code, {
+    what,
+    meaning,
+    fix: ['# set both clocks by NTP; on the machine whose clock is wrong:', 'timedatectl set-ntp true'],
+  })
 }

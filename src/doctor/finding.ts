@@ -1,6 +1,5 @@
 import { asOrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { clockDifference } from '../runtime/human-numbers.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
 /** Everything that `doctor` looks at, in the order in which it is shown. docs/doctor.md explains each. */
@@ -60,22 +59,20 @@ export interface Finding {
   fix?: string
 }
 
-/** A finding without what follows from its place: the subject is the first word of the code. */
+/** A finding; its subject is the first word of its code. */
 export function finding(
   level: Finding['level'],
   code: FindingCode,
-  said: { what: string; meaning?: string; fix?: string | readonly string[] },
+  { what, meaning, fix }: { what: string; meaning?: string; fix?: string | readonly string[] },
 ): Finding {
-  const { what, meaning, fix } = said
+  const subject = code.slice(0, code.indexOf('-')) as Finding['subject']
   const lines = typeof fix === 'string' ? fix : fix?.join('\n')
-  return {
-    level,
-    subject: code.slice(0, code.indexOf('-')) as Finding['subject'],
-    code,
-    what,
-    ...(meaning && { meaning }),
-    ...(lines && { fix: lines }),
-  }
+  return { level, subject, code, what, ...(meaning && { meaning }), ...(lines && { fix: lines }) }
+}
+
+/** The finding where all is well. */
+export function ok(code: FindingCode, what: string): Finding {
+  return finding('ok', code, { what })
 }
 
 /** What `look` finds; if it throws, or does not end in time, that is the finding. Never rejects. */
@@ -96,26 +93,4 @@ export async function examine(options: {
   } catch (error) {
     return [finding('error', code, { what: `could not be looked at: ${asOrderExpiryError(error).message}` })]
   }
-}
-
-/** How two clocks differ, as the findings of both Redis and the store say it. */
-export function clockFinding(options: {
-  code: 'redis-clock' | 'store-clock'
-  /** What the other clock shows less what ours shows. */
-  offsetMs: number
-  /** Half of how long the answer took: the offset is known no better. */
-  marginMs: number
-  meaning: string
-}): Finding {
-  const { code, offsetMs, marginMs, meaning } = options
-  const away = Math.abs(offsetMs)
-  const what = `${clockDifference(away)} ${offsetMs < 0 ? 'behind' : 'ahead of'} the clock here (± ${Math.ceil(marginMs)} ms)`
-  const surely = away - marginMs
-  const level = surely > 30_000 ? 'error' : surely > 1_000 ? 'warning' : 'ok'
-  if (level === 'ok') return finding('ok', code, { what })
-  return finding(level, code, {
-    what,
-    meaning,
-    fix: ['# set both clocks by NTP; on the machine whose clock is wrong:', 'timedatectl set-ntp true'],
-  })
 }

@@ -1,23 +1,21 @@
-import { type Finding, finding } from '../../doctor/finding.ts'
+import { type Finding, finding, ok } from '../../doctor/finding.ts'
 import { MEGABYTE, number, size } from '../../runtime/human-numbers.ts'
 import { configSet } from './config-set.ts'
 import type { RedisState } from './state.ts'
 import { ADVISED_LIMIT, type WaitingJobs } from './waiting-jobs.ts'
 
+const MUCH_PERCENT = 80
+const TOO_MUCH_PERCENT = 95
+
 export function lookAtEviction({ info }: RedisState): Finding[] {
   const policy = info.get('maxmemory_policy')
   if (policy === undefined) return []
   const what = `maxmemory-policy ${policy}`
-  if (policy === 'noeviction') return [finding('ok', 'redis-eviction', { what })]
-  return [
-    finding('error', 'redis-eviction', {
-      what,
-      meaning: policy.startsWith('volatile')
-        ? 'At its memory limit Redis deletes the locks of checks under way, and whatever else has an expiry, without a word.'
-        : 'At its memory limit Redis deletes waiting orders without a word.',
-      fix: configSet(info, 'maxmemory-policy noeviction'),
-    }),
-  ]
+  if (policy === 'noeviction') return [ok('redis-eviction', what)]
+  const meaning = policy.startsWith('volatile')
+    ? 'At its memory limit Redis deletes the locks of checks under way, and whatever else has an expiry, without a word.'
+    : 'At its memory limit Redis deletes waiting orders without a word.'
+  return [finding('error', 'redis-eviction', { what, meaning, fix: configSet(info, 'maxmemory-policy noeviction') })]
 }
 
 export function lookAtMemory({ info }: RedisState): Finding[] {
@@ -27,19 +25,20 @@ export function lookAtMemory({ info }: RedisState): Finding[] {
   const most = limit || total
   if (!Number.isFinite(used) || most === 0) return []
   const percent = (100 * used) / most
-  const what = `${size(used)} used, ${percent.toFixed(0)} % of ${limit ? `maxmemory (${size(limit)})` : `the machine (${size(total)}; no maxmemory is set)`}`
-  if (percent <= 80) return [finding('ok', 'redis-memory', { what })]
+  const whole = limit ? `maxmemory (${size(limit)})` : `the machine (${size(total)}; no maxmemory is set)`
+  const what = `${size(used)} used, ${percent.toFixed(0)} % of ${whole}`
+  if (percent <= MUCH_PERCENT) return [ok('redis-memory', what)]
   const more = Math.ceil((used * 2) / MEGABYTE)
+  const hasRoom = limit && (total === 0 || more * MEGABYTE < total * 0.8)
   return [
-    finding(percent > 95 ? 'error' : 'warning', 'redis-memory', {
+    finding(percent > TOO_MUCH_PERCENT ? 'error' : 'warning', 'redis-memory', {
       what,
       meaning: limit
         ? 'At the limit Redis refuses every write (OOM): nothing can be scheduled or finished.'
         : 'When the machine has no memory left, the kernel ends Redis.',
-      fix:
-        limit && (total === 0 || more * MEGABYTE < total * 0.8)
-          ? configSet(info, `maxmemory ${more}mb`)
-          : '# give the server more memory, or take other data off it',
+      fix: hasRoom
+        ? configSet(info, `maxmemory ${more}mb`)
+        : '# give the server more memory, or take other data off it',
     }),
   ]
 }
@@ -48,32 +47,21 @@ export function lookAtListpack({ info, config, waiting }: RedisState): Finding[]
   const name = config.has('hash-max-listpack-value') ? 'hash-max-listpack-value' : 'hash-max-ziplist-value'
   const value = config.get(name)
   const isReducible = waiting !== undefined && waiting.reducible > 0
-  if (value === undefined) return isReducible ? [unknownListpack(waiting)] : []
-  const what = `${name} ${value}`
-  if (Number(value) >= ADVISED_LIMIT) return [finding('ok', 'redis-listpack', { what })]
-  if (waiting && !isReducible) {
-    return [finding('ok', 'redis-listpack', { what: `${what}, which is enough for the orders that wait` })]
+  const saves = waiting
+    ? saving(waiting)
+    : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its id is a UUID.`
+  const meaning = `${saves} It counts for orders scheduled from then on.`
+  if (value === undefined) {
+    if (!isReducible) return []
+    // Settings cannot be read here, but the jobs show them.
+    const what = `hash-max-listpack-value is less than ${ADVISED_LIMIT}`
+    const fix = `# in the provider's console: hash-max-listpack-value ${ADVISED_LIMIT}`
+    return [finding('info', 'redis-listpack', { what, meaning, fix })]
   }
-  return [
-    finding('info', 'redis-listpack', {
-      what,
-      meaning: `${
-        waiting
-          ? saving(waiting)
-          : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its id is a UUID.`
-      } It counts for orders scheduled from then on.`,
-      fix: configSet(info, `${name} ${ADVISED_LIMIT}`),
-    }),
-  ]
-}
-
-/** Settings cannot be read here, but the jobs show them. */
-function unknownListpack(waiting: WaitingJobs): Finding {
-  return finding('info', 'redis-listpack', {
-    what: `hash-max-listpack-value is less than ${ADVISED_LIMIT}`,
-    meaning: `${saving(waiting)} It counts for orders scheduled from then on.`,
-    fix: `# in the provider's console: hash-max-listpack-value ${ADVISED_LIMIT}`,
-  })
+  const what = `${name} ${value}`
+  if (Number(value) >= ADVISED_LIMIT) return [ok('redis-listpack', what)]
+  if (waiting && !isReducible) return [ok('redis-listpack', `${what}, which is enough for the orders that wait`)]
+  return [finding('info', 'redis-listpack', { what, meaning, fix: configSet(info, `${name} ${ADVISED_LIMIT}`) })]
 }
 
 function saving({ count, reducible, bytes, reducedBytes }: WaitingJobs): string {

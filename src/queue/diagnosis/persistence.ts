@@ -1,16 +1,18 @@
-import { type Finding, finding } from '../../doctor/finding.ts'
+import { type Finding, finding, ok } from '../../doctor/finding.ts'
 import { configSet } from './config-set.ts'
 import type { RedisState } from './state.ts'
 
+const WRITTEN: Record<string, string> = {
+  always: ', written through each time',
+  everysec: ', written through each second',
+}
+
 export function lookAtPersistence({ info, config, keepsOrders }: RedisState): Finding[] {
   const lost = keepsOrders ? 'orders, payments and scheduled checks' : 'scheduled checks'
-  const turnOn = configSet(info, 'appendonly yes')
+  const fsync = config.get('appendfsync') ?? ''
+  const save = config.get('save')
   if (info.get('aof_enabled') === '1') {
-    const fsync = config.get('appendfsync')
-    if (fsync !== 'no') {
-      const how = { always: 'written through each time', everysec: 'written through each second' }[fsync ?? '']
-      return [finding('ok', 'redis-persistence', { what: `append-only file${how ? `, ${how}` : ''}` })]
-    }
+    if (fsync !== 'no') return [ok('redis-persistence', `append-only file${WRITTEN[fsync] ?? ''}`)]
     return [
       finding('warning', 'redis-persistence', {
         what: 'append-only file, but appendfsync no',
@@ -19,58 +21,44 @@ export function lookAtPersistence({ info, config, keepsOrders }: RedisState): Fi
       }),
     ]
   }
-  const save = config.get('save')
   if (save === undefined) return [] // said as redis-config
+  const fix = configSet(info, 'appendonly yes')
   if (save === '') {
-    return [
-      finding('warning', 'redis-persistence', {
-        what: 'nothing is written to disk',
-        meaning: `When Redis restarts, all ${lost} are gone.`,
-        fix: turnOn,
-      }),
-    ]
+    const meaning = `When Redis restarts, all ${lost} are gone.`
+    return [finding('warning', 'redis-persistence', { what: 'nothing is written to disk', meaning, fix })]
   }
   const every = Math.min(...[...save.matchAll(/(\d+) \d+/g)].map(([, seconds]) => Number(seconds)))
   return [
     finding(keepsOrders ? 'warning' : 'info', 'redis-persistence', {
       what: `snapshots only (save ${save})`,
       meaning: `When Redis crashes, the ${lost} since the last snapshot are lost: those of ${every} s and more.`,
-      fix: turnOn,
+      fix,
     }),
   ]
 }
 
 export function lookAtWrites({ info, config }: RedisState): Finding[] {
-  const findings: Finding[] = []
-  if (info.get('rdb_last_bgsave_status') === 'err') {
-    const stops = config.get('stop-writes-on-bgsave-error') !== 'no' && config.get('save') !== ''
-    findings.push(
-      finding(stops ? 'error' : 'warning', 'redis-writes', {
-        what: 'the last snapshot (BGSAVE) has failed',
-        meaning: stops
-          ? 'Redis refuses every write (MISCONF) until a snapshot succeeds: nothing can be scheduled or finished.'
-          : 'There is no snapshot of the present data.',
-        fix: ['# make room on the disk of Redis, see its log for the reason, then:', 'BGSAVE'],
-      }),
-    )
+  const stops = config.get('stop-writes-on-bgsave-error') !== 'no' && config.get('save') !== ''
+  const room = '# make room on the disk of Redis, see its log for the reason'
+  const failures = {
+    rdb_last_bgsave_status: finding(stops ? 'error' : 'warning', 'redis-writes', {
+      what: 'the last snapshot (BGSAVE) has failed',
+      meaning: stops
+        ? 'Redis refuses every write (MISCONF) until a snapshot succeeds: nothing can be scheduled or finished.'
+        : 'There is no snapshot of the present data.',
+      fix: [`${room}, then:`, 'BGSAVE'],
+    }),
+    aof_last_write_status: finding('error', 'redis-writes', {
+      what: 'the last write to the append-only file has failed',
+      meaning: 'Redis refuses every write (MISCONF) until one succeeds: nothing can be scheduled or finished.',
+      fix: `${room}; it tries again by itself`,
+    }),
+    aof_last_bgrewrite_status: finding('warning', 'redis-writes', {
+      what: 'the last rewrite of the append-only file has failed',
+      meaning: 'The file grows until the disk is full; then Redis refuses every write.',
+      fix: [`${room}, then:`, 'BGREWRITEAOF'],
+    }),
   }
-  if (info.get('aof_last_write_status') === 'err') {
-    findings.push(
-      finding('error', 'redis-writes', {
-        what: 'the last write to the append-only file has failed',
-        meaning: 'Redis refuses every write (MISCONF) until one succeeds: nothing can be scheduled or finished.',
-        fix: '# make room on the disk of Redis, see its log for the reason; it tries again by itself',
-      }),
-    )
-  }
-  if (info.get('aof_last_bgrewrite_status') === 'err') {
-    findings.push(
-      finding('warning', 'redis-writes', {
-        what: 'the last rewrite of the append-only file has failed',
-        meaning: 'The file grows until the disk is full; then Redis refuses every write.',
-        fix: ['# make room on the disk of Redis, see its log for the reason, then:', 'BGREWRITEAOF'],
-      }),
-    )
-  }
-  return findings.length > 0 ? findings : [finding('ok', 'redis-writes', { what: 'no failed write to disk' })]
+  const findings = Object.entries(failures).flatMap(([status, failed]) => (info.get(status) === 'err' ? [failed] : []))
+  return findings.length > 0 ? findings : [ok('redis-writes', 'no failed write to disk')]
 }

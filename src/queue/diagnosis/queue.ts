@@ -1,7 +1,7 @@
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { peekBrake } from '../../brake/redis-brake.ts'
-import { examine, type Finding, finding } from '../../doctor/finding.ts'
+import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
@@ -12,13 +12,12 @@ import type { Clock } from '../../runtime/clock.ts'
 import { count, howLong, number } from '../../runtime/human-numbers.ts'
 import { dueAtOf } from '../jobs.ts'
 import { openQueue } from '../open-queue.ts'
+import { NEVER_SUCCEED } from '../replay/replay.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000
 /** Jobs that are looked at one by one. */
-const SAMPLE = 1_000
-/** Jobs that fail again until somebody edits them. */
-const BAD_DATA = ['INVALID_JOB', 'UNKNOWN_JOB']
+const MOST_JOBS_READ = 1_000
 
 /** What there is to know of a queue. */
 interface State {
@@ -56,7 +55,7 @@ export async function diagnoseQueue(options: {
           const queue = openQueue({ queue: named, redis, readOnly: true })
           const state = await readState({ queue, redis, keys: named.keys, now: clock.now() })
           await queue.close()
-          return looks.flatMap((look) => look(state))
+          return looks.map((look) => look(state))
         } catch (error) {
           throw connection.explain(error)
         }
@@ -109,7 +108,7 @@ async function readOverdue(options: { redis: Redis; keys: QueueKeys; now: number
 
 async function countStuck(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<number> {
   const { redis, keys, now } = options
-  const ids = await redis.lrange(keys.active, -SAMPLE, -1)
+  const ids = await redis.lrange(keys.active, -MOST_JOBS_READ, -1)
   const jobs = await Promise.all(
     ids.map(async (id) => ({
       isLocked: await redis.exists(keys.jobLock(id)),
@@ -121,7 +120,7 @@ async function countStuck(options: { redis: Redis; keys: QueueKeys; now: number 
 
 async function readFailures(options: { redis: Redis; keys: QueueKeys }): Promise<Map<string, number>> {
   const { redis, keys } = options
-  const ids = await redis.zrevrange(keys.failed, 0, SAMPLE - 1)
+  const ids = await redis.zrevrange(keys.failed, 0, MOST_JOBS_READ - 1)
   const reasons = await Promise.all(ids.map((id) => redis.hget(keys.job(id), 'failedReason')))
   const failures = new Map<string, number>()
   for (const reason of reasons) {
@@ -138,107 +137,91 @@ async function readBrake(options: { redis: Redis; keys: QueueKeys; now: number }
   return engaged ? { reason, forMs: Math.max(0, now - since) } : undefined
 }
 
-const looks: readonly ((state: State) => Finding[])[] = [
+const looks: readonly ((state: State) => Finding)[] = [
   ({ counts }) => {
     const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
-    const what = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due, ${number(active)} being checked, ${number(completed)} finished, ${number(failed)} failed`
-    return [finding('ok', 'queue-counts', { what })]
+    return ok(
+      'queue-counts',
+      `${number(delayed)} waiting for their deadline, ${number(due(counts))} due, ${number(active)} being checked, ${number(completed)} finished, ${number(failed)} failed`,
+    )
   },
 
-  ({ isPaused }) =>
-    isPaused
-      ? [
-          finding('warning', 'queue-paused', {
-            what: 'is paused',
-            meaning: 'No check is taken from it, by any worker, until it is resumed.',
-            fix: '# on /board: Resume; or in code: await new Queue(name, { connection, prefix }).resume()',
-          }),
-        ]
-      : [finding('ok', 'queue-paused', { what: 'not paused' })],
+  ({ isPaused }) => {
+    if (!isPaused) return ok('queue-paused', 'not paused')
+    return finding('warning', 'queue-paused', {
+      what: 'is paused',
+      meaning: 'No check is taken from it, by any worker, until it is resumed.',
+      fix: '# on /board: Resume; or in code: await new Queue(name, { connection, prefix }).resume()',
+    })
+  },
 
   ({ workers, counts, overdueMs }) => {
     if (workers === undefined) {
-      return [
-        finding('info', 'queue-worker', {
-          what: 'cannot be told here: CLIENT LIST is not allowed',
-          meaning: 'Whether a worker is there shows in queue-overdue.',
-        }),
-      ]
+      return finding('info', 'queue-worker', {
+        what: 'cannot be told here: CLIENT LIST is not allowed',
+        meaning: 'Whether a worker is there shows in queue-overdue.',
+      })
     }
-    if (workers > 0) return [finding('ok', 'queue-worker', { what: `${count(workers, 'worker')} connected` })]
+    if (workers > 0) return ok('queue-worker', `${count(workers, 'worker')} connected`)
     const isLate = due(counts) > 0 || (overdueMs ?? 0) > LATE_AFTER_MS
-    return [
-      finding(isLate ? 'error' : counts.delayed ? 'warning' : 'info', 'queue-worker', {
-        what: 'no worker is connected',
-        meaning: isLate
-          ? 'Nobody works on the queue: orders that are due are not cancelled.'
-          : 'Nobody works on the queue: orders that fall due now will not be cancelled.',
-        fix: ['# start the daemon, with this QUEUE_NAME and QUEUE_PREFIX:', 'order-expiry start'],
-      }),
-    ]
+    return finding(isLate ? 'error' : counts.delayed ? 'warning' : 'info', 'queue-worker', {
+      what: 'no worker is connected',
+      meaning: isLate
+        ? 'Nobody works on the queue: orders that are due are not cancelled.'
+        : 'Nobody works on the queue: orders that fall due now will not be cancelled.',
+      fix: ['# start the daemon, with this QUEUE_NAME and QUEUE_PREFIX:', 'order-expiry start'],
+    })
   },
 
   ({ overdueMs, isPaused, workers }) => {
-    if (overdueMs === undefined) return [finding('ok', 'queue-overdue', { what: 'nothing is overdue' })]
+    if (overdueMs === undefined) return ok('queue-overdue', 'nothing is overdue')
     const what = `the oldest check was due ${howLong(overdueMs)} ago`
-    if (overdueMs <= LATE_AFTER_MS) return [finding('ok', 'queue-overdue', { what })]
-    return [
-      finding('error', 'queue-overdue', {
-        what,
-        meaning: 'The orders behind it are not cancelled, and their stock is not given back.',
-        fix: isPaused
-          ? '# resume the queue, see queue-paused'
-          : workers === 0
-            ? 'order-expiry start'
-            : '# look at the log of the daemon and at /readyz: it is stuck, or works on another queue, or has too much to do',
-      }),
-    ]
+    if (overdueMs <= LATE_AFTER_MS) return ok('queue-overdue', what)
+    return finding('error', 'queue-overdue', {
+      what,
+      meaning: 'The orders behind it are not cancelled, and their stock is not given back.',
+      fix: isPaused
+        ? '# resume the queue, see queue-paused'
+        : workers === 0
+          ? 'order-expiry start'
+          : '# look at the log of the daemon and at /readyz: it is stuck, or works on another queue, or has too much to do',
+    })
   },
 
-  ({ stuck }) =>
-    stuck > 0
-      ? [
-          finding('warning', 'queue-stuck', {
-            what: `${count(stuck, 'check')} begun and not finished, by a worker that is gone`,
-            meaning: 'A worker that runs takes them over within 25 s; if they stay, none runs.',
-            fix: ['# start the daemon, or restart it if it runs already:', 'order-expiry start'],
-          }),
-        ]
-      : [finding('ok', 'queue-stuck', { what: 'no check was left half done' })],
+  ({ stuck }) => {
+    if (stuck === 0) return ok('queue-stuck', 'no check was left half done')
+    return finding('warning', 'queue-stuck', {
+      what: `${count(stuck, 'check')} begun and not finished, by a worker that is gone`,
+      meaning: 'A worker that runs takes them over within 25 s; if they stay, none runs.',
+      fix: ['# start the daemon, or restart it if it runs already:', 'order-expiry start'],
+    })
+  },
 
-  ({ counts, failures }) => {
-    const failed = counts.failed ?? 0
-    if (failed === 0) return [finding('ok', 'queue-failed', { what: 'no check has failed for good' })]
+  ({ counts: { failed = 0 }, failures }) => {
+    if (failed === 0) return ok('queue-failed', 'no check has failed for good')
     const codes = [...failures].map(([code, times]) => `${code} × ${number(times)}`).join(', ')
-    const newest = failed > SAMPLE ? `, of the newest ${number(SAMPLE)}` : ''
-    const bad = BAD_DATA.filter((code) => failures.has(code))
-    return [
-      finding('warning', 'queue-failed', {
-        what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
-        meaning: 'The queue looks at these orders no more. When the reason is gone, have them looked at again.',
-        fix: [
-          ...(bad.length < failures.size ? ['order-expiry replay --all --dry-run', 'order-expiry replay --all'] : []),
-          ...(bad.length > 0
-            ? [
-                `# ${bad.join(' and ')}: correct the data of the jobs on /board, then`,
-                `order-expiry replay --code ${bad.join(',')}`,
-              ]
-            : []),
-        ],
-      }),
+    const newest = failed > MOST_JOBS_READ ? `, of the newest ${number(MOST_JOBS_READ)}` : ''
+    const bad = NEVER_SUCCEED.filter((code) => failures.has(code))
+    const replayAll = ['order-expiry replay --all --dry-run', 'order-expiry replay --all']
+    const replayBad = [
+      `# ${bad.join(' and ')}: correct the data of the jobs on /board, then`,
+      `order-expiry replay --code ${bad.join(',')}`,
     ]
+    return finding('warning', 'queue-failed', {
+      what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
+      meaning: 'The queue looks at these orders no more. When the reason is gone, have them looked at again.',
+      fix: [...(bad.length < failures.size ? replayAll : []), ...(bad.length > 0 ? replayBad : [])],
+    })
   },
 
-  ({ brake }) =>
-    brake
-      ? [
-          finding('warning', 'queue-brake', {
-            what: `the brake is engaged, for ${howLong(brake.forMs)} (${brake.reason})`,
-            meaning: 'No process cancels an order. Find out first whether payments still arrive.',
-            fix: ['order-expiry brake status', 'order-expiry brake release'],
-          }),
-        ]
-      : [finding('ok', 'queue-brake', { what: 'the brake is not engaged' })],
+  ({ brake }) => {
+    if (!brake) return ok('queue-brake', 'the brake is not engaged')
+    return finding('warning', 'queue-brake', {
+      what: `the brake is engaged, for ${howLong(brake.forMs)} (${brake.reason})`,
+      meaning: 'No process cancels an order. Find out first whether payments still arrive.',
+      fix: ['order-expiry brake status', 'order-expiry brake release'],
+    })
+  },
 ]
 
 /** Those that a worker could take now. */

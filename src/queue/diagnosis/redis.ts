@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
-import { clockOffset } from '../../doctor/clock-offset.ts'
-import { clockFinding, examine, type Finding, finding } from '../../doctor/finding.ts'
+import { compareClocks } from '../../doctor/clock-offset.ts'
+import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
 import { describeRedisAddress, type RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
@@ -61,9 +61,9 @@ export async function diagnoseRedis(options: {
       look: async () => {
         const state = await readState(connection.redis, { keepsOrders, queue })
         return [
-          finding('ok', 'redis-reachable', { what: `answers at ${where}` }),
+          ok('redis-reachable', `answers at ${where}`),
           ...(state.info.size > 0 ? looks.flatMap((look) => look(state)) : []),
-          await compareClocks(connection.redis, clock),
+          await lookAtClock(connection.redis, clock),
           ...lookAtRefused(state),
         ]
       },
@@ -73,36 +73,34 @@ export async function diagnoseRedis(options: {
   }
 }
 
+/** What to do, by the code of Redis's error. */
+const REMEDIES: Record<string, string> = {
+  WRONGPASS: '# correct the user and the password in REDIS_URL',
+  NOAUTH: '# give a password in REDIS_URL: redis://:password@host:6379',
+  NOPERM: '# give the user of REDIS_URL all commands on the keys of the queue: ACL SETUSER … ~* &* +@all',
+  LOADING: '# it is reading its data after a restart: wait, and run doctor again',
+}
+
 function unreachable(connection: Connection, where: string, error: unknown): Finding {
   const { code, cause, message } = connection.explain(error)
-  const state = redisErrorCode(cause)
   const why = cause instanceof Error && cause.message ? cause.message : message
-  const hint: Record<string, string> = {
-    WRONGPASS: '# correct the user and the password in REDIS_URL',
-    NOAUTH: '# give a password in REDIS_URL: redis://:password@host:6379',
-    NOPERM: `# give the user of REDIS_URL all commands on the keys of the queue: ACL SETUSER … ~* &* +@all`,
-    LOADING: '# it is reading its data after a restart: wait, and run doctor again',
-  }
   return finding('error', 'redis-reachable', {
     what: `${code === 'REDIS_REFUSED' ? 'refuses us' : 'cannot be reached'} at ${where}: ${why}`,
     meaning: 'No order can be scheduled, and none is looked at on time.',
     fix:
-      (state && hint[state]) ??
+      REMEDIES[redisErrorCode(cause) ?? ''] ??
       '# start Redis, or correct REDIS_URL; then from this machine: redis-cli -u "$REDIS_URL" PING',
   })
 }
 
-async function compareClocks(redis: Redis, clock: Clock): Promise<Finding> {
-  const offset = await clockOffset({
+async function lookAtClock(redis: Redis, clock: Clock): Promise<Finding> {
+  return compareClocks({
+    code: 'redis-clock',
     clock,
     read: async () => {
       const [seconds, micros] = await redis.time()
       return Number(seconds) * 1_000 + Number(micros) / 1_000
     },
-  })
-  return clockFinding({
-    code: 'redis-clock',
-    ...offset,
     meaning:
       'A check is due by the clock of the worker, and the redis store decides by the clock of Redis: checks come that much too early and are looked at again, or too late.',
   })

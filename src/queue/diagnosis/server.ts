@@ -1,33 +1,28 @@
-import { type Finding, finding } from '../../doctor/finding.ts'
+import { type Finding, finding, ok } from '../../doctor/finding.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import type { RedisState } from './state.ts'
 
-export function lookAtVersion({ info }: RedisState): Finding[] {
-  const [name, version] = info.has('valkey_version')
-    ? ['Valkey', info.get('valkey_version') as string]
-    : info.has('dragonfly_version')
-      ? ['Dragonfly', info.get('redis_version') ?? '0']
-      : ['Redis', info.get('redis_version') ?? '0']
-  const what = `${name} ${version}`
-  if (isOlder(version, [6, 2])) {
-    return [
-      finding('error', 'redis-version', {
-        what: `${what}, expected 6.2 or later`,
-        meaning: 'BullMQ and the redis store use commands that it does not have.',
-        fix: '# upgrade to Redis 7 or later, or Valkey',
-      }),
-    ]
+const NEEDED_VERSION = [6, 2] as const
+const TESTED_VERSION = [7, 0] as const
+
+export function lookAtVersion({ info }: RedisState): Finding {
+  const product = info.has('valkey_version') ? 'Valkey' : info.has('dragonfly_version') ? 'Dragonfly' : 'Redis'
+  const version = info.get('valkey_version') ?? info.get('redis_version') ?? '0'
+  const what = `${product} ${version}`
+  const fix = '# upgrade to Redis 7 or later, or Valkey'
+  if (isOlder(version, NEEDED_VERSION)) {
+    return finding('error', 'redis-version', {
+      what: `${what}, expected 6.2 or later`,
+      meaning: 'BullMQ and the redis store use commands that it does not have.',
+      fix,
+    })
   }
-  if (isOlder(version, [7, 0])) {
-    return [
-      finding('warning', 'redis-version', {
-        what: `${what}, recommended is 7 or later`,
-        meaning: 'It works, but is no longer maintained, and we do not test with it.',
-        fix: '# upgrade to Redis 7 or later, or Valkey',
-      }),
-    ]
-  }
-  return [finding('ok', 'redis-version', { what })]
+  if (!isOlder(version, TESTED_VERSION)) return ok('redis-version', what)
+  return finding('warning', 'redis-version', {
+    what: `${what}, recommended is 7 or later`,
+    meaning: 'It works, but is no longer maintained, and we do not test with it.',
+    fix,
+  })
 }
 
 function isOlder(version: string, than: readonly [number, number]): boolean {
@@ -35,30 +30,26 @@ function isOlder(version: string, than: readonly [number, number]): boolean {
   return major < than[0] || (major === than[0] && minor < than[1])
 }
 
-export function lookAtRole({ info }: RedisState): Finding[] {
-  if (info.get('role') !== 'slave') return [finding('ok', 'redis-role', { what: 'primary, takes writes' })]
+export function lookAtRole({ info }: RedisState): Finding {
+  if (info.get('role') !== 'slave') return ok('redis-role', 'primary, takes writes')
   const primary = `${info.get('master_host')}:${info.get('master_port')}`
-  return [
-    finding('error', 'redis-role', {
-      what: `is a replica of ${primary} (link ${info.get('master_link_status') ?? 'unknown'})`,
-      meaning: 'It refuses writes: nothing can be scheduled, and no check can be finished.',
-      fix: [
-        `# point REDIS_URL to the primary, ${primary}; or, if this one is to become the primary:`,
-        'REPLICAOF NO ONE',
-      ],
-    }),
-  ]
+  return finding('error', 'redis-role', {
+    what: `is a replica of ${primary} (link ${info.get('master_link_status') ?? 'unknown'})`,
+    meaning: 'It refuses writes: nothing can be scheduled, and no check can be finished.',
+    fix: [
+      `# point REDIS_URL to the primary, ${primary}; or, if this one is to become the primary:`,
+      'REPLICAOF NO ONE',
+    ],
+  })
 }
 
-export function lookAtReplicas({ info, config }: RedisState): Finding[] {
+export function lookAtReplicas({ info, config }: RedisState): Finding {
   const replicas = Number(info.get('connected_slaves') ?? 0)
-  const least = config.get('min-replicas-to-write')
-  if (replicas === 0) return [finding('ok', 'redis-replicas', { what: 'none' })]
-  return [
-    finding('info', 'redis-replicas', {
-      what: `${count(replicas, 'replica')}, min-replicas-to-write ${least ?? 'cannot be read here'}`,
-      meaning:
-        'Replicas follow a moment later: a failover forgets the last writes, even acknowledged ones. With min-replicas-to-write above 0 Redis refuses writes when no replica keeps up.',
-    }),
-  ]
+  if (replicas === 0) return ok('redis-replicas', 'none')
+  const least = config.get('min-replicas-to-write') ?? 'cannot be read here'
+  return finding('info', 'redis-replicas', {
+    what: `${count(replicas, 'replica')}, min-replicas-to-write ${least}`,
+    meaning:
+      'Replicas follow a moment later: a failover forgets the last writes, even acknowledged ones. With min-replicas-to-write above 0 Redis refuses writes when no replica keeps up.',
+  })
 }

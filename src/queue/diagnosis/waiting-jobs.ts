@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis'
 import type { QueueKeys } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 
-const SAMPLE = 100
+const JOBS_MEASURED = 100
 /** The limit that is advised: fields of up to so many bytes stay in the compact encoding. */
 export const ADVISED_LIMIT = 128
 
@@ -19,7 +19,7 @@ export interface WaitingJobs {
 /** @returns undefined where none waits, or where Redis does not let us look */
 export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys): Promise<WaitingJobs | undefined> {
   try {
-    const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, SAMPLE)])
+    const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, JOBS_MEASURED)])
     const sizes = await Promise.all(ids.map((id) => sizeOf(redis, job(id))))
     const known = sizes.filter((size) => size !== undefined)
     if (known.length === 0) return undefined

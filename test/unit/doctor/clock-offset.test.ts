@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { clockOffset } from '../../../src/doctor/clock-offset.ts'
+import { clockFinding, clockOffset } from '../../../src/doctor/clock-offset.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
 test('counts on the quickest answer, to half the time that it took', async () => {
@@ -15,4 +15,14 @@ test('counts on the quickest answer, to half the time that it took', async () =>
 
   expect(await clockOffset({ clock, read })).toEqual({ offsetMs: 7_000, marginMs: 21 })
   expect(tooks).toEqual([])
+})
+
+test.each([
+  [999, 0, 'ok'],
+  [-1_001, 0, 'warning'],
+  [1_500, 600, 'ok'], // it may be less than a second
+  [30_001, 0, 'error'],
+  [-30_500, 600, 'warning'],
+])('clocks that differ by %d ms, give or take %d: %s', (offsetMs, marginMs, level) => {
+  expect(clockFinding({ code: 'redis-clock', offsetMs, marginMs, meaning: 'x' }).level).toBe(level)
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
-import { clockFinding, examine, FINDING_CODES, finding } from '../../../src/doctor/finding.ts'
+import { examine, FINDING_CODES, finding } from '../../../src/doctor/finding.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
@@ -39,14 +39,4 @@ test('a look that does not end is a finding', async () => {
   expect(await found).toEqual([
     finding('error', 'store-overdue', { what: 'could not be looked at: no answer within 5 s' }),
   ])
-})
-
-test.each([
-  [999, 0, 'ok'],
-  [-1_001, 0, 'warning'],
-  [1_500, 600, 'ok'], // it may be less than a second
-  [30_001, 0, 'error'],
-  [-30_500, 600, 'warning'],
-])('clocks that differ by %d ms, give or take %d: %s', (offsetMs, marginMs, level) => {
-  expect(clockFinding({ code: 'redis-clock', offsetMs, marginMs, meaning: 'x' }).level).toBe(level)
 })

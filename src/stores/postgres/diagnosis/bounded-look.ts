@@ -1,17 +1,17 @@
 import { type Finding, type FindingCode, finding } from '../../../doctor/finding.ts'
 import { sqlStateOf } from '../errors.ts'
-import type { Database } from './database.ts'
+import { type Database, one } from './database.ts'
 
 /** Longest time for a look at the rows themselves, of which there may be many. */
-const BOUND_MS = 1_000
+const READING_MS = 1_000
 /** For a look that reads no rows, and takes long only where the machine is busy. */
 export const PLANNING_MS = 8_000
 
-/** What a look at the rows shows, within `ms` for each statement. Default {@link BOUND_MS}. */
+/** What a look at the rows shows, within `ms` for each statement. */
 export async function bounded<T>(
   database: Database,
   look: () => Promise<T>,
-  ms: number = BOUND_MS,
+  ms: number = READING_MS,
 ): Promise<T | 'unknown'> {
   await database.query('BEGIN READ ONLY')
   try {
@@ -26,10 +26,19 @@ export async function bounded<T>(
   }
 }
 
+/** The row of a statement that has exactly one, as a {@link bounded} look at the rows. */
+export async function boundedOne<Row extends object>(
+  database: Database,
+  sql: string,
+  values: unknown[] = [],
+): Promise<Row | 'unknown'> {
+  return bounded(database, () => one<Row>(database, sql, values))
+}
+
 /** The finding when {@link bounded} has been 'unknown'. */
-export function cannotTell(code: FindingCode, what: string): Finding {
+export function cannotTell(code: FindingCode, what: string, ms: number = READING_MS): Finding {
   return finding('info', code, {
-    what: `could not tell ${what} within ${BOUND_MS / 1_000} s`,
+    what: `could not tell ${what} within ${ms / 1_000} s`,
     meaning: 'The table is large and has no index for it, or the database is busy.',
   })
 }

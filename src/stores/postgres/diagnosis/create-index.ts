@@ -22,18 +22,14 @@ export async function createIndex(
     [columns.table, name],
   )
   if (isUnderWay) return [`# it is being built at this moment, as ${name}: wait for it`]
-  return [
-    ...(isBroken
-      ? [
-          '# an earlier attempt was broken off and left an invalid index behind:',
-          `DROP INDEX ${isPartitioned ? '' : 'CONCURRENTLY '}${quoteIdentifier(columns.schema)}.${name};`,
-        ]
-      : []),
-    ...(isPartitioned
-      ? [
-          '# writers wait while it is built: of a partitioned table, PostgreSQL does it no other way',
-          `CREATE INDEX ${name} ON ${on};`,
-        ]
-      : [`CREATE INDEX CONCURRENTLY ${name} ON ${on};`]),
-  ]
+  const concurrently = isPartitioned ? '' : 'CONCURRENTLY '
+  const lines: string[] = []
+  if (isBroken) {
+    lines.push('# an earlier attempt was broken off and left an invalid index behind:')
+    lines.push(`DROP INDEX ${concurrently}${quoteIdentifier(columns.schema)}.${name};`)
+  }
+  if (isPartitioned) {
+    lines.push('# writers wait while it is built: of a partitioned table, PostgreSQL does it no other way')
+  }
+  return [...lines, `CREATE INDEX ${concurrently}${name} ON ${on};`]
 }

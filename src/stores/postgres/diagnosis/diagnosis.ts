@@ -1,4 +1,4 @@
-import { type Finding, type FindingCode, finding } from '../../../doctor/finding.ts'
+import { type Finding, type FindingCode, finding, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import {
   COLUMNS_SQL,
@@ -15,7 +15,7 @@ import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
 import { lookAtIndexes } from './indexes.ts'
 import { lookAtOutbox } from './outbox.ts'
 import { lookAtPermissions } from './permissions.ts'
-import { compareClocks, lookAtConnections, lookAtServer } from './server.ts'
+import { lookAtClock, lookAtConnections, lookAtVersion, lookAtWritable } from './server.ts'
 import { lookAtStatuses } from './statuses.ts'
 import { lookAtSchema, mismatches } from './table.ts'
 import { lookAtTriggers } from './triggers.ts'
@@ -34,16 +34,17 @@ export async function diagnosePostgres(options: {
 }): Promise<Finding[]> {
   const findings: Finding[] = []
   const { database, clock, mapping, connections } = options
-  const look = async (code: FindingCode, from: Promise<Finding[]>) => {
+  const look = async (code: FindingCode, from: Promise<Finding | Finding[]>) => {
     try {
-      findings.push(...(await from))
+      findings.push(...[await from].flat())
     } catch (error) {
       if (sqlStateOf(error) === undefined) throw error // the connection is lost, and with it all that follows
       findings.push(finding('error', code, { what: `could not be looked at: ${asStoreError(error).message}` }))
     }
   }
-  await look('store-version', lookAtServer(database))
-  await look('store-clock', compareClocks(database, clock))
+  await look('store-version', lookAtVersion(database))
+  await look('store-writable', lookAtWritable(database))
+  await look('store-clock', lookAtClock(database, clock))
   await look('store-connections', lookAtConnections(database, connections))
 
   const { role } = await one<{ role: string }>(database, 'SELECT quote_ident(current_user) AS role')
@@ -64,34 +65,33 @@ export async function diagnosePostgres(options: {
   await look('store-triggers', lookAtTriggers(table))
   // Without the outbox, or what it may not do, it fails for that.
   if (!isWrong('store-permissions', 'store-outbox')) await look('store-table', lookAtCancelling(table))
-  if (!isWrong('store-table')) {
-    findings.push(finding('ok', 'store-table', { what: `${columns.table} is as the settings say` }))
-  }
-  await look('store-index', lookAtIndexes(table))
+  if (!isWrong('store-table')) findings.push(ok('store-table', `${columns.table} is as the settings say`))
   if (isWrong('store-permissions')) return findings
+  await look('store-index', lookAtIndexes(table))
   await look('store-statuses', lookAtStatuses(table))
   await look('store-deadlines', lookAtDeadlines(table))
   await look('store-overdue', lookAtOverdue(table))
   return findings
 }
 
+/** What to do, by the class of the SQLSTATE. */
+const REMEDIES: Record<string, string> = {
+  '08': '# if this is PgBouncer, set in its configuration: ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout (docs/postgres.md)',
+  '28': '# correct the user and the password in DATABASE_URL, or pg_hba.conf',
+  '3D': '# correct the name of the database in DATABASE_URL',
+  '42': '# GRANT CONNECT on the database to the user of DATABASE_URL',
+  '53': '# close connections that are not needed, or raise max_connections',
+  '57': '# it starts, stops or recovers: wait, and run doctor again',
+}
+
 /** Why the database cannot be used at all. */
 export function unreachableFinding(where: string, error: unknown): Finding {
   const { message, cause } = asStoreError(error)
-  const state = sqlStateOf(cause) ?? ''
-  const hints: Record<string, string> = {
-    '08': '# if this is PgBouncer, set in its configuration: ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout (docs/postgres.md)',
-    '28': '# correct the user and the password in DATABASE_URL, or pg_hba.conf',
-    '3D': '# correct the name of the database in DATABASE_URL',
-    '42': '# GRANT CONNECT on the database to the user of DATABASE_URL',
-    '53': '# close connections that are not needed, or raise max_connections',
-    '57': '# it starts, stops or recovers: wait, and run doctor again',
-  }
   return finding('error', 'store-reachable', {
     what: `cannot be used at ${where}: ${message}`,
     meaning: 'No order can be looked at; checks wait until it is back.',
     fix:
-      hints[state.slice(0, 2)] ??
+      REMEDIES[sqlStateOf(cause)?.slice(0, 2) ?? ''] ??
       '# start PostgreSQL, or correct DATABASE_URL; then from this machine: psql "$DATABASE_URL" -c "SELECT 1"',
   })
 }

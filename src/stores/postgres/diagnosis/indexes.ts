@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../../doctor/finding.ts'
+import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import { unquoteIdentifier } from '../columns.ts'
 import { paidIndex, sweepIndex } from '../indexes.ts'
 import { buildStatements } from '../statements.ts'
@@ -35,7 +35,7 @@ async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise
   const { database, columns, mapping } = options
   const values = [mapping.unpaidStatuses, await databaseNow(database), null, null, 1]
   const used = await usedIndexes(database, { sql: buildStatements(columns).unpaidDueBefore, values })
-  if (used === 'unknown') return cannotTell('store-index', 'whether there is one for the sweeper')
+  if (used === 'unknown') return cannotTell('store-index', 'whether there is one for the sweeper', PLANNING_MS)
   const [dueAt, status] = [deadline, columns.status].map(unquoteIdentifier)
   const isByDeadline = ({ first }: UsedIndex) => first === dueAt
   const isByStatus = ({ first, second }: UsedIndex) => first === status && second === dueAt
@@ -49,7 +49,7 @@ async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise
   const mixed = used.filter((index) => isByDeadline(index) && holdsOthers(index, columns.paidAt?.sql))
   const many = mixed.reduce((sum, index) => sum + index.many, 0)
   if (many <= FEW_ORDERS || many - (await estimateUnpaid(options)) <= FEW_ORDERS) {
-    return finding('ok', 'store-index', { what: `one on ${deadline}, for the sweeper` })
+    return ok('store-index', `one on ${deadline}, for the sweeper`)
   }
   return finding('warning', 'store-index', {
     what: `${mixed[0]?.name} is by ${deadline}, but holds other orders than unpaid ones too`,
@@ -76,9 +76,9 @@ async function estimateUnpaid({ database, columns, mapping }: OrdersTable): Prom
 async function lookAtPaidIndex(options: OrdersTable, paidAt: string): Promise<Finding> {
   const { columns } = options
   const used = await usedIndexes(options.database, { sql: buildStatements(columns).newestPayment, values: [] })
-  if (used === 'unknown') return cannotTell('store-paid-index', `whether there is one on ${paidAt}`)
+  if (used === 'unknown') return cannotTell('store-paid-index', `whether there is one on ${paidAt}`, PLANNING_MS)
   if (used?.every(({ first }) => first === unquoteIdentifier(paidAt))) {
-    return finding('ok', 'store-paid-index', { what: `one on ${paidAt}, for BRAKE_PAYMENT_SILENCE` })
+    return ok('store-paid-index', `one on ${paidAt}, for BRAKE_PAYMENT_SILENCE`)
   }
   return finding('warning', 'store-paid-index', {
     what: `there is none on ${paidAt}, for BRAKE_PAYMENT_SILENCE`,

@@ -1,6 +1,6 @@
-import { type Finding, finding } from '../../../doctor/finding.ts'
-import { quoteIdentifier } from '../columns.ts'
-import { OUTBOX_TABLE } from '../statements.ts'
+import { type Finding, finding, ok } from '../../../doctor/finding.ts'
+import { quoteIdentifier, unquoteIdentifier } from '../columns.ts'
+import { outboxTable } from '../statements.ts'
 import { one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 
@@ -10,9 +10,10 @@ export async function lookAtPermissions(
 ): Promise<Finding[]> {
   const { database, columns, role, usesShopSql } = options
   const { table, id, status, deadline, paidAt, cancelledAt } = columns
-  const outbox = `${quoteIdentifier(columns.schema)}.${quoteIdentifier(OUTBOX_TABLE)}`
-  const read = [id, status, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((name) => name !== undefined)
-  const written = usesShopSql ? [] : [status, cancelledAt?.sql].filter((name) => name !== undefined)
+  const outbox = outboxTable(columns)
+  const isMapped = (name: string | undefined) => name !== undefined
+  const read = [id, status, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter(isMapped)
+  const written = usesShopSql ? [] : [status, cancelledAt?.sql].filter(isMapped)
   const { unread, unwritten, mayRecord, hides } = await one<{
     unread: string[]
     unwritten: string[]
@@ -20,36 +21,27 @@ export async function lookAtPermissions(
     hides: boolean
   }>(
     database,
-    `SELECT ARRAY(SELECT c FROM unnest($2::text[]) c WHERE NOT has_column_privilege($1, btrim_ident(c), 'SELECT')) AS unread,
-            ARRAY(SELECT c FROM unnest($3::text[]) c WHERE NOT has_column_privilege($1, btrim_ident(c), 'UPDATE')) AS unwritten,
+    `SELECT ARRAY(SELECT c FROM unnest($2::text[]) c WHERE NOT has_column_privilege($1, c, 'SELECT')) AS unread,
+            ARRAY(SELECT c FROM unnest($3::text[]) c WHERE NOT has_column_privilege($1, c, 'UPDATE')) AS unwritten,
             to_regclass($4) IS NULL OR has_table_privilege(to_regclass($4), 'INSERT') AS "mayRecord",
-            row_security_active($1::regclass) AS hides`.replaceAll(
-      'btrim_ident(c)',
-      `replace(substr(c, 2, length(c) - 2), '""', '"')`,
-    ),
-    [table, read, written, outbox],
+            row_security_active($1::regclass) AS hides`,
+    [table, read.map(unquoteIdentifier), written.map(unquoteIdentifier), outbox],
   )
-  const missing = [
-    ...(unread.length > 0
-      ? [{ what: `read ${unread.join(', ')}`, grant: `GRANT SELECT (${read.join(', ')}) ON ${table} TO ${role};` }]
-      : []),
-    ...(unwritten.length > 0
-      ? [
-          {
-            what: `write ${unwritten.join(', ')}`,
-            grant: `GRANT UPDATE (${written.join(', ')}) ON ${table} TO ${role};`,
-          },
-        ]
-      : []),
-    ...(mayRecord ? [] : [{ what: 'add to the outbox', grant: `GRANT INSERT, SELECT ON ${outbox} TO ${role};` }]),
-  ]
+  const missing: { what: string; grant: string }[] = []
+  const list = (names: readonly string[]) => names.map(quoteIdentifier).join(', ')
+  if (unread.length > 0)
+    missing.push({ what: `read ${list(unread)}`, grant: `SELECT (${read.join(', ')}) ON ${table}` })
+  if (unwritten.length > 0) {
+    missing.push({ what: `write ${list(unwritten)}`, grant: `UPDATE (${written.join(', ')}) ON ${table}` })
+  }
+  if (!mayRecord) missing.push({ what: 'add to the outbox', grant: `INSERT, SELECT ON ${outbox}` })
   const findings = [
     missing.length === 0
-      ? finding('ok', 'store-permissions', { what: `the role ${role} may do what is needed` })
+      ? ok('store-permissions', `the role ${role} may do what is needed`)
       : finding('error', 'store-permissions', {
           what: `the role ${role} may not ${missing.map(({ what }) => what).join(', nor ')}`,
           meaning: 'The daemon does not start, or no order can be cancelled.',
-          fix: missing.map(({ grant }) => grant),
+          fix: missing.map(({ grant }) => `GRANT ${grant} TO ${role};`),
         }),
   ]
   if (hides) {

@@ -1,71 +1,66 @@
-import { clockOffset } from '../../../doctor/clock-offset.ts'
-import { clockFinding, type Finding, finding } from '../../../doctor/finding.ts'
+import { compareClocks } from '../../../doctor/clock-offset.ts'
+import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import { type Database, databaseNow, one } from './database.ts'
 
 const LEAST_VERSION = 13
 
-export async function lookAtServer(database: Database): Promise<Finding[]> {
-  const server = await one<{
-    version: string
-    number: number
-    standby: boolean
-    database: string
-    role: string
-    read_only: string
-    source: string
-  }>(
+export async function lookAtVersion(database: Database): Promise<Finding> {
+  const { version, number } = await one<{ version: string; number: number }>(
     database,
-    `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number,
-           pg_is_in_recovery() AS standby, quote_ident(current_database()) AS database, quote_ident(current_user) AS role,
-           s.setting AS read_only, s.source
-    FROM pg_settings s WHERE s.name = 'default_transaction_read_only'`,
+    `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`,
   )
-  const { version, number, standby, database: name, role, read_only: readOnly, source } = server
-  const findings = [
-    number >= LEAST_VERSION * 10_000
-      ? finding('ok', 'store-version', { what: `PostgreSQL ${version}` })
-      : finding('error', 'store-version', {
-          what: `PostgreSQL ${version}, expected ${LEAST_VERSION} or later`,
-          meaning: 'The outbox needs gen_random_uuid().',
-          fix: '# upgrade the server',
-        }),
-  ]
-  if (standby) {
-    findings.push(
-      finding('error', 'store-writable', {
-        what: 'this is a standby: it takes no writes',
-        meaning: 'No order can be cancelled.',
-        fix: '# point DATABASE_URL to the primary (with several hosts: ?target_session_attrs=read-write)',
-      }),
-    )
-  } else if (readOnly === 'on') {
-    const reset: Record<string, string> = {
-      database: `ALTER DATABASE ${name} RESET default_transaction_read_only;`,
-      user: `ALTER ROLE ${role} RESET default_transaction_read_only;`,
-      'database user': `ALTER ROLE ${role} IN DATABASE ${name} RESET default_transaction_read_only;`,
-      client: '# take default_transaction_read_only out of DATABASE_URL',
-    }
-    findings.push(
-      finding('error', 'store-writable', {
-        what: `default_transaction_read_only is on (from: ${source})`,
-        meaning: 'No order can be cancelled.',
-        fix: reset[source] ?? ['ALTER SYSTEM SET default_transaction_read_only = off;', 'SELECT pg_reload_conf();'],
-      }),
-    )
-  } else findings.push(finding('ok', 'store-writable', { what: 'takes writes' }))
-  return findings
+  if (number >= LEAST_VERSION * 10_000) return ok('store-version', `PostgreSQL ${version}`)
+  return finding('error', 'store-version', {
+    what: `PostgreSQL ${version}, expected ${LEAST_VERSION} or later`,
+    meaning: 'The outbox needs gen_random_uuid().',
+    fix: '# upgrade the server',
+  })
 }
 
-export async function compareClocks(database: Database, clock: Clock): Promise<Finding[]> {
-  const offset = await clockOffset({ clock, read: () => databaseNow(database) })
-  const meaning =
-    'Orders are cancelled by the clock of the database, checks come by the one here: they come that much too early and are looked at again, or too late.'
-  return [clockFinding({ code: 'store-clock', ...offset, meaning })]
+export async function lookAtWritable(database: Database): Promise<Finding> {
+  const { isStandby, name, role, isReadOnly, source } = await one<
+    Record<'isStandby' | 'isReadOnly', boolean> & Record<'name' | 'role' | 'source', string>
+  >(
+    database,
+    `SELECT pg_is_in_recovery() AS "isStandby", quote_ident(current_database()) AS name,
+            quote_ident(current_user) AS role, setting = 'on' AS "isReadOnly", source
+     FROM pg_settings WHERE pg_settings.name = 'default_transaction_read_only'`,
+  )
+  const meaning = 'No order can be cancelled.'
+  if (isStandby) {
+    return finding('error', 'store-writable', {
+      what: 'this is a standby: it takes no writes',
+      meaning,
+      fix: '# point DATABASE_URL to the primary (with several hosts: ?target_session_attrs=read-write)',
+    })
+  }
+  if (!isReadOnly) return ok('store-writable', 'takes writes')
+  const reset: Record<string, string> = {
+    database: `ALTER DATABASE ${name} RESET default_transaction_read_only;`,
+    user: `ALTER ROLE ${role} RESET default_transaction_read_only;`,
+    'database user': `ALTER ROLE ${role} IN DATABASE ${name} RESET default_transaction_read_only;`,
+    client: '# take default_transaction_read_only out of DATABASE_URL',
+  }
+  return finding('error', 'store-writable', {
+    what: `default_transaction_read_only is on (from: ${source})`,
+    meaning,
+    fix: reset[source] ?? ['ALTER SYSTEM SET default_transaction_read_only = off;', 'SELECT pg_reload_conf();'],
+  })
+}
+
+export async function lookAtClock(database: Database, clock: Clock): Promise<Finding> {
+  return compareClocks({
+    code: 'store-clock',
+    clock,
+    read: () => databaseNow(database),
+    meaning:
+      'Orders are cancelled by the clock of the database, checks come by the one here: they come that much too early and are looked at again, or too late.',
+  })
 }
 
 /** @param connections how many a process of order-expiry opens */
-export async function lookAtConnections(database: Database, connections: number): Promise<Finding[]> {
+export async function lookAtConnections(database: Database, connections: number): Promise<Finding> {
   const { most, used, limit, role, mine } = await one<
     Record<'most' | 'used' | 'limit' | 'mine', number> & { role: string }
   >(
@@ -76,25 +71,21 @@ export async function lookAtConnections(database: Database, connections: number)
            (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)::int AS mine
     FROM pg_roles r WHERE r.rolname = current_user`,
   )
-  const what = `${used} of ${most} used, ${connections} for each process of order-expiry`
   if (limit >= 0 && limit < connections) {
-    return [
-      finding('warning', 'store-connections', {
-        what: `the role may have ${limit} (in use ${mine}), a process of order-expiry opens up to ${connections}`,
-        meaning: 'Checks wait for a connection, and the probes fail.',
-        fix: `ALTER ROLE ${role} CONNECTION LIMIT ${connections * 4};`,
-      }),
-    ]
+    return finding('warning', 'store-connections', {
+      what: `the role may have ${limit} (in use ${mine}), a process of order-expiry opens up to ${connections}`,
+      meaning: 'Checks wait for a connection, and the probes fail.',
+      fix: `ALTER ROLE ${role} CONNECTION LIMIT ${connections * 4};`,
+    })
   }
-  if (most - used >= connections) return [finding('ok', 'store-connections', { what })]
-  return [
-    finding('warning', 'store-connections', {
-      what,
-      meaning: 'A process that starts now may not get its connections, and waits.',
-      fix: [
-        '# close connections that are not needed, put a pooler in between, or, at the next restart of the server:',
-        `ALTER SYSTEM SET max_connections = ${most * 2};`,
-      ],
-    }),
-  ]
+  const what = `${used} of ${most} used, ${connections} for each process of order-expiry`
+  if (most - used >= connections) return ok('store-connections', what)
+  return finding('warning', 'store-connections', {
+    what,
+    meaning: 'A process that starts now may not get its connections, and waits.',
+    fix: [
+      '# close connections that are not needed, put a pooler in between, or, at the next restart of the server:',
+      `ALTER SYSTEM SET max_connections = ${most * 2};`,
+    ],
+  })
 }

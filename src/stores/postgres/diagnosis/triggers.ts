@@ -1,7 +1,7 @@
-import { type Finding, finding } from '../../../doctor/finding.ts'
+import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import type { OrdersTable } from './table.ts'
 
-export async function lookAtTriggers({ database, columns }: OrdersTable): Promise<Finding[]> {
+export async function lookAtTriggers({ database, columns }: OrdersTable): Promise<Finding> {
   const { rows } = await database.query<{ name: string }>(
     `SELECT 'trigger ' || quote_ident(tgname) AS name FROM pg_trigger
      WHERE tgrelid = $1::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 16) <> 0
@@ -11,12 +11,10 @@ export async function lookAtTriggers({ database, columns }: OrdersTable): Promis
      ORDER BY 1`,
     [columns.table],
   )
-  if (rows.length === 0) return [finding('ok', 'store-triggers', { what: 'none runs when an order is cancelled' })]
-  return [
-    finding('info', 'store-triggers', {
-      what: `runs when an order is cancelled: ${rows.map(({ name }) => name).join(', ')}`,
-      meaning:
-        'In the same transaction: what it raises keeps the order from being cancelled, what it waits for holds up others.',
-    }),
-  ]
+  if (rows.length === 0) return ok('store-triggers', 'none runs when an order is cancelled')
+  return finding('info', 'store-triggers', {
+    what: `runs when an order is cancelled: ${rows.map(({ name }) => name).join(', ')}`,
+    meaning:
+      'In the same transaction: what it raises keeps the order from being cancelled, what it waits for holds up others.',
+  })
 }

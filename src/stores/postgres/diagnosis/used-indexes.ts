@@ -6,11 +6,12 @@ import type { Database } from './database.ts'
 export interface UsedIndex {
   /** Of an index on a partition, that of the whole table. */
   name: string
+  /** The columns by which it is ordered first and second; null where it is an expression, or none. */
   first: string | null
   second: string | null
   /** How many orders it holds, as far as it is known. */
   many: number
-  /** The condition that is checked on each order read by it; none: the index holds, or is searched for, no others. */
+  /** The condition that is still checked on each order read by it. */
   filter: string | undefined
 }
 
@@ -28,42 +29,35 @@ interface PlanNode {
   Plans?: PlanNode[]
 }
 
+/* What is left is an index that has the order of the query, however small the table. */
+const BY_INDEX_ONLY = 'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off'
+
 /**
- * By which indexes a statement reads the orders: one for each partition that it reads.
+ * By which indexes the planner would read the orders for a statement: one for each partition.
  *
- * @returns undefined where it has to read a table from end to end
+ * @returns undefined where it can only read a table from end to end
  */
 export async function usedIndexes(
   database: Database,
   statement: { sql: string; values: unknown[] },
 ): Promise<UsedIndex[] | undefined | 'unknown'> {
-  return bounded(
-    database,
-    async () => {
-      // What is left is an index that has the order of the query, however small the table.
-      await database.query(
-        'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off',
-      )
-      const { rows } = await database.query<QueryPlan>(
-        `EXPLAIN (VERBOSE, FORMAT JSON) ${statement.sql}`,
-        statement.values,
-      )
-      const reads = rows.flatMap((row) => flatten(row['QUERY PLAN'][0].Plan)).filter((node) => node['Relation Name'])
-      const names = reads.map((node) => node['Index Name'] && quotedName(node.Schema, node['Index Name']))
-      if (names.includes(undefined)) return undefined
-      const { rows: indexes } = await database.query<UsedIndex>(INDEXES_SQL, [names])
-      return indexes.map((index, n) => ({ ...index, filter: reads[n]?.Filter }))
-    },
-    PLANNING_MS,
-  )
+  const look = async () => {
+    await database.query(BY_INDEX_ONLY)
+    const { rows } = await database.query<QueryPlan>(
+      `EXPLAIN (VERBOSE, FORMAT JSON) ${statement.sql}`,
+      statement.values,
+    )
+    const reads = rows.flatMap((row) => flatten(row['QUERY PLAN'][0].Plan)).filter((node) => node['Relation Name'])
+    const names = reads.map(({ Schema, 'Index Name': name }) => name && [Schema, name].map(quoteIdentifier).join('.'))
+    if (names.includes(undefined)) return undefined
+    const { rows: indexes } = await database.query<UsedIndex>(INDEXES_SQL, [names])
+    return indexes.map((index, n) => ({ ...index, filter: reads[n]?.Filter }))
+  }
+  return bounded(database, look, PLANNING_MS)
 }
 
 function flatten(node: PlanNode): PlanNode[] {
   return [node, ...(node.Plans ?? []).flatMap(flatten)]
-}
-
-function quotedName(schema: string, name: string): string {
-  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
 }
 
 /* $1 text[] indexes, quoted. A row for each, in their order. */
