@@ -8,122 +8,68 @@ export interface FailedJob {
   failedReason: string | undefined
   /** The job's data as JSON, if it was asked for. */
   data: string | undefined
-  /** Somebody else has taken it out of the set before its reason could be read, and the reason with it. */
+  /** Somebody else has taken it out of the set since the beginning, even if it has failed again after that. */
   isGone: boolean
 }
 
-interface Member {
-  jobId: string
-  /** As Redis writes it, so that nothing is lost by reading it as a number. */
-  score: string
-}
+/** A job and when it failed: BullMQ orders the set by that. */
+type Member = [jobId: string, failedAt: number]
 
 /** Few enough that Redis serves workers in between, and that a page is small in memory whatever is on its jobs. */
-export const FAILED_PAGE = 250
+const JOBS_IN_A_PAGE = 250
+const IDS_IN_A_CALL = 1_000
 
 /**
- * The failed set of a queue, walked while others add to it and take from it: all that is in it at the beginning comes
- * exactly once, unless somebody takes it away before.
+ * The jobs that are in the failed set at the beginning, oldest first: each comes exactly once, while others add to the set
+ * and take from it. The ids are read before the first page: about 10 MB for the 100,000 jobs that a worker keeps.
  *
- * BullMQ orders the set by the time of the failure. The walk goes from the oldest to the one that was the newest at its
- * beginning, by what that one's time is and not by a clock of ours: workers' clocks are not all right.
+ * @param options.withData also read what is on the jobs, which can be much
  */
-export class FailedSet {
-  readonly #redis: Redis
-  readonly #key: string
-  readonly #keyOf: (jobId: string) => string
-
-  constructor(options: { redis: Redis; keys: QueueKeys }) {
-    this.#redis = options.redis
-    this.#key = options.keys.failed
-    this.#keyOf = options.keys.job
-  }
-
-  /** How many jobs there are. */
-  async count(): Promise<number> {
-    return this.#redis.zcard(this.#key)
-  }
-
-  /** @param options.withData also read what is on the jobs, which can be much */
-  async *pages(options: { withData: boolean }): AsyncGenerator<FailedJob[]> {
-    const newest = (await this.#redis.zrevrange(this.#key, 0, 0, 'WITHSCORES'))[1]
-    if (newest === undefined) return
-    let after: (Member & { offset: number }) | undefined
-    for (;;) {
-      const page = await this.#pageAfter(after, newest)
-      const last = page.members.at(-1)
-      if (!last) return
-      yield await this.#read(page.members, options.withData)
-      after = { ...last, offset: page.nextOffset }
-    }
-  }
-
-  /**
-   * The next members after one, which may itself be gone. Many can have failed in the same millisecond; Redis orders those
-   * by the bytes of their ids, and can only be asked to leave out a number of them, not those up to an id.
-   */
-  async #pageAfter(
-    after: (Member & { offset: number }) | undefined,
-    newest: string,
-  ): Promise<{ members: Member[]; nextOffset: number }> {
-    const from = after?.score ?? '-inf'
-    let offset = after?.offset ?? 0
-    for (;;) {
-      const found = await this.#range({ from, to: newest, offset })
-      const members = after ? found.filter((member) => isAfter(member, after)) : found
-      // Unless one that we know stands before them, some may have moved up to where we do not look.
-      if (offset > 0 && members.length === found.length) {
-        offset = Math.max(0, offset - FAILED_PAGE)
-        continue
-      }
-      if (members.length > 0 || found.length < FAILED_PAGE) {
-        const score = found.at(-1)?.score
-        const alike = found.filter((member) => member.score === score).length
-        return { members, nextOffset: (score === from ? offset : 0) + Math.max(0, alike - 1) }
-      }
-      offset += FAILED_PAGE - 1
-    }
-  }
-
-  async #range(options: { from: string; to: string; offset: number }): Promise<Member[]> {
-    const { from, to, offset } = options
-    const flat = await this.#redis.zrangebyscore(this.#key, from, to, 'WITHSCORES', 'LIMIT', offset, FAILED_PAGE)
-    const members: Member[] = []
-    for (let n = 0; n < flat.length; n += 2) members.push({ jobId: flat[n] as string, score: flat[n + 1] as string })
-    return members
-  }
-
-  async #read(members: readonly Member[], withData: boolean): Promise<FailedJob[]> {
-    const pipeline = this.#redis.pipeline()
-    for (const { jobId } of members) {
-      pipeline.hmget(this.#keyOf(jobId), 'failedReason', ...(withData ? ['data'] : []))
-    }
-    const replies = (await pipeline.exec()) ?? []
-    const jobs = members.map(({ jobId }, index) => {
-      const [error, fields] = replies[index] ?? []
-      if (error) throw error
-      const [failedReason, data] = (fields ?? []) as (string | null)[]
-      return { jobId, failedReason: failedReason ?? undefined, data: data ?? undefined }
-    })
-    const gone = await this.#goneOf(members.filter((_, index) => jobs[index]?.failedReason === undefined))
-    return jobs.map((job) => ({ ...job, isGone: gone.has(job.jobId) }))
-  }
-
-  /** Those that are no longer in the set, or have come back to it since. */
-  async #goneOf(members: readonly Member[]): Promise<Set<string>> {
-    const pipeline = this.#redis.pipeline()
-    for (const { jobId } of members) pipeline.zscore(this.#key, jobId)
-    const replies = members.length > 0 ? ((await pipeline.exec()) ?? []) : []
-    const gone = members.filter(({ score }, index) => {
-      const [error, now] = replies[index] ?? []
-      if (error) throw error
-      return now !== score
-    })
-    return new Set(gone.map(({ jobId }) => jobId))
+export async function* failedPages(options: {
+  redis: Redis
+  keys: QueueKeys
+  withData: boolean
+}): AsyncGenerator<FailedJob[]> {
+  const members = await readMembers(options)
+  for (let start = 0; start < members.length; start += JOBS_IN_A_PAGE) {
+    yield await readJobs({ ...options, members: members.slice(start, start + JOBS_IN_A_PAGE) })
   }
 }
 
-function isAfter(member: Member, other: Member): boolean {
-  if (member.score !== other.score) return Number(member.score) > Number(other.score)
-  return Buffer.compare(Buffer.from(member.jobId), Buffer.from(other.jobId)) > 0
+/** A scan finds whatever stays in the set, once or more often. What failed later ends at what was the newest one before it. */
+async function readMembers({ redis, keys }: { redis: Redis; keys: QueueKeys }): Promise<Member[]> {
+  const newest = Number((await redis.zrevrange(keys.failed, 0, 0, 'WITHSCORES'))[1])
+  const failedAt = new Map<string, number>()
+  let cursor = '0'
+  do {
+    const [next, flat] = await redis.zscan(keys.failed, cursor, 'COUNT', IDS_IN_A_CALL)
+    for (let n = 0; n < flat.length; n += 2) failedAt.set(flat[n] as string, Number(flat[n + 1]))
+    cursor = next
+  } while (cursor !== '0')
+  return [...failedAt].filter(([, at]) => at <= newest).sort(([, a], [, b]) => a - b)
+}
+
+async function readJobs(options: {
+  redis: Redis
+  keys: QueueKeys
+  withData: boolean
+  members: readonly Member[]
+}): Promise<FailedJob[]> {
+  const { redis, keys, withData, members } = options
+  const pipeline = redis.pipeline()
+  for (const [jobId] of members) {
+    pipeline.hmget(keys.job(jobId), 'failedReason', ...(withData ? ['data'] : []))
+    // After the reason: a job that is still there then has had it, if it has one.
+    pipeline.zscore(keys.failed, jobId)
+  }
+  const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
+    if (error) throw error
+    return reply
+  })
+  return members.map(([jobId, failedAt], n) => {
+    const [failedReason, data] = replies[2 * n] as (string | null)[]
+    const score = replies[2 * n + 1] as string | null
+    const isGone = score === null || Number(score) !== failedAt
+    return { jobId, failedReason: failedReason ?? undefined, data: data ?? undefined, isGone }
+  })
 }

@@ -1,4 +1,5 @@
 import { Job, type Queue } from 'bullmq'
+import type { Redis } from 'ioredis'
 import { ERROR_CODES, type ErrorCode, type OrderExpiryError } from '../../errors.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import type { RedisAddress } from '../../redis/address.ts'
@@ -9,7 +10,7 @@ import { systemClock } from '../../runtime/clock.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
 import { JOB_NAME, jobIdOf } from '../contract.ts'
 import { openQueue } from '../open-queue.ts'
-import { type FailedJob, FailedSet } from './failed-set.ts'
+import { type FailedJob, failedPages } from './failed-set.ts'
 
 /** Which of the checks that were given up: those of certain orders, with certain errors, or all that can succeed. */
 export type Selection = { orderIds: readonly (string | number)[] } | { codes: readonly ErrorCode[] } | 'all'
@@ -64,7 +65,7 @@ export interface ReplayOptions {
 
 const CALL_TIMEOUT_MS = 5_000
 /** What BullMQ's script answers if the job is not in the failed set, or not there at all. */
-const GONE = [-3, -1]
+const GONE_CODES: readonly unknown[] = [-3, -1]
 
 /**
  * Puts checks that were given up back into the queue, behind what is due already, with all their attempts before them.
@@ -82,18 +83,10 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
   const connection = new Connection({ address, profile: commandProfile(address, CALL_TIMEOUT_MS) })
   try {
     const queue = await open(connection, named)
-    const failedSet = new FailedSet({ redis: connection.redis, keys: named.keys })
-    const result: Replay = {
-      failed: await failedSet.count(),
-      lookedAt: 0,
-      found: 0,
-      byCode: {},
-      replayed: 0,
-      gone: 0,
-      leftOut: {},
-    }
+    const failed = await connection.redis.zcard(named.keys.failed)
+    const result: Replay = { failed, lookedAt: 0, found: 0, byCode: {}, replayed: 0, gone: 0, leftOut: {} }
     try {
-      await walk({ queue, failedSet, selector, result, options })
+      await replayPages({ redis: connection.redis, queue, selector, result, options })
     } catch (error) {
       result.error = connection.explain(error)
     }
@@ -118,40 +111,20 @@ async function open(connection: Connection, queue: NamedQueue): Promise<Queue> {
   return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
 }
 
-async function walk(context: {
+interface Context {
+  redis: Redis
   queue: Queue
-  failedSet: FailedSet
   selector: Selector
   result: Replay
   options: ReplayOptions
-}): Promise<void> {
-  const { queue, failedSet, selector, result, options } = context
-  const { dryRun = false, onFound, onProgress, signal } = options
-  // By the clock of a worker that is behind, what fails again comes before the end of the walk. Ids only: about 10 MB for
-  // the 100,000 jobs that a worker keeps.
-  const replayed = new Set<string>()
-  for await (const page of failedSet.pages({ withData: selector.orders !== undefined })) {
-    const selected: FailedJob[] = []
-    for (const job of page) {
-      if (replayed.has(job.jobId)) continue
-      result.lookedAt++
-      const code = codeOf(job)
-      const choice = selector.choose(job, code)
-      if (choice === 'left-out') result.leftOut[code] = (result.leftOut[code] ?? 0) + 1
-      if (choice !== 'selected') continue
-      if (job.isGone) {
-        result.gone++
-        if (!dryRun) result.found++
-        selector.note(job, 'gone')
-        continue
-      }
-      selected.push(job)
-      result.found++
-      result.byCode[code] = (result.byCode[code] ?? 0) + 1
-      onFound?.({ jobId: job.jobId, code, failedReason: job.failedReason })
-      if (dryRun) selector.note(job, 'found')
-    }
-    if (!dryRun) await retryAll({ queue, selected, replayed, selector, result })
+}
+
+async function replayPages(context: Context): Promise<void> {
+  const { redis, selector, result, options } = context
+  const { queue, dryRun = false, onProgress, signal } = options
+  for await (const page of failedPages({ redis, keys: queue.keys, withData: selector.orders !== undefined })) {
+    const selected = selectFrom(page, context)
+    if (!dryRun) await retryAll(selected, context)
     onProgress?.(result)
     if (signal?.aborted) {
       result.stopped = true
@@ -160,15 +133,33 @@ async function walk(context: {
   }
 }
 
+/** Counts all, and tells of those that are to be replayed. */
+function selectFrom(page: readonly FailedJob[], { selector, result, options }: Context): FailedJob[] {
+  const { dryRun = false, onFound } = options
+  const selected: FailedJob[] = []
+  for (const job of page) {
+    result.lookedAt++
+    const code = codeOf(job)
+    const choice = selector.choose(job, code)
+    if (choice === 'left-out') result.leftOut[code] = (result.leftOut[code] ?? 0) + 1
+    if (choice !== 'selected') continue
+    if (job.isGone) {
+      result.gone++
+      if (!dryRun) result.found++
+      selector.note(job, 'gone')
+      continue
+    }
+    selected.push(job)
+    result.found++
+    result.byCode[code] = (result.byCode[code] ?? 0) + 1
+    onFound?.({ jobId: job.jobId, code, failedReason: job.failedReason })
+    if (dryRun) selector.note(job, 'found')
+  }
+  return selected
+}
+
 /** All are counted, also those that were moved before another one's call failed. */
-async function retryAll(context: {
-  queue: Queue
-  selected: readonly FailedJob[]
-  replayed: Set<string>
-  selector: Selector
-  result: Replay
-}): Promise<void> {
-  const { queue, selected, replayed, selector, result } = context
+async function retryAll(selected: readonly FailedJob[], { queue, selector, result }: Context): Promise<void> {
   const ends = await Promise.allSettled(
     selected.map(({ jobId }) =>
       // Its own data and options stay where they are: the script only moves the id.
@@ -180,9 +171,8 @@ async function retryAll(context: {
     const job = selected[index] as FailedJob
     if (end.status === 'fulfilled') {
       result.replayed++
-      replayed.add(job.jobId)
       selector.note(job, 'replayed')
-    } else if (GONE.includes((end.reason as { code?: unknown } | null)?.code as number)) {
+    } else if (GONE_CODES.includes((end.reason as { code?: unknown } | null)?.code)) {
       result.gone++
       selector.note(job, 'gone')
     } else failure ??= end
