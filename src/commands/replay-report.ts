@@ -1,7 +1,8 @@
-import { type GivenUp, NEVER_SUCCEED, type Replay } from '../queue/replay/replay.ts'
+import type { GivenUp, Replay } from '../queue/replay/replay.ts'
+import { NEVER_SUCCEED } from '../queue/replay/selection.ts'
 import { number } from '../runtime/human-numbers.ts'
 
-export interface ReplayReport {
+interface ReplayReport {
   /** A check that was found; a dry run prints it at once, so that many need no memory. */
   found(check: GivenUp): void
   end(result: Replay): void

@@ -12,7 +12,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { count, howLong, number } from '../../runtime/human-numbers.ts'
 import { dueAtOf } from '../jobs.ts'
 import { openQueue } from '../open-queue.ts'
-import { NEVER_SUCCEED } from '../replay/replay.ts'
+import { NEVER_SUCCEED } from '../replay/selection.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000

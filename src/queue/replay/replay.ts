@@ -1,25 +1,16 @@
 import { Job, type Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { ERROR_CODES, type ErrorCode, type OrderExpiryError } from '../../errors.ts'
-import { parseOrderId } from '../../order/order-id.ts'
+import type { OrderExpiryError } from '../../errors.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
-import { JOB_NAME, jobIdOf } from '../contract.ts'
+import { JOB_NAME } from '../contract.ts'
 import { openQueue } from '../open-queue.ts'
 import { type FailedJob, failedPages } from './failed-set.ts'
-
-/** Which of the checks that were given up: those of certain orders, with certain errors, or all that can succeed. */
-export type Selection = { orderIds: readonly (string | number)[] } | { codes: readonly ErrorCode[] } | 'all'
-
-/** Bad data stays bad until somebody edits the job, so these are replayed only when asked for by order or by code. */
-export const NEVER_SUCCEED: readonly ErrorCode[] = ['INVALID_JOB', 'UNKNOWN_JOB']
-
-/** `OTHER`: the reason was not written by our worker. */
-export type FailureCode = ErrorCode | 'OTHER'
+import { codeOf, type FailureCode, type OrderResult, type Selection, type Selector, selectorOf } from './selection.ts'
 
 /** A check that was given up and is selected. */
 export interface GivenUp {
@@ -41,8 +32,8 @@ export interface Replay {
   gone: number
   /** Left out because they can never succeed; by code. */
   leftOut: Partial<Record<FailureCode, number>>
-  /** For a selection by order. `missing`: no check of it has been given up. */
-  orders?: { orderId: string; result: 'replayed' | 'found' | 'gone' | 'missing' }[]
+  /** For a selection by order. */
+  orders?: { orderId: string; result: OrderResult }[]
   /** It was stopped before its end. */
   stopped?: true
   /** Why it ended half-way. What is counted as replayed is. */
@@ -178,58 +169,4 @@ async function retryAll(selected: readonly FailedJob[], { queue, selector, resul
     } else failure ??= end
   }
   if (failure) throw failure.reason
-}
-
-type OrderResult = NonNullable<Replay['orders']>[number]['result']
-
-interface Selector {
-  choose(job: FailedJob, code: FailureCode): 'selected' | 'left-out' | 'other'
-  /** Remembers what became of a selected job. */
-  note(job: FailedJob, became: OrderResult): void
-  /** What became of the orders that were asked for. */
-  orders?: Map<string, OrderResult>
-}
-
-function selectorOf(selection: Selection): Selector {
-  if (selection === 'all') {
-    return { choose: (_, code) => (isHopeless(code) ? 'left-out' : 'selected'), note() {} }
-  }
-  if ('codes' in selection) {
-    const codes: readonly FailureCode[] = selection.codes
-    return { choose: (_, code) => (codes.includes(code) ? 'selected' : 'other'), note() {} }
-  }
-  return selectOrders(selection.orderIds.map(parseOrderId))
-}
-
-function isHopeless(code: FailureCode): boolean {
-  return (NEVER_SUCCEED as readonly FailureCode[]).includes(code)
-}
-
-/** An order can have several checks: ours, whose job id says whose it is even if its data were lost, and raw producers'. */
-function selectOrders(orderIds: readonly string[]): Selector {
-  const orders = new Map<string, OrderResult>(orderIds.map((orderId) => [orderId, 'missing']))
-  const byJobId = new Map(orderIds.map((orderId) => [jobIdOf(orderId), orderId]))
-  const ordersOf = (job: FailedJob) =>
-    [byJobId.get(job.jobId), orderIdIn(job)].filter((id): id is string => id !== undefined && orders.has(id))
-  return {
-    orders,
-    choose: (job) => (ordersOf(job).length > 0 ? 'selected' : 'other'),
-    note(job, became) {
-      for (const orderId of ordersOf(job)) if (orders.get(orderId) !== 'replayed') orders.set(orderId, became)
-    },
-  }
-}
-
-function orderIdIn({ data }: FailedJob): string | undefined {
-  try {
-    const orderId: unknown = (JSON.parse(data ?? 'null') as { orderId?: unknown } | null)?.orderId
-    return typeof orderId === 'string' || typeof orderId === 'number' ? String(orderId) : undefined
-  } catch {
-    return undefined // somebody edited it; the check failed for that
-  }
-}
-
-function codeOf({ failedReason = '' }: FailedJob): FailureCode {
-  const end = failedReason.indexOf(': ')
-  return ERROR_CODES.find((code) => code === failedReason.slice(0, end)) ?? 'OTHER'
 }
