@@ -25,7 +25,7 @@ export function explainCommand(context: CommandContext): Command {
 }
 
 /** Lines for a terminal. */
-export function describeStory({ verdict, lines }: Story): string[] {
+function describeStory({ verdict, lines }: Story): string[] {
   return [
     verdict,
     '',

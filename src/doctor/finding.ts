@@ -75,6 +75,11 @@ export function ok(code: FindingCode, what: string): Finding {
   return finding('ok', code, { what })
 }
 
+/** What several looks have found; undefined where there was nothing to tell. */
+export function listed(...found: (Finding | readonly Finding[] | undefined)[]): Finding[] {
+  return found.flat().filter((one) => one !== undefined)
+}
+
 /** What `look` finds; if it throws, or does not end in time, that is the finding. Never rejects. */
 export async function examine(options: {
   code: FindingCode

@@ -6,7 +6,7 @@ import type { QueueHolds } from '../queue/view/queue-view.ts'
 import { howLate } from '../runtime/human-numbers.ts'
 
 /** One thing that happened to an order, or will. */
-export type StoryLine = CheckNote
+type StoryLine = CheckNote
 
 export interface Story {
   orderId: string
@@ -19,7 +19,7 @@ export interface Story {
 }
 
 /** As it is printed and answered; times are ISO 8601. */
-export interface StoryJson {
+interface StoryJson {
   orderId: string
   verdict: string
   story: { at?: string; what: string }[]

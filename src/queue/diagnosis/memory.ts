@@ -7,43 +7,39 @@ import { ADVISED_LIMIT, type WaitingJobs } from './waiting-jobs.ts'
 const MUCH_PERCENT = 80
 const TOO_MUCH_PERCENT = 95
 
-export function lookAtEviction({ info }: RedisState): Finding[] {
+export function lookAtEviction({ info }: RedisState): Finding | undefined {
   const policy = info.get('maxmemory_policy')
-  if (policy === undefined) return []
+  if (policy === undefined) return undefined
   const what = `maxmemory-policy ${policy}`
-  if (policy === 'noeviction') return [ok('redis-eviction', what)]
+  if (policy === 'noeviction') return ok('redis-eviction', what)
   const meaning = policy.startsWith('volatile')
     ? 'At its memory limit Redis deletes the locks of checks under way, and whatever else has an expiry, without a word.'
     : 'At its memory limit Redis deletes waiting orders without a word.'
-  return [finding('error', 'redis-eviction', { what, meaning, fix: configSet(info, 'maxmemory-policy noeviction') })]
+  return finding('error', 'redis-eviction', { what, meaning, fix: configSet(info, 'maxmemory-policy noeviction') })
 }
 
-export function lookAtMemory({ info }: RedisState): Finding[] {
+export function lookAtMemory({ info }: RedisState): Finding | undefined {
   const used = Number(info.get('used_memory'))
   const limit = Number(info.get('maxmemory') ?? 0)
   const total = Number(info.get('total_system_memory') ?? 0)
   const most = limit || total
-  if (!Number.isFinite(used) || most === 0) return []
+  if (!Number.isFinite(used) || most === 0) return undefined
   const percent = (100 * used) / most
   const whole = limit ? `maxmemory (${size(limit)})` : `the machine (${size(total)}; no maxmemory is set)`
   const what = `${size(used)} used, ${percent.toFixed(0)} % of ${whole}`
-  if (percent <= MUCH_PERCENT) return [ok('redis-memory', what)]
+  if (percent <= MUCH_PERCENT) return ok('redis-memory', what)
   const more = Math.ceil((used * 2) / MEGABYTE)
   const hasRoom = limit && (total === 0 || more * MEGABYTE < total * 0.8)
-  return [
-    finding(percent > TOO_MUCH_PERCENT ? 'error' : 'warning', 'redis-memory', {
-      what,
-      meaning: limit
-        ? 'At the limit Redis refuses every write (OOM): nothing can be scheduled or finished.'
-        : 'When the machine has no memory left, the kernel ends Redis.',
-      fix: hasRoom
-        ? configSet(info, `maxmemory ${more}mb`)
-        : '# give the server more memory, or take other data off it',
-    }),
-  ]
+  return finding(percent > TOO_MUCH_PERCENT ? 'error' : 'warning', 'redis-memory', {
+    what,
+    meaning: limit
+      ? 'At the limit Redis refuses every write (OOM): nothing can be scheduled or finished.'
+      : 'When the machine has no memory left, the kernel ends Redis.',
+    fix: hasRoom ? configSet(info, `maxmemory ${more}mb`) : '# give the server more memory, or take other data off it',
+  })
 }
 
-export function lookAtListpack({ info, config, waiting }: RedisState): Finding[] {
+export function lookAtListpack({ info, config, waiting }: RedisState): Finding | undefined {
   const name = config.has('hash-max-listpack-value') ? 'hash-max-listpack-value' : 'hash-max-ziplist-value'
   const value = config.get(name)
   const isReducible = waiting !== undefined && waiting.reducible > 0
@@ -52,16 +48,16 @@ export function lookAtListpack({ info, config, waiting }: RedisState): Finding[]
     : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its id is a UUID.`
   const meaning = `${saves} It counts for orders scheduled from then on.`
   if (value === undefined) {
-    if (!isReducible) return []
+    if (!isReducible) return undefined
     // Settings cannot be read here, but the jobs show them.
     const what = `hash-max-listpack-value is less than ${ADVISED_LIMIT}`
     const fix = `# in the provider's console: hash-max-listpack-value ${ADVISED_LIMIT}`
-    return [finding('info', 'redis-listpack', { what, meaning, fix })]
+    return finding('info', 'redis-listpack', { what, meaning, fix })
   }
   const what = `${name} ${value}`
-  if (Number(value) >= ADVISED_LIMIT) return [ok('redis-listpack', what)]
-  if (waiting && !isReducible) return [ok('redis-listpack', `${what}, which is enough for the orders that wait`)]
-  return [finding('info', 'redis-listpack', { what, meaning, fix: configSet(info, `${name} ${ADVISED_LIMIT}`) })]
+  if (Number(value) >= ADVISED_LIMIT) return ok('redis-listpack', what)
+  if (waiting && !isReducible) return ok('redis-listpack', `${what}, which is enough for the orders that wait`)
+  return finding('info', 'redis-listpack', { what, meaning, fix: configSet(info, `${name} ${ADVISED_LIMIT}`) })
 }
 
 function saving({ count, reducible, bytes, reducedBytes }: WaitingJobs): string {

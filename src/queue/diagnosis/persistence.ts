@@ -7,34 +7,30 @@ const WRITTEN: Record<string, string> = {
   everysec: ', written through each second',
 }
 
-export function lookAtPersistence({ info, config, keepsOrders }: RedisState): Finding[] {
+export function lookAtPersistence({ info, config, keepsOrders }: RedisState): Finding | undefined {
   const lost = keepsOrders ? 'orders, payments and scheduled checks' : 'scheduled checks'
   const fsync = config.get('appendfsync') ?? ''
   const save = config.get('save')
   if (info.get('aof_enabled') === '1') {
-    if (fsync !== 'no') return [ok('redis-persistence', `append-only file${WRITTEN[fsync] ?? ''}`)]
-    return [
-      finding('warning', 'redis-persistence', {
-        what: 'append-only file, but appendfsync no',
-        meaning: `If the machine stops, the ${lost} of about the last 30 s are lost.`,
-        fix: configSet(info, 'appendfsync everysec'),
-      }),
-    ]
+    if (fsync !== 'no') return ok('redis-persistence', `append-only file${WRITTEN[fsync] ?? ''}`)
+    return finding('warning', 'redis-persistence', {
+      what: 'append-only file, but appendfsync no',
+      meaning: `If the machine stops, the ${lost} of about the last 30 s are lost.`,
+      fix: configSet(info, 'appendfsync everysec'),
+    })
   }
-  if (save === undefined) return [] // said as redis-config
+  if (save === undefined) return undefined // said as redis-config
   const fix = configSet(info, 'appendonly yes')
   if (save === '') {
     const meaning = `When Redis restarts, all ${lost} are gone.`
-    return [finding('warning', 'redis-persistence', { what: 'nothing is written to disk', meaning, fix })]
+    return finding('warning', 'redis-persistence', { what: 'nothing is written to disk', meaning, fix })
   }
   const every = Math.min(...[...save.matchAll(/(\d+) \d+/g)].map(([, seconds]) => Number(seconds)))
-  return [
-    finding(keepsOrders ? 'warning' : 'info', 'redis-persistence', {
-      what: `snapshots only (save ${save})`,
-      meaning: `When Redis crashes, the ${lost} since the last snapshot are lost: those of ${every} s and more.`,
-      fix,
-    }),
-  ]
+  return finding(keepsOrders ? 'warning' : 'info', 'redis-persistence', {
+    what: `snapshots only (save ${save})`,
+    meaning: `When Redis crashes, the ${lost} since the last snapshot are lost: those of ${every} s and more.`,
+    fix,
+  })
 }
 
 export function lookAtWrites({ info, config }: RedisState): Finding[] {

@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import { compareClocks } from '../../doctor/clock-offset.ts'
-import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
+import { examine, type Finding, finding, listed, ok } from '../../doctor/finding.ts'
 import { describeRedisAddress, type RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
@@ -60,12 +60,12 @@ export async function diagnoseRedis(options: {
       clock,
       look: async () => {
         const state = await readState(connection.redis, { keepsOrders, queue })
-        return [
+        return listed(
           ok('redis-reachable', `answers at ${where}`),
-          ...(state.info.size > 0 ? looks.flatMap((look) => look(state)) : []),
+          ...(state.info.size > 0 ? looks.map((look) => look(state)) : []),
           await lookAtClock(connection.redis, clock),
-          ...lookAtRefused(state),
-        ]
+          lookAtRefused(state),
+        )
       },
     })
   } finally {

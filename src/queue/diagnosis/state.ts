@@ -54,8 +54,8 @@ export async function readState(
 }
 
 /** What could not be read, which managed servers refuse. */
-export function lookAtRefused({ info, config, refused }: RedisState): Finding[] {
-  if (refused === undefined) return []
+export function lookAtRefused({ info, config, refused }: RedisState): Finding | undefined {
+  if (refused === undefined) return undefined
   const unknown = [
     ...(info.size === 0 ? ['version, role, memory, eviction'] : []),
     ...(info.get('aof_enabled') !== '1' && !config.has('save') ? ['persistence'] : []),
@@ -63,11 +63,9 @@ export function lookAtRefused({ info, config, refused }: RedisState): Finding[] 
     'hash-max-listpack-value',
     'min-replicas-to-write',
   ]
-  return [
-    finding('info', 'redis-config', {
-      what: `cannot be read here: ${unknown.join(', ')} (${refused})`,
-      meaning: 'Usual for managed servers. Expected are: an append-only file, noeviction, hash-max-listpack-value 128.',
-      fix: "# look at these in the provider's console",
-    }),
-  ]
+  return finding('info', 'redis-config', {
+    what: `cannot be read here: ${unknown.join(', ')} (${refused})`,
+    meaning: 'Usual for managed servers. Expected are: an append-only file, noeviction, hash-max-listpack-value 128.',
+    fix: "# look at these in the provider's console",
+  })
 }

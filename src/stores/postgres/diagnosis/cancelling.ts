@@ -1,4 +1,4 @@
-import { type Finding, finding } from '../../../doctor/finding.ts'
+import { type Finding, finding, listed } from '../../../doctor/finding.ts'
 import { unquoteIdentifier } from '../columns.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
 import { isUnpaidSql, quoteLiteral } from '../indexes.ts'
@@ -27,7 +27,7 @@ export async function lookAtCancelling(options: OrdersTable & { cancelSql: strin
   }
   const values = [...nothing, mapping.unpaidStatuses, mapping.cancelledStatus]
   const refusal = await refusalOf(database, `EXPLAIN ${cancelUnpaid}`, values)
-  if (refusal === undefined) return [...(await lookAtType(options)), ...(await lookAtConstraints(options))]
+  if (refusal === undefined) return listed(await lookAtType(options), await lookAtConstraints(options))
   return [
     finding('error', 'store-table', {
       what: `the statement that cancels fails: ${refusal}`,
@@ -52,21 +52,19 @@ function shopSqlFinding(refusal: string | undefined): Finding {
 }
 
 /** Has the checks of a domain made, by a cast to the type of the column itself. */
-async function lookAtType({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
+async function lookAtType({ database, columns, mapping }: OrdersTable): Promise<Finding | undefined> {
   const { type } = await one<{ type: string }>(
     database,
     'SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2',
     [columns.table, unquoteIdentifier(columns.status)],
   )
   const refusal = await refusalOf(database, `SELECT $1::text::${type}`, [mapping.cancelledStatus])
-  if (refusal === undefined) return []
-  return [
-    finding('error', 'store-table', {
-      what: `the type ${type} does not take '${mapping.cancelledStatus}': ${refusal}`,
-      meaning: 'Each attempt to cancel an order fails.',
-      fix: `# correct ORDERS_CANCELLED_STATUS, or the type ${type}`,
-    }),
-  ]
+  if (refusal === undefined) return undefined
+  return finding('error', 'store-table', {
+    what: `the type ${type} does not take '${mapping.cancelledStatus}': ${refusal}`,
+    meaning: 'Each attempt to cancel an order fails.',
+    fix: `# correct ORDERS_CANCELLED_STATUS, or the type ${type}`,
+  })
 }
 
 /** Why the database refuses a statement; undefined if it does not, or cannot be asked now. */

@@ -36,8 +36,8 @@ export async function lookAtDeadlines({ database, columns, mapping }: OrdersTabl
   })
 }
 
-export async function lookAtOverdue({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
-  if (!columns.deadline) return []
+export async function lookAtOverdue({ database, columns, mapping }: OrdersTable): Promise<Finding | undefined> {
+  if (!columns.deadline) return undefined
   const lateMs = await bounded(database, async () => {
     await database.query(SWEEP_SETTINGS)
     const now = await databaseNow(database)
@@ -45,5 +45,5 @@ export async function lookAtOverdue({ database, columns, mapping }: OrdersTable)
     const { rows } = await database.query<{ deadline: number }>(buildStatements(columns).unpaidDueBefore, values)
     return rows[0] && now - rows[0].deadline
   })
-  return [lateMs === 'unknown' ? cannotTell('store-overdue', 'the oldest overdue order') : overdueFinding(lateMs)]
+  return lateMs === 'unknown' ? cannotTell('store-overdue', 'the oldest overdue order') : overdueFinding(lateMs)
 }

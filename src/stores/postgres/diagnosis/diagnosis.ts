@@ -1,4 +1,4 @@
-import { type Finding, type FindingCode, finding, ok } from '../../../doctor/finding.ts'
+import { type Finding, type FindingCode, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import {
   COLUMNS_SQL,
@@ -34,9 +34,9 @@ export async function diagnosePostgres(options: {
 }): Promise<Finding[]> {
   const findings: Finding[] = []
   const { database, clock, mapping, connections } = options
-  const look = async (code: FindingCode, from: Promise<Finding | Finding[]>) => {
+  const look = async (code: FindingCode, from: Promise<Finding | Finding[] | undefined>) => {
     try {
-      findings.push(...[await from].flat())
+      findings.push(...listed(await from))
     } catch (error) {
       if (sqlStateOf(error) === undefined) throw error // the connection is lost, and with it all that follows
       findings.push(finding('error', code, { what: `could not be looked at: ${asStoreError(error).message}` }))

@@ -1,4 +1,4 @@
-import { type Finding, finding, ok } from '../../../doctor/finding.ts'
+import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { unquoteIdentifier } from '../columns.ts'
 import { paidIndex, sweepIndex } from '../indexes.ts'
 import { buildStatements } from '../statements.ts'
@@ -24,10 +24,10 @@ export async function lookAtIndexes(options: OrdersTable & { watchesPayments: bo
   if (!isJudged) {
     return [finding('info', 'store-index', { what: `${table} is no plain table: its indexes cannot be judged here` })]
   }
-  return [
-    ...(deadline ? [await lookAtSweepIndex(options, deadline.sql)] : []),
-    ...(watchesPayments && paidAt ? [await lookAtPaidIndex(options, paidAt.sql)] : []),
-  ]
+  return listed(
+    deadline && (await lookAtSweepIndex(options, deadline.sql)),
+    watchesPayments && paidAt ? await lookAtPaidIndex(options, paidAt.sql) : undefined,
+  )
 }
 
 /** Whether the sweeper's query reads little more than the orders that it looks for. */

@@ -1,4 +1,4 @@
-import { type Finding, finding, ok } from '../../../doctor/finding.ts'
+import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
 import { COLUMNS_SQL, type ColumnRow } from '../columns.ts'
 import { buildMigrations, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../statements.ts'
@@ -23,15 +23,13 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
   }
   const missing = OUTBOX_COLUMNS.filter((name) => !rows.some((row) => row.name === name))
   const backlog = await lookAtBacklog(options)
-  if (missing.length === 0) return [ok('store-outbox', `${outbox} is as expected`), ...backlog]
-  return [
-    finding('error', 'store-outbox', {
-      what: `${outbox} has no ${missing.join(', ')}`,
-      meaning: 'It is not our table, or an old one: no order can be cancelled.',
-      fix: [`ALTER TABLE ${outbox} RENAME TO ${OUTBOX_TABLE}_old;`, ...(await createOutbox(options))],
-    }),
-    ...backlog,
-  ]
+  if (missing.length === 0) return listed(ok('store-outbox', `${outbox} is as expected`), backlog)
+  const wrong = finding('error', 'store-outbox', {
+    what: `${outbox} has no ${missing.join(', ')}`,
+    meaning: 'It is not our table, or an old one: no order can be cancelled.',
+    fix: [`ALTER TABLE ${outbox} RENAME TO ${OUTBOX_TABLE}_old;`, ...(await createOutbox(options))],
+  })
+  return listed(wrong, backlog)
 }
 
 /** What makes the outbox: `migrate`, or, if our role may not create a table there, what its owner does for it. */
@@ -45,23 +43,25 @@ async function createOutbox({ database, columns, role }: OrdersTable & { role: s
   ]
 }
 
-async function lookAtBacklog({ database, columns, role }: OrdersTable & { role: string }): Promise<Finding[]> {
+async function lookAtBacklog({
+  database,
+  columns,
+  role,
+}: OrdersTable & { role: string }): Promise<Finding | undefined> {
   const outbox = outboxTable(columns)
   const sql = `SELECT has_table_privilege($1, 'SELECT') AS "mayRead"`
   if (!(await one<{ mayRead: boolean }>(database, sql, [outbox])).mayRead) {
-    return [
-      finding('info', 'store-backlog', {
-        what: `the role ${role} may not read the outbox`,
-        meaning: 'How many events wait in it is not among the metrics: order_expiry_outbox_up is 0.',
-        fix: `GRANT SELECT ON ${outbox} TO ${role};`,
-      }),
-    ]
+    return finding('info', 'store-backlog', {
+      what: `the role ${role} may not read the outbox`,
+      meaning: 'How many events wait in it is not among the metrics: order_expiry_outbox_up is 0.',
+      fix: `GRANT SELECT ON ${outbox} TO ${role};`,
+    })
   }
   const found = await boundedOne<{ events: number }>(
     database,
     `SELECT count(*)::int AS events FROM (SELECT FROM ${outbox} LIMIT ${MOST_EVENTS_COUNTED + 1}) o`,
   )
-  if (found === 'unknown') return []
+  if (found === 'unknown') return undefined
   const events = countUpTo(MOST_EVENTS_COUNTED, found.events, 'event')
-  return [finding('info', 'store-backlog', { what: `${events} in the outbox; nothing deletes them yet` })]
+  return finding('info', 'store-backlog', { what: `${events} in the outbox; nothing deletes them yet` })
 }
