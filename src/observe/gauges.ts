@@ -87,7 +87,7 @@ function gaugesOfParts(sources: GaugeSources, clock: Clock) {
       help: 'How long ago the oldest of these orders was due; 0 if there is none.',
       read: overdue.figure(({ oldestSeconds }) => oldestSeconds),
     },
-    outbox_up: { help: '1 if the outbox could be read; absent with ORDER_STORE=redis.', read: outbox.isUp },
+    outbox_up: { help: '1 if the outbox could be read; absent if the order store keeps none.', read: outbox.isUp },
     outbox_events: {
       help: 'Events in the outbox that nobody has taken, counted up to 10,000.',
       read: outbox.figure(({ events }) => events),

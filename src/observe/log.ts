@@ -164,7 +164,7 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   // Connections
   'redis-emptied': (_, { logger }) => logger.error('Redis has lost its data: giving unpaid orders their checks back'),
   'worker-error': (e, { trouble }) => trouble(...because('worker', e, 'worker')),
-  'redis-error': (e, { trouble }) => trouble(...because('redis', e, 'Redis')),
+  'redis-error': (e, { trouble }) => trouble(...because('Redis', e, 'Redis')),
   'store-error': (e, { trouble }) => trouble(...because('store', e, 'order store')),
   'traces-error': (e, { trouble }) => trouble(...because('traces', e, 'traces')),
   'embedded-redis-exited': (e, { logger }) => logger.error(e, 'the embedded Redis exited unexpectedly; restarting it'),

@@ -5,7 +5,7 @@ import type { z } from 'zod'
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** One row of the table of settings. */
-export interface Setting<T = unknown> {
+interface Setting<T = unknown> {
   /** Turns the text of the variable into its value; its messages begin with what was expected. */
   schema: z.ZodType<T, string>
   /** The text that counts when the variable is not set. Without one, the value is then undefined. */
