@@ -64,22 +64,17 @@ async function settleWhenDue(options: { wanted: Check; settle: SettleOne; clock:
 
 function tell({ job, wanted, step, events }: { job: Job; wanted: Check; step: Step; events: EventBus }): void {
   const about = { orderId: wanted.orderId, jobId: job.id as string }
-  switch (step.kind) {
-    case 'finish': {
-      const { kind: outcome, evidence } = step.outcome
-      const { status, decidedAt, deadline = wanted.deadline } = evidence
-      const lateMs = decidedAt - deadline
-      const begunLateMs = (job.processedOn ?? decidedAt) - deadline
-      events.emit('check-finished', { ...about, outcome, status, lateMs, begunLateMs })
-      return
-    }
-    case 'postpone':
-      events.emit('check-postponed', { ...about, delayMs: step.delayMs, why: step.why })
-      return
-    case 'retry':
-      events.emit('check-retried', { ...about, delayMs: step.delayMs, error: step.error })
-      return
-    case 'give-up':
-      events.emit('check-given-up', { ...about, error: step.error })
+  if (step.kind === 'postpone') {
+    events.emit('check-postponed', { ...about, delayMs: step.delayMs, why: step.why })
+  } else if (step.kind === 'retry') {
+    events.emit('check-retried', { ...about, delayMs: step.delayMs, error: step.error })
+  } else if (step.kind === 'give-up') {
+    events.emit('check-given-up', { ...about, error: step.error })
+  } else {
+    const { kind: outcome, evidence } = step.outcome
+    const { status, decidedAt, deadline = wanted.deadline } = evidence
+    const lateMs = decidedAt - deadline
+    const begunLateMs = (job.processedOn ?? decidedAt) - deadline
+    events.emit('check-finished', { ...about, outcome, status, lateMs, begunLateMs })
   }
 }

@@ -21,19 +21,15 @@ export interface FetchedJob {
  * the orders that wait already, and the evidence must stay.
  */
 export function overridePolicy(job: Job, { maxAttempts }: { maxAttempts: number }): void {
-  Object.assign(job.opts, {
-    removeOnComplete: undefined,
-    removeOnFail: undefined,
-    attempts: maxAttempts,
-    backoff: undefined,
-  })
+  const policy = { removeOnComplete: undefined, removeOnFail: undefined, attempts: maxAttempts, backoff: undefined }
+  Object.assign(job.opts, policy)
 }
 
 /**
- * Records on the job what comes next for it, in the way that BullMQ wants it of a processor: what resolves finishes the job,
- * and every other step is thrown.
+ * Records on the job what comes next for it, as BullMQ expects it of a processor: it resolves to finish the job, and rejects
+ * for every other step.
  *
- * @param options.deadline what the job says; it is in the evidence where the store keeps none
+ * @param options.deadline what the job says; the evidence shows it where the store keeps none
  */
 export async function record(options: {
   fetched: FetchedJob
@@ -42,11 +38,11 @@ export async function record(options: {
   decidedBy: string
   clock: Clock
 }): Promise<FinishedCheck> {
-  const { fetched, step, deadline, decidedBy, clock } = options
+  const { fetched, step, clock } = options
   const { job, token } = fetched
   switch (step.kind) {
     case 'finish':
-      return describeOutcome({ outcome: step.outcome, deadline, decidedBy })
+      return describeOutcome(step.outcome, options)
     case 'postpone':
       void note({ job, clock, what: `check postponed by ${step.delayMs} ms: ${step.why}` })
       await job.moveToDelayed(clock.now() + step.delayMs, token)
@@ -70,20 +66,18 @@ function messageOf({ code, message }: OrderExpiryError): string {
   return `${code}: ${message}`
 }
 
-function describeOutcome(options: {
-  outcome: Exclude<Outcome, { kind: 'postponed' }>
-  deadline: number
-  decidedBy: string
-}): FinishedCheck {
-  const { outcome, decidedBy } = options
-  const { status, paid, deadline = options.deadline, decidedAt } = outcome.evidence
+function describeOutcome(
+  outcome: Exclude<Outcome, { kind: 'postponed' }>,
+  known: { deadline: number; decidedBy: string },
+): FinishedCheck {
+  const { status, paid, deadline = known.deadline, decidedAt } = outcome.evidence
   return {
     outcome: outcome.kind,
     ...(status !== undefined && { status }),
     ...(paid && { paid }),
     deadline: new Date(Math.min(deadline, LAST_DATE_MS)).toISOString(),
     decidedAt: new Date(decidedAt).toISOString(),
-    decidedBy,
+    decidedBy: known.decidedBy,
   }
 }
 

@@ -102,7 +102,7 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
       void worker?.resume()
     }),
     stop() {
-      stopping ??= worker ? close({ worker, batcher, options }) : Promise.resolve()
+      stopping ??= worker ? close({ ...options, worker, batcher }) : Promise.resolve()
       return stopping
     },
   }
@@ -134,13 +134,8 @@ function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement
 }
 
 /** Waits for the checks in flight; whoever calls stop limits how long. */
-async function close(closing: {
-  worker: Worker
-  batcher: Batcher<Check, Settlement>
-  options: WorkerOptions
-}): Promise<void> {
-  const { worker, batcher, options } = closing
-  const { isRedisAway, clock } = options
+async function close(options: WorkerOptions & { worker: Worker; batcher: Batcher<Check, Settlement> }): Promise<void> {
+  const { worker, batcher, isRedisAway, clock } = options
   const closed = new AbortController()
   const done = worker.close().finally(() => closed.abort())
   let idleSince: number | undefined
