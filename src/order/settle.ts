@@ -9,7 +9,7 @@ export type Settlement = Outcome | { kind: 'failed'; error: OrderExpiryError }
 export type Settle = (checks: readonly Check[]) => Promise<Settlement[]>
 
 /** A batch that has been settled, in numbers. */
-export interface SettledBatch {
+interface SettledBatch {
   checks: number
   tookMs: number
   /** How many checks ended in which way, see {@link nameOfOutcome}. */
