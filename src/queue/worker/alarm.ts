@@ -1,7 +1,7 @@
 import type { Clock } from '../../runtime/clock.ts'
 
 /** Waits up to `seconds` for the queue to say that there is something to look at. Resolves with null if it does not. */
-export type WaitForJob<Marker> = (seconds: number) => Promise<Marker | null>
+type WaitForJob<Marker> = (seconds: number) => Promise<Marker | null>
 
 /** A shorter wait is spent here: a round trip to Redis costs more than it can gain. */
 const SPENT_HERE_MS = 8
