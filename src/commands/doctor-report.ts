@@ -42,10 +42,14 @@ function howTo(findings: readonly Finding[]): string[] {
 }
 
 function summary(findings: readonly Finding[]): string {
-  const amount = (level: Finding['level']) => findings.filter((found) => found.level === level).length
-  const [errors, warnings] = [amount('error'), amount('warning')]
+  const { errors, warnings } = countComplaints(findings)
   if (errors + warnings === 0) return 'Everything is in order.'
   return `${count(errors, 'error')}, ${count(warnings, 'warning')}. What each means: docs/doctor.md`
+}
+
+export function countComplaints(findings: readonly Finding[]): { errors: number; warnings: number } {
+  const amount = (level: Finding['level']) => findings.filter((found) => found.level === level).length
+  return { errors: amount('error'), warnings: amount('warning') }
 }
 
 /** Breaks at spaces; a word that is too long stays whole. */

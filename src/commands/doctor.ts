@@ -9,9 +9,9 @@ import { diagnoseRedis } from '../queue/diagnosis/redis.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { diagnoseStore, KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
-import { describeFindings } from './doctor-report.ts'
+import { countComplaints, describeFindings } from './doctor-report.ts'
 
-/** `order-expiry doctor`: changes nothing. Exit code 1 if there is an error; warnings are none. */
+/** `order-expiry doctor`: changes nothing. Exit code 1 if there is an error; warnings do not count. */
 export function doctorCommand(context: CommandContext): Command {
   return new Command('doctor')
     .description('look for what keeps, or could keep, orders from being cancelled on time, and say what mends it')
@@ -19,8 +19,7 @@ export function doctorCommand(context: CommandContext): Command {
     .action(async (options: { json?: true }) => {
       const config = context.readConfig()
       const findings = inOrder(await diagnose(config, context.clock))
-      const amount = (level: Finding['level']) => findings.filter((found) => found.level === level).length
-      const [errors, warnings] = [amount('error'), amount('warning')]
+      const { errors, warnings } = countComplaints(findings)
       if (options.json) context.print(JSON.stringify({ errors, warnings, findings }, null, 2))
       else for (const line of describeFindings(findings)) context.print(line)
       context.exitWith(errors > 0 ? 1 : 0)

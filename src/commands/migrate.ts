@@ -10,7 +10,7 @@ import type { CommandContext } from './context.ts'
 export function migrateCommand(context: CommandContext): Command {
   return new Command('migrate')
     .description('create the outbox table beside the orders table (PostgreSQL)')
-    .option('--index', 'create the indexes that the orders table lacks, too; the shop goes on meanwhile')
+    .option('--index', 'also create the indexes that the orders table lacks; the shop goes on meanwhile')
     .option('--dry-run', 'only print the statements')
     .action(async (options: { index?: true; dryRun?: true }) => {
       const config = context.readConfig()

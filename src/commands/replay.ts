@@ -8,6 +8,7 @@ import { number } from '../runtime/human-numbers.ts'
 import { nearest } from '../settings/unknown-names.ts'
 import type { CommandContext } from './context.ts'
 import { createReplayReport } from './replay-report.ts'
+import { stopSignal } from './stop-signal.ts'
 
 interface ReplayOptions {
   code?: ErrorCode[]
@@ -27,7 +28,7 @@ export function replayCommand(context: CommandContext): Command {
     .description('have checks that were given up looked at again, now')
     .argument('[id...]', 'the order ids')
     .option('--code <codes>', 'those given up with these errors, such as STORE_REJECTED,UNEXPECTED', parseCodes)
-    .option('--all', 'all, but those with bad data, which can only fail again')
+    .option('--all', 'all but those with bad data, which can only fail again')
     .option('--dry-run', 'only print which, and how many by error')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nGive either order ids or --code or --all. May be stopped at any time, and run again.')
@@ -36,7 +37,6 @@ export function replayCommand(context: CommandContext): Command {
       if (!selection) return command.error('error: expected either order ids or --code or --all')
       const { dryRun = false, json = false } = options
       const config = context.readConfig()
-      const stopped = listenForStop(context)
       const report = createReplayReport({ print: context.print, dryRun, json })
       const result = await withRedis({ config, clock: context.clock }, (redis) =>
         replay({
@@ -46,12 +46,12 @@ export function replayCommand(context: CommandContext): Command {
           dryRun,
           onFound: report.found,
           onProgress: reportProgress(context, dryRun),
-          signal: stopped.signal,
+          signal: stopSignal(context),
         }),
       )
       report.end(result)
       const isMissing = result.orders?.some((order) => order.result === 'missing')
-      context.exitWith(result.stopped ? stopped.exitCode() : isMissing ? 1 : 0)
+      if (!result.stopped) context.exitWith(isMissing ? 1 : 0)
       if (result.error) throw halfWay(result, result.error)
     })
 }
@@ -75,24 +75,8 @@ function parseCode(text: string): ErrorCode {
   const alike = wanted.length > 2 ? ERROR_CODES.filter((known) => known.includes(wanted)) : []
   const near = nearest(wanted, ERROR_CODES)
   const meant = near ? [near] : alike
-  throw new InvalidArgumentError(
-    meant.length > 0
-      ? `${JSON.stringify(text)} is no error of ours; did you mean ${meant.join(' or ')}?`
-      : `${JSON.stringify(text)} is no error of ours; expected some of ${ERROR_CODES.join(', ')}`,
-  )
-}
-
-function listenForStop({ signals, exitNow }: CommandContext): { signal: AbortSignal; exitCode: () => number } {
-  const stop = new AbortController()
-  let code = 0
-  signals.listen({
-    onFirst(_, exitCode) {
-      code = exitCode
-      stop.abort()
-    },
-    onSecond: (_, exitCode) => exitNow(exitCode),
-  })
-  return { signal: stop.signal, exitCode: () => code }
+  const advice = meant.length > 0 ? `did you mean ${meant.join(' or ')}?` : `expected some of ${ERROR_CODES.join(', ')}`
+  throw new InvalidArgumentError(`${JSON.stringify(text)} is not one of our errors; ${advice}`)
 }
 
 /** A line each second, to people only: what is printed on standard output stays whole. */

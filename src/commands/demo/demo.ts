@@ -12,6 +12,7 @@ import { commandProfile } from '../../redis/profiles.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type OrderEvent, RedisOrders } from '../../stores/redis/orders.ts'
 import type { CommandContext } from '../context.ts'
+import { stopSignal } from '../stop-signal.ts'
 import { clearQueue } from './clear-queue.ts'
 import { createProgress } from './progress.ts'
 import { type DemoOrder, judge, renderReport } from './report.ts'
@@ -31,24 +32,17 @@ export function demoCommand(context: CommandContext): Command {
     .option('--seconds <n>', 'the stretch of time in which their deadlines fall', wholeNumber(1, 600), 8)
     .action(async (options: { orders: number; seconds: number }) => {
       const { clock } = context
-      const interrupted = new AbortController()
-      context.signals.listen({
-        onFirst(_, exitCode) {
-          context.exitWith(exitCode)
-          interrupted.abort()
-        },
-        onSecond: (_, exitCode) => context.exitNow(exitCode),
-      })
+      const interrupted = stopSignal(context)
       const settings = context.readConfig()
       const dir = join(DATA_DIR, 'demo')
       const embedded = settings.REDIS_URL ? undefined : new EmbeddedRedis({ dir, clock, onExit: () => {} })
       await embedded?.start({ mayJoin: false })
       try {
         const redisUrl = settings.REDIS_URL ?? (embedded?.url as string)
-        const ok = await runDemo({ context, settings, redisUrl, interrupted: interrupted.signal, ...options })
-        if (!interrupted.signal.aborted) context.exitWith(ok ? 0 : 1)
+        const ok = await runDemo({ context, settings, redisUrl, interrupted, ...options })
+        if (!interrupted.aborted) context.exitWith(ok ? 0 : 1)
       } catch (error) {
-        if (!interrupted.signal.aborted) throw error
+        if (!interrupted.aborted) throw error
       } finally {
         await embedded?.stop()
       }

@@ -16,7 +16,7 @@ import { NEVER_SUCCEED } from '../replay/selection.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000
-/** Jobs that are looked at one by one. */
+/** Of the active and of the failed jobs, so many are read one by one. */
 const MOST_JOBS_READ = 1_000
 
 /** What there is to know of a queue. */
@@ -27,7 +27,7 @@ interface State {
   workers: number | undefined
   /** How long ago the oldest job was due that nobody has taken; undefined: none is due. */
   overdueMs: number | undefined
-  /** Jobs under way whose worker has let go of them. */
+  /** Jobs under way whose worker no longer holds them. */
   stuck: number
   /** How often each error code occurs among the newest failed jobs. */
   failures: Map<string, number>
@@ -209,7 +209,7 @@ const looks: readonly ((state: State) => Finding)[] = [
     ]
     return finding('warning', 'queue-failed', {
       what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
-      meaning: 'The queue looks at these orders no more. When the reason is gone, have them looked at again.',
+      meaning: 'The queue no longer looks at these orders. Once the reason is gone, have them looked at again.',
       fix: [...(bad.length < failures.size ? replayAll : []), ...(bad.length > 0 ? replayBad : [])],
     })
   },

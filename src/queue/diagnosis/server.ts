@@ -19,7 +19,7 @@ export function lookAtVersion({ info }: RedisState): Finding {
   }
   if (!isOlder(version, TESTED_VERSION)) return ok('redis-version', what)
   return finding('warning', 'redis-version', {
-    what: `${what}, recommended is 7 or later`,
+    what: `${what}, 7 or later is recommended`,
     meaning: 'It works, but is no longer maintained, and we do not test with it.',
     fix,
   })

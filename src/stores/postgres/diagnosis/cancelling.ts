@@ -8,7 +8,7 @@ import { bounded, boundedOne, PLANNING_MS } from './bounded-look.ts'
 import { type Database, one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 
-/** Unpaid orders of which is looked at whether a constraint would let them be cancelled. */
+/** Each constraint is tried on so many unpaid orders. */
 const ORDERS_CHECKED = 1_000
 
 /**
@@ -51,7 +51,7 @@ function shopSqlFinding(refusal: string | undefined): Finding {
   })
 }
 
-/** Has the checks of a domain made, by a cast to the type of the column itself. */
+/** A cast to the column's own type makes the checks of a domain. */
 async function lookAtType({ database, columns, mapping }: OrdersTable): Promise<Finding | undefined> {
   const { type } = await one<{ type: string }>(
     database,

@@ -29,7 +29,7 @@ export async function createIndex(
     lines.push(`DROP INDEX ${concurrently}${quoteIdentifier(columns.schema)}.${name};`)
   }
   if (isPartitioned) {
-    lines.push('# writers wait while it is built: of a partitioned table, PostgreSQL does it no other way')
+    lines.push('# writers wait while it is built: for a partitioned table, PostgreSQL has no other way')
   }
   return [...lines, `CREATE INDEX ${concurrently}${name} ON ${on};`]
 }

@@ -8,7 +8,7 @@ import { databaseNow, one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 import { type QueryPlan, type UsedIndex, usedIndexes } from './used-indexes.ts'
 
-/** Orders in an index that is read from its beginning in no time, whatever they are. */
+/** An index with no more orders than this is read in no time, whatever they are. */
 const FEW_ORDERS = 100_000
 
 /** @param options.watchesPayments whether the latest payment must be found quickly, to watch for their silence */
@@ -22,7 +22,9 @@ export async function lookAtIndexes(options: OrdersTable & { watchesPayments: bo
     [table],
   )
   if (!isJudged) {
-    return [finding('info', 'store-index', { what: `${table} is no plain table: its indexes cannot be judged here` })]
+    return [
+      finding('info', 'store-index', { what: `${table} is not a plain table: its indexes cannot be judged here` }),
+    ]
   }
   return listed(
     deadline && (await lookAtSweepIndex(options, deadline.sql)),

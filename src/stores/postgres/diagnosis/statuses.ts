@@ -5,7 +5,7 @@ import { quoteLiteral } from '../indexes.ts'
 import { bounded, boundedOne, cannotTell } from './bounded-look.ts'
 import type { OrdersTable } from './table.ts'
 
-/** Rows that are looked at for the statuses that occur. */
+/** The statuses that occur are looked for in so many rows. */
 const ROWS_READ = 10_000
 /** Shorter words differ in one letter and mean something else. */
 const LEAST_LETTERS = 5
@@ -50,12 +50,12 @@ export async function lookAtStatuses(options: OrdersTable): Promise<Finding[]> {
   return [
     finding('info', 'store-statuses', {
       what: `no order has ${unpaidStatuses.join(' or ')}; there are ${[...seen].sort().slice(0, 10).join(', ')}`,
-      meaning: 'All right if none is unpaid now; else correct ORDERS_UNPAID_STATUSES.',
+      meaning: 'Fine if no order is unpaid now; otherwise correct ORDERS_UNPAID_STATUSES.',
     }),
   ]
 }
 
-/** Those that are frequent by the statistics, and those of the first rows. */
+/** The frequent ones according to the statistics, and those of the first rows. */
 async function readStatuses({ database, columns }: OrdersTable): Promise<Set<string> | 'unknown'> {
   const { schema, table, status } = columns
   return bounded(database, async () => {
