@@ -43,17 +43,13 @@ async function missingIndexes(options: Parameters<typeof lookAtIndexes>[0]): Pro
 
 async function createIndexes(options: Parameters<typeof lookAtIndexes>[0] & MigrationOptions): Promise<MissingIndex[]> {
   const { database, dryRun, onStatement } = options
-  const left: MissingIndex[] = []
-  for (const index of await missingIndexes(options)) {
-    if (!index.isHarmless) left.push(index)
-    else {
-      for (const statement of index.fix.filter((line) => !line.startsWith('#'))) {
-        onStatement?.(statement.replace(/;$/, ''))
-        if (!dryRun) await database.query(statement)
-      }
-    }
+  const missing = await missingIndexes(options)
+  const fixes = missing.flatMap(({ isHarmless, fix }) => (isHarmless ? fix : []))
+  for (const statement of fixes.filter((line) => !line.startsWith('#'))) {
+    onStatement?.(statement.replace(/;$/, ''))
+    if (!dryRun) await database.query(statement)
   }
-  return left
+  return missing.filter(({ isHarmless }) => !isHarmless)
 }
 
 /**
