@@ -1,9 +1,5 @@
-/** @type {import('jest').Config} */
-export default {
-  testMatch: ['<rootDir>/test/**/*.test.ts'],
+const shared = {
   testEnvironment: 'node',
-  globalSetup: '<rootDir>/test/helpers/global-setup.ts',
-  globalTeardown: '<rootDir>/test/helpers/global-teardown.ts',
   transform: {
     '\\.[jt]s$': [
       '@swc/jest',
@@ -16,7 +12,38 @@ export default {
   },
   // Packages that exist as ES modules only, which Jest cannot require.
   transformIgnorePatterns: ['/node_modules/(?!(cookie|content-disposition)/)', '/dist/'],
-  // One at a time: where a promise itself is a time, the machine must not be busy with another test.
-  maxWorkers: 1,
+}
+const withServers = {
+  globalSetup: '<rootDir>/test/helpers/global-setup.ts',
+  globalTeardown: '<rootDir>/test/helpers/global-teardown.ts',
+}
+const tests = (folders, pattern = '**/*.test.ts') => folders.map((folder) => `<rootDir>/test/${folder}/${pattern}`)
+
+/**
+ * Three projects, by what their tests need. A file whose name ends in `.long.test.ts` belongs to one of them, too; `npm test`
+ * leaves it out, `npm run test:rest` runs nothing else.
+ *
+ * @type {import('jest').Config}
+ */
+export default {
+  maxWorkers: '100%',
   testTimeout: 60_000,
+  projects: [
+    // No server, no build.
+    {
+      ...shared,
+      displayName: 'pure',
+      testMatch: [...tests(['unit', 'deploy', 'simulation']), '<rootDir>/test/*.test.ts'],
+    },
+    // Redis and PostgreSQL, which the files share, each under names of its own.
+    { ...shared, ...withServers, displayName: 'servers', testMatch: tests(['contract', 'integration']) },
+    // Processes of the built daemon, or a promise that is itself a time: nothing else may run beside them.
+    {
+      ...shared,
+      ...withServers,
+      displayName: 'timed',
+      testMatch: tests(['daemon', 'browser', 'faults']),
+      runner: '<rootDir>/test/helpers/serial-runner.mjs',
+    },
+  ],
 }

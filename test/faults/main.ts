@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
-import setup from '../helpers/global-setup.ts'
-import teardown from '../helpers/global-teardown.ts'
+import { databaseUrl } from '../helpers/env.ts'
+import { allowSharedServers, stopSharedServers } from '../helpers/shared-servers.ts'
 import { cases } from './cases/all.ts'
 import type { FaultCase } from './fault-case.ts'
 import { runMutations } from './mutations.ts'
@@ -114,7 +114,7 @@ function describe(result: CaseResult): string {
 /** Leaves no server and no worker behind. */
 async function abort(exitCode: number): Promise<never> {
   await World.destroyAll().catch(() => {})
-  await teardown()
+  await stopSharedServers()
   process.exit(exitCode)
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => void abort(130))
@@ -125,13 +125,15 @@ process.once('uncaughtException', (error) => {
 
 async function run(): Promise<boolean> {
   const wanted = chooseCases()
-  await setup()
+  allowSharedServers()
   try {
+    databaseUrl() // before any case, whose proxies would stand still while the server starts
+
     if (!values.mutations) return await runCases(wanted)
     writeMutations(await runMutations({ seed: values.seed, print }))
     return true
   } finally {
-    await teardown()
+    await stopSharedServers()
   }
 }
 

@@ -1,22 +1,17 @@
 import { randomBytes } from 'node:crypto'
+import { sharedServer } from './shared-servers.ts'
 
-/** The URL of the Redis that the whole test run shares. */
+/** The URL of the Redis that the whole test run shares. It is started when somebody first asks for it. */
 export function redisUrl(): string {
-  return fromSetup('TEST_REDIS_URL')
+  return sharedServer('redis')
 }
 
-/** The URL of the PostgreSQL that the whole test run shares. */
+/** The URL of the PostgreSQL that the whole test run shares. It is started when somebody first asks for it. */
 export function databaseUrl(): string {
-  return fromSetup('TEST_DATABASE_URL')
+  return sharedServer('postgres')
 }
 
 /** A name that no other test uses. */
 export function uniqueName(prefix: string): string {
   return `${prefix}_${randomBytes(5).toString('hex')}`
-}
-
-function fromSetup(name: string): string {
-  const value = process.env[name]
-  if (!value) throw new Error(`${name} is not set: has the global set-up run?`)
-  return value
 }

@@ -1,3 +1,5 @@
+import { stopSharedServers } from './shared-servers.ts'
+
 export default async function teardown(): Promise<void> {
-  await Promise.all((globalThis.testServers ?? []).map((server) => server.stop()))
+  await stopSharedServers()
 }

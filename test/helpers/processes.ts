@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
@@ -44,23 +44,38 @@ export async function startRedis(options: { port?: number; dir?: string; appendO
   }
 }
 
+/** A server that is about to be started in a folder of its own. */
+export interface Program {
+  url: string
+  command: string
+  args: readonly string[]
+  options: SpawnOptions
+}
+
 /** A real PostgreSQL cluster of its own, on loopback. Durability is off: no test cuts the power. */
 export async function startPostgres(): Promise<Server> {
   const port = await freePort()
-  const bin = postgresBinaries()
-  const identity = unprivileged()
   const dir = mkdtempSync(join(tmpdir(), 'order-expiry-postgres-'))
-  const data = join(dir, 'data')
-  chmodSync(dir, 0o777)
-  execFileSync(
-    join(bin, 'initdb'),
-    ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'],
-    {
-      ...identity,
-      cwd: dir,
-      stdio: 'ignore',
+  const { url, command, args, options } = postgresProgram(dir, port)
+  const child = spawn(command, args, { ...options, cwd: dir, stdio: 'ignore' })
+  await untilConnected(port, child)
+  return {
+    url,
+    port,
+    pid: child.pid as number,
+    async stop() {
+      await end(child, 'SIGINT') // fast shutdown
+      rmSync(dir, { recursive: true, force: true })
     },
-  )
+  }
+}
+
+/** A cluster, initialised in a folder, and how to start it. */
+export function postgresProgram(dir: string, port: number): Program {
+  const [bin, options, data] = [postgresBinaries(), unprivileged(), join(dir, 'data')]
+  chmodSync(dir, 0o777)
+  const cluster = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']
+  execFileSync(join(bin, 'initdb'), cluster, { ...options, cwd: dir, stdio: 'ignore' })
   const settings = {
     listen_addresses: '127.0.0.1',
     unix_socket_directories: dir,
@@ -69,20 +84,11 @@ export async function startPostgres(): Promise<Server> {
     timezone: 'America/Lima',
   }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const child = spawn(join(bin, 'postgres'), ['-D', data, '-p', `${port}`, ...flags], {
-    ...identity,
-    cwd: dir,
-    stdio: 'ignore',
-  })
-  await untilConnected(port, child)
   return {
     url: `postgres://postgres@127.0.0.1:${port}/postgres`,
-    port,
-    pid: child.pid as number,
-    async stop() {
-      await end(child, 'SIGINT') // fast shutdown
-      rmSync(dir, { recursive: true, force: true })
-    },
+    command: join(bin, 'postgres'),
+    args: ['-D', data, '-p', `${port}`, ...flags],
+    options,
   }
 }
 
