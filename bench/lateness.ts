@@ -1,4 +1,4 @@
-import { Random } from '../test/faults/random.ts'
+import { Random } from '../test/helpers/random.ts'
 import type { BenchOrder, Contender } from './contender.ts'
 import { makeOrders, readSettled } from './orders.ts'
 import { evenQuantiles, quantile } from './quantiles.ts'

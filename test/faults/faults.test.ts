@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { beforeAll, describe, expect, test } from '@jest/globals'
 import { cases } from './cases/all.ts'
+import { type CaseResult, provePromises } from './harness/run-case.ts'
+import { sideBySide } from './harness/side-by-side.ts'
 import { checkMutations } from './mutations.ts'
-import { PAGE } from './report.ts'
-import { type CaseResult, provePromises } from './run-case.ts'
-import { sideBySide } from './side-by-side.ts'
+import { PAGE } from './report/report.ts'
 
 /** Worlds at a time: most of a case is waiting. */
 const LANES = 6

@@ -1,7 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { cases } from './cases/all.ts'
-import { runCase } from './run-case.ts'
+import { runCase } from './harness/run-case.ts'
 
 /** A part of the built daemon that is taken out, and the cases that must notice. */
 interface Mutation {

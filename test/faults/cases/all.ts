@@ -1,4 +1,4 @@
-import type { FaultCase } from '../fault-case.ts'
+import type { FaultCase } from '../harness/fault-case.ts'
 import { brakeCases } from './brake.ts'
 import { clockCases } from './clocks.ts'
 import { jobCases } from './jobs.ts'

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runCli } from '../../helpers/daemon.ts'
-import { type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../fault-case.ts'
-import { crowd, perform, planWorkload } from '../workload.ts'
-import type { World } from '../world.ts'
+import { type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../harness/fault-case.ts'
+import { crowd, perform, planWorkload } from '../harness/workload.ts'
+import type { World } from '../harness/world.ts'
 
 const LIMIT = 20
 const FEW = { orders: 60, overMs: 3_000, toPayMs: [500, 2_000], fate: { unpaid: 1 } } as const

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../fault-case.ts'
-import { during, SOON, STEADY } from '../workload.ts'
+import { type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../harness/fault-case.ts'
+import { during, SOON, STEADY } from '../harness/workload.ts'
 
 const MINUTE_MS = 60_000
 
@@ -15,7 +15,7 @@ function clockOff(options: { name: string; offsetMs: number; promise: string; bo
     ...(offsetMs < 0 && { lateMs: 'none' as const }), // its queue is behind for good
     world: { workers: 0 },
     async run(world) {
-      const { env, setClock } = world.strangeTime()
+      const { env, setClock } = world.skewedClock()
       setClock(offsetMs)
       await world.startWorkers(1, env)
       const startedAt = Date.now()
@@ -47,7 +47,7 @@ export const clockCases: FaultCase[] = [
     seconds: 80,
     world: { workers: 0 },
     async run(world) {
-      const { env, setClock } = world.strangeTime()
+      const { env, setClock } = world.skewedClock()
       await world.startWorkers(1, env)
       return during(world, STEADY, async () => {
         await sleep(4_000)

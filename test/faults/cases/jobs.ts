@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JobsOptions } from 'bullmq'
-import { AT_ONCE_MS, type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../fault-case.ts'
-import { crowd, during, SOON, STEADY } from '../workload.ts'
-import type { World } from '../world.ts'
+import { AT_ONCE_MS, type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../harness/fault-case.ts'
+import { crowd, during, SOON, STEADY } from '../harness/workload.ts'
+import type { World } from '../harness/world.ts'
 
 /** Through the suite's proxies, and with a history that triggers write, each order costs a multiple. */
 const CROWD_MS = 2 * KNOWN_MS

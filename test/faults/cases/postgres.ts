@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
-import { crowd, during, perform, planWorkload, SOON, STEADY } from '../workload.ts'
-import { CANCELLING, type World } from '../world.ts'
+import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import { crowd, during, perform, planWorkload, SOON, STEADY } from '../harness/workload.ts'
+import { CANCELLING, type World } from '../harness/world.ts'
 
 /** For a commit whose fate nobody knows: the connection on which it went is lost while its answer is on the way. */
 function lostAnswer(name: string, statement: RegExp, hasStock: boolean): FaultCase {

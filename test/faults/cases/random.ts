@@ -1,5 +1,5 @@
-import type { FaultCase } from '../fault-case.ts'
-import { randomCase } from '../random-faults.ts'
+import type { FaultCase } from '../harness/fault-case.ts'
+import { randomCase } from './random-faults.ts'
 
 export const randomCases: FaultCase[] = [
   randomCase({ name: 'random faults, one seed', ms: 30_000 }),

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
-import type { Rule } from '../fault-proxy.ts'
-import { crowd, during, SOON, STEADY } from '../workload.ts'
-import { REDIS_MARKS, type World } from '../world.ts'
+import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import type { Rule } from '../harness/fault-proxy.ts'
+import { crowd, during, SOON, STEADY } from '../harness/workload.ts'
+import { REDIS_MARKS, type World } from '../harness/world.ts'
 
 /** A worker alone, so that nobody else does its work, loses the connection on which requests of this kind go. */
 function halfOpen(name: string, pick: (world: World) => { blackHole(): void }[]): FaultCase {

@@ -1,8 +1,8 @@
-import { atStatement } from '../at-statement.ts'
-import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
-import type { Rule } from '../fault-proxy.ts'
-import { crowd, during, SOON_RECORDED, STEADY_RECORDED } from '../workload.ts'
-import type { WorldOptions } from '../world.ts'
+import { atStatement } from '../harness/at-statement.ts'
+import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import type { Rule } from '../harness/fault-proxy.ts'
+import { crowd, during, SOON_RECORDED, STEADY_RECORDED } from '../harness/workload.ts'
+import type { WorldOptions } from '../harness/world.ts'
 import { cutOff, killAndRestart } from './redis.ts'
 
 /** Only the script that cancels has it. */

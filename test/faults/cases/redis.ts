@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
-import { during, STEADY } from '../workload.ts'
-import type { World } from '../world.ts'
+import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import { during, STEADY } from '../harness/workload.ts'
+import type { World } from '../harness/world.ts'
 
 /** Under load, Redis dies and comes back with what it had written down. */
 export async function killAndRestart(world: World): Promise<void> {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DaemonProcess } from '../../helpers/daemon.ts'
-import { type FaultCase, KNOWN_MS } from '../fault-case.ts'
-import { crowd, during, SOON, STEADY } from '../workload.ts'
-import type { World } from '../world.ts'
+import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import { crowd, during, SOON, STEADY } from '../harness/workload.ts'
+import type { World } from '../harness/world.ts'
 
 /** SHUTDOWN_TIMEOUT, and what a process may take to end after it. */
 const IN_TIME_MS = 26_000

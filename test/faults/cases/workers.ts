@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DaemonProcess } from '../../helpers/daemon.ts'
-import { atStatement } from '../at-statement.ts'
-import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../fault-case.ts'
-import type { FaultProxy } from '../fault-proxy.ts'
-import { crowd, during, perform, planWorkload, SOON } from '../workload.ts'
-import { CANCELLING, type World } from '../world.ts'
+import { atStatement } from '../harness/at-statement.ts'
+import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import type { FaultProxy } from '../harness/fault-proxy.ts'
+import { crowd, during, perform, planWorkload, SOON } from '../harness/workload.ts'
+import { CANCELLING, type World } from '../harness/world.ts'
 
 /** An idle worker is woken by the first order that is placed, to wait for its deadline; it dies before that. */
 async function killTheWoken(world: World): Promise<void> {
@@ -117,7 +117,7 @@ export const workerCases: FaultCase[] = [
       atStatement(world, {
         statement: CANCELLING,
         action: 'hold',
-        env: { ...world.strangeTime().env, FAULT_BLOCK_MS: '25000' },
+        env: { ...world.skewedClock().env, FAULT_BLOCK_MS: '25000' },
         fault: async (victim, proxy) => {
           victim.signal('SIGUSR2')
           await sleep(26_000)

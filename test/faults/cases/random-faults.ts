@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import type { DaemonProcess } from '../helpers/daemon.ts'
-import { type FaultCase, UNKNOWN_MS } from './fault-case.ts'
-import type { Random } from './random.ts'
-import { perform, planWorkload } from './workload.ts'
-import { CANCELLING, residentMb, type World } from './world.ts'
+import type { DaemonProcess } from '../../helpers/daemon.ts'
+import type { Random } from '../../helpers/random.ts'
+import { type FaultCase, UNKNOWN_MS } from '../harness/fault-case.ts'
+import { perform, planWorkload } from '../harness/workload.ts'
+import { CANCELLING, residentMb, type World } from '../harness/world.ts'
 
 const WORKERS = 3
 const ORDERS_PER_SECOND = 10
@@ -220,7 +220,7 @@ export function randomCase(options: {
 }
 
 function launch(world: World): Slot {
-  const { env, setClock } = world.strangeTime()
+  const { env, setClock } = world.skewedClock()
   return { process: world.launchWorker({ ...env, FAULT_BLOCK_MS: '8000' }), setClock }
 }
 

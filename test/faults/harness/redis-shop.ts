@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import type { OrderExpiry } from '../../src/index.ts'
+import type { OrderExpiry } from '../../../src/index.ts'
 import { KNOWN_MS } from './fault-case.ts'
 import { brokenWords, historyOf, type StoredEvent, type StoredOrder, type Told } from './redis-witness.ts'
 import type { HistoryRow, Shop } from './shop.ts'

@@ -1,4 +1,4 @@
-import type { DaemonProcess } from '../helpers/daemon.ts'
+import type { DaemonProcess } from '../../helpers/daemon.ts'
 import type { FaultProxy, Rule } from './fault-proxy.ts'
 import { crowd, perform, planWorkload, SOON, type WorkloadOptions } from './workload.ts'
 import type { World } from './world.ts'

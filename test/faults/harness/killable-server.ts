@@ -6,13 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { eventually } from '../helpers/eventually.ts'
-import { end, freePort, postgresBinaries, unprivileged, untilConnected } from '../helpers/processes.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import { end, freePort, postgresBinaries, unprivileged, untilConnected } from '../../helpers/processes.ts'
 
 const run = promisify(execFile)
 
 /** A server that can die, freeze, and come back at the same place with what it had on disk. */
-export class MortalServer {
+export class KillableServer {
   readonly url: string
   readonly port: number
   readonly #dir: string
@@ -36,11 +36,11 @@ export class MortalServer {
   }
 
   /** A Redis with an append-only file, written to disk every second as in production. */
-  static async redis(): Promise<MortalServer> {
+  static async redis(): Promise<KillableServer> {
     const port = await freePort()
     const dir = mkdtempSync(join(tmpdir(), 'order-expiry-faults-redis-'))
     const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes']
-    const server = new MortalServer({
+    const server = new KillableServer({
       url: `redis://127.0.0.1:${port}`,
       port,
       dir,
@@ -51,7 +51,7 @@ export class MortalServer {
   }
 
   /** A PostgreSQL cluster of its own. Only its processes die, never the machine, so it need not wait for the disk. */
-  static async postgres(): Promise<MortalServer> {
+  static async postgres(): Promise<KillableServer> {
     const port = await freePort()
     const bin = postgresBinaries()
     const dir = mkdtempSync(join(tmpdir(), 'order-expiry-faults-postgres-'))
@@ -66,7 +66,7 @@ export class MortalServer {
     const settings = ['listen_addresses=127.0.0.1', `unix_socket_directories=${dir}`, 'fsync=off', 'max_connections=60']
     const args = ['-D', data, '-p', `${port}`, ...settings.flatMap((setting) => ['-c', setting])]
     const url = `postgres://postgres@127.0.0.1:${port}/postgres`
-    const server = new MortalServer({
+    const server = new KillableServer({
       url,
       port,
       dir,

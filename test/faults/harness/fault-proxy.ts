@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { TcpProxy } from '../helpers/tcp-proxy.ts'
+import { TcpProxy } from '../../helpers/tcp-proxy.ts'
 
 /** What to do with a request that matches. */
 export interface Rule {

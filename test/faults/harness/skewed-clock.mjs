@@ -11,7 +11,7 @@ function readOffset() {
 readOffset()
 setInterval(readOffset, 50).unref()
 
-globalThis.Date = class StrangeDate extends RealDate {
+globalThis.Date = class SkewedDate extends RealDate {
   constructor(...args) {
     super(...(args.length === 0 ? [RealDate.now() + offset] : args))
   }

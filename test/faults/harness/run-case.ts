@@ -1,7 +1,7 @@
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { LogLine } from '../helpers/daemon.ts'
+import type { LogLine } from '../../helpers/daemon.ts'
 import { judge } from './checker.ts'
 import { type FaultCase, KNOWN_MS, LATE_MS, UNKNOWN_MS } from './fault-case.ts'
 import { placeLateCrowd, untilAllFetch, untilAllServe, untilNoneDue, untilWorkedOff } from './late-crowd.ts'
@@ -46,8 +46,8 @@ export async function runCase(
     const { refusal } = fault
     if (refusal !== undefined && !world.hasMet(refusal)) throw new Error(`expected a worker to meet ${refusal}`)
     await settle(world, fault, healedAt)
-    const late = await beWell(world, fault, healedAt)
-    const violations = [...late.violations, ...(await letGo(world, fault, healedAt))]
+    const late = await expectRecovery(world, fault, healedAt)
+    const violations = [...late.violations, ...(await expectQueueDrained(world, fault, healedAt))]
     const { shop, known, scheduled } = world
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
     const { boundMs } = fault
@@ -121,7 +121,7 @@ async function settle(world: World, fault: FaultCase, healedAt: number): Promise
  * Once the fault is over, every worker works, and not only the sweep: each fetches, a late crowd is cancelled before the
  * sweep could do it, every probe is green and no job that is due is left lying.
  */
-async function beWell(
+async function expectRecovery(
   world: World,
   fault: FaultCase,
   healedAt: number,
@@ -140,7 +140,7 @@ async function beWell(
 }
 
 /** Waits until the queue has let go of its jobs. @returns what did not happen in time */
-async function letGo(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
+async function expectQueueDrained(world: World, fault: FaultCase, healedAt: number): Promise<string[]> {
   const violations: string[] = []
   // A job whose lock outlived its worker is taken over within a lock and two stalled checks.
   const activeUntil = Math.max(Date.now(), healedAt) + 40_000

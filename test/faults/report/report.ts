@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import type { FaultCase } from './fault-case.ts'
-import { type CaseResult, RESULTS } from './run-case.ts'
+import type { FaultCase } from '../harness/fault-case.ts'
+import { type CaseResult, RESULTS } from '../harness/run-case.ts'
 
 /** Committed: what all runs of each case have shown. */
-export const AGGREGATE = 'test/faults/results.json'
+export const AGGREGATE = 'test/faults/report/results.json'
 export const PAGE = 'docs/reliability.md'
 
 interface Aggregate {

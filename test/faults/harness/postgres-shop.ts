@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { migrateTable } from '../../src/stores/postgres/kind.ts'
-import { uniqueName } from '../helpers/env.ts'
+import { migrateTable } from '../../../src/stores/postgres/kind.ts'
+import { uniqueName } from '../../helpers/env.ts'
 import type { HistoryRow, Shop } from './shop.ts'
 
 const POOL = 12

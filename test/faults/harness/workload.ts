@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Random } from './random.ts'
+import type { Random } from '../../helpers/random.ts'
 import type { World } from './world.ts'
 
 /** How Redis is told of an order. */

@@ -4,14 +4,14 @@ import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
-import { OrderExpiry } from '../../src/index.ts'
-import { DaemonProcess } from '../helpers/daemon.ts'
-import { databaseUrl } from '../helpers/env.ts'
+import { OrderExpiry } from '../../../src/index.ts'
+import { DaemonProcess } from '../../helpers/daemon.ts'
+import { databaseUrl } from '../../helpers/env.ts'
+import { Random } from '../../helpers/random.ts'
 import { FaultProxy, type Protocol } from './fault-proxy.ts'
+import { KillableServer } from './killable-server.ts'
 import { PostgresShop } from './postgres-shop.ts'
-import { Random } from './random.ts'
 import { RedisShop } from './redis-shop.ts'
-import { MortalServer } from './servers.ts'
 import type { Shop } from './shop.ts'
 
 export interface WorldOptions {
@@ -50,8 +50,8 @@ const POSTGRES: Protocol = {
 export class World {
   static readonly #all = new Set<World>()
   readonly random: Random
-  readonly redis: MortalServer
-  readonly postgres: MortalServer | undefined
+  readonly redis: KillableServer
+  readonly postgres: KillableServer | undefined
   /** Between the workers and Redis. */
   readonly toRedis: FaultProxy
   /** Between the producers and Redis. */
@@ -85,8 +85,8 @@ export class World {
 
   private constructor(parts: {
     seed: number
-    redis: MortalServer
-    postgres: MortalServer | undefined
+    redis: KillableServer
+    postgres: KillableServer | undefined
     toRedis: FaultProxy
     producersToRedis: FaultProxy
     toPostgres: FaultProxy
@@ -119,11 +119,11 @@ export class World {
 
   static async create(options: WorldOptions & { seed: number }): Promise<World> {
     const { seed, workers = 2, env = {}, orders, ownPostgres = false, hasStock = false } = options
-    const redis = await MortalServer.redis()
-    let postgres: MortalServer | undefined
+    const redis = await KillableServer.redis()
+    let postgres: KillableServer | undefined
     let world: World
     try {
-      postgres = ownPostgres ? await MortalServer.postgres() : undefined
+      postgres = ownPostgres ? await KillableServer.postgres() : undefined
       const url = postgres?.url ?? databaseUrl()
       const [toRedis, producersToRedis, toPostgres] = await Promise.all([
         FaultProxy.to(redis.url, REDIS),
@@ -245,11 +245,11 @@ export class World {
   }
 
   /** Settings for a worker whose clock the case can set, and whose event loop it can block. */
-  strangeTime(): { env: Record<string, string>; setClock: (offsetMs: number) => void } {
+  skewedClock(): { env: Record<string, string>; setClock: (offsetMs: number) => void } {
     const file = join(this.#dir, `clock-${this.#clocks++}`)
     const setClock = (offsetMs: number) => writeFileSync(file, `${offsetMs}`)
     setClock(0)
-    const preload = pathToFileURL(resolve('test/faults/strange-time.mjs'))
+    const preload = pathToFileURL(resolve('test/faults/harness/skewed-clock.mjs'))
     return { env: { NODE_OPTIONS: `--import ${preload}`, FAULT_CLOCK_FILE: file }, setClock }
   }
 
