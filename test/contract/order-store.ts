@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import type { OrderStore } from '../../src/order/store.ts'
+import { eventually } from '../helpers/eventually.ts'
 
 /** What the suite needs of an adapter beside the port itself: a shop that places and pays orders. */
 export interface StoreUnderTest {
@@ -60,7 +61,7 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
     })
 
     test('what is cancelled or paid is no longer among the unpaid', async () => {
-      const deadline = 1_050_000_000_000 + Math.floor(Math.random() * 1e9)
+      const deadline = 1_050_000_000_000
       const orders = [1, 2, 3].map((n) => ({ orderId: nextId(), deadline: deadline + n }))
       await under.place(orders)
       await under.store.cancelUnpaid(orders.slice(0, 1))
@@ -200,7 +201,7 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
     })
 
     test('pages through unpaid orders by deadline, those of one instant included, each once', async () => {
-      const base = 1_100_000_000_000 + Math.floor(Math.random() * 1e9)
+      const base = 1_100_000_000_000
       const orders = Array.from({ length: 25 }, (_, i) => ({ orderId: nextId(), deadline: base + Math.floor(i / 7) }))
       await under.place(orders)
       await under.pay(orders[3]?.orderId as string)
@@ -345,7 +346,8 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
       expect(await under.store.newestPayment()).toBeUndefined()
       const times: (number | undefined)[] = []
       for (const { orderId } of orders) {
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        const before = await under.store.ping()
+        await eventually('a later millisecond has come', async () => (await under.store.ping()) > before)
         await under.pay(orderId)
         times.push(await under.store.newestPayment())
       }

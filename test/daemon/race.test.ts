@@ -6,6 +6,7 @@ import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { openShop } from '../helpers/open-shop.ts'
 import type { OrdersTable } from '../helpers/orders-table.ts'
+import { Random } from '../helpers/random.ts'
 import type { RawQueue } from '../helpers/raw-queue.ts'
 
 /*
@@ -22,9 +23,10 @@ interface PlannedOrder {
 
 function plan(count: number, spreadMs: number, leadMs: number): PlannedOrder[] {
   const now = Date.now()
+  const random = new Random(1)
   return Array.from({ length: count }, (_, i) => {
     const deadline = now + leadMs + Math.floor((i / count) * spreadMs)
-    const payAt = [now, deadline - 100 + Math.floor(Math.random() * 200), undefined][i % 3]
+    const payAt = [now, deadline + random.between(-100, 99), undefined][i % 3]
     return { id: `${i + 1}`, deadline, payAt }
   })
 }

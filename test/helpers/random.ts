@@ -1,9 +1,10 @@
-/** A seeded source of chance: the same seed gives the same numbers. */
+/** A seeded source of chance: the same seed, and the same name if one is given, give the same numbers. */
 export class Random {
   #state: number
 
-  constructor(seed: number) {
-    this.#state = seed >>> 0
+  /** @param name keeps apart sources that share a seed */
+  constructor(seed: number, name = '') {
+    this.#state = (name === '' ? seed : seed ^ hashOf(name)) >>> 0
   }
 
   /** From 0, below 1. mulberry32, by Tommy Ettinger (public domain). */
@@ -24,10 +25,6 @@ export class Random {
     return items[this.between(0, items.length - 1)] as T
   }
 
-  chance(probability: number): boolean {
-    return this.next() < probability
-  }
-
   /** One of the names, each with its weight. */
   weighted<Name extends string>(weights: Readonly<Record<Name, number>>): Name {
     const entries = Object.entries(weights) as [Name, number][]
@@ -38,4 +35,11 @@ export class Random {
     }
     return (entries.at(-1) as [Name, number])[0]
   }
+}
+
+/** FNV-1a. */
+export function hashOf(text: string): number {
+  let result = 0x811c9dc5
+  for (let n = 0; n < text.length; n++) result = Math.imul(result ^ text.charCodeAt(n), 0x01000193)
+  return result
 }

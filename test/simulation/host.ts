@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/runtime/clock.ts'
-import { type Scheduler, seeded } from './scheduler.ts'
+import { Random } from '../helpers/random.ts'
+import type { Scheduler } from './scheduler.ts'
 
 /** The beginning of each run, by the clock of the order store. */
 export const EPOCH = Date.UTC(2030, 0, 1)
@@ -25,7 +26,8 @@ export class Host implements Clock {
   constructor(options: { name: string; seed: number; scheduler: Scheduler; offsetMs: number; isDryRun: boolean }) {
     this.name = options.name
     this.scheduler = options.scheduler
-    this.random = seeded(options.seed, options.name)
+    const random = new Random(options.seed, options.name)
+    this.random = () => random.next()
     this.offsetMs = options.offsetMs
     this.isDryRun = options.isDryRun
   }

@@ -1,20 +1,4 @@
-/** A random number generator whose stream depends on its seed and name only. After mulberry32, T. Ettinger, 2017. */
-export function seeded(seed: number, name: string): () => number {
-  let state = hash(name) ^ seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
-/** FNV-1a. */
-function hash(text: string): number {
-  let result = 0x811c9dc5
-  for (let n = 0; n < text.length; n++) result = Math.imul(result ^ text.charCodeAt(n), 0x01000193)
-  return result
-}
+import { hashOf, Random } from '../helpers/random.ts'
 
 interface Task {
   at: number
@@ -32,7 +16,7 @@ export class Scheduler {
   now = 0
   /** What has happened, for people. */
   readonly trace: string[] = []
-  readonly #random: () => number
+  readonly #random: Random
   readonly #tasks = new Set<Task>()
   #steps = 0
   #fingerprint = 0
@@ -40,7 +24,7 @@ export class Scheduler {
   readonly #labels = new Map<string, number>()
 
   constructor(seed: number) {
-    this.#random = seeded(seed, 'scheduler')
+    this.#random = new Random(seed, 'scheduler')
   }
 
   get steps(): number {
@@ -76,7 +60,7 @@ export class Scheduler {
         await turn() // the batcher gathers for a turn of the event loop, which takes no time
         ;({ ready, next } = this.#look())
       }
-      const task = ready[Math.floor(this.#random() * ready.length)]
+      const task = ready[Math.floor(this.#random.next() * ready.length)]
       if (task) {
         this.#tasks.delete(task)
         this.#steps++
@@ -98,7 +82,7 @@ export class Scheduler {
   #numberOf(label: string): number {
     let number = this.#labels.get(label)
     if (number !== undefined) return number
-    number = hash(label)
+    number = hashOf(label)
     this.#labels.set(label, number)
     return number
   }
