@@ -67,7 +67,7 @@ export class MemoryStore implements OrderStore {
       const order = this.orders.get(id)
       if (!order) return undefined
       const { orderId, status, deadline, paidAt, cancelledAt } = order
-      return { orderId, status, deadline, paidAt, cancelledAt }
+      return { orderId, status, isUnpaid: status === 'pending', deadline, paidAt, cancelledAt }
     })
   }
 
@@ -100,6 +100,14 @@ export class MemoryStore implements OrderStore {
 
   async close(): Promise<void> {}
 
+  /** From now on it refuses these calls: what is tested has no business with them. */
+  refuse(...calls: (keyof OrderStore)[]): this {
+    for (const call of calls) {
+      Object.assign(this, { [call]: () => Promise.reject(new Error(`${call} is not to be called`)) })
+    }
+    return this
+  }
+
   /** What a batch would do, without a lock. */
   dryRun(checks: readonly Check[]): Outcome[] {
     return checks.map(({ orderId }) => this.#decide(orderId, { takesLocks: false }))
@@ -130,21 +138,20 @@ export class MemoryStore implements OrderStore {
       rollback: unlock,
       commit: () => {
         unlock()
-        for (const order of due) this.cancel(order)
+        for (const order of due) this.#cancel(order)
       },
     }
   }
 
-  /** The effects of one cancellation. */
-  protected cancel(order: MemoryOrder): void {
+  /** An order as the rule sees it. A flawed store overrides it. */
+  protected seen(order: MemoryOrder): MemoryOrder {
+    return order
+  }
+
+  #cancel(order: MemoryOrder): void {
     Object.assign(order, { status: 'cancelled', cancelledAt: this.now })
     const id = `${this.events.length + 1}`
     this.events.push({ orderId: order.orderId, id, type: 'order.cancelled', at: this.now })
-  }
-
-  /** An order as the rule sees it. */
-  protected seen(order: MemoryOrder): MemoryOrder {
-    return order
   }
 
   #decide(orderId: string, { takesLocks }: { takesLocks: boolean }): Outcome {

@@ -1,9 +1,9 @@
 import type { Exemption } from './fake-brake.ts'
-import type { FakeStore, Transition } from './fake-store.ts'
 import type { FinishedJob } from './fake-worker.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scenario } from './scenario.ts'
 import type { Servers, SimulatedDaemon } from './simulated-daemon.ts'
+import type { SimulatedStore, Transition } from './simulated-store.ts'
 
 const OVERDUE_MS = 5_000
 const SLACK_MS = 25_000
@@ -27,7 +27,7 @@ interface Evidence {
 export function judge(evidence: Evidence): string[] {
   const { store } = evidence.servers
   return [
-    ...[...store.rows.keys()].flatMap((orderId) => judgeOrder(evidence, orderId)),
+    ...store.all.flatMap(({ orderId }) => judgeOrder(evidence, orderId)),
     ...(evidence.scenario.isHealthy ? judgePromptness(evidence) : []),
     ...judgeJobs(evidence),
     ...judgeBrake(evidence),
@@ -71,7 +71,7 @@ function judgeOrder({ scenario, servers, endedAt }: Evidence, orderId: string): 
 
   const bound = Math.max(deadline, EPOCH + scenario.spanMs) + OVERDUE_MS + SLACK_MS + scenario.settings.sweepEveryMs
   const end = cancellations[0] ?? { at: EPOCH + endedAt }
-  const isUnpaid = status === 'unpaid' && !servers.store.rows.get(orderId)?.isBad
+  const isUnpaid = status === 'unpaid' && !servers.store.bad.has(orderId)
   if ((isUnpaid || cancellations.length > 0) && end.at > bound) broken('I2: not cancelled in time', { at: bound })
   else if (isUnpaid) broken('I2: not cancelled', end)
   return violations
@@ -79,7 +79,7 @@ function judgeOrder({ scenario, servers, endedAt }: Evidence, orderId: string): 
 
 /** I2 while everything is healthy: within a second, but for orders that a payment has held. */
 function judgePromptness({ servers: { store } }: Evidence): string[] {
-  return [...store.rows.values()].flatMap(({ orderId, deadline }) => {
+  return store.all.flatMap(({ orderId, deadline }) => {
     const history = store.history.filter((each) => each.orderId === orderId)
     const { at } = history.find(({ what }) => what === 'cancelled') ?? { at: 0 }
     const isLate = at > deadline + PROMPT_MS && !history.some(({ what }) => what === 'paying')
@@ -94,9 +94,7 @@ function judgeJobs({ servers, finished }: Evidence): string[] {
     const status = statusAt(store, job.orderId, EPOCH + at, kind === 'missing' ? decidedAt : undefined)
     return status === 'open'
   })
-  const open = [...queue.jobs.values()].filter(
-    ({ state, orderId }) => state !== 'completed' && !store.rows.get(orderId)?.isBad,
-  )
+  const open = [...queue.jobs.values()].filter(({ state, orderId }) => state !== 'completed' && !store.bad.has(orderId))
   return [
     ...early.map(({ job, kind, at }) => `I2: ${job.jobId} finished as ${kind} at ${at / 1_000} s, its order is unpaid`),
     ...open.map(({ jobId, state }) => `I6: ${jobId} has not ended, it is ${state}`),
@@ -104,7 +102,7 @@ function judgeJobs({ servers, finished }: Evidence): string[] {
 }
 
 /** @param placedBefore an order that came later could not be seen */
-function statusAt(store: FakeStore, orderId: string, at: number, placedBefore = Number.POSITIVE_INFINITY) {
+function statusAt(store: SimulatedStore, orderId: string, at: number, placedBefore = Number.POSITIVE_INFINITY) {
   const history = store.history.filter((each) => each.orderId === orderId && each.at <= at && each.what !== 'announced')
   const [placed] = history
   if (!placed || placed.at >= placedBefore) return 'not seen'
@@ -121,7 +119,7 @@ function judgeEngagements({ scenario, servers }: Evidence): string[] {
   return brake.changes.flatMap(({ at: time, reason }) => {
     if (reason !== 'limit') return []
     let wanted = 0
-    for (const { orderId } of store.rows.values()) {
+    for (const { orderId } of store.all) {
       const history = store.history.filter((each) => each.orderId === orderId && each.at <= EPOCH + time)
       const ended = history.find(({ what }) => ['paid', 'withdrawn', 'cancelled'].includes(what))
       const deadlines = history.flatMap(({ deadline }) => deadline ?? [])

@@ -9,9 +9,9 @@ import { namedQueue } from '../../src/redis/keys.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import type { FakeBrake } from './fake-brake.ts'
 import type { FakeQueue } from './fake-queue.ts'
-import type { FakeStore } from './fake-store.ts'
 import { FakeWorker, type FinishedJob } from './fake-worker.ts'
 import type { Host } from './host.ts'
+import type { SimulatedStore } from './simulated-store.ts'
 
 export interface Settings {
   maxPerMinute: number | undefined
@@ -31,7 +31,7 @@ export interface Doubles {
 }
 
 export interface Servers {
-  store: FakeStore
+  store: SimulatedStore
   queue: FakeQueue
   brake: FakeBrake
 }

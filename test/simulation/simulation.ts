@@ -1,12 +1,12 @@
 import { type BrakeFlaw, FakeBrake } from './fake-brake.ts'
 import { FakeQueue } from './fake-queue.ts'
-import { FakeStore, type StoreFlaw } from './fake-store.ts'
 import type { FinishedJob } from './fake-worker.ts'
 import { EPOCH, Host } from './host.ts'
 import { judge } from './judge.ts'
 import type { Operation, Scenario } from './scenario.ts'
 import { Scheduler } from './scheduler.ts'
 import { type Doubles, type Servers, SimulatedDaemon } from './simulated-daemon.ts'
+import { SimulatedStore, type StoreFlaw } from './simulated-store.ts'
 
 /** What is broken on purpose. */
 export interface Flaws extends Doubles {
@@ -49,7 +49,7 @@ class Simulation {
     this.#scheduler = scheduler
     this.#offsetsMs = [...scenario.offsetsMs]
     this.#servers = {
-      store: new FakeStore({ scheduler, flaw: flaws.store }),
+      store: new SimulatedStore({ scheduler, flaw: flaws.store }),
       queue: new FakeQueue({ scheduler }),
       brake: new FakeBrake({ scheduler, flaw: flaws.brake }),
     }
@@ -205,13 +205,9 @@ class Simulation {
 
   #isAllDone(): boolean {
     const { store, queue } = this.#servers
-    const isOpen = (orderId: string) => {
-      const row = store.rows.get(orderId)
-      return row?.status === 'pending' && !row.isBad
-    }
     return (
-      ![...store.rows.keys()].some(isOpen) &&
-      ![...queue.jobs.values()].some(({ state, orderId }) => isUnfinished(state) && !store.rows.get(orderId)?.isBad) &&
+      !store.all.some(({ orderId, status }) => status === 'pending' && !store.bad.has(orderId)) &&
+      ![...queue.jobs.values()].some(({ state, orderId }) => isUnfinished(state) && !store.bad.has(orderId)) &&
       this.#daemons.every(({ breaker }) => !breaker.failure)
     )
   }

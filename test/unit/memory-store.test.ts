@@ -1,5 +1,5 @@
-import { MemoryStore } from '../helpers/memory-store.ts'
 import { describeOrderStore } from '../contract/order-store.ts'
+import { MemoryStore } from '../helpers/memory-store.ts'
 
 /* The store that tests use in the place of a real one is a store by the same contract. */
 describeOrderStore('memory', async () => {

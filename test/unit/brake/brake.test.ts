@@ -4,7 +4,7 @@ import { Brake, type BrakeOptions, type Held } from '../../../src/brake/brake.ts
 import type { BrakeStatus, Grant, SharedBrake } from '../../../src/brake/shared-brake.ts'
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
-import { FakeStore, NOW } from '../order/fake-store.ts'
+import { NOW, RecordingStore } from '../order/recording-store.ts'
 
 /** The state of the brake in memory; time stands still in it. */
 class FakeShared implements SharedBrake {
@@ -66,7 +66,7 @@ class FakeShared implements SharedBrake {
 
 function createBrake(options: Partial<BrakeOptions> = {}) {
   const clock = new FakeClock(NOW)
-  const store = new FakeStore()
+  const store = new RecordingStore()
   const shared = new FakeShared()
   const changes: BrakeStatus[] = []
   const held: Held[] = []
@@ -90,32 +90,32 @@ const kinds = (outcomes: readonly { kind: string }[]) => outcomes.map(({ kind })
 describe('without a limit or a silence', () => {
   test('the store cancels, and is asked once', async () => {
     const { brake, store, held } = createBrake()
-    expect(kinds(await brake.cancelUnpaid(store.place(3)))).toEqual(['cancelled', 'cancelled', 'cancelled'])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(3)))).toEqual(['cancelled', 'cancelled', 'cancelled'])
     expect(store.calls.map(({ what }) => what)).toEqual(['cancel'])
     expect(held).toEqual([])
   })
 
   test('each batch asks for the state, so that a brake engaged by hand stops the very next one', async () => {
     const { brake, store, shared } = createBrake()
-    await brake.cancelUnpaid(store.place(1))
-    await brake.cancelUnpaid(store.place(1))
+    await brake.cancelUnpaid(store.placeMany(1))
+    await brake.cancelUnpaid(store.placeMany(1))
     expect(shared.calls).toEqual(['status', 'status'])
     shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['postponed'])
     expect(brake.known).toMatchObject({ engaged: true, reason: 'manual' })
   })
 
   test('a keeper that was never there does not stop the cancellations', async () => {
     const { brake, store, shared } = createBrake()
     shared.isAway = true
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['cancelled'])
     expect(brake.known).toBeUndefined()
   })
 
   test('while the keeper is away, it is asked once in 5 s, by all batches together', async () => {
     const { brake, store, shared, clock } = createBrake()
     shared.isAway = true
-    const batches = () => Promise.all([1, 2, 3].map(() => brake.cancelUnpaid(store.place(1))))
+    const batches = () => Promise.all([1, 2, 3].map(() => brake.cancelUnpaid(store.placeMany(1))))
     await batches()
     await clock.advance(5_000)
     await batches()
@@ -129,7 +129,7 @@ describe('without a limit or a silence', () => {
   test('a brake that was engaged stays so while its keeper is away, and is released by its keeper only', async () => {
     const { brake, store, shared } = createBrake()
     shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
-    const checks = store.place(2)
+    const checks = store.placeMany(2)
     await brake.refresh()
     shared.isAway = true
     await brake.refresh()
@@ -154,7 +154,7 @@ describe('engaged', () => {
     async (max) => {
       const { brake, store, held } = await engaged({ maxPerMinute: max })
       store.set('paid', 'paid')
-      const checks = [...store.place(1), { orderId: 'paid', deadline: 0 }, { orderId: 'nobody', deadline: 0 }]
+      const checks = [...store.placeMany(1), { orderId: 'paid', deadline: 0 }, { orderId: 'nobody', deadline: 0 }]
       expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'kept', 'missing'])
       expect(store.count('cancelled')).toBe(0)
       expect(held).toEqual([{ orders: 1, reason: 'manual' }])
@@ -167,7 +167,7 @@ describe('engaged', () => {
     [1, 30_000],
   ])('what is held back comes again within 10 to 30 s of the clock of the store (random %p)', async (random, after) => {
     const { brake, store } = await engaged({ random: () => random })
-    expect(await brake.cancelUnpaid(store.place(1))).toEqual([
+    expect(await brake.cancelUnpaid(store.placeMany(1))).toEqual([
       {
         kind: 'postponed',
         until: NOW + after,
@@ -206,18 +206,18 @@ describe('a change', () => {
 describe('with a limit', () => {
   test('exactly as many are cancelled as it says, the rest is held back', async () => {
     const { brake, store, held, changes } = createBrake({ maxPerMinute: 10 })
-    const outcomes = await brake.cancelUnpaid(store.place(25))
+    const outcomes = await brake.cancelUnpaid(store.placeMany(25))
     expect(kinds(outcomes)).toEqual([...Array(10).fill('cancelled'), ...Array(15).fill('postponed')])
     expect(store.count('cancelled')).toBe(10)
     expect(held).toEqual([{ orders: 15, reason: 'limit' }])
     expect(changes).toMatchObject([{ engaged: true, reason: 'limit' }])
-    expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['postponed', 'postponed'])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(2)))).toEqual(['postponed', 'postponed'])
     expect(store.count('cancelled')).toBe(10)
   })
 
   test('a worker and a sweep that are at the same orders at once do not engage it', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 30 })
-    const checks = store.place(20)
+    const checks = store.placeMany(20)
     let other: Promise<unknown> | undefined
     // Both find all 20 due, and have 40 reserved, before either cancels any.
     shared.beforeAnswer = async (what) => {
@@ -234,7 +234,7 @@ describe('with a limit', () => {
   test('where others hold what is left of it, it engages once that has been used', async () => {
     const { brake, store, shared, held } = createBrake({ maxPerMinute: 30 })
     await shared.reserve('other', 25, 30)
-    const checks = store.place(20)
+    const checks = store.placeMany(20)
     await brake.cancelUnpaid(checks)
     expect([store.count('cancelled'), shared.state.engaged]).toEqual([5, false])
     expect(held).toEqual([
@@ -247,7 +247,7 @@ describe('with a limit', () => {
 
   test('as many as it says do not engage it', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
-    await brake.cancelUnpaid(store.place(10))
+    await brake.cancelUnpaid(store.placeMany(10))
     expect([store.count('cancelled'), shared.state.engaged]).toEqual([10, false])
   })
 
@@ -257,8 +257,8 @@ describe('with a limit', () => {
     const checks = [
       { orderId: 'paid', deadline: 0 },
       { orderId: 'nobody', deadline: 0 },
-      ...store.place(1, NOW + 5_000),
-      ...store.place(1),
+      ...store.placeMany(1, NOW + 5_000),
+      ...store.placeMany(1),
     ]
     expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['kept', 'missing', 'postponed', 'cancelled'])
     expect(shared.calls.filter((call) => call !== 'status')).toEqual(['reserve 1', 'use 1'])
@@ -267,14 +267,14 @@ describe('with a limit', () => {
 
   test('where nothing is due, neither the keeper is asked nor the store a second time', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 1 })
-    await brake.cancelUnpaid(store.place(3, NOW + 5_000))
+    await brake.cancelUnpaid(store.placeMany(3, NOW + 5_000))
     expect(shared.calls).toEqual([])
     expect(store.calls.map(({ what }) => what)).toEqual(['judge'])
   })
 
   test('what was granted and not used is given back: paid in between, and standing twice', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
-    const [first, second, third] = store.place(3)
+    const [first, second, third] = store.placeMany(3)
     if (!first || !second || !third) throw new Error('placed none')
     store.beforeCancel = () => store.set(second.orderId, 'paid')
     const outcomes = await brake.cancelUnpaid([first, second, third, first])
@@ -287,14 +287,14 @@ describe('with a limit', () => {
   test('an order that stands twice and is held back is not said to be cancelled', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
     shared.state = { engaged: true, lastMinute: 0 }
-    const [order] = store.place(1)
+    const [order] = store.placeMany(1)
     if (!order) throw new Error('placed none')
     expect(kinds(await brake.cancelUnpaid([order, order]))).toEqual(['postponed', 'postponed'])
   })
 
   test('an order that stands twice counts once', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 1 })
-    const [first, second] = store.place(2)
+    const [first, second] = store.placeMany(2)
     if (!first || !second) throw new Error('placed none')
     expect(kinds(await brake.cancelUnpaid([first, first]))).toEqual(['cancelled', 'kept'])
     expect(shared.state).toMatchObject({ engaged: false, lastMinute: 1 })
@@ -312,13 +312,13 @@ describe('with a limit', () => {
     store.beforeCancel = () => {
       throw new OrderExpiryError(code, 'no')
     }
-    await expect(brake.cancelUnpaid(store.place(2))).rejects.toMatchObject({ code })
+    await expect(brake.cancelUnpaid(store.placeMany(2))).rejects.toMatchObject({ code })
     expect(shared.calls.slice(1)).toEqual(calls)
   })
 
   test('that nothing can be given back to loses no outcome', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
-    const checks = store.place(2)
+    const checks = store.placeMany(2)
     store.beforeCancel = () => {
       store.set('order-0', 'paid')
       shared.isAway = true
@@ -331,7 +331,7 @@ describe('with a limit', () => {
       const { brake, store, shared, held } = createBrake({ maxPerMinute: 10 })
       if (wasKnown) await brake.refresh()
       shared.isAway = true
-      const checks = store.place(3)
+      const checks = store.placeMany(3)
       expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'postponed', 'postponed'])
       const unknown = { orders: 3, reason: 'unknown', cause: 'its state is not known: Redis is away' }
       expect([store.count('cancelled'), held]).toEqual([0, [unknown]])
@@ -343,7 +343,7 @@ describe('with a limit', () => {
   test('a grant whose answer is lost is given back, and does not engage it', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 3 })
     await brake.refresh()
-    const checks = store.place(3)
+    const checks = store.placeMany(3)
     shared.losesAnswers = true
     expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed', 'postponed', 'postponed'])
     expect(shared.calls).toEqual(['status', 'reserve 3', 'use 0'])
@@ -358,7 +358,7 @@ describe('with a limit', () => {
   ])('a grant that is %d ms old: %s', async (ageMs, kind, lastMinute) => {
     const { brake, store, shared, clock, held } = createBrake({ maxPerMinute: 3 })
     shared.beforeAnswer = (what) => (what === 'reserve 1' ? clock.advance(ageMs) : undefined)
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual([kind])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual([kind])
     expect(shared.state.lastMinute).toBe(lastMinute)
     expect(held.map(({ reason }) => reason)).toEqual(kind === 'cancelled' ? [] : ['unknown'])
   })
@@ -367,14 +367,14 @@ describe('with a limit', () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 10 })
     await brake.refresh()
     shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['postponed'])
     expect(brake.known).toMatchObject({ engaged: true })
   })
 
   test('suspended, it holds back nothing', async () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 2 })
     shared.isSuspended = true
-    await brake.cancelUnpaid(store.place(50))
+    await brake.cancelUnpaid(store.placeMany(50))
     expect(store.count('cancelled')).toBe(50)
   })
 
@@ -383,7 +383,7 @@ describe('with a limit', () => {
     store.beforeCancel = () => {
       throw new Error('the store is away')
     }
-    await expect(brake.cancelUnpaid(store.place(1))).rejects.toThrow('the store is away')
+    await expect(brake.cancelUnpaid(store.placeMany(1))).rejects.toThrow('the store is away')
     expect(held).toEqual([])
   })
 
@@ -394,7 +394,7 @@ describe('with a limit', () => {
         const { brake, store, shared } = createBrake({ maxPerMinute: limit })
         for (const { size, away } of batches) {
           shared.isAway = away
-          const outcomes = await brake.cancelUnpaid(store.place(size))
+          const outcomes = await brake.cancelUnpaid(store.placeMany(size))
           expect(outcomes).toHaveLength(size)
           expect(outcomes.every(({ kind }) => kind === 'cancelled' || kind === 'postponed')).toBe(true)
         }
@@ -410,18 +410,18 @@ describe('with a silence of a minute', () => {
   test('payments that go on let all through', async () => {
     const { brake, store, clock, shared } = createBrake(silence)
     for (let minute = 0; minute < 5; minute++) {
-      store.newest = store.now - 59_000
-      await brake.cancelUnpaid(store.place(3))
+      store.setNewestPayment(store.now - 59_000)
+      await brake.cancelUnpaid(store.placeMany(3))
       await clock.advance(60_000)
-      store.now += 60_000
+      store.clock.now += 60_000
     }
     expect([store.count('cancelled'), shared.state.engaged]).toEqual([15, false])
   })
 
   test('it engages when an order falls due and the newest payment is older', async () => {
     const { brake, store, shared, changes } = createBrake(silence)
-    store.newest = NOW - 60_001
-    expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['postponed', 'postponed'])
+    store.setNewestPayment(NOW - 60_001)
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(2)))).toEqual(['postponed', 'postponed'])
     expect(shared.state).toMatchObject({ engaged: true, reason: 'payment-silence', by: 'test:1' })
     expect(shared.calls).toEqual(['status', 'engage payment-silence'])
     expect(changes).toHaveLength(1)
@@ -429,15 +429,15 @@ describe('with a silence of a minute', () => {
 
   test('as long as the silence is not longer, it does not', async () => {
     const { brake, store } = createBrake(silence)
-    store.newest = NOW - 60_000
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['cancelled'])
+    store.setNewestPayment(NOW - 60_000)
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['cancelled'])
   })
 
   test('it does not engage where no order falls due, and does not ask for payments', async () => {
     const { brake, store, shared } = createBrake(silence)
-    store.newest = NOW - 3_600_000
+    store.setNewestPayment(NOW - 3_600_000)
     store.set('paid', 'paid')
-    await brake.cancelUnpaid([{ orderId: 'paid', deadline: 0 }, ...store.place(1, NOW + 1_000)])
+    await brake.cancelUnpaid([{ orderId: 'paid', deadline: 0 }, ...store.placeMany(1, NOW + 1_000)])
     expect([shared.state.engaged, store.calls.map(({ what }) => what)]).toEqual([false, ['judge']])
   })
 
@@ -445,8 +445,8 @@ describe('with a silence of a minute', () => {
     const { brake, store, clock, shared } = createBrake(silence)
     const later = async (ms: number) => {
       await clock.advance(ms)
-      store.now += ms
-      return kinds(await brake.cancelUnpaid(store.place(1)))
+      store.clock.now += ms
+      return kinds(await brake.cancelUnpaid(store.placeMany(1)))
     }
     expect(await later(0)).toEqual(['cancelled'])
     expect(await later(60_000)).toEqual(['cancelled'])
@@ -456,31 +456,31 @@ describe('with a silence of a minute', () => {
 
   test('the store is asked for the newest payment at most once in a twentieth of the silence', async () => {
     const { brake, store, clock } = createBrake(silence)
-    store.newest = NOW
+    store.setNewestPayment(NOW)
     const asked = () => store.calls.filter(({ what }) => what === 'payment').length
-    await brake.cancelUnpaid(store.place(1))
+    await brake.cancelUnpaid(store.placeMany(1))
     await clock.advance(3_000)
-    await brake.cancelUnpaid(store.place(1))
+    await brake.cancelUnpaid(store.placeMany(1))
     expect(asked()).toBe(1)
     await clock.advance(1)
-    await brake.cancelUnpaid(store.place(1))
+    await brake.cancelUnpaid(store.placeMany(1))
     expect(asked()).toBe(2)
   })
 
   test('and once in a minute, however long the silence', async () => {
     const { brake, store, clock } = createBrake({ paymentSilenceMs: 30 * 86_400_000 })
-    store.newest = NOW
-    await brake.cancelUnpaid(store.place(1))
+    store.setNewestPayment(NOW)
+    await brake.cancelUnpaid(store.placeMany(1))
     await clock.advance(60_001)
-    await brake.cancelUnpaid(store.place(1))
+    await brake.cancelUnpaid(store.placeMany(1))
     expect(store.calls.filter(({ what }) => what === 'payment')).toHaveLength(2)
   })
 
   test('suspended, it does not engage, and lets all through', async () => {
     const { brake, store, shared } = createBrake(silence)
-    store.newest = NOW - 3_600_000
+    store.setNewestPayment(NOW - 3_600_000)
     shared.isSuspended = true
-    expect(kinds(await brake.cancelUnpaid(store.place(2)))).toEqual(['cancelled', 'cancelled'])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(2)))).toEqual(['cancelled', 'cancelled'])
   })
 
   test.each<[code: ErrorCode, given: ErrorCode]>([
@@ -493,7 +493,7 @@ describe('with a silence of a minute', () => {
   ])('a newest payment that cannot be read (%s) is an error of the store, each time', async (code, given) => {
     const { brake, store, held } = createBrake(silence)
     store.newestPayment = () => Promise.reject(new OrderExpiryError(code, 'no index'))
-    for (const checks of [store.place(1), store.place(1)])
+    for (const checks of [store.placeMany(1), store.placeMany(1)])
       await expect(brake.cancelUnpaid(checks)).rejects.toMatchObject({
         code: given,
         message: expect.stringMatching(/newest payment.*no index/),
@@ -503,8 +503,8 @@ describe('with a silence of a minute', () => {
 
   test('a keeper that is away holds all back', async () => {
     const { brake, store, shared } = createBrake(silence)
-    store.newest = NOW
+    store.setNewestPayment(NOW)
     shared.isAway = true
-    expect(kinds(await brake.cancelUnpaid(store.place(1)))).toEqual(['postponed'])
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['postponed'])
   })
 })

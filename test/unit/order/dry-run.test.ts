@@ -1,9 +1,9 @@
 import { expect, test } from '@jest/globals'
 import { DryRun } from '../../../src/order/dry-run.ts'
-import { FakeStore, NOW } from './fake-store.ts'
+import { NOW, RecordingStore } from './recording-store.ts'
 
 function createDryRun(remembered?: number) {
-  const store = new FakeStore()
+  const store = new RecordingStore()
   const reported: string[] = []
   const full: number[] = []
   const dryRun = new DryRun({
@@ -17,7 +17,7 @@ function createDryRun(remembered?: number) {
 
 test('what would be cancelled is postponed by a minute of the clock of the store, and stays as it is', async () => {
   const { store, dryRun } = createDryRun()
-  const checks = store.place(3)
+  const checks = store.placeMany(3)
   const outcomes = await dryRun.cancelUnpaid(checks)
   const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW - 1_000 }
   expect(outcomes).toEqual(Array(3).fill({ kind: 'postponed', until: NOW + 60_000, reason: 'dry-run', evidence }))
@@ -27,7 +27,7 @@ test('what would be cancelled is postponed by a minute of the clock of the store
 
 test('each order is reported once, however often and how many times in a batch it comes', async () => {
   const { store, dryRun, reported } = createDryRun()
-  const [first, second] = store.place(2)
+  const [first, second] = store.placeMany(2)
   if (!first || !second) throw new Error('placed none')
   await dryRun.cancelUnpaid([first, first])
   await dryRun.cancelUnpaid([first, second])
@@ -38,7 +38,7 @@ test('each order is reported once, however often and how many times in a batch i
 test('every other outcome is left as it is, and is not reported', async () => {
   const { store, dryRun, reported } = createDryRun()
   store.set('paid', 'paid')
-  const [later] = store.place(1, NOW + 1)
+  const [later] = store.placeMany(1, NOW + 1)
   const checks = [
     { orderId: 'paid', deadline: 0 },
     { orderId: 'nobody', deadline: 0 },
@@ -50,7 +50,7 @@ test('every other outcome is left as it is, and is not reported', async () => {
 
 test('100,000 orders are reported; that there are more is told once, and none is reported again', async () => {
   const { store, dryRun, reported, full } = createDryRun()
-  const checks = store.place(100_001)
+  const checks = store.placeMany(100_001)
   await dryRun.cancelUnpaid(checks.slice(0, 100_000))
   await dryRun.cancelUnpaid(checks.slice(0, 100_000))
   expect([reported.length, full]).toEqual([100_000, []])
@@ -63,7 +63,7 @@ test('100,000 orders are reported; that there are more is told once, and none is
 
 test('a sweep by hand reports as many as there are', async () => {
   const { store, dryRun, reported, full } = createDryRun(Number.POSITIVE_INFINITY)
-  await dryRun.cancelUnpaid(store.place(100_001))
+  await dryRun.cancelUnpaid(store.placeMany(100_001))
   expect([reported.length, full]).toEqual([100_001, []])
 })
 

@@ -3,7 +3,6 @@ import fc from 'fast-check'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import type { Check, Outcome } from '../../../src/order/order.ts'
 import { createSettle, isOutage, type Settlement } from '../../../src/order/settle.ts'
-import type { OrderStore } from '../../../src/order/store.ts'
 import { Breaker } from '../../../src/runtime/breaker.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
@@ -19,27 +18,21 @@ const cancelled = ({ deadline }: Check): Outcome => ({
   evidence: { decidedAt: NOW, status: 'pending', deadline },
 })
 
-/** A store of which only cancelUnpaid is asked. `batches` are the batches that it was given. */
-function fakeStore(cancelUnpaid: (checks: readonly Check[]) => Outcome[] | Promise<Outcome[]>) {
-  const unasked = () => Promise.reject(new Error('not to be asked'))
+/** Settling by these answers of the store. `batches` are the batches that it was given. */
+function answering(cancelUnpaid: (checks: readonly Check[]) => Outcome[] | Promise<Outcome[]>) {
   const batches: (readonly Check[])[] = []
-  const store: OrderStore = {
-    async cancelUnpaid(checks) {
+  const store = {
+    async cancelUnpaid(checks: readonly Check[]) {
       batches.push(checks)
       return cancelUnpaid(checks)
     },
-    find: unasked,
-    unpaidDueBefore: unasked,
-    newestPayment: unasked,
-    ping: unasked,
-    close: unasked,
   }
   return { settle: createSettle({ store, clock: systemClock, random: () => 0 }), batches }
 }
 
 /** A store that rejects every batch that holds one of the bad orders, as a constraint or a trigger does. */
 const rejecting = (bad: ReadonlySet<string>) =>
-  fakeStore((checks) => {
+  answering((checks) => {
     const found = checks.find(({ orderId }) => bad.has(orderId))
     if (found) throw new OrderExpiryError('STORE_REJECTED', `stock of ${found.orderId} would be negative`)
     return checks.map(cancelled)
@@ -51,7 +44,7 @@ const codeOf = (settlement: Settlement | undefined) =>
 describe('a batch', () => {
   test('is settled in one call of the store, one settlement for each check in order', async () => {
     const checks = checksOf(500)
-    const { settle, batches } = fakeStore((given) => given.map(cancelled))
+    const { settle, batches } = answering((given) => given.map(cancelled))
     expect(await settle(checks)).toEqual(checks.map(cancelled))
     expect(batches).toEqual([checks])
   })
@@ -64,7 +57,7 @@ describe('a batch', () => {
       { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence },
       { kind: 'cancelled', at: NOW, evidence },
     ]
-    const { settle } = fakeStore(() => outcomes)
+    const { settle } = answering(() => outcomes)
     expect(await settle(checksOf(4))).toEqual(outcomes)
   })
 })
@@ -72,7 +65,7 @@ describe('a batch', () => {
 describe('a missing order', () => {
   const missing: Outcome = { kind: 'missing', evidence: { decidedAt: NOW } }
   const settleOne = async (deadline: number) => {
-    const { settle } = fakeStore(() => [missing])
+    const { settle } = answering(() => [missing])
     return (await settle([{ orderId: 'o', deadline }]))[0]
   }
 
@@ -121,7 +114,7 @@ describe('a batch that the store rejects because of what is in it', () => {
         const checks = checksOf(count)
         const bad = new Set(badOnes.map((n) => `order-${n}`))
         const settledBefore = new Set<string>()
-        const { settle } = fakeStore((given) => {
+        const { settle } = answering((given) => {
           if (given.some(({ orderId }) => bad.has(orderId))) throw new OrderExpiryError('STORE_REJECTED', 'bad')
           for (const { orderId } of given) {
             expect(settledBefore.has(orderId)).toBe(false)
@@ -142,7 +135,7 @@ describe('a batch that the store rejects because of what is in it', () => {
 
   test('fails where the store goes away in the middle; what was settled before stays settled', async () => {
     let calls = 0
-    const { settle } = fakeStore((checks) => {
+    const { settle } = answering((checks) => {
       calls++
       if (calls === 1) throw new OrderExpiryError('STORE_REJECTED', 'bad')
       if (calls === 2) return checks.map(cancelled)
@@ -162,7 +155,7 @@ describe('a store that fails', () => {
     'with %s is asked once; the same error stands for each check',
     async (code) => {
       const error = new OrderExpiryError(code, 'no')
-      const { settle, batches } = fakeStore(() => Promise.reject(error))
+      const { settle, batches } = answering(() => Promise.reject(error))
       const settlements = await settle(checksOf(3))
       expect(settlements).toEqual(Array(3).fill({ kind: 'failed', error }))
       expect(batches).toHaveLength(1)
@@ -171,7 +164,7 @@ describe('a store that fails', () => {
 
   test('with an error that is not ours is UNEXPECTED, with its cause, and not retryable', async () => {
     const cause = new TypeError('x is undefined')
-    const { settle } = fakeStore(() => Promise.reject(cause))
+    const { settle } = answering(() => Promise.reject(cause))
     expect(await settle(checksOf(1))).toMatchObject([
       { kind: 'failed', error: { code: 'UNEXPECTED', retryable: false, cause } },
     ])
@@ -181,12 +174,12 @@ describe('a store that fails', () => {
     ['an error of its own', () => Promise.reject(new Error('x'))],
     ['nothing at all', () => Promise.reject(undefined)],
   ])('with %s does not make settle reject', async (_, cancelUnpaid) => {
-    const { settle } = fakeStore(cancelUnpaid)
+    const { settle } = answering(cancelUnpaid)
     expect((await settle(checksOf(2))).map(codeOf)).toEqual(['UNEXPECTED', 'UNEXPECTED'])
   })
 
   test('to answer for every check leaves none without a settlement', async () => {
-    const { settle } = fakeStore((checks) => checks.slice(1).map(cancelled))
+    const { settle } = answering((checks) => checks.slice(1).map(cancelled))
     const settlements = await settle(checksOf(3))
     expect(settlements.map(codeOf)).toEqual(['STORE_MISMATCH', 'STORE_MISMATCH', 'STORE_MISMATCH'])
   })
@@ -255,7 +248,7 @@ describe('a batch in whose way somebody stands', () => {
   test.each(['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION'] as const)(
     '(%s) is halved, so that what nobody holds is settled',
     async (code) => {
-      const { settle } = fakeStore((checks) => {
+      const { settle } = answering((checks) => {
         if (checks.some(({ orderId }) => orderId === 'order-5')) throw new OrderExpiryError(code, 'no')
         return checks.map(cancelled)
       })

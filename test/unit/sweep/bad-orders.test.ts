@@ -52,8 +52,7 @@ describe('orders that the store has rejected', () => {
     const became: Record<string, Settlement> = Object.fromEntries(
       bad.map(({ orderId }) => [orderId, failed('STORE_REJECTED')]),
     )
-    const orders = [...bad, ...good]
-    const made = createSweep(orders, { became, memory, random: () => 0.5 })
+    const made = createSweep([...bad, ...good], { became, memory, random: () => 0.5 })
     const { settle, addChecks } = made.wanted
     /** What was done, in its order. */
     const done: string[] = []
@@ -66,7 +65,7 @@ describe('orders that the store has rejected', () => {
       done.push('upcoming')
       return addChecks(page)
     }
-    return { ...made, orders, became, memory, done }
+    return { ...made, became, memory, done }
   }
 
   test('are tried one by one after all the others the next time, with as many calls as there are', async () => {
@@ -93,20 +92,20 @@ describe('orders that the store has rejected', () => {
   })
 
   test('are settled in batches that grow, once they are mended, and forgotten', async () => {
-    const { run, became, memory, done, orders } = createBad()
+    const { run, became, memory, done, store } = createBad()
     await run()
     done.length = 0
     for (const { orderId } of bad) became[orderId] = cancelled
     expect(await run()).toMatchObject({ outcomes: { cancelled: 6 }, left: { orders: 0 } })
     expect(done).toEqual(['-50000 -40000', 'upcoming', '-60000', '-80000 -70000', '-90000'])
     expect(bad.filter(({ orderId }) => memory.isRejected(orderId))).toEqual([])
-    expect(orders).toHaveLength(7)
+    expect(store.orders.size).toBe(7)
   })
 
   test('are forgotten when a sweep meets them no more', async () => {
-    const { run, orders, memory } = createBad()
+    const { run, store, memory } = createBad()
     await run()
-    orders.splice(0, 2)
+    for (const { orderId } of bad.slice(0, 2)) store.orders.delete(orderId)
     await run()
     expect(bad.map(({ orderId }) => memory.isRejected(orderId))).toEqual([false, false, true, true])
   })

@@ -1,9 +1,10 @@
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import type { PostponeReason } from '../../../src/order/order.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
-import type { DueOrder, OrderStore } from '../../../src/order/store.ts'
+import type { DueOrder } from '../../../src/order/store.ts'
 import { type SweepOptions, sweep } from '../../../src/sweep/sweep.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
+import { MemoryStore } from '../../helpers/memory-store.ts'
 
 /** By the store's clock, which is not ours. */
 export const NOW = Date.UTC(2029, 5, 1)
@@ -35,19 +36,12 @@ export function createSweep(
   const asked: { instant: number; after: string | undefined; limit: number }[] = []
   const settled: string[][] = []
   const added: string[][] = []
-  const unasked = () => Promise.reject(new Error('not to be asked'))
-  const store: OrderStore = {
-    cancelUnpaid: unasked,
-    find: unasked,
-    newestPayment: unasked,
-    close: unasked,
-    ping: async () => NOW,
-    async unpaidDueBefore(instant, after, limit) {
-      asked.push({ instant, after: after?.orderId, limit })
-      return orders
-        .filter(({ deadline }) => deadline <= instant && (after === undefined || deadline > after.deadline))
-        .slice(0, limit)
-    },
+  const store = new MemoryStore({ now: () => NOW }).refuse('cancelUnpaid', 'find', 'newestPayment', 'close')
+  for (const { orderId, deadline } of orders) store.place(orderId, deadline)
+  const read = store.unpaidDueBefore.bind(store)
+  store.unpaidDueBefore = (instant, after, limit) => {
+    asked.push({ instant, after: after?.orderId, limit })
+    return read(instant, after, limit)
   }
   const stopping = new AbortController()
   const steps: [settled: number, added: number][] = []

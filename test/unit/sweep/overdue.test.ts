@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals'
-import type { DueOrder } from '../../../src/order/store.ts'
 import { Overdue } from '../../../src/sweep/overdue.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
+import { MemoryStore } from '../../helpers/memory-store.ts'
 
 const NOW = 1_000_000_000
 
@@ -9,21 +9,14 @@ const NOW = 1_000_000_000
 function createOverdue(deadlines: number[], tookMs = 0) {
   const clock = new FakeClock()
   let looks = 0
-  const store = {
-    ping: async () => {
-      looks++
-      await clock.advance(tookMs)
-      return NOW
-    },
-    unpaidDueBefore: async (instant: number, after: DueOrder | undefined, limit: number) => {
-      const from = after ? Number(after.orderId) + 1 : 0
-      return deadlines
-        .map((deadline, index) => ({ orderId: `${index}`, deadline }))
-        .slice(from, from + limit)
-        .filter(({ deadline }) => deadline <= instant)
-    },
+  const store = new MemoryStore({ now: () => NOW }).refuse('cancelUnpaid', 'find', 'newestPayment', 'close')
+  for (const [index, deadline] of deadlines.entries()) store.place(`${index}`, deadline)
+  store.ping = async () => {
+    looks++
+    await clock.advance(tookMs)
+    return NOW
   }
-  return { overdue: new Overdue({ store: () => store, clock }), clock, looks: () => looks, deadlines }
+  return { overdue: new Overdue({ store: () => store, clock }), clock, looks: () => looks, store }
 }
 
 test('what is later than a worker or a sweep would be is counted, with the age of the oldest', async () => {
@@ -41,10 +34,10 @@ test('many are counted to their end, very many are not', async () => {
 })
 
 test('who asks at once shares a look, and who asks soon after gets the same answer', async () => {
-  const { overdue, clock, looks, deadlines } = createOverdue([NOW - 90_000])
+  const { overdue, clock, looks, store } = createOverdue([NOW - 90_000])
   await Promise.all([overdue.read(), overdue.read()])
   await clock.advance(4_999)
-  deadlines.length = 0
+  store.orders.clear()
   expect([(await overdue.read()).orders, looks()]).toEqual([1, 1])
   await clock.advance(1)
   expect([(await overdue.read()).orders, looks()]).toEqual([0, 2])
@@ -63,12 +56,11 @@ test('a store that takes long is asked more seldom', async () => {
 
 test('a store that is away is asked again', async () => {
   let isAway = true
-  const ping = async () => {
+  const { overdue, store } = createOverdue([])
+  store.ping = async () => {
     if (isAway) throw new Error('away')
     return NOW
   }
-  const store = { ping, unpaidDueBefore: async () => [] }
-  const overdue = new Overdue({ store: () => store, clock: new FakeClock() })
   await expect(overdue.read()).rejects.toThrow('away')
   isAway = false
   expect(await overdue.read()).toEqual({ orders: 0, oldestSeconds: 0 })

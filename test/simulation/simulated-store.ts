@@ -1,10 +1,10 @@
 import { type ErrorCode, OrderExpiryError } from '../../src/errors.ts'
-import type { Check, Evidence, Outcome } from '../../src/order/order.ts'
-import type { DueOrder, OrderStore } from '../../src/order/store.ts'
+import type { Check, Outcome } from '../../src/order/order.ts'
+import type { OrderStore } from '../../src/order/store.ts'
+import { type MemoryOrder, MemoryStore } from '../helpers/memory-store.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
-const LOCKED_RETRY_MS = 300
 const WAIT_FOR_LOCK_MS = 20
 
 /** What has become of an order. The history of them is all that is judged. Times are by the store's clock. */
@@ -15,16 +15,6 @@ export interface Transition {
   what: 'placed' | 'extended' | 'paying' | 'paid' | 'payment-given-up' | 'withdrawn' | 'cancelled' | 'announced'
   deadline?: number
   by?: Host
-}
-
-export interface Row {
-  orderId: string
-  status: 'pending' | 'paid' | 'withdrawn' | 'cancelled'
-  deadline: number
-  placedAt: number
-  /** A trigger of the shop rejects its cancellation. */
-  isBad: boolean
-  isLocked: boolean
 }
 
 export interface Outage {
@@ -53,27 +43,33 @@ const CONCERNS: { [Code in ErrorCode]?: readonly Call[] } = {
   STORE_SERIALIZATION: ['write'],
 }
 
-/** The orders of a shop, with the semantics of the port: each batch a transaction with row locks, which can fail. */
-export class FakeStore {
-  readonly rows = new Map<string, Row>()
+/** The orders of a shop in a {@link MemoryStore} that is far away, serves a shop's own transactions too, and can fail. */
+export class SimulatedStore {
+  readonly orders: MemoryStore
   readonly history: Transition[] = []
+  /** Orders whose cancellation a trigger of the shop rejects. */
+  readonly bad = new Set<string>()
   outage: Outage | undefined
   readonly #scheduler: Scheduler
   readonly #flaw: StoreFlaw | undefined
-  #newestPayment: number | undefined
 
   constructor(options: { scheduler: Scheduler; flaw?: StoreFlaw | undefined }) {
     this.#scheduler = options.scheduler
     this.#flaw = options.flaw
+    this.orders = new FlawedStore({ now: () => this.now, flaw: options.flaw })
   }
 
   get now(): number {
     return EPOCH + this.#scheduler.now
   }
 
+  get all(): MemoryOrder[] {
+    return [...this.orders.orders.values()]
+  }
+
   /** The store as a process sees it. */
   connect(host: Host): OrderStore {
-    const read = <T>(what: string, effect: () => T) =>
+    const read = <T>(what: string, effect: () => T | Promise<T>) =>
       host.request(what, async () => {
         await this.#failIfOut(what === 'store.ping' ? 'ping' : 'read')
         return effect()
@@ -81,24 +77,25 @@ export class FakeStore {
     return {
       cancelUnpaid: (checks, { dryRun = false } = {}) =>
         dryRun
-          ? read('store.judge', () => this.#judge(checks, { takesLocks: false }))
+          ? read('store.judge', () => this.orders.dryRun(checks))
           : host.request('store.cancelUnpaid', () => this.#cancelUnpaid(checks, host)),
       find: async () => {
         throw new Error('not needed by what is simulated')
       },
-      unpaidDueBefore: (instant, after, limit) => read('store.page', () => this.#page(instant, after, limit)),
+      unpaidDueBefore: (...page) => read('store.page', () => this.orders.unpaidDueBefore(...page)),
       newestPayment: () =>
         read('store.newestPayment', () =>
-          this.#flaw === 'says that somebody has just paid' ? this.now : this.#newestPayment,
+          this.#flaw === 'says that somebody has just paid' ? this.now : this.orders.newestPayment(),
         ),
       ping: () => read('store.ping', () => this.now),
       close: async () => {},
     }
   }
 
-  place(order: { orderId: string; deadline: number; isBad: boolean }): void {
-    this.rows.set(order.orderId, { ...order, status: 'pending', placedAt: this.now, isLocked: false })
-    this.#record({ orderId: order.orderId, what: 'placed', deadline: order.deadline })
+  place({ orderId, deadline, isBad }: { orderId: string; deadline: number; isBad: boolean }): void {
+    this.orders.place(orderId, deadline)
+    if (isBad) this.bad.add(orderId)
+    this.#record({ orderId, what: 'placed', deadline })
   }
 
   /** A transaction of the shop that holds the row for a while. */
@@ -108,10 +105,7 @@ export class FakeStore {
     this.#record({ orderId, what: 'paying' })
     await this.#scheduler.wait(options.holdMs, orderId, 'payment commits')
     row.isLocked = false
-    if (!options.isGivenUp) {
-      row.status = 'paid'
-      this.#newestPayment = this.now
-    }
+    if (!options.isGivenUp) this.orders.pay(orderId)
     this.#record({ orderId, what: options.isGivenUp ? 'payment-given-up' : 'paid' })
   }
 
@@ -132,8 +126,8 @@ export class FakeStore {
   }
 
   /** Waits for the lock of an unpaid order, as a shop's own UPDATE does. */
-  async #lock(orderId: string): Promise<Row | undefined> {
-    const row = this.rows.get(orderId)
+  async #lock(orderId: string): Promise<MemoryOrder | undefined> {
+    const row = this.orders.orders.get(orderId)
     while (row?.isLocked) await this.#scheduler.wait(WAIT_FOR_LOCK_MS, orderId, 'shop waits')
     if (row?.status !== 'pending') return undefined
     row.isLocked = true
@@ -142,59 +136,27 @@ export class FakeStore {
 
   async #cancelUnpaid(checks: readonly Check[], host: Host): Promise<Outcome[]> {
     if (!this.outage?.isCommitted) await this.#failIfOut('write')
-    const outcomes = this.#judge(checks, { takesLocks: true })
-    const due = checks.flatMap(({ orderId }, n) =>
-      outcomes[n]?.kind === 'cancelled' ? [this.rows.get(orderId) as Row] : [],
-    )
+    const { outcomes, due, commit, rollback } = this.orders.begin(checks)
     await this.#scheduler.wait(host.latencyMs(), host.name, 'commits')
-    for (const row of due) row.isLocked = false
-    if (!this.outage?.isCommitted) await this.#failIfOut('write')
-    if (!host.isAlive && host.random() < 0.5) return new Promise(() => {}) // rolled back
-    if (due.some(({ isBad }) => isBad)) throw new OrderExpiryError('STORE_REJECTED', 'a trigger of the shop says no')
-    for (const row of due) {
-      row.status = 'cancelled'
-      this.#record({ orderId: row.orderId, what: 'cancelled', by: host })
-      this.#announce(row.orderId)
+    if (!this.outage?.isCommitted && this.#isOut('write')) {
+      rollback()
+      await this.#failIfOut('write')
+    }
+    if (!host.isAlive && host.random() < 0.5) {
+      rollback()
+      return new Promise(() => {})
+    }
+    if (due.some(({ orderId }) => this.bad.has(orderId))) {
+      rollback()
+      throw new OrderExpiryError('STORE_REJECTED', 'a trigger of the shop says no')
+    }
+    commit()
+    for (const { orderId } of due) {
+      this.#record({ orderId, what: 'cancelled', by: host })
+      this.#announce(orderId)
     }
     await this.#failIfOut('write')
     return outcomes
-  }
-
-  #judge(checks: readonly Check[], { takesLocks }: { takesLocks: boolean }): Outcome[] {
-    const done = new Set<Row>()
-    return checks.map(({ orderId }) => {
-      const row = this.rows.get(orderId)
-      if (!row) return { kind: 'missing', evidence: { decidedAt: this.now } }
-      const outcome = this.#judgeRow(row, { isDone: done.has(row), takesLocks })
-      if (outcome.kind === 'cancelled' && takesLocks) {
-        done.add(row)
-        row.isLocked = true
-      }
-      return outcome
-    })
-  }
-
-  #judgeRow(row: Row, { isDone, takesLocks }: { isDone: boolean; takesLocks: boolean }): Outcome {
-    const { now } = this
-    const evidence: Evidence = { decidedAt: now, status: row.status, deadline: row.deadline }
-    if (isDone) return { kind: 'kept', status: 'cancelled', evidence: { ...evidence, status: 'cancelled' } }
-    if (row.status !== 'pending' && !(this.#flaw === 'ignores the status' && row.status === 'paid'))
-      return { kind: 'kept', status: row.status, evidence }
-    if (row.deadline > now && this.#flaw !== 'ignores the deadline')
-      return { kind: 'postponed', until: row.deadline, reason: 'not-due', evidence }
-    if (row.isLocked && takesLocks && this.#flaw !== 'ignores locks')
-      return { kind: 'postponed', until: now + LOCKED_RETRY_MS, reason: 'locked', evidence }
-    return { kind: 'cancelled', at: now, evidence }
-  }
-
-  #page(instant: number, after: DueOrder | undefined, limit: number): DueOrder[] {
-    const compare = (a: DueOrder, b: DueOrder) => a.deadline - b.deadline || (a.orderId < b.orderId ? -1 : 1)
-    return [...this.rows.values()]
-      .filter((row) => row.status === 'pending' && row.deadline <= instant && (!after || compare(after, row) < 0))
-      .filter(({ orderId }) => orderId !== after?.orderId)
-      .sort(compare)
-      .slice(0, limit)
-      .map(({ orderId, deadline }) => ({ orderId, deadline }))
   }
 
   #announce(orderId: string): void {
@@ -205,9 +167,13 @@ export class FakeStore {
     else announce()
   }
 
+  #isOut(call: Call): boolean {
+    return this.outage !== undefined && (CONCERNS[this.outage.code]?.includes(call) ?? true)
+  }
+
   async #failIfOut(call: Call): Promise<void> {
     const { outage } = this
-    if (!outage || !(CONCERNS[outage.code]?.includes(call) ?? true)) return
+    if (!outage || !this.#isOut(call)) return
     await this.#scheduler.wait(outage.hangMs, 'store', outage.code)
     throw new OrderExpiryError(outage.code, 'an outage of the simulation')
   }
@@ -217,5 +183,22 @@ export class FakeStore {
     const { orderId, what, deadline, by } = transition
     const until = deadline === undefined ? '' : `, deadline ${(deadline - EPOCH) / 1_000} s`
     this.#scheduler.note('store', `${orderId} ${what}${until}${by ? ` by ${by.name}` : ''}`)
+  }
+}
+
+/** Its rule does not see what a flaw hides. */
+class FlawedStore extends MemoryStore {
+  readonly #flaw: StoreFlaw | undefined
+
+  constructor(options: { now: () => number; flaw: StoreFlaw | undefined }) {
+    super(options)
+    this.#flaw = options.flaw
+  }
+
+  protected override seen(order: MemoryOrder): MemoryOrder {
+    if (this.#flaw === 'ignores the deadline') return { ...order, deadline: 0 }
+    if (this.#flaw === 'ignores the status' && order.status === 'paid') return { ...order, status: 'pending' }
+    if (this.#flaw === 'ignores locks') return { ...order, isLocked: false }
+    return order
   }
 }
