@@ -17,7 +17,7 @@ const withServers = {
   globalSetup: '<rootDir>/test/helpers/global-setup.ts',
   globalTeardown: '<rootDir>/test/helpers/global-teardown.ts',
 }
-const tests = (folders, pattern = '**/*.test.ts') => folders.map((folder) => `<rootDir>/test/${folder}/${pattern}`)
+const tests = (...folders) => folders.map((folder) => `<rootDir>/test/${folder}.test.ts`)
 
 /**
  * Three projects, by what their tests need. A file whose name ends in `.long.test.ts` belongs to one of them, too; `npm test`
@@ -33,16 +33,16 @@ export default {
     {
       ...shared,
       displayName: 'pure',
-      testMatch: [...tests(['unit', 'deploy', 'simulation']), '<rootDir>/test/*.test.ts'],
+      testMatch: tests('*', 'unit/**/*', 'deploy/*', 'simulation/*', 'faults/{cases,harness}/*'),
     },
     // Redis and PostgreSQL, which the files share, each under names of its own.
-    { ...shared, ...withServers, displayName: 'servers', testMatch: tests(['contract', 'integration']) },
+    { ...shared, ...withServers, displayName: 'servers', testMatch: tests('{contract,integration}/*') },
     // Processes of the built daemon, or a promise that is itself a time: nothing else may run beside them.
     {
       ...shared,
       ...withServers,
       displayName: 'timed',
-      testMatch: tests(['daemon', 'browser', 'faults']),
+      testMatch: tests('{daemon,browser,faults}/*'),
       runner: '<rootDir>/test/helpers/serial-runner.mjs',
     },
   ],

@@ -1,9 +1,10 @@
+import { judgePromises } from '../../src/commands/demo/judge.ts'
 import type { Exemption } from './fake-brake.ts'
 import type { FinishedJob } from './fake-worker.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scenario } from './scenario.ts'
 import type { Servers, SimulatedDaemon } from './simulated-daemon.ts'
-import type { SimulatedStore, Transition } from './simulated-store.ts'
+import type { SimulatedStore } from './simulated-store.ts'
 
 const OVERDUE_MS = 5_000
 const SLACK_MS = 25_000
@@ -25,10 +26,9 @@ interface Evidence {
 
 /** The promises that were broken in a run, each with its name first. It trusts the histories of the servers only. */
 export function judge(evidence: Evidence): string[] {
-  const { store } = evidence.servers
   return [
-    ...store.all.flatMap(({ orderId }) => judgeOrder(evidence, orderId)),
-    ...(evidence.scenario.isHealthy ? judgePromptness(evidence) : []),
+    ...judgeOrders(evidence),
+    ...judgeSteps(evidence),
     ...judgeJobs(evidence),
     ...judgeBrake(evidence),
     ...judgeEngagements(evidence),
@@ -39,51 +39,32 @@ export function judge(evidence: Evidence): string[] {
   ]
 }
 
-/** I1, I2, I3, I4, and that a dry run cancels nothing. */
-function judgeOrder({ scenario, servers, endedAt }: Evidence, orderId: string): string[] {
-  const violations: string[] = []
-  const broken = (what: string, { at }: { at: number }) =>
-    violations.push(`${what}: ${orderId} at ${(at - EPOCH) / 1_000} s`)
-  const history = servers.store.history.filter((each) => each.orderId === orderId)
-  let status = 'missing'
-  let deadline = 0
-  const cancellations: Transition[] = []
-  for (const transition of history) {
-    const { what, at, step, by } = transition
-    if (what === 'announced') {
-      if (cancellations.at(-1)?.step !== step) broken('I3: announced in another step than cancelled', transition)
-      continue
-    }
-    if (what === 'cancelled') {
-      if (status === 'cancelled') broken('I3: cancelled twice', transition)
-      else if (status !== 'unpaid') broken(`I1: cancelled while ${status}`, transition)
-      if (at < deadline) broken('I4: cancelled before its deadline', transition)
-      if (by?.isDryRun) broken('dry run: cancelled', transition)
-      cancellations.push(transition)
-    }
-    if (status === 'cancelled' && what !== 'cancelled') broken(`I1: ${what} although cancelled`, transition)
-    deadline = transition.deadline ?? deadline
-    status = what === 'placed' || what === 'extended' || what === 'payment-given-up' ? 'unpaid' : what
-  }
-  const announced = history.filter(({ what }) => what === 'announced').length
-  if (announced !== cancellations.length)
-    violations.push(`I3: ${orderId} cancelled ${cancellations.length} times, announced ${announced} times`)
-
-  const bound = Math.max(deadline, EPOCH + scenario.spanMs) + OVERDUE_MS + SLACK_MS + scenario.settings.sweepEveryMs
-  const end = cancellations[0] ?? { at: EPOCH + endedAt }
-  const isUnpaid = status === 'unpaid' && !servers.store.bad.has(orderId)
-  if ((isUnpaid || cancellations.length > 0) && end.at > bound) broken('I2: not cancelled in time', { at: bound })
-  else if (isUnpaid) broken('I2: not cancelled', end)
-  return violations
+/** I1 to I4. While everything is healthy an order is cancelled within a second, unless a payment has held it. */
+function judgeOrders({ scenario, servers: { store }, endedAt }: Evidence): string[] {
+  const wasHeld = new Set(store.history.flatMap(({ orderId, what }) => (what === 'paying' ? orderId : [])))
+  const breaches = judgePromises({
+    facts: store.history,
+    withinMs: (orderId) => {
+      if (store.bad.has(orderId)) return Number.POSITIVE_INFINITY
+      if (scenario.isHealthy && !wasHeld.has(orderId)) return PROMPT_MS
+      return OVERDUE_MS + SLACK_MS + scenario.settings.sweepEveryMs
+    },
+    healthySince: scenario.isHealthy ? 0 : EPOCH + scenario.spanMs,
+    until: EPOCH + endedAt,
+  })
+  return breaches.map(({ text, at }) => `${text}, at ${(at - EPOCH) / 1_000} s`)
 }
 
-/** I2 while everything is healthy: within a second, but for orders that a payment has held. */
-function judgePromptness({ servers: { store } }: Evidence): string[] {
-  return store.all.flatMap(({ orderId, deadline }) => {
-    const history = store.history.filter((each) => each.orderId === orderId)
-    const { at } = history.find(({ what }) => what === 'cancelled') ?? { at: 0 }
-    const isLate = at > deadline + PROMPT_MS && !history.some(({ what }) => what === 'paying')
-    return isLate ? [`I2: ${orderId} cancelled ${at - deadline} ms after its deadline`] : []
+/** A cancellation is announced in the step in which it happens, and a dry run cancels nothing. */
+function judgeSteps({ servers: { store } }: Evidence): string[] {
+  return store.history.flatMap(({ orderId, what, step, at, by }, n) => {
+    const where = `${orderId} at ${(at - EPOCH) / 1_000} s`
+    if (what === 'cancelled' && by?.isDryRun) return [`dry run: cancelled: ${where}`]
+    if (what !== 'announced') return []
+    const cancellation = store.history
+      .slice(0, n)
+      .findLast((each) => each.orderId === orderId && each.what === 'cancelled')
+    return cancellation?.step === step ? [] : [`I3: announced in another step than cancelled: ${where}`]
   })
 }
 

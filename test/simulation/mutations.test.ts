@@ -61,8 +61,8 @@ const flaws: [string, Flaws, RegExp][] = [
   ['a settle that hangs in an outage', { settle: hangsInOutages }, /^I7.* stands still/m],
   ['a worker that finishes what is postponed', { nextStep: finishesWhatIsPostponed }, /^I2.* finished as kept/m],
   ['a worker that gives up in an outage', { nextStep: givesUpInOutages }, /^I6.* failed/m],
-  ['a sweep that sees nothing', { swept: seesNothing }, /^I2.* not cancelled/m],
-  ['a sweep whose cursor skips', { swept: skips }, /^I2.* not cancelled/m],
+  ['a sweep that sees nothing', { swept: seesNothing }, /^I2: order \S+ (is still unpaid|was cancelled \d+ ms after)/m],
+  ['a sweep whose cursor skips', { swept: skips }, /^I2: order \S+ (is still unpaid|was cancelled \d+ ms after)/m],
   ['a breaker that never closes', { ping: () => Promise.reject(new Error('never')) }, /^I2.* breaker/m],
   ['a brake that takes nothing back', { brake: 'takes nothing back' }, /^brake: engaged/m],
   [

@@ -1,3 +1,4 @@
+import type { Fact } from '../../src/commands/demo/judge.ts'
 import { type ErrorCode, OrderExpiryError } from '../../src/errors.ts'
 import type { Check, Outcome } from '../../src/order/order.ts'
 import type { OrderStore } from '../../src/order/store.ts'
@@ -7,13 +8,9 @@ import type { Scheduler } from './scheduler.ts'
 
 const WAIT_FOR_LOCK_MS = 20
 
-/** What has become of an order. The history of them is all that is judged. Times are by the store's clock. */
-export interface Transition {
+/** What has become of an order. The history of them is all that is judged. */
+export interface Transition extends Fact {
   step: number
-  at: number
-  orderId: string
-  what: 'placed' | 'extended' | 'paying' | 'paid' | 'payment-given-up' | 'withdrawn' | 'cancelled' | 'announced'
-  deadline?: number
   by?: Host
 }
 

@@ -1,6 +1,7 @@
 import type { Order } from '../../order/order.ts'
 import { HEALTHY_MS } from '../../order/promise.ts'
 import type { OrderEvent, PayResult } from '../../stores/redis/orders.ts'
+import { type Breach, type Fact, judgePromises, type Promised } from './judge.ts'
 
 export interface DemoOrder {
   orderId: string
@@ -29,34 +30,46 @@ export function judge(options: {
 }): DemoReport {
   const { orders, found, cancellations } = options
   const cancelledAt = new Map(cancellations.map(({ orderId, at }) => [orderId, at]))
-  const status = (index: number) => found[index]?.status
-  const count = (matches: (order: DemoOrder, index: number) => boolean) => orders.filter(matches).length
-
+  const statuses = found.map((order) => order?.status)
+  const breaches = judgePromises({
+    facts: [
+      ...orders.flatMap((order, n) => factsOf(order, statuses[n], cancelledAt.get(order.orderId))),
+      ...cancellations.map(({ orderId, at }): Fact => ({ orderId, at, what: 'announced' })),
+    ],
+    withinMs: () => HEALTHY_MS,
+    healthySince: 0,
+    until: Number.POSITIVE_INFINITY,
+  })
+  const ordersOf = (promise: Promised, matches: (breach: Breach) => boolean = () => true) =>
+    new Set(breaches.flatMap((each) => (each.promise === promise && matches(each) ? each.orderId : []))).size
   const promises: Record<string, number> = {
-    'paid, but cancelled': count((order, n) => order.payment === 'paid' && status(n) !== 'paid'),
-    'unpaid, but not cancelled': count((order, n) => order.payment !== 'paid' && status(n) !== 'cancelled'),
-    'cancelled before the deadline': count(
-      ({ orderId, deadline }) => (cancelledAt.get(orderId) ?? deadline) < deadline,
-    ),
-    [`cancelled over ${HEALTHY_MS} ms late`]: count(
-      ({ orderId, deadline }) => (cancelledAt.get(orderId) ?? deadline) - deadline > HEALTHY_MS,
-    ),
-    'not exactly one event for a cancellation':
-      cancellations.length -
-      cancelledAt.size +
-      count(({ orderId }, n) => (status(n) === 'cancelled') !== cancelledAt.has(orderId)),
+    'paid, but cancelled': ordersOf('I1'),
+    'unpaid, but not cancelled': ordersOf('I2', ({ lateMs }) => lateMs === undefined),
+    'cancelled before the deadline': ordersOf('I4'),
+    [`cancelled over ${HEALTHY_MS} ms late`]: ordersOf('I2', ({ lateMs }) => lateMs !== undefined),
+    'not exactly one event for a cancellation': breaches.reduce((sum, { surplus = 0 }) => sum + surplus, 0),
   }
   const late = orders.flatMap(({ orderId, deadline }) => {
     const at = cancelledAt.get(orderId)
     return at === undefined ? [] : [at - deadline]
   })
   return {
-    cancelled: count((_, n) => status(n) === 'cancelled'),
-    kept: count((_, n) => status(n) === 'paid'),
-    tooLate: count(({ payment }) => payment === 'cancelled'),
+    cancelled: statuses.filter((status) => status === 'cancelled').length,
+    kept: statuses.filter((status) => status === 'paid').length,
+    tooLate: orders.filter(({ payment }) => payment === 'cancelled').length,
     lateMs: { p50: quantile(late, 0.5), p99: quantile(late, 0.99), max: quantile(late, 1) },
     broken: Object.entries(promises).flatMap(([what, times]) => (times > 0 ? [`${times} ${what}`] : [])),
   }
+}
+
+/** What must have happened to an order, by what its buyer was answered and what its record says in the end. */
+function factsOf(order: DemoOrder, status: string | undefined, cancelledAt: number | undefined): Fact[] {
+  const { orderId, deadline, payAt = deadline, payment } = order
+  const facts: Fact[] = [{ orderId, at: 0, what: 'placed', deadline }]
+  if (payment === 'paid') facts.push({ orderId, at: payAt, what: 'paid' })
+  if (status === 'cancelled') facts.push({ orderId, at: cancelledAt ?? deadline, what: 'cancelled' })
+  else if (payment === 'paid' && status !== 'paid') facts.push({ orderId, at: payAt, what: 'payment-lost' })
+  return facts
 }
 
 export function renderReport(report: DemoReport): string[] {

@@ -17,7 +17,7 @@ async function release(world: World): Promise<void> {
 /** When orders were cancelled, in their order, as epoch milliseconds. */
 async function cancellations(world: World): Promise<number[]> {
   const history = await world.shop.history()
-  return history.filter(({ kind, after }) => kind === 'order' && after === 'cancelled').map(({ at }) => at)
+  return history.filter(({ what }) => what === 'cancelled').map(({ at }) => at)
 }
 
 export const brakeCases: FaultCase[] = [
@@ -58,7 +58,7 @@ export const brakeCases: FaultCase[] = [
       ])
       await sleep(3_000)
       const history = await world.shop.history()
-      const lastPayment = Math.max(...history.filter(({ after }) => after === 'paid').map(({ at }) => at))
+      const lastPayment = Math.max(...history.filter(({ what }) => what === 'paid').map(({ at }) => at))
       // The newest payment is read again after a twentieth of that time, and a batch takes a moment.
       const wrongly = (await cancellations(world)).filter((at) => at > lastPayment + 7_000).length
       world.expect(wrongly === 0, `brake: ${wrongly} cancellations later than 7 s after the last payment`)

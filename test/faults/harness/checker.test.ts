@@ -1,35 +1,39 @@
 import { describe, expect, test } from '@jest/globals'
-import { judge } from './checker.ts'
+import type { Fact } from '../../../src/commands/demo/judge.ts'
+import { judgeRun } from './checker.ts'
 import { brokenWords, historyOf, type StoredEvent, type StoredOrder, type Told } from './redis-witness.ts'
 import { busiestSecond } from './run-case.ts'
-import type { HistoryRow } from './shop.ts'
 
 /* The judge itself: a history in which all is well, and then one thing that is not. Times are milliseconds. */
 
 const HEALED_AT = 1_000
 const DEADLINE = 2_000
 
-function placed(order_id: string): HistoryRow {
-  return {
-    ...{ kind: 'order', order_id, at: 0, decided_at: 0, before: null, after: 'pending', was_paid: false },
-    ...{ deadline: null, next_deadline: DEADLINE },
-  }
+function placed(orderId: string): Fact {
+  return { orderId, at: 0, what: 'placed', deadline: DEADLINE }
 }
 
-function cancelled(order_id: string, change: Partial<HistoryRow> = {}): HistoryRow {
-  return {
-    ...{ kind: 'order', order_id, at: DEADLINE + 50, decided_at: DEADLINE + 40, before: 'pending', after: 'cancelled' },
-    ...{ was_paid: false, deadline: DEADLINE, next_deadline: DEADLINE, ...change },
-  }
+function cancelled(orderId: string, change: Partial<Fact> = {}): Fact {
+  const fact = { orderId, at: DEADLINE + 50, decidedAt: DEADLINE + 40, what: 'cancelled' } as const
+  return { ...fact, before: 'unpaid', deadline: DEADLINE, ...change }
 }
 
-function told(order_id: string): HistoryRow {
-  return { ...cancelled(order_id), kind: 'outbox', before: null, after: 'order.cancelled' }
+/** The witness has seen neither what it was before nor its deadline. */
+function unseen(orderId: string): Fact {
+  return { orderId, at: DEADLINE + 50, what: 'cancelled' }
 }
 
-function violations(history: HistoryRow[], shelf: Parameters<typeof judge>[0]['shelf'] = []): string[] {
+function paid(orderId: string): Fact {
+  return { orderId, at: DEADLINE - 10, what: 'paid' }
+}
+
+function told(orderId: string): Fact {
+  return { orderId, at: DEADLINE + 50, what: 'announced' }
+}
+
+function violations(history: Fact[], shelf: Parameters<typeof judgeRun>[0]['shelf'] = []): string[] {
   const known = new Set(['1'])
-  return judge({ history, shelf, healedAt: HEALED_AT, known, boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 })
+  return judgeRun({ history, shelf, healedAt: HEALED_AT, known, boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 })
     .violations
 }
 
@@ -38,11 +42,14 @@ describe('the judge', () => {
     expect(violations([placed('1'), cancelled('1'), told('1')])).toEqual([])
   })
 
-  test.each<[string, RegExp, HistoryRow[]]>([
+  test.each<[string, RegExp, Fact[]]>([
     ['a paid order cancelled', /^I1: order 1 /, [cancelled('1', { before: 'paid' }), told('1')]],
-    ['an order with a time of payment cancelled', /^I1: order 1 /, [cancelled('1', { was_paid: true }), told('1')]],
+    ['an order paid and then cancelled', /^I1: order 1 /, [paid('1'), cancelled('1', { before: 'paid' }), told('1')]],
+    ['an order paid and then cancelled that nobody saw', /^I1: .* paid$/, [paid('1'), unseen('1'), told('1')]],
+    ['a cancelled order paid', /^I1: order 1 was paid although/, [cancelled('1'), told('1'), paid('1')]],
+    ['a payment lost', /^I1: order 1 has lost/, [paid('1'), { ...paid('1'), what: 'payment-lost' }]],
     ['an order withdrawn and cancelled', /^I1: order 1 /, [cancelled('1', { before: 'withdrawn' }), told('1')]],
-    ['an order cancelled early', /^I4: .* 1 ms before/, [cancelled('1', { decided_at: DEADLINE - 1 }), told('1')]],
+    ['an order cancelled early', /^I4: .* 1 ms before/, [cancelled('1', { decidedAt: DEADLINE - 1 }), told('1')]],
     ['an order cancelled twice', /^I3: .* 2 times/, [cancelled('1'), told('1'), cancelled('1')]],
     ['a cancellation without an event', /^I3: .* 0 events/, [cancelled('1')]],
     ['two events', /^I3: .* 2 events/, [cancelled('1'), told('1'), told('1')]],
@@ -71,11 +78,11 @@ describe('the judge', () => {
   test('finds an order late that was placed when all was well', () => {
     const late = { ids: new Set(['1']), boundMs: 50 }
     const history = [placed('1'), cancelled('1', { at: DEADLINE + 51 }), told('1')]
-    const verdict = judge({
+    const verdict = judgeRun({
       ...{ history, shelf: [], healedAt: HEALED_AT, known: new Set(['1']), late },
       ...{ boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 },
     })
-    expect(verdict.violations).toEqual([expect.stringMatching(/^I2: order 1, .* 51 ms/)])
+    expect(verdict.violations).toEqual([expect.stringMatching(/^I2: order 1 .* 51 ms .*, placed when all was well$/)])
     expect(verdict.recoveries).toEqual([])
   })
 })

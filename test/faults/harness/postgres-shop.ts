@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import type { Fact } from '../../../src/commands/demo/judge.ts'
 import { migrateTable } from '../../../src/stores/postgres/kind.ts'
 import { uniqueName } from '../../helpers/env.ts'
-import type { HistoryRow, Shop } from './shop.ts'
+import type { Shop } from './shop.ts'
 
 const POOL = 12
 const SKUS = ['chair', 'lamp', 'table']
@@ -206,14 +207,14 @@ export class PostgresShop implements Shop {
     return (await this.pool.query<{ n: number }>(sql)).rows[0]?.n ?? 0
   }
 
-  async history(): Promise<HistoryRow[]> {
+  async history(): Promise<Fact[]> {
     const ms = (column: string) => `(extract(epoch FROM ${column}) * 1000)::float8`
-    const { rows } = await this.pool.query<HistoryRow>(
+    const { rows } = await this.pool.query<WitnessedRow>(
       `SELECT ${ms('at')} AS at, kind, order_id, before, after, was_paid_at IS NOT NULL AS was_paid,
               ${ms('deadline')} AS deadline, ${ms('next_deadline')} AS next_deadline, ${ms('decided_at')} AS decided_at
        FROM history ORDER BY seq`,
     )
-    return rows
+    return rows.flatMap((row) => factOf(row) ?? [])
   }
 
   async shelf(): Promise<{ sku: string; available: number; expected: number }[]> {
@@ -248,4 +249,32 @@ export class PostgresShop implements Shop {
     writeFileSync(path, sql)
     return path
   }
+}
+
+/** A row of the history. Times are epoch milliseconds. */
+interface WitnessedRow {
+  at: number
+  kind: 'order' | 'outbox'
+  order_id: string
+  before: string | null
+  after: string
+  was_paid: boolean
+  /** In force when it happened; null for an insertion. */
+  deadline: number | null
+  next_deadline: number | null
+  /** When its transaction began. */
+  decided_at: number
+}
+
+/** @returns undefined of a change that changes nothing */
+function factOf(row: WitnessedRow): Fact | undefined {
+  const { at, kind, order_id: orderId, before, after, was_paid: wasPaid, decided_at: decidedAt } = row
+  const deadline = row.next_deadline ?? undefined
+  if (kind === 'outbox') return { orderId, at, what: 'announced' }
+  if (before === null) return { orderId, at, what: 'placed', deadline }
+  if (before === after) return row.deadline === deadline ? undefined : { orderId, at, what: 'extended', deadline }
+  if (after === 'paid' || after === 'withdrawn') return { orderId, at, what: after }
+  if (after !== 'cancelled') throw new Error(`expected no order to become ${after}`)
+  const seen = wasPaid ? 'paid' : before === 'pending' ? 'unpaid' : before
+  return { orderId, at, what: 'cancelled', deadline: row.deadline ?? undefined, decidedAt, before: seen }
 }

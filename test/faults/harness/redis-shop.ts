@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import type { Fact } from '../../../src/commands/demo/judge.ts'
 import type { OrderExpiry } from '../../../src/index.ts'
 import { KNOWN_MS } from './fault-case.ts'
 import { brokenWords, historyOf, type StoredEvent, type StoredOrder, type Told } from './redis-witness.ts'
-import type { HistoryRow, Shop } from './shop.ts'
+import type { Shop } from './shop.ts'
 
 const BASE = '{bull:check-payment}' // as docs/redis-store.md names the keys
 
@@ -65,7 +66,7 @@ export class RedisShop implements Shop {
     return Math.max(0, ...(await this.#pending()).map(([, { deadline }]) => deadline ?? 0))
   }
 
-  async history(): Promise<HistoryRow[]> {
+  async history(): Promise<Fact[]> {
     return historyOf({ told: this.#told, stored: await this.#stored(), events: await this.#events() })
   }
 

@@ -1,4 +1,4 @@
-import type { HistoryRow } from './shop.ts'
+import type { Fact } from '../../../src/commands/demo/judge.ts'
 
 /** What Redis has of an order, in the end. */
 export interface StoredOrder {
@@ -34,23 +34,18 @@ interface Evidence {
  * What must have happened to leave what Redis has. A cancellation is as old as its event, and the deadline in force is
  * the one that the shop was told of last: what the cancelling script says of both is not asked.
  */
-export function historyOf({ told, stored, events }: Evidence & { events: readonly StoredEvent[] }): HistoryRow[] {
-  const rows: HistoryRow[] = []
-  for (const [order_id, { status, deadline, isPaid }] of stored) {
-    const { extendedTo, payment } = told.get(order_id) ?? {}
-    const row = { kind: 'order' as const, order_id, next_deadline: deadline, was_paid: false }
-    rows.push({ ...row, at: 0, decided_at: 0, before: null, after: 'pending', deadline: null })
-    if (status === 'pending') continue
-    const at = events.find((event) => event.orderId === order_id)?.at ?? 0
-    const was_paid = isPaid || payment === 'accepted'
-    const before = was_paid ? 'paid' : 'pending'
-    rows.push({ ...row, at, decided_at: at, before, after: status, was_paid, deadline: extendedTo ?? deadline })
+export function historyOf({ told, stored, events }: Evidence & { events: readonly StoredEvent[] }): Fact[] {
+  const facts: Fact[] = []
+  for (const [orderId, { status, deadline, isPaid }] of stored) {
+    const { extendedTo, payment } = told.get(orderId) ?? {}
+    facts.push({ orderId, at: 0, what: 'placed', deadline: deadline ?? undefined })
+    const at = events.find((event) => event.orderId === orderId)?.at ?? 0
+    if (status === 'paid' || status === 'withdrawn') facts.push({ orderId, at, what: status })
+    if (status !== 'cancelled') continue
+    const before = isPaid || payment === 'accepted' ? 'paid' : 'unpaid'
+    facts.push({ orderId, at, what: 'cancelled', deadline: extendedTo ?? deadline ?? undefined, before })
   }
-  for (const { orderId, type, at } of events) {
-    const row = { kind: 'outbox' as const, order_id: orderId, before: null, after: type, was_paid: false }
-    rows.push({ ...row, at, decided_at: at, deadline: null, next_deadline: null })
-  }
-  return rows
+  return [...facts, ...events.map(({ orderId, at }): Fact => ({ orderId, at, what: 'announced' }))]
 }
 
 /** What the shop or a buyer was told that Redis does not bear out. */

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LogLine } from '../../helpers/daemon.ts'
-import { judge } from './checker.ts'
+import { judgeRun } from './checker.ts'
 import { type FaultCase, KNOWN_MS, LATE_MS, UNKNOWN_MS } from './fault-case.ts'
 import { placeLateCrowd, untilAllFetch, untilAllServe, untilNoneDue, untilWorkedOff } from './late-crowd.ts'
 import { World } from './world.ts'
@@ -52,7 +52,7 @@ export async function runCase(
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
     const { boundMs } = fault
     const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
-    const verdict = judge({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, late, now: Date.now() })
+    const verdict = judgeRun({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, late, now: Date.now() })
     violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
     violations.push(...(await shop.brokenWords(scheduled)))
     const { recoveries, forgottenRecoveries } = verdict

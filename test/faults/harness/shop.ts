@@ -1,17 +1,4 @@
-/** What the history says of one event. Times are epoch milliseconds by the clock of where the orders are. */
-export interface HistoryRow {
-  at: number
-  kind: 'order' | 'outbox'
-  order_id: string
-  before: string | null
-  after: string
-  was_paid: boolean
-  /** In force when it happened; null for an insertion. */
-  deadline: number | null
-  next_deadline: number | null
-  /** When that was decided of which it is a part: in PostgreSQL, when the transaction began. */
-  decided_at: number
-}
+import type { Fact } from '../../../src/commands/demo/judge.ts'
 
 /** A shop: where its orders are, what its customers do, and a history of all that happens to the orders. */
 export interface Shop {
@@ -32,7 +19,8 @@ export interface Shop {
   countWaiting(): Promise<number>
   /** The latest deadline of an unpaid order; 0 if there is none. */
   lastDeadline(): Promise<number>
-  history(): Promise<HistoryRow[]>
+  /** Oldest first. */
+  history(): Promise<Fact[]>
   /** What is on the shelf, and what should be: all but what orders that were not cancelled have taken. */
   shelf(): Promise<{ sku: string; available: number; expected: number }[]>
   /** What customers were told that has not come true. @param scheduled orders for which the library has said yes */
