@@ -4,6 +4,7 @@ import { withRedis } from '../daemon/with-redis.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import { EventBus, type LeftOverdue } from '../observe/events.ts'
 import type { CommandContext } from './context.ts'
+import { stopSignal } from './stop-signal.ts'
 
 const SHOWN = 20
 
@@ -18,14 +19,7 @@ export function sweepCommand(context: CommandContext): Command {
       const events = new EventBus()
       const wouldCancel: string[] = []
       events.on('would-cancel', ({ orderId }) => wouldCancel.push(orderId))
-      const stopping = new AbortController()
-      context.signals.listen({
-        onFirst: (_signal, exitCode) => {
-          context.exitWith(exitCode)
-          stopping.abort(new Error('asked to stop'))
-        },
-        onSecond: (_signal, exitCode) => context.exitNow(exitCode),
-      })
+      const signal = stopSignal(context)
       const isDry = options.dryRun ?? config.DRY_RUN
       const result = await withRedis({ config, clock: context.clock }, (redisUrl) =>
         sweepOnce({
@@ -34,7 +28,7 @@ export function sweepCommand(context: CommandContext): Command {
           dryRun: options.dryRun ?? false,
           events,
           clock: context.clock,
-          signal: stopping.signal,
+          signal,
         }),
       )
       const { error, failed, outcomes, left, isWantedSoon, ...counts } = result
