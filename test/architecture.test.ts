@@ -38,7 +38,7 @@ const STORES_ARE_KNOWN_BY = ['stores/kinds.ts', 'stores/records.ts']
 
 /** Who may import a package, by the beginning of the path; `asType`: who may do so with `import type` only. */
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
-  bullmq: { by: ['queue/'], asType: ['client/', 'http/board/', 'http/routes.ts', 'redis/'] },
+  bullmq: { by: ['queue/'], asType: ['client/', 'http/board/', 'redis/'] },
   ioredis: { by: ['redis/'], asType: ['queue/', 'brake/', 'observe/history.ts', 'stores/redis/', 'stores/kinds.ts'] },
   pg: { by: ['stores/postgres/pool.ts'], asType: ['stores/postgres/'] },
   '@bull-board/api': { by: ['http/board/'] },
@@ -50,6 +50,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   '@fastify/swagger-ui': { by: ['http/api/openapi.ts'] },
   'fastify-type-provider-zod': { by: ['http/'] },
   fastify: { by: ['http/'] },
+  ghtml: { by: ['http/pages/'] },
   pino: { by: ['observe/log.ts'] },
   'prom-client': { by: ['observe/gauges.ts', 'observe/metrics.ts'], asType: ['http/metrics.ts', 'http/routes.ts'] },
   'bullmq-otel': { by: ['queue/worker/telemetry.ts'] },

@@ -1,7 +1,7 @@
 import type { OrderExpiry } from '../client/client.ts'
 import { type Config, isLoopback, queueOf } from '../config.ts'
-import { explainOrder } from '../explain/explain-order.ts'
-import { readOverview } from '../http/pages/read-overview.ts'
+import { type Explain, explainOrder } from '../explain/explain-order.ts'
+import { Board } from '../http/board/board.ts'
 import { registerRoutes } from '../http/routes.ts'
 import { createHttpService } from '../http/server.ts'
 import type { EventBus } from '../observe/events.ts'
@@ -32,57 +32,40 @@ export function createWeb(options: {
   events: EventBus
 }): Web {
   const { config, redisUrl, vitals, client, events } = options
-  const { clock, view } = vitals
+  const { clock } = vitals
   const queue = queueOf(config)
   const metrics = createMetrics({ events, sources: sourcesOf(vitals), clock })
-  let board: BoardQueue | undefined
-  let showOnBoard: Awaited<ReturnType<typeof registerRoutes>> | undefined
+  const explain: Explain = async (orderId, jobId) =>
+    explainOrder({ orderId, jobId, view: vitals.view, store: vitals.store, dryRun: vitals.dryRun, clock })
+  const isOpen = isLoopback(config.HTTP_HOST)
+  const environment = config.BOARD_ENVIRONMENT
+  const board = new Board({ vitals, environment, events })
+  let boardQueue: BoardQueue | undefined
 
   const http = createHttpService({
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
     events,
-    async register(server) {
-      showOnBoard = await registerRoutes(server, {
-        phase: () => vitals.phase,
-        dependencies: [
-          { name: 'redis', ping: () => vitals.pingRedis() },
-          { name: 'store', ping: () => vitals.pingStore() },
-        ],
-        heartbeats: Object.values(vitals.heartbeats),
-        metrics,
-        client,
-        findOrder: async (orderId) => (await vitals.store.find([orderId]))[0],
-        explain: (orderId, jobId) =>
-          explainOrder({ orderId, jobId, view, store: vitals.store, dryRun: vitals.dryRun, clock }),
-        paymentTimeoutMs: config.PAYMENT_TIMEOUT,
-        readForecast: () => view.forecast(),
-        readOverview: () =>
-          readOverview({
-            counts: () => view.counts(),
-            forecast: () => view.forecast(),
-            history: () => vitals.readHistory(),
-            overdue: () => vitals.readOverdue(),
-            pingRedis: () => vitals.pingRedis(),
-            pingStore: () => vitals.pingStore(),
-            storeBreakerOpen: () => vitals.isBreakerOpen,
-            brake: () => vitals.brake,
-            dryRun: vitals.dryRun,
-            clock,
-          }),
-        tokens: config.API_TOKENS ?? [],
-        users: config.BOARD_USERS ?? [],
-        isOpen: isLoopback(config.HTTP_HOST),
-        requestsPerSecond: config.API_RATE_LIMIT,
-        isStopping: () => vitals.phase === 'stopping',
-        isBoardReady: () => board?.isReady === true && !vitals.redisFailure,
-        environment: config.BOARD_ENVIRONMENT,
-        version: vitals.version,
-        queueName: queue.name,
-        events,
-        clock,
-      })
-    },
+    register: (server) =>
+      registerRoutes(server, {
+        probes: { vitals, metrics },
+        api: {
+          vitals,
+          client,
+          findOrder: async (orderId) => (await vitals.store.find([orderId]))[0],
+          explain,
+          paymentTimeoutMs: config.PAYMENT_TIMEOUT,
+          tokens: config.API_TOKENS ?? [],
+          isOpen,
+          requestsPerSecond: config.API_RATE_LIMIT,
+        },
+        people: {
+          users: config.BOARD_USERS ?? [],
+          isOpen,
+          pages: { vitals, explain, queueName: queue.name, environment },
+          board,
+        },
+      }),
   })
 
   return {
@@ -91,11 +74,11 @@ export function createWeb(options: {
       name: 'board',
       async start() {
         const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
-        board = new BoardQueue({ redis: redisUrl, queue, onError })
-        showOnBoard?.(board.queue)
+        boardQueue = new BoardQueue({ redis: redisUrl, queue, onError })
+        board.show(boardQueue)
       },
       async stop() {
-        board?.close()
+        boardQueue?.close()
       },
     },
     requests: {

@@ -5,6 +5,9 @@ import type { QueueView } from '../queue/view/queue-view.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type Story, tellStory } from './story.ts'
 
+/** {@link explainOrder} for one queue and store. `jobId` is that of its check, where it is not our own id. */
+export type Explain = (orderId: string, jobId?: string) => Promise<Story>
+
 /**
  * One order's story, from the queue and the order store.
  *

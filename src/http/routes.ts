@@ -1,46 +1,33 @@
-import type { Queue } from 'bullmq'
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
-import type { EventBus } from '../observe/events.ts'
-import { registerApi } from './api/api.ts'
-import { registerExplainPage } from './api/explain.ts'
+import { type Api, registerApi } from './api/api.ts'
 import { registerOpenApi } from './api/openapi.ts'
 import { requireBasic, type User } from './basic.ts'
-import { registerBoard } from './board/board.ts'
+import type { Board } from './board/board.ts'
 import { registerHealth } from './health.ts'
 import { registerMetrics } from './metrics.ts'
-import { type Overview, registerOverview } from './pages/overview.ts'
+import { type Pages, registerPages } from './pages/pages.ts'
+import type { Vitals } from './vitals.ts'
 
-/** Everything that is served. */
-export type Routes = Parameters<typeof registerApi>[1] &
-  Parameters<typeof registerHealth>[1] & {
-    metrics: Registry
-    readOverview: () => Promise<Overview>
-    users: readonly User[]
-    isBoardReady: () => boolean
-    /** A badge on the pages, such as `staging`. */
-    environment: string | undefined
-    version: string
-    queueName: string
-    events: EventBus
-  }
+/** Everything that is served, by whom it is for. */
+export interface Routes {
+  /** For whatever looks after the process: open to all. */
+  probes: { vitals: Vitals; metrics: Registry }
+  /** For services: `/v1` wants a token. */
+  api: Api
+  /** For people: the pages and the board want one of the users. Without any they are open if `isOpen`, else closed. */
+  people: { users: readonly User[]; isOpen: boolean; pages: Pages; board: Board }
+}
 
-/**
- * Probes and metrics are open to all; `/v1` wants a token, the pages and the board a user.
- *
- * @returns what adds a queue to the board
- */
-export async function registerRoutes(server: FastifyInstance, routes: Routes): Promise<(queue: Queue) => void> {
-  registerHealth(server, routes)
-  registerMetrics(server, routes.metrics)
-  await registerOpenApi(server, routes)
-  await registerApi(server, routes)
-  let showOnBoard: ((queue: Queue) => void) | undefined
+/** Afterwards the server has all its routes. */
+export async function registerRoutes(server: FastifyInstance, { probes, api, people }: Routes): Promise<void> {
+  registerHealth(server, probes.vitals)
+  registerMetrics(server, probes.metrics)
+  await registerOpenApi(server, probes.vitals)
+  await registerApi(server, api)
   await server.register(async (scope) => {
-    const roleOf = await requireBasic(scope, routes)
-    registerOverview(scope, { ...routes, read: routes.readOverview })
-    registerExplainPage(scope, routes)
-    showOnBoard = await registerBoard(scope, { ...routes, isReady: routes.isBoardReady, roleOf })
+    const roleOf = await requireBasic(scope, people)
+    registerPages(scope, people.pages)
+    await people.board.register(scope, roleOf)
   })
-  return showOnBoard as (queue: Queue) => void
 }

@@ -220,7 +220,7 @@ describe('the pages', () => {
     await shop.schedule({ orderId: evil, deadline: '1h' })
     const { status, text } = await get(`/orders/${encodeURIComponent(evil)}`)
     expect([status, text]).toEqual([200, expect.stringContaining('Waiting: unpaid until')])
-    expect(text).toContain('&lt;script&gt;')
+    expect(text).toContain('&#60;script&#62;')
     expect(text).not.toContain('<script')
   })
 

@@ -1,55 +1,60 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
+import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { OrderExpiryError } from '../../errors.ts'
-import type { Clock } from '../../runtime/clock.ts'
+import type { Explain } from '../../explain/explain-order.ts'
 import { joinTraces } from '../trace-context.ts'
+import type { Vitals } from '../vitals.ts'
+import { registerBatch } from './batch.ts'
 import { callerOf, requireBearer, type Token } from './bearer.ts'
-import { type ExplainApi, registerExplain } from './explain.ts'
-import { type ForecastApi, registerForecast } from './forecast.ts'
+import { registerExplain } from './explain.ts'
+import { registerForecast } from './forecast.ts'
 import { type OrdersApi, registerOrders } from './orders.ts'
 
 const STOPPING_RETRY_S = 1
 
-/** `/v1`, behind its tokens, with a limit for each of them. It says so while the process is about to end. */
-export async function registerApi(
-  server: FastifyInstance,
-  options: OrdersApi &
-    ForecastApi &
-    ExplainApi & {
-      tokens: readonly Token[]
-      /** Whether there may be no tokens. */
-      isOpen: boolean
-      /** Of each token; undefined: no limit. */
-      requestsPerSecond: number | undefined
-      isStopping: () => boolean
-      clock: Clock
-    },
-): Promise<void> {
-  const { tokens, isOpen, requestsPerSecond, isStopping, clock } = options
+export interface Api extends OrdersApi {
+  explain: Explain
+  tokens: readonly Token[]
+  /** Whether it may be open without tokens. */
+  isOpen: boolean
+  /** Of each token; undefined: no limit. */
+  requestsPerSecond: number | undefined
+  vitals: Pick<Vitals, 'phase' | 'view' | 'clock'>
+}
+
+/** `/v1`, behind its tokens, with a limit for each of them. It refuses every request once the process is stopping. */
+export async function registerApi(server: FastifyInstance, api: Api): Promise<void> {
+  const { tokens, isOpen, vitals } = api
   await server.register(async (scope) => {
-    requireBearer(scope, { tokens, isOpen, clock })
-    if (tokens.length > 0 && requestsPerSecond !== undefined) {
-      await scope.register(rateLimit, {
-        max: requestsPerSecond,
-        timeWindow: 1_000,
-        keyGenerator: callerOf,
-        errorResponseBuilder: (request, { max }) =>
-          new OrderExpiryError(
-            'RATE_LIMITED',
-            `expected at most ${max} requests a second of ${callerOf(request)}; wait, or send batches`,
-          ),
-      })
-    }
+    requireBearer(scope, { tokens, isOpen, clock: vitals.clock })
+    await limitRate(scope, api)
     scope.addHook('onRequest', async (_request, reply) => {
-      if (!isStopping()) return
+      if (vitals.phase !== 'stopping') return
       reply.header('retry-after', String(STOPPING_RETRY_S)).header('connection', 'close')
       throw new OrderExpiryError('STOPPING', 'this process is about to end: ask again, another one answers')
     })
     joinTraces(scope)
-    registerOrders(scope, options)
-    registerExplain(scope, options)
-    registerForecast(scope, options)
+    const routes = scope.withTypeProvider<ZodTypeProvider>()
+    registerOrders(routes, api)
+    registerBatch(routes, api)
+    registerExplain(routes, api)
+    registerForecast(routes, vitals)
     refuseOtherMethods(scope)
+  })
+}
+
+async function limitRate(scope: FastifyInstance, { tokens, requestsPerSecond }: Api): Promise<void> {
+  if (tokens.length === 0 || requestsPerSecond === undefined) return
+  await scope.register(rateLimit, {
+    max: requestsPerSecond,
+    timeWindow: 1_000,
+    keyGenerator: callerOf,
+    errorResponseBuilder: (request, { max }) =>
+      new OrderExpiryError(
+        'RATE_LIMITED',
+        `expected at most ${max} requests a second of ${callerOf(request)}; wait, or send batches`,
+      ),
   })
 }
 

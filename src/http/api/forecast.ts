@@ -1,12 +1,6 @@
-import type { FastifyInstance } from 'fastify'
-import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import type { Forecast } from '../../queue/view/forecast.ts'
-import { problems } from './orders-schemas.ts'
-
-export interface ForecastApi {
-  readForecast: () => Promise<Forecast>
-}
+import type { Vitals } from '../vitals.ts'
+import { type ApiRoutes, problems } from './orders-schemas.ts'
 
 const count = z.number().int()
 const forecast = z.object({
@@ -18,8 +12,8 @@ const forecast = z.object({
 })
 
 /** `/v1/forecast`. */
-export function registerForecast(scope: FastifyInstance, { readForecast }: ForecastApi): void {
-  scope.withTypeProvider<ZodTypeProvider>().get(
+export function registerForecast(routes: ApiRoutes, { view }: Pick<Vitals, 'view'>): void {
+  routes.get(
     '/v1/forecast',
     {
       schema: {
@@ -29,7 +23,7 @@ export function registerForecast(scope: FastifyInstance, { readForecast }: Forec
       },
     },
     async () => {
-      const { at, ...rest } = await readForecast()
+      const { at, ...rest } = await view.forecast()
       return { at: new Date(at).toISOString(), ...rest }
     },
   )

@@ -1,133 +1,92 @@
 import { createBullBoard } from '@bull-board/api'
 import { BullMQAdapter } from '@bull-board/api/bullMQAdapter'
 import { FastifyAdapter } from '@bull-board/fastify'
-import type { Queue } from 'bullmq'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import { jobIdOf } from '../../queue/contract.ts'
+import type { BoardQueue } from '../../queue/view/board-queue.ts'
 import type { Role } from '../basic.ts'
 import { asHttpError, sendProblem } from '../problem.ts'
+import type { Vitals } from '../vitals.ts'
 import { mask } from './mask.ts'
+import { guardBoard } from './permissions.ts'
 
 const BASE_PATH = '/board'
-const MOST_JOBS = 100
 
 /**
- * What an operator may do, by route of Bull Board's API; a viewer may do nothing. All else is refused to both, also what later
- * versions of the board may bring: orders are lost where jobs are removed, and limits of the queue are not ours to set.
+ * Bull Board at `/board`: 503 until it has a queue to show, and while Redis is away. Who may do what is decided here, on the
+ * server; the board then shows no more buttons than work.
  */
-const OPERATOR_MAY: Record<string, string> = {
-  '/board/api/queues/pause': 'pause all',
-  '/board/api/queues/resume': 'resume all',
-  '/board/api/queues/:queueName/pause': 'pause',
-  '/board/api/queues/:queueName/resume': 'resume',
-  '/board/api/queues/:queueName/add': 'add a job',
-  '/board/api/queues/:queueName/promote': 'promote all',
-  '/board/api/queues/:queueName/retry/:queueStatus': 'retry all',
-  '/board/api/queues/:queueName/:jobId/retry': 'retry',
-  '/board/api/queues/:queueName/:jobId/promote': 'promote',
-  '/board/api/queues/:queueName/:jobId/delay': 'change the delay',
-}
+export class Board {
+  readonly #vitals: Pick<Vitals, 'redisFailure'>
+  readonly #events: EventBus
+  readonly #adapter = new FastifyAdapter()
+  readonly #board: ReturnType<typeof createBullBoard>
+  #shown: BoardQueue | undefined
 
-const RETRY_ONE = '/board/api/queues/:queueName/:jobId/retry'
-
-/** A finished check says why its order was cancelled, or was not: done again, it would say something else. */
-function keepsEvidence(): OrderExpiryError {
-  return new OrderExpiryError('FORBIDDEN', 'only checks that were given up are done again: a finished one is evidence')
-}
-
-/**
- * Bull Board at `/board`. 503 while `isReady` says that Redis is away. Who may do what is decided here, on the server; the
- * board then shows no more buttons than work.
- *
- * @param options.roleOf who asks
- * @returns what adds a queue to it
- */
-export async function registerBoard(
-  scope: FastifyInstance,
-  options: {
-    isReady: () => boolean
-    roleOf: (request: FastifyRequest) => Role
+  /** @param options.environment a badge, such as `staging` */
+  constructor(options: {
+    vitals: Pick<Vitals, 'redisFailure'>
     environment: string | undefined
     events: EventBus
-  },
-): Promise<(queue: Queue) => void> {
-  const { isReady, roleOf, environment, events } = options
-  let shown: Queue | undefined
-  const adapter = new FastifyAdapter()
-  adapter.setBasePath(BASE_PATH)
-  const board = createBullBoard({
-    queues: [],
-    serverAdapter: adapter,
-    options: {
-      uiConfig: {
-        boardTitle: 'order-expiry',
-        miscLinks: [{ text: 'Overview', url: '/' }],
-        ...(environment && { environment: { label: environment, color: '#d08700' } }),
+  }) {
+    const { vitals, environment, events } = options
+    this.#vitals = vitals
+    this.#events = events
+    this.#adapter.setBasePath(BASE_PATH)
+    this.#board = createBullBoard({
+      queues: [],
+      serverAdapter: this.#adapter,
+      options: {
+        uiConfig: {
+          boardTitle: 'order-expiry',
+          miscLinks: [{ text: 'Overview', url: '/' }],
+          ...(environment && { environment: { label: environment, color: '#d08700' } }),
+        },
       },
-    },
-  })
-  // On to the scope's, which knows the request.
-  adapter.setErrorHandler((error) => {
-    throw error
-  })
-  await scope.register(async (own) => {
-    own.addHook('onRequest', async (request) => {
-      if (!isReady()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
-      if (request.method === 'GET' || request.method === 'HEAD') {
-        const { jobsPerPage } = request.query as { jobsPerPage?: string }
-        if (Number(jobsPerPage ?? 1) <= MOST_JOBS) return
-        throw new OrderExpiryError('INVALID_REQUEST', `jobsPerPage: expected at most ${MOST_JOBS}`)
-      }
-      const action = OPERATOR_MAY[request.routeOptions.url ?? '']
-      if (roleOf(request) === 'viewer') throw new OrderExpiryError('FORBIDDEN', 'expected an operator, given a viewer')
-      if (!action)
-        throw new OrderExpiryError(
-          'FORBIDDEN',
-          'not on this board: it would lose orders, or change how all are checked',
-        )
-      const { queueStatus } = request.params as { queueStatus?: string }
-      if (queueStatus !== undefined && queueStatus !== 'failed') throw keepsEvidence()
     })
-    own.addHook('preHandler', async (request) => {
-      const action = OPERATOR_MAY[request.routeOptions.url ?? '']
-      if (!action || request.method === 'GET' || request.method === 'HEAD') return
-      const { queueName, jobId } = request.params as { queueName?: string; jobId?: string }
-      if (request.routeOptions.url === RETRY_ONE && (await shown?.getJobState(jobId as string)) === 'completed') {
-        throw keepsEvidence()
-      }
-      // Before it is done: whoever asked may be gone by then, and a part of it done.
-      events.emit('operator-acted', {
-        by: request.caller ?? 'anonymous',
-        action,
-        requestId: request.id,
-        ...(queueName && { queue: queueName }),
-        ...(jobId && { jobId }),
-      })
+    // In place of the board's own: the handler of the scope answers, which knows the request.
+    this.#adapter.setErrorHandler((error) => {
+      throw error
     })
-    own.addHook('preSerialization', async (request, _reply, payload) =>
-      request.routeOptions.url === `${BASE_PATH}/api/queues` ? withoutButtons(payload, roleOf(request)) : payload,
-    )
-    own.addHook('onSend', async (_request, reply, payload) =>
-      String(reply.getHeader('content-type')).startsWith('text/html') ? withoutOtherSites(payload as string) : payload,
-    )
-    // The board shows these two, of whatever was refused.
-    own.setErrorHandler((error, request, reply) =>
-      sendProblem(asHttpError(error), request, reply, ({ title, detail }) => ({ error: title, message: detail })),
-    )
-    await own.register(adapter.registerPlugin(), { prefix: BASE_PATH })
-  })
-  return (queue) => {
-    shown = queue
-    const adapted = new BullMQAdapter(queue, {
+  }
+
+  /** Shows this queue from now on. */
+  show(shown: BoardQueue): void {
+    this.#shown = shown
+    const adapted = new BullMQAdapter(shown.queue, {
       description: 'One job for each order, due at its payment deadline',
       externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(id, data) }),
     })
     adapted.setFormatter('data', mask)
     adapted.setFormatter('returnValue', mask)
-    board.addQueue(adapted)
+    this.#board.addQueue(adapted)
+  }
+
+  /** @param roleOf who asks */
+  async register(scope: FastifyInstance, roleOf: (request: FastifyRequest) => Role): Promise<void> {
+    await scope.register(async (own) => {
+      own.addHook('onRequest', async () => {
+        if (this.#shown?.isReady && !this.#vitals.redisFailure) return
+        throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
+      })
+      guardBoard(own, { roleOf, queue: () => this.#shown?.queue, events: this.#events })
+      own.addHook('preSerialization', async (request, _reply, payload) =>
+        request.routeOptions.url === `${BASE_PATH}/api/queues` ? withoutButtons(payload, roleOf(request)) : payload,
+      )
+      own.addHook('onSend', async (_request, reply, payload) =>
+        String(reply.getHeader('content-type')).startsWith('text/html')
+          ? withoutOtherSites(payload as string)
+          : payload,
+      )
+      // The board shows `error` and `message` of whatever is refused.
+      own.setErrorHandler((error, request, reply) =>
+        sendProblem(asHttpError(error), request, reply, ({ title, detail }) => ({ error: title, message: detail })),
+      )
+      await own.register(this.#adapter.registerPlugin(), { prefix: BASE_PATH })
+    })
   }
 }
 

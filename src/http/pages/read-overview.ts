@@ -1,41 +1,48 @@
 import type { Counts } from '../../observe/minutes.ts'
 import type { Forecast } from '../../queue/view/forecast.ts'
-import type { QueueCounts } from '../../queue/view/queue-view.ts'
-import type { Clock } from '../../runtime/clock.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
-import type { Overview, State } from './overview.ts'
+import type { Vitals } from '../vitals.ts'
 
-export interface OverviewSources {
-  counts: () => Promise<QueueCounts>
-  forecast: () => Promise<Forecast>
-  /** The last hour, by the minute. */
-  history: () => Promise<Counts[]>
-  overdue: () => Promise<NonNullable<Overview['overdue']>>
-  pingRedis: () => Promise<unknown>
-  pingStore: () => Promise<unknown>
-  storeBreakerOpen: () => boolean
-  /** Undefined: not known. */
-  brake: () => { engaged: boolean; reason?: string } | undefined
-  dryRun: boolean
-  clock: Clock
+/** What a person on call wants to know. A part that cannot be read is undefined, and the page says so. */
+export interface Overview {
+  /** Epoch milliseconds. */
+  at: number
+  /** Checks in the queue that are not due yet, and those that are. */
+  waiting: number | undefined
+  due: number | undefined
+  /** In the failed set. */
+  failed: number | undefined
+  overdue: { orders: number; oldestSeconds: number } | undefined
+  /** The last minutes, the oldest first. */
+  history: readonly Counts[] | undefined
+  forecast: Forecast | undefined
+  states: readonly State[]
 }
 
-/** A page must come, whatever is down. */
-const WITHIN_MS = 1_500
+/** How something is, in words. */
+export interface State {
+  name: string
+  /** How good that is; undefined: neither good nor bad. */
+  level?: 'good' | 'warn' | 'bad' | undefined
+  text: string
+}
 
-/** All parts at once; those that do not answer in time are undefined. */
-export async function readOverview(sources: OverviewSources): Promise<Overview> {
-  const { clock } = sources
-  const part = <T>(work: Promise<T>): Promise<T | undefined> =>
-    withTimeout({ work, ms: WITHIN_MS, clock, onTimeout: () => new Error('too late') }).catch(() => undefined)
-  const isUp = (work: Promise<unknown>) => part(work.then(() => true)).then((up) => up ?? false)
-  const [counts, forecast, history, overdue, redis, store] = await Promise.all([
-    part(sources.counts()),
-    part(sources.forecast()),
-    part(sources.history()),
-    part(sources.overdue()),
-    isUp(sources.pingRedis()),
-    isUp(sources.pingStore()),
+/** The page comes whatever is down. */
+const READ_WITHIN_MS = 1_500
+
+/** Reads all parts at once. Those that do not answer in time are undefined. */
+export async function readOverview(vitals: Vitals): Promise<Overview> {
+  const { clock, view } = vitals
+  const part = async <T>(work: Promise<T>): Promise<T | undefined> =>
+    withTimeout({ work, ms: READ_WITHIN_MS, clock, onTimeout: () => new Error('too late') }).catch(() => undefined)
+  const isUp = async (ping: Promise<unknown>) => (await part(ping.then(() => true))) ?? false
+  const [counts, forecast, history, overdue, isRedisUp, isStoreUp] = await Promise.all([
+    part(view.counts()),
+    part(view.forecast()),
+    part(vitals.readHistory()),
+    part(vitals.readOverdue()),
+    isUp(vitals.pingRedis()),
+    isUp(vitals.pingStore()),
   ])
   return {
     at: clock.now(),
@@ -45,35 +52,24 @@ export async function readOverview(sources: OverviewSources): Promise<Overview> 
     overdue,
     history,
     forecast,
-    states: [upState('Redis', redis), upState('Order store', store), ...otherStates(sources, counts, redis)],
+    states: [
+      stateOf('Redis', isRedisUp, { good: 'up', bad: 'down' }),
+      stateOf('Order store', isStoreUp, { good: 'up', bad: 'down' }),
+      stateOf('Breaker', !vitals.isBreakerOpen, { good: 'closed', bad: 'open' }),
+      brakeState(isRedisUp ? vitals.brake : undefined), // Redis keeps it
+      stateOf('Queue', counts && !counts.isPaused, { good: 'running', bad: 'paused' }),
+      ...(vitals.dryRun ? [{ name: 'Dry run', level: 'warn', text: 'cancels nothing' } as const] : []),
+    ],
   }
 }
 
-function upState(name: string, isUp: boolean): State {
-  return isUp ? { name, level: 'good', text: 'up' } : { name, level: 'bad', text: 'down' }
+/** @param isGood undefined: not known */
+function stateOf(name: string, isGood: boolean | undefined, texts: { good: string; bad: string }): State {
+  if (isGood === undefined) return { name, level: 'warn', text: 'unknown' }
+  return isGood ? { name, level: 'good', text: texts.good } : { name, level: 'bad', text: texts.bad }
 }
 
-function otherStates(
-  { storeBreakerOpen, brake, dryRun }: OverviewSources,
-  counts: QueueCounts | undefined,
-  isRedisUp: boolean,
-): State[] {
-  const known = isRedisUp ? brake() : undefined // it is kept there
-  const brakeState: State = !known
-    ? { name: 'Brake', level: 'warn', text: 'unknown' }
-    : known.engaged
-      ? { name: 'Brake', level: 'bad', text: `engaged${known.reason ? `: ${known.reason}` : ''}` }
-      : { name: 'Brake', level: 'good', text: 'released' }
-  return [
-    storeBreakerOpen()
-      ? { name: 'Breaker', level: 'bad', text: 'open' }
-      : { name: 'Breaker', level: 'good', text: 'closed' },
-    brakeState,
-    !counts
-      ? { name: 'Queue', level: 'warn', text: 'unknown' }
-      : counts.isPaused
-        ? { name: 'Queue', level: 'bad', text: 'paused' }
-        : { name: 'Queue', level: 'good', text: 'running' },
-    ...(dryRun ? [{ name: 'Dry run', level: 'warn', text: 'cancels nothing' } as const] : []),
-  ]
+function brakeState(brake: Vitals['brake']): State {
+  const reason = brake?.reason ? `: ${brake.reason}` : ''
+  return stateOf('Brake', brake && !brake.engaged, { good: 'released', bad: `engaged${reason}` })
 }

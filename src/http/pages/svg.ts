@@ -1,11 +1,19 @@
-import { escapeHtml } from './html.ts'
+import { html } from 'ghtml'
 
 const WIDTH = 1200
 const HEIGHT = 150
 const LEFT = 84
-const BOTTOM = 22
+const RIGHT = WIDTH - 8
 const TOP = 8
-const RIGHT = 8
+const FLOOR = HEIGHT - 22
+const MOST_TICKS = 8
+
+export interface Chart {
+  title: string
+  /** One for each value of a series, from left to right. */
+  labels: readonly string[]
+  series: readonly Series[]
+}
 
 export interface Series {
   name: string
@@ -14,88 +22,82 @@ export interface Series {
   values: readonly (number | undefined)[]
 }
 
-/** Bars, of several series one upon the other. What it shows is in `title`, each bar's own numbers in its tooltip. */
-export function barChart(options: { title: string; series: readonly Series[]; labels: readonly string[] }): string {
-  const { title, series, labels } = options
+/** Stacked bars, from 0 to a round number. A bar's tooltip tells its numbers. */
+export function barChart(chart: Chart): string {
+  const { series, labels } = chart
   const totals = labels.map((_, index) => series.reduce((sum, { values }) => sum + (values[index] ?? 0), 0))
-  const most = niceCeiling(Math.max(1, ...totals))
-  const step = (WIDTH - LEFT - RIGHT) / labels.length
+  const most = roundUp(Math.max(1, ...totals))
+  const step = stepOf(chart)
   const bars = labels.map((label, index) => {
-    let from = 0
+    let below = 0
     const parts = series.map(({ look, values }) => {
       const value = values[index] ?? 0
-      const y = yOf(from + value, most)
-      const height = yOf(from, most) - y
-      from += value
-      return value > 0
-        ? `<rect class="${look}" x="${fixed(LEFT + index * step + step * 0.1)}" y="${fixed(y)}" width="${fixed(step * 0.8)}" height="${fixed(height)}"/>`
-        : ''
+      const y = yOf((below + value) / most)
+      const height = yOf(below / most) - y
+      below += value
+      if (value === 0) return ''
+      return html`<rect class="${look}" x="${fixed(LEFT + (index + 0.1) * step)}" y="${fixed(y)}" width="${fixed(step * 0.8)}" height="${fixed(height)}"/>`
     })
-    const told = series.map(({ name, values }) => `${name} ${values[index] ?? 0}`).join(', ')
-    return `<g><title>${escapeHtml(`${label}: ${told}`)}</title>${parts.join('')}</g>`
+    const numbers = series.map(({ name, values }) => `${name} ${values[index] ?? 0}`).join(', ')
+    return html`<g><title>${label}: ${numbers}</title>!${parts}</g>`
   })
-  return frame({ title, most, labels, step, body: bars.join('') })
+  return frame({ ...chart, from: '0', to: most.toLocaleString('en'), body: bars })
 }
 
-/** Lines on a logarithmic scale; a gap where there is no value. */
-export function lineChart(options: {
-  title: string
-  series: readonly Series[]
-  labels: readonly string[]
-  unit: string
-}): string {
-  const { title, series, labels, unit } = options
+/** Lines on a logarithmic scale from 1, with a gap where there is no value. A dot's tooltip tells its value. */
+export function lineChart(chart: Chart & { unit: string }): string {
+  const { series, labels, unit } = chart
   const known = series.flatMap(({ values }) => values.filter((value) => value !== undefined))
-  const most = 10 ** Math.ceil(Math.log10(Math.max(10, ...known)))
-  const step = (WIDTH - LEFT - RIGHT) / labels.length
-  const height = (value: number) =>
-    TOP + (HEIGHT - TOP - BOTTOM) * (1 - Math.log10(Math.max(1, value)) / Math.log10(most))
+  const digits = Math.ceil(Math.log10(Math.max(10, ...known)))
   const lines = series.map(({ name, look, values }) => {
-    const points = values.flatMap((value, index) => (value === undefined ? [] : [{ value, index }]))
-    const dots = points.map(
-      ({ value, index }) =>
-        `<circle class="${look}" cx="${fixed(LEFT + (index + 0.5) * step)}" cy="${fixed(height(value))}" r="2.5"><title>${escapeHtml(`${labels[index]}: ${name} ${value} ${unit}`)}</title></circle>`,
-    )
-    const path = points.map(({ value, index }, n) => {
-      const isNext = n > 0 && points[n - 1]?.index === index - 1
-      return `${isNext ? 'L' : 'M'}${fixed(LEFT + (index + 0.5) * step)} ${fixed(height(value))}`
+    const points = values.flatMap((value, index) => {
+      if (value === undefined) return []
+      return [
+        { value, index, x: fixed(middleOf(chart, index)), y: fixed(yOf(Math.log10(Math.max(1, value)) / digits)) },
+      ]
     })
-    return `<path class="line ${look}" d="${path.join('')}"/>${dots.join('')}`
+    const path = points.map(({ index, x, y }, n) => `${points[n - 1]?.index === index - 1 ? 'L' : 'M'}${x} ${y}`)
+    const dots = points.map(
+      ({ value, index, x, y }) =>
+        html`<circle class="${look}" cx="${x}" cy="${y}" r="2.5"><title>${labels[index]}: ${name} ${value} ${unit}</title></circle>`,
+    )
+    return html`<path class="line ${look}" d="${path}"/>!${dots}`
   })
-  return frame({ title, most, labels, step, body: lines.join(''), unit })
+  const most = (10 ** digits).toLocaleString('en')
+  return frame({ ...chart, from: `1 ${unit}`, to: `${most} ${unit}`, body: lines })
 }
 
-function frame(options: {
-  title: string
-  most: number
-  labels: readonly string[]
-  step: number
-  body: string
-  unit?: string
-}): string {
-  const { title, most, labels, step, body, unit } = options
-  const every = Math.max(1, Math.ceil(labels.length / 8))
+/** The axis with its ends in words, and as many labels below it as there is room for. */
+function frame(options: Chart & { from: string; to: string; body: readonly string[] }): string {
+  const { title, labels, from, to, body } = options
+  const every = Math.max(1, Math.ceil(labels.length / MOST_TICKS))
   const ticks = labels.map((label, index) =>
     index % every === 0
-      ? `<text x="${fixed(LEFT + (index + 0.5) * step)}" y="${HEIGHT - 6}" text-anchor="middle">${escapeHtml(label)}</text>`
+      ? html`<text x="${fixed(middleOf(options, index))}" y="${HEIGHT - 6}" text-anchor="middle">${label}</text>`
       : '',
   )
-  const floor = HEIGHT - BOTTOM
-  return (
-    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">` +
-    `<line class="axis" x1="${LEFT}" y1="${floor}" x2="${WIDTH - RIGHT}" y2="${floor}"/>` +
-    `<text x="${LEFT - 6}" y="${TOP + 8}" text-anchor="end">${most.toLocaleString('en')}${unit ? ` ${unit}` : ''}</text>` +
-    `<text x="${LEFT - 6}" y="${floor}" text-anchor="end">${unit ? `1 ${unit}` : '0'}</text>` +
-    `${body}${ticks.join('')}</svg>`
-  )
+  return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title}">
+<line class="axis" x1="${LEFT}" y1="${FLOOR}" x2="${RIGHT}" y2="${FLOOR}"/>
+<text x="${LEFT - 6}" y="${TOP + 8}" text-anchor="end">${to}</text>
+<text x="${LEFT - 6}" y="${FLOOR}" text-anchor="end">${from}</text>
+!${body}!${ticks}</svg>`
 }
 
-function yOf(value: number, most: number): number {
-  return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most)
+function stepOf({ labels }: Chart): number {
+  return (RIGHT - LEFT) / labels.length
 }
 
-/** The least round number that is not below. */
-function niceCeiling(value: number): number {
+function middleOf(chart: Chart, index: number): number {
+  return LEFT + (index + 0.5) * stepOf(chart)
+}
+
+/** @param share of the height of the chart, from 0 to 1 */
+function yOf(share: number): number {
+  return TOP + (FLOOR - TOP) * (1 - share)
+}
+
+/** The least round number that is not below `value`. */
+function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value))
   return ([1, 2, 3, 4, 5, 6, 8, 10].find((digit) => digit * power >= value) ?? 10) * power
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { fastify } from 'fastify'
 import { OrderExpiryError } from '../../../src/errors.ts'
-import { type Dependency, registerHealth } from '../../../src/http/health.ts'
+import { registerHealth } from '../../../src/http/health.ts'
 import { Heartbeat } from '../../../src/runtime/heartbeat.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { deferred } from '../deferred.ts'
@@ -13,17 +13,16 @@ const never = new Promise<never>(() => {})
 const servers: { close(): Promise<unknown> }[] = []
 afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())))
 
-async function createProbes(options: { phase?: 'starting' | 'running' | 'stopping'; redis?: Dependency['ping'] } = {}) {
+async function createProbes(
+  options: { phase?: 'starting' | 'running' | 'stopping'; redis?: () => Promise<unknown> } = {},
+) {
   const { phase = 'running', redis = up } = options
   const server = fastify()
   servers.push(server)
   const clock = new FakeClock()
-  const dependencies = [
-    { name: 'redis', ping: redis },
-    { name: 'store', ping: up },
-  ]
   const heartbeats = ['worker', 'sweeper'].map((name) => new Heartbeat({ name, clock }))
-  registerHealth(server, { phase: () => phase, dependencies, heartbeats, clock })
+  const loops = () => (phase === 'running' ? heartbeats : [])
+  registerHealth(server, { phase, loops, pingRedis: redis, pingStore: up, clock })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   const get = async (path: string) => {
     const answer = await fetch(base + path)

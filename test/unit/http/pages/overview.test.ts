@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { mask } from '../../../../src/http/board/mask.ts'
-import { type Overview, overviewPage } from '../../../../src/http/pages/overview.ts'
+import { overviewPage } from '../../../../src/http/pages/overview.ts'
+import type { Overview } from '../../../../src/http/pages/read-overview.ts'
 import { barChart, lineChart } from '../../../../src/http/pages/svg.ts'
 
 const AT = Date.parse('2026-11-25T10:00:30Z')
@@ -30,7 +31,7 @@ describe('the overview', () => {
     expect(html).toContain('≤ 10 ms')
     expect(html.match(/<svg/g)).toHaveLength(3)
     expect(html).toContain('<meta http-equiv="refresh" content="10">')
-    expect(html).toContain('&lt;staging&gt;')
+    expect(html).toContain('&#60;staging&#62;')
     expect(html).not.toMatch(/<script|https?:/)
     expect(html).toContain('prefers-color-scheme: dark')
   })
@@ -52,7 +53,7 @@ describe('the overview', () => {
 
   test('says that it was later than it can tell', () => {
     const html = render({ history: [{ 'late:16': 5 }] })
-    expect(html).toContain('&gt; 300,000 ms')
+    expect(html).toContain('&#62; 300,000 ms')
     expect(html).not.toMatch(/NaN|Infinity/)
   })
 
@@ -79,7 +80,7 @@ test('bars stand upon each other, and each says its numbers', () => {
     ['b', 104, 24],
   ])
   expect(svg).toContain('<title>10:00: x 10, y 10</title>')
-  expect(svg).toContain('aria-label="a &amp; b"')
+  expect(svg).toContain('aria-label="a &#38; b"')
 })
 
 test('lines have gaps where nothing is known', () => {

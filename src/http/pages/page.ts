@@ -1,9 +1,5 @@
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
-
-/** Text for HTML, between tags and in quoted attributes. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (char) => ENTITIES[char] as string)
-}
+import type { FastifyReply } from 'fastify'
+import { html } from 'ghtml'
 
 const STYLE = `
 :root { color-scheme: light dark; --back: #fff; --text: #1a1f26; --soft: #5b6673; --line: #d9dee5; --card: #f5f7f9;
@@ -31,14 +27,28 @@ h1, p, td { overflow-wrap: anywhere } table { border-collapse: collapse; width: 
   border-top: 1px solid var(--line) } td:first-child { width: 1%; white-space: nowrap; font-variant-numeric: tabular-nums }
 `
 
-/** A whole page: no script, no asset of another site, nothing that has to be built. */
+/** A whole page around `body`, which is HTML. It has no script, asks nothing of another site, and needs no build. */
 export function page(options: { title: string; refreshSeconds?: number; body: string }): string {
   const { title, refreshSeconds, body } = options
-  return (
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(title)}</title>` +
-    '<meta name="viewport" content="width=device-width,initial-scale=1"><meta name="robots" content="noindex">' +
-    '<link rel="icon" href="data:,">' +
-    (refreshSeconds ? `<meta http-equiv="refresh" content="${refreshSeconds}">` : '') +
-    `<style>${STYLE}</style></head><body>${body}</body></html>\n`
-  )
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>${title}</title>
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta name="robots" content="noindex">
+<link rel="icon" href="data:,">
+!${refreshSeconds ? html`<meta http-equiv="refresh" content="${refreshSeconds}">` : ''}
+<style>!${STYLE}</style>
+</head>
+<body>
+!${body}
+</body>
+</html>
+`
+}
+
+/** Answers with a page that shows the present, so nobody may keep it. */
+export function sendPage(reply: FastifyReply, content: string): FastifyReply {
+  return reply.header('cache-control', 'no-store').type('text/html; charset=utf-8').send(content)
 }

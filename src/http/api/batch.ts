@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
+import type { OrdersApi } from './orders.ts'
+import { type ApiRoutes, batch, batchOrder, batchResults, MOST_ORDERS, problems } from './orders-schemas.ts'
+import { recognizeRepeat, type WantedDeadline, wantedDeadlineOf } from './wanted-deadline.ts'
+
+type BatchResult = z.output<typeof batchResults>['results'][number]
+
+/** `/v1/orders/batch`. */
+export function registerBatch(routes: ApiRoutes, api: OrdersApi): void {
+  routes.post(
+    '/v1/orders/batch',
+    {
+      schema: {
+        tags: ['orders'],
+        summary: `Schedule up to ${MOST_ORDERS} orders`,
+        description:
+          'A result for each, in their order: a bad one does not hold up the others. Calling again is harmless.',
+        body: batch,
+        response: { 200: batchResults, ...problems(400, 413, 503) },
+      },
+    },
+    async ({ body, caller }) => ({ results: await scheduleAll({ api, orders: body.orders, caller }) }),
+  )
+}
+
+async function scheduleAll(options: {
+  api: OrdersApi
+  orders: readonly unknown[]
+  caller: string | undefined
+}): Promise<BatchResult[]> {
+  const { api, orders, caller } = options
+  const { client, paymentTimeoutMs } = api
+  const results: BatchResult[] = new Array(orders.length)
+  const wanted: (WantedDeadline & { index: number })[] = []
+  for (const [index, order] of orders.entries()) {
+    try {
+      const { orderId, ...body } = parseOrder(order)
+      wanted.push({ index, ...wantedDeadlineOf({ orderId, body, paymentTimeoutMs, caller }) })
+    } catch (error) {
+      results[index] = failed((order as { orderId?: unknown } | null)?.orderId, error)
+    }
+  }
+  const scheduled = wanted.length > 0 ? await client.scheduleMany(wanted.map(({ item }) => item)) : []
+  await Promise.all(
+    wanted.map(async ({ index, spanMs }, n) => {
+      const result = scheduled[n] as (typeof scheduled)[number]
+      results[index] =
+        'error' in result ? failed(result.orderId, result.error) : await recognizeRepeat({ result, spanMs, client })
+    }),
+  )
+  return results
+}
+
+function parseOrder(order: unknown): z.output<typeof batchOrder> {
+  const parsed = batchOrder.safeParse(order)
+  if (parsed.success) return parsed.data
+  throw new OrderExpiryError('INVALID_REQUEST', z.prettifyError(parsed.error))
+}
+
+function failed(orderId: unknown, cause: unknown): BatchResult {
+  const { code, message, httpStatus } = asOrderExpiryError(cause)
+  return {
+    ...(['string', 'number'].includes(typeof orderId) && { orderId: String(orderId) }),
+    error: { code, detail: httpStatus < 500 ? message : code },
+  }
+}

@@ -1,0 +1,89 @@
+import type { Queue } from 'bullmq'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { OrderExpiryError } from '../../errors.ts'
+import type { EventBus } from '../../observe/events.ts'
+import type { Role } from '../basic.ts'
+
+const MOST_JOBS_A_PAGE = 100
+
+const QUEUE = '/board/api/queues/:queueName'
+const RETRY_ONE = `${QUEUE}/:jobId/retry`
+
+/**
+ * What an operator may do, by route of Bull Board's API; a viewer may do nothing. Everything else is refused to both, as is
+ * whatever later versions of the board may bring: removing jobs loses orders, and the limits of the queue are not ours to set.
+ */
+const OPERATOR_MAY: Record<string, string> = {
+  '/board/api/queues/pause': 'pause all',
+  '/board/api/queues/resume': 'resume all',
+  [`${QUEUE}/pause`]: 'pause',
+  [`${QUEUE}/resume`]: 'resume',
+  [`${QUEUE}/add`]: 'add a job',
+  [`${QUEUE}/promote`]: 'promote all',
+  [`${QUEUE}/retry/:queueStatus`]: 'retry all',
+  [RETRY_ONE]: 'retry',
+  [`${QUEUE}/:jobId/promote`]: 'promote',
+  [`${QUEUE}/:jobId/delay`]: 'change the delay',
+}
+
+/** Afterwards each route of the board's API refuses who may not use it, and tells of whoever does something. */
+export function guardBoard(
+  scope: FastifyInstance,
+  options: {
+    roleOf: (request: FastifyRequest) => Role
+    /** The queue that is shown; undefined if there is none yet. */
+    queue: () => Pick<Queue, 'getJobState'> | undefined
+    events: EventBus
+  },
+): void {
+  const { roleOf, queue, events } = options
+
+  scope.addHook('onRequest', async (request) => {
+    if (isReading(request)) return refuseHugePages(request)
+    if (roleOf(request) === 'viewer') throw forbidden('expected an operator, given a viewer')
+    if (!actionOf(request)) throw forbidden('not on this board: it would lose orders, or change how all are checked')
+    const { queueStatus = 'failed' } = request.params as { queueStatus?: string }
+    if (queueStatus !== 'failed') throw keepsEvidence()
+  })
+
+  scope.addHook('preHandler', async (request) => {
+    const action = actionOf(request)
+    if (!action || isReading(request)) return
+    const { queueName, jobId } = request.params as { queueName?: string; jobId?: string }
+    if (request.routeOptions.url === RETRY_ONE && (await queue()?.getJobState(jobId as string)) === 'completed') {
+      throw keepsEvidence()
+    }
+    // Before it is done: whoever asked may be gone by then, and a part of it done.
+    events.emit('operator-acted', {
+      by: request.caller ?? 'anonymous',
+      action,
+      requestId: request.id,
+      ...(queueName && { queue: queueName }),
+      ...(jobId && { jobId }),
+    })
+  })
+}
+
+function isReading({ method }: FastifyRequest): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
+function refuseHugePages({ query }: FastifyRequest): void {
+  const { jobsPerPage } = query as { jobsPerPage?: string }
+  // What is no number is refused as well.
+  if (Number(jobsPerPage ?? 1) <= MOST_JOBS_A_PAGE) return
+  throw new OrderExpiryError('INVALID_REQUEST', `jobsPerPage: expected at most ${MOST_JOBS_A_PAGE}`)
+}
+
+function actionOf({ routeOptions }: FastifyRequest): string | undefined {
+  return OPERATOR_MAY[routeOptions.url ?? '']
+}
+
+/** A finished check says why its order was cancelled, or was not. Done again, it would say something else. */
+function keepsEvidence(): OrderExpiryError {
+  return forbidden('only checks that were given up are done again: a finished one is evidence')
+}
+
+function forbidden(message: string): OrderExpiryError {
+  return new OrderExpiryError('FORBIDDEN', message)
+}

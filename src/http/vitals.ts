@@ -1,0 +1,28 @@
+import type { Counts } from '../observe/minutes.ts'
+import type { QueueView } from '../queue/view/queue-view.ts'
+import type { Clock } from '../runtime/clock.ts'
+
+/** What is known of the process and of what it depends on. */
+export interface Vitals {
+  /** Of this package. */
+  readonly version: string
+  readonly dryRun: boolean
+  readonly clock: Clock
+  readonly phase: 'starting' | 'running' | 'stopping'
+  /** The loops that must go on, while they must. */
+  loops(): readonly { name: string; ageMs: number }[]
+  /** Rejects while Redis cannot be used. */
+  pingRedis(): Promise<unknown>
+  /** Why Redis cannot be used, as far as it has been noticed. */
+  readonly redisFailure: Error | undefined
+  /** Rejects while the order store cannot be used. */
+  pingStore(): Promise<unknown>
+  readonly isBreakerOpen: boolean
+  /** Undefined: not known. */
+  readonly brake: { engaged: boolean; reason?: string } | undefined
+  readonly view: Pick<QueueView, 'counts' | 'forecast'>
+  /** Orders that should have been cancelled. */
+  readOverdue(): Promise<{ orders: number; oldestSeconds: number }>
+  /** The last hour, by the minute. */
+  readHistory(): Promise<Counts[]>
+}

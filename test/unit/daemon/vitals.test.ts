@@ -1,0 +1,21 @@
+import { expect, test } from '@jest/globals'
+import { Vitals } from '../../../src/daemon/vitals.ts'
+import { Connection } from '../../../src/redis/connection.ts'
+import { namedQueue } from '../../../src/redis/keys.ts'
+import { commandProfile } from '../../../src/redis/profiles.ts'
+import { FakeClock } from '../../helpers/fake-clock.ts'
+
+test('loops must go on while it runs; a start and a stop take their time', () => {
+  const address = 'redis://127.0.0.1:1'
+  const profile = { ...commandProfile(address, 1), lazyConnect: true }
+  const connection = new Connection({ address, profile })
+  const clock = new FakeClock()
+  const vitals = new Vitals({ connection, queue: namedQueue({ name: 'q' }), version: '0', dryRun: false, clock })
+  const loops = () => vitals.loops().map(({ name }) => name)
+  expect(loops()).toEqual([])
+  vitals.phase = 'running'
+  expect(loops()).toEqual(['worker', 'sweeper'])
+  vitals.phase = 'stopping'
+  expect(loops()).toEqual([])
+  connection.close()
+})
