@@ -82,31 +82,26 @@ export class Brake {
     if (!isWatching && !(await this.#isEngaged())) return store.cancelUnpaid(checks)
 
     const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
-    const due = outcomes.flatMap(({ kind }, index) => (kind === 'cancelled' ? [index] : []))
+    const due = checks.flatMap((check, index) => (outcomes[index]?.kind === 'cancelled' ? [{ check, index }] : []))
     if (due.length === 0) return outcomes
-    const decidedAt = outcomes[due[0] as number]?.evidence.decidedAt as number
-    // An order may stand in the batch twice, but is cancelled once.
-    const orderIds = new Set(due.map((index) => (checks[index] as Check).orderId))
+    const orderIds = wouldBeCancelled(checks, outcomes)
+    const decidedAt = outcomes[due[0]?.index as number]?.evidence.decidedAt as number
     const reserved = await this.#reserve(orderIds.size, decidedAt)
     const granted = new Set([...orderIds].slice(0, reserved.granted))
-    const isGranted = (index: number) => granted.has((checks[index] as Check).orderId)
 
-    const allowed = due.filter(isGranted)
+    const allowed = due.filter(({ check }) => granted.has(check.orderId))
     if (allowed.length > 0) {
       const done = await this.#cancelGranted(
-        allowed.map((index) => checks[index] as Check),
+        allowed.map(({ check }) => check),
         reserved,
       )
-      for (const [n, index] of allowed.entries()) outcomes[index] = done[n] as Outcome
+      for (const [n, { index }] of allowed.entries()) outcomes[index] = done[n] as Outcome
     }
-    const held = due.filter((index) => !isGranted(index))
-    if (held.length > 0 && !reserved.cause) await this.#engageIfTooMany(checks)
-    for (const index of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
+    const held = due.filter(({ check }) => !granted.has(check.orderId))
     if (held.length > 0) {
-      const isEngaged = this.#status?.engaged ?? false
-      const cause = reserved.cause ?? (isEngaged ? undefined : 'the rest of the limit is granted to others just now')
-      const reason = (!cause && this.#status?.reason) || 'unknown'
-      this.#options.onHeld({ orders: held.length, reason, ...(cause && { cause }) })
+      if (!reserved.cause) await this.#engageIfTooMany(checks)
+      for (const { index } of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
+      this.#tellHeld(held.length, reserved)
     }
     return outcomes
   }
@@ -172,9 +167,7 @@ export class Brake {
     try {
       const used = await shared.countUsed()
       const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
-      const due = new Set(
-        checks.filter((_, index) => outcomes[index]?.kind === 'cancelled').map(({ orderId }) => orderId),
-      )
+      const due = wouldBeCancelled(checks, outcomes)
       if (used + due.size <= maxPerMinute) return
       this.#learn(await shared.engage('limit', `more than ${maxPerMinute} cancellations in a minute`))
     } catch {
@@ -225,8 +218,7 @@ export class Brake {
     const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true }).catch(() => undefined)
     if (!outcomes) return
     const orderIds = new Set(checks.map(({ orderId }) => orderId))
-    const unpaid = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
-    await this.#use(id, orderIds.size - new Set(unpaid.map(({ orderId }) => orderId)).size)
+    await this.#use(id, orderIds.size - wouldBeCancelled(checks, outcomes).size)
   }
 
   async #use(id: string, used: number): Promise<void> {
@@ -240,11 +232,22 @@ export class Brake {
     return { kind: 'postponed', until, reason: 'brake', evidence }
   }
 
+  #tellHeld(orders: number, reserved: Reserved): void {
+    const { engaged = false, reason } = this.#status ?? {}
+    const cause = reserved.cause ?? (engaged ? undefined : 'the rest of the limit is granted to others just now')
+    this.#options.onHeld({ orders, reason: (!cause && reason) || 'unknown', ...(cause && { cause }) })
+  }
+
   #learn(status: BrakeStatus): void {
     const before = this.#status
     this.#status = status
     if (before?.engaged !== status.engaged && (before || status.engaged)) this.#options.onChange(status)
   }
+}
+
+/** The orders that a dry run would cancel: an order may stand in the batch twice, but is cancelled once. */
+function wouldBeCancelled(checks: readonly Check[], outcomes: readonly Outcome[]): Set<string> {
+  return new Set(checks.filter((_, index) => outcomes[index]?.kind === 'cancelled').map(({ orderId }) => orderId))
 }
 
 /** Whether the store has ended the batch and can tell what is cancelled; otherwise it may still be working on it. */

@@ -1,17 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
-import {
-  type BrakeReply,
-  COUNT_USED,
-  ENGAGE,
-  RELEASE,
-  RESERVE,
-  RESTORE,
-  STATUS,
-  type StoredState,
-  USE,
-  WINDOW_S,
-} from './scripts.ts'
+import { type BrakeReply, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
 import type { BrakeReason, BrakeState, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
 
 /**
@@ -37,11 +26,11 @@ export class RedisBrake implements SharedBrake {
   }
 
   async status(): Promise<BrakeStatus> {
-    return statusOf(await this.#run(STATUS, {}))
+    return statusOf(await this.#run('status', {}))
   }
 
   async reserve(id: string, count: number, limit: number): Promise<Grant> {
-    const reply = await this.#run(RESERVE, { id, count, limit })
+    const reply = await this.#run('reserve', { id, count, limit })
     const { granted = 0, is_counted: isCounted, second } = reply
     if (isCounted) {
       this.#grants.set(id, { second, used: granted })
@@ -53,36 +42,36 @@ export class RedisBrake implements SharedBrake {
   async use(id: string, used: number): Promise<void> {
     const grant = this.#grants.get(id)
     if (grant) grant.used = Math.min(grant.used, used)
-    await this.#run(USE, { id, used })
+    await this.#run('use', { id, used })
   }
 
   async countUsed(): Promise<number> {
-    return (await this.#run(COUNT_USED, {})).used ?? 0
+    return (await this.#run('countUsed', {})).used ?? 0
   }
 
   async engage(reason: BrakeReason, by: string): Promise<BrakeStatus> {
-    return statusOf(await this.#run(ENGAGE, { reason, by }))
+    return statusOf(await this.#run('engage', { reason, by }))
   }
 
   /** Releases it. It does not engage by itself for `suspendMs`. */
   async release(by: string, suspendMs: number): Promise<BrakeStatus> {
-    return statusOf(await this.#run(RELEASE, { by, suspend_ms: suspendMs }))
+    return statusOf(await this.#run('release', { by, suspend_ms: suspendMs }))
   }
 
-  async #run(script: string, asked: object): Promise<BrakeReply> {
+  async #run(script: keyof typeof SCRIPTS, asked: object): Promise<BrakeReply> {
     const reply = await this.#eval(script, asked)
     if (!reply.is_lost) return reply
-    await this.#eval(RESTORE, { grants: Array.from(this.#grants, ([id, grant]) => ({ id, ...grant })) })
+    await this.#eval('restore', { grants: Array.from(this.#grants, ([id, grant]) => ({ id, ...grant })) })
     const again = await this.#eval(script, asked)
     if (again.is_lost) throw new Error('Redis loses its data again and again')
     return again
   }
 
-  async #eval(script: string, asked: object): Promise<BrakeReply> {
+  async #eval(script: keyof typeof SCRIPTS, asked: object): Promise<BrakeReply> {
     const { brake, brakeCancelled, brakeReserved } = this.#keys
     const known = JSON.stringify({ state: this.#state, newest: this.#newest })
     const keysAndArgs = [brake, brakeCancelled, brakeReserved, known, JSON.stringify(asked)]
-    const reply = JSON.parse((await this.#redis.eval(script, 3, ...keysAndArgs)) as string) as BrakeReply
+    const reply = JSON.parse((await this.#redis.eval(SCRIPTS[script], 3, ...keysAndArgs)) as string) as BrakeReply
     const { state, second } = reply
     // Requests under way at once carry what was known when they left.
     if (Number(state.changed) < Number(this.#state?.changed ?? 0)) {

@@ -7,7 +7,7 @@
  *   ARGV[1] JSON {state, newest: {id, second}}: the state and the newest grant of the process, as far as it knows them
  *   ARGV[2] JSON of what the script asks for
  * and return JSON {second, last_minute, state}, and what each adds. Where it says is_lost instead, Redis no longer has what
- * it granted to the process: the script has done nothing, and RESTORE is to come first.
+ * it granted to the process: the script has done nothing, and `restore` is to come first.
  *
  * Times are epoch milliseconds by Redis' clock, `second` is its time in seconds; all values of the state are strings.
  */
@@ -102,25 +102,16 @@ if newest and still_counts(newest.second) and not redis.call('ZSCORE', KEYS[3], 
 end
 `
 
-export const STATUS = `${UNLESS_LOST}
+export const SCRIPTS = {
+  status: `${UNLESS_LOST}
 return reply({})
-`
+`,
 
-/** Asks for {grants: [{id, second, used}]}: counts again those of them that are missing. */
-export const RESTORE = `${PROLOGUE}
-for _, grant in ipairs(asked.grants) do
-  if still_counts(grant.second) and not redis.call('ZSCORE', KEYS[3], grant.id) then
-    count(grant.id, math.min(second, grant.second), grant.used)
-  end
-end
-return reply({})
-`
-
-/**
- * Asks for {id, count, limit}; adds {granted, is_counted}. A request that arrives again, because its answer was lost, gets
- * the same answer. What is granted while the brake is suspended does not count: it would engage again as soon as that ends.
- */
-export const RESERVE = `${UNLESS_LOST}
+  /**
+   * Asks for {id, count, limit}; adds {granted, is_counted}. A request that arrives again, because its answer was lost, gets
+   * the same answer. What is granted while the brake is suspended does not count: it would engage again right afterwards.
+   */
+  reserve: `${UNLESS_LOST}
 local sum = last_minute()
 local earlier = counted(asked.id)
 if earlier then return reply({granted = earlier, is_counted = true}) end
@@ -129,10 +120,10 @@ if is_suspended() then return reply({granted = asked.count}) end
 local granted = math.max(0, math.min(asked.count, asked.limit - sum))
 if granted > 0 then count(asked.id, second, granted) end
 return reply({granted = granted, is_counted = granted > 0})
-`
+`,
 
-/** Asks for {id, used}. A request that is not known yet may still be on its way: it will be granted nothing. */
-export const USE = `${UNLESS_LOST}
+  /** Asks for {id, used}. A request that is not known yet may still be on its way: it will be granted nothing. */
+  use: `${UNLESS_LOST}
 last_minute()
 local granted = counted(asked.id) or 0
 if granted > asked.used then
@@ -143,10 +134,10 @@ elseif asked.used == 0 and granted == 0 then
 end
 if counted(asked.id) then redis.call('HSET', KEYS[2], asked.id .. ':used', 1) end
 return reply({})
-`
+`,
 
-/** Adds {used}: the cancellations of the last minute that have been made. */
-export const COUNT_USED = `${UNLESS_LOST}
+  /** Adds {used}: the cancellations of the last minute that have been made. */
+  countUsed: `${UNLESS_LOST}
 last_minute()
 local used = 0
 local grants = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
@@ -155,20 +146,31 @@ for i = 1, #grants, 2 do
   if is_old or counted(grants[i] .. ':used') then used = used + (counted(grants[i]) or 0) end
 end
 return reply({used = used})
-`
+`,
 
-/** Asks for {reason, by}. A suspended brake is engaged only by hand, and so is one that is engaged already. */
-export const ENGAGE = `${UNLESS_LOST}
+  /** Asks for {reason, by}. Unless the reason is manual, a brake that is engaged or suspended stays as it is. */
+  engage: `${UNLESS_LOST}
 if asked.reason == 'manual' or (state.engaged ~= '1' and not is_suspended()) then
   decide({engaged = '1', reason = asked.reason, by = asked.by, suspended_until = ''})
 end
 return reply({})
-`
+`,
 
-/** Asks for {by, suspend_ms}. */
-export const RELEASE = `${PROLOGUE}
+  /** Asks for {by, suspend_ms}. */
+  release: `${PROLOGUE}
 local suspended_until = string.format('%.0f', tonumber(now) + asked.suspend_ms)
 decide({engaged = '0', reason = '', by = asked.by, suspended_until = suspended_until})
 redis.call('DEL', KEYS[2], KEYS[3])
 return reply({})
-`
+`,
+
+  /** Asks for {grants: [{id, second, used}]}: counts again those of them that are missing. */
+  restore: `${PROLOGUE}
+for _, grant in ipairs(asked.grants) do
+  if still_counts(grant.second) and not redis.call('ZSCORE', KEYS[3], grant.id) then
+    count(grant.id, math.min(second, grant.second), grant.used)
+  end
+end
+return reply({})
+`,
+}

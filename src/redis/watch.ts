@@ -32,36 +32,31 @@ export function createRedisWatch(options: {
   clock: Clock
 }): RedisWatch {
   const { connection, queue, onBack, onFailure, onLost, onTick, clock } = options
-  const key = queue.keys.canary
   let failure: OrderExpiryError | undefined
   let isPlanted = false
   let isBackDue = false
   let wasConnected = false
 
-  async function look(): Promise<void> {
-    try {
-      await connection.selectDatabase()
-      await connection.redis.ping()
-    } catch (error) {
-      return fail(error)
-    }
-    try {
-      const wasMissing = (await connection.redis.set(key, '1', 'NX')) === 'OK'
-      if (wasMissing && isPlanted) onLost()
-      isPlanted = true
-    } catch (error) {
-      // It answers, but takes no writes now. If it only refuses this key, it may take all others.
-      if (!isRedisRejection(error)) return fail(error)
-    }
-    failure = undefined
-    if (isBackDue) onBack()
-    isBackDue = false
+  async function step(): Promise<number> {
+    await look()
+    onTick()
+    return LOOK_EVERY_MS
   }
 
-  function fail(error: unknown): void {
-    failure = asOrderExpiryError(connection.explain(error))
-    isBackDue = true
-    onFailure(failure)
+  async function look(): Promise<void> {
+    let wasMissing: boolean | undefined
+    try {
+      wasMissing = await plantCanary(connection, queue.keys.canary)
+    } catch (error) {
+      failure = asOrderExpiryError(connection.explain(error))
+      isBackDue = true
+      return onFailure(failure)
+    }
+    failure = undefined
+    if (wasMissing && isPlanted) onLost()
+    isPlanted ||= wasMissing !== undefined
+    if (isBackDue) onBack()
+    isBackDue = false
   }
 
   /** An outage can be shorter than the time between two looks. */
@@ -70,16 +65,7 @@ export function createRedisWatch(options: {
     wasConnected = true
   }
 
-  const loop = createLoop({
-    name: 'redis-watch',
-    async step() {
-      await look()
-      onTick()
-      return LOOK_EVERY_MS
-    },
-    atStop: 'await-step',
-    clock,
-  })
+  const loop = createLoop({ name: 'redis-watch', step, atStop: 'await-step', clock })
   return {
     name: loop.name,
     get failure() {
@@ -94,5 +80,21 @@ export function createRedisWatch(options: {
       connection.redis.off('ready', noticeReconnect)
       return loop.stop()
     },
+  }
+}
+
+/**
+ * Rejects if Redis does not answer, or takes no writes.
+ *
+ * @returns whether the key was missing; undefined if Redis answers, but never lets us write it: it may take all others
+ */
+async function plantCanary(connection: Connection, key: string): Promise<boolean | undefined> {
+  await connection.selectDatabase()
+  await connection.redis.ping()
+  try {
+    return (await connection.redis.set(key, '1', 'NX')) === 'OK'
+  } catch (error) {
+    if (isRedisRejection(error)) return undefined
+    throw error
   }
 }

@@ -7,7 +7,7 @@ import { untilAborted } from './timeout.ts'
 const BEAT_MS = 5_000
 
 /** A service that takes one step after the other, with a pause between them. */
-export interface Loop extends Service {
+interface Loop extends Service {
   /**
    * Ends the pause: the next step comes within `ms`, or, if one is under way, within `ms` of its end. Until that step
    * begins, further calls change nothing.

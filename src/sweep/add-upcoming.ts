@@ -1,7 +1,7 @@
 import type { DueOrder } from '../order/store.ts'
 import { pagesOf, type Sweeping } from './sweeping.ts'
 
-export interface UpcomingFound {
+interface UpcomingFound {
   /** Orders that fall due soon, and how many of them had no check. */
   upcoming: number
   added: number

@@ -10,7 +10,7 @@ const FRESH_MS = 5_000
 /** A page or a scrape waits so long without trouble. */
 const SLOW_MS = 500
 
-export interface OverdueFigures {
+interface OverdueFigures {
   /** Unpaid orders more than 10 s past their deadline, counted up to 10,000. */
   orders: number
   /** How long ago the oldest of them was due; 0 if there is none. */

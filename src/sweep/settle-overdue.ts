@@ -4,15 +4,10 @@ import type { DueOrder } from '../order/store.ts'
 import { pagesOf, type Sweeping } from './sweeping.ts'
 import { hasMetOutage, isHeld, Tally } from './tally.ts'
 
-export interface OverdueFound {
-  overdue: number
+interface OverdueFound {
   tally: Tally
-  /** The orders that were not tried because the store has rejected them before, by id. */
-  rejected: Map<string, DueOrder>
-  /** Undecided orders that had no check and were given one. */
-  handedOver: number
-  /** Whether undecided orders could not be given a check. */
-  isWantedSoon: boolean
+  /** The orders that were not tried because the store has rejected them before. */
+  rejected: DueOrder[]
   last: DueOrder | undefined
   /** There are no more orders; the brake or an outage has stopped it; it could not read on. */
   end: 'reached' | 'stopped' | 'broken'
@@ -24,14 +19,16 @@ export interface OverdueFound {
  */
 export async function settleOverdue(options: Sweeping & { overdueBefore: number }): Promise<OverdueFound> {
   const { settle, overdueBefore, memory, signal } = options
-  const [tally, rejected, rejectedNow] = [new Tally(), new Map<string, DueOrder>(), new Set<string>()]
-  const none = { overdue: 0, handedOver: 0, isWantedSoon: false, last: undefined }
-  const found: OverdueFound = { ...none, tally, rejected, end: 'reached' }
+  const tally = new Tally()
+  const rejected = new Map<string, DueOrder>()
+  const rejectedNow = new Set<string>()
+  let last: DueOrder | undefined
   let hadOutage = false
+  const found = (end: OverdueFound['end']) => ({ tally, rejected: [...rejected.values()], last, end })
   try {
     for await (const page of pagesOf({ ...options, dueBefore: overdueBefore, after: undefined })) {
-      found.overdue += page.length
-      found.last = page.at(-1)
+      tally.overdue += page.length
+      last = page.at(-1)
       for (const order of page) if (memory.isRejected(order.orderId)) rejected.set(order.orderId, order)
       const orders = page.filter(({ orderId }) => !rejected.has(orderId))
       if (orders.length === 0) continue
@@ -46,18 +43,18 @@ export async function settleOverdue(options: Sweeping & { overdueBefore: number 
         memory.reject(order.orderId)
         rejectedNow.add(order.orderId)
       }
-      await handOver(undecided, found, options)
+      await handOver(undecided, tally, options)
       const hasOutage = settlements.some(hasMetOutage)
       // One page may have been unlucky, or to blame; of two in a row, the store is.
-      if ((hasOutage && hadOutage) || settlements.some(isHeld)) return { ...found, end: 'stopped' }
+      if ((hasOutage && hadOutage) || settlements.some(isHeld)) return found('stopped')
       hadOutage = hasOutage
     }
   } catch (error) {
     tally.note(error, signal)
-    return { ...found, end: 'broken' }
+    return found('broken')
   }
   memory.keepOnly(new Set([...rejected.keys(), ...rejectedNow]))
-  return found
+  return found('reached')
 }
 
 /** Whether perhaps only another order of the batch has stopped it. */
@@ -65,13 +62,13 @@ function isUndecided(error: OrderExpiryError): boolean {
   return error.code === 'STORE_UNDECIDED' || blameOf(error) === 'lock'
 }
 
-async function handOver(orders: readonly DueOrder[], found: OverdueFound, options: Sweeping): Promise<void> {
+async function handOver(orders: readonly DueOrder[], tally: Tally, options: Sweeping): Promise<void> {
   // Asking Redis again for each page would hold up what is overdue.
-  if (orders.length === 0 || found.isWantedSoon) return
+  if (orders.length === 0 || tally.isWantedSoon) return
   try {
-    found.handedOver += await options.addChecks(orders)
+    tally.handedOver += await options.addChecks(orders)
   } catch (error) {
-    found.tally.note(error, options.signal)
-    found.isWantedSoon = true
+    tally.note(error, options.signal)
+    tally.isWantedSoon = true
   }
 }

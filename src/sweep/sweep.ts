@@ -2,8 +2,8 @@ import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { LeftOverdue } from '../observe/events.ts'
 import { SWEPT_AFTER_MS } from '../order/promise.ts'
 import type { DueOrder } from '../order/store.ts'
-import { addUpcoming, type UpcomingFound } from './add-upcoming.ts'
-import { type OverdueFound, settleOverdue } from './settle-overdue.ts'
+import { addUpcoming } from './add-upcoming.ts'
+import { settleOverdue } from './settle-overdue.ts'
 import { SweepMemory } from './sweep-memory.ts'
 import type { Sweeping } from './sweeping.ts'
 import { tryRejected } from './try-rejected.ts'
@@ -27,7 +27,7 @@ export interface SweepResult {
   /** Where to go on with the orders that fall due soon, if the sweep has not reached their end. */
   next?: DueOrder
   /** Undecided orders could not be given a check: another sweep is wanted soon. */
-  isWantedSoon?: true
+  isWantedSoon?: boolean
   /** The first of the orders that could not be settled, and why. */
   failed?: { orderId: string; error: OrderExpiryError }
   /** Why the sweep left something undone, if it did. */
@@ -68,40 +68,21 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const askedAt = clock.monotonic()
   const overdueBefore = now - SWEPT_AFTER_MS
 
-  const overdue = await settleOverdue({ ...sweeping, overdueBefore })
-  if (overdue.end === 'broken') return resultOf(overdue, { upcoming: 0, added: 0 })
+  const { tally, rejected, last, end } = await settleOverdue({ ...sweeping, overdueBefore })
+  if (end === 'broken') return { ...tally.result(), upcoming: 0, added: 0 }
 
-  const { tally, rejected, last } = overdue
   const { seenId } = sweeping.memory
   const begin = from ?? last ?? (seenId === undefined ? undefined : { orderId: seenId, deadline: overdueBefore })
-  const upcoming = await addUpcoming({ ...sweeping, overdueBefore, dueBefore: now + aheadMs, begin })
-  if (upcoming.error) tally.note(upcoming.error, signal)
+  const { error, ...upcoming } = await addUpcoming({ ...sweeping, overdueBefore, dueBefore: now + aheadMs, begin })
+  tally.note(error, signal)
 
-  let untried = [...rejected.values()]
-  if (overdue.end === 'reached' && !upcoming.next) {
-    const found = await tryRejected({ ...sweeping, orders: untried })
+  let untried = rejected
+  if (end === 'reached' && !upcoming.next) {
+    const found = await tryRejected({ ...sweeping, orders: rejected })
     for (const [order, settlement] of found.tried) tally.add(order, settlement)
-    if (found.error) tally.note(found.error, signal)
+    tally.note(found.error, signal)
     untried = found.untried
   }
   for (const order of untried) tally.leave(order, NOT_TRIED)
-  return { ...resultOf(overdue, upcoming), left: tally.left(now + clock.monotonic() - askedAt) }
-}
-
-function resultOf(
-  { overdue, tally, handedOver, isWantedSoon }: OverdueFound,
-  { upcoming, added, next }: UpcomingFound,
-): SweepResult {
-  const { outcomes, failed, error } = tally
-  return {
-    overdue,
-    outcomes,
-    ...(handedOver > 0 && { handedOver }),
-    upcoming,
-    added,
-    ...(next && { next }),
-    ...(isWantedSoon && { isWantedSoon }),
-    ...(failed && { failed }),
-    ...(error && { error }),
-  }
+  return { ...tally.result(), ...upcoming, left: tally.left(now + clock.monotonic() - askedAt) }
 }

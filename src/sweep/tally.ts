@@ -3,23 +3,26 @@ import type { LeftOverdue } from '../observe/events.ts'
 import { isOutage, nameOfOutcome, type Settlement } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
 
-/** What became of the overdue orders, and what went wrong. */
+/** What a sweep has found of the overdue orders, what became of them, and what went wrong. */
 export class Tally {
-  readonly outcomes: Record<string, number> = {}
-  /** The first of the orders that could not be settled, and why. */
-  failed: { orderId: string; error: OrderExpiryError } | undefined
-  /** The first error that left something undone. */
-  error: OrderExpiryError | undefined
+  overdue = 0
+  /** Undecided orders that had no check and were given one. */
+  handedOver = 0
+  /** Whether undecided orders could not be given a check. */
+  isWantedSoon = false
+  readonly #outcomes: Record<string, number> = {}
+  #failed: { orderId: string; error: OrderExpiryError } | undefined
+  #error: OrderExpiryError | undefined
   #left = 0
   #oldest: (DueOrder & { why: string }) | undefined
 
   add(order: DueOrder, settlement: Settlement): void {
     const outcome = nameOfOutcome(settlement)
-    this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1
+    this.#outcomes[outcome] = (this.#outcomes[outcome] ?? 0) + 1
     if (settlement.kind === 'failed') {
       const { error } = settlement
-      this.failed ??= { orderId: order.orderId, error }
-      if (isOutage(error)) this.error ??= error
+      this.#failed ??= { orderId: order.orderId, error }
+      if (isOutage(error)) this.#error ??= error
       this.leave(order, error.code)
     }
     // An order that is not due any more has a new deadline.
@@ -34,13 +37,26 @@ export class Tally {
 
   /** @param signal of the sweep: what goes wrong once it has been asked to stop is no error */
   note(error: unknown, signal: AbortSignal): void {
-    if (!signal.aborted) this.error ??= asOrderExpiryError(error)
+    if (error !== undefined && !signal.aborted) this.#error ??= asOrderExpiryError(error)
   }
 
   /** The orders left unpaid. @param now by the store's clock */
   left(now: number): LeftOverdue {
     const oldest = this.#oldest && { ...this.#oldest, lateMs: now - this.#oldest.deadline }
     return { orders: this.#left, ...(oldest && { oldest }) }
+  }
+
+  /** All but the orders left unpaid; without what is not there. */
+  result() {
+    const { overdue, handedOver, isWantedSoon } = this
+    return {
+      overdue,
+      outcomes: this.#outcomes,
+      ...(handedOver > 0 && { handedOver }),
+      ...(isWantedSoon && { isWantedSoon }),
+      ...(this.#failed && { failed: this.#failed }),
+      ...(this.#error && { error: this.#error }),
+    }
   }
 }
 

@@ -6,17 +6,15 @@ import { hasMetOutage, isHeld } from './tally.ts'
 /** How long a sweep tries, at most, what the store has rejected before. */
 const REJECTED_MS = 10_000
 
-export interface RejectedFound {
-  tried: Map<DueOrder, Settlement>
-  untried: DueOrder[]
-  error?: unknown
-}
-
 /**
  * Tries orders that the store has rejected before, in random order, so that each has its turn where the time does not
  * suffice. Forgets those that it does not reject any more. Never rejects.
  */
-export async function tryRejected(options: Sweeping & { orders: Iterable<DueOrder> }): Promise<RejectedFound> {
+export async function tryRejected(options: Sweeping & { orders: DueOrder[] }): Promise<{
+  tried: Map<DueOrder, Settlement>
+  untried: DueOrder[]
+  error?: unknown
+}> {
   const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
   const until = clock.monotonic() + REJECTED_MS
   const untried = shuffled(options)
@@ -45,8 +43,9 @@ export async function tryRejected(options: Sweeping & { orders: Iterable<DueOrde
   }
 }
 
-function shuffled({ orders, random }: { orders: Iterable<DueOrder>; random: () => number }): DueOrder[] {
-  return Array.from(orders, (order) => ({ order, place: random() }))
+function shuffled({ orders, random }: { orders: DueOrder[]; random: () => number }): DueOrder[] {
+  return orders
+    .map((order) => ({ order, place: random() }))
     .sort((a, b) => a.place - b.place)
     .map(({ order }) => order)
 }
