@@ -36,13 +36,13 @@ export default {
       testMatch: tests('*', 'unit/**/*', 'deploy/*', 'simulation/*', 'faults/{cases,harness}/*'),
     },
     // Redis and PostgreSQL, which the files share, each under names of its own.
-    { ...shared, ...withServers, displayName: 'servers', testMatch: tests('{contract,integration}/*') },
+    { ...shared, ...withServers, displayName: 'servers', testMatch: tests('{contract,integration,daemon}/*') },
     // Processes of the built daemon, or a promise that is itself a time: nothing else may run beside them.
     {
       ...shared,
       ...withServers,
       displayName: 'timed',
-      testMatch: tests('{daemon,browser,faults}/*'),
+      testMatch: tests('{timed,browser,faults}/*'),
       runner: '<rootDir>/test/helpers/serial-runner.mjs',
     },
   ],

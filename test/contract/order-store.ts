@@ -3,7 +3,7 @@ import type { OrderStore } from '../../src/order/store.ts'
 import { eventually } from '../helpers/eventually.ts'
 
 /** What the suite needs of an adapter beside the port itself: a shop that places and pays orders. */
-export interface StoreUnderTest {
+interface StoreUnderTest {
   store: OrderStore
   /** An id that the store can hold, a different one for each `n`. */
   id(n: number): string

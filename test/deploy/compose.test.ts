@@ -2,11 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from '@jest/globals'
-import pg from 'pg'
 import { parse } from 'yaml'
 import { readConfig } from '../../src/config.ts'
-import { runCli } from '../helpers/daemon.ts'
-import { databaseUrl, redisUrl } from '../helpers/env.ts'
 
 interface Service {
   image?: string
@@ -70,26 +67,4 @@ test('promtool takes the configuration of Prometheus, with its rules', () => {
     scrape_configs: { job_name: string }[]
   }
   expect(jobs.map(({ job_name }) => job_name)).toEqual(['order-expiry'])
-})
-
-test('the sample table is one that the daemon can work with', async () => {
-  const database = new pg.Client({ connectionString: databaseUrl() })
-  await database.connect()
-  try {
-    await database.query('CREATE SCHEMA compose_sample; SET search_path TO compose_sample')
-    await database.query(read('compose/orders.sql'))
-    const env = {
-      ...settings,
-      REDIS_URL: redisUrl(),
-      DATABASE_URL: databaseUrl(),
-      ORDERS_TABLE: 'compose_sample.orders',
-    }
-    const migrated = await runCli(['migrate', '--index'], { env })
-    expect([migrated.code, migrated.stderr]).toEqual([0, ''])
-    const swept = await runCli(['sweep', '--dry-run', '--json'], { env })
-    expect(JSON.parse(swept.stdout)).toMatchObject({ overdue: 0, upcoming: 2 })
-  } finally {
-    await database.query('DROP SCHEMA compose_sample CASCADE')
-    await database.end()
-  }
 })

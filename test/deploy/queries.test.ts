@@ -2,23 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { describe, expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
 import { EventBus } from '../../src/observe/events.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
-import { DaemonProcess } from '../helpers/daemon.ts'
-import { redisUrl } from '../helpers/env.ts'
-import { eventually } from '../helpers/eventually.ts'
 import { FakeClock } from '../helpers/fake-clock.ts'
-import { OrdersTable } from '../helpers/orders-table.ts'
-import { RawQueue } from '../helpers/raw-queue.ts'
 import { parseQuery, type Selector } from './promql.ts'
-import { readDashboard, readQueries } from './queries.ts'
-
-/** What Prometheus, or its operator, puts on everything that it scrapes. */
-const TARGET_LABELS = ['namespace', 'job', 'instance', 'pod', 'container', 'endpoint']
-/** What it says itself. */
-const OF_PROMETHEUS: Record<string, readonly string[]> = { up: [], ALERTS: ['alertname', 'alertstate', 'severity'] }
+import { OF_PROMETHEUS, readDashboard, readQueries, TARGET_LABELS } from './queries.ts'
 
 /** The labels of each series that the registry of the daemon can have, by the name of the series. */
 function knownSeries(): Map<string, readonly string[]> {
@@ -124,66 +114,3 @@ test('the dashboard is of the newest form, and every panel asks the Prometheus t
     }
   }
 })
-
-describe('a daemon that runs', () => {
-  let raw: RawQueue
-  let table: OrdersTable
-  let daemon: DaemonProcess
-  let samples: readonly Sample[]
-  beforeAll(async () => {
-    raw = new RawQueue()
-    table = await OrdersTable.create() // the store that has everything, an outbox too
-    await table.migrate()
-    daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, ...table.env })
-    const url = await daemon.url()
-    samples = await eventually('the order store has been opened', async () => {
-      const read = readSamples(await (await fetch(`${url}/metrics`)).text())
-      return read.some(({ name }) => name === 'order_expiry_overdue_orders') && read
-    })
-  })
-  afterAll(async () => {
-    await daemon.stop()
-    await raw.close()
-    await table.drop()
-  })
-
-  test('has a series for everything that a query chooses by a value, unless it is one that only counting brings', () => {
-    const counted = new Set([...known.keys()].filter((name) => name.endsWith('_total')))
-    const chosen = queries.flatMap(([where, query]) =>
-      parseQuery(query)
-        .selectors.filter(({ metric }) => !(metric in OF_PROMETHEUS) && !counted.has(metric))
-        .map((selector) => ({ where, selector })),
-    )
-    expect(chosen.length).toBeGreaterThan(30)
-    const absent = chosen.filter(({ selector }) => !isThere(selector, samples))
-    expect(absent.map(({ where, selector }) => `${where}: ${selector.metric}`)).toEqual([])
-  })
-})
-
-interface Sample {
-  name: string
-  labels: Record<string, string>
-}
-
-/** Lines of the text format, such as `name{label="value"} 1`. */
-function readSamples(text: string): Sample[] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => {
-      const [, name = '', labels = ''] = /^(\w+)(?:\{(.*)\})? \S+$/.exec(line) ?? []
-      return { name, labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, k, v]) => [k, v])) }
-    })
-}
-
-/** Each of the values that it asks for, `a|b` being two, is that of a sample. */
-function isThere({ metric, matchers }: Selector, samples: readonly Sample[]): boolean {
-  const ofMetric = samples.filter(({ name }) => name === metric)
-  const own = matchers.filter(({ label }) => !TARGET_LABELS.includes(label))
-  return (
-    ofMetric.length > 0 &&
-    own.every(({ label, value }) =>
-      value.split('|').every((one) => ofMetric.some(({ labels }) => labels[label] === one)),
-    )
-  )
-}

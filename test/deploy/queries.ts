@@ -1,6 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
+/** What Prometheus, or its operator, puts on everything that it scrapes. */
+export const TARGET_LABELS = ['namespace', 'job', 'instance', 'pod', 'container', 'endpoint']
+/** What it says itself. */
+export const OF_PROMETHEUS: Record<string, readonly string[]> = {
+  up: [],
+  ALERTS: ['alertname', 'alertstate', 'severity'],
+}
+
 interface Alert {
   alert: string
   expr: string

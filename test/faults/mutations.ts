@@ -123,7 +123,7 @@ const MUTATIONS: readonly Mutation[] = [
 ]
 
 /** What a mutation has been caught by, and what was said of the first of the promises that were broken. */
-export interface Caught {
+interface Caught {
   mutation: string
   name: string
   broken: string

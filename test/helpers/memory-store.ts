@@ -14,7 +14,7 @@ export interface MemoryOrder {
 }
 
 /** A batch that has been decided and not yet committed. The orders that it cancels are locked until it ends. */
-export interface Transaction {
+interface Transaction {
   outcomes: Outcome[]
   due: readonly MemoryOrder[]
   commit(): void

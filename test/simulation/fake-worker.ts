@@ -95,7 +95,7 @@ export class FakeWorker implements WorkerService {
   }
 }
 
-export interface FakeWorkerOptions {
+interface FakeWorkerOptions {
   host: Host
   queue: FakeQueue
   settle: Settle

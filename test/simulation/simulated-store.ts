@@ -9,12 +9,12 @@ import type { Scheduler } from './scheduler.ts'
 const WAIT_FOR_LOCK_MS = 20
 
 /** What has become of an order. The history of them is all that is judged. */
-export interface Transition extends Fact {
+interface Transition extends Fact {
   step: number
   by?: Host
 }
 
-export interface Outage {
+interface Outage {
   code: ErrorCode
   /** The transaction is committed; only the answer is lost. */
   isCommitted: boolean

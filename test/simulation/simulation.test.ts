@@ -1,42 +1,15 @@
-import { describe, expect, test } from '@jest/globals'
+import { expect, test } from '@jest/globals'
 import { search } from './property.ts'
 import { badOrderScenario, healthyScenario, scenario } from './scenario.ts'
 
-/** SIM_SEED and SIM_PATH, with `-t` and the name of the test, run a failed run again; SIM_RUNS makes more of them. */
-const { SIM_SEED, SIM_PATH, SIM_RUNS = 505 } = process.env
-const SEEDS = SIM_SEED ? [Number(SIM_SEED)] : [1, 2, 3, 4]
+/* A few runs of each kind; simulation.long.test.ts has many. */
 
-describe('whatever happens, in whatever order, no promise is broken', () => {
-  const interleavings = new Set<number>()
-
-  test.each(SEEDS)('seed %i', async (seed) => {
-    const found = await search({ scenarios: scenario, seed, numRuns: Number(SIM_RUNS), path: SIM_PATH })
-    if (found.failure) throw new Error(found.failure.text)
-    for (const each of found.interleavings) interleavings.add(each)
-  })
-
-  test('more than 2,000 different interleavings have run', () => {
-    expect(interleavings.size).toBeGreaterThan(SIM_SEED ? 0 : 2_000)
-  })
-})
-
-test('while everything is healthy, an order is cancelled within a second', async () => {
-  const { failure } = await search({
-    scenarios: healthyScenario,
-    seed: Number(SIM_SEED ?? 1),
-    numRuns: 100,
-    path: SIM_PATH,
-  })
-  if (failure) throw new Error(failure.text)
-})
-
-test('what the store rolls back again and again does not engage the brake', async () => {
-  const { failure } = await search({
-    scenarios: badOrderScenario,
-    seed: Number(SIM_SEED ?? 1),
-    numRuns: 50,
-    path: SIM_PATH,
-  })
+test.each([
+  ['whatever happens, in whatever order, no promise is broken', scenario, 200],
+  ['while everything is healthy, an order is cancelled within a second', healthyScenario, 20],
+  ['what the store rolls back again and again does not engage the brake', badOrderScenario, 10],
+])('%s', async (_, scenarios, numRuns) => {
+  const { failure } = await search({ scenarios, seed: 6, numRuns })
   if (failure) throw new Error(failure.text)
 })
 

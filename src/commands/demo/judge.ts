@@ -34,7 +34,7 @@ export interface Breach {
   surplus?: number
 }
 
-export interface Bounds {
+interface Bounds {
   /** How long after its deadline an order may be cancelled. Infinity: it may stay unpaid. */
   withinMs: (orderId: string) => number
   /** Until then nothing was promised about time. */

@@ -12,7 +12,7 @@ export interface DemoOrder {
   payment: PayResult['result'] | undefined
 }
 
-export interface DemoReport {
+interface DemoReport {
   cancelled: number
   kept: number
   /** Payments that came after the cancellation; the buyer was told so, and no money was taken. */

@@ -15,7 +15,7 @@ const JUDGED_MS = 90_000
 const GROWTH = { share: 1.2, mb: 15 }
 
 /** One fault of a plan: what, when, and for how long. Times count from the beginning. */
-export interface PlannedFault {
+interface PlannedFault {
   atMs: number
   forMs: number
   fault: FaultName
@@ -140,7 +140,7 @@ type Lane = keyof typeof FAULTS
 type FaultName = { [L in Lane]: keyof (typeof FAULTS)[L] }[Lane]
 
 /** What is going to break, by lane. The same chance gives the same plan. */
-export function planFaults(random: Random, ms: number): Record<Lane, PlannedFault[]> {
+function planFaults(random: Random, ms: number): Record<Lane, PlannedFault[]> {
   const plan = (lane: Lane): PlannedFault[] => {
     const names = Object.keys(FAULTS[lane]) as FaultName[]
     const planned: PlannedFault[] = []

@@ -1,7 +1,7 @@
 import { type Fact, judgePromises } from '../../../src/commands/demo/judge.ts'
 
 /** What a run has shown, by the database's own history. */
-export interface Verdict {
+interface Verdict {
   orders: number
   cancelled: number
   /** Every promise that was broken, in words. Empty: none. */

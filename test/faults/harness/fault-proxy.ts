@@ -17,7 +17,7 @@ export interface Rule {
 type ReplyAction = 'hold-reply' | 'lose-reply' | 'lose-reply-half-open'
 
 /** A rule that waits for its request. */
-export interface Interception {
+interface Interception {
   /** Resolves with the connection once a request has matched and, for the rules about replies, has been answered. */
   hit: Promise<ProxiedConnection>
   /** Lets go what is held, and matches no more. */
@@ -139,7 +139,7 @@ export class FaultProxy extends TcpProxy {
 }
 
 /** One client's connection, and ours to the server on its behalf. */
-export class ProxiedConnection {
+class ProxiedConnection {
   readonly #seen = new Map<string, number>()
   readonly #client: Socket
   readonly #upstream: Socket

@@ -10,7 +10,7 @@ import type { Shop } from './shop.ts'
 const POOL = 12
 const SKUS = ['chair', 'lamp', 'table']
 /** Of each sku, before the first order. */
-export const STOCK_AT_FIRST = 1_000_000
+const STOCK_AT_FIRST = 1_000_000
 
 /**
  * Everything that happens to an order is written down by the database itself, in the transaction in which it happens,

@@ -1,4 +1,4 @@
-export interface Work<T> {
+interface Work<T> {
   /** How long it takes, about. */
   seconds: number
   /** Nothing else may run beside it. */

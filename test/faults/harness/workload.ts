@@ -20,7 +20,7 @@ type Fate =
   | 'withdrawn-in-the-last-moment'
 
 /** One order and what happens to it. Times count from the beginning of the workload. */
-export interface PlannedOrder {
+interface PlannedOrder {
   placedMs: number
   deadlineMs: number
   enqueue: Enqueue
