@@ -52,7 +52,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   fastify: { by: ['http/'] },
   ghtml: { by: ['http/pages/'] },
   pino: { by: ['observe/log.ts'] },
-  'prom-client': { by: ['observe/gauges.ts', 'observe/metrics.ts'], asType: ['http/metrics.ts', 'http/routes.ts'] },
+  'prom-client': { by: ['observe/gauges.ts', 'observe/metrics.ts'], asType: ['http/probes.ts'] },
   'bullmq-otel': { by: ['queue/worker/telemetry.ts'] },
   '@opentelemetry/api': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts', 'http/trace-context.ts'] },
   '@opentelemetry/core': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts'] },

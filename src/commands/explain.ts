@@ -15,7 +15,7 @@ export function explainCommand(context: CommandContext): Command {
       const config = context.readConfig()
       const story = await withQueueView({ config, clock }, (view, redisUrl) =>
         withStore({ config, redisUrl }, (store) =>
-          explainOrder({ orderId, view, store, dryRun: config.DRY_RUN, clock }),
+          explainOrder({ orderId, sources: { view, store, dryRun: config.DRY_RUN, clock } }),
         ),
       )
       if (options.json) context.print(JSON.stringify(storyJsonOf(story), null, 2))

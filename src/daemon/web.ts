@@ -1,12 +1,10 @@
 import type { OrderExpiry } from '../client/client.ts'
 import { type Config, isLoopback, queueOf } from '../config.ts'
-import { type Explain, explainOrder } from '../explain/explain-order.ts'
 import { Board } from '../http/board/board.ts'
 import { registerRoutes } from '../http/routes.ts'
 import { createHttpService } from '../http/server.ts'
 import type { EventBus } from '../observe/events.ts'
 import { createMetrics } from '../observe/metrics.ts'
-import { BoardQueue } from '../queue/view/board-queue.ts'
 import type { Service } from '../runtime/service.ts'
 import type { Vitals } from './vitals.ts'
 
@@ -35,13 +33,9 @@ export function createWeb(options: {
   const { clock } = vitals
   const queue = queueOf(config)
   const metrics = createMetrics({ events, sources: sourcesOf(vitals), clock })
-  const explain: Explain = async (orderId, jobId) =>
-    explainOrder({ orderId, jobId, view: vitals.view, store: vitals.store, dryRun: vitals.dryRun, clock })
   const isOpen = isLoopback(config.HTTP_HOST)
   const environment = config.BOARD_ENVIRONMENT
-  const board = new Board({ vitals, environment, events })
-  let boardQueue: BoardQueue | undefined
-
+  const board = new Board({ redis: redisUrl, queue, vitals, environment, events })
   const http = createHttpService({
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
@@ -52,8 +46,6 @@ export function createWeb(options: {
         api: {
           vitals,
           client,
-          findOrder: async (orderId) => (await vitals.store.find([orderId]))[0],
-          explain,
           paymentTimeoutMs: config.PAYMENT_TIMEOUT,
           tokens: config.API_TOKENS ?? [],
           isOpen,
@@ -62,7 +54,7 @@ export function createWeb(options: {
         people: {
           users: config.BOARD_USERS ?? [],
           isOpen,
-          pages: { vitals, explain, queueName: queue.name, environment },
+          pages: { vitals, queueName: queue.name, environment },
           board,
         },
       }),
@@ -70,17 +62,7 @@ export function createWeb(options: {
 
   return {
     http,
-    board: {
-      name: 'board',
-      async start() {
-        const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
-        boardQueue = new BoardQueue({ redis: redisUrl, queue, onError })
-        board.show(boardQueue)
-      },
-      async stop() {
-        boardQueue?.close()
-      },
-    },
+    board,
     requests: {
       name: 'requests',
       async start() {},

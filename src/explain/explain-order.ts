@@ -5,9 +5,6 @@ import type { QueueView } from '../queue/view/queue-view.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type Story, tellStory } from './story.ts'
 
-/** {@link explainOrder} for one queue and store. `jobId` is that of its check, where it is not our own id. */
-export type Explain = (orderId: string, jobId?: string) => Promise<Story>
-
 /**
  * One order's story, from the queue and the order store.
  *
@@ -15,14 +12,16 @@ export type Explain = (orderId: string, jobId?: string) => Promise<Story>
  */
 export async function explainOrder(options: {
   orderId: string
-  view: QueueView
-  store: Pick<OrderStore, 'find' | 'eventsOf'>
-  dryRun: boolean
-  /** Of its check, where that is not the one under our own id. */
+  /** Of its check, if that is not our own id. */
   jobId?: string | undefined
-  clock: Clock
+  sources: {
+    view: Pick<QueueView, 'checkOf' | 'holds'>
+    store: Pick<OrderStore, 'find' | 'eventsOf'>
+    dryRun: boolean
+    clock: Clock
+  }
 }): Promise<Story> {
-  const { view, store, dryRun, clock } = options
+  const { view, store, dryRun, clock } = options.sources
   const orderId = parseOrderId(options.orderId)
   const [check, holds, [order], events] = await Promise.all([
     view.checkOf(orderId, options.jobId),

@@ -13,7 +13,7 @@ export interface Problem {
   requestId: string
 }
 
-/** What a refusal of the HTTP server itself, or of one of its plugins, is called here. */
+/** Our code for what Fastify or one of its plugins refuses. */
 const CODE_OF_STATUS: Record<number, ErrorCode> = {
   400: 'INVALID_REQUEST',
   401: 'UNAUTHORIZED',
@@ -25,9 +25,16 @@ const CODE_OF_STATUS: Record<number, ErrorCode> = {
   415: 'UNSUPPORTED_MEDIA_TYPE',
   429: 'RATE_LIMITED',
 }
+type ConnectionRefusal = readonly [status: number, code: ErrorCode, detail: string]
+const NO_HTTP: ConnectionRefusal = [400, 'INVALID_REQUEST', 'expected an HTTP request']
+/** By Node's codes. */
+const CONNECTION_REFUSALS: Record<string, ConnectionRefusal> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', 'the request did not end in time'],
+  HPE_HEADER_OVERFLOW: [431, 'INVALID_REQUEST', 'expected at most 16 KiB of address and headers'],
+}
 const RETRY_AFTER_S = 5
 
-/** Every error of the server's routes is answered as `application/problem+json`, and nothing unexpected tells of our inside. */
+/** Every error of the server's routes is answered as `application/problem+json`. An unexpected one shows nothing internal. */
 export function registerProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
   server.setNotFoundHandler((request, reply) =>
@@ -39,7 +46,7 @@ export function registerProblems(server: FastifyInstance): void {
   )
 }
 
-/** @param moreOf members that some client wants besides, which RFC 9457 allows */
+/** @param moreOf extra members for a client that wants them, which RFC 9457 allows */
 export function sendProblem(
   error: OrderExpiryError,
   request: FastifyRequest,
@@ -65,19 +72,11 @@ export function sendProblem(
     .send(JSON.stringify({ ...problem, ...moreOf(problem) }))
 }
 
-/** What is no HTTP, or does not come in time, never becomes a request: it is answered on the connection itself. */
+/** What is not HTTP, or is not complete in time, never becomes a request: it is answered on the connection itself. */
 export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-  const isLong = error.code === 'HPE_HEADER_OVERFLOW'
-  const status = isLate ? 408 : isLong ? 431 : 400
-  const code: ErrorCode = isLate ? 'REQUEST_TIMEOUT' : 'INVALID_REQUEST'
+  const [status, code, detail] = CONNECTION_REFUSALS[error.code ?? ''] ?? NO_HTTP
   const title = STATUS_CODES[status] as string
-  const detail = isLate
-    ? 'the request did not come to its end in time'
-    : isLong
-      ? 'expected at most 16 KiB of address and headers'
-      : 'expected an HTTP request'
   const body = JSON.stringify({ type: typeOf(code), title, status, detail, code })
   const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}`
   if (socket.writable) socket.write(`${head}\r\nConnection: close\r\n\r\n${body}`)
@@ -88,7 +87,7 @@ function typeOf(code: ErrorCode): string {
   return `urn:order-expiry:error:${code}`
 }
 
-/** What the routes throw, and what the server and its plugins refuse. Anything else is a fault of ours. */
+/** What the routes throw, and what Fastify and its plugins refuse. Anything else is a bug. */
 export function asHttpError(error: unknown): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
   const { statusCode, message } = error as { statusCode?: unknown; message?: unknown }

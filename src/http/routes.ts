@@ -1,18 +1,15 @@
 import type { FastifyInstance } from 'fastify'
-import type { Registry } from 'prom-client'
 import { type Api, registerApi } from './api/api.ts'
 import { registerOpenApi } from './api/openapi.ts'
 import { requireBasic, type User } from './basic.ts'
 import type { Board } from './board/board.ts'
-import { registerHealth } from './health.ts'
-import { registerMetrics } from './metrics.ts'
 import { type Pages, registerPages } from './pages/pages.ts'
-import type { Vitals } from './vitals.ts'
+import { type Probes, registerProbes } from './probes.ts'
 
 /** Everything that is served, by whom it is for. */
 export interface Routes {
   /** For whatever looks after the process: open to all. */
-  probes: { vitals: Vitals; metrics: Registry }
+  probes: Probes
   /** For services: `/v1` wants a token. */
   api: Api
   /** For people: the pages and the board want one of the users. Without any they are open if `isOpen`, else closed. */
@@ -21,9 +18,8 @@ export interface Routes {
 
 /** Afterwards the server has all its routes. */
 export async function registerRoutes(server: FastifyInstance, { probes, api, people }: Routes): Promise<void> {
-  registerHealth(server, probes.vitals)
-  registerMetrics(server, probes.metrics)
-  await registerOpenApi(server, probes.vitals)
+  registerProbes(server, probes)
+  await registerOpenApi(server, people.pages.vitals)
   await registerApi(server, api)
   await server.register(async (scope) => {
     const roleOf = await requireBasic(scope, people)

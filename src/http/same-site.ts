@@ -4,7 +4,7 @@ import { OrderExpiryError } from '../errors.ts'
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
 
 /**
- * Refuses whatever would change something and is sent by a browser on behalf of another site.
+ * Refuses a request that would change something if a browser sends it for another site.
  * https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html
  */
 export function refuseOtherSites(server: FastifyInstance): void {
@@ -12,14 +12,14 @@ export function refuseOtherSites(server: FastifyInstance): void {
     if (SAFE_METHODS.includes(request.method) || !comesFromAnotherSite(request)) return
     throw new OrderExpiryError(
       'FORBIDDEN',
-      'expected a request of no browser, or of a page of this server; this one is of another site',
+      'expected a request from this server's own pages or from outside a browser; another site sent this one',
     )
   })
 }
 
 /**
- * Refuses what is addressed to another name than one of this machine. For routes that want no credentials: a page of another
- * site could have its own name point here (DNS rebinding).
+ * Refuses a request to any name but this machine's own. For routes that want no credentials: another site's page could have
+ * its own name point here (DNS rebinding).
  */
 export function refuseOtherNames(scope: FastifyInstance): void {
   scope.addHook('onRequest', async (request) => {
@@ -34,7 +34,7 @@ export function refuseOtherNames(scope: FastifyInstance): void {
 function comesFromAnotherSite(request: FastifyRequest): boolean {
   const { origin, 'sec-fetch-site': site } = request.headers
   if (site !== undefined) return site !== 'same-origin' && site !== 'none'
-  // Browsers that do not say it send an Origin with all that changes something. A proxy may have ended TLS before us.
+  // Older browsers send an Origin with every request that changes something. A proxy may have ended TLS before us.
   return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== request.host)
 }
 

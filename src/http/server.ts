@@ -11,13 +11,13 @@ import { refuseOtherSites } from './same-site.ts'
 const BODY_LIMIT = 1_048_576
 /** From the first byte of a request to its last. */
 const REQUEST_TIMEOUT_MS = 10_000
-/** How often Node looks for requests that take longer; its default would add half a minute. */
+/** How often Node looks for requests that take longer. Its default would add half a minute. */
 const LOOK_EVERY_MS = 1_000
 /** An order id of 200 bytes, each of them percent-encoded. */
 const LONGEST_ID = 600
 
 export interface HttpService extends Service {
-  /** Whether every request that was taken in has been answered, or given up by its caller. */
+  /** Whether every request has been answered, or its caller has left. */
   drained(): boolean
 }
 
@@ -48,7 +48,7 @@ export function createHttpService(options: {
         requestTimeout: REQUEST_TIMEOUT_MS,
         http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: LOOK_EVERY_MS },
         clientErrorHandler: refuseConnection,
-        // Of an address that cannot be decoded; no hook is run for it.
+        // Called for an address that cannot be decoded, for which no hook runs.
         frameworkErrors(error, request, reply) {
           reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
           reply.raw.once('close', () => events.emit('request-finished', describeRequest(request, reply)))
@@ -85,7 +85,7 @@ async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<
   const parseJson = server.getDefaultJsonParser('error', 'error')
   const decoder = new TextDecoder('utf-8', { fatal: true })
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    // Many clients say JSON of every request, also of one without a body.
+    // Many clients send this header with every request, even without a body.
     if (body.length === 0) return done(null, undefined)
     const { 'content-encoding': encoding, 'content-type': type = '' } = request.headers
     const charset = /;\s*charset="?([^";\s]+)/i.exec(type)?.[1] ?? 'utf-8'
@@ -97,12 +97,12 @@ async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<
       text = decoder.decode(body as Buffer)
     } catch {
       return done(
-        new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are none'),
+        new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are not'),
       )
     }
     void parseJson(request, text, done)
   })
-  server.removeContentTypeParser('text/plain') // JSON only: what a form of another site can send is none
+  server.removeContentTypeParser('text/plain') // JSON only: a form on another site cannot send it
   server.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     underWay.add(request)
@@ -126,7 +126,7 @@ async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<
         connectSrc: ["'self'"],
       },
     },
-    // Whoever ends TLS says so.
+    // That is for whatever ends TLS to say.
     strictTransportSecurity: false,
   })
   refuseOtherSites(server)
@@ -144,7 +144,7 @@ function describeRequest(request: FastifyRequest, reply: FastifyReply): Events['
   }
 }
 
-/** The id that the caller gave it, if it can go into a log and a header as it is. */
+/** The caller's own id, if it can go into a log and a header as it is. */
 function requestIdOf(given: string | string[] | undefined): string {
   return typeof given === 'string' && /^[\w.:-]{1,64}$/.test(given) ? given : randomUUID()
 }

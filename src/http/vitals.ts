@@ -1,4 +1,5 @@
 import type { Counts } from '../observe/minutes.ts'
+import type { OrderStore } from '../order/store.ts'
 import type { QueueView } from '../queue/view/queue-view.ts'
 import type { Clock } from '../runtime/clock.ts'
 
@@ -20,7 +21,9 @@ export interface Vitals {
   readonly isBreakerOpen: boolean
   /** Undefined: not known. */
   readonly brake: { engaged: boolean; reason?: string } | undefined
-  readonly view: Pick<QueueView, 'counts' | 'forecast'>
+  readonly view: QueueView
+  /** @throws {OrderExpiryError} STORE_UNAVAILABLE before it has been opened */
+  readonly store: Pick<OrderStore, 'find' | 'eventsOf'>
   /** Orders that should have been cancelled. */
   readOverdue(): Promise<{ orders: number; oldestSeconds: number }>
   /** The last hour, by the minute. */

@@ -2,9 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { OrderExpiryError } from '../../errors.ts'
-import type { Explain } from '../../explain/explain-order.ts'
 import { joinTraces } from '../trace-context.ts'
-import type { Vitals } from '../vitals.ts'
 import { registerBatch } from './batch.ts'
 import { callerOf, requireBearer, type Token } from './bearer.ts'
 import { registerExplain } from './explain.ts'
@@ -14,13 +12,11 @@ import { type OrdersApi, registerOrders } from './orders.ts'
 const STOPPING_RETRY_S = 1
 
 export interface Api extends OrdersApi {
-  explain: Explain
   tokens: readonly Token[]
   /** Whether it may be open without tokens. */
   isOpen: boolean
   /** Of each token; undefined: no limit. */
   requestsPerSecond: number | undefined
-  vitals: Pick<Vitals, 'phase' | 'view' | 'clock'>
 }
 
 /** `/v1`, behind its tokens, with a limit for each of them. It refuses every request once the process is stopping. */
@@ -38,7 +34,7 @@ export async function registerApi(server: FastifyInstance, api: Api): Promise<vo
     const routes = scope.withTypeProvider<ZodTypeProvider>()
     registerOrders(routes, api)
     registerBatch(routes, api)
-    registerExplain(routes, api)
+    registerExplain(routes, vitals)
     registerForecast(routes, vitals)
     refuseOtherMethods(scope)
   })

@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import type { Explain } from '../../explain/explain-order.ts'
+import { explainOrder } from '../../explain/explain-order.ts'
 import { storyJsonOf } from '../../explain/story.ts'
+import type { Vitals } from '../vitals.ts'
 import { type ApiRoutes, params, problems } from './orders-schemas.ts'
 
 const story = z.object({
@@ -10,7 +11,7 @@ const story = z.object({
 })
 
 /** `/v1/orders/{id}/explain`. */
-export function registerExplain(routes: ApiRoutes, { explain }: { explain: Explain }): void {
+export function registerExplain(routes: ApiRoutes, vitals: Vitals): void {
   routes.get(
     '/v1/orders/:id/explain',
     {
@@ -21,6 +22,6 @@ export function registerExplain(routes: ApiRoutes, { explain }: { explain: Expla
         response: { 200: story, ...problems(400, 503) },
       },
     },
-    async ({ params: { id } }) => storyJsonOf(await explain(id)),
+    async ({ params: { id } }) => storyJsonOf(await explainOrder({ orderId: id, sources: vitals })),
   )
 }

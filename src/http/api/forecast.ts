@@ -12,7 +12,7 @@ const forecast = z.object({
 })
 
 /** `/v1/forecast`. */
-export function registerForecast(routes: ApiRoutes, { view }: Pick<Vitals, 'view'>): void {
+export function registerForecast(routes: ApiRoutes, { view }: Vitals): void {
   routes.get(
     '/v1/forecast',
     {

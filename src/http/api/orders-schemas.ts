@@ -1,17 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from 'fastify'
-import type { ZodTypeProvider } from 'fastify-type-provider-zod'
+import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { ERROR_CODES } from '../../errors.ts'
 
 /** Where the routes of `/v1` are added: their requests and answers have the types of their schemas. */
-export type ApiRoutes = FastifyInstance<
-  RawServerDefault,
-  IncomingMessage,
-  ServerResponse,
-  FastifyBaseLogger,
-  ZodTypeProvider
->
+export type ApiRoutes = Parameters<FastifyPluginCallbackZod>[0]
 
 /** What the routes of `/v1` take and answer: checked at run time, and the source of `/openapi.json`. */
 

@@ -1,14 +1,14 @@
 import type { OrderExpiry } from '../../client/client.ts'
 import { OrderExpiryError } from '../../errors.ts'
-import { describeOrder, type Order } from '../../order/order.ts'
+import { describeOrder } from '../../order/order.ts'
 import { parseOrderId } from '../../order/order-id.ts'
+import type { Vitals } from '../vitals.ts'
 import * as schemas from './orders-schemas.ts'
 import { recognizeRepeat, wantedDeadlineOf } from './wanted-deadline.ts'
 
 export interface OrdersApi {
   client: Pick<OrderExpiry, 'schedule' | 'scheduleMany' | 'reschedule' | 'withdraw' | 'find' | 'pay'>
-  /** The order as its store knows it. */
-  findOrder: (orderId: string) => Promise<Order | undefined>
+  vitals: Vitals
   /** What an order gets that is scheduled without a deadline, in milliseconds. */
   paymentTimeoutMs: number
 }
@@ -102,7 +102,7 @@ function registerDelete(routes: ApiRoutes, { client }: OrdersApi): void {
   )
 }
 
-function registerGet(routes: ApiRoutes, { client, findOrder }: OrdersApi): void {
+function registerGet(routes: ApiRoutes, { client, vitals }: OrdersApi): void {
   routes.get(
     '/v1/orders/:id',
     {
@@ -115,7 +115,8 @@ function registerGet(routes: ApiRoutes, { client, findOrder }: OrdersApi): void 
     },
     async ({ params: { id } }) => {
       const orderId = parseOrderId(id)
-      const [found, order] = await Promise.all([client.find(orderId), findOrder(orderId)])
+      const { store } = vitals
+      const [found, [order]] = await Promise.all([client.find(orderId), store.find([orderId])])
       if (!found && !order) throw refused({ orderId, result: 'missing' })
       return { orderId, ...(found?.check && { check: found.check }), ...(order && { order: describeOrder(order) }) }
     },
@@ -130,7 +131,7 @@ function registerPaid(routes: ApiRoutes, { client }: OrdersApi): void {
         tags,
         summary: 'Record that an order is paid; it is then never cancelled',
         description:
-          'For ORDER_STORE=redis; with a table of your own, mark the row paid there. 409 ORDER_SETTLED: it was too late, give the money back.',
+          'For orders that are recorded here; with a table of your own, mark the row paid there. 409 ORDER_SETTLED: it was too late, give the money back.',
         params,
         response: { 200: schemas.paid, ...problems(400, 409, 503) },
       },

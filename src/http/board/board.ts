@@ -6,7 +6,10 @@ import { OrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import { jobIdOf } from '../../queue/contract.ts'
-import type { BoardQueue } from '../../queue/view/board-queue.ts'
+import { BoardQueue } from '../../queue/view/board-queue.ts'
+import type { RedisAddress } from '../../redis/address.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
+import type { Service } from '../../runtime/service.ts'
 import type { Role } from '../basic.ts'
 import { asHttpError, sendProblem } from '../problem.ts'
 import type { Vitals } from '../vitals.ts'
@@ -15,26 +18,29 @@ import { guardBoard } from './permissions.ts'
 
 const BASE_PATH = '/board'
 
+interface BoardOptions {
+  redis: RedisAddress
+  queue: NamedQueue
+  vitals: Pick<Vitals, 'redisFailure'>
+  /** A badge, such as `staging`. */
+  environment: string | undefined
+  events: EventBus
+}
+
 /**
- * Bull Board at `/board`: 503 until it has a queue to show, and while Redis is away. Who may do what is decided here, on the
- * server; the board then shows no more buttons than work.
+ * Bull Board at `/board`, a service that needs Redis to start: 503 before, and while Redis is away. Who may do what is decided
+ * here, on the server; the board then shows no more buttons than work.
  */
-export class Board {
-  readonly #vitals: Pick<Vitals, 'redisFailure'>
-  readonly #events: EventBus
+export class Board implements Service {
+  readonly name = 'board'
+  readonly #options: BoardOptions
   readonly #adapter = new FastifyAdapter()
   readonly #board: ReturnType<typeof createBullBoard>
   #shown: BoardQueue | undefined
 
-  /** @param options.environment a badge, such as `staging` */
-  constructor(options: {
-    vitals: Pick<Vitals, 'redisFailure'>
-    environment: string | undefined
-    events: EventBus
-  }) {
-    const { vitals, environment, events } = options
-    this.#vitals = vitals
-    this.#events = events
+  constructor(options: BoardOptions) {
+    const { environment } = options
+    this.#options = options
     this.#adapter.setBasePath(BASE_PATH)
     this.#board = createBullBoard({
       queues: [],
@@ -53,10 +59,11 @@ export class Board {
     })
   }
 
-  /** Shows this queue from now on. */
-  show(shown: BoardQueue): void {
-    this.#shown = shown
-    const adapted = new BullMQAdapter(shown.queue, {
+  async start(): Promise<void> {
+    const { redis, queue, events } = this.#options
+    const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
+    this.#shown = new BoardQueue({ redis, queue, onError })
+    const adapted = new BullMQAdapter(this.#shown.queue, {
       description: 'One job for each order, due at its payment deadline',
       externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(id, data) }),
     })
@@ -65,14 +72,18 @@ export class Board {
     this.#board.addQueue(adapted)
   }
 
+  async stop(): Promise<void> {
+    this.#shown?.close()
+  }
+
   /** @param roleOf who asks */
   async register(scope: FastifyInstance, roleOf: (request: FastifyRequest) => Role): Promise<void> {
     await scope.register(async (own) => {
       own.addHook('onRequest', async () => {
-        if (this.#shown?.isReady && !this.#vitals.redisFailure) return
+        if (this.#shown?.isReady && !this.#options.vitals.redisFailure) return
         throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
       })
-      guardBoard(own, { roleOf, queue: () => this.#shown?.queue, events: this.#events })
+      guardBoard(own, { roleOf, queue: () => this.#shown?.queue, events: this.#options.events })
       own.addHook('preSerialization', async (request, _reply, payload) =>
         request.routeOptions.url === `${BASE_PATH}/api/queues` ? withoutButtons(payload, roleOf(request)) : payload,
       )

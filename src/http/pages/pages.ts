@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Explain } from '../../explain/explain-order.ts'
+import { explainOrder } from '../../explain/explain-order.ts'
 import { jobIdOf } from '../../queue/contract.ts'
 import type { Vitals } from '../vitals.ts'
 import { searchPage, storyPage } from './order-story.ts'
@@ -9,7 +9,6 @@ import { readOverview } from './read-overview.ts'
 
 export interface Pages {
   vitals: Vitals
-  explain: Explain
   queueName: string
   /** A badge on the overview, such as `staging`. */
   environment: string | undefined
@@ -19,7 +18,7 @@ const schema = { hide: true }
 
 /** `/` is the overview, `/orders` asks for an id, and `/orders/{id}` tells that order's story; the board links to it. */
 export function registerPages(scope: FastifyInstance, pages: Pages): void {
-  const { vitals, explain, queueName, environment } = pages
+  const { vitals, queueName, environment } = pages
 
   scope.get('/', { schema }, async (_request, reply) =>
     sendPage(reply, overviewPage({ overview: await readOverview(vitals), environment, version: vitals.version })),
@@ -35,7 +34,7 @@ export function registerPages(scope: FastifyInstance, pages: Pages): void {
     { schema },
     async ({ params, query }, reply) => {
       const jobId = typeof query.job === 'string' ? query.job : undefined
-      const story = await explain(params.id, jobId)
+      const story = await explainOrder({ orderId: params.id, jobId, sources: vitals })
       const [queue, job] = [queueName, jobId ?? jobIdOf(story.orderId)].map(encodeURIComponent)
       return sendPage(reply, storyPage({ story, boardHref: `/board/queue/${queue}/${job}` }))
     },

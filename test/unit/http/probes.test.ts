@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { fastify } from 'fastify'
+import { Registry } from 'prom-client'
 import { OrderExpiryError } from '../../../src/errors.ts'
-import { registerHealth } from '../../../src/http/health.ts'
+import { registerProbes } from '../../../src/http/probes.ts'
 import { Heartbeat } from '../../../src/runtime/heartbeat.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { deferred } from '../deferred.ts'
@@ -22,7 +23,7 @@ async function createProbes(
   const clock = new FakeClock()
   const heartbeats = ['worker', 'sweeper'].map((name) => new Heartbeat({ name, clock }))
   const loops = () => (phase === 'running' ? heartbeats : [])
-  registerHealth(server, { phase, loops, pingRedis: redis, pingStore: up, clock })
+  registerProbes(server, { vitals: { phase, loops, pingRedis: redis, pingStore: up, clock }, metrics: new Registry() })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   const get = async (path: string) => {
     const answer = await fetch(base + path)

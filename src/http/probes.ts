@@ -1,24 +1,30 @@
 import type { FastifyInstance } from 'fastify'
+import type { Registry } from 'prom-client'
 import { asOrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import type { Vitals } from './vitals.ts'
+
+export interface Probes {
+  vitals: Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>
+  metrics: Registry
+}
 
 const PING_TIMEOUT_MS = 2_000
 /** A loop that has not gone on for so long is stuck: its longest step is three statements that all but time out. */
 const STUCK_MS = 45_000
 
 /**
- * The probes.
+ * What looks after the process asks these.
  *
  * - `/livez`: 200 as long as every loop goes on; 503 if one is stuck, and only a restart helps. A missing Redis or store is
  *   no reason to restart. If the event loop itself is blocked, there is no answer at all.
  * - `/readyz`: 200 once it has started, until it stops, while Redis and the store answer; else 503, with the reason.
+ * - `/metrics`: in Prometheus' text format.
  */
-export function registerHealth(
-  server: FastifyInstance,
-  vitals: Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>,
-): void {
+export function registerProbes(server: FastifyInstance, probes: Probes): void {
+  const { vitals, metrics } = probes
+
   server.get('/livez', async (_request, reply) => {
     const stuck = vitals.loops().filter(({ ageMs }) => ageMs > STUCK_MS)
     if (stuck.length === 0) return { status: 'ok' }
@@ -27,21 +33,25 @@ export function registerHealth(
   })
 
   server.get('/readyz', async (_request, reply) => {
+    const { clock } = vitals
     const checks = await Promise.all([
-      checkOf('redis', vitals.pingRedis(), vitals.clock),
-      checkOf('store', vitals.pingStore(), vitals.clock),
+      checkOf({ name: 'redis', ping: vitals.pingRedis(), clock }),
+      checkOf({ name: 'store', ping: vitals.pingStore(), clock }),
     ])
     const { phase } = vitals
     const isReady = phase === 'running' && checks.every(({ status }) => status === 'ok')
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unavailable', phase, checks })
   })
+
+  server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
 }
 
-async function checkOf(
-  name: string,
-  ping: Promise<unknown>,
-  clock: Clock,
-): Promise<{ name: string; status: string; reason?: string }> {
+async function checkOf(options: {
+  name: string
+  ping: Promise<unknown>
+  clock: Clock
+}): Promise<{ name: string; status: string; reason?: string }> {
+  const { name, ping, clock } = options
   let isLate = false
   const onTimeout = () => {
     isLate = true
