@@ -12,7 +12,7 @@ export function refuseOtherSites(server: FastifyInstance): void {
     if (SAFE_METHODS.includes(request.method) || !comesFromAnotherSite(request)) return
     throw new OrderExpiryError(
       'FORBIDDEN',
-      "expected a request from this server's own pages or from outside a browser; another site sent this one",
+      'expected a request from a page of this server or from outside a browser; another site sent this one',
     )
   })
 }
