@@ -219,7 +219,7 @@ describe('the pages', () => {
     const evil = '<script>alert(1)</script>'
     await shop.schedule({ orderId: evil, deadline: '1h' })
     const { status, text } = await get(`/orders/${encodeURIComponent(evil)}`)
-    expect([status, text]).toEqual([200, expect.stringContaining('Waiting: unpaid until')])
+    expect([status, text]).toEqual([200, expect.stringContaining('Waiting: it will be cancelled')])
     expect(text).toContain('&#60;script&#62;')
     expect(text).not.toContain('<script')
   })

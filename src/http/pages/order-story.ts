@@ -7,7 +7,7 @@ export function searchPage(): string {
   return pageWithSearch({
     title: 'Find an order',
     link: { text: 'Board', href: '/board' },
-    content: html`<p>Why was it cancelled, or was not?</p>`,
+    content: html`<p>Why was it cancelled, or why not?</p>`,
   })
 }
 

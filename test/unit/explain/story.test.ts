@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
-import { type Holds, tellStory } from '../../../src/explain/story.ts'
+import { tellStory } from '../../../src/explain/story.ts'
+import type { Holds } from '../../../src/explain/verdict.ts'
 import type { Order } from '../../../src/order/order.ts'
 import type { KeptEvent } from '../../../src/order/store.ts'
 import type { CheckFacts } from '../../../src/queue/view/check-facts.ts'
@@ -56,12 +57,12 @@ describe('the verdict', () => {
     [
       'cancelled, the check is gone',
       { order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE }) },
-      /^Cancelled 2026-11-25T10:15:00\.000Z; who decided is not kept\.$/,
+      /^Cancelled 2026-11-25T10:15:00\.000Z; who cancelled it is no longer known\.$/,
     ],
     [
       'cancelled before its deadline',
       { order: order({ status: 'cancelled', cancelledAt: T + MINUTE }) },
-      /before its payment deadline, so by somebody else/,
+      /before its payment deadline, so not by order-expiry\.$/,
     ],
     [
       'kept',
@@ -76,7 +77,7 @@ describe('the verdict', () => {
     [
       'paid',
       { order: order({ status: 'paid', paidAt: T + MINUTE }) },
-      /^Paid 2026-11-25T10:01:00\.000Z, and so never cancelled\.$/,
+      /^Paid 2026-11-25T10:01:00\.000Z, so it is never cancelled\.$/,
     ],
     [
       'given up',
@@ -91,34 +92,34 @@ describe('the verdict', () => {
     [
       'unpaid again after it was cancelled',
       { order: order(), events: [cancellation] },
-      /^Overdue: still unpaid \(pending\), its payment deadline was 300 s ago\.$/,
+      /^Overdue: still unpaid \(pending\) 300 s after its payment deadline\.$/,
     ],
     [
       'overdue, and held back by the brake',
       { order: order(), holds: { brake: { reason: 'manual' } } },
-      /300 s ago: the brake holds back all cancellations now \(manual\)\.$/,
+      /300 s after its payment deadline: the brake is holding back all cancellations \(manual\)\.$/,
     ],
     [
       'to come, in a dry run',
       { order: order(), now: T, holds: { dryRun: true } },
-      /^Waiting: unpaid until .*, it is cancelled then, but nothing is cancelled while DRY_RUN is set\.$/,
+      /^Waiting: it will be cancelled \S+Z if it is still unpaid, but nothing is cancelled while DRY_RUN is set\.$/,
     ],
     [
       'due in a queue that is paused',
       { order: order(), check: check({ state: 'due' }), holds: { isPaused: true } },
-      /ago: the queue is paused, so that only the sweep cancels orders\.$/,
+      /deadline: the queue is paused, so only the sweep cancels orders\.$/,
     ],
     ['missing', { check: finished('missing') }, /^Unknown to the order store when its check came/],
     ['unknown', {}, /^Unknown: neither the queue nor the order store has it\.$/],
     [
       'waiting',
       { check: check(), order: order(), now: T + MINUTE },
-      /^Waiting: unpaid until 2026-11-25T10:15:00\.000Z/,
+      /^Waiting: it will be cancelled 2026-11-25T10:15:00\.000Z if it is still unpaid\.$/,
     ],
     [
       'overdue',
       { check: check(), order: order(), now: T + 16 * MINUTE },
-      /^Overdue: still unpaid \(pending\), its payment deadline was 60 s ago\.$/,
+      /^Overdue: still unpaid \(pending\) 60 s after its payment deadline\.$/,
     ],
     [
       'without a deadline',
@@ -143,9 +144,9 @@ describe('the verdict', () => {
     [
       'unknown to the store, check to come',
       { check: check(), now: T + MINUTE },
-      /^Unknown to the order store; its check comes 2026-11-25T10:15/,
+      /^Unknown to the order store; its check is due 2026-11-25T10:15/,
     ],
-    ['unknown to the store, check due', { check: check() }, /^Unknown to the order store; its check is due/],
+    ['unknown to the store, check due', { check: check() }, /^Unknown to the order store; its check is due now\.$/],
   ])('%s', (_, facts, verdict) => {
     const story = tell(facts)
     expect(story.verdict).toMatch(verdict)
@@ -176,9 +177,9 @@ test('the lines are in order of time, with what was written down on the way', ()
 
 test('what is not known is said, not left out', () => {
   const whats = (facts: Parameters<typeof tell>[0]) => tell(facts).lines.map(({ what }) => what)
-  expect(whats({ order: order() })[0]).toMatch(/^the queue has no check of it/)
+  expect(whats({ order: order() })[0]).toMatch(/^the queue has no check under our id for it/)
   expect(whats({ check: check() })).toContain('now: the order store has no such order')
   expect(whats({ check: check({ starts: 1, startedAt: T, state: 'failed', finishedAt: T + 1 }) })).toContain(
-    'check given up: nobody said why',
+    'check given up: no reason was recorded',
   )
 })

@@ -1,0 +1,80 @@
+import type { Order } from '../order/order.ts'
+import type { KeptEvent } from '../order/store.ts'
+import type { CheckFacts } from '../queue/view/check-facts.ts'
+import type { QueueHolds } from '../queue/view/queue-view.ts'
+import { howLate } from '../runtime/human-numbers.ts'
+
+/** What is known of one order. */
+export interface OrderFacts {
+  orderId: string
+  now: number
+  check: CheckFacts | undefined
+  order: Order | undefined
+  /** Those that the store still has; undefined: it cannot tell, or keeps none. */
+  events?: readonly KeptEvent[] | undefined
+  holds?: Holds
+}
+
+/** What keeps all orders from being cancelled now. */
+export type Holds = Partial<QueueHolds> & { dryRun?: boolean }
+
+/** Why the order was cancelled, or what becomes of it, in one sentence. */
+export function verdictOf(facts: OrderFacts): string {
+  const { order, check, now } = facts
+  const finished = check?.finished
+  if (finished?.outcome === 'cancelled') {
+    const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
+    return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${howLate(lateMs)} after its payment deadline ${finished.deadline}.`
+  }
+  const cancelled = cancellationOf(facts)
+  if (cancelled) return cancelled
+  if (finished?.outcome === 'kept') {
+    const why = finished.paid ? 'it was paid' : `it was no longer unpaid (status ${finished.status})`
+    return `Left alone: when its check came, ${finished.decidedAt}, ${why}.`
+  }
+  if (!order) return verdictOfUnknown(check, now)
+  if (order.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, so it is never cancelled.`
+  if (!order.isUnpaid) return `No longer unpaid: its status is ${order.status}, so no check cancels it.`
+  if (check?.state === 'failed') {
+    const why = check.failedReason ?? 'no reason was recorded'
+    return `Undecided: its check was given up (${why}); replay it once the cause is fixed.`
+  }
+  const deadline = order.deadline ?? check?.deadline
+  if (deadline === undefined) return `Unpaid (${order.status}), without a payment deadline.`
+  const hold = holdOf(facts)
+  if (deadline > now) {
+    return `Waiting: it will be cancelled ${iso(deadline)} if it is still unpaid${hold ? `, but ${hold}` : ''}.`
+  }
+  return `Overdue: still unpaid (${order.status}) ${howLate(now - deadline)} after its payment deadline${hold ? `: ${hold}` : ''}.`
+}
+
+/** A cancellation that no check tells of. */
+function cancellationOf({ order, events }: OrderFacts): string | undefined {
+  // An order may be unpaid again after it was cancelled: then its event tells nothing of the present.
+  const event = order?.isUnpaid ? undefined : events?.find(({ type }) => type === 'order.cancelled')
+  const at = order?.cancelledAt ?? event?.at
+  if (at === undefined) return undefined
+  if (event) return `Cancelled ${iso(at)}, by a sweep or a check of order-expiry that is no longer kept.`
+  const isEarly = order?.deadline !== undefined && at < order.deadline
+  return isEarly
+    ? `Cancelled ${iso(at)}, before its payment deadline, so not by order-expiry.`
+    : `Cancelled ${iso(at)}; who cancelled it is no longer known.`
+}
+
+function verdictOfUnknown(check: CheckFacts | undefined, now: number): string {
+  if (!check) return 'Unknown: neither the queue nor the order store has it.'
+  if (check.finished) return `Unknown to the order store when its check came, ${check.finished.decidedAt}, and now.`
+  const isToCome = check.dueAt !== undefined && check.dueAt > now
+  return `Unknown to the order store; its check is due ${isToCome ? iso(check.dueAt as number) : 'now'}.`
+}
+
+function holdOf({ holds = {}, check }: OrderFacts): string | undefined {
+  const { brake, isPaused, dryRun } = holds
+  if (brake) return `the brake is holding back all cancellations${brake.reason ? ` (${brake.reason})` : ''}`
+  if (dryRun) return 'nothing is cancelled while DRY_RUN is set'
+  return isPaused && check ? 'the queue is paused, so only the sweep cancels orders' : undefined
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
+}
