@@ -5,25 +5,19 @@ export interface Credentials {
   password: string
 }
 
-/**
- * The user with this name and password. Takes the same time whether the name, the password or nothing is right: every
- * user is compared, by digests of equal length.
- */
+/** The user with this name and password. Takes the same time whether the name, the password or nothing is right. */
 export function findUser<User extends Credentials>(users: readonly User[], given: Credentials): User | undefined {
-  let found: User | undefined
-  for (const user of users) {
-    const nameIsRight = equal(user.name, given.name)
-    const passwordIsRight = equal(user.password, given.password)
-    if (nameIsRight && passwordIsRight) found = user
-  }
-  return found
+  const [name, password] = [digest(given.name), digest(given.password)]
+  // Every user is compared, whoever is found.
+  const found = users.filter((user) => {
+    const isName = timingSafeEqual(digest(user.name), name)
+    const isPassword = timingSafeEqual(digest(user.password), password)
+    return isName && isPassword
+  })
+  return found.at(-1)
 }
 
-function equal(a: string, b: string): boolean {
-  return timingSafeEqual(digest(a), digest(b))
-}
-
-/** Of equal length for all, so that they can be compared in constant time. */
+/** Of equal length for all texts, so that they can be compared in constant time. */
 export function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }

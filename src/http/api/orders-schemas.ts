@@ -58,37 +58,30 @@ const failed = z.object({
 
 export const batchResults = z.object({ results: z.array(z.union([scheduled, failed])) })
 
-export const found = z.object({
-  orderId: z.string(),
-  check: z
-    .object({
-      jobId: z.string(),
-      state: z.enum(['waiting', 'due', 'checking', 'finished', 'failed']),
-      deadline: time.optional(),
-      scheduledAt: time.optional(),
-      attempts: z.number(),
-      failedReason: z.string().optional(),
-      finished: z
-        .object({
-          outcome: z.enum(['cancelled', 'kept', 'missing']),
-          status: z.string().optional(),
-          paid: z.literal(true).optional(),
-          deadline: z.string(),
-          decidedAt: z.string(),
-          decidedBy: z.string(),
-        })
-        .optional(),
-    })
-    .optional(),
-  order: z
-    .object({
-      status: z.string(),
-      deadline: time.optional(),
-      paidAt: time.optional(),
-      cancelledAt: time.optional(),
-    })
-    .optional(),
+const finished = z.object({
+  outcome: z.enum(['cancelled', 'kept', 'missing']),
+  status: z.string().optional(),
+  paid: z.literal(true).optional(),
+  deadline: z.string(),
+  decidedAt: z.string(),
+  decidedBy: z.string(),
 })
+const check = z.object({
+  jobId: z.string(),
+  state: z.enum(['waiting', 'due', 'checking', 'finished', 'failed']),
+  deadline: time.optional(),
+  scheduledAt: time.optional(),
+  attempts: z.number(),
+  failedReason: z.string().optional(),
+  finished: finished.optional(),
+})
+const order = z.object({
+  status: z.string(),
+  deadline: time.optional(),
+  paidAt: time.optional(),
+  cancelledAt: time.optional(),
+})
+export const found = z.object({ orderId: z.string(), check: check.optional(), order: order.optional() })
 
 const problem = z.object({
   type: z.string(),
@@ -99,13 +92,9 @@ const problem = z.object({
   requestId: z.string(),
 })
 
-/** What every route of the API may answer besides, and these. */
+/** What every route of the API may answer besides its results: these, and what all of them share. */
 export function problems(...statuses: number[]): Record<number, object> {
+  const answer = { content: { 'application/problem+json': { schema: problem } }, description: 'RFC 9457' }
   const all = [...new Set([...statuses, 401, 403, 405, 408, 413, 415, 429, 500, 503])].sort()
-  return Object.fromEntries(
-    all.map((code) => [
-      code,
-      { content: { 'application/problem+json': { schema: problem } }, description: 'RFC 9457' },
-    ]),
-  )
+  return Object.fromEntries(all.map((status) => [status, answer]))
 }

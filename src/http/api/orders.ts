@@ -149,22 +149,15 @@ function registerPaid(routes: ApiRoutes, { client }: OrdersApi): void {
   )
 }
 
+const REFUSALS = {
+  missing: { code: 'ORDER_UNKNOWN', why: 'there is no such order, and no check of it' },
+  settled: { code: 'ORDER_SETTLED', why: 'is settled already' },
+  checking: { code: 'CHECK_UNDER_WAY', why: 'its check is under way and may still cancel it; look again' },
+} as const
+
 /** What the client's result is answered with if nothing was done. */
-function refused(options: {
-  orderId: string
-  result: 'missing' | 'settled' | 'checking'
-  status?: string
-}): OrderExpiryError {
+function refused(options: { orderId: string; result: keyof typeof REFUSALS; status?: string }): OrderExpiryError {
   const { orderId, result, status } = options
-  switch (result) {
-    case 'missing':
-      return new OrderExpiryError('ORDER_UNKNOWN', `${orderId}: there is no such order, and no check of it`)
-    case 'settled':
-      return new OrderExpiryError('ORDER_SETTLED', `${orderId}: is ${status} already`)
-    case 'checking':
-      return new OrderExpiryError(
-        'CHECK_UNDER_WAY',
-        `${orderId}: its check is under way and may still cancel it; look again`,
-      )
-  }
+  const { code, why } = REFUSALS[result]
+  return new OrderExpiryError(code, `${orderId}: ${status === undefined ? why : `is ${status} already`}`)
 }

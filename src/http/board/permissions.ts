@@ -39,7 +39,11 @@ export function guardBoard(
   const { roleOf, queue, events } = options
 
   scope.addHook('onRequest', async (request) => {
-    if (isReading(request)) return refuseHugePages(request)
+    if (isReading(request)) {
+      const { jobsPerPage = 1 } = request.query as { jobsPerPage?: string }
+      if (Number(jobsPerPage) <= MOST_JOBS_A_PAGE) return
+      throw new OrderExpiryError('INVALID_REQUEST', `jobsPerPage: expected at most ${MOST_JOBS_A_PAGE}`)
+    }
     if (roleOf(request) === 'viewer') throw forbidden('expected an operator, given a viewer')
     if (!actionOf(request)) throw forbidden('not on this board: it would lose orders, or change how all are checked')
     const { queueStatus = 'failed' } = request.params as { queueStatus?: string }
@@ -66,13 +70,6 @@ export function guardBoard(
 
 function isReading({ method }: FastifyRequest): boolean {
   return method === 'GET' || method === 'HEAD'
-}
-
-function refuseHugePages({ query }: FastifyRequest): void {
-  const { jobsPerPage } = query as { jobsPerPage?: string }
-  // What is no number is refused as well.
-  if (Number(jobsPerPage ?? 1) <= MOST_JOBS_A_PAGE) return
-  throw new OrderExpiryError('INVALID_REQUEST', `jobsPerPage: expected at most ${MOST_JOBS_A_PAGE}`)
 }
 
 function actionOf({ routeOptions }: FastifyRequest): string | undefined {
