@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os'
+
 const shared = {
   testEnvironment: 'node',
   transform: {
@@ -20,24 +22,24 @@ const withServers = {
 const tests = (...folders) => folders.map((folder) => `<rootDir>/test/${folder}.test.ts`)
 
 /**
- * Three projects, by what their tests need. A file whose name ends in `.long.test.ts` belongs to one of them, too; `npm test`
- * leaves it out, `npm run test:rest` runs nothing else.
+ * Three projects, by what their tests need. `npm test` leaves out the files named `*.long.test.ts`, of any project, and
+ * `npm run test:rest` runs nothing else.
  *
  * @type {import('jest').Config}
  */
 export default {
-  maxWorkers: '100%',
+  maxWorkers: availableParallelism() + 1, // most tests wait for a server most of the time
   testTimeout: 60_000,
   projects: [
-    // No server, no build.
+    // They need no server and no build.
     {
       ...shared,
       displayName: 'pure',
       testMatch: tests('*', 'unit/**/*', 'deploy/*', 'simulation/*', 'faults/{cases,harness}/*'),
     },
-    // Redis and PostgreSQL, which the files share, each under names of its own.
+    // Their files share a Redis and a PostgreSQL, each under names of its own; whoever changes a whole server starts one.
     { ...shared, ...withServers, displayName: 'servers', testMatch: tests('{contract,integration,daemon}/*') },
-    // Processes of the built daemon, or a promise that is itself a time: nothing else may run beside them.
+    // They assert a time, so nothing else may run beside them.
     {
       ...shared,
       ...withServers,

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { OrderExpiry } from '../../src/index.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
-import { eventually } from '../helpers/eventually.ts'
+import { eventually, laterMillisecond } from '../helpers/eventually.ts'
 import { startRedis } from '../helpers/processes.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
@@ -72,7 +72,7 @@ describe('the API on loopback', () => {
       const path = `/v1/orders/again-${JSON.stringify(body ?? 'none').replace(/\W/g, '')}`
       const first = await api('PUT', path, body)
       expect(first.status).toBe(201)
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await laterMillisecond()
       const again = await api('PUT', path, body)
       expect([again.status, again.body]).toEqual([200, { ...first.body, result: 'unchanged' }])
       expect((await api('PUT', path, { timeout: '16m' })).status).toBe(409)
@@ -145,7 +145,7 @@ describe('the API on loopback', () => {
     const orders = ['again-b-1', 'again-b-2'].map((orderId) => ({ orderId, timeout: '15m' }))
     const resultsOf = async () => (await api('POST', '/v1/orders/batch', { orders })).body.results
     expect(await resultsOf()).toMatchObject([{ result: 'scheduled' }, { result: 'scheduled' }])
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    await laterMillisecond()
     expect(await resultsOf()).toMatchObject([{ result: 'unchanged' }, { result: 'unchanged' }])
     orders[1] = { orderId: 'again-b-2', timeout: '16m' }
     expect(await resultsOf()).toMatchObject([{ result: 'unchanged' }, { result: 'conflict' }])

@@ -12,3 +12,9 @@ export async function eventually<T>(
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
+
+/** Resolves once this machine's clock shows another millisecond than now, so that what comes now is not of the same moment. */
+export async function laterMillisecond(): Promise<void> {
+  const now = Date.now()
+  await eventually('the clock goes on', () => Date.now() > now)
+}

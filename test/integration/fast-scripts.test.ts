@@ -4,10 +4,14 @@ import { Redis } from 'ioredis'
 import { callScript, type Script, type ScriptArgument, scriptOf } from '../../src/redis/fast-scripts.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
+import { startRedis } from '../helpers/processes.ts'
 
 /** A connection with a script of its own, which Redis has never seen. */
-function define(lua: string): { redis: Redis; script: Script; byClient: (args: ScriptArgument[]) => Promise<unknown> } {
-  const redis = new Redis(redisUrl())
+function define(
+  lua: string,
+  url = redisUrl(),
+): { redis: Redis; script: Script; byClient: (args: ScriptArgument[]) => Promise<unknown> } {
+  const redis = new Redis(url)
   closing.push(() => redis.disconnect())
   const name = uniqueName('script')
   redis.defineCommand(name, { lua: `-- ${name}\n${lua}`, numberOfKeys: 1 })
@@ -39,7 +43,9 @@ test.each<[string, ScriptArgument[]]>([
 })
 
 test('what Redis does not know, or has forgotten, is called by the client, with the same arguments', async () => {
-  const { redis, script, byClient } = define('return {KEYS[1], ARGV[1], ARGV[2]}')
+  const own = await startRedis()
+  closing.push(() => own.stop())
+  const { redis, script, byClient } = define('return {KEYS[1], ARGV[1], ARGV[2]}', own.url)
   const args = ['k', 'v', 7]
   const call = () => callScript(redis, script, args, () => byClient(args))
   expect(await call()).toEqual(['k', 'v', '7'])

@@ -39,53 +39,6 @@ test('a store that is away is told from one that refuses', async () => {
   await away.close()
 })
 
-test('Redis is never held for long, however large the batch, and whatever waits', async () => {
-  const server = await startRedis({ appendOnly: true })
-  const own = openRedis({ profile: commandProfile(server.url, 10_000) })
-  const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
-  const [records, large] = [new RedisOrders(queue), new RedisStore(queue)]
-  /** The longest of the scripts that a piece of work runs, in microseconds. */
-  async function longestScript(work: () => Promise<unknown>): Promise<number> {
-    await own.slowlog('RESET')
-    await work()
-    const entries = (await own.slowlog('GET', 1_000)) as [id: number, at: number, us: number, command: string[]][]
-    const scripts = entries.filter(([, , , command]) => /^eval/i.test(command[0] ?? ''))
-    expect(scripts).not.toEqual([])
-    return Math.max(...scripts.map(([, , us]) => us))
-  }
-  try {
-    await own.config('SET', 'slowlog-log-slower-than', '0')
-    await own.config('SET', 'slowlog-max-len', '1000')
-    const uuid = (n: number) => `4f0c8e0a-0000-4000-8000-${`${n}`.padStart(12, '0')}`
-    const batch = (from: number) =>
-      Array.from({ length: 1_000 }, (_, n) => ({ orderId: uuid(from + n), deadline: past }))
-    for (let from = 0; from < 50_000; from += 1_000) await records.record(batch(from))
-
-    const longest = new Map<string, number[]>()
-    for (let run = 0; run < 5; run++) {
-      const from = run * 1_000
-      const work: Record<string, () => Promise<unknown>> = {
-        record: () => records.record(batch(100_000 + from)),
-        judge: () => large.cancelUnpaid(batch(from), { dryRun: true }),
-        cancel: () => large.cancelUnpaid(batch(from)),
-        keep: () => large.cancelUnpaid(batch(from)),
-        'first page': () => large.unpaidDueBefore(past, undefined, 1_000),
-        'later page': () => large.unpaidDueBefore(past, { orderId: uuid(30_000), deadline: past }, 1_000),
-        'page behind what is gone': () =>
-          large.unpaidDueBefore(past, { orderId: `${uuid(30_000)}0`, deadline: past }, 1_000),
-      }
-      for (const [what, run] of Object.entries(work)) {
-        longest.set(what, [...(longest.get(what) ?? []), await longestScript(run)])
-      }
-    }
-    const medians = [...longest].map(([what, us]) => [what, us.toSorted((a, b) => a - b)[2] as number] as const)
-    expect(medians.filter(([, us]) => us > 5_000)).toEqual([])
-  } finally {
-    own.disconnect()
-    await server.stop()
-  }
-})
-
 describe('pages of orders of one deadline', () => {
   const due = (count: number) => Array.from({ length: count }, (_, n) => ({ orderId: `${n}`, deadline: past }))
   const sorted = (of: readonly { orderId: string }[]) =>
