@@ -4,11 +4,12 @@ import type { EventBus } from '../../observe/events.ts'
 import { nextStep, type Step } from '../../order/next-step.ts'
 import type { Check } from '../../order/order.ts'
 import type { Settlement } from '../../order/settle.ts'
+import type { Batcher } from '../../runtime/batcher.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type FinishedCheck, parseJob } from '../contract.ts'
 import { type FetchedJob, giveUp, overridePolicy, record } from './record.ts'
 
-/** What two clocks that are both kept right can differ by, and more. */
+/** More than two clocks that are both kept right differ by. */
 const NOT_DUE_WAIT_MS = 200
 
 export interface CheckOptions {
@@ -22,20 +23,20 @@ export interface CheckOptions {
   clock: Clock
 }
 
-type SettleOne = (check: Check) => Promise<Settlement>
+export type CheckBatcher = Batcher<Check, Settlement>
 
 /** One job, from fetch to its end: read, settle, decide what comes next, record it. Resolves and rejects as BullMQ wants it. */
 export async function check(context: {
   fetched: FetchedJob
-  settle: SettleOne
+  batcher: CheckBatcher
   options: CheckOptions
 }): Promise<FinishedCheck> {
-  const { fetched, settle, options } = context
+  const { fetched, batcher, options } = context
   const { job } = fetched
   const { maxAttempts, decidedBy, events, clock } = options
   overridePolicy(job, { maxAttempts })
   const wanted = read(job, options)
-  const settlement = await settleWhenDue({ wanted, settle, clock })
+  const settlement = await settleWhenDue({ wanted, batcher, clock })
   const step = nextStep({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
   tell({ job, wanted, step, events })
   return record({ fetched, step, deadline: wanted.deadline, decidedBy, clock })
@@ -52,14 +53,14 @@ function read(job: Job, { paymentTimeoutMs, events, clock }: CheckOptions): Chec
 }
 
 /** Where the store's clock is a little behind ours, the check waits here for its deadline, without a word to Redis. */
-async function settleWhenDue(options: { wanted: Check; settle: SettleOne; clock: Clock }): Promise<Settlement> {
-  const { wanted, settle, clock } = options
-  const settlement = await settle(wanted)
+async function settleWhenDue(options: { wanted: Check; batcher: CheckBatcher; clock: Clock }): Promise<Settlement> {
+  const { wanted, batcher, clock } = options
+  const settlement = await batcher.add(wanted)
   if (settlement.kind !== 'postponed' || settlement.reason !== 'not-due') return settlement
   const leftMs = settlement.until - settlement.evidence.decidedAt
   if (leftMs > NOT_DUE_WAIT_MS) return settlement
   await clock.sleep(Math.max(1, leftMs))
-  return settle(wanted)
+  return batcher.add(wanted)
 }
 
 function tell({ job, wanted, step, events }: { job: Job; wanted: Check; step: Step; events: EventBus }): void {
@@ -73,8 +74,7 @@ function tell({ job, wanted, step, events }: { job: Job; wanted: Check; step: St
   } else {
     const { kind: outcome, evidence } = step.outcome
     const { status, decidedAt, deadline = wanted.deadline } = evidence
-    const lateMs = decidedAt - deadline
     const begunLateMs = (job.processedOn ?? decidedAt) - deadline
-    events.emit('check-finished', { ...about, outcome, status, lateMs, begunLateMs })
+    events.emit('check-finished', { ...about, outcome, status, lateMs: decidedAt - deadline, begunLateMs })
   }
 }

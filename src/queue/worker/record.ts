@@ -1,7 +1,6 @@
 import { DelayedError, Job, UnrecoverableError, type Worker } from 'bullmq'
 import type { OrderExpiryError } from '../../errors.ts'
 import type { Step } from '../../order/next-step.ts'
-import type { Outcome } from '../../order/order.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { FinishedCheck } from '../contract.ts'
 import { NOTES_KEPT, noteOf } from '../view/check-notes.ts'
@@ -25,31 +24,29 @@ export function overridePolicy(job: Job, { maxAttempts }: { maxAttempts: number 
   Object.assign(job.opts, policy)
 }
 
-/**
- * Records on the job what comes next for it, as BullMQ expects it of a processor: it resolves to finish the job, and rejects
- * for every other step.
- *
- * @param options.deadline what the job says; the evidence shows it where the store keeps none
- */
-export async function record(options: {
+interface Recording {
   fetched: FetchedJob
   step: Step
+  /** What the job says; the evidence shows it where the store keeps none. */
   deadline: number
   decidedBy: string
   clock: Clock
-}): Promise<FinishedCheck> {
+}
+
+/** Does the step as BullMQ expects it of a processor: resolves to finish the job, and rejects for every other step. */
+export async function record(options: Recording): Promise<FinishedCheck> {
   const { fetched, step, clock } = options
   const { job, token } = fetched
   switch (step.kind) {
     case 'finish':
       return describeOutcome(step.outcome, options)
     case 'postpone':
-      void note({ job, clock, what: `check postponed by ${step.delayMs} ms: ${step.why}` })
+      note(options, `check postponed by ${step.delayMs} ms: ${step.why}`)
       await job.moveToDelayed(clock.now() + step.delayMs, token)
       await followReschedule(fetched, clock)
       throw new DelayedError()
     case 'retry':
-      void note({ job, clock, what: `check failed, again in ${step.delayMs} ms: ${step.error.code}` })
+      note(options, `check failed, again in ${step.delayMs} ms: ${step.error.code}`)
       job.opts.backoff = { type: 'fixed', delay: step.delayMs }
       throw new Error(messageOf(step.error), { cause: step.error })
     case 'give-up':
@@ -67,12 +64,12 @@ function messageOf({ code, message }: OrderExpiryError): string {
 }
 
 function describeOutcome(
-  outcome: Exclude<Outcome, { kind: 'postponed' }>,
-  known: { deadline: number; decidedBy: string },
+  { kind, evidence }: Extract<Step, { kind: 'finish' }>['outcome'],
+  known: Pick<Recording, 'deadline' | 'decidedBy'>,
 ): FinishedCheck {
-  const { status, paid, deadline = known.deadline, decidedAt } = outcome.evidence
+  const { status, paid, deadline = known.deadline, decidedAt } = evidence
   return {
-    outcome: outcome.kind,
+    outcome: kind,
     ...(status !== undefined && { status }),
     ...(paid && { paid }),
     deadline: new Date(Math.min(deadline, LAST_DATE_MS)).toISOString(),
@@ -81,10 +78,9 @@ function describeOutcome(
   }
 }
 
-/** Keeps a note on the job for whoever asks later. Nothing waits for it, and it never rejects: no check may fail over a note. */
-async function note({ job, clock, what }: { job: Job; clock: Clock; what: string }): Promise<void> {
-  job.opts.keepLogs = NOTES_KEPT
-  await job.log(noteOf(clock.now(), what)).catch(() => {})
+/** Keeps a note on the job for whoever asks later. Nothing waits for it, and no check fails over it. */
+function note({ fetched: { job, worker }, clock }: Recording, what: string): void {
+  Job.addJobLog(worker, job.id as string, noteOf(clock.now(), what), NOTES_KEPT).catch(() => {})
 }
 
 /**
@@ -93,7 +89,7 @@ async function note({ job, clock, what }: { job: Job; clock: Clock; what: string
  */
 async function followReschedule({ job, worker }: FetchedJob, clock: Clock): Promise<void> {
   const fresh = await Job.fromId(worker, job.id as string).catch(() => undefined) // the job is already where it belongs
-  const deadline = (fresh?.data as { deadline?: unknown } | undefined)?.deadline
-  if (typeof deadline !== 'number' || deadline === (job.data as { deadline?: unknown }).deadline) return
+  const deadline: unknown = fresh?.data?.deadline
+  if (typeof deadline !== 'number' || deadline === job.data.deadline) return
   await fresh?.changeDelay(Math.max(0, deadline - clock.now())).catch(() => {}) // it may be due and fetched again by now
 }

@@ -10,7 +10,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 import { suppressTracing } from '@opentelemetry/core'
-import type { ContextManager, Telemetry } from 'bullmq'
+import type { Telemetry } from 'bullmq'
 import { BullMQOTelSpan, BullMQOtel } from 'bullmq-otel'
 
 const TRACER = 'order-expiry'
@@ -32,40 +32,31 @@ const ADDED_WITHIN = createContextKey('order-expiry: added within')
  */
 export function createTelemetry(version: string): Telemetry<Context> {
   const tracer = trace.getTracer(TRACER, version)
-  const bullmq = new BullMQOtel({ tracerName: TRACER, version })
-  const { contextManager } = bullmq
-  const linking: ContextManager<Context> = {
-    with: (context, work) => contextManager.with(context, work),
-    active: () => contextManager.active(),
-    root: () => ROOT_CONTEXT, // for BullMQ's loops
-    getMetadata: (context) => contextManager.getMetadata(context),
-    fromMetadata(_active, metadata) {
-      try {
-        const addedWithin = trace.getSpanContext(contextManager.fromMetadata(ROOT_CONTEXT, metadata))
-        return addedWithin ? ROOT_CONTEXT.setValue(ADDED_WITHIN, addedWithin) : ROOT_CONTEXT
-      } catch {
-        return ROOT_CONTEXT
-      }
-    },
-  }
+  const { contextManager } = new BullMQOtel({ tracerName: TRACER, version })
+  const read = contextManager.fromMetadata.bind(contextManager)
   return {
     tracer: {
-      startSpan: (name, options, context) => new BullMQOTelSpan(startSpan({ tracer, name, options, context })),
+      startSpan: (name, options, context) =>
+        new BullMQOTelSpan(startSpan({ tracer, name, kind: options?.kind, given: context })),
     },
-    contextManager: linking,
+    contextManager: Object.assign(contextManager, {
+      root: () => ROOT_CONTEXT, // for BullMQ's loops
+      fromMetadata(_active: Context, metadata: string) {
+        try {
+          const addedWithin = trace.getSpanContext(read(ROOT_CONTEXT, metadata))
+          return addedWithin ? ROOT_CONTEXT.setValue(ADDED_WITHIN, addedWithin) : ROOT_CONTEXT
+        } catch {
+          return ROOT_CONTEXT
+        }
+      },
+    }),
   }
 }
 
-function startSpan(wanted: {
-  tracer: Tracer
-  name: string
-  options?: { kind: SpanKind } | undefined
-  /** Default: the active context. Only a context given here can come from the job. */
-  context?: Context | undefined
-}) {
-  const { tracer, name, context: given } = wanted
+/** @param wanted.given only this context can come from the job. Default: the active one */
+function startSpan(wanted: { tracer: Tracer; name: string; kind: SpanKind | undefined; given: Context | undefined }) {
+  const { tracer, name, kind = SpanKind.INTERNAL, given } = wanted
   const context = given ?? otelContext.active()
-  const kind = wanted.options?.kind ?? SpanKind.INTERNAL
   if (kind === SpanKind.INTERNAL && !isTraced(context)) return tracer.startSpan(name, {}, suppressTracing(context))
   if (kind !== SpanKind.CONSUMER) return tracer.startSpan(name, { kind }, context)
   const addedWithin = given?.getValue(ADDED_WITHIN) as SpanContext | undefined

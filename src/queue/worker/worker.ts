@@ -1,7 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ConnectionOptions, Telemetry, Worker } from 'bullmq'
-import type { Check } from '../../order/order.ts'
-import type { Settle, Settlement } from '../../order/settle.ts'
+import type { Settle } from '../../order/settle.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { asRedisError } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
@@ -12,7 +11,7 @@ import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { retryUntilDone } from '../../runtime/retry.ts'
 import type { Service } from '../../runtime/service.ts'
 import { untilAborted } from '../../runtime/timeout.ts'
-import { type CheckOptions, check } from './check.ts'
+import { type CheckBatcher, type CheckOptions, check } from './check.ts'
 import { CheckWorker } from './check-worker.ts'
 
 export interface WorkerOptions extends CheckOptions {
@@ -25,9 +24,9 @@ export interface WorkerOptions extends CheckOptions {
   /** Batches in flight at once: as many as the store has connections for. */
   maxBatches: number
   settle: Settle
-  /** Beats as long as checks are fetched. */
+  /** Beats while checks are fetched. */
   heartbeat: Heartbeat
-  /** Whether Redis does not answer, as far as is known. */
+  /** Whether Redis is known not to answer. */
   isRedisAway: () => boolean
   /** Sends Redis a command that does nothing. */
   ring: () => Promise<unknown>
@@ -35,21 +34,21 @@ export interface WorkerOptions extends CheckOptions {
   telemetry?: Telemetry | undefined
 }
 
-/** A lock survives a pause of this length; a crashed worker's jobs are taken over after it and one stalled check. */
+/** A lock survives a pause this long. A crashed worker's jobs are taken over after that and one look for stalled jobs. */
 const LOCK_MS = 15_000
 const STALLED_CHECK_MS = 10_000
 /** Stalling says something about workers, never about the order, so it must not fail its job. */
 const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
-/** About what a statement takes: it delays a check that has just come by no more than that, and makes batches larger. */
+/** About as long as a statement takes: a check that has just come waits no longer, and batches get larger. */
 const BATCH_PATIENCE_MS = 5
-/** How often a worker that stops looks whether there is still something to wait for. */
+/** The pause between two looks, at the stop, whether there is still something to wait for. */
 const STOP_LOOK_MS = 100
-/** Redis takes in what became of the last batch within this time, or is away. */
+/** A Redis that has not taken in what became of the last batch within this time is away. */
 const STOP_IDLE_MS = 5_000
 
 export interface WorkerService extends Service {
-  /** Fetches no further checks until {@link resume}; those in flight go on. May be called in any state, and repeatedly. */
+  /** Fetches no further checks until {@link resume}; those in flight go on. Both may be called at any time, repeatedly. */
   pause(): void
   resume(): void
 }
@@ -98,22 +97,20 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
     }),
     resume: AsyncResource.bind(() => {
       isPaused = false
-      // Reports its own errors.
-      void worker?.resume()
+      void worker?.resume() // reports its own errors
     }),
-    stop() {
-      stopping ??= worker ? close({ ...options, worker, batcher }) : Promise.resolve()
-      return stopping
+    async stop() {
+      stopping ??= worker && close({ ...options, worker, batcher })
+      await stopping
     },
   }
 }
 
-function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement>): Worker {
+function createWorker(options: WorkerOptions, batcher: CheckBatcher): Worker {
   const { queue, events } = options
-  const settle = (wanted: Check) => batcher.add(wanted)
   const worker: Worker = new CheckWorker(
     queue.name,
-    (job, token) => check({ fetched: { job, token, worker }, settle, options }),
+    (job, token) => check({ fetched: { job, token, worker }, batcher, options }),
     {
       connection: workerProfile(options.redis) as ConnectionOptions,
       prefix: queue.prefix,
@@ -134,7 +131,7 @@ function createWorker(options: WorkerOptions, batcher: Batcher<Check, Settlement
 }
 
 /** Waits for the checks in flight; whoever calls stop limits how long. */
-async function close(options: WorkerOptions & { worker: Worker; batcher: Batcher<Check, Settlement> }): Promise<void> {
+async function close(options: WorkerOptions & { worker: Worker; batcher: CheckBatcher }): Promise<void> {
   const { worker, batcher, isRedisAway, clock } = options
   const closed = new AbortController()
   const done = worker.close().finally(() => closed.abort())
@@ -142,8 +139,8 @@ async function close(options: WorkerOptions & { worker: Worker; batcher: Batcher
   while (!closed.signal.aborted) {
     idleSince = batcher.isIdle ? (idleSince ?? clock.monotonic()) : undefined
     if (idleSince !== undefined && (isRedisAway() || clock.monotonic() - idleSince > STOP_IDLE_MS)) {
-      // BullMQ waits for ever to tell Redis what became of the checks, or for the end of a connection that has none, even
-      // where Redis is back by now. The checks are decided: whoever gets one of them again finds that.
+      // BullMQ would wait for ever to tell Redis what became of the checks, or for a lost connection to end, even if Redis is
+      // back by now. The checks are decided: whoever gets one of them again finds that.
       void worker.disconnect().catch(() => {})
       return
     }
