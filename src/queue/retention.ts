@@ -6,7 +6,7 @@ import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
 
-/** For how long finished checks are kept, and how many of them, whichever is less. */
+/** How long finished checks are kept, and how many of them, whichever is less. */
 export interface Retention {
   ageMs: number
   count: number
@@ -19,13 +19,13 @@ const KEEP: Record<State, Retention> = {
   completed: { ageMs: 7 * DAY_MS, count: 20_000 },
   failed: { ageMs: 90 * DAY_MS, count: 100_000 },
 }
-/** The pause between two rounds, give or take the share. */
+/** The pause between two rounds, longer or shorter by up to the share. */
 const ROUND_EVERY_MS = 30_000
 const JITTER_SHARE = 0.2
 /** Checks in one script, which takes a millisecond or two, and the pause before the next: Redis has more urgent work. */
 const CHECKS_IN_ONE_SCRIPT = 100
 const BREATH_MS = 10
-/** How long a process keeps its turn unless it takes it again; the others look again in their next round. */
+/** A process keeps its turn this long unless it takes it again. The others look again in their next round. */
 const TURN_MS = 5_000
 
 /**
@@ -45,10 +45,12 @@ export function createRetention(options: {
   const { connection, keep = KEEP, events, clock, random = Math.random } = options
   const queues = new CheckQueue(options)
   const { keys } = options.queue
+  const untilNextRound = () => ROUND_EVERY_MS * (1 + JITTER_SHARE * (2 * random() - 1))
 
   async function step(signal: AbortSignal): Promise<number> {
     try {
-      for (const state of ['completed', 'failed'] as const) await trim(state, signal)
+      await trim('completed', signal)
+      await trim('failed', signal)
     } catch (error) {
       if (!signal.aborted) events.emit('redis-error', { connection: 'retention', error: connection.explain(error) })
     }
@@ -77,10 +79,6 @@ export function createRetention(options: {
     const [all, old] = await Promise.all([redis.zcard(finished), redis.zcount(finished, '-inf', clock.now() - ageMs)])
     const surplus = Math.max(all - count, old)
     return surplus > 0 ? (await queue.clean(0, Math.min(surplus, CHECKS_IN_ONE_SCRIPT), state)).length : 0
-  }
-
-  function untilNextRound(): number {
-    return ROUND_EVERY_MS * (1 + JITTER_SHARE * (2 * random() - 1))
   }
 
   return createLoop({ name: 'retention', firstPauseMs: untilNextRound(), step, atStop: 'leave-step', clock })

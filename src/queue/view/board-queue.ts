@@ -13,16 +13,10 @@ export class BoardQueue {
   readonly queue: Queue
   readonly #redis: ReturnType<typeof openRedis>
 
-  constructor(options: {
-    redis: RedisAddress
-    queue: NamedQueue
-    onError: (error: Error) => void
-  }) {
+  constructor(options: { redis: RedisAddress; queue: NamedQueue; onError: (error: Error) => void }) {
     const { redis, queue, onError } = options
-    this.#redis = openRedis({
-      profile: { ...producerProfile(redis, COMMAND_TIMEOUT_MS), lazyConnect: false },
-      onError,
-    })
+    const profile = { ...producerProfile(redis, COMMAND_TIMEOUT_MS), lazyConnect: false }
+    this.#redis = openRedis({ profile, onError })
     this.queue = openQueue({ queue, redis: this.#redis, onError })
   }
 

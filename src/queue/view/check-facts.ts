@@ -1,24 +1,21 @@
 import type { OpenQueue } from '../check-queue.ts'
-import { type FinishedCheck, jobIdOf } from '../contract.ts'
+import { jobIdOf } from '../contract.ts'
 import { dueAtOf } from '../jobs.ts'
 import { type CheckNote, parseNote } from './check-notes.ts'
 import { describeJob, type FoundCheck } from './describe-job.ts'
 
 /** What the queue still knows of an order's check. Times are epoch milliseconds. */
-export interface CheckFacts {
-  state: FoundCheck['state']
+export interface CheckFacts extends Pick<FoundCheck, 'state' | 'failedReason' | 'finished'> {
   scheduledAt: number
-  scheduledBy?: string
-  deadline?: number
+  scheduledBy?: string | undefined
+  deadline?: number | undefined
   /** When it comes next. */
-  dueAt?: number
+  dueAt?: number | undefined
   /** When it was last begun, and ended. */
-  startedAt?: number
-  finishedAt?: number
+  startedAt?: number | undefined
+  finishedAt?: number | undefined
   /** How often it was begun. */
   starts: number
-  failedReason?: string
-  finished?: FinishedCheck
   /** What was written down on the way: postponements, errors, moved deadlines. */
   notes: CheckNote[]
 }
@@ -32,24 +29,24 @@ export async function readCheckFacts(
   { queue, redis, keys }: OpenQueue,
   { orderId, jobId }: { orderId: string; jobId: string },
 ): Promise<CheckFacts | undefined> {
-  const [job, state, score, { logs }] = await Promise.all([
+  const [job, jobState, score, { logs }] = await Promise.all([
     queue.getJob(jobId),
     queue.getJobState(jobId),
     redis.zscore(keys.delayed, jobId),
     queue.getJobLogs(jobId),
   ])
   if (!job) return undefined
-  const { deadline, state: known, failedReason, finished } = describeJob(job, state)
   const { by, orderId: isOf } = (job.data ?? {}) as { by?: unknown; orderId?: unknown }
   if (jobId !== jobIdOf(orderId) && String(isOf) !== orderId) return undefined
+  const { state, deadline, failedReason, finished } = describeJob(job, jobState)
   return {
-    state: known,
+    state,
     scheduledAt: job.timestamp,
-    ...(typeof by === 'string' && { scheduledBy: by }),
-    ...(deadline && { deadline: deadline.getTime() }),
-    ...(score !== null && { dueAt: dueAtOf(Number(score)) }),
-    ...(job.processedOn !== undefined && { startedAt: job.processedOn }),
-    ...(job.finishedOn !== undefined && { finishedAt: job.finishedOn }),
+    scheduledBy: typeof by === 'string' ? by : undefined,
+    deadline: deadline?.getTime(),
+    dueAt: score === null ? undefined : dueAtOf(Number(score)),
+    startedAt: job.processedOn,
+    finishedAt: job.finishedOn,
     starts: job.attemptsStarted,
     ...(failedReason && { failedReason }),
     ...(finished && { finished }),

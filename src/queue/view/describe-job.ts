@@ -22,17 +22,6 @@ const STATES: Record<string, FoundCheck['state']> = {
   failed: 'failed',
 }
 
-/** Somebody else's worker may have written something else there. */
-function isFinishedCheck(value: unknown): value is FinishedCheck {
-  const { outcome, deadline, decidedAt, decidedBy } = (value ?? {}) as Partial<FinishedCheck>
-  return (
-    ['cancelled', 'kept', 'missing'].includes(outcome ?? '') &&
-    !Number.isNaN(Date.parse(deadline ?? '')) &&
-    !Number.isNaN(Date.parse(decidedAt ?? '')) &&
-    typeof decidedBy === 'string'
-  )
-}
-
 /** What a job says of its order's check. */
 export function describeJob(job: Job<JobData>, state: string): FoundCheck {
   const deadline = deadlineOf(job.data)
@@ -45,4 +34,15 @@ export function describeJob(job: Job<JobData>, state: string): FoundCheck {
     ...(job.failedReason && { failedReason: job.failedReason }),
     ...(isFinishedCheck(job.returnvalue) && { finished: job.returnvalue }),
   }
+}
+
+/** Somebody else's worker may have written something else there. */
+function isFinishedCheck(value: unknown): value is FinishedCheck {
+  const { outcome, deadline, decidedAt, decidedBy } = (value ?? {}) as Partial<FinishedCheck>
+  return (
+    ['cancelled', 'kept', 'missing'].includes(outcome ?? '') &&
+    !Number.isNaN(Date.parse(deadline ?? '')) &&
+    !Number.isNaN(Date.parse(decidedAt ?? '')) &&
+    typeof decidedBy === 'string'
+  )
 }

@@ -9,7 +9,7 @@ export interface Forecast {
   waiting: number
   /** Checks whose time has come and that have not ended. */
   due: number
-  /** Checks to come from `at` on within so long. */
+  /** Checks to come within each of these times from `at` on. */
   within: Record<'1m' | '5m' | '15m' | '60m', number>
   /** Checks to come in each of the next 60 minutes, counted from `at`. */
   minutes: number[]
@@ -19,7 +19,7 @@ const MINUTES = 60
 const MINUTE_MS = 60_000
 
 /**
- * What the queue already knows of the future: counts of ranges of its sorted set, each in the time of a look-up, however many
+ * What the queue already knows of the future: counts of ranges of its sorted set, each as quick as a look-up, however many
  * orders wait.
  *
  * @throws what ioredis says
@@ -29,8 +29,7 @@ export async function readForecast({ redis, keys }: Pick<OpenQueue, 'redis' | 'k
   const pipeline = redis.pipeline()
   pipeline.zcount(delayed, scoreOf(at), '+inf')
   pipeline.zcount(delayed, '-inf', `(${scoreOf(at)}`)
-  pipeline.llen(wait).llen(paused).zcard(prioritized)
-  pipeline.llen(active)
+  pipeline.llen(wait).llen(paused).zcard(prioritized).llen(active)
   for (let minute = 0; minute < MINUTES; minute++) {
     const from = at + minute * MINUTE_MS
     pipeline.zcount(delayed, scoreOf(from), `(${scoreOf(from + MINUTE_MS)}`)
@@ -39,18 +38,18 @@ export async function readForecast({ redis, keys }: Pick<OpenQueue, 'redis' | 'k
     if (error) throw error
     return Number(count)
   })
+  const [waiting = 0, ...due] = counts.slice(0, -MINUTES)
   const minutes = counts.slice(-MINUTES)
-  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+  const within = (count: number) => sum(minutes.slice(0, count))
   return {
     at,
-    waiting: counts[0] as number,
-    due: sum(counts.slice(1, -MINUTES)),
-    within: {
-      '1m': sum(minutes.slice(0, 1)),
-      '5m': sum(minutes.slice(0, 5)),
-      '15m': sum(minutes.slice(0, 15)),
-      '60m': sum(minutes),
-    },
+    waiting,
+    due: sum(due),
+    within: { '1m': within(1), '5m': within(5), '15m': within(15), '60m': within(60) },
     minutes,
   }
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0)
 }

@@ -24,14 +24,12 @@ const STATES = ['delayed', 'waiting', 'prioritized', 'active', 'completed', 'fai
 
 /** The queue for those who only look at it. Every call rejects with REDIS_UNAVAILABLE or REDIS_REFUSED of `errors.ts`. */
 export class QueueView {
-  readonly #connection: Connection
+  readonly #options: { connection: Connection; clock: Clock }
   readonly #queue: CheckQueue
-  readonly #clock: Clock
 
   /** @param options.connection whose commands time out; it is not closed */
   constructor(options: { connection: Connection; queue: NamedQueue; clock: Clock }) {
-    this.#connection = options.connection
-    this.#clock = options.clock
+    this.#options = options
     this.#queue = new CheckQueue(options)
   }
 
@@ -43,10 +41,9 @@ export class QueueView {
   }
 
   forecast(): Promise<Forecast> {
-    return this.#ask((queues) => readForecast(queues, this.#clock.now()))
+    return this.#ask((queues) => readForecast(queues, this.#options.clock.now()))
   }
 
-  /** What holds up checks and cancellations of all orders. */
   holds(): Promise<QueueHolds> {
     return this.#ask(async ({ queue, redis, keys }) => {
       const [isPaused, { engaged, reason }] = await Promise.all([queue.isPaused(), peekBrake({ redis, keys })])
@@ -68,7 +65,7 @@ export class QueueView {
     try {
       return await read(await this.#queue.open())
     } catch (error) {
-      throw this.#connection.explain(error)
+      throw this.#options.connection.explain(error)
     }
   }
 }
