@@ -1,29 +1,29 @@
 import { type Finding, finding, ok } from '../../doctor/finding.ts'
 import { MEGABYTE, number, size } from '../../runtime/human-numbers.ts'
-import { configSet } from './config-set.ts'
-import type { RedisState } from './state.ts'
+import { configSet, type RedisState } from './state.ts'
 import { ADVISED_LIMIT, type WaitingJobs } from './waiting-jobs.ts'
 
 const MUCH_PERCENT = 80
 const TOO_MUCH_PERCENT = 95
 
-export function lookAtEviction({ info }: RedisState): Finding | undefined {
-  const policy = info.get('maxmemory_policy')
+export function lookAtEviction(state: RedisState): Finding | undefined {
+  const policy = state.info.get('maxmemory_policy')
   if (policy === undefined) return undefined
   const what = `maxmemory-policy ${policy}`
   if (policy === 'noeviction') return ok('redis-eviction', what)
   const meaning = policy.startsWith('volatile')
     ? 'At its memory limit Redis deletes the locks of checks under way, and whatever else has an expiry, without a word.'
     : 'At its memory limit Redis deletes waiting orders without a word.'
-  return finding('error', 'redis-eviction', { what, meaning, fix: configSet(info, 'maxmemory-policy noeviction') })
+  return finding('error', 'redis-eviction', { what, meaning, fix: configSet(state, 'maxmemory-policy noeviction') })
 }
 
-export function lookAtMemory({ info }: RedisState): Finding | undefined {
-  const used = Number(info.get('used_memory'))
-  const limit = Number(info.get('maxmemory') ?? 0)
-  const total = Number(info.get('total_system_memory') ?? 0)
+export function lookAtMemory(state: RedisState): Finding | undefined {
+  const numberOf = (name: string) => Number(state.info.get(name) ?? 0)
+  const used = numberOf('used_memory')
+  const limit = numberOf('maxmemory')
+  const total = numberOf('total_system_memory')
   const most = limit || total
-  if (!Number.isFinite(used) || most === 0) return undefined
+  if (used === 0 || most === 0) return undefined
   const percent = (100 * used) / most
   const whole = limit ? `maxmemory (${size(limit)})` : `the machine (${size(total)}; no maxmemory is set)`
   const what = `${size(used)} used, ${percent.toFixed(0)} % of ${whole}`
@@ -35,20 +35,20 @@ export function lookAtMemory({ info }: RedisState): Finding | undefined {
     meaning: limit
       ? 'At the limit Redis refuses every write (OOM): nothing can be scheduled or finished.'
       : 'When the machine has no memory left, the kernel ends Redis.',
-    fix: hasRoom ? configSet(info, `maxmemory ${more}mb`) : '# give the server more memory, or take other data off it',
+    fix: hasRoom ? configSet(state, `maxmemory ${more}mb`) : '# give the server more memory, or take other data off it',
   })
 }
 
-export function lookAtListpack({ info, config, waiting }: RedisState): Finding | undefined {
+export function lookAtListpack(state: RedisState): Finding | undefined {
+  const { config, waiting } = state
   const name = config.has('hash-max-listpack-value') ? 'hash-max-listpack-value' : 'hash-max-ziplist-value'
   const value = config.get(name)
-  const isReducible = waiting !== undefined && waiting.reducible > 0
   const saves = waiting
     ? saving(waiting)
     : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its id is a UUID.`
   const meaning = `${saves} It counts for orders scheduled from then on.`
   if (value === undefined) {
-    if (!isReducible) return undefined
+    if (!waiting?.reducible) return undefined
     // Settings cannot be read here, but the jobs show them.
     const what = `hash-max-listpack-value is less than ${ADVISED_LIMIT}`
     const fix = `# in the provider's console: hash-max-listpack-value ${ADVISED_LIMIT}`
@@ -56,12 +56,11 @@ export function lookAtListpack({ info, config, waiting }: RedisState): Finding |
   }
   const what = `${name} ${value}`
   if (Number(value) >= ADVISED_LIMIT) return ok('redis-listpack', what)
-  if (waiting && !isReducible) return ok('redis-listpack', `${what}, which is enough for the orders that wait`)
-  return finding('info', 'redis-listpack', { what, meaning, fix: configSet(info, `${name} ${ADVISED_LIMIT}`) })
+  if (waiting?.reducible === 0) return ok('redis-listpack', `${what}, which is enough for the orders that wait`)
+  return finding('info', 'redis-listpack', { what, meaning, fix: configSet(state, `${name} ${ADVISED_LIMIT}`) })
 }
 
 function saving({ count, reducible, bytes, reducedBytes }: WaitingJobs): string {
-  const orders = Math.round(count * reducible)
   const each = `${Math.round(reducedBytes)} bytes instead of ${Math.round(bytes)} for each job`
-  return `With ${ADVISED_LIMIT} the orders that wait would take about ${size(orders * (bytes - reducedBytes))} less: ${each}, ${number(orders)} of ${number(count)}.`
+  return `With ${ADVISED_LIMIT} the orders that wait would take about ${size(reducible * (bytes - reducedBytes))} less: ${each}, ${number(reducible)} of ${number(count)}.`
 }

@@ -1,13 +1,13 @@
 import { type Finding, finding, ok } from '../../doctor/finding.ts'
-import { configSet } from './config-set.ts'
-import type { RedisState } from './state.ts'
+import { configSet, type RedisState } from './state.ts'
 
 const WRITTEN: Record<string, string> = {
   always: ', written through each time',
   everysec: ', written through each second',
 }
 
-export function lookAtPersistence({ info, config, keepsOrders }: RedisState): Finding | undefined {
+export function lookAtPersistence(state: RedisState): Finding | undefined {
+  const { info, config, keepsOrders } = state
   const lost = keepsOrders ? 'orders, payments and scheduled checks' : 'scheduled checks'
   const fsync = config.get('appendfsync') ?? ''
   const save = config.get('save')
@@ -16,11 +16,11 @@ export function lookAtPersistence({ info, config, keepsOrders }: RedisState): Fi
     return finding('warning', 'redis-persistence', {
       what: 'append-only file, but appendfsync no',
       meaning: `If the machine stops, the ${lost} of about the last 30 s are lost.`,
-      fix: configSet(info, 'appendfsync everysec'),
+      fix: configSet(state, 'appendfsync everysec'),
     })
   }
-  if (save === undefined) return undefined // said as redis-config
-  const fix = configSet(info, 'appendonly yes')
+  if (save === undefined) return undefined // redis-config tells
+  const fix = configSet(state, 'appendonly yes')
   if (save === '') {
     const meaning = `When Redis restarts, all ${lost} are gone.`
     return finding('warning', 'redis-persistence', { what: 'nothing is written to disk', meaning, fix })

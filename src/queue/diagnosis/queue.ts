@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { peekBrake } from '../../brake/redis-brake.ts'
+import type { BrakeState } from '../../brake/shared-brake.ts'
 import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
@@ -12,12 +13,19 @@ import type { Clock } from '../../runtime/clock.ts'
 import { count, howLong, number } from '../../runtime/human-numbers.ts'
 import { dueAtOf } from '../jobs.ts'
 import { openQueue } from '../open-queue.ts'
-import { NEVER_SUCCEED } from '../replay/selection.ts'
+import { codeOf, type FailureCode, NEVER_SUCCEED } from '../replay/selection.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const WITHIN_MS = 8_000
-/** Of the active and of the failed jobs, so many are read one by one. */
+/** At most this many of the active and of the failed jobs are read one by one. */
 const MOST_JOBS_READ = 1_000
+
+interface Source {
+  queue: Queue
+  redis: Redis
+  keys: QueueKeys
+  now: number
+}
 
 /** What there is to know of a queue. */
 interface State {
@@ -30,9 +38,8 @@ interface State {
   /** Jobs under way whose worker no longer holds them. */
   stuck: number
   /** How often each error code occurs among the newest failed jobs. */
-  failures: Map<string, number>
-  /** Why, and for how long already, the brake holds all cancellations back. */
-  brake: { reason: string; forMs: number } | undefined
+  failures: Map<FailureCode, number>
+  brake: BrakeState
 }
 
 /** Looks at the queue, and changes nothing. Redis is reachable. */
@@ -43,41 +50,36 @@ export async function diagnoseQueue(options: {
 }): Promise<Finding[]> {
   const { redis: address, queue: named, clock } = options
   const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
+  const { redis } = connection
+  const look = async () => {
+    try {
+      await connection.untilReady()
+      const queue = openQueue({ queue: named, redis, readOnly: true })
+      const source = { queue, redis, keys: named.keys, now: clock.now() }
+      const state = await readState(source)
+      await queue.close()
+      return looks.map((lookAt) => lookAt(state, source.now))
+    } catch (error) {
+      throw connection.explain(error)
+    }
+  }
   try {
-    return await examine({
-      code: 'queue-reachable',
-      withinMs: WITHIN_MS,
-      clock,
-      look: async () => {
-        try {
-          await connection.untilReady()
-          const { redis } = connection
-          const queue = openQueue({ queue: named, redis, readOnly: true })
-          const state = await readState({ queue, redis, keys: named.keys, now: clock.now() })
-          await queue.close()
-          return looks.map((look) => look(state))
-        } catch (error) {
-          throw connection.explain(error)
-        }
-      },
-    })
+    return await examine({ code: 'queue-reachable', withinMs: WITHIN_MS, clock, look })
   } finally {
     connection.close()
   }
 }
 
-async function readState(options: { queue: Queue; redis: Redis; keys: QueueKeys; now: number }): Promise<State> {
-  const { queue } = options
-  const states = ['delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'] as const
-  const counts = await queue.getJobCounts(...states)
+async function readState(source: Source): Promise<State> {
+  const { queue } = source
   return {
-    counts,
+    counts: await queue.getJobCounts('delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'),
     isPaused: await queue.isPaused(),
     workers: await countWorkers(queue),
-    overdueMs: await readOverdue(options),
-    stuck: await countStuck(options),
-    failures: await readFailures(options),
-    brake: await readBrake(options),
+    overdueMs: await readOverdue(source),
+    stuck: await countStuck(source),
+    failures: await readFailures(source),
+    brake: await peekBrake(source),
   }
 }
 
@@ -92,8 +94,7 @@ async function countWorkers(queue: Queue): Promise<number | undefined> {
   }
 }
 
-async function readOverdue(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<number | undefined> {
-  const { redis, keys, now } = options
+async function readOverdue({ redis, keys, now }: Source): Promise<number | undefined> {
   const due: number[] = []
   const [, score] = await redis.zrange(keys.delayed, 0, '0', 'WITHSCORES')
   if (score !== undefined) due.push(dueAtOf(Number(score)))
@@ -102,48 +103,39 @@ async function readOverdue(options: { redis: Redis; keys: QueueKeys; now: number
     const [timestamp, delay] = await redis.hmget(keys.job(next), 'timestamp', 'delay')
     if (timestamp != null) due.push(Number(timestamp) + Number(delay ?? 0))
   }
-  const late = due.map((at) => now - at).filter((ms) => ms > 0)
-  return late.length > 0 ? Math.max(...late) : undefined
+  const overdueMs = now - Math.min(...due)
+  return overdueMs > 0 ? overdueMs : undefined
 }
 
-async function countStuck(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<number> {
-  const { redis, keys, now } = options
+async function countStuck({ redis, keys, now }: Source): Promise<number> {
   const ids = await redis.lrange(keys.active, -MOST_JOBS_READ, -1)
-  const jobs = await Promise.all(
-    ids.map(async (id) => ({
-      isLocked: await redis.exists(keys.jobLock(id)),
-      takenAt: Number(await redis.hget(keys.job(id), 'processedOn')),
-    })),
-  )
-  return jobs.filter(({ isLocked, takenAt }) => !isLocked && now - takenAt > LATE_AFTER_MS).length
+  const isStuck = async (id: string) => {
+    const [isLocked, takenAt] = await Promise.all([
+      redis.exists(keys.jobLock(id)),
+      redis.hget(keys.job(id), 'processedOn'),
+    ])
+    return !isLocked && now - Number(takenAt) > LATE_AFTER_MS
+  }
+  return (await Promise.all(ids.map(isStuck))).filter(Boolean).length
 }
 
-async function readFailures(options: { redis: Redis; keys: QueueKeys }): Promise<Map<string, number>> {
-  const { redis, keys } = options
+async function readFailures({ redis, keys }: Source): Promise<State['failures']> {
   const ids = await redis.zrevrange(keys.failed, 0, MOST_JOBS_READ - 1)
   const reasons = await Promise.all(ids.map((id) => redis.hget(keys.job(id), 'failedReason')))
-  const failures = new Map<string, number>()
+  const failures: State['failures'] = new Map()
   for (const reason of reasons) {
-    // Ours begin with a code; what others have written can hold anything, and is not shown.
-    const code = /^([A-Z][A-Z_]+): /.exec(reason ?? '')?.[1] ?? 'OTHER'
+    const code = codeOf(reason ?? '') // what others have written there can hold anything, and is not shown
     failures.set(code, (failures.get(code) ?? 0) + 1)
   }
   return new Map([...failures].sort(([, a], [, b]) => b - a))
 }
 
-async function readBrake(options: { redis: Redis; keys: QueueKeys; now: number }): Promise<State['brake']> {
-  const { now } = options
-  const { engaged, reason = 'unknown', since = now } = await peekBrake(options)
-  return engaged ? { reason, forMs: Math.max(0, now - since) } : undefined
-}
-
-const looks: readonly ((state: State) => Finding)[] = [
+const looks: readonly ((state: State, now: number) => Finding)[] = [
   ({ counts }) => {
     const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
-    return ok(
-      'queue-counts',
-      `${number(delayed)} waiting for their deadline, ${number(due(counts))} due, ${number(active)} being checked, ${number(completed)} finished, ${number(failed)} failed`,
-    )
+    const toCome = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due`
+    const ended = `${number(completed)} finished, ${number(failed)} failed`
+    return ok('queue-counts', `${toCome}, ${number(active)} being checked, ${ended}`)
   },
 
   ({ isPaused }) => {
@@ -214,10 +206,10 @@ const looks: readonly ((state: State) => Finding)[] = [
     })
   },
 
-  ({ brake }) => {
-    if (!brake) return ok('queue-brake', 'the brake is not engaged')
+  ({ brake: { engaged, reason = 'unknown', since } }, now) => {
+    if (!engaged) return ok('queue-brake', 'the brake is not engaged')
     return finding('warning', 'queue-brake', {
-      what: `the brake is engaged, for ${howLong(brake.forMs)} (${brake.reason})`,
+      what: `the brake is engaged, for ${howLong(Math.max(0, now - (since ?? now)))} (${reason})`,
       meaning: 'No process cancels an order. Find out first whether payments still arrive.',
       fix: ['order-expiry brake status', 'order-expiry brake release'],
     })

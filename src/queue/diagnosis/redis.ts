@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { compareClocks } from '../../doctor/clock-offset.ts'
 import { examine, type Finding, finding, listed, ok } from '../../doctor/finding.ts'
+import type { OrderExpiryError } from '../../errors.ts'
 import { describeRedisAddress, type RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
@@ -52,7 +53,7 @@ export async function diagnoseRedis(options: {
         onTimeout: () => new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1_000} s`),
       })
     } catch (error) {
-      return [unreachable(connection, where, error)]
+      return [unreachable(connection.explain(error), where)]
     }
     return await examine({
       code: 'redis-reachable',
@@ -81,8 +82,7 @@ const REMEDIES: Record<string, string> = {
   LOADING: '# it is reading its data after a restart: wait, and run doctor again',
 }
 
-function unreachable(connection: Connection, where: string, error: unknown): Finding {
-  const { code, cause, message } = connection.explain(error)
+function unreachable({ code, cause, message }: OrderExpiryError, where: string): Finding {
   const why = cause instanceof Error && cause.message ? cause.message : message
   return finding('error', 'redis-reachable', {
     what: `${code === 'REDIS_REFUSED' ? 'refuses us' : 'cannot be reached'} at ${where}: ${why}`,
@@ -93,14 +93,15 @@ function unreachable(connection: Connection, where: string, error: unknown): Fin
   })
 }
 
-async function lookAtClock(redis: Redis, clock: Clock): Promise<Finding> {
+function lookAtClock(redis: Redis, clock: Clock): Promise<Finding> {
+  const read = async () => {
+    const [seconds, micros] = await redis.time()
+    return Number(seconds) * 1_000 + Number(micros) / 1_000
+  }
   return compareClocks({
     code: 'redis-clock',
     clock,
-    read: async () => {
-      const [seconds, micros] = await redis.time()
-      return Number(seconds) * 1_000 + Number(micros) / 1_000
-    },
+    read,
     meaning:
       'A check is due by the clock of the worker, and the redis store decides by the clock of Redis: checks come that much too early and are looked at again, or too late.',
   })

@@ -2,32 +2,28 @@ import { type Finding, finding, ok } from '../../doctor/finding.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import type { RedisState } from './state.ts'
 
-const NEEDED_VERSION = [6, 2] as const
-const TESTED_VERSION = [7, 0] as const
+const NEEDED_VERSION = 6.2
+const TESTED_VERSION = 7
 
 export function lookAtVersion({ info }: RedisState): Finding {
   const product = info.has('valkey_version') ? 'Valkey' : info.has('dragonfly_version') ? 'Dragonfly' : 'Redis'
   const version = info.get('valkey_version') ?? info.get('redis_version') ?? '0'
   const what = `${product} ${version}`
+  const release = Number.parseFloat(version)
+  if (release >= TESTED_VERSION) return ok('redis-version', what)
   const fix = '# upgrade to Redis 7 or later, or Valkey'
-  if (isOlder(version, NEEDED_VERSION)) {
-    return finding('error', 'redis-version', {
-      what: `${what}, expected 6.2 or later`,
-      meaning: 'BullMQ and the redis store use commands that it does not have.',
+  if (release >= NEEDED_VERSION) {
+    return finding('warning', 'redis-version', {
+      what: `${what}, 7 or later is recommended`,
+      meaning: 'It works, but is no longer maintained, and we do not test with it.',
       fix,
     })
   }
-  if (!isOlder(version, TESTED_VERSION)) return ok('redis-version', what)
-  return finding('warning', 'redis-version', {
-    what: `${what}, 7 or later is recommended`,
-    meaning: 'It works, but is no longer maintained, and we do not test with it.',
+  return finding('error', 'redis-version', {
+    what: `${what}, expected ${NEEDED_VERSION} or later`,
+    meaning: 'BullMQ and the redis store use commands that it does not have.',
     fix,
   })
-}
-
-function isOlder(version: string, than: readonly [number, number]): boolean {
-  const [major = 0, minor = 0] = version.split('.').map(Number)
-  return major < than[0] || (major === than[0] && minor < than[1])
 }
 
 export function lookAtRole({ info }: RedisState): Finding {

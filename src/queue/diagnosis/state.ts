@@ -17,9 +17,8 @@ export interface RedisState {
 
 export async function readState(
   redis: Redis,
-  options: { keepsOrders: boolean; queue: NamedQueue },
+  { keepsOrders, queue }: { keepsOrders: boolean; queue: NamedQueue },
 ): Promise<RedisState> {
-  const info = new Map<string, string>()
   let refused: string | undefined
   const orRefused = async <T>(command: Promise<T>): Promise<T | undefined> => {
     try {
@@ -31,26 +30,30 @@ export async function readState(
       return undefined
     }
   }
-  for (const line of ((await orRefused(redis.info())) ?? '').split('\r\n')) {
-    const colon = line.indexOf(':')
-    if (colon > 0 && !line.startsWith('#')) info.set(line.slice(0, colon), line.slice(colon + 1))
-  }
+  const lines = ((await orRefused(redis.info())) ?? '').matchAll(/^(\w+):(.*)$/gm)
+  const info = new Map(Array.from(lines, ([, name = '', value = '']) => [name, value]))
   const config = new Map<string, string>()
   // One at a time: several names in one command need Redis 7.
-  const settings = ['save', 'appendfsync', 'hash-max-*-value', 'min-replicas-to-write', 'stop-writes-on-bgsave-error']
-  for (const setting of settings) {
-    const reply = await orRefused(redis.config('GET', setting) as Promise<unknown>)
-    if (reply === undefined) break
-    const flat = Array.isArray(reply) ? (reply as string[]) : Object.entries(reply as Record<string, string>).flat()
-    for (let n = 0; n + 1 < flat.length; n += 2) config.set(flat[n] as string, flat[n + 1] as string)
+  for (const setting of [
+    'save',
+    'appendfsync',
+    'hash-max-*-value',
+    'min-replicas-to-write',
+    'stop-writes-on-bgsave-error',
+  ]) {
+    const flat = (await orRefused(redis.config('GET', setting))) as string[] | undefined
+    if (!flat) break
+    for (let n = 0; n < flat.length; n += 2) config.set(flat[n] as string, flat[n + 1] as string)
   }
-  return {
-    info,
-    config,
-    refused,
-    keepsOrders: options.keepsOrders,
-    waiting: await readWaitingJobs(redis, options.queue.keys),
-  }
+  return { info, config, refused, keepsOrders, waiting: await readWaitingJobs(redis, queue.keys) }
+}
+
+/** The commands that change a setting of Redis such as `appendonly yes`, and make it last. */
+export function configSet({ info }: RedisState, setting: string): string[] {
+  return [
+    `CONFIG SET ${setting}`,
+    info.get('config_file') ? 'CONFIG REWRITE' : `# and, so that it lasts, where Redis gets its settings: ${setting}`,
+  ]
 }
 
 /** What could not be read, which managed servers refuse. */

@@ -3,13 +3,13 @@ import type { QueueKeys } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 
 const JOBS_MEASURED = 100
-/** The limit that is advised: fields of up to so many bytes stay in the compact encoding. */
+/** The limit that is advised, in bytes: fields up to it stay in the compact encoding. */
 export const ADVISED_LIMIT = 128
 
 /** What the jobs that wait for their deadline take in memory, by a sample of them. */
 export interface WaitingJobs {
   count: number
-  /** Share of them that takes less memory with the advised limit, from 0 to 1. */
+  /** About how many of them take less memory with the advised limit. */
   reducible: number
   /** Bytes that one of those takes, and would take. */
   bytes: number
@@ -26,7 +26,7 @@ export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys)
     const reducible = known.filter(({ bytes, reducedBytes }) => reducedBytes < bytes)
     return {
       count,
-      reducible: reducible.length / known.length,
+      reducible: Math.ceil((count * reducible.length) / known.length),
       bytes: mean(reducible.map(({ bytes }) => bytes)),
       reducedBytes: mean(reducible.map(({ reducedBytes }) => reducedBytes)),
     }
@@ -36,13 +36,13 @@ export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys)
   }
 }
 
-async function sizeOf(redis: Redis, key: string): Promise<{ bytes: number; reducedBytes: number } | undefined> {
+async function sizeOf(redis: Redis, key: string): Promise<Pick<WaitingJobs, 'bytes' | 'reducedBytes'> | undefined> {
   const [encoding, usage, fields] = await Promise.all([
     redis.object('ENCODING', key),
     redis.memory('USAGE', key, 'SAMPLES', 0), // all of its few fields
     redis.hgetall(key),
   ])
-  if (usage == null) return undefined // looked at meanwhile, and gone
+  if (usage == null) return undefined // gone meanwhile
   const bytes = Number(usage)
   const texts = Object.entries(fields).flat()
   const fits = texts.every((text) => Buffer.byteLength(text) <= ADVISED_LIMIT)
@@ -58,7 +58,7 @@ function compactSize(key: string, texts: readonly string[]): number {
   return allocated(Buffer.byteLength(key) + 4) + 24 + 16 + allocated(list)
 }
 
-/** Of an element of the list: a header, the value, and the length again for reading backwards. */
+/** An element of the list: a header, the value, and the length again for reading backwards. */
 function entrySize(text: string): number {
   if (/^(0|-?[1-9]\d{0,14})$/.test(text)) return integerSize(Number(text)) + 1
   const bytes = Buffer.byteLength(text)
@@ -68,11 +68,11 @@ function entrySize(text: string): number {
 
 function integerSize(value: number): number {
   if (value >= 0 && value < 128) return 1
-  const bits = [13, 16, 24, 32, 64].find((width) => value >= -(2 ** (width - 1)) && value < 2 ** (width - 1)) ?? 64
+  const bits = [13, 16, 24, 32].find((width) => value >= -(2 ** (width - 1)) && value < 2 ** (width - 1)) ?? 64
   return bits === 13 ? 2 : 1 + bits / 8
 }
 
-/** What the allocator gives for so many bytes: it has four sizes for each power of two. https://jemalloc.net/jemalloc.3.html */
+/** What the allocator gives for this many bytes: it has four sizes for each power of two. https://jemalloc.net/jemalloc.3.html */
 function allocated(bytes: number): number {
   const step = Math.max(16, 2 ** (Math.ceil(Math.log2(bytes)) - 3))
   return Math.ceil(bytes / step) * step

@@ -130,7 +130,7 @@ function selectFrom(page: readonly FailedJob[], { selector, result, options }: C
   const selected: FailedJob[] = []
   for (const job of page) {
     result.lookedAt++
-    const code = codeOf(job)
+    const code = codeOf(job.failedReason ?? '')
     const choice = selector.choose(job, code)
     if (choice === 'left-out') result.leftOut[code] = (result.leftOut[code] ?? 0) + 1
     if (choice !== 'selected') continue

@@ -64,7 +64,7 @@ function orderIdIn({ data }: FailedJob): string | undefined {
 }
 
 /** The code that our worker's reasons begin with. */
-export function codeOf({ failedReason = '' }: FailedJob): FailureCode {
+export function codeOf(failedReason: string): FailureCode {
   const end = failedReason.indexOf(': ')
   return ERROR_CODES.find((code) => code === failedReason.slice(0, end)) ?? 'OTHER'
 }
