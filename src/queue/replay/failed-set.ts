@@ -4,12 +4,19 @@ import type { QueueKeys } from '../../redis/keys.ts'
 /** A job in the failed set. */
 export interface FailedJob {
   jobId: string
-  /** Why it failed, as the worker wrote it; undefined if the job has been removed or was never given a reason. */
+  /** Undefined if the job has been removed or was never given a reason. */
   failedReason: string | undefined
   /** The job's data as JSON, if it was asked for. */
   data: string | undefined
   /** Somebody else has taken it out of the set since the beginning, even if it has failed again after that. */
   isGone: boolean
+}
+
+interface FailedSet {
+  redis: Redis
+  keys: QueueKeys
+  /** Also read what is on the jobs, which can be much. */
+  withData: boolean
 }
 
 /** A job and when it failed: BullMQ orders the set by that. */
@@ -22,22 +29,16 @@ const IDS_IN_A_CALL = 1_000
 /**
  * The jobs that are in the failed set at the beginning, oldest first: each comes exactly once, while others add to the set
  * and take from it. The ids are read before the first page: about 10 MB for the 100,000 jobs that a worker keeps.
- *
- * @param options.withData also read what is on the jobs, which can be much
  */
-export async function* failedPages(options: {
-  redis: Redis
-  keys: QueueKeys
-  withData: boolean
-}): AsyncGenerator<FailedJob[]> {
-  const members = await readMembers(options)
+export async function* failedPages(set: FailedSet): AsyncGenerator<FailedJob[]> {
+  const members = await readMembers(set)
   for (let start = 0; start < members.length; start += JOBS_IN_A_PAGE) {
-    yield await readJobs({ ...options, members: members.slice(start, start + JOBS_IN_A_PAGE) })
+    yield await readJobs(set, members.slice(start, start + JOBS_IN_A_PAGE))
   }
 }
 
-/** A scan finds whatever stays in the set, once or more often. What failed later ends at what was the newest one before it. */
-async function readMembers({ redis, keys }: { redis: Redis; keys: QueueKeys }): Promise<Member[]> {
+/** A scan finds whatever stays in the set, once or more often. Whatever failed after the newest at the start is dropped. */
+async function readMembers({ redis, keys }: FailedSet): Promise<Member[]> {
   const newest = Number((await redis.zrevrange(keys.failed, 0, 0, 'WITHSCORES'))[1])
   const failedAt = new Map<string, number>()
   let cursor = '0'
@@ -49,13 +50,7 @@ async function readMembers({ redis, keys }: { redis: Redis; keys: QueueKeys }): 
   return [...failedAt].filter(([, at]) => at <= newest).sort(([, a], [, b]) => a - b)
 }
 
-async function readJobs(options: {
-  redis: Redis
-  keys: QueueKeys
-  withData: boolean
-  members: readonly Member[]
-}): Promise<FailedJob[]> {
-  const { redis, keys, withData, members } = options
+async function readJobs({ redis, keys, withData }: FailedSet, members: readonly Member[]): Promise<FailedJob[]> {
   const pipeline = redis.pipeline()
   for (const [jobId] of members) {
     pipeline.hmget(keys.job(jobId), 'failedReason', ...(withData ? ['data'] : []))

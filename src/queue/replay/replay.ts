@@ -26,17 +26,16 @@ export interface Replay {
   /** Those that were selected, and by code; those gone before their code could be read are in `found` only. */
   found: number
   byCode: Partial<Record<FailureCode, number>>
-  /** Back in the queue, to be looked at now. Of a dry run: 0. */
+  /** Back in the queue, to be looked at now. */
   replayed: number
-  /** Replayed or removed by somebody else meanwhile. Of a dry run, they are not in `found`. */
+  /** Replayed or removed by somebody else meanwhile. A dry run does not count them as `found`. */
   gone: number
-  /** Left out because they can never succeed; by code. */
+  /** Left out because they can never succeed, by code. */
   leftOut: Partial<Record<FailureCode, number>>
   /** For a selection by order. */
   orders?: { orderId: string; result: OrderResult }[]
-  /** It was stopped before its end. */
   stopped?: true
-  /** Why it ended half-way. What is counted as replayed is. */
+  /** Why it ended half-way. The counts hold all the same. */
   error?: OrderExpiryError
 }
 
@@ -44,7 +43,7 @@ export interface ReplayOptions {
   redis: RedisAddress
   queue: NamedQueue
   selection: Selection
-  /** Only find. */
+  /** Only finds. Default false. */
   dryRun?: boolean
   /** For each one selected, before it is replayed. */
   onFound?: (check: GivenUp) => void
@@ -63,7 +62,7 @@ const GONE_CODES: readonly unknown[] = [-3, -1]
  * The store decides about them as about any other, so a paid order stays.
  *
  * Those that were given up before the start are looked at once; one that fails again is not replayed again. May be stopped
- * at any time, run again, and run beside workers and others of its kind: each job is moved by one atomic script.
+ * at any time, run again, and run beside workers and other replays: each job is moved by one atomic script.
  *
  * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_UNAVAILABLE, REDIS_REFUSED: then nothing was changed. If Redis fails
  *   later, the result says so
@@ -72,16 +71,18 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
   const { redis: address, queue: named } = options
   const selector = selectorOf(options.selection)
   const connection = new Connection({ address, profile: commandProfile(address, CALL_TIMEOUT_MS) })
+  const { redis } = connection
   try {
     const queue = await open(connection, named)
-    const failed = await connection.redis.zcard(named.keys.failed)
+    const failed = await redis.zcard(named.keys.failed)
     const result: Replay = { failed, lookedAt: 0, found: 0, byCode: {}, replayed: 0, gone: 0, leftOut: {} }
     try {
-      await replayPages({ redis: connection.redis, queue, selector, result, options })
+      await replayPages({ redis, queue, selector, result, options })
     } catch (error) {
       result.error = connection.explain(error)
     }
-    if (selector.orders) result.orders = [...selector.orders].map(([orderId, found]) => ({ orderId, result: found }))
+    if (selector.orders)
+      result.orders = Array.from(selector.orders, ([orderId, became]) => ({ orderId, result: became }))
     return result
   } catch (error) {
     throw connection.explain(error)
@@ -90,16 +91,16 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
   }
 }
 
-async function open(connection: Connection, queue: NamedQueue): Promise<Queue> {
+async function open(connection: Connection, named: NamedQueue): Promise<Queue> {
   const begin = async () => {
     await connection.untilReady()
     // A dry run must not write, and a queue's own settings are not ours to write anyway.
-    const opened = openQueue({ queue, redis: connection.redis, readOnly: true })
-    await opened.waitUntilReady()
-    return opened
+    const queue = openQueue({ queue: named, redis: connection.redis, readOnly: true })
+    await queue.waitUntilReady()
+    return queue
   }
   const onTimeout = () => new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
-  return await withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
+  return withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
 }
 
 interface Context {
@@ -112,7 +113,7 @@ interface Context {
 
 async function replayPages(context: Context): Promise<void> {
   const { redis, selector, result, options } = context
-  const { queue, dryRun = false, onProgress, signal } = options
+  const { queue, dryRun, onProgress, signal } = options
   for await (const page of failedPages({ redis, keys: queue.keys, withData: selector.orders !== undefined })) {
     const selected = selectFrom(page, context)
     if (!dryRun) await retryAll(selected, context)
@@ -126,25 +127,26 @@ async function replayPages(context: Context): Promise<void> {
 
 /** Counts all, and tells of those that are to be replayed. */
 function selectFrom(page: readonly FailedJob[], { selector, result, options }: Context): FailedJob[] {
-  const { dryRun = false, onFound } = options
+  const { dryRun, onFound } = options
   const selected: FailedJob[] = []
   for (const job of page) {
     result.lookedAt++
-    const code = codeOf(job.failedReason ?? '')
+    const { jobId, failedReason, isGone } = job
+    const code = codeOf(failedReason ?? '')
     const choice = selector.choose(job, code)
     if (choice === 'left-out') result.leftOut[code] = (result.leftOut[code] ?? 0) + 1
     if (choice !== 'selected') continue
-    if (job.isGone) {
+    if (isGone) {
       result.gone++
       if (!dryRun) result.found++
-      selector.note(job, 'gone')
+      selector.note?.(job, 'gone')
       continue
     }
-    selected.push(job)
     result.found++
+    if (dryRun) selector.note?.(job, 'found')
     result.byCode[code] = (result.byCode[code] ?? 0) + 1
-    onFound?.({ jobId: job.jobId, code, failedReason: job.failedReason })
-    if (dryRun) selector.note(job, 'found')
+    onFound?.({ jobId, code, failedReason })
+    selected.push(job)
   }
   return selected
 }
@@ -152,21 +154,24 @@ function selectFrom(page: readonly FailedJob[], { selector, result, options }: C
 /** All are counted, also those that were moved before another one's call failed. */
 async function retryAll(selected: readonly FailedJob[], { queue, selector, result }: Context): Promise<void> {
   const ends = await Promise.allSettled(
-    selected.map(({ jobId }) =>
-      // Its own data and options stay where they are: the script only moves the id.
-      new Job(queue, JOB_NAME, {}, {}, jobId).retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true }),
-    ),
+    selected.map(async (job) => {
+      const became = await retry(job, queue)
+      result[became]++
+      selector.note?.(job, became)
+    }),
   )
-  let failure: { reason: unknown } | undefined
-  for (const [index, end] of ends.entries()) {
-    const job = selected[index] as FailedJob
-    if (end.status === 'fulfilled') {
-      result.replayed++
-      selector.note(job, 'replayed')
-    } else if (GONE_CODES.includes((end.reason as { code?: unknown } | null)?.code)) {
-      result.gone++
-      selector.note(job, 'gone')
-    } else failure ??= end
-  }
+  const failure = ends.find((end) => end.status === 'rejected')
   if (failure) throw failure.reason
+}
+
+async function retry({ jobId }: FailedJob, queue: Queue): Promise<'replayed' | 'gone'> {
+  try {
+    // Its own data and options stay where they are: the script only moves the id.
+    const job = new Job(queue, JOB_NAME, {}, {}, jobId)
+    await job.retry('failed', { resetAttemptsMade: true, resetAttemptsStarted: true })
+    return 'replayed'
+  } catch (error) {
+    if (GONE_CODES.includes((error as { code?: unknown } | null)?.code)) return 'gone'
+    throw error
+  }
 }

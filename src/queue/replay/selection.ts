@@ -3,43 +3,33 @@ import { parseOrderId } from '../../order/order-id.ts'
 import { jobIdOf } from '../contract.ts'
 import type { FailedJob } from './failed-set.ts'
 
-/** Which of the checks that were given up: those of certain orders, with certain errors, or all that can succeed. */
-export type Selection = { orderIds: readonly (string | number)[] } | { codes: readonly ErrorCode[] } | 'all'
-
-/** Bad data stays bad until somebody edits the job, so these are replayed only when asked for by order or by code. */
-export const NEVER_SUCCEED: readonly ErrorCode[] = ['INVALID_JOB', 'UNKNOWN_JOB']
-
 /** `OTHER`: the reason was not written by our worker. */
 export type FailureCode = ErrorCode | 'OTHER'
+
+/** Which of the checks that were given up: those of certain orders, with certain errors, or all that can succeed. */
+export type Selection = { orderIds: readonly (string | number)[] } | { codes: readonly FailureCode[] } | 'all'
+
+/** Bad data stays bad until somebody edits the job, so these are replayed only when asked for by order or by code. */
+export const NEVER_SUCCEED: readonly FailureCode[] = ['INVALID_JOB', 'UNKNOWN_JOB']
 
 /** What became of the checks of an order. `missing`: none of them has been given up. */
 export type OrderResult = 'replayed' | 'found' | 'gone' | 'missing'
 
 export interface Selector {
   choose(job: FailedJob, code: FailureCode): 'selected' | 'left-out' | 'other'
-  /** Remembers what became of a selected job. */
-  note(job: FailedJob, became: OrderResult): void
-  /** What became of the orders that were asked for. */
-  orders?: Map<string, OrderResult>
+  /** Of a selection by order: remembers what became of a selected job. */
+  note?(job: FailedJob, became: OrderResult): void
+  orders?: ReadonlyMap<string, OrderResult>
 }
 
 /** @throws {OrderExpiryError} INVALID_ORDER_ID */
 export function selectorOf(selection: Selection): Selector {
-  if (selection === 'all') {
-    return { choose: (_, code) => (isHopeless(code) ? 'left-out' : 'selected'), note() {} }
-  }
-  if ('codes' in selection) {
-    const codes: readonly FailureCode[] = selection.codes
-    return { choose: (_, code) => (codes.includes(code) ? 'selected' : 'other'), note() {} }
-  }
+  if (selection === 'all') return { choose: (_, code) => (NEVER_SUCCEED.includes(code) ? 'left-out' : 'selected') }
+  if ('codes' in selection) return { choose: (_, code) => (selection.codes.includes(code) ? 'selected' : 'other') }
   return selectOrders(selection.orderIds.map(parseOrderId))
 }
 
-function isHopeless(code: FailureCode): boolean {
-  return (NEVER_SUCCEED as readonly FailureCode[]).includes(code)
-}
-
-/** An order can have several checks: ours, whose job id says whose it is even if its data were lost, and raw producers'. */
+/** An order can have several checks: ours, whose job id names it even if the data were lost, and those of other producers. */
 function selectOrders(orderIds: readonly string[]): Selector {
   const orders = new Map<string, OrderResult>(orderIds.map((orderId) => [orderId, 'missing']))
   const byJobId = new Map(orderIds.map((orderId) => [jobIdOf(orderId), orderId]))
@@ -56,15 +46,14 @@ function selectOrders(orderIds: readonly string[]): Selector {
 
 function orderIdIn({ data }: FailedJob): string | undefined {
   try {
-    const orderId: unknown = (JSON.parse(data ?? 'null') as { orderId?: unknown } | null)?.orderId
+    const orderId: unknown = JSON.parse(data ?? 'null')?.orderId
     return typeof orderId === 'string' || typeof orderId === 'number' ? String(orderId) : undefined
   } catch {
-    return undefined // somebody edited it; the check failed for that
+    return undefined // somebody edited it, and the check failed for that
   }
 }
 
 /** The code that our worker's reasons begin with. */
 export function codeOf(failedReason: string): FailureCode {
-  const end = failedReason.indexOf(': ')
-  return ERROR_CODES.find((code) => code === failedReason.slice(0, end)) ?? 'OTHER'
+  return ERROR_CODES.find((code) => failedReason.startsWith(`${code}: `)) ?? 'OTHER'
 }
