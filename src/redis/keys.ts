@@ -1,41 +1,3 @@
-/** Every key of a queue in Redis: BullMQ's, and ours under the hash tag `{prefix:name}`, so that a script may touch several. */
-export interface QueueKeys {
-  /** BullMQ's hash of a job. */
-  job(jobId: string): string
-  /** BullMQ's lock on a job that a worker has taken. */
-  jobLock(jobId: string): string
-  /** BullMQ's lists and sorted sets of job ids, by state. */
-  readonly wait: string
-  readonly paused: string
-  readonly prioritized: string
-  readonly active: string
-  readonly delayed: string
-  readonly completed: string
-  readonly failed: string
-
-  /** Held while the finished job of an order is replaced. */
-  replacing(jobId: string): string
-  /** Says that Redis still has what it had. */
-  readonly canary: string
-  /** Held by the process whose turn it is to drop finished checks. */
-  readonly retention: string
-  /** The state of the brake, its counted cancellations, and when each was granted. */
-  readonly brake: string
-  readonly brakeCancelled: string
-  readonly brakeReserved: string
-  /** What was decided in a minute, counted from 1970. */
-  minute(minute: number): string
-
-  /** Of the redis store: an order, the unpaid ones by deadline, the last payment, the events, and a write that proves it works. */
-  order(orderId: string): string
-  readonly unpaid: string
-  readonly lastPaid: string
-  readonly events: string
-  readonly probe: string
-  /** The beginning of all keys of ours. */
-  readonly own: string
-}
-
 /** A queue by its name and prefix, with all its keys. */
 export interface NamedQueue {
   readonly name: string
@@ -43,36 +5,50 @@ export interface NamedQueue {
   readonly keys: QueueKeys
 }
 
+export type QueueKeys = Readonly<ReturnType<typeof keysOf>>
+
 /** @param options.prefix default `bull`, as BullMQ has it */
 export function namedQueue({ name, prefix = 'bull' }: { name: string; prefix?: string }): NamedQueue {
+  return { name, prefix, keys: keysOf({ name, prefix }) }
+}
+
+/** Every key of a queue in Redis: BullMQ's, and ours under the hash tag `{prefix:name}`, so that a script may touch several. */
+function keysOf({ name, prefix }: { name: string; prefix: string }) {
   const bullmq = `${prefix}:${name}:`
   const own = `{${prefix}:${name}}:`
   return {
-    name,
-    prefix,
-    keys: {
-      job: (jobId) => bullmq + jobId,
-      jobLock: (jobId) => `${bullmq}${jobId}:lock`,
-      wait: `${bullmq}wait`,
-      paused: `${bullmq}paused`,
-      prioritized: `${bullmq}prioritized`,
-      active: `${bullmq}active`,
-      delayed: `${bullmq}delayed`,
-      completed: `${bullmq}completed`,
-      failed: `${bullmq}failed`,
-      replacing: (jobId) => `${bullmq}${jobId}:replacing`,
-      canary: `${own}canary`,
-      retention: `${own}retention`,
-      brake: `${own}brake`,
-      brakeCancelled: `${own}brake:cancelled`,
-      brakeReserved: `${own}brake:reserved`,
-      minute: (minute) => `${own}minute:${minute}`,
-      order: (orderId) => `${own}order:${orderId}`,
-      unpaid: `${own}unpaid`,
-      lastPaid: `${own}last-paid`,
-      events: `${own}events`,
-      probe: `${own}probe`,
-      own,
-    },
+    /** BullMQ's hash of a job, and its lock on one that a worker has taken. */
+    job: (jobId: string) => `${bullmq}${jobId}`,
+    jobLock: (jobId: string) => `${bullmq}${jobId}:lock`,
+    /** BullMQ's lists and sorted sets of job ids, by state. */
+    wait: `${bullmq}wait`,
+    paused: `${bullmq}paused`,
+    prioritized: `${bullmq}prioritized`,
+    active: `${bullmq}active`,
+    delayed: `${bullmq}delayed`,
+    completed: `${bullmq}completed`,
+    failed: `${bullmq}failed`,
+
+    /** Held while the finished job of an order is replaced. */
+    replacing: (jobId: string) => `${bullmq}${jobId}:replacing`,
+    /** Says that Redis still has what it had. */
+    canary: `${own}canary`,
+    /** Held by the process whose turn it is to drop finished checks. */
+    retention: `${own}retention`,
+    /** The state of the brake, its counted cancellations, and when each was granted. */
+    brake: `${own}brake`,
+    brakeCancelled: `${own}brake:cancelled`,
+    brakeReserved: `${own}brake:reserved`,
+    /** What was decided in a minute, counted from 1970. */
+    minute: (minute: number) => `${own}minute:${minute}`,
+
+    /** Of the redis store: an order, the unpaid ones by deadline, the last payment, the events, a write that proves it works. */
+    order: (orderId: string) => `${own}order:${orderId}`,
+    unpaid: `${own}unpaid`,
+    lastPaid: `${own}last-paid`,
+    events: `${own}events`,
+    probe: `${own}probe`,
+    /** The beginning of all keys of ours. */
+    own,
   }
 }

@@ -1,3 +1,6 @@
+/** Redis cannot now, but will: it starts, fails over, is full or busy. */
+const PASSING = /^(LOADING|BUSY|READONLY|MASTERDOWN|OOM|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|MISCONF|NOSCRIPT|UNBLOCKED)$/
+
 /**
  * The code of an error that Redis itself answered with, e.g. `READONLY`; undefined for errors of the connection. By the
  * protocol it is the first word of the answer: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
@@ -7,28 +10,13 @@ export function redisErrorCode(error: unknown): string | undefined {
   return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR'
 }
 
-/** Redis cannot now, but will: it starts, fails over, is full or busy. */
-const PASSING = [
-  'LOADING',
-  'BUSY',
-  'READONLY',
-  'MASTERDOWN',
-  'OOM',
-  'TRYAGAIN',
-  'CLUSTERDOWN',
-  'NOREPLICAS',
-  'MISCONF',
-  'NOSCRIPT',
-  'UNBLOCKED',
-]
-
 /** Redis rejects the command because of what is in it or in the key, and will do so again. */
 export function isRedisRejection(error: unknown): boolean {
   const code = redisErrorCode(error)
-  return code !== undefined && !PASSING.includes(code)
+  return code !== undefined && !PASSING.test(code)
 }
 
 /** Redis refuses us until somebody changes a password or a permission. */
 export function isRedisRefusal(error: unknown): boolean {
-  return ['WRONGPASS', 'NOAUTH', 'NOPERM'].includes(redisErrorCode(error) ?? '')
+  return /^(WRONGPASS|NOAUTH|NOPERM)$/.test(redisErrorCode(error) ?? '')
 }
