@@ -3,6 +3,7 @@ import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { formatDuration } from './runtime/duration.ts'
+import { count } from './runtime/human-numbers.ts'
 import { apiTokens, boardUsers, otlpHeaders } from './settings/credentials.ts'
 import {
   type Environment,
@@ -149,27 +150,19 @@ export type Config = SettingValues<typeof SETTINGS> & {
  * @throws {OrderExpiryError} INVALID_SETTINGS, listing every problem at once and no secret
  */
 export function readConfig(input: { env: Environment; dotenv: Environment }): Config {
-  const settings: Settings = SETTINGS
-  const env = mergeEnvironments(settings, input)
-  const problems = [...findUnknownNames({ settings, env, dotenv: input.dotenv })]
-  const values = readValues({ settings, env, problems })
+  const env = mergeEnvironments(SETTINGS, input)
+  const problems = [...findUnknownNames({ settings: SETTINGS, env, dotenv: input.dotenv })]
+  const values = readValues({ settings: SETTINGS, env, problems })
   const config = {
     ...values,
     production: env.NODE_ENV === 'production',
     cancelSql: readCancelSql(values.CANCEL_SQL_FILE, problems),
   } as Config
-  const hasBadTokens = problems.some((problem) => /^API_TOKENS(_FILE)?:/.test(problem))
-  problems.push(
-    ...findContradictions(config, { hasBadTokens }).filter(
-      (found) => !problems.some((known) => sameSetting(known, found)),
-    ),
-  )
+  const wrong = new Set(problems.map(settingOf))
+  problems.push(...findContradictions(config, wrong).filter((problem) => !wrong.has(settingOf(problem))))
   if (problems.length > 0) {
     const list = problems.map((problem) => `\n  ${problem}`).join('')
-    throw new OrderExpiryError(
-      'INVALID_SETTINGS',
-      `${problems.length} problem${problems.length > 1 ? 's' : ''} in the settings:${list}`,
-    )
+    throw new OrderExpiryError('INVALID_SETTINGS', `${count(problems.length, 'problem')} in the settings:${list}`)
   }
   return deepFreeze(config)
 }
@@ -219,13 +212,12 @@ function readCancelSql(path: unknown, problems: string[]): string | undefined {
   return sql
 }
 
-function sameSetting(a: string, b: string): boolean {
-  const setting = (problem: string) => problem.slice(0, problem.indexOf(':')).replace(/_FILE$/, '')
-  return setting(a) === setting(b)
+function settingOf(problem: string): string {
+  return problem.slice(0, problem.indexOf(':')).replace(/_FILE$/, '')
 }
 
-/** What no row of the table can see alone. A setting with a problem of its own is undefined here. */
-function findContradictions(config: Config, { hasBadTokens }: { hasBadTokens: boolean }): string[] {
+/** What no row of the table can see alone. A setting that is `wrong` by itself is undefined here. */
+function findContradictions(config: Config, wrong: ReadonlySet<string>): string[] {
   const problems: string[] = []
   const { HTTP_HOST } = config
   if (config.production && config.REDIS_URL === undefined) {
@@ -238,7 +230,8 @@ function findContradictions(config: Config, { hasBadTokens }: { hasBadTokens: bo
   for (const name of STORE_NAMES) {
     problems.push(...KINDS[name].contradictions(config, { isChosen: name === config.ORDER_STORE, watchesPayments }))
   }
-  if (HTTP_HOST !== undefined && !isLoopback(HTTP_HOST) && !config.BOARD_USERS && !config.API_TOKENS && !hasBadTokens) {
+  const hasUsers = config.BOARD_USERS ?? config.API_TOKENS ?? wrong.has('API_TOKENS')
+  if (HTTP_HOST !== undefined && !isLoopback(HTTP_HOST) && !hasUsers) {
     problems.push(
       `BOARD_USERS: expected at least one user, or a token in API_TOKENS, because HTTP_HOST ${HTTP_HOST} can be reached from other machines`,
     )

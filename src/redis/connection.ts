@@ -4,7 +4,7 @@ import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { describeRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
-import { isRedisRefusal, isRedisRejection, redisErrorCode } from './reply.ts'
+import { isRedisRejection, redisErrorCode } from './reply.ts'
 
 const SELECT_MS = 5_000
 
@@ -24,11 +24,9 @@ export class Connection {
 
   constructor(options: { address: RedisAddress; profile: RedisProfile }) {
     this.#address = options.address
-    this.redis = openRedis({
-      profile: options.profile,
-      onError: (error) => {
-        this.#lastError = error
-      },
+    this.redis = new Redis(options.profile)
+    this.redis.on('error', (error) => {
+      this.#lastError = error
     })
     this.redis.on('ready', () => {
       this.#lastError = undefined
@@ -55,11 +53,10 @@ export class Connection {
     const { db } = this.redis.options
     if (!db) return
     // Sent anew or lost with a connection, it may never be answered.
-    const onTimeout = () => new Error(`no answer within ${SELECT_MS} ms`)
-    await withTimeout({ work: this.redis.select(db), ms: SELECT_MS, clock: systemClock, onTimeout })
+    await withTimeout({ work: this.redis.select(db), ms: SELECT_MS, clock: systemClock })
   }
 
-  /** What went wrong, in our own words: where ioredis only says that a connection is closed, the reason why it is. */
+  /** What went wrong, in our own words; where ioredis only says that the connection is closed, why it is. */
   explain(error: unknown): OrderExpiryError {
     return asRedisError(redisErrorCode(error) ? error : (this.#lastError ?? error), this.#address)
   }
@@ -74,12 +71,10 @@ export function asRedisError(error: unknown, address: RedisAddress): OrderExpiry
   if (error instanceof OrderExpiryError) return error
   const where = describeRedisAddress(address)
   const why = error instanceof Error ? error.message || error.name : String(error)
-  const cause = { cause: error }
-  return isRedisRefusal(error) || isRedisRejection(error)
-    ? new OrderExpiryError(
-        'REDIS_REFUSED',
-        `Redis at ${where} refuses (${why}): check user, password, permissions and keys`,
-        cause,
-      )
-    : new OrderExpiryError('REDIS_UNAVAILABLE', `Redis at ${where} cannot be used now (${why}); try again`, cause)
+  if (isRedisRejection(error)) {
+    const message = `Redis at ${where} refuses (${why}): check user, password, permissions and keys`
+    return new OrderExpiryError('REDIS_REFUSED', message, { cause: error })
+  }
+  const message = `Redis at ${where} cannot be used now (${why}); try again`
+  return new OrderExpiryError('REDIS_UNAVAILABLE', message, { cause: error })
 }

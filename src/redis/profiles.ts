@@ -2,7 +2,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { backoffMs } from '../runtime/retry.ts'
 import { parseRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
 
-/** A connection on which an answer is so long overdue is dead, though nothing says so: it is made anew. */
+/** A connection that owes an answer this long is dead, though nothing says so: ioredis makes a new one. */
 const SOCKET_TIMEOUT_MS = 5_000
 
 const READ_ONLY_RECONNECT_MS = 1_000
@@ -11,15 +11,15 @@ const common: RedisProfile = {
   connectTimeout: 5_000,
   keepAlive: 10_000,
   noDelay: true,
-  // How long ioredis keeps a process alive after a connection that was lost is closed.
+  // How long ioredis keeps a process alive after a lost connection is closed.
   disconnectTimeout: 500,
-  // The default back-off of BullMQ grows to 20 s, which every order that falls due in an outage would then be late.
+  // BullMQ's own back-off grows to 20 s, and every order that falls due in an outage would be that late.
   retryStrategy: (attempt) => backoffMs({ attempt, baseMs: 50, capMs: 1_000 }),
 }
 
 /**
- * After a failover the connection still leads to the old primary, which says READONLY: then it is made anew, and the command
- * fails. Not for each command: ioredis adds a listener each time, and a busy worker would do nothing else.
+ * After a failover the connection still leads to the old primary, which says READONLY: then the command fails, and ioredis
+ * connects anew. Once a second at most: ioredis adds a listener each time, and a busy worker would do nothing else.
  */
 function reconnectWhenReadOnly(): (error: Error) => 1 | false {
   let last = Number.NEGATIVE_INFINITY
@@ -31,13 +31,9 @@ function reconnectWhenReadOnly(): (error: Error) => 1 | false {
   }
 }
 
-/** For shops' requests: fails fast, and sends nothing later that was still waiting when the caller was told of a failure. */
+/** For shops' requests: fails fast, and sends nothing after the caller was told of a failure. */
 export function producerProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
-  return {
-    ...commandProfile(address, timeoutMs),
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-  }
+  return { ...commandProfile(address, timeoutMs), enableOfflineQueue: false, autoResendUnfulfilledCommands: false }
 }
 
 /** For BullMQ workers: waits out every outage. The socket time-out is longer than the second that a worker may block. */

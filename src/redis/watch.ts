@@ -1,4 +1,4 @@
-import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
+import type { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
@@ -32,31 +32,27 @@ export function createRedisWatch(options: {
   clock: Clock
 }): RedisWatch {
   const { connection, queue, onBack, onFailure, onLost, onTick, clock } = options
+  const { redis } = connection
   let failure: OrderExpiryError | undefined
   let isPlanted = false
   let isBackDue = false
   let wasConnected = false
 
   async function step(): Promise<number> {
-    await look()
+    try {
+      const canary = await look(connection, queue.keys.canary)
+      if (canary === 'missing' && isPlanted) onLost()
+      isPlanted ||= canary !== 'refused'
+      failure = undefined
+      if (isBackDue) onBack()
+      isBackDue = false
+    } catch (error) {
+      failure = connection.explain(error)
+      isBackDue = true
+      onFailure(failure)
+    }
     onTick()
     return LOOK_EVERY_MS
-  }
-
-  async function look(): Promise<void> {
-    let wasMissing: boolean | undefined
-    try {
-      wasMissing = await plantCanary(connection, queue.keys.canary)
-    } catch (error) {
-      failure = asOrderExpiryError(connection.explain(error))
-      isBackDue = true
-      return onFailure(failure)
-    }
-    failure = undefined
-    if (wasMissing && isPlanted) onLost()
-    isPlanted ||= wasMissing !== undefined
-    if (isBackDue) onBack()
-    isBackDue = false
   }
 
   /** An outage can be shorter than the time between two looks. */
@@ -72,29 +68,25 @@ export function createRedisWatch(options: {
       return failure
     },
     start(signal) {
-      wasConnected ||= connection.redis.status === 'ready'
-      connection.redis.on('ready', noticeReconnect)
+      wasConnected ||= redis.status === 'ready'
+      redis.on('ready', noticeReconnect)
       return loop.start(signal)
     },
     stop() {
-      connection.redis.off('ready', noticeReconnect)
+      redis.off('ready', noticeReconnect)
       return loop.stop()
     },
   }
 }
 
-/**
- * Rejects if Redis does not answer, or takes no writes.
- *
- * @returns whether the key was missing; undefined if Redis answers, but never lets us write it: it may take all others
- */
-async function plantCanary(connection: Connection, key: string): Promise<boolean | undefined> {
+/** Redis answers and takes writes: whether the canary was missing, and is there again. Else rejects. */
+async function look(connection: Connection, key: string): Promise<'missing' | 'there' | 'refused'> {
   await connection.selectDatabase()
   await connection.redis.ping()
   try {
-    return (await connection.redis.set(key, '1', 'NX')) === 'OK'
+    return (await connection.redis.set(key, '1', 'NX')) === 'OK' ? 'missing' : 'there'
   } catch (error) {
-    if (isRedisRejection(error)) return undefined
-    throw error
+    if (!isRedisRejection(error)) throw error
+    return 'refused' // if it only refuses this key, it may take all others
   }
 }

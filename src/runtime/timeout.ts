@@ -6,14 +6,16 @@ const SETTLED = 'settled'
 /**
  * The promise's own result, or a rejection with `onTimeout()` after `ms`. The work itself goes on: what it does later
  * must be harmless, and its late rejection is swallowed.
+ *
+ * @param options.onTimeout default: an error that says that there was no answer
  */
 export async function withTimeout<T>(options: {
   work: Promise<T>
   ms: number
   clock: Clock
-  onTimeout: () => Error
+  onTimeout?: () => Error
 }): Promise<T> {
-  const { work, ms, clock, onTimeout } = options
+  const { work, ms, clock, onTimeout = () => new Error(`no answer within ${ms} ms`) } = options
   const settled = new AbortController()
   const timeout = clock.sleep(ms, settled.signal).then(
     () => Promise.reject(onTimeout()),

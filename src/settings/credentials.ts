@@ -23,8 +23,7 @@ export const boardUsers = listOf({
     const [, name, password, role] = /^\s*([^:\s]+):(.+):(viewer|operator)\s*$/.exec(entry) ?? []
     return name && password && role ? { name, password, role: role as BoardUser['role'] } : undefined
   },
-  keyOf: ({ name }) => name,
-  distinct: 'each user to have a name of its own',
+  distinct: { keyOf: ({ name }) => name, expected: 'each user to have a name of its own' },
 })
 
 export const apiTokens = listOf({
@@ -37,8 +36,7 @@ export const apiTokens = listOf({
     const expiresAt = parseExpiry(expiry)
     return Number.isNaN(expiresAt) ? undefined : { name, token, expiresAt }
   },
-  keyOf: ({ token }) => token,
-  distinct: 'each name to have a token of its own',
+  distinct: { keyOf: ({ token }) => token, expected: 'each name to have a token of its own' },
 })
 
 /** As in the W3C's Baggage: values may be percent-encoded. */
@@ -57,21 +55,22 @@ export const otlpHeaders = listOf({
   },
 }).transform((entries): Record<string, string> => Object.fromEntries(entries))
 
-/** Entries with commas between them. `parse` returns undefined for a wrong one; no two may have the same key. */
+/** Entries with commas between them. `parse` returns undefined for a wrong one; no two may have the same `distinct` key. */
 function listOf<Entry>(options: {
   expected: string
   parse: (text: string) => Entry | undefined
-  keyOf?: (entry: Entry) => string
-  distinct?: string
+  distinct?: { keyOf: (entry: Entry) => string; expected: string }
 }) {
-  const { expected, parse, keyOf, distinct } = options
+  const { expected, parse, distinct } = options
   return z.string().transform((text, context): Entry[] => {
     const entries = text.split(',').flatMap((part, index) => {
       const entry = parse(part)
       if (entry === undefined) context.addIssue(`expected ${expected}; entry ${index + 1} is not`)
       return entry === undefined ? [] : [entry]
     })
-    if (keyOf && new Set(entries.map(keyOf)).size < entries.length) context.addIssue(`expected ${distinct}`)
+    if (distinct && new Set(entries.map(distinct.keyOf)).size < entries.length) {
+      context.addIssue(`expected ${distinct.expected}`)
+    }
     return entries
   })
 }

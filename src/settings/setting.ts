@@ -42,23 +42,17 @@ export function mergeEnvironments(settings: Settings, input: { env: Environment;
 }
 
 /** The values of all settings that have one. What is wrong is added to `problems`, a line each. */
-export function readValues(options: {
-  settings: Settings
-  env: Environment
-  problems: string[]
-}): Record<string, unknown> {
-  const { settings, env, problems } = options
+export function readValues({ settings, env, problems }: { settings: Settings; env: Environment; problems: string[] }) {
   const values: Record<string, unknown> = {}
   for (const [name, setting] of Object.entries(settings)) {
     const text = readText({ name, setting, env, problems })
     if (text === undefined) continue
-    const parsed = setting.schema.safeParse(text)
-    if (parsed.success) values[name] = parsed.data
-    else {
-      const expected = new Set(parsed.error.issues.map(({ message }) => message))
+    const { data, error } = setting.schema.safeParse(text)
+    if (error) {
+      const expected = new Set(error.issues.map(({ message }) => message))
       const given = setting.secret || setting.isPrivate ? '' : `, given ${JSON.stringify(text)}`
       problems.push(`${name}: ${[...expected].join('; ')}${given}`)
-    }
+    } else values[name] = data
   }
   return values
 }
@@ -66,14 +60,12 @@ export function readValues(options: {
 function readText(options: { name: string; setting: Setting; env: Environment; problems: string[] }) {
   const { name, setting, env, problems } = options
   const text = env[name]
-  const file = setting.secret ? env[`${name}_FILE`] : undefined
-  if (file) {
-    if (text) {
-      problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
-      return undefined
-    }
-    return readFile({ name: `${name}_FILE`, path: file, problems })
+  const path = setting.secret && env[`${name}_FILE`]
+  if (text && path) {
+    problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
+    return undefined
   }
+  if (path) return readFile({ name: `${name}_FILE`, path, problems })
   if (text === '' && setting.emptyIsNone) return undefined
   return text || setting.default
 }
