@@ -1,6 +1,5 @@
 /**
- * The catalogue of every error order-expiry reports. The code is the public name: callers, job failures and HTTP
- * answers are told apart by it, never by the wording.
+ * Every error that order-expiry reports. The code is its public name: nobody tells errors apart by their wording.
  *
  * `retryable`: the same call can succeed later without anything being changed by hand.
  * `blames`, for errors of the order store: what has to change before the same batch can succeed.
@@ -49,10 +48,10 @@ const CATALOGUE = {
 
 /**
  * - `store`: it does not work as a whole, so that every other batch would fail as well.
- * - `lock`: somebody else's transaction was in the way; in the way of a part of the batch, perhaps not.
+ * - `lock`: somebody else's transaction was in the way; a part of the batch may get past it.
  * - `order`: something in the batch.
- * - `store-or-order`: perhaps the store as a whole, perhaps one order: a trigger that takes too long, or names a table that
- *   is not there. If the store passes its own probe, it is an order.
+ * - `store-or-order`: the store as a whole, or one order, whose trigger takes too long or names a missing table. If the
+ *   store passes its own probe, it is an order.
  */
 type Blame = 'store' | 'lock' | 'order' | 'store-or-order'
 
@@ -67,7 +66,7 @@ export class OrderExpiryError extends Error {
   readonly retryable: boolean
   readonly httpStatus: number
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
     this.retryable = CATALOGUE[code].retryable

@@ -45,7 +45,7 @@ export interface Events {
   /** A sweep has handled an order; `outcome` may also be `postponed` or `failed`. */
   'order-swept': { orderId: string; outcome: string }
   'would-cancel': { orderId: string }
-  /** A dry run has reported this many orders, and reports no more one by one. */
+  /** A dry run has reported this many orders one by one, and reports no more. */
   'dry-run-full': { orders: number }
   'sweep-finished': {
     overdue: number
@@ -75,7 +75,7 @@ export interface Events {
     route: string
     status: number
     tookMs: number
-    /** The name of the token or user; `anonymous`: none was required, or none was given. */
+    /** The name of the token or user; `anonymous` if none was required or given. */
     by: string
     error?: OrderExpiryError
   }

@@ -2,9 +2,8 @@ import { Gauge, type Registry } from 'prom-client'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
-/** What the gauges read when they are scraped. A read that returns undefined has no part to read, or none yet. */
+/** What the gauges read when they are scraped. Undefined: there is nothing to read, or not yet. */
 export interface GaugeSources {
-  /** Undefined while it is not known. */
   brakeEngaged: () => boolean | undefined
   storeBreakerOpen: () => boolean
   dryRun: boolean
@@ -17,23 +16,23 @@ export interface GaugeSources {
   pingStore: () => Promise<unknown> | undefined
   /** Orders that should have been cancelled. */
   readOverdue: () => Promise<{ orders: number; oldestSeconds: number }> | undefined
-  /** What waits in the outbox; `oldestAgeMs` is undefined if nothing does. */
+  /** What waits in the outbox. */
   readOutbox: () => Promise<{ events: number; oldestAgeMs: number | undefined }> | undefined
+}
+
+interface GaugeRow {
+  help: string
+  /** With a label there is a sample for each of its values. */
+  label?: string
+  read: () => Reading | Promise<Reading>
 }
 
 type Counts = Readonly<Record<string, number>>
 
-interface GaugeRow {
-  help: string
-  /** Then there is a sample for each of its values. */
-  label?: string
-  /** Undefined: there is no sample. */
-  read: () => Reading | Promise<Reading>
-}
-
+/** Undefined: there is no sample. */
 type Reading = number | boolean | Counts | undefined
 
-/** A part that has not answered by then is down, as far as this scrape goes. */
+/** For this scrape, a part that answers later is down. */
 const READ_WITHIN_MS = 2_000
 
 /** Registers the gauges. Each is read when it is scraped. */
@@ -51,15 +50,14 @@ export function registerGauges(options: { registry: Registry; sources: GaugeSour
         if (label) {
           this.reset()
           for (const [value, count] of Object.entries(reading ?? {})) this.set({ [label]: value }, count)
-        } else if (reading === undefined)
-          this.remove() // reset() would say 0
-        else this.set(Number(reading))
+        } else if (reading !== undefined) this.set(Number(reading))
+        else this.remove() // reset() would say 0
       },
     })
   }
 }
 
-/** A part that does not answer has no figures, and its `_up` is 0: silence says nothing. */
+/** A part that does not answer has no figures, and its `_up` is 0. */
 function gaugesOfParts(sources: GaugeSources, clock: Clock) {
   const queue = partOf(sources.readQueue, clock)
   const store = partOf(() => sources.pingStore()?.then(() => true), clock)
@@ -99,31 +97,30 @@ function gaugesOfParts(sources: GaugeSources, clock: Clock) {
   }
 }
 
-/** All gauges of one scrape are collected at once, and share what was read. */
+/** The gauges of one scrape are collected at once, and share what was read. */
 function partOf<Figures>(read: () => Promise<Figures> | undefined, clock: Clock) {
-  let reading: Promise<Figures | undefined | null> | undefined
-  /** Null: it does not answer; undefined: there is no such part. */
-  function find(): Promise<Figures | undefined | null> {
+  let reading: Promise<{ isUp?: boolean; figures?: Figures }> | undefined
+  function find() {
     reading ??= readInTime().finally(() => {
       reading = undefined
     })
     return reading
   }
-  async function readInTime(): Promise<Figures | undefined | null> {
+  async function readInTime() {
     const work = read()
-    if (!work) return undefined
-    const onTimeout = () => new Error('too late')
-    return withTimeout({ work, ms: READ_WITHIN_MS, clock, onTimeout }).catch(() => null)
+    if (!work) return {} // there is no such part
+    try {
+      return { isUp: true, figures: await withTimeout({ work, ms: READ_WITHIN_MS, clock }) }
+    } catch {
+      return { isUp: false }
+    }
   }
 
   return {
-    async isUp(): Promise<boolean | undefined> {
-      const found = await find()
-      return found === undefined ? undefined : found !== null
-    },
+    isUp: async () => (await find()).isUp,
     figure: (pick: (figures: Figures) => Reading) => async () => {
-      const found = await find()
-      return found === undefined || found === null ? undefined : pick(found)
+      const { figures } = await find()
+      return figures && pick(figures)
     },
   }
 }

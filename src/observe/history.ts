@@ -4,19 +4,14 @@ import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
-import type { Counts, MinuteCounts } from './minutes.ts'
+import { type Counts, MINUTE_MS, type MinuteCounts } from './minutes.ts'
 
-const MINUTE_MS = 60_000
 const KEPT_S = 3 * 3_600
 const WRITE_EVERY_MS = 5_000
-/** Minutes that are kept while they cannot be written: nobody looks further back than an hour. */
+/** Minutes kept while they cannot be written: nobody looks further back than an hour. */
 const MOST_MINUTES_KEPT = 60
 
-/**
- * What all processes have decided in the last hours, by the minute, for people who look.
- *
- * Keys: {prefix:queue}:minute:<minutes since 1970>  hash of {@link Counts}; expires after three hours
- */
+/** What all processes have decided in the last hours: for each minute a hash of {@link Counts} in Redis. */
 export class History {
   readonly #redis: Redis
   readonly #keys: QueueKeys
@@ -37,25 +32,20 @@ export class History {
     for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
   }
 
-  /**
-   * The minutes up to and including that of `now`, oldest first.
-   *
-   * @throws what ioredis says
-   */
+  /** The minutes up to and including that of `now`, oldest first. @throws what ioredis says */
   async read(options: { now: number; minutes: number }): Promise<Counts[]> {
     const last = Math.floor(options.now / MINUTE_MS)
     const pipeline = this.#redis.pipeline()
     for (let minute = last - options.minutes + 1; minute <= last; minute++) pipeline.hgetall(this.#keys.minute(minute))
     return ((await pipeline.exec()) ?? []).map(([error, fields]) => {
       if (error) throw error
-      return Object.fromEntries(
-        Object.entries(fields as Record<string, string>).map(([name, count]) => [name, Number(count)]),
-      )
+      const counts = Object.entries(fields as Record<string, string>)
+      return Object.fromEntries(counts.map(([name, count]) => [name, Number(count)]))
     })
   }
 }
 
-/** Hands on to the history what was counted, every few seconds and once more at the stop. */
+/** Writes what was counted into the history, every few seconds and once more at the stop. */
 export function createHistoryWriter(options: {
   counts: MinuteCounts
   history: History
@@ -70,7 +60,7 @@ export function createHistoryWriter(options: {
     const minutes = counts.take()
     if (minutes.size === 0) return
     try {
-      // ioredis would send later what it accepts without a connection, even after its time-out: it would count twice.
+      // What ioredis accepts without a connection it would send even after its time-out, and it would count twice.
       await connection.untilReady()
       await history.add(minutes)
       isAway = false
@@ -81,16 +71,8 @@ export function createHistoryWriter(options: {
     }
   }
 
-  const loop = createLoop({
-    name: 'history',
-    firstPauseMs: WRITE_EVERY_MS,
-    async step() {
-      await write()
-      return WRITE_EVERY_MS
-    },
-    atStop: 'leave-step',
-    clock,
-  })
+  const step = () => write().then(() => WRITE_EVERY_MS)
+  const loop = createLoop({ name: 'history', firstPauseMs: WRITE_EVERY_MS, step, atStop: 'leave-step', clock })
   return {
     ...loop,
     async stop() {

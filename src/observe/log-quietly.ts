@@ -1,14 +1,15 @@
 import type { Clock } from '../runtime/clock.ts'
 
-/** The same trouble is logged at most this often. */
 const SAME_TROUBLE_EVERY_MS = 5_000
 /** Kinds of trouble that are remembered. */
 const MOST_TROUBLES = 1_000
-/** Of what goes well, this many lines a second are logged; the rest is summed up. */
+/** Of what goes well; the rest is summed up. */
 const LINES_PER_SECOND = 2
 
 /** Logs a trouble, unless the same one (by `key`) was logged a moment ago. Returns whether it was logged. */
 export type LogTrouble = (key: string, fields: object, message: string) => boolean
+
+type LogLine = (fields: object, message: string) => void
 
 /** Returns true at most `count` times within any second. */
 export function limitPerSecond(options: { count: number; clock: Clock }): () => boolean {
@@ -27,11 +28,7 @@ export function limitPerSecond(options: { count: number; clock: Clock }): () => 
  * Logs the same trouble at most once in {@link SAME_TROUBLE_EVERY_MS}, with the number of times it was left out. A trouble
  * that is not allowed now is logged when it comes again.
  */
-export function throttle(options: {
-  clock: Clock
-  isAllowed: () => boolean
-  log: (fields: object, message: string) => void
-}): LogTrouble {
+export function throttle(options: { clock: Clock; isAllowed: () => boolean; log: LogLine }): LogTrouble {
   const { clock, isAllowed, log } = options
   const seen = new Map<string, { at: number; left: number }>()
   return (key, fields, message) => {
@@ -49,9 +46,8 @@ export function throttle(options: {
 
 export interface Ration<Item> {
   add(item: Item): void
-  /** Logs the rest if it is old enough. */
+  /** Logs the rest: if it is old enough, or whatever its age. */
   look(): void
-  /** Logs the rest. */
   flush(): void
 }
 
@@ -66,19 +62,14 @@ export function ration<Item>(options: {
   logRest: (rest: readonly Item[]) => void
 }): Ration<Item> {
   const { clock, everyMs, log, logRest } = options
-  let second = { since: Number.NEGATIVE_INFINITY, lines: 0 }
+  const isAllowed = limitPerSecond({ count: LINES_PER_SECOND, clock })
   let rest: Item[] = []
   let restSince = 0
 
   function add(item: Item): void {
     look()
-    const now = clock.monotonic()
-    if (now - second.since >= 1_000) second = { since: now, lines: 0 }
-    if (second.lines++ < LINES_PER_SECOND) log(item)
-    else {
-      if (rest.length === 0) restSince = now
-      rest.push(item)
-    }
+    if (isAllowed()) log(item)
+    else if (rest.push(item) === 1) restSince = clock.monotonic()
   }
 
   function look(): void {

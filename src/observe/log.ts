@@ -29,8 +29,8 @@ export function createLogger(options: {
     serializers: { err: (error) => error }, // the redactor has made it a plain object
     hooks: {
       logMethod(given, method) {
-        // An error alone is its own message, as pino has it.
         const [first, ...rest] = given as unknown[]
+        // As pino does it: an error alone is its own message.
         const args = first instanceof Error && rest.length === 0 ? [{ err: first }, first.message] : given
         method.apply(this, args.map((arg) => redactor.value(arg)) as Parameters<typeof method>)
       },
@@ -46,10 +46,9 @@ export function createLogger(options: {
 const TROUBLES_PER_SECOND = 6
 const BATCHES_EVERY_MS = 1_000
 const DRY_RUN_EVERY_MS = 5_000
-/** Reasons for which all orders are left at once; that is logged where it begins. */
+/** Reasons that leave all orders at once: they are logged where they begin. */
 const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
 
-/** Where the lines of the daemon go: each as it is, or rationed. */
 interface Log {
   logger: Logger
   trouble: LogTrouble
@@ -60,7 +59,7 @@ interface Log {
 
 type Batch = Omit<Events['batch-settled'], 'error'>
 
-/** Logs every event. Only here are the daemon's log lines worded. */
+/** Logs every event. The daemon's log lines are worded only here. */
 export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
   const { events, logger, clock } = options
   const isAllowed = limitPerSecond({ count: TROUBLES_PER_SECOND, clock })
@@ -88,12 +87,10 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
 
 function sumOf(batches: readonly Batch[]): Pick<Batch, 'checks' | 'outcomes'> {
   const outcomes: Record<string, number> = {}
-  let checks = 0
   for (const batch of batches) {
-    checks += batch.checks
     for (const [outcome, count] of Object.entries(batch.outcomes)) outcomes[outcome] = (outcomes[outcome] ?? 0) + count
   }
-  return { checks, outcomes }
+  return { checks: batches.reduce((sum, { checks }) => sum + checks, 0), outcomes }
 }
 
 /** How each event is logged. */
@@ -120,9 +117,8 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'check-given-up': (e, { failure }) => failure(...because('given-up', e, 'check given up')),
   'batch-settled': ({ error, ...batch }, { logger, trouble, batches }) => {
     batches.look()
-    // A sweep reports its failures when it has finished.
-    if (error && batch.by === 'worker')
-      trouble(...because('batch', { ...batch, error }, 'batch failed in whole or in part'))
+    const isOfWorker = batch.by === 'worker' // a sweep reports its failures when it has finished
+    if (error && isOfWorker) trouble(...because('batch', { ...batch, error }, 'batch failed in whole or in part'))
     else if (batch.outcomes.cancelled) batches.add(batch)
     else logger.debug(batch, 'batch settled')
   },
@@ -147,8 +143,8 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'store-notice': ({ notice }, { logger }) => logger.warn(notice),
   'brake-changed': (e, { logger }) => {
     if (!e.engaged) return logger.warn(e, 'the brake is released: orders are cancelled again')
-    const until = 'somebody runs `order-expiry brake release`'
-    logger.error(e, `the brake is engaged (${e.reason}): no order is cancelled until ${until}`)
+    const until = 'until somebody runs `order-expiry brake release`'
+    logger.error(e, `the brake is engaged (${e.reason}): no order is cancelled ${until}`)
   },
   'brake-held': (e, { failure }) =>
     failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
@@ -171,11 +167,7 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
 }
 
 /** What {@link LogTrouble} takes, for an event with an error: trouble of the same kind and code is the same. */
-function because(
-  kind: string,
-  { error, ...fields }: { error: Error },
-  message: string,
-): [key: string, fields: object, message: string] {
+function because(kind: string, { error, ...fields }: { error: Error }, message: string): Parameters<LogTrouble> {
   const code = errorCode(error)
   // Node wraps the refusals of several addresses of one name into an AggregateError without a message.
   return [`${kind} ${code}`, { ...fields, code }, `${message}: ${error.message || code}`]
@@ -184,7 +176,7 @@ function because(
 function logLeftOverdue({ left, failed }: Events['sweep-finished'], { trouble }: Log): void {
   const oldest = left?.oldest
   if (!oldest || oldest.lateMs <= LEFT_BEHIND_AFTER_MS || LEFT_ON_PURPOSE.includes(oldest.why)) return
-  if (oldest.orderId === failed?.orderId) return // logged as such
+  if (oldest.orderId === failed?.orderId) return // logged as a failure
   const message = `overdue orders stay unpaid sweep after sweep; this is the oldest: ${oldest.why}`
   trouble(`left ${oldest.why}`, { ...oldest, orders: left.orders }, message)
 }

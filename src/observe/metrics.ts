@@ -11,9 +11,9 @@ type Add = (amount: number, labels?: Labels) => void
 
 interface MetricRow {
   help: string
-  labels?: readonly string[]
+  labels?: string[]
   /** Of a histogram; a counter has none. */
-  buckets?: readonly number[]
+  buckets?: number[]
   /** Series that exist from the start: one that begins with its first event shows no increase for it. */
   zeros?: readonly Labels[]
   on: { readonly [Name in EventName]?: (event: Events[Name], add: Add) => void }
@@ -22,9 +22,9 @@ interface MetricRow {
 /** Seconds. */
 const LATENESS_BUCKETS = LATENESS_BOUNDS.map((ms) => ms / 1_000)
 const DECISIONS = ['cancelled', 'kept', 'missing'] as const
-/** The usual reasons for which a check is given up. */
+/** Why checks are usually given up. */
 const GIVEN_UP: readonly ErrorCode[] = ['INVALID_JOB', 'UNKNOWN_JOB', 'STORE_REJECTED', 'STORE_MISMATCH', 'UNEXPECTED']
-/** How often the event loop is looked at: each look costs as much as a wake-up. */
+/** How often the event loop is sampled: each sample costs a wake-up. */
 const LAG_PRECISION_MS = 50
 
 /** Counters and histograms, and what each event adds to them. */
@@ -52,7 +52,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
       'check-finished': ({ outcome }, add) => add(1, { outcome }),
       'would-cancel': (_, add) => add(1, { outcome: 'would-cancel' }),
       'batch-settled': ({ by, outcomes }, add) => {
-        if (by === 'worker') return // its checks report themselves
+        if (by === 'worker') return // a worker's checks report themselves
         for (const outcome of DECISIONS) add(outcomes[outcome] ?? 0, { outcome })
       },
     },
@@ -116,7 +116,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
   },
 }
 
-/** All metrics, by their names. Counters and histograms follow the events, gauges are read at the scrape. */
+/** Counters and histograms follow the events; gauges are read at the scrape. */
 export function createMetrics(options: { events: EventBus; sources: GaugeSources; clock: Clock }): Registry {
   const { events, sources, clock } = options
   const registry = new Registry()
@@ -124,7 +124,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
   // These are gauges with the names of counters.
   for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`)
   for (const [name, row] of Object.entries(METRICS)) {
-    const add = registerMetric({ registry, name: `order_expiry_${name}`, row })
+    const add = registerMetric({ registry, name, row })
     for (const labels of row.zeros ?? []) add(0, labels)
     for (const [event, listener] of Object.entries(row.on) as [EventName, (event: unknown, add: Add) => void][]) {
       events.on(event, (happened) => listener(happened, add))
@@ -136,9 +136,10 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
 
 function registerMetric(options: { registry: Registry; name: string; row: MetricRow }): Add {
   const { registry, name, row } = options
-  const settings = { name, help: row.help, labelNames: [...(row.labels ?? [])], registers: [registry] }
-  if (row.buckets) {
-    const histogram = new Histogram({ ...settings, buckets: [...row.buckets] })
+  const { help, labels: labelNames = [], buckets } = row
+  const settings = { name: `order_expiry_${name}`, help, labelNames, registers: [registry] }
+  if (buckets) {
+    const histogram = new Histogram({ ...settings, buckets })
     return (value) => histogram.observe(value)
   }
   const counter = new Counter(settings)

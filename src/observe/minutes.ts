@@ -1,7 +1,7 @@
 import type { Clock } from '../runtime/clock.ts'
 import type { EventBus } from './events.ts'
 
-const MINUTE_MS = 60_000
+export const MINUTE_MS = 60_000
 /** Upper bounds of lateness in milliseconds; the last class has none. The promise is 1 s, the aim some milliseconds. */
 export const LATENESS_BOUNDS = [
   1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 300_000,
@@ -12,19 +12,18 @@ export type Counts = Record<string, number>
 
 /** Counts decisions by the minute, until they are taken. */
 export class MinuteCounts {
-  readonly #clock: Clock
   #minutes = new Map<number, Counts>()
 
   constructor(options: { events: EventBus; clock: Clock }) {
-    const { events } = options
-    this.#clock = options.clock
+    const { events, clock } = options
+    const thisMinute = () => Math.floor(clock.now() / MINUTE_MS)
     events.on('check-finished', ({ outcome, lateMs }) => {
-      this.#add(outcome, 1)
-      if (lateMs !== undefined) this.#add(`late:${classOf(lateMs)}`, 1)
+      this.#add(thisMinute(), outcome, 1)
+      if (lateMs !== undefined) this.#add(thisMinute(), `late:${classOf(lateMs)}`, 1)
     })
     events.on('batch-settled', ({ by, outcomes }) => {
-      if (by !== 'sweep') return // its checks report themselves
-      for (const outcome of ['cancelled', 'kept', 'missing']) this.#add(outcome, outcomes[outcome] ?? 0)
+      if (by !== 'sweep') return // a worker's checks report themselves
+      for (const outcome of ['cancelled', 'kept', 'missing']) this.#add(thisMinute(), outcome, outcomes[outcome])
     })
   }
 
@@ -38,15 +37,12 @@ export class MinuteCounts {
   /** Counts again what was taken and could not be handed on. */
   giveBack(minutes: ReadonlyMap<number, Counts>): void {
     for (const [minute, counts] of minutes) {
-      for (const [name, count] of Object.entries(counts)) this.#addTo(minute, name, count)
+      for (const [name, count] of Object.entries(counts)) this.#add(minute, name, count)
     }
   }
 
-  #add(name: string, count: number): void {
-    if (count > 0) this.#addTo(Math.floor(this.#clock.now() / MINUTE_MS), name, count)
-  }
-
-  #addTo(minute: number, name: string, count: number): void {
+  #add(minute: number, name: string, count = 0): void {
+    if (count === 0) return
     const counts = this.#minutes.get(minute) ?? {}
     counts[name] = (counts[name] ?? 0) + count
     this.#minutes.set(minute, counts)
@@ -56,12 +52,11 @@ export class MinuteCounts {
 /** An upper bound of a quantile of lateness, in milliseconds; may be infinite. Undefined if nothing was counted. */
 export function latenessOf(counts: Counts, quantile: number): number | undefined {
   const classes = Array.from({ length: LATENESS_BOUNDS.length + 1 }, (_, place) => counts[`late:${place}`] ?? 0)
-  const wanted = classes.reduce((sum, count) => sum + count, 0) * quantile
-  if (wanted === 0) return undefined
-  let seen = 0
+  let left = classes.reduce((sum, count) => sum + count, 0) * quantile
+  if (left === 0) return undefined
   const index = classes.findIndex((count) => {
-    seen += count
-    return seen >= wanted
+    left -= count
+    return left <= 0
   })
   return LATENESS_BOUNDS[index] ?? Number.POSITIVE_INFINITY
 }

@@ -1,5 +1,5 @@
 /** Takes the place of a secret. */
-export const CENSOR = '[redacted]'
+const CENSOR = '[redacted]'
 /** Fields with these names are hidden: the error of another program may bring them along. */
 const SECRET_FIELDS = new Set(['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString'])
 /** The password in any URL, also in one that is not among the settings. */
@@ -11,32 +11,28 @@ const LONGEST_TEXT = 2_000
 /** Levels of fields that are searched. */
 const DEEPEST = 4
 
-/** Takes secrets out of a text, or of all texts within a value, and cuts those that are too long. Never throws. */
-export interface Redactor {
-  text(text: string): string
-  /** A copy. Of an error only its name, code, message and stack are kept. */
-  value(value: unknown): unknown
-}
-
 /**
+ * Takes secrets out of a text, or out of all texts within a value, and cuts texts that are too long. Never throws.
+ *
  * @param options.secrets what must not be seen, whoever worded it: the text of an error is often another program's
  * @param options.longest characters of one text; default 2,000
  */
-export function createRedactor(options: { secrets: readonly string[]; longest?: number }): Redactor {
+export function createRedactor(options: { secrets: readonly string[]; longest?: number }) {
   const { secrets, longest = LONGEST_TEXT } = options
-  // As they are, and as JSON within a text has them. The longest first: one may begin with another.
+  // Each as it is, and as JSON has it. The longest first: one may begin with another.
   const hidden = [...new Set(secrets.flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]))]
     .filter(({ length }) => length >= SHORTEST_SECRET)
     .sort((a, b) => b.length - a.length)
 
   function text(given: string): string {
-    // The last cut comes after the secrets are out, or half of one could stay. The first saves a long search.
+    // The first cut saves a long search. The last comes after the secrets are out, or half of one could stay.
     let seen = given.slice(0, 2 * longest)
     for (const secret of hidden) seen = seen.replaceAll(secret, () => CENSOR)
     if (seen.includes('://')) seen = seen.replace(URL_PASSWORD, `$1:${CENSOR}@`)
     return seen.length > longest ? `${seen.slice(0, longest)}…` : seen
   }
 
+  /** A copy. Of an error only its type, code, message and stack are kept. */
   function value(given: unknown, depth = 0): unknown {
     if (typeof given === 'string') return text(given)
     if (typeof given !== 'object' || given === null || given instanceof Date) return given
@@ -56,5 +52,5 @@ export function createRedactor(options: { secrets: readonly string[]; longest?: 
     )
   }
 
-  return { text, value: (given) => value(given) }
+  return { text, value: (given: unknown) => value(given) }
 }

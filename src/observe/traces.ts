@@ -9,23 +9,23 @@ import type { Service } from '../runtime/service.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import type { EventBus } from './events.ts'
 
-/** For one batch of spans. A slower collector loses spans, and holds up nothing. */
+/** For one batch of spans: a slower collector loses spans, and holds up nothing. */
 const EXPORT_TIMEOUT_MS = 3_000
 /** For the spans that are left at the end. */
 const STOP_WITHIN_MS = 2_000
 
 /**
- * A service that sends the process's spans to an OpenTelemetry collector, over OTLP/HTTP in JSON. Trace contexts come and
- * go as W3C Trace Context. OpenTelemetry itself reads its variables for sampling, batching and further attributes of the
- * process (OTEL_TRACES_SAMPLER, OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES):
+ * Sends the process's spans to an OpenTelemetry collector, over OTLP/HTTP in JSON, with W3C Trace Context. OpenTelemetry
+ * itself reads its variables for sampling, batching and further attributes of the process (OTEL_TRACES_SAMPLER,
+ * OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES):
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  *
  * @param options.endpoint without `/v1/traces`
+ * @param options.serviceName default `order-expiry`
  */
 export function createTraces(options: {
   endpoint: string
-  headers: Readonly<Record<string, string>>
-  /** Default `order-expiry`. */
+  headers: Record<string, string>
   serviceName: string | undefined
   version: string
   events: EventBus
@@ -50,11 +50,10 @@ export function createTraces(options: {
       const tell = (message: string) => onError(new Error(message))
       diag.setLogger({ error: tell, warn: tell, info() {}, debug() {}, verbose() {} }, { logLevel: DiagLogLevel.WARN })
       const url = `${endpoint.replace(/\/$/, '')}/v1/traces`
-      const exporter = new OTLPTraceExporter({ url, headers: { ...headers }, timeoutMillis: EXPORT_TIMEOUT_MS })
+      const exporter = new OTLPTraceExporter({ url, headers, timeoutMillis: EXPORT_TIMEOUT_MS })
       const processor = new BatchSpanProcessor(exporter, { exportTimeoutMillis: EXPORT_TIMEOUT_MS })
       provider = new NodeTracerProvider({ resource, spanProcessors: [processor] })
-      // A caller's baggage is none of our business.
-      provider.register({ propagator: new W3CTraceContextPropagator() })
+      provider.register({ propagator: new W3CTraceContextPropagator() }) // a caller's baggage is none of our business
       events.emit('service-started', { service: 'traces', detail: new URL(url).origin })
     },
     async stop() {
