@@ -6,9 +6,9 @@ import { OrderExpiryError } from './errors.ts'
 import { systemClock } from './runtime/clock.ts'
 import { Signals } from './runtime/signals.ts'
 
-// Before anything else is loaded, which takes a while: the daemon ends with 0 when it is told to end before it has begun.
+// Loading the rest takes a while. A daemon that is told to end before it has begun ends with 0.
 const signals = new Signals({ onUnheard: (exitCode) => process.exit(process.argv[2] === 'start' ? 0 : exitCode) })
-// Whoever reads our output may leave; that is no reason to stop cancelling orders.
+// The reader of our output may leave; that is no reason to stop cancelling orders.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') fail(error)
 })
@@ -17,14 +17,14 @@ process.stderr.on('error', () => {}) // there is nowhere left to say so
 const { parse } = await import('dotenv')
 const { readConfig, secretsOf } = await import('./config.ts')
 const { createProgram } = await import('./commands/program.ts')
-
 const { createRedactor } = await import('./observe/redact.ts')
-let redactor = createRedactor({ secrets: [], longest: Number.POSITIVE_INFINITY })
+
+let secrets: string[] = []
 
 const context: CommandContext = {
   readConfig(): Config {
     const config = readConfig({ env: process.env, dotenv: readDotenv() })
-    redactor = createRedactor({ secrets: secretsOf(config), longest: Number.POSITIVE_INFINITY })
+    secrets = secretsOf(config)
     return config
   },
   print: (line) => void process.stdout.write(`${line}\n`),
@@ -53,6 +53,7 @@ function fail(error: unknown): never {
   const text = isOurs
     ? `${error.code}: ${error.message}`
     : `UNEXPECTED: ${error instanceof Error ? error.stack : error}`
+  const redactor = createRedactor({ secrets, longest: Number.POSITIVE_INFINITY })
   process.stderr.write(`${redactor.text(text)}\n`)
   process.exit(1)
 }

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { SETTINGS, type SettingName } from '../config.ts'
 import { formatDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
+import { printResult } from './result.ts'
 
 const DURATIONS: readonly string[] = [
   'PAYMENT_TIMEOUT',
@@ -20,10 +21,10 @@ export function checkCommand(context: CommandContext): Command {
       const config = context.readConfig()
       const names = Object.keys(SETTINGS) as SettingName[]
       const effective = Object.fromEntries(names.map((name) => [name, describe(name, config[name])]))
-      if (options.json) return context.print(JSON.stringify(effective, null, 2))
       const width = Math.max(...names.map(({ length }) => length))
-      for (const name of names) context.print(`${name.padEnd(width)}  ${effective[name] ?? '(none)'}`)
-      context.print('\nThe settings are in order.')
+      const rows = names.map((name) => `${name.padEnd(width)}  ${effective[name] ?? '(none)'}`)
+      const lines = [...rows, '', 'The settings are in order.']
+      printResult({ context, json: options.json, result: effective, lines })
     })
 }
 

@@ -1,8 +1,9 @@
 import { Command } from 'commander'
 import { withQueueView, withStore } from '../daemon/with-redis.ts'
 import { explainOrder } from '../explain/explain-order.ts'
-import { type Story, storyJsonOf } from '../explain/story.ts'
+import { storyJsonOf } from '../explain/story.ts'
 import type { CommandContext } from './context.ts'
+import { printResult } from './result.ts'
 
 /** `order-expiry explain ID`: one order's story. Exit code 0 if there is such an order, or a check of it. */
 export function explainCommand(context: CommandContext): Command {
@@ -18,17 +19,17 @@ export function explainCommand(context: CommandContext): Command {
           explainOrder({ orderId, sources: { view, store, dryRun: config.DRY_RUN, clock } }),
         ),
       )
-      if (options.json) context.print(JSON.stringify(storyJsonOf(story), null, 2))
-      else for (const line of describeStory(story)) context.print(line)
-      context.exitWith(story.isKnown ? 0 : 1)
+      const { verdict, lines, isKnown } = story
+      printResult({
+        context,
+        json: options.json,
+        result: storyJsonOf(story),
+        lines: [verdict, '', ...lines.map(({ at, what }) => `${timeOf(at)}  ${what}`)],
+        isSuccess: isKnown,
+      })
     })
 }
 
-/** Lines for a terminal. */
-function describeStory({ verdict, lines }: Story): string[] {
-  return [
-    verdict,
-    '',
-    ...lines.map(({ at, what }) => `${at === undefined ? '–'.padEnd(24) : new Date(at).toISOString()}  ${what}`),
-  ]
+function timeOf(at: number | undefined): string {
+  return at === undefined ? '–'.padEnd(24) : new Date(at).toISOString()
 }

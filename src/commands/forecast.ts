@@ -3,11 +3,11 @@ import { withQueueView } from '../daemon/with-redis.ts'
 import type { Forecast } from '../queue/view/forecast.ts'
 import { number } from '../runtime/human-numbers.ts'
 import type { CommandContext } from './context.ts'
+import { printResult } from './result.ts'
 
 const BAR_WIDTH = 50
 const MINUTE_MS = 60_000
-/** Minutes that share a line. */
-const STEP = 3
+const MINUTES_OF_A_LINE = 3
 
 /** `order-expiry forecast`: how many checks are to come, as numbers and as bars. */
 export function forecastCommand(context: CommandContext): Command {
@@ -17,23 +17,28 @@ export function forecastCommand(context: CommandContext): Command {
     .action(async (options: { json?: true }) => {
       const config = context.readConfig()
       const forecast = await withQueueView({ config, clock: context.clock }, (view) => view.forecast())
-      if (options.json) context.print(JSON.stringify({ ...forecast, at: new Date(forecast.at) }, null, 2))
-      else for (const line of drawForecast(forecast)) context.print(line)
+      const result = { ...forecast, at: new Date(forecast.at) }
+      printResult({ context, json: options.json, result, lines: drawForecast(forecast) })
     })
 }
 
 /** Lines for a terminal. */
 export function drawForecast({ at, due, within, minutes }: Forecast): string[] {
   const sums = Object.entries(within).map(([horizon, count]) => `within ${horizon}: ${number(count)}`)
-  const groups = Array.from({ length: Math.ceil(minutes.length / STEP) }, (_, n) =>
-    minutes.slice(n * STEP, (n + 1) * STEP).reduce((sum, count) => sum + count, 0),
+  const groups = Array.from({ length: Math.ceil(minutes.length / MINUTES_OF_A_LINE) }, (_, n) =>
+    minutes.slice(n * MINUTES_OF_A_LINE, (n + 1) * MINUTES_OF_A_LINE).reduce((sum, count) => sum + count, 0),
   )
   const most = Math.max(1, ...groups)
   const widest = Math.max(...groups.map((count) => number(count).length))
   const bars = groups.map((count, n) => {
-    const from = new Date(at + n * STEP * MINUTE_MS).toISOString().slice(11, 16)
+    const from = new Date(at + n * MINUTES_OF_A_LINE * MINUTE_MS).toISOString().slice(11, 16)
     const length = Math.ceil((count / most) * BAR_WIDTH)
     return `${from}  ${number(count).padStart(widest)}  ${'█'.repeat(length)}`.trimEnd()
   })
-  return [`due now: ${number(due)}   ${sums.join('   ')}`, '', `checks to come, by ${STEP} minutes from (UTC)`, ...bars]
+  return [
+    `due now: ${number(due)}   ${sums.join('   ')}`,
+    '',
+    `checks to come, by ${MINUTES_OF_A_LINE} minutes from (UTC)`,
+    ...bars,
+  ]
 }

@@ -7,21 +7,14 @@ import { doctorCommand } from './doctor.ts'
 import { explainCommand } from './explain.ts'
 import { forecastCommand } from './forecast.ts'
 import { migrateCommand } from './migrate.ts'
-import { payCommand } from './pay.ts'
+import { payCommand, rescheduleCommand, scheduleCommand, showCommand, withdrawCommand } from './order.ts'
 import { replayCommand } from './replay.ts'
-import { rescheduleCommand, scheduleCommand } from './schedule.ts'
-import { showCommand } from './show.ts'
 import { startCommand } from './start.ts'
 import { sweepCommand } from './sweep.ts'
-import { withdrawCommand } from './withdraw.ts'
 
 /** The command line with all its commands. */
 export function createProgram(context: CommandContext): Command {
-  const program = new Command('order-expiry')
-    .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
-    .version(context.version)
-    .showHelpAfterError('(add --help for what is expected)')
-  for (const command of [
+  const commands = [
     startCommand,
     checkCommand,
     doctorCommand,
@@ -37,8 +30,11 @@ export function createProgram(context: CommandContext): Command {
     replayCommand,
     brakeCommand,
     demoCommand,
-  ]) {
-    program.addCommand(command(context))
-  }
+  ]
+  const program = new Command('order-expiry')
+    .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
+    .version(context.version)
+    .showHelpAfterError('(add --help for what is expected)')
+  for (const command of commands) program.addCommand(command(context))
   return program
 }

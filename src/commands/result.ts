@@ -1,19 +1,22 @@
 import type { CommandContext } from './context.ts'
 
-/** Prints what a command has found, as JSON or as `name  value` lines, and sets the exit code. */
+/** Prints what a command has found, as JSON or as lines for people, and sets exit code 1 if it is no success. */
 export function printResult(options: {
   context: CommandContext
   json: true | undefined
   result: object
-  isSuccess: boolean
+  /** Default: `name  value` of each part of the result. */
+  lines?: readonly string[]
+  /** Default true. */
+  isSuccess?: boolean
 }): void {
-  const { context, json, result, isSuccess } = options
+  const { context, json, result, lines = describe(result), isSuccess = true } = options
   if (json) context.print(JSON.stringify(result, null, 2))
-  else for (const line of describe(result, '')) context.print(line)
-  context.exitWith(isSuccess ? 0 : 1)
+  else for (const line of lines) context.print(line)
+  if (!isSuccess) context.exitWith(1)
 }
 
-function describe(value: object, indent: string): string[] {
+function describe(value: object, indent = ''): string[] {
   return Object.entries(value).flatMap(([name, part]) => {
     if (part === undefined) return []
     const label = `${indent}${name}`.padEnd(16)

@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
-import { secretsOf } from '../config.ts'
+import { type Config, secretsOf } from '../config.ts'
 import { asOrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import { createLogger, logEvents } from '../observe/log.ts'
@@ -9,74 +10,67 @@ import { startWatchdog } from '../runtime/signals.ts'
 import { KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
-/** What the ordered stop leaves to the watchdog: it bites only if the stop itself is broken. */
+/** The watchdog bites this long after the time for an ordered stop is over: only if the stop itself is broken. */
 const WATCHDOG_SLACK_MS = 1_000
 
 /** `order-expiry start`: the daemon. Exit code 0 after an ordered stop, whatever was down then; 1 if it could not start. */
 export function startCommand(context: CommandContext): Command {
   return new Command('start').description('run the daemon until SIGTERM or SIGINT').action(async () => {
-    const { clock } = context
+    const { clock, version, stdout } = context
     const config = context.readConfig()
     const logger = createLogger({
-      stdout: context.stdout,
+      stdout,
       level: config.LOG_LEVEL,
       secrets: secretsOf(config),
-      pretty: !config.production && context.stdout.isTTY && hasPretty(),
+      pretty: !config.production && stdout.isTTY && hasPretty(),
     })
     const events = new EventBus()
     logEvents({ events, logger, clock })
-
-    const starting = new AbortController()
-    let ask: (reason: string) => void = () => {}
-    const asked = new Promise<string>((resolve) => {
-      ask = resolve
-    })
-    const stopBefore = () =>
-      startWatchdog({
-        ms: config.SHUTDOWN_TIMEOUT + WATCHDOG_SLACK_MS,
-        clock,
-        onBite: () => {
-          logger.fatal(
-            `not stopped after SHUTDOWN_TIMEOUT (${formatDuration(config.SHUTDOWN_TIMEOUT)}): ending at once`,
-          )
-          context.exitNow(1)
-        },
-      })
-    context.signals.listen({
-      onFirst: (signal) => {
-        stopBefore()
-        starting.abort(new Error(signal))
-        ask(signal)
-      },
-      onSecond: (signal, exitCode) => {
-        logger.warn(`${signal} again: ending at once`)
-        context.exitNow(exitCode)
-      },
-    })
+    const { stopping, stop } = createStop({ context, config, logger })
 
     const { createDaemon } = await import('../daemon/daemon.ts') // most commands need little of it, and start at once
-    const daemon = await createDaemon({ config, version: context.version, events, clock })
-    let failed = false
+    const daemon = await createDaemon({ config, version, events, clock })
     try {
-      await daemon.start(starting.signal)
+      await daemon.start(stopping)
       if (KINDS[config.ORDER_STORE].recordsAs && !config.REDIS_URL) {
         logger.info('try it: npx order-expiry schedule order-1 --timeout 10s')
       }
     } catch (error) {
-      if (!starting.signal.aborted) {
-        failed = true
+      if (!stopping.aborted) {
         const { code, message } = asOrderExpiryError(error)
         logger.fatal({ code }, message)
-        stopBefore()
-        ask(code)
+        context.exitWith(1)
+        stop(code)
       }
     }
 
-    const reason = await asked
-    events.emit('stopping', { reason })
+    if (!stopping.aborted) await once(stopping, 'abort')
+    events.emit('stopping', { reason: stopping.reason.message })
     await daemon.stop(config.SHUTDOWN_TIMEOUT)
-    context.exitWith(failed ? 1 : 0)
   })
+}
+
+/** `stopping` is aborted by the first signal, or by `stop`. From then on a watchdog bounds the stop. */
+function createStop(options: { context: CommandContext; config: Config; logger: ReturnType<typeof createLogger> }) {
+  const { context, config, logger } = options
+  const { SHUTDOWN_TIMEOUT: timeoutMs } = config
+  const stopping = new AbortController()
+  const endAtOnce = () => {
+    logger.fatal(`not stopped after SHUTDOWN_TIMEOUT (${formatDuration(timeoutMs)}): ending at once`)
+    context.exitNow(1)
+  }
+  const stop = (reason: string) => {
+    startWatchdog({ ms: timeoutMs + WATCHDOG_SLACK_MS, clock: context.clock, onBite: endAtOnce })
+    stopping.abort(new Error(reason))
+  }
+  context.signals.listen({
+    onFirst: stop,
+    onSecond: (signal, exitCode) => {
+      logger.warn(`${signal} again: ending at once`)
+      context.exitNow(exitCode)
+    },
+  })
+  return { stopping: stopping.signal, stop }
 }
 
 /** pino-pretty is there in development only. */
