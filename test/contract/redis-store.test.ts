@@ -2,7 +2,7 @@ import { openRedis } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
-import { RedisStore } from '../../src/stores/redis/store.ts'
+import { createRedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { describeOrderStore } from './order-store.ts'
 
@@ -16,7 +16,7 @@ for (const [what, id] of Object.entries({
     const names = { redis, queue: namedQueue({ name: uniqueName('contract') }) }
     const orders = new RedisOrders(names)
     return {
-      store: new RedisStore(names),
+      store: createRedisStore(names),
       id,
       keepsPayments: true,
       async place(placed) {

@@ -3,14 +3,14 @@ import { openRedis } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
-import { RedisStore } from '../../src/stores/redis/store.ts'
+import { createRedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { startRedis } from '../helpers/processes.ts'
 
 const redis = openRedis({ profile: commandProfile(redisUrl(), 10_000) })
 const names = { redis, queue: namedQueue({ name: uniqueName('store') }) }
 const orders = new RedisOrders(names)
-const store = new RedisStore(names)
+const store = createRedisStore(names)
 const base = `{bull:${names.queue.name}}`
 const past = Date.now() - 1_000
 
@@ -34,7 +34,10 @@ test('nothing is cancelled where the event could not be written', async () => {
 })
 
 test('a store that is away is told from one that refuses', async () => {
-  const away = new RedisStore({ ...names, redis: openRedis({ profile: commandProfile('redis://127.0.0.1:1', 1_000) }) })
+  const away = createRedisStore({
+    ...names,
+    redis: openRedis({ profile: commandProfile('redis://127.0.0.1:1', 1_000) }),
+  })
   await expect(away.ping()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retryable: true })
   await away.close()
 })
@@ -85,7 +88,7 @@ describe('pages of orders of one deadline', () => {
     try {
       const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
       await new RedisOrders(queue).record(due(10_000))
-      const large = new RedisStore(queue)
+      const large = createRedisStore(queue)
       await own.config('RESETSTAT')
       const found: string[] = []
       let after: { orderId: string; deadline: number } | undefined

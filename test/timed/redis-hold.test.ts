@@ -3,7 +3,7 @@ import { openRedis } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
-import { RedisStore } from '../../src/stores/redis/store.ts'
+import { createRedisStore } from '../../src/stores/redis/store.ts'
 import { startRedis } from '../helpers/processes.ts'
 
 const PAST = Date.now() - 1_000
@@ -12,7 +12,7 @@ test('Redis is never held for long, however large the batch, and whatever waits'
   const server = await startRedis({ appendOnly: true })
   const own = openRedis({ profile: commandProfile(server.url, 10_000) })
   const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
-  const [records, large] = [new RedisOrders(queue), new RedisStore(queue)]
+  const [records, large] = [new RedisOrders(queue), createRedisStore(queue)]
   /** The longest of the scripts that a piece of work runs, in microseconds. */
   async function longestScript(work: () => Promise<unknown>): Promise<number> {
     await own.slowlog('RESET')

@@ -1,6 +1,7 @@
 import type { Order } from '../../order/order.ts'
 import { HEALTHY_MS } from '../../order/promise.ts'
-import type { OrderEvent, PayResult } from '../../stores/redis/orders.ts'
+import type { OrderEvent } from '../../stores/redis/events.ts'
+import type { PayResult } from '../../stores/redis/orders.ts'
 import { type Breach, type Fact, judgePromises, type Promised } from './judge.ts'
 
 export interface DemoOrder {

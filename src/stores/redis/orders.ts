@@ -3,8 +3,8 @@ import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { DueOrder, KeptEvent } from '../../order/store.ts'
 import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
-import { findEvents } from './events.ts'
-import { CANCEL_UNPAID, JUDGE, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './scripts.ts'
+import { findEvents, type OrderEvent, toEvent } from './events.ts'
+import { CANCEL_UNPAID, DRY_RUN, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './scripts.ts'
 
 export interface PayResult {
   orderId: string
@@ -17,18 +17,9 @@ export interface PayResult {
   cancelledAt?: Date
 }
 
-/** An entry of the stream of events. Times are epoch milliseconds by Redis' clock. */
-export interface OrderEvent {
-  id: string
-  type: string
-  orderId: string
-  at: number
-  deadline: number
-}
-
 const PROBE_KEPT_MS = 60_000
 /**
- * Orders of one script call at most: half a millisecond in which Redis serves nobody else, or one where it writes an
+ * Orders in one script call at most. Redis serves nobody else for half a millisecond then, or for one if it writes an
  * append-only file. Larger calls are no faster for each order.
  */
 const SCRIPT_CHUNK = 50
@@ -52,17 +43,11 @@ export class RedisOrders {
     this.#keys = options.queue.keys
   }
 
-  /** The key of the stream of events. */
-  get eventsKey(): string {
-    return this.#keys.events
-  }
-
   /** Records orders that are not recorded yet. A settled order is never revived. One result for each, in their order. */
   async record(
     orders: readonly DueOrder[],
   ): Promise<{ result: 'recorded' | 'unchanged' | 'conflict' | 'settled'; deadline: number; status: string }[]> {
-    const args = orders.flatMap(({ orderId, deadline }) => [orderId, deadline])
-    const replies = await this.#script(RECORD, { orderIds: orders.map(({ orderId }) => orderId), args })
+    const replies = await this.#runForEach(RECORD, orders)
     return replies.map(([result, deadline, status = 'pending']) => ({
       result: result as 'recorded' | 'unchanged' | 'conflict' | 'settled',
       deadline: Number(deadline),
@@ -75,26 +60,22 @@ export class RedisOrders {
     orderId: string,
     deadline: number,
   ): Promise<{ result: 'moved' | 'unchanged' | 'settled' | 'missing'; status: string }> {
-    const [reply] = await this.#script(MOVE, { orderIds: [orderId], args: [orderId, deadline] })
-    const [result = '', status = ''] = reply ?? []
+    const [result, status] = await this.#run(MOVE, orderId, deadline)
     return { result: result as 'moved' | 'unchanged' | 'settled' | 'missing', status }
   }
 
-  /** Takes an unpaid order out: it is not cancelled any more. */
+  /** Takes an unpaid order out: it is no longer cancelled. */
   async withdraw(orderId: string): Promise<{ result: 'withdrawn' | 'settled' | 'missing'; status: string }> {
-    const [reply] = await this.#script(WITHDRAW, { orderIds: [orderId], args: [orderId] })
-    const [result = '', status = ''] = reply ?? []
+    const [result, status] = await this.#run(WITHDRAW, orderId)
     return { result: result as 'withdrawn' | 'settled' | 'missing', status }
   }
 
   /** Marks an order paid, unless it has been cancelled. */
   async pay(orderId: string): Promise<PayResult> {
-    const keys = [this.#keys.unpaid, this.eventsKey, this.#keys.order(orderId), this.#keys.lastPaid]
-    const [reply] = (await this.#redis.eval(PAY, keys.length, ...keys, orderId)) as string[][]
-    const [result = '', at] = reply ?? []
-    if (result === 'paid') return { orderId, result, paidAt: new Date(Number(at)) }
-    if (result === 'cancelled') return { orderId, result, cancelledAt: new Date(Number(at)) }
-    return { orderId, result: 'missing', paidAt: new Date(Number(at)) }
+    const [result, ms] = await this.#run(PAY, orderId)
+    const at = new Date(Number(ms))
+    if (result === 'cancelled') return { orderId, result, cancelledAt: at }
+    return { orderId, result: result as 'paid' | 'missing', paidAt: at }
   }
 
   async find(orderId: string): Promise<Order | undefined> {
@@ -102,32 +83,26 @@ export class RedisOrders {
   }
 
   async findMany(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
-    const rows = await Promise.all(
-      orderIds.map((orderId) =>
-        this.#redis.hmget(this.#keys.order(orderId), 'status', 'deadline', 'paid_at', 'cancelled_at'),
-      ),
-    )
-    return rows.map(([status, deadline, paidAt, cancelledAt], index) =>
-      status == null
-        ? undefined
-        : {
-            orderId: orderIds[index] as string,
-            status,
-            isUnpaid: status === 'pending' && !paidAt,
-            deadline: optionalNumber(deadline),
-            paidAt: optionalNumber(paidAt),
-            cancelledAt: optionalNumber(cancelledAt),
-          },
+    return Promise.all(
+      orderIds.map(async (orderId) => {
+        const key = this.#keys.order(orderId)
+        const found = await this.#redis.hmget(key, 'status', 'deadline', 'paid_at', 'cancelled_at')
+        const [status, deadline, paidAt, cancelledAt] = found
+        if (status == null) return undefined
+        return {
+          orderId,
+          status,
+          isUnpaid: status === 'pending' && !paidAt,
+          deadline: optionalNumber(deadline),
+          paidAt: optionalNumber(paidAt),
+          cancelledAt: optionalNumber(cancelledAt),
+        }
+      }),
     )
   }
 
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
-    const args = checks.flatMap(({ orderId, deadline }) => [orderId, deadline])
-    const replies = await this.#script(options.dryRun ? JUDGE : CANCEL_UNPAID, {
-      orderIds: checks.map(({ orderId }) => orderId),
-      args,
-    })
-    return replies.map(toOutcome)
+    return (await this.#runForEach(options.dryRun ? DRY_RUN : CANCEL_UNPAID, checks)).map(toOutcome)
   }
 
   async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
@@ -141,31 +116,19 @@ export class RedisOrders {
     return page
   }
 
-  /** How many orders are unpaid. */
   countUnpaid(): Promise<number> {
     return this.#redis.zcard(this.#keys.unpaid)
   }
 
   /** A page of the stream of events, oldest first; `after` is the id of the last one of the page before. */
   async readEvents(after: string | undefined, limit: number): Promise<OrderEvent[]> {
-    const entries = await this.#redis.xrange(this.eventsKey, after ? `(${after}` : '-', '+', 'COUNT', limit)
-    return entries.map(([id, fields]) => {
-      const field = (name: string) => fields[fields.indexOf(name) + 1] ?? ''
-      return {
-        id,
-        type: field('type'),
-        orderId: field('order_id'),
-        at: Number(field('at')),
-        deadline: Number(field('deadline')),
-      }
-    })
+    return (await this.#redis.xrange(this.#keys.events, after ? `(${after}` : '-', '+', 'COUNT', limit)).map(toEvent)
   }
 
   /** The events of an order that are still in the stream, and how far each consumer group is with them. */
   async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
-    const { cancelledAt } = (await this.find(orderId)) ?? {}
-    if (cancelledAt === undefined) return []
-    return findEvents({ redis: this.#redis, key: this.eventsKey, orderId, at: cancelledAt })
+    const at = (await this.find(orderId))?.cancelledAt
+    return at === undefined ? [] : findEvents({ redis: this.#redis, key: this.#keys.events, orderId, at })
   }
 
   /** Deletes every record, index and event of this queue. */
@@ -191,46 +154,48 @@ export class RedisOrders {
     return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000)
   }
 
-  /** Runs a script over orders, in chunks: KEYS are the unpaid index, the events stream and then each order. */
-  async #script(
-    lua: string,
-    input: { orderIds: readonly string[]; args: readonly (string | number)[] },
-  ): Promise<string[][]> {
-    const { orderIds, args } = input
-    const perOrder = args.length / orderIds.length
-    const chunks: Promise<unknown>[] = []
-    for (let start = 0; start < orderIds.length; start += SCRIPT_CHUNK) {
-      const ids = orderIds.slice(start, start + SCRIPT_CHUNK)
-      const keys = [this.#keys.unpaid, this.eventsKey, ...ids.map((id) => this.#keys.order(id))]
-      const argv = args.slice(start * perOrder, (start + ids.length) * perOrder)
-      chunks.push(this.#redis.eval(lua, keys.length, ...keys, ...argv))
+  /** Runs a script over orders, in chunks. @returns its answers, in their order */
+  async #runForEach(script: string, orders: readonly DueOrder[]): Promise<string[][]> {
+    const { unpaid, events, order } = this.#keys
+    const answers: Promise<unknown>[] = []
+    for (let start = 0; start < orders.length; start += SCRIPT_CHUNK) {
+      const chunk = orders.slice(start, start + SCRIPT_CHUNK)
+      const keys = [unpaid, events, ...chunk.map(({ orderId }) => order(orderId))]
+      const args = chunk.flatMap(({ orderId, deadline }) => [orderId, deadline])
+      answers.push(this.#redis.eval(script, keys.length, ...keys, ...args))
     }
-    return ((await Promise.all(chunks)) as string[][][]).flat()
+    return ((await Promise.all(answers)) as string[][][]).flat()
+  }
+
+  /** Runs a script for one order. */
+  async #run(script: string, orderId: string, ...args: number[]): Promise<[string, string]> {
+    const { unpaid, order, lastPaid } = this.#keys
+    return (await this.#redis.eval(script, 3, unpaid, order(orderId), lastPaid, orderId, ...args)) as [string, string]
   }
 }
 
-function toOutcome([kind, now, status, deadline]: string[]): Outcome {
+function toOutcome([kind, now, status = '', deadline]: string[]): Outcome {
   const decidedAt = Number(now)
   const evidence = { decidedAt, ...(status && { status }), ...(deadline && { deadline: Number(deadline) }) }
   switch (kind) {
     case 'cancelled':
       return { kind, at: decidedAt, evidence }
     case 'kept':
-      return { kind, status: status ?? '', evidence }
+      return { kind, status, evidence }
     case 'missing':
       return { kind, evidence }
     case 'not-due':
-      return { kind: 'postponed', until: Number(deadline), reason: 'not-due', evidence }
+      return { kind: 'postponed', until: Number(deadline), reason: kind, evidence }
     default:
       throw new OrderExpiryError('STORE_MISMATCH', `expected an outcome of the script, given ${JSON.stringify(kind)}`)
   }
 }
 
 function optionalNumber(text: string | null | undefined): number | undefined {
-  return text == null || text === '' ? undefined : Number(text)
+  return text ? Number(text) : undefined
 }
 
-/** Redis has words of its own for what is infinite. */
+/** Redis writes infinity as `inf`. */
 function toScore(deadline: number): string {
   return String(deadline).replace('Infinity', 'inf')
 }

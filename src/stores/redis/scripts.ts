@@ -1,7 +1,11 @@
 /*
- * The scripts of the redis store. All of them take
+ * The scripts of the redis store. Times are epoch milliseconds by Redis' clock. Those over many orders take
  *   KEYS[1] the sorted set of unpaid orders, KEYS[2] the stream of events, KEYS[3…] the hash of each order
- * and return one array of strings for each order, in their order. Times are epoch milliseconds by Redis' clock.
+ *   ARGV for each order its id and its deadline
+ * and return one array of strings for each order, in their order. Those for one order take
+ *   KEYS[1] the sorted set of unpaid orders, KEYS[2] the hash of the order, KEYS[3] when an order last became paid
+ *   ARGV[1] its id
+ * and return an array of strings.
  */
 
 const NOW = `
@@ -10,21 +14,21 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 `
 
 /**
- * Cancels the orders that are pending and past their deadline.
+ * Cancels the orders that are pending and past their deadline. The deadline in ARGV counts if the hash has none, or one that
+ * is not a number.
  *
- * ARGV: for each order its id and the deadline that counts if the hash has none, or one that is no number
  * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen.
- * Writes: the hash, the index and the stream, together. A key of another type counts as missing, alone.
+ * Writes the hash, the index and the stream together. A key of another type counts as missing and spoils no other order.
  */
 export const CANCEL_UNPAID = cancelling(`
-      -- The event first: of the three it is the one that can be refused, and nothing is undone.
+      -- The event first: it is the only write of the three that can be refused, and nothing is undone.
       redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*',
         'type', 'order.cancelled', 'order_id', id, 'at', now, 'deadline', deadline)
       redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
       redis.call('ZREM', KEYS[1], id)`)
 
 /** {@link CANCEL_UNPAID} that writes nothing: `cancelled` then means "would be". */
-export const JUDGE = cancelling('')
+export const DRY_RUN = cancelling('')
 
 function cancelling(writes: string): string {
   return `${NOW}
@@ -56,7 +60,6 @@ return outcomes
 /**
  * Records orders as pending, unless they are recorded already. A withdrawn order may be recorded again.
  *
- * ARGV: for each order its id and its deadline
  * Returns {result, deadline, status}: recorded; unchanged or conflict (pending, with the deadline that counts); settled.
  */
 export const RECORD = `
@@ -78,52 +81,41 @@ end
 return results
 `
 
-/**
- * Moves the deadline of one pending order.
- *
- * ARGV: its id and the new deadline
- * Returns {result, status}: moved, unchanged, settled or missing.
- */
+/** Moves the deadline of a pending order to ARGV[2]. Returns {result, status}: moved, unchanged, settled or missing. */
 export const MOVE = `
-local order = redis.call('HMGET', KEYS[3], 'status', 'deadline')
-if not order[1] or order[1] == 'withdrawn' then return {{'missing', order[1] or ''}} end
-if order[1] ~= 'pending' then return {{'settled', order[1]}} end
-if order[2] == ARGV[2] then return {{'unchanged', order[1]}} end
-redis.call('HSET', KEYS[3], 'deadline', ARGV[2])
+local order = redis.call('HMGET', KEYS[2], 'status', 'deadline')
+if not order[1] or order[1] == 'withdrawn' then return {'missing', order[1] or ''} end
+if order[1] ~= 'pending' then return {'settled', order[1]} end
+if order[2] == ARGV[2] then return {'unchanged', order[1]} end
+redis.call('HSET', KEYS[2], 'deadline', ARGV[2])
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-return {{'moved', order[1]}}
+return {'moved', order[1]}
 `
 
-/**
- * Withdraws one pending order.
- *
- * ARGV: its id
- * Returns {result, status}: withdrawn, settled or missing.
- */
+/** Withdraws a pending order. Returns {result, status}: withdrawn, settled or missing. */
 export const WITHDRAW = `
-local status = redis.call('HGET', KEYS[3], 'status')
-if not status then return {{'missing', ''}} end
-if status ~= 'pending' and status ~= 'withdrawn' then return {{'settled', status}} end
-redis.call('HSET', KEYS[3], 'status', 'withdrawn')
+local status = redis.call('HGET', KEYS[2], 'status')
+if not status then return {'missing', ''} end
+if status ~= 'pending' and status ~= 'withdrawn' then return {'settled', status} end
+redis.call('HSET', KEYS[2], 'status', 'withdrawn')
 redis.call('ZREM', KEYS[1], ARGV[1])
-return {{'withdrawn', status}}
+return {'withdrawn', status}
 `
 
 /**
- * Marks one order paid, unless it is cancelled. One that is not recorded is recorded as paid, so that scheduling it late
+ * Marks an order paid, unless it is cancelled. One that is not recorded is recorded as paid, so that scheduling it late
  * cannot cancel it.
  *
- * KEYS[4]: when an order last became paid. ARGV: its id
  * Returns {result, at}: paid (at: since when), cancelled (at: since when) or missing (it was; at: now).
  */
 export const PAY = `${NOW}
-local order = redis.call('HMGET', KEYS[3], 'status', 'paid_at', 'cancelled_at')
-if order[1] == 'cancelled' then return {{'cancelled', order[3] or now}} end
-if order[1] == 'paid' then return {{'paid', order[2] or now}} end
-redis.call('HSET', KEYS[3], 'status', 'paid', 'paid_at', now)
-redis.call('SET', KEYS[4], now)
+local order = redis.call('HMGET', KEYS[2], 'status', 'paid_at', 'cancelled_at')
+if order[1] == 'cancelled' then return {'cancelled', order[3] or now} end
+if order[1] == 'paid' then return {'paid', order[2] or now} end
+redis.call('HSET', KEYS[2], 'status', 'paid', 'paid_at', now)
+redis.call('SET', KEYS[3], now)
 redis.call('ZREM', KEYS[1], ARGV[1])
-return {{order[1] and 'paid' or 'missing', now}}
+return {order[1] and 'paid' or 'missing', now}
 `
 
 /**
@@ -131,15 +123,15 @@ return {{order[1] and 'paid' or 'missing', now}}
  *
  * KEYS[1] the sorted set of unpaid orders. ARGV: the latest deadline, the size of the page; for all pages but the first the
  * deadline and the id of the last order of the page before
- * Returns members and scores, in turns, in their order. Those at the end may be later than the latest deadline.
+ * Returns members and scores in turn, in their order. Those at the end may be later than the latest deadline.
  *
- * The page begins behind the last order, which is found by its rank. Where that order is gone or moved, its place is
- * searched for among those of its deadline, which Redis keeps in the order of their bytes.
+ * The page begins after the last order, which is found by its rank. If that order is gone or moved, the script searches for
+ * its place among those of the same deadline, which Redis keeps in the order of their bytes.
  */
 export const PAGE = `
 local instant, size, deadline, id = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 if not id then return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', instant, 'WITHSCORES', 'LIMIT', 0, size) end
--- The operators of Lua go by the language of the server.
+-- Lua's operators compare by the server's locale.
 local function isBefore(a, b)
   for i = 1, math.min(#a, #b) do
     if a:byte(i) ~= b:byte(i) then return a:byte(i) < b:byte(i) end

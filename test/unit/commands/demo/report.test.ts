@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { type DemoOrder, judge, renderReport } from '../../../../src/commands/demo/report.ts'
 import type { Order } from '../../../../src/order/order.ts'
-import type { OrderEvent } from '../../../../src/stores/redis/orders.ts'
+import type { OrderEvent } from '../../../../src/stores/redis/events.ts'
 
 const DEADLINE = Date.UTC(2030, 0, 1)
 
