@@ -16,7 +16,7 @@ export function sweepCommand(context: CommandContext): Command {
     .description('settle every overdue order now, and give those due soon the check they lack')
     .option('--dry-run', 'print what would be done; change nothing')
     .option('--json', 'print JSON')
-    .action(async ({ dryRun = false, json }: { dryRun?: true; json?: true }) => {
+    .action(async ({ dryRun = false, json }: { dryRun?: boolean; json?: true }) => {
       const { clock } = context
       const config = context.readConfig()
       const events = new EventBus()

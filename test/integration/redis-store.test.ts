@@ -28,7 +28,7 @@ test('a record that somebody has spoilt does not hold up the others', async () =
 
 test('nothing is cancelled where the event could not be written', async () => {
   await orders.record([{ orderId: '1', deadline: past }])
-  await redis.set(orders.eventsKey, 'not a stream')
+  await redis.set(names.queue.keys.events, 'not a stream')
   await expect(store.cancelUnpaid([{ orderId: '1', deadline: past }])).rejects.toMatchObject({ code: 'STORE_REJECTED' })
   expect(await store.find(['1'])).toMatchObject([{ status: 'pending' }])
 })
