@@ -3,63 +3,71 @@ import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
-import { CheckQueue, type OpenQueue } from '../queue/check-queue.ts'
+import { CheckQueue } from '../queue/check-queue.ts'
 import { jobIdOf, type Placement } from '../queue/contract.ts'
-import { moveJob } from '../queue/jobs.ts'
-import { withinProducerSpan } from '../queue/producer-span.ts'
+import { moveJob, PACKETS } from '../queue/jobs.ts'
+import { type ProducerSpan, startProducerSpan } from '../queue/producer-span.ts'
 import { describeJob } from '../queue/view/describe-job.ts'
 import { Connection } from '../redis/connection.ts'
 import { namedQueue } from '../redis/keys.ts'
 import { producerProfile } from '../redis/profiles.ts'
-import { startTimer, systemClock } from '../runtime/clock.ts'
+import { Batcher, runInBatches } from '../runtime/batcher.ts'
+import { systemClock } from '../runtime/clock.ts'
 import { type PayResult, RedisOrders } from '../stores/redis/orders.ts'
+import { BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './options.ts'
-import { addOrders } from './place-orders.ts'
-import type { FoundOrder, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
-import { type ScheduleCall, ScheduleCalls } from './shared-trips.ts'
+import { placeOrders } from './place-orders.ts'
+import type { FoundOrder, Refusal, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
 
-const CALL_TIMEOUT_MS = 1_500
-const CHUNK = 1_000
 /** Characters of the name of whoever schedules an order. */
 const LONGEST_NAME = 100
-/** Orders that are looked at in one turn of the event loop. */
-const IN_ONE_TURN = 100
-/** Calls of `schedule` that share a round trip, and round trips that are under way. */
-const TOGETHER = 16
-const UNDER_WAY = 4
+/** `scheduleMany` may take the time of a single call for each so many orders. */
+const ORDERS_PER_CALL_TIMEOUT = 1_000
+
+/** An order that somebody asks to schedule. */
+interface ScheduleCall {
+  item: { [Field in keyof ScheduleItem]: ScheduleItem[Field] | undefined }
+  /** Epoch milliseconds. */
+  calledAt: number
+  /** The trace context to be written on the job. */
+  trace: string | undefined
+}
+
+/** On what terms orders are placed. */
+interface Terms {
+  withinMs: number
+  /** What those before have failed with: nothing more is sent. */
+  failure?: OrderExpiryError | undefined
+  /** Told at the end what these have failed with. */
+  onEnd(failure?: OrderExpiryError): void
+}
 
 /**
  * What a shop uses to have orders checked at their payment deadline. Opens one connection, with the first call. Every
  * call answers within 2 s, or rejects with REDIS_UNAVAILABLE; calling again is always harmless.
  */
 export class OrderExpiry {
-  readonly #connection: Connection
+  readonly #calls: BoundedCalls
   readonly #orders: RedisOrders | undefined
-  readonly #queue: CheckQueue
+  readonly #scheduling: Batcher<ScheduleCall, ScheduleResult | Refusal>
   readonly #paymentTimeout: string
-  readonly #calls: ScheduleCalls
   readonly #telemetry: Telemetry | undefined
   readonly #queueName: string
   #unavailable: OrderExpiryError | undefined
-  #closed = false
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
   constructor(options: OrderExpiryOptions) {
     const { redis, orders, queueName, queuePrefix, paymentTimeout, telemetry } = parseClientOptions(options)
     this.#paymentTimeout = paymentTimeout
+    this.#telemetry = telemetry
     this.#queueName = queueName
     const queue = namedQueue({ name: queueName, prefix: queuePrefix })
-    this.#telemetry = telemetry
     // Each call has a time-out; one for each command would take as long as the command itself.
     const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
-    this.#connection = new Connection({ address: redis, profile })
-    this.#queue = new CheckQueue({ connection: this.#connection, queue })
-    this.#calls = new ScheduleCalls({
-      run: (calls) => this.#schedule(calls),
-      maxTogether: TOGETHER,
-      maxUnderWay: UNDER_WAY,
-    })
-    if (orders === 'redis') this.#orders = new RedisOrders({ redis: this.#connection.redis, queue })
+    const connection = new Connection({ address: redis, profile })
+    this.#calls = new BoundedCalls({ connection, queue: new CheckQueue({ connection, queue }) })
+    this.#scheduling = new Batcher({ ...PACKETS, run: this.#place })
+    if (orders === 'redis') this.#orders = new RedisOrders({ redis: connection.redis, queue })
   }
 
   /**
@@ -69,53 +77,52 @@ export class OrderExpiry {
    */
   schedule(item: ScheduleItem): Promise<ScheduleResult> {
     if (!isItem(item)) return Promise.reject(noItem())
-    return this.#traced('add', (traceContext) => this.#calls.add(item, traceContext))
+    const span = this.#startSpan('add')
+    const { orderId, deadline: input, allowPast, by } = item
+    const deadline = input instanceof Date ? new Date(input) : input
+    // A copy: what the caller does to the item later has no effect.
+    const call = { item: { orderId, deadline, allowPast, by }, calledAt: systemClock.now(), trace: span?.traceContext }
+    const result = this.#scheduling.add(call).then(orThrow)
+    span?.endWith(result)
+    return result
   }
 
   /**
-   * {@link schedule} for many orders: one result for each, in their order, in chunks of 1,000. A bad item has an `error`
-   * of its own and does not hold up the others. Once a chunk cannot be written, the items from there on have that
-   * error; if nothing at all could be written, the call rejects.
+   * {@link schedule} for many orders: one result for each, in their order. A bad item has an `error` of its own and does not
+   * hold up the others. Once Redis cannot be used, the orders that are left have that error; if nothing at all could be
+   * written, the call rejects. Takes at most 1.5 s for each 1,000 orders.
    */
-  scheduleMany(
-    items: readonly ScheduleItem[],
-  ): Promise<(ScheduleResult | { orderId: unknown; error: OrderExpiryError })[]> {
-    return this.#traced('addBulk', (traceContext) => this.#scheduleMany(items, traceContext))
+  scheduleMany(items: readonly ScheduleItem[]): Promise<(ScheduleResult | Refusal)[]> {
+    const span = this.#startSpan('addBulk')
+    const results = this.#scheduleMany(items, span?.traceContext)
+    span?.endWith(results)
+    return results
   }
 
   async #scheduleMany(
     items: readonly ScheduleItem[],
-    traceContext: string | undefined,
-  ): Promise<(ScheduleResult | { orderId: unknown; error: OrderExpiryError })[]> {
-    const results: (ScheduleResult | { orderId: unknown; error: OrderExpiryError })[] = new Array(items.length)
-    for (let start = 0; start < items.length; start += CHUNK) {
-      const placements: (Placement & { index: number })[] = []
-      for (const [offset, item] of items.slice(start, start + CHUNK).entries()) {
-        const index = start + offset
-        if (offset > 0 && offset % IN_ONE_TURN === 0) await nextTurn()
-        try {
-          placements.push({ index, ...this.#place(item, systemClock.now(), traceContext) })
-        } catch (error) {
-          results[index] = { orderId: item?.orderId, error: asOrderExpiryError(error) }
-        }
-      }
-      if (placements.length === 0) continue
-      try {
-        const added = await this.#add(placements)
-        if (added.every((result) => result instanceof OrderExpiryError)) throw added[0]
-        for (const [n, { index, orderId }] of placements.entries()) {
-          const result = added[n] as ScheduleResult | OrderExpiryError
-          results[index] = result instanceof OrderExpiryError ? { orderId, error: result } : result
-        }
-      } catch (cause) {
-        if (!results.some((result) => result && 'result' in result)) throw cause
-        const error = asOrderExpiryError(cause)
-        for (let index = start; index < items.length; index++) {
-          results[index] ??= { orderId: items[index]?.orderId, error }
-        }
-        break
-      }
+    trace: string | undefined,
+  ): Promise<(ScheduleResult | Refusal)[]> {
+    const calledAt = systemClock.now()
+    const startedMs = systemClock.monotonic()
+    let begun = 0
+    let failure: OrderExpiryError | undefined
+    const onEnd = (error?: OrderExpiryError) => {
+      failure ??= error
     }
+    const run = async (packet: ScheduleItem[]) => {
+      const error = failure
+      if (error) return Array.from(packet, (item) => ({ orderId: item?.orderId, error }))
+      const timeouts = 1 + Math.floor(begun / ORDERS_PER_CALL_TIMEOUT)
+      begun += packet.length
+      const leftMs = startedMs + timeouts * CALL_TIMEOUT_MS - systemClock.monotonic()
+      const calls = Array.from(packet, (item) => ({ item, calledAt, trace }))
+      return this.#place(calls, { withinMs: Math.min(leftMs, CALL_TIMEOUT_MS), onEnd })
+    }
+    const results = await runInBatches({ ...PACKETS, items, run })
+    if (results.some((result) => 'result' in result)) return results
+    const refusal = results.find((result) => 'error' in result && !result.error.code.startsWith('INVALID_'))
+    if (refusal) throw (refusal as Refusal).error
     return results
   }
 
@@ -128,13 +135,13 @@ export class OrderExpiry {
     if (item?.deadline === undefined) {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
     }
-    const placement = this.#place(item, systemClock.now())
+    const placement = this.#placementOf({ item, calledAt: systemClock.now(), trace: undefined })
     const { orderId, deadline } = placement
-    return this.#call(async (queues) => {
+    return this.#calls.run(async (open) => {
       const moved = await this.#orders?.move(orderId, deadline)
       if (moved?.result === 'missing') return { orderId, result: 'missing' }
       if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
-      const job = await moveJob(queues, placement)
+      const job = await moveJob(open, placement)
       // With a record, it decides, whatever the check under way has read; without one, that check may still cancel.
       const isMoved = moved?.result === 'moved' && (job === 'unchanged' || job === 'checking')
       const result = isMoved ? 'rescheduled' : job
@@ -150,7 +157,7 @@ export class OrderExpiry {
    */
   async withdraw(orderId: string | number): Promise<WithdrawResult> {
     const id = parseOrderId(orderId)
-    return this.#call(async ({ queue }) => {
+    return this.#calls.run(async ({ queue }) => {
       const withdrawn = await this.#orders?.withdraw(id)
       if (withdrawn?.result === 'settled') return { orderId: id, result: 'settled', status: withdrawn.status }
       const job = await queue.getJob(jobIdOf(id))
@@ -172,7 +179,7 @@ export class OrderExpiry {
    */
   async find(orderId: string | number): Promise<FoundOrder | undefined> {
     const id = parseOrderId(orderId)
-    return this.#call(async ({ queue }) => {
+    return this.#calls.run(async ({ queue }) => {
       const [job, state, order] = await Promise.all([
         queue.getJob(jobIdOf(id)),
         queue.getJobState(jobIdOf(id)),
@@ -202,125 +209,88 @@ export class OrderExpiry {
       )
     }
     const id = parseOrderId(orderId)
-    return this.#call(() => orders.pay(id))
+    return this.#calls.run(() => orders.pay(id))
   }
 
   /** Gives the connection back, whatever is down. Calls under way are rejected; later ones reject with CLOSED. */
-  async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    await this.#queue.close()
+  close(): Promise<void> {
+    return this.#calls.close()
   }
 
-  #traced<T>(operation: string, work: (traceContext?: string) => Promise<T>): Promise<T> {
-    return withinProducerSpan(this.#telemetry, { operation, queueName: this.#queueName }, work)
+  #startSpan(operation: 'add' | 'addBulk'): ProducerSpan | undefined {
+    return startProducerSpan(this.#telemetry, { operation, queueName: this.#queueName })
   }
 
-  #place(item: ScheduleItem, now: number, traceContext?: string): Placement {
+  /** Places orders together: a result or a refusal for each, in their order. A bad one does not hold up the others. */
+  readonly #place = async (
+    calls: readonly ScheduleCall[],
+    { withinMs, failure, onEnd }: Terms = this.#sharedTerms(calls),
+  ): Promise<(ScheduleResult | Refusal)[]> => {
+    const wanted = calls.map((call) => this.#tryPlacement(call))
+    const refuse = (error: OrderExpiryError) =>
+      wanted.map((each) => ('error' in each ? each : { orderId: each.orderId, error }))
+    if (failure) return refuse(failure)
+    const placements = wanted.filter((each): each is Placement => !('error' in each))
+    if (placements.length === 0) return wanted as Refusal[]
+    const orders = this.#orders
+    const explain = (error: Error) => this.#calls.explain(error)
+    try {
+      const results = await this.#calls.run(
+        (open, isLate) => placeOrders({ open, orders, placements, isLate, explain }),
+        { withinMs },
+      )
+      onEnd()
+      if (results.length === wanted.length) return results
+      let next = 0
+      return wanted.map((each) => ('error' in each ? each : (results[next++] as ScheduleResult | Refusal)))
+    } catch (cause) {
+      const error = asOrderExpiryError(cause)
+      onEnd(error)
+      return refuse(error)
+    }
+  }
+
+  /** Behind calls that have waited in vain for Redis, nobody waits as long again. */
+  #sharedTerms(calls: readonly ScheduleCall[]): Terms {
+    const before = this.#unavailable
+    const waitedMs = before ? systemClock.now() - (calls[0] as ScheduleCall).calledAt : 0
+    return {
+      withinMs: CALL_TIMEOUT_MS - waitedMs,
+      failure: waitedMs < CALL_TIMEOUT_MS ? undefined : before,
+      onEnd: (failure) => {
+        this.#unavailable = failure?.retryable ? failure : undefined
+      },
+    }
+  }
+
+  #tryPlacement(call: ScheduleCall): Placement | Refusal {
+    try {
+      return this.#placementOf(call)
+    } catch (error) {
+      return { orderId: call.item?.orderId, error: asOrderExpiryError(error) }
+    }
+  }
+
+  #placementOf({ item, calledAt, trace }: ScheduleCall): Placement {
     if (!isItem(item)) throw noItem()
     const { orderId, deadline = this.#paymentTimeout, allowPast = false, by } = item
     return {
       ...(typeof by === 'string' && { by: by.slice(0, LONGEST_NAME) }),
-      ...(traceContext !== undefined && { trace: traceContext }),
+      ...(trace !== undefined && { trace }),
       orderId: parseOrderId(orderId),
-      deadline: parseDeadline({ input: deadline, now, allowPast }),
-      placedAt: now,
+      deadline: parseDeadline({ input: deadline, now: calledAt, allowPast }),
+      placedAt: calledAt,
     }
   }
-
-  /** Calls of `schedule` that were made at the same time: one result for each. A bad one does not hold up the others. */
-  #schedule(calls: readonly ScheduleCall[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
-    const errors = new Map<number, OrderExpiryError>()
-    const placements: Placement[] = []
-    for (let index = 0; index < calls.length; index++) {
-      const call = calls[index] as ScheduleCall
-      try {
-        placements.push(this.#place(call, call.calledAt, call.trace))
-      } catch (error) {
-        errors.set(index, asOrderExpiryError(error))
-      }
-    }
-    if (errors.size === 0) return this.#addTogether(placements)
-    return this.#addTogether(placements).then((results) => {
-      let next = 0
-      return calls.map((_, index) => errors.get(index) ?? (results[next++] as ScheduleResult | OrderExpiryError))
-    })
-  }
-
-  /** In one round trip where nothing is in the way. */
-  async #addTogether(placements: readonly Placement[]): Promise<(ScheduleResult | OrderExpiryError)[]> {
-    if (placements.length === 0) return []
-    // Behind others that waited in vain for Redis, or beside one that it refuses, nobody may wait as long again.
-    const before = this.#unavailable
-    const ageMs = before ? systemClock.now() - (placements[0] as Placement).placedAt : 0
-    if (before && ageMs >= CALL_TIMEOUT_MS) return placements.map(() => before)
-    try {
-      const results = await this.#add(placements, CALL_TIMEOUT_MS - ageMs)
-      this.#unavailable = undefined
-      return results
-    } catch (cause) {
-      const error = asOrderExpiryError(cause)
-      this.#unavailable = error.retryable ? error : undefined
-      return placements.map(() => error)
-    }
-  }
-
-  #add(placements: readonly Placement[], withinMs = CALL_TIMEOUT_MS): Promise<(ScheduleResult | OrderExpiryError)[]> {
-    const explain = (error: Error) => this.#explain(error)
-    return this.#call(
-      (queues, isLate) => addOrders({ queues, orders: this.#orders, placements, isLate, explain }),
-      withinMs,
-    )
-  }
-
-  /**
-   * Runs `work` with the queue, within the time a shop's request may wait. It is not begun after that, and must not send
-   * anything more once `isLate`. What can be sent at once is sent before this returns.
-   */
-  #call<T>(work: (queues: OpenQueue, isLate: () => boolean) => Promise<T>, withinMs = CALL_TIMEOUT_MS): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (this.#closed) {
-        reject(new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one'))
-        return
-      }
-      let late = false
-      const begin = (queues: OpenQueue) => {
-        if (late) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
-        return work(queues, () => late)
-      }
-      const queues = this.#queue.open()
-      const begun = queues instanceof Promise ? queues.then(begin) : begin(queues)
-      const fail = (error: unknown) => reject(this.#explain(error))
-      const stop = startTimer(withinMs, () => {
-        late = true
-        fail(new Error(`no answer within ${CALL_TIMEOUT_MS} ms`))
-      })
-      begun.then(
-        (result) => {
-          stop()
-          resolve(result)
-        },
-        (error: unknown) => {
-          stop()
-          fail(error)
-        },
-      )
-    })
-  }
-
-  #explain(error: unknown): OrderExpiryError {
-    if (this.#closed) return new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
-    return this.#connection.explain(error)
-  }
-}
-
-/** Lets the shop do whatever else it has to do. */
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function isItem(item: unknown): item is ScheduleItem {
   return typeof item === 'object' && item !== null
+}
+
+function orThrow(result: ScheduleResult | Refusal): ScheduleResult {
+  if ('error' in result) throw result.error
+  return result
 }
 
 function noItem(): OrderExpiryError {

@@ -1,66 +1,44 @@
 import type { OrderExpiryError } from '../errors.ts'
+import type { JobBefore } from '../queue/add-if-absent.ts'
 import type { OpenQueue } from '../queue/check-queue.ts'
 import type { Placement } from '../queue/contract.ts'
-import { addJobs } from '../queue/jobs.ts'
+import { placeJobs } from '../queue/jobs.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { RedisOrders } from '../stores/redis/orders.ts'
-import type { ScheduleResult } from './results.ts'
+import type { Refusal, ScheduleResult } from './results.ts'
 
 /**
  * Afterwards each order has a check at its deadline and, where this library keeps it, a record. What Redis refuses of one
  * does not hold up the others.
  *
  * @param options.orders the records, if this library keeps them
- * @param options.isLate is asked again and again; nothing more is sent once it says yes, and the promise rejects
+ * @param options.isLate nothing more is sent once it says yes, and the promise rejects
  * @param options.explain says in our own words what Redis, or the connection, says
- * @returns one result or error for each placement, in their order
+ * @returns one result or refusal for each placement, in their order
  */
-export async function addOrders(options: {
-  queues: OpenQueue
+export async function placeOrders(options: {
+  open: OpenQueue
   orders: RedisOrders | undefined
   placements: readonly Placement[]
   isLate: () => boolean
   explain: (error: Error) => OrderExpiryError
-}): Promise<(ScheduleResult | OrderExpiryError)[]> {
-  const { queues, orders, placements, isLate, explain } = options
+}): Promise<(ScheduleResult | Refusal)[]> {
+  const { open, orders, placements, isLate, explain } = options
   const records = orders ? await record(orders, placements) : []
-  // An order that is recorded for another deadline needs a check then: an earlier call may have failed half-way.
-  const wanted = placements.map((placement, index) => {
-    const known = records[index]
-    return isConflict(known) ? { ...placement, deadline: known.deadline } : placement
-  })
-  const found = await addJobs(
-    queues,
-    wanted.filter((_, index) => !(records[index] instanceof Error) && !isSettled(records[index])),
+  const checks = orders ? placements.map((placement, index) => checkNeeded(placement, records[index])) : placements
+  const found = await placeJobs(
+    open,
+    checks.filter((check) => check !== undefined),
     { isLate, keepsDecided: orders === undefined }, // a record says itself whether it is decided
   )
-  return wanted.map((placement, index) => {
-    const { orderId, deadline } = placement
-    const known = records[index]
-    if (known instanceof Error) return explain(known)
-    if (isConflict(known)) return { orderId, result: 'conflict', deadline: new Date(deadline) }
-    if (isSettled(known)) {
-      const result = known.deadline === deadline ? 'unchanged' : 'conflict'
-      return { orderId, result, deadline: new Date(known.deadline), status: known.status }
-    }
-    const before = found.get(placement)
-    if (before instanceof Error) return explain(before)
-    if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
-    const result = before.deadline === deadline ? 'unchanged' : 'conflict'
-    return { orderId, result, deadline: new Date(before.deadline) }
+  let next = 0
+  return placements.map((placement, index) => {
+    const result = resultOf(placement, { record: records[index], job: checks[index] && found[next++] })
+    return result instanceof Error ? { orderId: placement.orderId, error: explain(result) } : result
   })
 }
 
 type Recorded = Awaited<ReturnType<RedisOrders['record']>>[number]
-
-function isConflict(known: Recorded | Error | undefined): known is Recorded & { result: 'conflict' } {
-  return known !== undefined && !(known instanceof Error) && known.result === 'conflict'
-}
-
-/** It is decided: nothing that is scheduled changes it, and no check is needed. */
-function isSettled(known: Recorded | Error | undefined): known is Recorded & { result: 'settled' } {
-  return known !== undefined && !(known instanceof Error) && known.result === 'settled'
-}
 
 /** Where Redis refuses some of them, each is recorded alone, so that it shows which. */
 async function record(orders: RedisOrders, placements: readonly Placement[]): Promise<(Recorded | Error)[]> {
@@ -72,4 +50,28 @@ async function record(orders: RedisOrders, placements: readonly Placement[]): Pr
   if (!(together instanceof Error)) return together
   if (placements.length === 1) return [together]
   return (await Promise.all(placements.map((placement) => record(orders, [placement])))).flat()
+}
+
+/** The check that an order needs, given what is on record of it; undefined if none: it is decided, or its record was refused. */
+function checkNeeded(placement: Placement, known: Recorded | Error | undefined): Placement | undefined {
+  if (known instanceof Error || known?.result === 'settled') return undefined
+  // An order on record for another deadline needs a check then: an earlier call may have failed half-way.
+  return known?.result === 'conflict' ? { ...placement, deadline: known.deadline } : placement
+}
+
+function resultOf(
+  { orderId, deadline }: Placement,
+  known: { record: Recorded | Error | undefined; job: JobBefore | Error | undefined },
+): ScheduleResult | Error {
+  const { record, job } = known
+  if (record instanceof Error) return record
+  if (record?.result === 'conflict') return { orderId, result: 'conflict', deadline: new Date(record.deadline) }
+  if (record?.result === 'settled') {
+    const result = record.deadline === deadline ? 'unchanged' : 'conflict'
+    return { orderId, result, deadline: new Date(record.deadline), status: record.status }
+  }
+  if (job instanceof Error) return job
+  if (!job) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
+  const result = job.deadline === deadline ? 'unchanged' : 'conflict'
+  return { orderId, result, deadline: new Date(job.deadline) }
 }

@@ -1,3 +1,4 @@
+import type { OrderExpiryError } from '../errors.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import type { ReadableOrder } from '../order/order.ts'
 import type { FoundCheck } from '../queue/view/describe-job.ts'
@@ -26,6 +27,13 @@ export interface ScheduleResult {
    * `unchanged` and `conflict` then only compare the deadlines.
    */
   status?: string
+}
+
+/** An order that could not be scheduled. */
+export interface Refusal {
+  /** As the caller gave it, where it cannot be read. */
+  orderId: unknown
+  error: OrderExpiryError
 }
 
 export interface RescheduleResult {

@@ -1,10 +1,9 @@
-import type { JobJson, Queue, RedisClient } from 'bullmq'
+import type { JobJson, RedisClient } from 'bullmq'
 import type { Redis } from 'ioredis'
-import { parseContractDeadline } from '../order/deadline.ts'
 import { callScript, type Script, type ScriptArgument, scriptOf } from '../redis/fast-scripts.ts'
 import { redisErrorCode } from '../redis/reply.ts'
-import { systemClock } from '../runtime/clock.ts'
-import { type JobData, jobOf, type NewJob, type Placement } from './contract.ts'
+import type { OpenQueue } from './check-queue.ts'
+import { deadlineOf, jobOf, type NewJob, type Placement } from './contract.ts'
 
 /**
  * BullMQ does not say whether a job id existed. So its own script that adds a job, as it is, runs within this one, which
@@ -42,70 +41,64 @@ export interface JobBefore {
   hasCancelled: boolean
 }
 
-/** Adds jobs, and says which were there already. */
-export class JobAddition {
+/**
+ * Adds a job for each placement. They are sent together, before this returns.
+ *
+ * @returns what was there before, for each placement in order; undefined where its job is new, the error where Redis
+ *   refuses this one
+ */
+export function addIfAbsent(
+  { queue, redis, keys }: OpenQueue,
+  placements: readonly Placement[],
+): Promise<(JobBefore | Error | undefined)[]> {
+  const backend = queue.getBackend()
+  const replies: Promise<JobBefore | Error | undefined>[] = []
+  redis.stream.cork() // one packet
+  for (const placement of placements) {
+    const job = jobOf(placement)
+    const client = new UnlessThere(redis, keys.job(job.id)) as unknown as RedisClient
+    replies.push(backend.addJobToTransaction(client, job as NewJob & JobJson, job.id).then(asJobBefore, asRefusal))
+  }
+  redis.stream.uncork()
+  return Promise.all(replies)
+}
+
+/** What BullMQ runs its script on, so that it runs within ours. */
+class UnlessThere {
   readonly #redis: Redis
+  readonly #jobKey: string
 
-  /** @param redis on which BullMQ has defined its scripts before the first job is added */
-  constructor(redis: Redis) {
+  constructor(redis: Redis, jobKey: string) {
     this.#redis = redis
+    this.#jobKey = jobKey
   }
 
-  /**
-   * Adds a job for each placement. They are sent together, before this returns.
-   *
-   * @param queue on the connection that was given
-   * @returns what was there before, for each placement in order; undefined where its job is new, the error where Redis
-   *   refuses this one
-   */
-  add(queue: Queue<JobData>, placements: readonly Placement[]): Promise<(JobBefore | Error | undefined)[]> {
-    const { stream } = this.#redis
-    stream.cork() // one packet
-    const before = placements.map((placement) =>
-      this.#addOne(queue, jobOf(placement)).catch((error: Error) => {
-        if (redisErrorCode(error)) return error
-        throw error
-      }),
-    )
-    stream.uncork()
-    return Promise.all(before)
-  }
-
-  async #addOne(queue: Queue<JobData>, job: NewJob): Promise<JobBefore | undefined> {
-    const key = queue.toKey(job.id)
-    const client = { runCommand: (name: string, args: ScriptArgument[]) => this.#runUnlessThere(name, args, key) }
-    const reply: unknown = await queue
-      .getBackend()
-      .addJobToTransaction(client as unknown as RedisClient, job as NewJob & JobJson, job.id)
-    if (!Array.isArray(reply)) return undefined
-    const [timestamp, delay, finishedOn, data, returnvalue] = reply as JobFields
-    return {
-      deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
-      isFinished: finishedOn !== null,
-      hasCancelled: finishedOn !== null && /"outcome":"cancelled"/.test(returnvalue ?? ''),
-    }
-  }
-
-  #runUnlessThere(name: string, args: ScriptArgument[], key: string): Promise<unknown> {
+  runCommand(name: string, args: ScriptArgument[]): Promise<unknown> {
     const own = `${name}:unless-there`
-    const { lua, numberOfKeys } = scriptOf(this.#redis, name) as Script
-    if (!scriptOf(this.#redis, own)) {
-      this.#redis.defineCommand(own, { lua: unlessThere(lua), numberOfKeys: numberOfKeys + 1 })
-    }
-    const withKey = args.toSpliced(numberOfKeys, 0, key)
+    const script = scriptOf(this.#redis, own) ?? this.#define(own, scriptOf(this.#redis, name) as Script)
+    const withKey = args.toSpliced(script.numberOfKeys - 1, 0, this.#jobKey)
     const commands = this.#redis as unknown as Record<string, (args: unknown[]) => Promise<unknown>>
     const byClient = () => (commands[own] as (typeof commands)[string])([...withKey])
-    return callScript(this.#redis, scriptOf(this.#redis, own) as Script, withKey, byClient)
+    return callScript(this.#redis, script, withKey, byClient)
+  }
+
+  #define(own: string, { lua, numberOfKeys }: Script): Script {
+    this.#redis.defineCommand(own, { lua: unlessThere(lua), numberOfKeys: numberOfKeys + 1 })
+    return scriptOf(this.#redis, own) as Script
   }
 }
 
-/** The deadline in the data of a job; undefined if it has none, or somebody has made it unreadable. */
-export function deadlineOf(data: unknown): number | undefined {
-  try {
-    const value: unknown = typeof data === 'string' ? JSON.parse(data) : data
-    const input = (value as { deadline?: unknown } | null)?.deadline
-    return parseContractDeadline({ input, now: systemClock.now() })
-  } catch {
-    return undefined
+function asJobBefore(reply: unknown): JobBefore | undefined {
+  if (!Array.isArray(reply)) return undefined
+  const [timestamp, delay, finishedOn, data, returnvalue] = reply as JobFields
+  return {
+    deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
+    isFinished: finishedOn !== null,
+    hasCancelled: finishedOn !== null && /"outcome":"cancelled"/.test(returnvalue ?? ''),
   }
+}
+
+function asRefusal(error: Error): Error {
+  if (redisErrorCode(error)) return error
+  throw error
 }

@@ -4,7 +4,6 @@ import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import { JobAddition } from './add-if-absent.ts'
 import type { JobData } from './contract.ts'
 import { openQueue } from './open-queue.ts'
 
@@ -16,21 +15,18 @@ export interface OpenQueue {
   queue: Queue<JobData>
   redis: Redis
   keys: QueueKeys
-  addition: JobAddition
 }
 
 /** The queue of checks on a connection that fails fast, opened with the first use and again after a failure. */
 export class CheckQueue {
   readonly #connection: Connection
   readonly #named: NamedQueue
-  readonly #addition: JobAddition
   #queue: Queue<JobData> | undefined
   #open: OpenQueue | undefined
 
   constructor(options: { connection: Connection; queue: NamedQueue }) {
     this.#connection = options.connection
     this.#named = options.queue
-    this.#addition = new JobAddition(options.connection.redis)
   }
 
   /** The queue, if commands can be sent at once; otherwise a promise for it, which rejects with what ioredis says. */
@@ -51,7 +47,7 @@ export class CheckQueue {
     try {
       // What it asks Redis first may never be answered, and never fail: ioredis can lose it between two connections.
       await withTimeout({ work: queue.waitUntilReady(), ms: OPEN_MS, clock: systemClock, onTimeout })
-      this.#open = { queue, redis: this.#connection.redis, keys: this.#named.keys, addition: this.#addition }
+      this.#open = { queue, redis: this.#connection.redis, keys: this.#named.keys }
       return this.#open
     } catch (error) {
       // BullMQ keeps a failed first connection for ever; the next call begins anew.

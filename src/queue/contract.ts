@@ -3,6 +3,7 @@ import { OrderExpiryError } from '../errors.ts'
 import { parseContractDeadline } from '../order/deadline.ts'
 import type { Check } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
+import { systemClock } from '../runtime/clock.ts'
 
 /** The name of the only kind of job in the queue. */
 export const JOB_NAME = 'check-payment'
@@ -53,6 +54,17 @@ export function jobOf({ orderId, deadline, placedAt, by, trace }: Placement): Ne
       delay: Math.max(0, deadline - placedAt),
       ...(trace !== undefined && { telemetry: { metadata: trace } }),
     },
+  }
+}
+
+/** The deadline in the data of a job; undefined if it has none, or somebody has made it unreadable. */
+export function deadlineOf(data: unknown): number | undefined {
+  try {
+    const value: unknown = typeof data === 'string' ? JSON.parse(data) : data
+    const input = (value as { deadline?: unknown } | null)?.deadline
+    return parseContractDeadline({ input, now: systemClock.now() })
+  } catch {
+    return undefined
   }
 }
 

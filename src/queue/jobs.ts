@@ -1,120 +1,85 @@
 import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { addIfAbsent, type JobBefore } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { jobIdOf, type Placement } from './contract.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
-/** Orders that are sent together, and how often before there is an answer: Redis has work, and never much of it. */
-const PACKET = 16
-const UNDER_WAY = 4
-const MAX_ROUNDS = 40
+/**
+ * How orders are packed: so many in one piece, and so many pieces under way, so that the next one is made while Redis works.
+ * Redis never has much to do for us, and our own process is never held up: not all orders are sent, nor all answers read, in
+ * one turn of the event loop.
+ */
+export const PACKETS = { maxBatch: 16, maxInFlight: 4 } as const
+
+const MOST_ROUNDS = 40
 const REPLACE_WAIT_MS = 20
 const REPLACE_LOCK_MS = 5_000
 
-/** BullMQ keeps the time in the high bits of a delayed job's score; the low ones order jobs of the same millisecond. */
-const SCORES_OF_A_MS = 0x1000
-
-/** When a delayed job is due, in epoch milliseconds, given its score in the sorted set (`getDelayedScore` in BullMQ's scripts). */
-export function dueAtOf(score: number): number {
-  return Math.floor(score / SCORES_OF_A_MS)
-}
-
-/** The least score of a job that is due at this time. */
-export function scoreOf(dueAt: number): number {
-  return dueAt * SCORES_OF_A_MS
-}
-
 /**
- * Adds a job for each placement.
+ * Places a job for each order, in one piece: no more orders than {@link PACKETS} says.
  *
  * @param options.keepsDecided a finished check of the same deadline that has cancelled the order is found, and not replaced: it
  *   is the same call again, and the evidence stays
- * @param options.isLate is asked before each packet; nothing more is sent once it says yes, and the promise rejects
- * @returns for those that already had an unfinished job, what was found; for those that Redis refuses or somebody else is
- *   replacing, the error
+ * @param options.isLate nothing more is sent once it says yes, and the promise rejects
+ * @returns for each order: undefined where its job is new, the unfinished job that it already had, or the error where Redis
+ *   refuses the job or somebody else is replacing it
  */
-export async function addJobs(
-  queues: OpenQueue,
+export async function placeJobs(
+  open: OpenQueue,
   placements: readonly Placement[],
   { isLate = () => false, keepsDecided = false }: { isLate?: () => boolean; keepsDecided?: boolean } = {},
-): Promise<Map<Placement, { deadline: number } | Error>> {
-  const found = new Map<Placement, { deadline: number } | Error>()
-  let missing = placements
-  // A second round for those whose earlier check has finished; more only while somebody else replaces the same ones.
-  for (let round = 0; missing.length > 0 && round < MAX_ROUNDS; round++) {
-    if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
-    const finished: Placement[] = []
-    const before = await inPackets(missing, (part) => {
-      if (isLate()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
-      return queues.addition.add(queues.queue, part)
-    })
-    for (let n = 0; n < missing.length; n++) {
-      const job = before[n]
-      if (!job) continue
-      const placement = missing[n] as Placement
-      if (job instanceof Error) found.set(placement, job)
-      else if (!job.isFinished || (keepsDecided && job.hasCancelled && job.deadline === placement.deadline))
-        found.set(placement, job)
-      else finished.push(placement)
-    }
-    if (finished.length === 0) return found
-    await Promise.all(finished.map(({ orderId }) => removeFinished(queues, jobIdOf(orderId))))
-    missing = finished
+): Promise<(JobBefore | Error | undefined)[]> {
+  stopIfLate(isLate)
+  const found = await addIfAbsent(open, placements)
+  const isInTheWay = (job: JobBefore | Error | undefined, index: number) => {
+    if (job === undefined || job instanceof Error || !job.isFinished) return false
+    return !(keepsDecided && job.hasCancelled && job.deadline === placements[index]?.deadline)
   }
-  for (const placement of missing) {
-    const why = 'its finished check is being replaced by somebody else; try again'
-    found.set(placement, new OrderExpiryError('REDIS_UNAVAILABLE', why))
+  // A second round for those whose earlier check has finished; more only while somebody else replaces the same ones.
+  for (let round = 1; found.some(isInTheWay); round++) {
+    const indexes = [...found.keys()].filter((index) => isInTheWay(found[index], index))
+    const wanted = indexes.map((index) => placements[index] as Placement)
+    await Promise.all(wanted.map(({ orderId }) => removeFinished(open, jobIdOf(orderId))))
+    if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
+    stopIfLate(isLate)
+    const again = round < MOST_ROUNDS ? await addIfAbsent(open, wanted) : wanted.map(beingReplaced)
+    indexes.forEach((index, at) => {
+      found[index] = again[at]
+    })
   }
   return found
 }
 
-/**
- * A few packets are under way, so that the next one is made while Redis works. Waiting for their answers leaves room for
- * whatever else the process does: not all orders are sent, nor all answers read, in one turn of the event loop.
- */
-function inPackets<Result>(
-  placements: readonly Placement[],
-  run: (part: readonly Placement[]) => Promise<Result[]>,
-): Promise<Result[]> {
-  if (placements.length <= PACKET) return run(placements)
-  const results: Result[] = new Array(placements.length)
-  let next = 0
-  const lane = async () => {
-    try {
-      while (next < placements.length) {
-        const start = next
-        next += PACKET
-        const part = await run(placements.slice(start, next))
-        for (let n = 0; n < part.length; n++) results[start + n] = part[n] as Result
-      }
-    } catch (error) {
-      next = placements.length // nothing is begun behind what has failed
-      throw error
-    }
-  }
-  return Promise.all(Array.from({ length: UNDER_WAY }, lane)).then(() => results)
+function stopIfLate(isLate: () => boolean): void {
+  if (isLate()) throw new OrderExpiryError('REDIS_UNAVAILABLE', 'too late')
+}
+
+function beingReplaced(): OrderExpiryError {
+  const why = 'its finished check is being replaced by somebody else; try again'
+  return new OrderExpiryError('REDIS_UNAVAILABLE', why)
 }
 
 /**
- * Moves the job of an order to another deadline, or adds one. `checking`: its check is under way, and has read the old
+ * Moves the job of an order to another deadline, or places one. `checking`: its check is under way, and has read the old
  * deadline already.
  */
 export async function moveJob(
-  queues: OpenQueue,
+  open: OpenQueue,
   placement: Placement,
 ): Promise<'rescheduled' | 'unchanged' | 'scheduled' | 'checking'> {
   const { orderId, deadline } = placement
-  const before = (await addJobs(queues, [placement])).get(placement)
+  const [before] = await placeJobs(open, [placement])
   if (!before) return 'scheduled'
   if (before instanceof Error) throw before
-  const job = await queues.queue.getJob(jobIdOf(orderId))
-  if (!job) return moveJob(queues, placement)
+  const job = await open.queue.getJob(jobIdOf(orderId))
+  if (!job) return moveJob(open, placement)
   const isSame = before.deadline === deadline
   // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
   if (!isSame || job.data.deadline === undefined) await job.updateData({ ...job.data, orderId, deadline })
   if (!isSame) {
     const what = `deadline moved from ${new Date(before.deadline).toISOString()} to ${new Date(deadline).toISOString()}`
-    await queues.queue.addJobLog(jobIdOf(orderId), noteOf(systemClock.now(), what), NOTES_KEPT)
+    await open.queue.addJobLog(jobIdOf(orderId), noteOf(systemClock.now(), what), NOTES_KEPT)
   }
   const state = await job.getState()
   // Even to the same deadline: an earlier call may have written it and then failed.

@@ -4,17 +4,18 @@ import { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { commandProfile } from '../redis/profiles.ts'
 import { redisErrorCode } from '../redis/reply.ts'
+import { runInBatches } from '../runtime/batcher.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { CheckQueue } from './check-queue.ts'
 import { jobIdOf, type Placement } from './contract.ts'
-import { addJobs, dueAtOf, moveJob } from './jobs.ts'
+import { dueAtOf } from './due-score.ts'
+import { moveJob, PACKETS, placeJobs } from './jobs.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 const CALL_TIMEOUT_MS = 20_000
-/** Orders in one round trip. */
-const CHUNK = 250
-/** A job that was moved is due a little later than it was to be: BullMQ counts a delay from its own now. */
+const ORDERS_COMPARED_AT_ONCE = 250
+/** How late a job that was moved may be: BullMQ counts its delay from its own now. */
 const TOLERANCE_MS = 250
 
 /** Gives orders the check that they lack, because Redis has lost it or because nobody ever asked for one. */
@@ -52,19 +53,21 @@ export class MissingChecks {
   }
 
   async #add(orders: readonly DueOrder[], { dryRun }: { dryRun: boolean }): Promise<number> {
-    const queues = await this.#queue.open()
+    const open = await this.#queue.open()
+    const run = (placements: Placement[]) => placeJobs(open, placements)
     let count = 0
     // While the checks of one chunk are added, Redis is asked for the next.
-    const compare = (start: number) => this.#compare(queues.keys, orders.slice(start, start + CHUNK))
+    const compare = (start: number) => this.#compare(open.keys, orders.slice(start, start + ORDERS_COMPARED_AT_ONCE))
     let next = compare(0)
-    for (let start = 0; start < orders.length; start += CHUNK) {
+    for (let start = 0; start < orders.length; start += ORDERS_COMPARED_AT_ONCE) {
       const { missing, late } = await next
-      next = compare(start + CHUNK)
+      next = compare(start + ORDERS_COMPARED_AT_ONCE)
       next.catch(() => {}) // if the adding fails as well, that is told
       count += missing.length + late.length
       if (dryRun) continue
-      for (const before of (await addJobs(queues, missing)).values()) if (before instanceof Error) throw before
-      for (const placement of late) await moveJob(queues, placement)
+      const before = await runInBatches({ ...PACKETS, items: missing, run })
+      for (const job of before) if (job instanceof Error) throw job
+      for (const placement of late) await moveJob(open, placement)
     }
     return count
   }

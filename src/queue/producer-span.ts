@@ -3,39 +3,36 @@ import { SpanKind, type Telemetry } from 'bullmq'
 /** A trace context of another form than W3C's is written as it is, up to so many characters. */
 const LONGEST_CONTEXT = 256
 
-/**
- * Does `work` within a span of the shop's trace, and gives it what to write on the jobs, so that their checks can be linked
- * to it. Whatever telemetry does, `work` is done once, and its result is the result.
- *
- * @param telemetry undefined: there are no traces
- */
-export function withinProducerSpan<T>(
-  telemetry: Telemetry | undefined,
-  options: { operation: string; queueName: string },
-  work: (traceContext?: string) => Promise<T>,
-): Promise<T> {
-  if (!telemetry) return work()
-  const span = start(telemetry, options)
-  const result = work(span?.traceContext)
-  if (span) result.then(() => span.end(), span.end)
-  return result
+/** A span of the shop's trace around work on jobs. */
+export interface ProducerSpan {
+  /** What to write on the jobs, so that their checks can be linked to the span. */
+  traceContext: string | undefined
+  /** The span ends with this work, and tells why it has failed. */
+  endWith(work: Promise<unknown>): void
 }
 
-function start(telemetry: Telemetry, { operation, queueName }: { operation: string; queueName: string }) {
+/**
+ * Begins a span. Whatever telemetry does, it never throws.
+ *
+ * @returns undefined without telemetry, or where it is broken
+ */
+export function startProducerSpan(
+  telemetry: Telemetry | undefined,
+  { operation, queueName }: { operation: string; queueName: string },
+): ProducerSpan | undefined {
+  if (!telemetry) return undefined
   try {
     const { tracer, contextManager } = telemetry
     const active = contextManager.active()
     const span = tracer.startSpan(`${operation} ${queueName}`, { kind: SpanKind.PRODUCER }, active)
-    const written = contextManager.getMetadata(span.setSpanOnContext(active))
-    return {
-      traceContext: essenceOf(written),
-      end(error?: Error) {
-        try {
-          if (error) span.recordException(error)
-          span.end()
-        } catch {} // it is no longer our caller's concern
-      },
+    const traceContext = essenceOf(contextManager.getMetadata(span.setSpanOnContext(active)))
+    const end = (error?: Error) => {
+      try {
+        if (error) span.recordException(error)
+        span.end()
+      } catch {} // no concern of our caller's
     }
+    return { traceContext, endWith: (work) => void work.then(() => end(), end) }
   } catch {
     return undefined
   }

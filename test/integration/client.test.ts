@@ -137,6 +137,45 @@ for (const orders of [undefined, 'redis'] as const) {
       expect(await queue.getDelayedCount()).toBe(2)
     })
 
+    test('an order is scheduled as it was when the call was made, whatever the caller does to the item later', async () => {
+      const { shop } = open()
+      await shop.find('nobody') // connected
+      const deadline = new Date(Date.now() + MINUTE)
+      const item = { orderId: 'a', deadline }
+      const results = [shop.schedule({ orderId: 'first' }), shop.schedule(item)]
+      item.orderId = 'b'
+      deadline.setTime(deadline.getTime() + MINUTE)
+      expect((await Promise.all(results))[1]).toMatchObject({
+        orderId: 'a',
+        deadline: new Date(deadline.getTime() - MINUTE),
+      })
+    })
+
+    test('an item may be an object of a class, with accessors', async () => {
+      const { shop } = open()
+      class Order {
+        get orderId() {
+          return 'a'
+        }
+        get deadline() {
+          return '15m'
+        }
+      }
+      expect(await shop.schedule(new Order())).toMatchObject({ orderId: 'a', result: 'scheduled' })
+      expect(await shop.scheduleMany([new Order(), new Order()])).toMatchObject([{ orderId: 'a' }, { orderId: 'a' }])
+    })
+
+    test('scheduleMany takes lists with nothing in them, or with gaps', async () => {
+      const { shop } = open()
+      expect(await shop.scheduleMany([])).toEqual([])
+      const items = new Array<{ orderId: string }>(2)
+      items[1] = { orderId: 'a' }
+      expect(await shop.scheduleMany(items)).toMatchObject([
+        { error: { code: 'INVALID_ORDER_ID' } },
+        { orderId: 'a', result: 'scheduled' },
+      ])
+    })
+
     test('scheduleMany answers item by item, bad ones included, in chunks', async () => {
       const { shop, queue } = open()
       const deadline = Date.now() + MINUTE
@@ -459,6 +498,48 @@ describe('when Redis is away', () => {
     const added = (await admin.zcard(`bull:${queueName}:delayed`)) - 1
     expect(added).toBeGreaterThan(0)
     expect(added).toBeLessThanOrEqual(100)
+  })
+
+  test('scheduleMany keeps what was written, and gives the orders that are left the error', async () => {
+    const redis = await startRedis()
+    closing.push(() => redis.stop())
+    const { shop, queueName } = openShop({ redis: redis.url })
+    const admin = new Redis(redis.url)
+    closing.push(() => admin.disconnect())
+    await shop.schedule({ orderId: 'first' })
+    const items = Array.from({ length: 20_000 }, (_, n) => ({ orderId: `o-${n}` }))
+    const call = shop.scheduleMany(items)
+    while ((await admin.zcard(`bull:${queueName}:delayed`)) < 50);
+    process.kill(redis.pid, 'SIGSTOP')
+    try {
+      const results = (await call).map((one) => ('error' in one ? one.error.code : one.result))
+      expect(results[0]).toBe('scheduled')
+      expect(results.at(-1)).toBe('REDIS_UNAVAILABLE')
+    } finally {
+      process.kill(redis.pid, 'SIGCONT')
+    }
+  })
+
+  test('scheduleMany of 1,000 orders answers within 2 s if Redis is slow, with what was written by then', async () => {
+    const target = Number(new URL(redisUrl()).port)
+    let delayMs = 0
+    const proxy = createServer((client) => {
+      const upstream = connect(target, '127.0.0.1')
+      client.on('error', () => {}).on('close', () => upstream.destroy())
+      upstream.on('error', () => {}).on('close', () => client.destroy())
+      client.pipe(upstream)
+      upstream.on('data', (answer) => setTimeout(() => client.write(answer), delayMs))
+    }).listen(0, '127.0.0.1')
+    await once(proxy, 'listening')
+    closing.push(() => proxy.close())
+    const { shop } = openShop({ redis: `redis://127.0.0.1:${(proxy.address() as AddressInfo).port}` })
+    await shop.schedule({ orderId: 'first' })
+    delayMs = 300
+    const startedAt = Date.now()
+    const results = await shop.scheduleMany(Array.from({ length: 1_000 }, (_, n) => ({ orderId: `o-${n}` })))
+    expect(Date.now() - startedAt).toBeLessThan(2_000)
+    expect(results[0]).toMatchObject({ result: 'scheduled' })
+    expect(results.at(-1)).toMatchObject({ orderId: 'o-999', error: { code: 'REDIS_UNAVAILABLE' } })
   })
 
   test('works once Redis is there, also where its first answer was lost with the connection', async () => {

@@ -35,8 +35,7 @@ export class FakeWorker implements WorkerService {
       run: settle,
       maxBatch: batchSize,
       maxInFlight: maxBatches,
-      patienceMs: BATCH_PATIENCE_MS,
-      clock: host,
+      patience: { ms: BATCH_PATIENCE_MS, clock: host },
     })
   }
 

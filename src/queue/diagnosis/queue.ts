@@ -11,7 +11,7 @@ import { commandProfile } from '../../redis/profiles.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { count, howLong, number } from '../../runtime/human-numbers.ts'
-import { dueAtOf } from '../jobs.ts'
+import { dueAtOf } from '../due-score.ts'
 import { openQueue } from '../open-queue.ts'
 import { codeOf, type FailureCode, NEVER_SUCCEED } from '../replay/selection.ts'
 

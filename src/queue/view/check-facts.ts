@@ -1,6 +1,6 @@
 import type { OpenQueue } from '../check-queue.ts'
 import { jobIdOf } from '../contract.ts'
-import { dueAtOf } from '../jobs.ts'
+import { dueAtOf } from '../due-score.ts'
 import { type CheckNote, parseNote } from './check-notes.ts'
 import { describeJob, type FoundCheck } from './describe-job.ts'
 

@@ -1,6 +1,5 @@
 import type { Job } from 'bullmq'
-import { deadlineOf } from '../add-if-absent.ts'
-import type { FinishedCheck, JobData } from '../contract.ts'
+import { deadlineOf, type FinishedCheck, type JobData } from '../contract.ts'
 
 /** The check of an order, as its job has it. */
 export interface FoundCheck {

@@ -1,5 +1,5 @@
 import type { OpenQueue } from '../check-queue.ts'
-import { scoreOf } from '../jobs.ts'
+import { scoreOf } from '../due-score.ts'
 
 /** Checks to come, over all producers and workers. */
 export interface Forecast {

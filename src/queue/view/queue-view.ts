@@ -41,7 +41,7 @@ export class QueueView {
   }
 
   forecast(): Promise<Forecast> {
-    return this.#ask((queues) => readForecast(queues, this.#options.clock.now()))
+    return this.#ask((open) => readForecast(open, this.#options.clock.now()))
   }
 
   holds(): Promise<QueueHolds> {
@@ -53,15 +53,15 @@ export class QueueView {
 
   /** @returns undefined if the queue has no check of this order under `jobId`, by default our own */
   checkOf(orderId: string, jobId = jobIdOf(orderId)): Promise<CheckFacts | undefined> {
-    return this.#ask((queues) =>
-      readCheckFacts(queues, { orderId, jobId }).catch((error) => {
+    return this.#ask((open) =>
+      readCheckFacts(open, { orderId, jobId }).catch((error) => {
         if (redisErrorCode(error) === 'WRONGTYPE') return undefined // some other key of the queue
         throw error
       }),
     )
   }
 
-  async #ask<T>(read: (queues: OpenQueue) => Promise<T>): Promise<T> {
+  async #ask<T>(read: (open: OpenQueue) => Promise<T>): Promise<T> {
     try {
       return await read(await this.#queue.open())
     } catch (error) {

@@ -60,8 +60,7 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
     run: options.settle,
     maxBatch: options.batchSize,
     maxInFlight: options.maxBatches,
-    patienceMs: BATCH_PATIENCE_MS,
-    clock,
+    patience: { ms: BATCH_PATIENCE_MS, clock },
   })
   let worker: Worker | undefined
   let isPaused = false

@@ -1,0 +1,72 @@
+import { OrderExpiryError } from '../errors.ts'
+import type { CheckQueue, OpenQueue } from '../queue/check-queue.ts'
+import type { Connection } from '../redis/connection.ts'
+import { startTimer } from '../runtime/clock.ts'
+
+/** A shop's request may wait for 2 s; a call gives up before. */
+export const CALL_TIMEOUT_MS = 1_500
+
+/** Does work on the queue within the time that a shop's request may wait, or says in our own words why it cannot be done. */
+export class BoundedCalls {
+  readonly #connection: Connection
+  readonly #queue: CheckQueue
+  #isClosed = false
+
+  constructor(options: { connection: Connection; queue: CheckQueue }) {
+    this.#connection = options.connection
+    this.#queue = options.queue
+  }
+
+  /**
+   * Runs `work` with the open queue. It is not begun once the time is over, and must not send anything more once `isLate`.
+   * What can be sent at once is sent before this returns.
+   *
+   * @throws {OrderExpiryError} REDIS_UNAVAILABLE, REDIS_REFUSED, CLOSED
+   */
+  run<T>(
+    work: (open: OpenQueue, isLate: () => boolean) => Promise<T>,
+    { withinMs = CALL_TIMEOUT_MS }: { withinMs?: number } = {},
+  ): Promise<T> {
+    if (this.#isClosed) {
+      return Promise.reject(new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed: make a new one'))
+    }
+    const noAnswer = () => this.explain(new Error(`no answer within ${CALL_TIMEOUT_MS} ms`))
+    if (withinMs <= 0) return Promise.reject(noAnswer())
+    let late = false
+    const isLate = () => late
+    const open = this.#queue.open()
+    const done =
+      open instanceof Promise
+        ? open.then((opened) => (late ? Promise.reject(noAnswer()) : work(opened, isLate)))
+        : work(open, isLate)
+    return new Promise((resolve, reject) => {
+      const stopTimer = startTimer(withinMs, () => {
+        late = true
+        reject(noAnswer())
+      })
+      done.then(
+        (result) => {
+          stopTimer()
+          resolve(result)
+        },
+        (error: unknown) => {
+          stopTimer()
+          reject(this.explain(error))
+        },
+      )
+    })
+  }
+
+  /** What Redis or the connection says, in our own words. */
+  explain(error: unknown): OrderExpiryError {
+    if (this.#isClosed) return new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
+    return this.#connection.explain(error)
+  }
+
+  /** Gives the connection back, whatever is down. Calls under way are rejected. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.#queue.close()
+  }
+}
