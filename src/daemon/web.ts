@@ -12,7 +12,7 @@ import type { Vitals } from './vitals.ts'
 const REQUESTS_SHARE = 1 / 5
 const DRAIN_LOOK_MS = 10
 
-export interface Web {
+interface Web {
   /** Answers the probes from the first moment to the last. */
   http: Service
   /** Shows the queue on the board. Needs Redis. */

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type ErrorCode, OrderExpiryError } from '../errors.ts'
 
 /** RFC 9457. `code` is that of `errors.ts`, `requestId` finds the request in the log. */
-export interface Problem {
+interface Problem {
   type: string
   title: string
   status: number

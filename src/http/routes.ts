@@ -7,7 +7,7 @@ import { type Pages, registerPages } from './pages/pages.ts'
 import { type Probes, registerProbes } from './probes.ts'
 
 /** Everything that is served, by whom it is for. */
-export interface Routes {
+interface Routes {
   /** For whatever looks after the process: open to all. */
   probes: Probes
   /** For services: `/v1` wants a token. */

@@ -16,7 +16,7 @@ const LOOK_EVERY_MS = 1_000
 /** An order id of 200 bytes, each of them percent-encoded. */
 const LONGEST_ID = 600
 
-export interface HttpService extends Service {
+interface HttpService extends Service {
   /** Whether every request has been answered, or its caller has left. */
   drained(): boolean
 }
@@ -36,10 +36,8 @@ export function createHttpService(options: {
   let server: FastifyInstance | undefined
   const underWay = new Set<FastifyRequest>()
   return {
-    drained() {
-      return underWay.size === 0
-    },
     name: 'http',
+    drained: () => underWay.size === 0,
     async start() {
       server = fastify({
         logger: false,

@@ -1,5 +1,6 @@
 import { html } from 'ghtml'
 import { type Counts, LATENESS_BOUNDS, latenessOf } from '../../observe/minutes.ts'
+import { number } from '../../runtime/human-numbers.ts'
 import { page } from './page.ts'
 import { plotsOf } from './plots.ts'
 import type { Overview, State } from './read-overview.ts'
@@ -70,5 +71,5 @@ function addUp(sum: Counts, counts: Counts): Counts {
 }
 
 function count(value: number | undefined): string {
-  return value === undefined ? '–' : value.toLocaleString('en')
+  return value === undefined ? '–' : number(value)
 }

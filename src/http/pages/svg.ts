@@ -1,4 +1,5 @@
 import { html } from 'ghtml'
+import { number } from '../../runtime/human-numbers.ts'
 
 const WIDTH = 1200
 const HEIGHT = 150
@@ -8,7 +9,7 @@ const TOP = 8
 const FLOOR = HEIGHT - 22
 const MOST_TICKS = 8
 
-export interface Chart {
+interface Chart {
   title: string
   /** One for each value of a series, from left to right. */
   labels: readonly string[]
@@ -41,7 +42,7 @@ export function barChart(chart: Chart): string {
     const numbers = series.map(({ name, values }) => `${name} ${values[index] ?? 0}`).join(', ')
     return html`<g><title>${label}: ${numbers}</title>!${parts}</g>`
   })
-  return frame({ ...chart, from: '0', to: most.toLocaleString('en'), body: bars })
+  return frame({ ...chart, from: '0', to: number(most), body: bars })
 }
 
 /** Lines on a logarithmic scale from 1, with a gap where there is no value. A dot's tooltip tells its value. */
@@ -63,7 +64,7 @@ export function lineChart(chart: Chart & { unit: string }): string {
     )
     return html`<path class="line ${look}" d="${path}"/>!${dots}`
   })
-  const most = (10 ** digits).toLocaleString('en')
+  const most = number(10 ** digits)
   return frame({ ...chart, from: `1 ${unit}`, to: `${most} ${unit}`, body: lines })
 }
 
