@@ -4,24 +4,11 @@ import { closing } from '../helpers/closing.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { openShop } from '../helpers/open-shop.ts'
 import type { OrdersTable } from '../helpers/orders-table.ts'
+import { onUpdate, openSilentShop } from '../helpers/silent-shop.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 const MINUTE = 60_000
-
-/** A shop that only inserts rows: nobody ever asks for a check. */
-async function openSilentShop() {
-  const shop = await openShop()
-  const statuses = async () =>
-    Object.fromEntries(
-      (await shop.table.pool.query('SELECT id::text, status FROM orders ORDER BY id')).rows.map(({ id, status }) => [
-        id,
-        status,
-      ]),
-    )
-  return { ...shop, statuses }
-}
 
 /** 1 and 2 overdue, 3 overdue but paid, 4 just due, 5 due soon, 6 due later. */
 async function placeSix(table: OrdersTable): Promise<void> {
@@ -104,53 +91,8 @@ describe('sweep', () => {
   })
 })
 
-/** Before each update of an order, `what` is done, in PL/pgSQL. */
-async function onUpdate(table: OrdersTable, what: string): Promise<void> {
-  await table.pool.query(`
-    CREATE FUNCTION ${table.schema}.on_update() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ${what} RETURN NEW; END $$;
-    CREATE TRIGGER on_update BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION ${table.schema}.on_update()`)
-}
-
-test('one slow order among many that are overdue does not hold up the others: workers take them apart', async () => {
-  const { table, env, statuses } = await openSilentShop()
-  await onUpdate(table, 'IF NEW.id = 100 THEN PERFORM pg_sleep(60); END IF;')
-  const deadline = Date.now() - MINUTE
-  await table.insert(Array.from({ length: 250 }, (_, n) => ({ id: `${n + 1}`, deadline })))
-  const daemon = await DaemonProcess.start(env)
-  closing.push(() => daemon.stop('SIGKILL'))
-  const isDone = async () => Object.values(await statuses()).filter((status) => status === 'cancelled').length === 249
-  // One sweep in which the slow one is not found, and then some halvings, of 10 s each. By sweeps alone it takes 10 minutes.
-  await eventually('all others are cancelled', isDone, 150_000)
-  expect(await table.statusOf('100')).toBe('pending')
-  await daemon.stop('SIGKILL')
-}, 180_000)
-
 describe('a daemon that sweeps every second', () => {
   const often = { SWEEP_EVERY: '1s', SWEEP_AHEAD: '10s' }
-
-  test('cancels rows that were only inserted, on time, by checks that it added itself', async () => {
-    const { table, env, statuses } = await openSilentShop()
-    const daemon = await DaemonProcess.start({ ...env, ...often })
-    closing.push(() => daemon.stop('SIGKILL'))
-    const deadline = Date.now() + 4_000
-    const ids = Array.from({ length: 100 }, (_, n) => `${n + 1}`)
-    await table.insert(ids.map((id) => ({ id, deadline })))
-    await table.pool.query(`UPDATE orders SET status = 'paid', paid_at = now() WHERE id % 2 = 0`)
-    await eventually('half are cancelled', async () => {
-      const found = Object.values(await statuses())
-      return found.filter((status) => status === 'cancelled').length === 50
-    })
-    const { rows } = await table.pool.query(
-      `SELECT min(extract(epoch FROM cancelled_at) * 1000)::float8 AS first, max(extract(epoch FROM cancelled_at) * 1000)::float8 AS last FROM orders`,
-    )
-    expect(rows[0].first).toBeGreaterThanOrEqual(deadline)
-    expect(rows[0].last - deadline).toBeLessThan(1_000)
-    const metrics = await (await fetch(`${await daemon.url()}/metrics`)).text()
-    expect(metrics).toContain('\norder_expiry_sweep_checks_added_total 50\n')
-    expect(metrics).toContain('\norder_expiry_sweep_rescued_total 0\n')
-    expect(metrics).toContain('order_expiry_decisions_total{outcome="cancelled"} 50')
-    expect(await daemon.stop()).toBe(0)
-  })
 
   test('rescues an overdue order whose check is not coming', async () => {
     const { table, raw, env } = await openSilentShop()
