@@ -44,17 +44,12 @@ export async function diagnoseRedis(options: {
   const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
   const where = describeRedisAddress(address)
   try {
-    try {
-      await withTimeout({
-        // Not PING: with a disk error Redis refuses that one, too.
-        work: connection.untilReady().then(() => connection.redis.time()),
-        ms: CONNECT_TIMEOUT_MS,
-        clock,
-        onTimeout: () => new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1_000} s`),
-      })
-    } catch (error) {
-      return [unreachable(connection.explain(error), where)]
-    }
+    await withTimeout({
+      work: connection.untilReady().then(() => connection.redis.time()), // with a disk error Redis refuses PING
+      ms: CONNECT_TIMEOUT_MS,
+      clock,
+      onTimeout: () => new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1_000} s`),
+    })
     return await examine({
       code: 'redis-reachable',
       withinMs: WITHIN_MS,
@@ -69,6 +64,8 @@ export async function diagnoseRedis(options: {
         )
       },
     })
+  } catch (error) {
+    return [unreachable(connection.explain(error), where)]
   } finally {
     connection.close()
   }

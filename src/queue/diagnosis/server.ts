@@ -11,18 +11,13 @@ export function lookAtVersion({ info }: RedisState): Finding {
   const what = `${product} ${version}`
   const release = Number.parseFloat(version)
   if (release >= TESTED_VERSION) return ok('redis-version', what)
-  const fix = '# upgrade to Redis 7 or later, or Valkey'
-  if (release >= NEEDED_VERSION) {
-    return finding('warning', 'redis-version', {
-      what: `${what}, 7 or later is recommended`,
-      meaning: 'It works, but is no longer maintained, and we do not test with it.',
-      fix,
-    })
-  }
-  return finding('error', 'redis-version', {
-    what: `${what}, expected ${NEEDED_VERSION} or later`,
-    meaning: 'BullMQ and the redis store use commands that it does not have.',
-    fix,
+  const works = release >= NEEDED_VERSION
+  return finding(works ? 'warning' : 'error', 'redis-version', {
+    what: `${what}, ${works ? '7 or later is recommended' : 'expected 6.2 or later'}`,
+    meaning: works
+      ? 'It works, but is no longer maintained, and we do not test with it.'
+      : 'BullMQ and the redis store use commands that it does not have.',
+    fix: '# upgrade to Redis 7 or later, or Valkey',
   })
 }
 

@@ -1,46 +1,43 @@
 import type { Clock } from '../../runtime/clock.ts'
 
-/** Waits up to `seconds` for the queue to say that there is something to look at. Resolves with null if it does not. */
+/** Waits up to `seconds` for the queue to announce a job. Resolves with null if it does not. */
 type WaitForJob<Marker> = (seconds: number) => Promise<Marker | null>
 
-/** A shorter wait is spent here: a round trip to Redis costs more than it can gain. */
+/** A shorter wait is spent here: a round trip to Redis would cost more than it gains. */
 const SPENT_HERE_MS = 8
 /** Redis is asked to wait this much less, so that by its own clock the wait is over when the alarm rings. */
 const ASKED_LESS_MS = 2
-/** Pauses between further rings, as long as the wait goes on: a ring can be lost, or come too early by Redis' clock. */
+/** Pauses between further rings while the wait goes on: a ring can be lost, or come too early by Redis' clock. */
 const RING_AGAIN_AFTER_MS = [1, 2, 4, 8, 16, 32]
-/** The furthest that a process steps back which comes too late for the jobs. */
+/** The furthest step back of a process that gets no job. */
 const FURTHEST_STEP_BACK_MS = 10
 
 /**
  * Ends a worker's wait on the millisecond at which the next job is due.
  *
- * Redis looks for blocked clients whose time is over whenever it handles a command, but otherwise only on its timer: ten
- * times a second, unless it is tuned. So at the due moment the alarm sends a command that does nothing. If that fails, Redis
- * ends the wait on its timer, as it would have anyway.
+ * Redis ends the wait of a blocked client when it handles a command, or on its timer, ten times a second by default
+ * (`handleBlockedClientsTimeout` in `timeout.c`). So at the due moment the alarm sends a command that does nothing. If that
+ * fails, the timer ends the wait.
  *
- * When several processes wait for the same job, only one gets it. As long as the others get none, each steps back by a few
- * milliseconds of its own; so they do not all ask at the same moment, and still help out when the first one is busy.
- * Redis' side of it: `handleBlockedClientsTimeout` in `timeout.c`, called before each sleep of its event loop.
+ * When several processes wait for the same job, only one gets it. While the others get none, each steps back by a few
+ * milliseconds of its own: they do not all ask at the same moment, and still help out when the first one is busy.
  */
 export class Alarm {
   readonly #ring: () => Promise<unknown>
   readonly #clock: Clock
   readonly #random: () => number
-  /** How often in a row the alarm has gone off in vain. */
+  /** Times in a row that the alarm has gone off in vain. */
   #inVain = 0
   #hasGoneOff = false
 
-  /**
-   * @param options.ring sends Redis a command that does nothing
-   */
+  /** @param options.ring sends Redis a command that does nothing */
   constructor(options: { ring: () => Promise<unknown>; clock: Clock; random?: () => number }) {
     this.#ring = options.ring
     this.#clock = options.clock
     this.#random = options.random ?? Math.random
   }
 
-  /** Waits up to `seconds`, at whose end a job is due, and ends on that millisecond. */
+  /** Waits up to `seconds`, when the next job is due, and ends on that millisecond. */
   async during<Marker>(seconds: number, wait: WaitForJob<Marker>): Promise<Marker | null> {
     const forMs = seconds * 1_000
     this.#hasGoneOff = false
@@ -55,14 +52,14 @@ export class Alarm {
     return null
   }
 
-  /** Takes note of what the wait has led to: whether there was a job. */
+  /** Whether the wait has led to a job. */
   tell(hasJob: boolean): void {
     if (hasJob) this.#inVain = 0
     else if (this.#hasGoneOff) this.#inVain++
     this.#hasGoneOff = false
   }
 
-  /** Ignores the first time in vain, which may be our own doing: timers can be a little early. */
+  /** The first time in vain does not count: our own timer may have been a little early. */
   #stepBackMs(): number {
     if (this.#inVain < 2) return 0
     return Math.min(FURTHEST_STEP_BACK_MS, 2 ** (this.#inVain - 1)) * (0.5 + this.#random() / 2)

@@ -5,15 +5,12 @@ import type { Clock } from '../../runtime/clock.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
 
-/**
- * The longest a worker sleeps before it looks at the queue again, in seconds. An earlier job wakes exactly one sleeping
- * worker; if that one dies, the others find the job this much later.
- */
+/** The longest sleep. An earlier job wakes exactly one sleeping worker; if that one dies, another finds it this much later. */
 const LONGEST_SLEEP_S = 1
-/** Redis ends a wait on its timer, which may be this much later than it was asked to; see {@link Alarm}. */
+/** Redis ends a wait on its timer, up to this much later than asked; see {@link Alarm}. */
 const REDIS_TIMER_MS = 200
 
-/** After this many fetches in a row that have each brought a job, further fetches run beside the loop's own. */
+/** After this many fetches in a row that each brought a job, more fetches run beside the loop's own. */
 const FETCHES_IN_A_ROW = 16
 /** The most fetches that run beside the loop's own. */
 const FETCHES_BESIDE = 32
@@ -33,9 +30,9 @@ export class CheckWorker extends Worker {
   readonly #clock: Clock
   /** Whether a job is due at the end of the next wait. */
   #isDueThen = false
-  /** Jobs that the loop has taken, but not begun. */
+  /** Jobs that the loop has taken and not begun. */
   #notBegun = 0
-  /** Fetches in a row that have each brought a job. */
+  /** Fetches in a row that each brought a job. */
   #inARow = 0
   #fetchedBeside = 0
 
@@ -70,10 +67,7 @@ export class CheckWorker extends Worker {
     return LONGEST_SLEEP_S
   }
 
-  /**
-   * The alarm only ends a wait at whose end a job is due. A job that is due just after the longest wait would be late, since
-   * Redis ends that wait on its timer: so the longest wait before such a job is a little shorter.
-   */
+  /** Redis ends the longest wait on its timer, too late for a job that is due just after it: so before one it is shorter. */
   protected override getBlockTimeout(blockUntil: number): number {
     const seconds = super.getBlockTimeout(blockUntil)
     this.#isDueThen = blockUntil > 0 && seconds < LONGEST_SLEEP_S
@@ -82,9 +76,9 @@ export class CheckWorker extends Worker {
   }
 
   /**
-   * BullMQ's loop calls this for each fetch. On its own it would fetch one job after the other, as long as there are jobs and
-   * it has room, and only then begin with those it has: where orders fall due about as fast as they can be fetched, the first
-   * would wait for hundreds of others. So while it has a job that is not begun, it is told that there is nothing.
+   * BullMQ's loop calls this for each fetch. It would fetch one job after the other while there are jobs and room, and only
+   * then begin with them: where orders fall due about as fast as they can be fetched, the first would wait for hundreds of
+   * others. So while it has a job that is not begun, it is told that there is nothing.
    */
   protected override async moveToActive(
     ...args: Parameters<Worker['moveToActive']>
@@ -129,7 +123,7 @@ export class CheckWorker extends Worker {
     }
   }
 
-  /** BullMQ calls this with what it has fetched, or with the job that came in reply to the end of another one. */
+  /** BullMQ calls this with what it has fetched, or with the job that came in reply to the end of another. */
   protected override async nextJobFromJobData(
     ...args: Parameters<Worker['nextJobFromJobData']>
   ): ReturnType<Worker['nextJobFromJobData']> {

@@ -1,6 +1,7 @@
 import {
   type Context,
   createContextKey,
+  INVALID_SPAN_CONTEXT,
   isSpanContextValid,
   context as otelContext,
   ROOT_CONTEXT,
@@ -57,14 +58,10 @@ export function createTelemetry(version: string): Telemetry<Context> {
 function startSpan(wanted: { tracer: Tracer; name: string; kind: SpanKind | undefined; given: Context | undefined }) {
   const { tracer, name, kind = SpanKind.INTERNAL, given } = wanted
   const context = given ?? otelContext.active()
-  if (kind === SpanKind.INTERNAL && !isTraced(context)) return tracer.startSpan(name, {}, suppressTracing(context))
+  // A suppressed span is in its context too, but without a valid span context.
+  const isTraced = isSpanContextValid(trace.getSpanContext(context) ?? INVALID_SPAN_CONTEXT)
+  if (kind === SpanKind.INTERNAL && !isTraced) return tracer.startSpan(name, {}, suppressTracing(context))
   if (kind !== SpanKind.CONSUMER) return tracer.startSpan(name, { kind }, context)
   const addedWithin = given?.getValue(ADDED_WITHIN) as SpanContext | undefined
   return tracer.startSpan(name, { kind, root: true, links: addedWithin ? [{ context: addedWithin }] : [] }, context)
-}
-
-/** A suppressed span is in its context too, but without a valid span context. */
-function isTraced(context: Context): boolean {
-  const parent = trace.getSpanContext(context)
-  return parent !== undefined && isSpanContextValid(parent)
 }
