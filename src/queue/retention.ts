@@ -40,12 +40,11 @@ export function createRetention(options: {
   keep?: Record<State, Retention>
   events: EventBus
   clock: Clock
-  random?: () => number
 }): Service {
-  const { connection, keep = KEEP, events, clock, random = Math.random } = options
+  const { connection, keep = KEEP, events, clock } = options
   const queues = new CheckQueue(options)
   const { keys } = options.queue
-  const untilNextRound = () => ROUND_EVERY_MS * (1 + JITTER_SHARE * (2 * random() - 1))
+  const untilNextRound = () => ROUND_EVERY_MS * (1 + JITTER_SHARE * (2 * Math.random() - 1))
 
   async function step(signal: AbortSignal): Promise<number> {
     try {

@@ -1,7 +1,6 @@
 import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import { peekBrake } from '../../brake/redis-brake.ts'
-import type { BrakeState } from '../../brake/shared-brake.ts'
 import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
@@ -27,20 +26,7 @@ interface Source {
   now: number
 }
 
-/** What there is to know of a queue. */
-interface State {
-  counts: Record<string, number>
-  isPaused: boolean
-  /** Undefined where CLIENT LIST is not allowed. */
-  workers: number | undefined
-  /** How long ago the oldest job was due that nobody has taken; undefined: none is due. */
-  overdueMs: number | undefined
-  /** Jobs under way whose worker no longer holds them. */
-  stuck: number
-  /** How often each error code occurs among the newest failed jobs. */
-  failures: Map<FailureCode, number>
-  brake: BrakeState
-}
+type State = Awaited<ReturnType<typeof readState>>
 
 /** Looks at the queue, and changes nothing. Redis is reachable. */
 export async function diagnoseQueue(options: {
@@ -55,10 +41,9 @@ export async function diagnoseQueue(options: {
     try {
       await connection.untilReady()
       const queue = openQueue({ queue: named, redis, readOnly: true })
-      const source = { queue, redis, keys: named.keys, now: clock.now() }
-      const state = await readState(source)
+      const state = await readState({ queue, redis, keys: named.keys, now: clock.now() })
       await queue.close()
-      return looks.map((lookAt) => lookAt(state, source.now))
+      return looks.map((lookAt) => lookAt(state))
     } catch (error) {
       throw connection.explain(error)
     }
@@ -70,9 +55,10 @@ export async function diagnoseQueue(options: {
   }
 }
 
-async function readState(source: Source): Promise<State> {
-  const { queue } = source
+async function readState(source: Source) {
+  const { queue, now } = source
   return {
+    now,
     counts: await queue.getJobCounts('delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'),
     isPaused: await queue.isPaused(),
     workers: await countWorkers(queue),
@@ -83,6 +69,7 @@ async function readState(source: Source): Promise<State> {
   }
 }
 
+/** @returns undefined where CLIENT LIST is not allowed */
 async function countWorkers(queue: Queue): Promise<number | undefined> {
   try {
     const workers = await queue.getWorkers()
@@ -94,6 +81,7 @@ async function countWorkers(queue: Queue): Promise<number | undefined> {
   }
 }
 
+/** How long ago the oldest job was due that nobody has taken. @returns undefined if none is due */
 async function readOverdue({ redis, keys, now }: Source): Promise<number | undefined> {
   const due: number[] = []
   const [, score] = await redis.zrange(keys.delayed, 0, '0', 'WITHSCORES')
@@ -107,6 +95,7 @@ async function readOverdue({ redis, keys, now }: Source): Promise<number | undef
   return overdueMs > 0 ? overdueMs : undefined
 }
 
+/** Jobs under way whose worker no longer holds them. */
 async function countStuck({ redis, keys, now }: Source): Promise<number> {
   const ids = await redis.lrange(keys.active, -MOST_JOBS_READ, -1)
   const isStuck = async (id: string) => {
@@ -119,10 +108,11 @@ async function countStuck({ redis, keys, now }: Source): Promise<number> {
   return (await Promise.all(ids.map(isStuck))).filter(Boolean).length
 }
 
-async function readFailures({ redis, keys }: Source): Promise<State['failures']> {
+/** How often each error code occurs among the newest failed jobs, the most frequent one first. */
+async function readFailures({ redis, keys }: Source): Promise<ReadonlyMap<FailureCode, number>> {
   const ids = await redis.zrevrange(keys.failed, 0, MOST_JOBS_READ - 1)
   const reasons = await Promise.all(ids.map((id) => redis.hget(keys.job(id), 'failedReason')))
-  const failures: State['failures'] = new Map()
+  const failures = new Map<FailureCode, number>()
   for (const reason of reasons) {
     const code = codeOf(reason ?? '') // what others have written there can hold anything, and is not shown
     failures.set(code, (failures.get(code) ?? 0) + 1)
@@ -130,7 +120,7 @@ async function readFailures({ redis, keys }: Source): Promise<State['failures']>
   return new Map([...failures].sort(([, a], [, b]) => b - a))
 }
 
-const looks: readonly ((state: State, now: number) => Finding)[] = [
+const looks: readonly ((state: State) => Finding)[] = [
   ({ counts }) => {
     const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
     const toCome = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due`
@@ -206,10 +196,10 @@ const looks: readonly ((state: State, now: number) => Finding)[] = [
     })
   },
 
-  ({ brake: { engaged, reason = 'unknown', since } }, now) => {
+  ({ now, brake: { engaged, reason = 'unknown', since = now } }) => {
     if (!engaged) return ok('queue-brake', 'the brake is not engaged')
     return finding('warning', 'queue-brake', {
-      what: `the brake is engaged, for ${howLong(Math.max(0, now - (since ?? now)))} (${reason})`,
+      what: `the brake is engaged, for ${howLong(Math.max(0, now - since))} (${reason})`,
       meaning: 'No process cancels an order. Find out first whether payments still arrive.',
       fix: ['order-expiry brake status', 'order-expiry brake release'],
     })

@@ -2,23 +2,17 @@ import type { Redis } from 'ioredis'
 import { type Finding, finding } from '../../doctor/finding.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
-import { readWaitingJobs, type WaitingJobs } from './waiting-jobs.ts'
+import { readWaitingJobs } from './waiting-jobs.ts'
 
-/** What `INFO`, `CONFIG GET` and the waiting jobs say; a setting that may not be read is undefined. */
-export interface RedisState {
-  info: ReadonlyMap<string, string>
-  config: ReadonlyMap<string, string>
-  /** Why the settings cannot be read. */
-  refused: string | undefined
-  /** Whether the orders themselves are in it. */
-  keepsOrders: boolean
-  waiting: WaitingJobs | undefined
-}
+export type RedisState = Awaited<ReturnType<typeof readState>>
 
-export async function readState(
-  redis: Redis,
-  { keepsOrders, queue }: { keepsOrders: boolean; queue: NamedQueue },
-): Promise<RedisState> {
+/**
+ * What `INFO`, `CONFIG GET` and the waiting jobs say. A setting that may not be read is not there, and `refused` says why.
+ *
+ * @param options.keepsOrders whether the orders themselves are in it
+ */
+export async function readState(redis: Redis, options: { keepsOrders: boolean; queue: NamedQueue }) {
+  const { keepsOrders, queue } = options
   let refused: string | undefined
   const orRefused = async <T>(command: Promise<T>): Promise<T | undefined> => {
     try {

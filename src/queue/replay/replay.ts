@@ -13,11 +13,7 @@ import { type FailedJob, failedPages } from './failed-set.ts'
 import { codeOf, type FailureCode, type OrderResult, type Selection, type Selector, selectorOf } from './selection.ts'
 
 /** A check that was given up and is selected. */
-export interface GivenUp {
-  jobId: string
-  code: FailureCode
-  failedReason: string | undefined
-}
+export type GivenUp = Pick<FailedJob, 'jobId' | 'failedReason'> & { code: FailureCode }
 
 export interface Replay {
   /** How many failed checks there were at the start, and how many of them were looked at. */
@@ -99,8 +95,7 @@ async function open(connection: Connection, named: NamedQueue): Promise<Queue> {
     await queue.waitUntilReady()
     return queue
   }
-  const onTimeout = () => new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
-  return withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock, onTimeout })
+  return withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock })
 }
 
 interface Context {

@@ -8,12 +8,6 @@ import { jobIdOf } from '../contract.ts'
 import { type CheckFacts, readCheckFacts } from './check-facts.ts'
 import { type Forecast, readForecast } from './forecast.ts'
 
-/** How many jobs there are by BullMQ's state, and whether nothing is fetched. */
-export interface QueueCounts {
-  jobs: Record<string, number>
-  isPaused: boolean
-}
-
 /** What holds up checks and cancellations of all orders. */
 export interface QueueHolds {
   brake?: { reason?: string | undefined } | undefined
@@ -33,7 +27,8 @@ export class QueueView {
     this.#queue = new CheckQueue(options)
   }
 
-  counts(): Promise<QueueCounts> {
+  /** How many jobs there are by BullMQ's state, and whether nothing is fetched. */
+  counts(): Promise<{ jobs: Record<string, number>; isPaused: boolean }> {
     return this.#ask(async ({ queue }) => {
       const [jobs, isPaused] = await Promise.all([queue.getJobCounts(...STATES), queue.isPaused()])
       return { jobs, isPaused }
