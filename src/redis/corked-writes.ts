@@ -1,15 +1,14 @@
 import { Duplex } from 'node:stream'
 
-/** Commands in one piece at most: Redis is to begin with the first while the last are still being made. */
-const MOST = 32
+/** Redis should begin with the first command while the last are still being made. */
+const MOST_COMMANDS_IN_ONE_PIECE = 32
 
 /**
- * From now on, what a client sends within one turn of the event loop leaves in one piece. A batch ends hundreds of jobs at
- * once, each with a command of its own, and ioredis would make a system call for each; Redis answers them together, too.
- * Nothing waits longer than until the end of the turn. (ioredis' own pipelining lets only one pipeline be under way at a
- * time, so that each command waits for the answers to those before.)
+ * From now on, what a client sends within one turn of the event loop leaves in one piece, at the end of the turn. A batch
+ * ends hundreds of jobs at once, each with a command of its own, and ioredis would make a system call for each. (Its own
+ * pipelining has only one pipeline under way at a time, so that each command waits for the answers to those before.)
  *
- * @param client an ioredis client; connections that it makes later are joined, too
+ * @param client an ioredis client; its later connections are joined, too
  */
 export function joinWrites(client: { on(event: 'connect', listener: () => void): unknown }): void {
   const joinStream = () => {
@@ -29,7 +28,7 @@ function joinWritesOf(stream: Duplex): void {
         joined = 0
         stream.uncork()
       })
-    } else if (joined % MOST === 0) {
+    } else if (joined % MOST_COMMANDS_IN_ONE_PIECE === 0) {
       stream.uncork()
       stream.cork()
     }

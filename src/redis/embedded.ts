@@ -2,13 +2,13 @@ import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import { sendInlineCommand } from './inline-command.ts'
+import { openRedis } from './connection.ts'
 import { hasExited, startServer } from './server-process.ts'
 import { takeStartLock } from './start-lock.ts'
 
@@ -24,30 +24,27 @@ interface EmbeddedRedisOptions {
   /** Where its data is kept; created if missing. */
   dir: string
   clock: Clock
-  /** It ended without being asked to, and is started again. Only a child of this process tells how it ended. */
+  /** It ended without being asked to, and is started again. How it ended is known of a child of this process only. */
   onExit: (exit: { code: number | null; signal: string | null }) => void
 }
 
 /**
  * A private Redis (or Valkey) as a child process, on a Unix socket, with an append-only file: for a first try, for
- * development and for shops without a Redis of their own.
- *
- * If its owner has been killed it lives on, and the next owner takes it over with all its data.
+ * development and for shops without a Redis of their own. If its owner is killed it lives on, and the next owner takes it
+ * over with all its data.
  */
 export class EmbeddedRedis {
+  readonly #options: EmbeddedRedisOptions
   readonly #dir: string
   readonly #socket: string
-  readonly #clock: Clock
-  readonly #onExit: EmbeddedRedisOptions['onExit']
   #child: ChildProcess | undefined
-  #owner: Socket | undefined
+  #owner: Redis | undefined
   #stopping = false
 
   constructor(options: EmbeddedRedisOptions) {
+    this.#options = options
     this.#dir = resolve(options.dir)
     this.#socket = socketPath(this.#dir)
-    this.#clock = options.clock
-    this.#onExit = options.onExit
   }
 
   /** `unix:///path/to.sock` */
@@ -58,12 +55,12 @@ export class EmbeddedRedis {
   /**
    * Starts it, or takes it over from an owner that is gone.
    *
-   * @returns `started`, `adopted`, or `joined` if another process owns it and `mayJoin` says that this is all right
+   * @returns `started`, `adopted`, or `joined` if another process owns it and `mayJoin`
    * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
    */
   async start(options: { mayJoin: boolean; signal?: AbortSignal }): Promise<'started' | 'adopted' | 'joined'> {
     const { mayJoin, signal } = options
-    const [dir, socket, clock] = [this.#dir, this.#socket, this.#clock]
+    const [dir, socket, { clock }] = [this.#dir, this.#socket, this.#options]
     this.#makeFolder()
     // One process at a time looks and starts: two servers must never write the same files.
     const releaseLock = await takeStartLock({ path: join(dir, 'start.lock'), clock, signal })
@@ -73,7 +70,8 @@ export class EmbeddedRedis {
         await this.#own()
         return 'started'
       }
-      if (!(await sendInlineCommand(socket, 'CLIENT LIST')).includes(`name=${OWNER} `)) {
+      const clients = await this.#ask((redis) => redis.client('LIST'))
+      if (!String(clients).includes(`name=${OWNER} `)) {
         await this.#own()
         return 'adopted'
       }
@@ -81,25 +79,22 @@ export class EmbeddedRedis {
     } finally {
       releaseLock()
     }
-    throw new OrderExpiryError(
-      'EMBEDDED_REDIS_FAILED',
-      `expected ${dir} to be free, but another order-expiry uses it: stop that one, or set REDIS_URL`,
-    )
+    throw failed(`expected ${dir} to be free, but another order-expiry uses it: stop that one, or set REDIS_URL`)
   }
 
   /** Ends it with all its data on disk, if this process owns it. */
   async stop(): Promise<void> {
     this.#stopping = true
     if (!this.#owner) return
-    this.#owner.destroy()
+    this.#owner.disconnect()
     this.#owner = undefined
     const child = this.#child
     if (!child) {
-      await sendInlineCommand(this.#socket, 'SHUTDOWN').catch(() => {}) // it closes the connection instead of answering
+      await this.#ask((redis) => redis.shutdown(), STOP_TIMEOUT_MS).catch(() => {}) // it hangs up instead of answering
     } else if (!hasExited(child)) {
-      const exited = once(child, 'exit')
+      const work = once(child, 'exit')
       child.kill('SIGTERM')
-      await this.#within(exited, STOP_TIMEOUT_MS).catch(() => child.kill('SIGKILL'))
+      await withTimeout({ work, ms: STOP_TIMEOUT_MS, clock: this.#options.clock }).catch(() => child.kill('SIGKILL'))
     }
   }
 
@@ -107,30 +102,44 @@ export class EmbeddedRedis {
     try {
       mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
     } catch (cause) {
-      const message = `expected ${this.#dir} to be a writable folder: start in another one, or set REDIS_URL (${String(cause)})`
-      throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message, { cause })
+      const advice = 'start in another one, or set REDIS_URL'
+      throw failed(`expected ${this.#dir} to be a writable folder: ${advice} (${String(cause)})`, cause)
     }
   }
 
   /** Whether a server answers on the socket. */
   async #answers(): Promise<boolean> {
-    const answer = await this.#within(sendInlineCommand(this.#socket, 'PING'), ANSWER_TIMEOUT_MS).catch(() => '')
-    return answer.startsWith('+PONG')
+    return (await this.#ask((redis) => redis.ping()).catch(() => '')) === 'PONG'
+  }
+
+  /** Sends a command over a connection of its own. */
+  async #ask<T>(command: (redis: Redis) => Promise<T>, withinMs = ANSWER_TIMEOUT_MS): Promise<T> {
+    const redis = this.#connect(withinMs)
+    try {
+      return await command(redis)
+    } finally {
+      redis.disconnect()
+    }
   }
 
   async #own(): Promise<void> {
-    this.#owner = connect(this.#socket)
-    this.#owner.on('error', () => {})
-    this.#owner.once('close', () => this.#lost())
-    this.#owner.write(`CLIENT SETNAME ${OWNER}\r\n`)
-    await this.#within(once(this.#owner, 'data'), ANSWER_TIMEOUT_MS)
-    this.#owner.resume()
+    const owner = this.#connect(ANSWER_TIMEOUT_MS)
+    owner.once('end', () => this.#lost())
+    this.#owner = owner
+    await owner.client('SETNAME', OWNER).catch((cause) => {
+      throw failed(`the embedded Redis did not answer: ${String(cause)}`, cause)
+    })
+  }
+
+  #connect(commandTimeout: number): Redis {
+    const profile = { path: this.#socket, commandTimeout, enableReadyCheck: false, retryStrategy: null }
+    return openRedis({ profile })
   }
 
   /** The owner's connection is gone: the server has ended, whoever started it. */
   #lost(): void {
     if (this.#stopping) return
-    this.#onExit({ code: this.#child?.exitCode ?? null, signal: this.#child?.signalCode ?? null })
+    this.#options.onExit({ code: this.#child?.exitCode ?? null, signal: this.#child?.signalCode ?? null })
     this.#owner = undefined
     this.#child = undefined
     void this.#restart()
@@ -138,24 +147,22 @@ export class EmbeddedRedis {
 
   async #restart(): Promise<void> {
     while (!this.#stopping) {
-      await this.#clock.sleep(RESTART_EVERY_MS)
+      await this.#options.clock.sleep(RESTART_EVERY_MS)
       if (this.#stopping) return
       try {
-        // Not joined: a command that has stepped in meanwhile will stop its server again.
+        // Not joined: a command that has stepped in meanwhile will stop its server.
         await this.start({ mayJoin: false })
         if (this.#stopping) await this.stop()
         return
       } catch {
-        // Whoever needs it reports that it is away; it is tried again until then.
+        // Tried again; whoever needs it reports that it is away.
       }
     }
   }
+}
 
-  #within<T>(work: Promise<T>, ms: number): Promise<T> {
-    const onTimeout = () =>
-      new OrderExpiryError('EMBEDDED_REDIS_FAILED', `the embedded Redis did not answer within ${ms} ms`)
-    return withTimeout({ work, ms, clock: this.#clock, onTimeout })
-  }
+function failed(message: string, cause?: unknown): OrderExpiryError {
+  return new OrderExpiryError('EMBEDDED_REDIS_FAILED', message, { cause })
 }
 
 function socketPath(dir: string): string {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { OrderExpiryError } from '../errors.ts'
@@ -6,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 
 const BINARIES = ['redis-server', 'valkey-server']
 const LOOK_EVERY_MS = 20
-/** A large append-only file takes its time. */
+/** A large append-only file takes time. */
 const START_TIMEOUT_MS = 30_000
 
 interface ServerOptions {
@@ -27,23 +28,20 @@ export async function startServer(options: ServerOptions): Promise<ChildProcess>
   for (const binary of BINARIES) {
     // A session of its own: Ctrl-C in the terminal must reach the daemon alone, which still needs its Redis to stop.
     const child = spawn(binary, serverArguments(options), { detached: true, stdio: 'ignore' })
-    const error = await new Promise<NodeJS.ErrnoException | undefined>((done) => {
-      child.once('error', done)
-      child.once('spawn', () => done(undefined))
-    })
-    if (error?.code === 'ENOENT') continue
-    if (error) {
-      const message = `${binary} cannot be started: ${error.message}`
-      throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message, { cause: error })
+    try {
+      await once(child, 'spawn') // rejects with an error
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException
+      if (code === 'ENOENT') continue
+      throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', `${binary} cannot be started: ${message}`, { cause })
     }
     await untilReady({ ...options, child, binary })
     child.unref()
     return child
   }
-  throw new OrderExpiryError(
-    'EMBEDDED_REDIS_FAILED',
-    'expected redis-server or valkey-server to be installed (apt-get install redis-server, apk add redis, dnf install redis, brew install redis), or REDIS_URL to be set',
-  )
+  const ways = 'apt-get install redis-server, apk add redis, dnf install redis, brew install redis'
+  const message = `expected redis-server or valkey-server to be installed (${ways}), or REDIS_URL to be set`
+  throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message)
 }
 
 export function hasExited(child: ChildProcess): boolean {
@@ -63,7 +61,7 @@ function serverArguments({ dir, socket }: ServerOptions): string[] {
     appendfsync: 'everysec',
     'maxmemory-policy': 'noeviction',
     // A waiting job has a field of over 64 bytes; with the default limit it would take nearly twice the memory.
-    // This is the name that Redis 6 knows as well; it is an alias of hash-max-listpack-value.
+    // Redis 6 knows only this name, which is now an alias of hash-max-listpack-value.
     'hash-max-ziplist-value': '128',
   }
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])

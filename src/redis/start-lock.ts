@@ -2,15 +2,10 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Clock } from '../runtime/clock.ts'
 
 const LOOK_EVERY_MS = 50
-/** Then it is taken from whoever holds it. */
+/** Then others take it from its holder. */
 const HELD_AT_MOST_MS = 30_000
 
-/**
- * Takes the lock file once no living process holds it.
- *
- * @returns what gives it back
- * @throws the signal's reason
- */
+/** Takes the lock file once no living process holds it. @returns what gives it back @throws the signal's reason */
 export async function takeStartLock(options: {
   path: string
   clock: Clock

@@ -5,11 +5,11 @@ const PROBE_BASE_MS = 250
 const PROBE_CAP_MS = 2_000
 
 /**
- * A circuit breaker: after some failures in a row it opens, and what it guards is left alone but for one probe at a time;
- * when a probe succeeds it closes again. After M. Nygard, "Release It!", 2007.
+ * A circuit breaker: after some failures in a row it opens, and what it guards gets only one probe at a time; when a probe
+ * succeeds it closes again. After M. Nygard, "Release It!", 2007.
  *
- * Until something has really succeeded after a probe, a single failure opens it again, and the probes grow rarer: a probe
- * shows less than the work itself.
+ * A probe shows less than the work itself: until some work has succeeded after it, a single failure opens it again, and the
+ * probes grow rarer.
  */
 export class Breaker<Failure extends Error> {
   readonly #options: BreakerOptions<Failure>
@@ -36,8 +36,8 @@ export class Breaker<Failure extends Error> {
 
   failed(failure: Failure): void {
     this.#failures++
-    const isProven = this.#probes === 0
     if (this.#failure || this.#stopping.signal.aborted) return
+    const isProven = this.#probes === 0
     if (isProven && this.#failures < this.#options.threshold) return
     this.#failure = failure
     this.#options.onOpen(failure)
@@ -63,8 +63,7 @@ export class Breaker<Failure extends Error> {
       if (signal.aborted) return
       this.#failure = undefined
       this.#failures = 0
-      onClose()
-      return
+      return onClose()
     }
   }
 }

@@ -2,7 +2,7 @@
 export interface Clock {
   /** Epoch milliseconds. */
   now(): number
-  /** Milliseconds since some moment, for spans: does not jump when somebody sets the clock. */
+  /** Milliseconds since some moment: does not jump when somebody sets the clock. */
   monotonic(): number
   /** Resolves after `ms`; rejects with the signal's reason when it is aborted. Keeps the process alive. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>

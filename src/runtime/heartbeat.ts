@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** The stamp of a loop that must go on. */
+/** When a loop that must go on last did. */
 export class Heartbeat {
   readonly name: string
   readonly #clock: Clock
@@ -12,7 +12,7 @@ export class Heartbeat {
     this.#at = options.clock.monotonic()
   }
 
-  /** The loop goes on, or has a good reason to stand still. */
+  /** The loop goes on, or rests for a good reason. */
   beat(): void {
     this.#at = this.#clock.monotonic()
   }

@@ -3,26 +3,22 @@ import type { Heartbeat } from './heartbeat.ts'
 import type { Service } from './service.ts'
 import { untilAborted } from './timeout.ts'
 
-/** How often the heart beats during a pause. */
+/** Between two beats of the heart during a pause. */
 const BEAT_MS = 5_000
 
-/** A service that takes one step after the other, with a pause between them. */
+/** A service that takes one step after another, with a pause between them. */
 interface Loop extends Service {
-  /**
-   * Ends the pause: the next step comes within `ms`, or, if one is under way, within `ms` of its end. Until that step
-   * begins, further calls change nothing.
-   */
+  /** The next step comes within `ms`, or within `ms` of the end of the one under way. Until then, more calls change nothing. */
   hurry(ms: number): void
 }
 
 /**
  * A stop ends the pause at once. A loop that is stopped before its start takes no step.
  *
- * @param options.firstPauseMs pause before the first step. Default 0
+ * @param options.firstPauseMs default 0
  * @param options.step must not reject; its signal is aborted at the stop. @returns milliseconds until the next step
- * @param options.atStop what becomes of a step that is under way: the stop waits for its end, or leaves it to itself, so
- *   that what it does later must be harmless
- * @param options.heartbeat beats during the pauses; a step has to beat for itself
+ * @param options.atStop whether the stop waits for the step under way, or leaves it: then what it does later must be harmless
+ * @param options.heartbeat beats during the pauses; a step must beat for itself
  */
 export function createLoop(options: {
   name: string
@@ -43,13 +39,10 @@ export function createLoop(options: {
     await pause(firstPauseMs)
     while (!signal.aborted) {
       hurriedMs = undefined
-      await pauseAfterStep(await step(signal))
+      const pauseMs = await step(signal)
+      if (hurriedMs === undefined) await pause(pauseMs)
+      if (hurriedMs !== undefined) await pause(hurriedMs)
     }
-  }
-
-  async function pauseAfterStep(ms: number): Promise<void> {
-    if (hurriedMs === undefined) await pause(ms)
-    if (hurriedMs !== undefined) await pause(hurriedMs)
   }
 
   async function pause(ms: number): Promise<void> {

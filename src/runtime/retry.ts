@@ -2,8 +2,8 @@ import type { Clock } from './clock.ts'
 import { untilAborted } from './timeout.ts'
 
 /**
- * Exponential back-off with full jitter in the upper half: attempt 1 waits between base/2 and base, each further one
- * twice as long, never more than the cap. After "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+ * Exponential back-off with jitter in the upper half: attempt 1 waits between base/2 and base, each further one twice as
+ * long, up to the cap. After "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  */
 export function backoffMs(options: { attempt: number; baseMs: number; capMs: number; random?: () => number }): number {
   const { attempt, baseMs, capMs, random = Math.random } = options
@@ -12,8 +12,8 @@ export function backoffMs(options: { attempt: number; baseMs: number; capMs: num
 }
 
 /**
- * Calls `attempt` until it resolves. Rejects with the first error that `isRetryable` refuses, or with the signal's
- * reason once it is aborted. `onWait` hears of each failure before the pause that follows it.
+ * Calls `attempt` until it resolves. Rejects with the first error that is not retryable, or with the signal's reason.
+ * `onWait` hears of each failure before the pause that follows it.
  */
 export async function retryUntilDone<T>(options: {
   attempt: () => Promise<T>

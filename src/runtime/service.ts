@@ -30,11 +30,11 @@ export class Lifecycle {
   }
 
   /**
-   * Starts the services one after the other. Rejects with the first error, or with the signal's reason, and leaves those
-   * that were started to {@link stop}.
+   * Starts the services one after another. Rejects with the first error, or with the signal's reason, and leaves those that
+   * were started to {@link stop}.
    */
-  async start(signal: AbortSignal): Promise<void> {
-    await this.#startAll(this.#services, signal)
+  start(signal: AbortSignal): Promise<void> {
+    return this.#startAll(this.#services, signal)
   }
 
   async #startAll(services: readonly Service[], signal: AbortSignal): Promise<void> {
@@ -47,11 +47,9 @@ export class Lifecycle {
 
   /**
    * Stops the services that were started, last first. Each may take all the time that is left, less a little for those
-   * after it; the others are stopped even if it fails or takes too long.
+   * after it, which are stopped even if it fails or takes too long. A call while another is under way shares its result.
    *
-   * A call while another is under way shares its result.
-   *
-   * @returns what went wrong, empty if nothing did
+   * @returns what went wrong
    */
   stop(withinMs: number): Promise<OrderExpiryError[]> {
     this.#stopping ??= this.#stopAll(withinMs).finally(() => {
@@ -78,9 +76,7 @@ export class Lifecycle {
   }
 }
 
-function tooSlow(service: Service, ms: number): OrderExpiryError {
-  return new OrderExpiryError(
-    'STOP_INCOMPLETE',
-    `${service.name} did not stop within ${Math.round(ms)} ms; going on without it`,
-  )
+function tooSlow({ name }: Service, ms: number): OrderExpiryError {
+  const message = `${name} did not stop within ${Math.round(ms)} ms; going on without it`
+  return new OrderExpiryError('STOP_INCOMPLETE', message)
 }

@@ -1,12 +1,12 @@
 import type { Clock } from './clock.ts'
 
-/** The signals that ask a process to end, with the exit code that a shell reports for a process that they ended. */
+/** The signals that ask a process to end, with the exit code of a process that they ended: 128 + their number. */
 const SIGNALS = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const
 
 interface SignalListener {
   /** The first signal: stop in order. */
   onFirst: (signal: string, exitCode: number) => void
-  /** One more: stop at once. `exitCode` is 128 + the number of the signal. */
+  /** One more: stop at once. */
   onSecond: (signal: string, exitCode: number) => void
 }
 
