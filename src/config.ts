@@ -14,7 +14,17 @@ import {
   type SettingValues,
 } from './settings/setting.ts'
 import { findUnknownNames } from './settings/unknown-names.ts'
-import { duration, host, integer, orOff, otlpEndpoint, queueName, redisUrl } from './settings/values.ts'
+import {
+  duration,
+  host,
+  integer,
+  orOff,
+  otlpEndpoint,
+  queueName,
+  queuePrefix,
+  redisUrl,
+  trueOrFalse,
+} from './settings/values.ts'
 import { DEFAULT_STORE, KINDS, STORE_NAMES, STORE_SETTINGS } from './stores/kinds.ts'
 
 export type { Environment }
@@ -22,116 +32,33 @@ export type { Environment }
 /** Where an embedded Redis keeps its data, below the current directory. */
 export const DATA_DIR = '.data'
 
-/** All settings, in the order in which they are shown. */
+/** All settings, in the order in which they are shown. `.env.example` says what each is for. */
 export const SETTINGS = {
-  REDIS_URL: {
-    schema: redisUrl,
-    description: 'Redis or Valkey with the queue. Not set: a private one is started (not with NODE_ENV=production).',
-    secret: true,
-  },
-  QUEUE_NAME: { schema: queueName, default: 'check-payment', description: 'Name of the BullMQ queue.' },
-  QUEUE_PREFIX: {
-    schema: z.string().regex(/^\S{1,100}$/, 'expected a prefix of up to 100 characters without spaces'),
-    default: 'bull',
-    description: 'Prefix of the keys of the queue.',
-  },
-  PAYMENT_TIMEOUT: {
-    schema: duration(1_000, 366 * 86_400_000),
-    default: '5m',
-    description: 'Deadline of an order whose producer gives none, counted from when it is scheduled.',
-  },
-  ORDER_STORE: {
-    schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`),
-    default: DEFAULT_STORE,
-    description: `Who keeps the orders: ${STORE_NAMES.map((name) => `${name} (${KINDS[name].what})`).join(' or ')}.`,
-  },
+  REDIS_URL: { schema: redisUrl, secret: true },
+  QUEUE_NAME: { schema: queueName, default: 'check-payment' },
+  QUEUE_PREFIX: { schema: queuePrefix, default: 'bull' },
+  PAYMENT_TIMEOUT: { schema: duration(1_000, 366 * 86_400_000), default: '5m' },
+  ORDER_STORE: { schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`), default: DEFAULT_STORE },
   ...STORE_SETTINGS,
-  CONCURRENCY: { schema: integer(1, 10_000), default: '500', description: 'Checks in flight at once.' },
-  BATCH_SIZE: { schema: integer(1, 1_000), default: '250', description: 'Checks settled in one statement at most.' },
-  MAX_ATTEMPTS: {
-    schema: integer(1, 1_000),
-    default: '10',
-    description: 'Failures after which a check is given up. Outages and postponements do not count.',
-  },
-  SWEEP_EVERY: {
-    schema: duration(1_000, 3_600_000),
-    default: '60s',
-    description: 'How often each process looks in the order store for orders that have been missed.',
-  },
-  SWEEP_AHEAD: {
-    schema: duration(1_000, 7 * 86_400_000),
-    default: '10m',
-    description: 'Unpaid orders due within this time get a check if they have none. Longer than SWEEP_EVERY.',
-  },
-  BRAKE_MAX_PER_MINUTE: {
-    schema: orOff(integer(1, 100_000_000)),
-    default: 'off',
-    description:
-      'Mass-cancel brake: more cancellations than this in a minute, across all processes, stop all further ones.',
-  },
-  BRAKE_PAYMENT_SILENCE: {
-    schema: orOff(duration(1_000, 30 * 86_400_000)),
-    default: 'off',
-    description:
-      'Mass-cancel brake: if no order has been paid for this long, cancellations stop. Needs a time of payment.',
-  },
-  DRY_RUN: {
-    schema: z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true'),
-    default: 'false',
-    description: 'Decide and report, but cancel nothing.',
-  },
-  HTTP_HOST: { schema: host, default: '127.0.0.1', description: 'Address of the API, the pages and the probes.' },
-  HTTP_PORT: {
-    schema: integer(0, 65_535),
-    default: '3000',
-    description: 'Port of the API, the pages and the probes; 0: any free one.',
-  },
-  API_TOKENS: {
-    schema: apiTokens,
-    description:
-      'name:token,… for /v1, or name:token:2027-01-31 for one that expires. None: /v1 is open on loopback, else closed.',
-    secret: true,
-  },
-  API_RATE_LIMIT: {
-    schema: orOff(integer(1, 1_000_000)),
-    default: '500',
-    description:
-      'Requests per second that each token may make of this process; a batch of up to 1,000 orders counts as one.',
-  },
-  BOARD_USERS: {
-    schema: boardUsers,
-    description:
-      'name:password:role,… for / and /board, role viewer or operator. None: they are open on loopback, else closed.',
-    secret: true,
-  },
-  BOARD_ENVIRONMENT: {
-    schema: z.string().max(40, 'expected up to 40 characters'),
-    description: 'Badge on the pages and the board, such as staging.',
-  },
-  LOG_LEVEL: {
-    schema: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`),
-    default: 'info',
-    description: 'How much is logged.',
-  },
-  OTEL_EXPORTER_OTLP_ENDPOINT: {
-    schema: otlpEndpoint,
-    description: 'Where traces are sent, over OTLP/HTTP, such as http://collector:4318. Not set: no traces.',
-    isPrivate: true, // somebody may write a key into it
-  },
-  OTEL_EXPORTER_OTLP_HEADERS: {
-    schema: otlpHeaders,
-    description: 'name=value,… headers that the collector requires, such as an API key.',
-    secret: true,
-  },
-  OTEL_SERVICE_NAME: {
-    schema: z.string().max(200, 'expected up to 200 characters'),
-    description: 'Name of this service in the traces. Default order-expiry.',
-  },
-  SHUTDOWN_TIMEOUT: {
-    schema: duration(1_000, 3_600_000),
-    default: '25s',
-    description: 'Time to finish what is under way after SIGTERM. Keep it under the grace period of the orchestrator.',
-  },
+  CONCURRENCY: { schema: integer(1, 10_000), default: '500' },
+  BATCH_SIZE: { schema: integer(1, 1_000), default: '250' },
+  MAX_ATTEMPTS: { schema: integer(1, 1_000), default: '10' },
+  SWEEP_EVERY: { schema: duration(1_000, 3_600_000), default: '60s' },
+  SWEEP_AHEAD: { schema: duration(1_000, 7 * 86_400_000), default: '10m' },
+  BRAKE_MAX_PER_MINUTE: { schema: orOff(integer(1, 100_000_000)), default: 'off' },
+  BRAKE_PAYMENT_SILENCE: { schema: orOff(duration(1_000, 30 * 86_400_000)), default: 'off' },
+  DRY_RUN: { schema: trueOrFalse, default: 'false' },
+  HTTP_HOST: { schema: host, default: '127.0.0.1' },
+  HTTP_PORT: { schema: integer(0, 65_535), default: '3000' },
+  API_TOKENS: { schema: apiTokens, secret: true },
+  API_RATE_LIMIT: { schema: orOff(integer(1, 1_000_000)), default: '500' },
+  BOARD_USERS: { schema: boardUsers, secret: true },
+  BOARD_ENVIRONMENT: { schema: z.string().max(40, 'expected up to 40 characters') },
+  LOG_LEVEL: { schema: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`), default: 'info' },
+  OTEL_EXPORTER_OTLP_ENDPOINT: { schema: otlpEndpoint, isPrivate: true }, // somebody may write a key into it
+  OTEL_EXPORTER_OTLP_HEADERS: { schema: otlpHeaders, secret: true },
+  OTEL_SERVICE_NAME: { schema: z.string().max(200, 'expected up to 200 characters') },
+  SHUTDOWN_TIMEOUT: { schema: duration(1_000, 3_600_000), default: '25s' },
 } as const satisfies Settings
 
 export type SettingName = keyof typeof SETTINGS

@@ -10,8 +10,6 @@ interface Setting<T = unknown> {
   schema: z.ZodType<T, string>
   /** The text that counts when the variable is not set. Without one, the value is then undefined. */
   default?: string
-  /** For `.env.example`, `check` and the README. */
-  description: string
   /** Also read from the file that NAME_FILE names; never shown. */
   secret?: true
   /** Not a secret, but not shown when it is wrong: it may contain one by mistake. */

@@ -29,9 +29,12 @@ export const orOff = <T>(schema: z.ZodType<T, string>) =>
     return z.NEVER
   })
 
+export const trueOrFalse = z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true')
+
 export const queueName = z
   .string()
   .regex(/^[^:\s]{1,100}$/, 'expected a name of up to 100 characters without ":" or spaces')
+export const queuePrefix = z.string().regex(/^\S{1,100}$/, 'expected a prefix of up to 100 characters without spaces')
 export const columnName = z
   .string()
   .refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')

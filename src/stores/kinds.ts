@@ -10,13 +10,11 @@ import type { MigrationOptions, MissingIndex, StoreOptions } from './store-kind.
  */
 export const KINDS = {
   redis: {
-    what: 'recorded by schedule',
     recordsAs: 'redis',
     contradictions: () => [],
     load: async () => (await import('./redis/kind.ts')).redisKind,
   },
   postgres: {
-    what: 'your own table',
     recordsAs: undefined,
     contradictions: findContradictions,
     load: async () => (await import('./postgres/kind.ts')).postgresKind,

@@ -3,51 +3,29 @@ import type { Settings, SettingValues } from '../../settings/setting.ts'
 import { columnName, databaseUrl, orderStatus } from '../../settings/values.ts'
 import { quoteTable } from './columns.ts'
 
-/** Where the shop's own table is, and what its columns mean. */
+/** Where the shop's own table is, and what its columns mean. `.env.example` says what each is for. */
 export const postgresSettings = {
-  DATABASE_URL: {
-    schema: databaseUrl,
-    description: 'The database of the orders, for ORDER_STORE=postgres.',
-    secret: true,
-  },
+  DATABASE_URL: { schema: databaseUrl, secret: true },
   ORDERS_TABLE: {
     schema: z
       .string()
       .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"'),
     default: 'orders',
-    description: 'Your orders table, schema-qualified if need be. Names are exact.',
   },
-  ORDERS_ID_COLUMN: {
-    schema: columnName,
-    default: 'id',
-    description: 'text, varchar, uuid, smallint, integer or bigint; with a unique index.',
-  },
-  ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status', description: 'text, varchar or an enum.' },
-  ORDERS_DEADLINE_COLUMN: {
-    schema: columnName,
-    default: 'payment_deadline',
-    description: "timestamptz, or timestamp in UTC. Empty: the job's deadline counts, and the sweep finds nothing.",
-    emptyIsNone: true,
-  },
-  ORDERS_PAID_AT_COLUMN: { schema: columnName, description: 'If set: an order is cancelled only while this is null.' },
-  ORDERS_CANCELLED_AT_COLUMN: { schema: columnName, description: 'If set: written when an order is cancelled.' },
+  ORDERS_ID_COLUMN: { schema: columnName, default: 'id' },
+  ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status' },
+  ORDERS_DEADLINE_COLUMN: { schema: columnName, default: 'payment_deadline', emptyIsNone: true },
+  ORDERS_PAID_AT_COLUMN: { schema: columnName },
+  ORDERS_CANCELLED_AT_COLUMN: { schema: columnName },
   ORDERS_UNPAID_STATUSES: {
     schema: z
       .string()
       .transform((text) => text.split(','))
       .pipe(z.array(orderStatus).min(1)),
     default: 'pending',
-    description: 'The statuses, comma-separated, in which an order counts as unpaid. Any other is kept.',
   },
-  ORDERS_CANCELLED_STATUS: {
-    schema: orderStatus,
-    default: 'cancelled',
-    description: 'The status of a cancelled order.',
-  },
-  CANCEL_SQL_FILE: {
-    schema: z.string(),
-    description: 'Your own statement in place of the built-in one, e.g. to give stock back; see docs/cancel-sql.md.',
-  },
+  ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled' },
+  CANCEL_SQL_FILE: { schema: z.string() },
 } as const satisfies Settings
 
 /** Not those that have a problem of their own. */
