@@ -6,7 +6,6 @@ import { asOrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import { createLogger, logEvents } from '../observe/log.ts'
 import { formatDuration } from '../runtime/duration.ts'
-import { startWatchdog } from '../runtime/signals.ts'
 import { KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
@@ -60,7 +59,7 @@ function createStop(options: { context: CommandContext; config: Config; logger: 
     context.exitNow(1)
   }
   const stop = (reason: string) => {
-    startWatchdog({ ms: timeoutMs + WATCHDOG_SLACK_MS, clock: context.clock, onBite: endAtOnce })
+    void context.clock.sleep(timeoutMs + WATCHDOG_SLACK_MS).then(endAtOnce)
     stopping.abort(new Error(reason))
   }
   context.signals.listen({

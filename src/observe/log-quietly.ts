@@ -1,26 +1,21 @@
+import type { LogFn } from 'pino'
 import type { Clock } from '../runtime/clock.ts'
 
 const SAME_TROUBLE_EVERY_MS = 5_000
-/** Kinds of trouble that are remembered. */
-const MOST_TROUBLES = 1_000
-/** Of what goes well; the rest is summed up. */
-const LINES_PER_SECOND = 2
+const MOST_TROUBLES_REMEMBERED = 1_000
+const RATIONED_LINES_PER_SECOND = 2
 
 /** Logs a trouble, unless the same one (by `key`) was logged a moment ago. Returns whether it was logged. */
 export type LogTrouble = (key: string, fields: object, message: string) => boolean
 
-type LogLine = (fields: object, message: string) => void
-
 /** Returns true at most `count` times within any second. */
 export function limitPerSecond(options: { count: number; clock: Clock }): () => boolean {
   const { count, clock } = options
-  const times: number[] = []
+  let times: number[] = []
   return () => {
     const now = clock.monotonic()
-    if (times.length === count && now - (times[0] as number) < 1_000) return false
-    times.push(now)
-    if (times.length > count) times.shift()
-    return true
+    times = times.filter((at) => now - at < 1_000)
+    return times.length < count && times.push(now) > 0
   }
 }
 
@@ -28,12 +23,12 @@ export function limitPerSecond(options: { count: number; clock: Clock }): () => 
  * Logs the same trouble at most once in {@link SAME_TROUBLE_EVERY_MS}, with the number of times it was left out. A trouble
  * that is not allowed now is logged when it comes again.
  */
-export function throttle(options: { clock: Clock; isAllowed: () => boolean; log: LogLine }): LogTrouble {
+export function throttle(options: { clock: Clock; isAllowed: () => boolean; log: LogFn }): LogTrouble {
   const { clock, isAllowed, log } = options
   const seen = new Map<string, { at: number; left: number }>()
   return (key, fields, message) => {
     const { at, left } = seen.get(key) ?? { at: Number.NEGATIVE_INFINITY, left: 0 }
-    if (seen.size > MOST_TROUBLES) seen.clear()
+    if (seen.size > MOST_TROUBLES_REMEMBERED) seen.clear()
     if (clock.monotonic() - at < SAME_TROUBLE_EVERY_MS || !isAllowed()) {
       seen.set(key, { at, left: left + 1 })
       return false
@@ -52,8 +47,8 @@ export interface Ration<Item> {
 }
 
 /**
- * Logs {@link LINES_PER_SECOND} items in a second, and every `everyMs` the rest in one line. It has no timer: the rest is
- * logged with what comes next, by `look`, or at the end by `flush`.
+ * Logs {@link RATIONED_LINES_PER_SECOND} items in a second, and every `everyMs` the rest in one line. It has no timer: the
+ * rest is logged with what comes next, by `look`, or at the end by `flush`.
  */
 export function ration<Item>(options: {
   clock: Clock
@@ -62,7 +57,7 @@ export function ration<Item>(options: {
   logRest: (rest: readonly Item[]) => void
 }): Ration<Item> {
   const { clock, everyMs, log, logRest } = options
-  const isAllowed = limitPerSecond({ count: LINES_PER_SECOND, clock })
+  const isAllowed = limitPerSecond({ count: RATIONED_LINES_PER_SECOND, clock })
   let rest: Item[] = []
   let restSince = 0
 

@@ -42,7 +42,7 @@ export function createLogger(options: {
   return pino(settings, pino.transport({ target: 'pino-pretty', options: look }))
 }
 
-/** Lines of trouble within any second, of all kinds together. */
+/** Of all kinds together. */
 const TROUBLES_PER_SECOND = 6
 const BATCHES_EVERY_MS = 1_000
 const DRY_RUN_EVERY_MS = 5_000
@@ -65,8 +65,8 @@ export function logEvents(options: { events: EventBus; logger: Logger; clock: Cl
   const isAllowed = limitPerSecond({ count: TROUBLES_PER_SECOND, clock })
   const log: Log = {
     logger,
-    trouble: throttle({ clock, isAllowed, log: (fields, message) => logger.warn(fields, message) }),
-    failure: throttle({ clock, isAllowed, log: (fields, message) => logger.error(fields, message) }),
+    trouble: throttle({ clock, isAllowed, log: logger.warn.bind(logger) }),
+    failure: throttle({ clock, isAllowed, log: logger.error.bind(logger) }),
     batches: ration({
       clock,
       everyMs: BATCHES_EVERY_MS,

@@ -12,7 +12,7 @@ import { openRedis } from './connection.ts'
 import { hasExited, startServer } from './server-process.ts'
 import { takeStartLock } from './start-lock.ts'
 
-/** The connection name that tells the process that owns an embedded Redis from its guests. */
+/** The name of the connection that the process that owns an embedded Redis has. */
 const OWNER = 'order-expiry-owner'
 const ANSWER_TIMEOUT_MS = 2_000
 const STOP_TIMEOUT_MS = 8_000
@@ -24,7 +24,7 @@ interface EmbeddedRedisOptions {
   /** Where its data is kept; created if missing. */
   dir: string
   clock: Clock
-  /** It ended without being asked to, and is started again. How it ended is known of a child of this process only. */
+  /** It ended without being asked to, and is started again. How it ended is known only of a child of this process. */
   onExit: (exit: { code: number | null; signal: string | null }) => void
 }
 
@@ -61,7 +61,12 @@ export class EmbeddedRedis {
   async start(options: { mayJoin: boolean; signal?: AbortSignal }): Promise<'started' | 'adopted' | 'joined'> {
     const { mayJoin, signal } = options
     const [dir, socket, { clock }] = [this.#dir, this.#socket, this.#options]
-    this.#makeFolder()
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 })
+    } catch (cause) {
+      const advice = 'start in another one, or set REDIS_URL'
+      throw failed(`expected ${dir} to be a writable folder: ${advice} (${String(cause)})`, cause)
+    }
     // One process at a time looks and starts: two servers must never write the same files.
     const releaseLock = await takeStartLock({ path: join(dir, 'start.lock'), clock, signal })
     try {
@@ -95,15 +100,6 @@ export class EmbeddedRedis {
       const work = once(child, 'exit')
       child.kill('SIGTERM')
       await withTimeout({ work, ms: STOP_TIMEOUT_MS, clock: this.#options.clock }).catch(() => child.kill('SIGKILL'))
-    }
-  }
-
-  #makeFolder(): void {
-    try {
-      mkdirSync(this.#dir, { recursive: true, mode: 0o700 })
-    } catch (cause) {
-      const advice = 'start in another one, or set REDIS_URL'
-      throw failed(`expected ${this.#dir} to be a writable folder: ${advice} (${String(cause)})`, cause)
     }
   }
 

@@ -6,6 +6,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 const BINARIES = ['redis-server', 'valkey-server']
+const LOG_FILE = 'redis.log'
 const LOOK_EVERY_MS = 20
 /** A large append-only file takes time. */
 const START_TIMEOUT_MS = 30_000
@@ -13,7 +14,6 @@ const START_TIMEOUT_MS = 30_000
 interface ServerOptions {
   dir: string
   socket: string
-  /** Whether it serves on the socket. */
   isReady: () => Promise<boolean>
   clock: Clock
   signal: AbortSignal | undefined
@@ -54,7 +54,7 @@ function serverArguments({ dir, socket }: ServerOptions): string[] {
     unixsocket: socket,
     unixsocketperm: '600',
     dir,
-    logfile: logFile(dir),
+    logfile: join(dir, LOG_FILE),
     daemonize: 'no',
     save: '',
     appendonly: 'yes',
@@ -73,7 +73,7 @@ async function untilReady(options: ServerOptions & { child: ChildProcess; binary
   try {
     while (!(await isReady())) {
       if (hasExited(child) || clock.now() > endsAt) {
-        const message = `${binary} did not start; the last line of its log: ${lastLine(logFile(dir))}`
+        const message = `${binary} did not start; the last line of its log: ${lastLineOfLog(dir)}`
         throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message)
       }
       await clock.sleep(LOOK_EVERY_MS, signal)
@@ -84,13 +84,9 @@ async function untilReady(options: ServerOptions & { child: ChildProcess; binary
   }
 }
 
-function logFile(dir: string): string {
-  return join(dir, 'redis.log')
-}
-
-function lastLine(file: string): string {
+function lastLineOfLog(dir: string): string {
   try {
-    return readFileSync(file, 'utf8').trim().split('\n').at(-1) ?? 'none'
+    return readFileSync(join(dir, LOG_FILE), 'utf8').trim().split('\n').at(-1) ?? 'none'
   } catch {
     return 'none'
   }

@@ -37,8 +37,7 @@ export class Breaker<Failure extends Error> {
   failed(failure: Failure): void {
     this.#failures++
     if (this.#failure || this.#stopping.signal.aborted) return
-    const isProven = this.#probes === 0
-    if (isProven && this.#failures < this.#options.threshold) return
+    if (this.#probes === 0 && this.#failures < this.#options.threshold) return
     this.#failure = failure
     this.#options.onOpen(failure)
     void this.#probe()

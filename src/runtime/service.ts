@@ -33,15 +33,12 @@ export class Lifecycle {
    * Starts the services one after another. Rejects with the first error, or with the signal's reason, and leaves those that
    * were started to {@link stop}.
    */
-  start(signal: AbortSignal): Promise<void> {
-    return this.#startAll(this.#services, signal)
-  }
-
-  async #startAll(services: readonly Service[], signal: AbortSignal): Promise<void> {
-    for (const service of services) {
+  async start(signal: AbortSignal): Promise<void> {
+    const left = [...this.#services]
+    for (let service = left.shift(); service; service = left.shift()) {
       signal.throwIfAborted()
       this.#started.push(service)
-      await this.#startAll((await service.start(signal)) ?? [], signal)
+      left.unshift(...((await service.start(signal)) ?? []))
     }
   }
 

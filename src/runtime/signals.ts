@@ -1,5 +1,3 @@
-import type { Clock } from './clock.ts'
-
 /** The signals that ask a process to end, with the exit code of a process that they ended: 128 + their number. */
 const SIGNALS = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const
 
@@ -30,9 +28,4 @@ export class Signals {
   listen(listener: SignalListener): void {
     this.#listener = listener
   }
-}
-
-/** Calls `onBite` if the process still runs after `ms`. */
-export function startWatchdog(options: { ms: number; clock: Clock; onBite: () => void }): void {
-  void options.clock.sleep(options.ms).then(options.onBite)
 }

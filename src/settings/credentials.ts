@@ -34,7 +34,7 @@ export const apiTokens = listOf({
     if (!name || !token) return undefined
     if (expiry === undefined) return { name, token }
     const expiresAt = parseExpiry(expiry)
-    return Number.isNaN(expiresAt) ? undefined : { name, token, expiresAt }
+    return expiresAt === undefined ? undefined : { name, token, expiresAt }
   },
   distinct: { keyOf: ({ token }) => token, expected: 'each name to have a token of its own' },
 })
@@ -75,8 +75,8 @@ function listOf<Entry>(options: {
   })
 }
 
-/** Epoch milliseconds; a day counts to its end, in UTC. NaN: neither a day nor a time. */
-function parseExpiry(text: string): number {
+/** Epoch milliseconds; a day counts to its end, in UTC. Undefined: neither a day nor a time. */
+function parseExpiry(text: string): number | undefined {
   if (z.iso.date().safeParse(text).success) return Date.parse(`${text}T00:00:00Z`) + DAY_MS
-  return z.iso.datetime({ offset: true }).safeParse(text).success ? Date.parse(text) : Number.NaN
+  return z.iso.datetime({ offset: true }).safeParse(text).success ? Date.parse(text) : undefined
 }

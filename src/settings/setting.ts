@@ -1,14 +1,12 @@
 import { readFileSync } from 'node:fs'
 import type { z } from 'zod'
 
-/** Variables as the environment gives them. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** One row of the table of settings. */
 interface Setting<T = unknown> {
   /** Turns the text of the variable into its value; its messages begin with what was expected. */
   schema: z.ZodType<T, string>
-  /** The text that counts when the variable is not set. Without one, the value is then undefined. */
+  /** The text that counts when the variable is not set. Without one, the value is undefined. */
   default?: string
   /** Also read from the file that NAME_FILE names; never shown. */
   secret?: true
@@ -18,7 +16,7 @@ interface Setting<T = unknown> {
   emptyIsNone?: true
 }
 
-/** The table of settings, by their names. */
+/** A table of settings, by their names. */
 export type Settings = Readonly<Record<string, Setting>>
 
 /** The value of each setting of a table. */
