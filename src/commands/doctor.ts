@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { type Config, queueOf } from '../config.ts'
 import { chooseStore } from '../daemon/parts.ts'
 import { withRedis } from '../daemon/with-redis.ts'
-import { FINDING_CODES, type Finding, finding } from '../doctor/finding.ts'
+import { FINDING_CODES, type Finding, type FindingCode, finding } from '../doctor/finding.ts'
 import { asOrderExpiryError } from '../errors.ts'
 import { diagnoseQueue } from '../queue/diagnosis/queue.ts'
 import { diagnoseRedis } from '../queue/diagnosis/redis.ts'
@@ -10,19 +10,19 @@ import type { Clock } from '../runtime/clock.ts'
 import { diagnoseStore, KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { countComplaints, describeFindings } from './doctor-report.ts'
+import { printResult } from './result.ts'
 
 /** `order-expiry doctor`: changes nothing. Exit code 1 if there is an error; warnings do not count. */
 export function doctorCommand(context: CommandContext): Command {
   return new Command('doctor')
     .description('look for what keeps, or could keep, orders from being cancelled on time, and say what mends it')
     .option('--json', 'print JSON')
-    .action(async (options: { json?: true }) => {
-      const config = context.readConfig()
-      const findings = inOrder(await diagnose(config, context.clock))
+    .action(async ({ json }: { json?: true }) => {
+      const findings = await diagnose(context.readConfig(), context.clock)
+      findings.sort((a, b) => FINDING_CODES.indexOf(a.code) - FINDING_CODES.indexOf(b.code))
       const { errors, warnings } = countComplaints(findings)
-      if (options.json) context.print(JSON.stringify({ errors, warnings, findings }, null, 2))
-      else for (const line of describeFindings(findings)) context.print(line)
-      context.exitWith(errors > 0 ? 1 : 0)
+      const result = { errors, warnings, findings }
+      printResult({ context, json, result, lines: describeFindings(findings), isSuccess: errors === 0 })
     })
 }
 
@@ -33,28 +33,33 @@ const DRY_RUN = finding('warning', 'store-dry-run', {
 })
 
 async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
+  const inStore = (redisUrl = '') => diagnoseStore(chooseStore({ config, redisUrl }), clock)
   const keepsOrders = KINDS[config.ORDER_STORE].recordsAs !== undefined
-  const [inRedis, inStore] = await Promise.all([
-    diagnoseInRedis({ config, keepsOrders, clock }),
-    keepsOrders ? [] : diagnoseStore(chooseStore({ config, redisUrl: config.REDIS_URL ?? '' }), clock),
+  const found = await Promise.all([
+    keepsOrders ? diagnoseInRedis({ config, clock, inStore }) : diagnoseInRedis({ config, clock }),
+    keepsOrders ? [] : inStore(),
+    config.DRY_RUN ? [DRY_RUN] : [],
   ])
-  return [...inRedis, ...inStore, ...(config.DRY_RUN ? [DRY_RUN] : [])]
+  return found.flat()
 }
 
-async function diagnoseInRedis(options: { config: Config; keepsOrders: boolean; clock: Clock }): Promise<Finding[]> {
-  const { config, keepsOrders, clock } = options
+/** @param options.inStore looks into a store in Redis, which can only be looked at once Redis is known to work */
+async function diagnoseInRedis(options: {
+  config: Config
+  clock: Clock
+  inStore?: (redisUrl: string) => Promise<Finding[]>
+}): Promise<Finding[]> {
+  const { config, clock, inStore } = options
   const queue = queueOf(config)
+  const keepsOrders = inStore !== undefined
   try {
     return await withRedis({ config, clock }, async (redis) => {
       const findings = await diagnoseRedis({ redis, keepsOrders, clock, queue })
       if (findings.some(({ code, level }) => code === 'redis-reachable' && level === 'error')) {
         return [...findings, ...skipped(keepsOrders)]
       }
-      const [inQueue, store] = await Promise.all([
-        diagnoseQueue({ redis, queue, clock }),
-        keepsOrders ? diagnoseStore(chooseStore({ config, redisUrl: redis }), clock) : [],
-      ])
-      return [...findings, ...store, ...inQueue]
+      const found = await Promise.all([diagnoseQueue({ redis, queue, clock }), inStore?.(redis) ?? []])
+      return [...findings, ...found.flat()]
     })
   } catch (error) {
     const { message } = asOrderExpiryError(error)
@@ -66,10 +71,6 @@ async function diagnoseInRedis(options: { config: Config; keepsOrders: boolean; 
 
 function skipped(keepsOrders: boolean): Finding[] {
   const what = 'not looked at, because Redis cannot be used'
-  const codes = keepsOrders ? (['store-reachable', 'queue-reachable'] as const) : (['queue-reachable'] as const)
+  const codes: FindingCode[] = keepsOrders ? ['store-reachable', 'queue-reachable'] : ['queue-reachable']
   return codes.map((code) => finding('info', code, { what }))
-}
-
-function inOrder(findings: readonly Finding[]): Finding[] {
-  return [...findings].sort((a, b) => FINDING_CODES.indexOf(a.code) - FINDING_CODES.indexOf(b.code))
 }

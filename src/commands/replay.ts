@@ -51,17 +51,19 @@ export function replayCommand(context: CommandContext): Command {
       )
       report.end(result)
       const isMissing = result.orders?.some((order) => order.result === 'missing')
-      if (!result.stopped) context.exitWith(isMissing ? 1 : 0)
+      if (isMissing && !result.stopped) context.exitWith(1)
       if (result.error) throw halfWay(result, result.error)
     })
 }
 
 function selectionOf(orderIds: readonly string[], options: ReplayOptions): Selection | undefined {
-  const given: Selection[] = []
-  if (orderIds.length > 0) given.push({ orderIds })
-  if (options.code) given.push({ codes: options.code })
-  if (options.all) given.push('all')
-  return given.length === 1 ? given[0] : undefined
+  const { code: codes, all } = options
+  const [selection, ...others]: Selection[] = [
+    ...(orderIds.length > 0 ? [{ orderIds }] : []),
+    ...(codes ? [{ codes }] : []),
+    ...(all ? ['all' as const] : []),
+  ]
+  return others.length === 0 ? selection : undefined
 }
 
 function parseCodes(text: string, before: readonly ErrorCode[] = []): ErrorCode[] {
@@ -79,16 +81,15 @@ function parseCode(text: string): ErrorCode {
   throw new InvalidArgumentError(`${JSON.stringify(text)} is not one of our errors; ${advice}`)
 }
 
-/** A line each second, to people only: what is printed on standard output stays whole. */
+/** A line each second on standard error, for people: standard output holds the result alone. */
 function reportProgress({ clock, progress }: CommandContext, dryRun: boolean): (soFar: Readonly<Replay>) => void {
   let shownAt = clock.now()
   return ({ replayed, found, failed, lookedAt }) => {
     if (clock.now() - shownAt < PROGRESS_MS) return
     shownAt = clock.now()
-    const done = dryRun ? `found ${number(found)}` : `replayed ${number(replayed)}`
-    progress(
-      `${done} of ${number(failed)}${lookedAt > (dryRun ? found : replayed) ? ` (${number(lookedAt)} looked at)` : ''}`,
-    )
+    const done = dryRun ? found : replayed
+    const looked = lookedAt > done ? ` (${number(lookedAt)} looked at)` : ''
+    progress(`${dryRun ? 'found' : 'replayed'} ${number(done)} of ${number(failed)}${looked}`)
   }
 }
 

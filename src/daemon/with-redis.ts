@@ -12,15 +12,19 @@ import { chooseStore, openClient, openConnection } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
-/** Runs `work` with the Redis of the settings; without one, with the embedded one, which is shared with a running daemon. */
+/**
+ * Runs `work` with the Redis of the settings; without one, with an embedded one.
+ *
+ * @param options.ownDir where the embedded one is to be for this process only. Default: it is shared with a running daemon
+ */
 export async function withRedis<T>(
-  options: { config: Config; clock: Clock },
+  options: { config: Config; clock: Clock; ownDir?: string },
   work: (redisUrl: string) => Promise<T>,
 ): Promise<T> {
-  const { config, clock } = options
+  const { config, clock, ownDir } = options
   if (config.REDIS_URL) return work(config.REDIS_URL)
-  const embedded = new EmbeddedRedis({ dir: DATA_DIR, clock, onExit: () => {} })
-  await embedded.start({ mayJoin: true })
+  const embedded = new EmbeddedRedis({ dir: ownDir ?? DATA_DIR, clock, onExit: () => {} })
+  await embedded.start({ mayJoin: ownDir === undefined })
   try {
     return await work(embedded.url)
   } finally {

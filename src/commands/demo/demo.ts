@@ -2,19 +2,16 @@ import { randomInt } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { join } from 'node:path'
 import { Command, InvalidArgumentError } from 'commander'
-import { OrderExpiry } from '../../client/client.ts'
-import { type Config, DATA_DIR } from '../../config.ts'
+import type { OrderExpiry } from '../../client/client.ts'
+import { type Config, DATA_DIR, queueOf } from '../../config.ts'
+import { openClient, openConnection } from '../../daemon/parts.ts'
+import { withRedis } from '../../daemon/with-redis.ts'
 import { EventBus } from '../../observe/events.ts'
-import { openRedis } from '../../redis/connection.ts'
-import { EmbeddedRedis } from '../../redis/embedded.ts'
-import { namedQueue } from '../../redis/keys.ts'
-import { commandProfile } from '../../redis/profiles.ts'
-import type { Clock } from '../../runtime/clock.ts'
+import { openQueue } from '../../queue/open-queue.ts'
 import type { OrderEvent } from '../../stores/redis/events.ts'
 import { RedisOrders } from '../../stores/redis/orders.ts'
 import type { CommandContext } from '../context.ts'
 import { stopSignal } from '../stop-signal.ts'
-import { clearQueue } from './clear-queue.ts'
 import { createProgress } from './progress.ts'
 import { type DemoOrder, judge, renderReport } from './report.ts'
 
@@ -24,6 +21,12 @@ const LEAD_MS = 2_000
 const PATIENCE_MS = 15_000
 /** Payments in this last stretch before the deadline are the hard ones; a fifth of all payments comes there. */
 const LAST_MOMENT_MS = 50
+const REDIS_TIMEOUT_MS = 10_000
+
+interface DemoOptions {
+  orders: number
+  seconds: number
+}
 
 /** `order-expiry demo`: exit code 0 if every promise was kept, 1 if one was broken. */
 export function demoCommand(context: CommandContext): Command {
@@ -31,71 +34,51 @@ export function demoCommand(context: CommandContext): Command {
     .description('place orders, pay half of them, some at the last moment, and watch the rest being cancelled')
     .option('--orders <n>', 'how many', wholeNumber(2, 100_000), 1_000)
     .option('--seconds <n>', 'the stretch of time in which their deadlines fall', wholeNumber(1, 600), 8)
-    .action(async (options: { orders: number; seconds: number }) => {
+    .action(async (options: DemoOptions) => {
       const { clock } = context
       const interrupted = stopSignal(context)
       const settings = context.readConfig()
-      const dir = join(DATA_DIR, 'demo')
-      const embedded = settings.REDIS_URL ? undefined : new EmbeddedRedis({ dir, clock, onExit: () => {} })
-      await embedded?.start({ mayJoin: false })
       try {
-        const redisUrl = settings.REDIS_URL ?? (embedded?.url as string)
-        const ok = await runDemo({ context, settings, redisUrl, interrupted, ...options })
-        if (!interrupted.aborted) context.exitWith(ok ? 0 : 1)
+        const ownDir = join(DATA_DIR, 'demo')
+        const ok = await withRedis({ config: settings, clock, ownDir }, (redisUrl) =>
+          runDemo({ ...options, context, settings, redisUrl, interrupted }),
+        )
+        if (!ok && !interrupted.aborted) context.exitWith(1)
       } catch (error) {
         if (!interrupted.aborted) throw error
-      } finally {
-        await embedded?.stop()
       }
     })
 }
 
-async function runDemo(options: {
-  context: CommandContext
-  settings: Config
-  redisUrl: string
-  interrupted: AbortSignal
-  orders: number
-  seconds: number
-}): Promise<boolean> {
-  const { context, settings, redisUrl, interrupted, orders: count, seconds } = options
-  const { clock, print } = context
-  // A queue and a store of its own: the demo never touches a real order.
-  const queueName = `demo-${clock.now().toString(36)}-${process.pid}`
-  const queue = namedQueue({ name: queueName, prefix: settings.QUEUE_PREFIX })
+/** @returns whether every promise was kept */
+async function runDemo(
+  options: DemoOptions & { context: CommandContext; settings: Config; redisUrl: string; interrupted: AbortSignal },
+): Promise<boolean> {
+  const { context, settings, redisUrl, interrupted } = options
+  const { clock, version, print } = context
   const config: Config = {
     ...settings,
     REDIS_URL: redisUrl,
     ORDER_STORE: 'redis',
-    QUEUE_NAME: queueName,
+    // A queue, and with it a store, of its own: the demo never touches a real order.
+    QUEUE_NAME: `demo-${clock.now().toString(36)}-${process.pid}`,
     HTTP_HOST: '127.0.0.1',
     HTTP_PORT: 0,
   }
+  const queue = queueOf(config)
   const events = new EventBus()
   const { createDaemon } = await import('../../daemon/daemon.ts')
-  const daemon = await createDaemon({ config, version: context.version, events, clock })
-  const shop = new OrderExpiry({ redis: redisUrl, orders: 'redis', queueName, queuePrefix: queue.prefix })
-  const redis = openRedis({ profile: commandProfile(redisUrl, 10_000) })
+  const daemon = await createDaemon({ config, version, events, clock })
+  const shop = openClient({ config, redisUrl })
+  const { redis } = openConnection(redisUrl, REDIS_TIMEOUT_MS)
   const records = new RedisOrders({ redis, queue })
-  const stopPaying = new AbortController()
-  setMaxListeners(0, stopPaying.signal) // one for each payment to come
-  interrupted.addEventListener('abort', () => stopPaying.abort())
+  const over = new AbortController()
+  const signal = AbortSignal.any([interrupted, over.signal])
+  setMaxListeners(0, signal) // one for each payment to come
   try {
-    await daemon.start(stopPaying.signal)
-    const orders = planOrders({ count, seconds, now: clock.now() })
-    const progress = createProgress({ context, orders: count })
-    const allFinished = countFinished(events, count, progress)
-
-    const placed = await shop.scheduleMany(orders.map(({ orderId, deadline }) => ({ orderId, deadline })))
-    progress.placed(placed.filter((result) => 'result' in result && result.result === 'scheduled').length)
-    const payments = orders.map((order) =>
-      payLater({ order, shop, clock, signal: stopPaying.signal, onPaid: progress.paid }),
-    )
-
-    const lastDeadline = Math.max(...orders.map(({ deadline }) => deadline))
-    const timeUp = clock.sleep(lastDeadline + PATIENCE_MS - clock.now(), stopPaying.signal).catch(() => {})
-    await Promise.race([Promise.all([allFinished, ...payments]), timeUp])
-    progress.end()
+    await daemon.start(signal)
+    const orders = planOrders(options, clock.now())
+    await placeAndPay({ orders, shop, events, context, signal })
     if (interrupted.aborted) return false
 
     // What counts is the record and the stream of events, not what the daemon says of itself.
@@ -104,9 +87,13 @@ async function runDemo(options: {
     for (const line of renderReport(report)) print(line)
     return report.broken.length === 0
   } finally {
-    stopPaying.abort()
-    await daemon.stop(settings.SHUTDOWN_TIMEOUT)
-    await clearQueue({ redis: redisUrl, queue }).catch(() => {})
+    over.abort()
+    await daemon.stop(config.SHUTDOWN_TIMEOUT)
+    const emptied = openQueue({ queue, redis })
+    await emptied
+      .obliterate({ force: true })
+      .then(() => emptied.close())
+      .catch(() => {})
     await records.clear().catch(() => {})
     await shop.close()
     redis.disconnect()
@@ -114,9 +101,8 @@ async function runDemo(options: {
 }
 
 /** Half of the orders get a time of payment: four in five anywhere before the deadline, one in five in its last moment. */
-function planOrders(options: { count: number; seconds: number; now: number }): DemoOrder[] {
-  const { count, seconds, now } = options
-  return Array.from({ length: count }, (_, n): DemoOrder => {
+function planOrders({ orders, seconds }: DemoOptions, now: number): DemoOrder[] {
+  return Array.from({ length: orders }, (_, n): DemoOrder => {
     const orderId = `demo-${n + 1}`
     const deadline = now + LEAD_MS + randomInt(seconds * 1_000)
     if (n % 2 === 0) return { orderId, deadline, payAt: undefined, payment: undefined }
@@ -125,37 +111,43 @@ function planOrders(options: { count: number; seconds: number; now: number }): D
   })
 }
 
-async function payLater(options: {
-  order: DemoOrder
+/** Resolves when all checks and payments are done, at the latest some time after the last deadline. */
+async function placeAndPay(options: {
+  orders: readonly DemoOrder[]
   shop: OrderExpiry
-  clock: Clock
+  events: EventBus
+  context: CommandContext
   signal: AbortSignal
-  onPaid: () => void
 }): Promise<void> {
-  const { order, shop, clock, signal, onPaid } = options
-  if (order.payAt === undefined) return
-  try {
-    await clock.sleep(Math.max(0, order.payAt - clock.now()), signal)
-  } catch {
-    return // the demo is over
-  }
-  order.payment = (await shop.pay(order.orderId)).result
-  if (order.payment === 'paid') onPaid()
-}
-
-function countFinished(
-  events: EventBus,
-  count: number,
-  progress: { finished: (outcome: string) => void },
-): Promise<void> {
-  return new Promise((resolve) => {
-    let finished = 0
+  const { orders, shop, events, context, signal } = options
+  const { clock } = context
+  const progress = createProgress({ context, orders: orders.length })
+  const allFinished = new Promise<void>((resolve) => {
     events.on('check-finished', ({ outcome }) => {
-      progress.finished(outcome)
-      finished++
-      if (finished === count) resolve()
+      progress.add(outcome === 'cancelled' ? 'cancelled' : 'kept')
+      if (progress.done() === orders.length) resolve()
     })
   })
+
+  const placed = await shop.scheduleMany(orders.map(({ orderId, deadline }) => ({ orderId, deadline })))
+  progress.add('placed', placed.filter((result) => 'result' in result && result.result === 'scheduled').length)
+
+  const payments = orders.map(payLater)
+  const lastDeadline = Math.max(...orders.map(({ deadline }) => deadline))
+  const timeUp = clock.sleep(lastDeadline + PATIENCE_MS - clock.now(), signal).catch(() => {})
+  await Promise.race([Promise.all([allFinished, ...payments]), timeUp])
+  progress.end()
+
+  async function payLater(order: DemoOrder): Promise<void> {
+    if (order.payAt === undefined) return
+    try {
+      await clock.sleep(Math.max(0, order.payAt - clock.now()), signal)
+    } catch {
+      return // the demo is over
+    }
+    order.payment = (await shop.pay(order.orderId)).result
+    if (order.payment === 'paid') progress.add('paid')
+  }
 }
 
 async function readAll(records: RedisOrders): Promise<OrderEvent[]> {
