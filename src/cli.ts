@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import type { CommandContext } from './commands/context.ts'
 import type { Config, Environment } from './config.ts'
 import { OrderExpiryError } from './errors.ts'
@@ -34,7 +35,7 @@ const context: CommandContext = {
     process.exitCode = code
   },
   exitNow: (code) => process.exit(code),
-  version: readVersion(),
+  version: createRequire(import.meta.url)('../package.json').version,
   clock: systemClock,
   signals,
 }
@@ -65,9 +66,4 @@ function readDotenv(): Environment {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
     throw new OrderExpiryError('INVALID_SETTINGS', `expected .env to be readable: ${String(error)}`, { cause: error })
   }
-}
-
-function readVersion(): string {
-  const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
-  return manifest.version
 }

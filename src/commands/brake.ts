@@ -7,47 +7,38 @@ import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
 
-interface BrakeOptions {
-  json?: true
-}
+type Work = (brake: RedisBrake, releasedForMs: number) => Promise<BrakeStatus>
 
 /** `order-expiry brake status | engage | release`: the mass-cancel brake of all processes. */
 export function brakeCommand(context: CommandContext): Command {
-  const status = command('status', 'print whether it is engaged, why and since when').action((options: BrakeOptions) =>
-    run(context, options, (brake) => brake.status()),
+  const silence = 'for this long it does not engage by itself, so that what was held back can be cancelled'
+  const command = new Command('brake').description(
+    'the mass-cancel brake: while it is engaged, no process cancels an order',
   )
-  const engage = command('engage', 'stop all cancellations; checks go on and wait').action((options: BrakeOptions) =>
-    run(context, options, (brake) => brake.engage('manual', whoAsks())),
+
+  add('status', 'print whether it is engaged, why and since when', (brake) => brake.status())
+  add('engage', 'stop all cancellations; checks go on and wait', (brake) => brake.engage('manual', whoAsks()))
+  add('release', 'cancel orders again', (brake, forMs) => brake.release(whoAsks(), forMs)).addOption(
+    new Option('--for <duration>', silence).default(600_000, '10m').argParser(asDuration),
   )
-  const silence = new Option(
-    '--for <duration>',
-    'for this long it does not engage by itself, so that what was held back can be cancelled',
-  )
-  const release = command('release', 'cancel orders again')
-    .addOption(silence.default(600_000, '10m').argParser(asDuration))
-    .action((options: BrakeOptions & { for: number }) =>
-      run(context, options, (brake) => brake.release(whoAsks(), options.for)),
-    )
-  return new Command('brake')
-    .description('the mass-cancel brake: while it is engaged, no process cancels an order')
-    .addCommand(status)
-    .addCommand(engage)
-    .addCommand(release)
+  return command
+
+  function add(name: string, description: string, work: Work): Command {
+    return command
+      .command(name)
+      .description(description)
+      .option('--json', 'print JSON')
+      .action((options: { json?: true; for?: number }) => run({ context, work, ...options }))
+  }
 }
 
-function command(name: string, description: string): Command {
-  return new Command(name).description(description).option('--json', 'print JSON')
-}
-
-async function run(
-  context: CommandContext,
-  { json }: BrakeOptions,
-  work: (brake: RedisBrake) => Promise<BrakeStatus>,
-): Promise<void> {
+async function run(options: { context: CommandContext; work: Work; json?: true; for?: number }): Promise<void> {
+  const { context, work, json, for: releasedForMs = 0 } = options
   const { clock } = context
   const config = context.readConfig()
+  const status = await withBrake({ config, clock }, (brake) => work(brake, releasedForMs))
+  const { engaged, reason, by, since, suspendedUntil = 0, lastMinute } = status
   const maxPerMinute = config.BRAKE_MAX_PER_MINUTE
-  const { engaged, reason, by, since, suspendedUntil = 0, lastMinute } = await withBrake({ config, clock }, work)
   const result = {
     brake: engaged ? 'engaged' : 'released',
     reason,

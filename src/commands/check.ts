@@ -4,13 +4,7 @@ import { formatDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
 
-const DURATIONS: readonly string[] = [
-  'PAYMENT_TIMEOUT',
-  'SWEEP_EVERY',
-  'SWEEP_AHEAD',
-  'BRAKE_PAYMENT_SILENCE',
-  'SHUTDOWN_TIMEOUT',
-]
+const DURATIONS = /_(TIMEOUT|EVERY|AHEAD|SILENCE)$/
 
 /** `order-expiry check`: exit code 0 if `start` would take the settings; 1 and all their problems if not. */
 export function checkCommand(context: CommandContext): Command {
@@ -31,6 +25,6 @@ export function checkCommand(context: CommandContext): Command {
 function describe(name: SettingName, value: unknown): string | null {
   if (value === undefined) return null
   if ('secret' in SETTINGS[name]) return '(secret)'
-  if (DURATIONS.includes(name)) return formatDuration(value as number)
+  if (typeof value === 'number' && DURATIONS.test(name)) return formatDuration(value)
   return Array.isArray(value) ? value.join(',') : String(value)
 }

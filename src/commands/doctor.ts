@@ -3,7 +3,7 @@ import { type Config, queueOf } from '../config.ts'
 import { chooseStore } from '../daemon/parts.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { FINDING_CODES, type Finding, type FindingCode, finding } from '../doctor/finding.ts'
-import { asOrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import { diagnoseQueue } from '../queue/diagnosis/queue.ts'
 import { diagnoseRedis } from '../queue/diagnosis/redis.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -33,44 +33,32 @@ const DRY_RUN = finding('warning', 'store-dry-run', {
 })
 
 async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
-  const inStore = (redisUrl = '') => diagnoseStore(chooseStore({ config, redisUrl }), clock)
+  const queue = queueOf(config)
   const keepsOrders = KINDS[config.ORDER_STORE].recordsAs !== undefined
+  const inStore = (redisUrl = '') => diagnoseStore(chooseStore({ config, redisUrl }), clock)
+  const notLookedAt: FindingCode[] = keepsOrders ? ['store-reachable', 'queue-reachable'] : ['queue-reachable']
+  const what = 'not looked at, because Redis cannot be used'
+  const skipped = notLookedAt.map((code) => finding('info', code, { what }))
+
+  const inRedis = withRedis({ config, clock }, async (redis) => {
+    const findings = await diagnoseRedis({ redis, keepsOrders, clock, queue })
+    const isAway = findings.some(({ code, level }) => code === 'redis-reachable' && level === 'error')
+    if (isAway) return [...findings, ...skipped]
+    const others = await Promise.all([diagnoseQueue({ redis, queue, clock }), keepsOrders ? inStore(redis) : []])
+    return [...findings, ...others.flat()]
+  })
   const found = await Promise.all([
-    keepsOrders ? diagnoseInRedis({ config, clock, inStore }) : diagnoseInRedis({ config, clock }),
+    inRedis.catch((error) => [noRedis(asOrderExpiryError(error)), ...skipped]),
     keepsOrders ? [] : inStore(),
     config.DRY_RUN ? [DRY_RUN] : [],
   ])
   return found.flat()
 }
 
-/** @param options.inStore looks into a store in Redis, which can only be looked at once Redis is known to work */
-async function diagnoseInRedis(options: {
-  config: Config
-  clock: Clock
-  inStore?: (redisUrl: string) => Promise<Finding[]>
-}): Promise<Finding[]> {
-  const { config, clock, inStore } = options
-  const queue = queueOf(config)
-  const keepsOrders = inStore !== undefined
-  try {
-    return await withRedis({ config, clock }, async (redis) => {
-      const findings = await diagnoseRedis({ redis, keepsOrders, clock, queue })
-      if (findings.some(({ code, level }) => code === 'redis-reachable' && level === 'error')) {
-        return [...findings, ...skipped(keepsOrders)]
-      }
-      const found = await Promise.all([diagnoseQueue({ redis, queue, clock }), inStore?.(redis) ?? []])
-      return [...findings, ...found.flat()]
-    })
-  } catch (error) {
-    const { message } = asOrderExpiryError(error)
-    const meaning = 'No order can be scheduled, and none is looked at on time.'
-    const fix = '# set REDIS_URL to a Redis of your own, or mend the embedded one'
-    return [finding('error', 'redis-reachable', { what: message, meaning, fix }), ...skipped(keepsOrders)]
-  }
-}
-
-function skipped(keepsOrders: boolean): Finding[] {
-  const what = 'not looked at, because Redis cannot be used'
-  const codes: FindingCode[] = keepsOrders ? ['store-reachable', 'queue-reachable'] : ['queue-reachable']
-  return codes.map((code) => finding('info', code, { what }))
+function noRedis({ message: what }: OrderExpiryError): Finding {
+  return finding('error', 'redis-reachable', {
+    what,
+    meaning: 'No order can be scheduled, and none is looked at on time.',
+    fix: '# set REDIS_URL to a Redis of your own, or mend the embedded one',
+  })
 }

@@ -7,7 +7,8 @@ import { printResult } from './result.ts'
 
 const BAR_WIDTH = 50
 const MINUTE_MS = 60_000
-const MINUTES_OF_A_LINE = 3
+/** Minutes that share a line. */
+const STEP_MINUTES = 3
 
 /** `order-expiry forecast`: how many checks are to come, as numbers and as bars. */
 export function forecastCommand(context: CommandContext): Command {
@@ -25,20 +26,20 @@ export function forecastCommand(context: CommandContext): Command {
 /** Lines for a terminal. */
 export function drawForecast({ at, due, within, minutes }: Forecast): string[] {
   const sums = Object.entries(within).map(([horizon, count]) => `within ${horizon}: ${number(count)}`)
-  const groups = Array.from({ length: Math.ceil(minutes.length / MINUTES_OF_A_LINE) }, (_, n) =>
-    minutes.slice(n * MINUTES_OF_A_LINE, (n + 1) * MINUTES_OF_A_LINE).reduce((sum, count) => sum + count, 0),
+  const groups = Array.from({ length: Math.ceil(minutes.length / STEP_MINUTES) }, (_, n) =>
+    minutes.slice(n * STEP_MINUTES, (n + 1) * STEP_MINUTES).reduce((sum, count) => sum + count, 0),
   )
   const most = Math.max(1, ...groups)
   const widest = Math.max(...groups.map((count) => number(count).length))
   const bars = groups.map((count, n) => {
-    const from = new Date(at + n * MINUTES_OF_A_LINE * MINUTE_MS).toISOString().slice(11, 16)
+    const from = new Date(at + n * STEP_MINUTES * MINUTE_MS).toISOString().slice(11, 16)
     const length = Math.ceil((count / most) * BAR_WIDTH)
     return `${from}  ${number(count).padStart(widest)}  ${'█'.repeat(length)}`.trimEnd()
   })
   return [
     `due now: ${number(due)}   ${sums.join('   ')}`,
     '',
-    `checks to come, by ${MINUTES_OF_A_LINE} minutes from (UTC)`,
+    `checks to come, by ${STEP_MINUTES} minutes from (UTC)`,
     ...bars,
   ]
 }

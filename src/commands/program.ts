@@ -7,7 +7,7 @@ import { doctorCommand } from './doctor.ts'
 import { explainCommand } from './explain.ts'
 import { forecastCommand } from './forecast.ts'
 import { migrateCommand } from './migrate.ts'
-import { payCommand, rescheduleCommand, scheduleCommand, showCommand, withdrawCommand } from './order.ts'
+import { orderCommands } from './order.ts'
 import { replayCommand } from './replay.ts'
 import { startCommand } from './start.ts'
 import { sweepCommand } from './sweep.ts'
@@ -19,11 +19,7 @@ export function createProgram(context: CommandContext): Command {
     checkCommand,
     doctorCommand,
     migrateCommand,
-    scheduleCommand,
-    rescheduleCommand,
-    withdrawCommand,
-    payCommand,
-    showCommand,
+    orderCommands,
     explainCommand,
     forecastCommand,
     sweepCommand,
@@ -35,6 +31,6 @@ export function createProgram(context: CommandContext): Command {
     .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
     .version(context.version)
     .showHelpAfterError('(add --help for what is expected)')
-  for (const command of commands) program.addCommand(command(context))
+  for (const command of commands.flatMap((create) => create(context))) program.addCommand(command)
   return program
 }

@@ -2,31 +2,21 @@ import type { GivenUp, Replay } from '../queue/replay/replay.ts'
 import { NEVER_SUCCEED } from '../queue/replay/selection.ts'
 import { number } from '../runtime/human-numbers.ts'
 
-interface ReplayReport {
-  /** A check that was found; a dry run prints it at once, so that many need no memory. */
-  found(check: GivenUp): void
-  end(result: Replay): void
-}
+const LONGEST_TEXT = 200
 
-const MAX_REASON = 200
-
-/** What `replay` prints on standard output. */
-export function createReplayReport(options: {
-  print: (line: string) => void
-  dryRun: boolean
-  json: boolean
-}): ReplayReport {
+/** What `replay` prints on standard output. A dry run prints each check as it is found, so that many need no memory. */
+export function createReplayReport(options: { print: (line: string) => void; dryRun: boolean; json: boolean }) {
   const { print, dryRun, json } = options
   // The last line is held back: only with the next one is it known whether a comma follows.
   let held: string | undefined
   return {
-    found({ jobId, code, failedReason = '' }) {
+    found({ jobId, code, failedReason = '' }: GivenUp) {
       if (!dryRun) return
       if (!json) return print(`${oneLine(jobId)}  ${oneLine(failedReason) || code}`)
       print(held === undefined ? '{\n  "checks": [' : `${held},`)
       held = `    ${JSON.stringify({ jobId, code, failedReason })}`
     },
-    end(result) {
+    end(result: Replay) {
       if (!json) return describe(result, dryRun).forEach(print)
       const { error, ...counts } = result
       const rest = { dryRun, ...counts, ...(error && { error: { code: error.code, message: error.message } }) }
@@ -39,14 +29,14 @@ export function createReplayReport(options: {
   }
 }
 
-function describe(result: Replay, dryRun: boolean): string[] {
-  const { failed, found, replayed, byCode, gone, leftOut, orders, stopped } = result
-  const lines = (orders ?? []).map((order) =>
-    row(order.orderId, order.result === 'missing' ? 'no failed check' : order.result),
-  )
-  lines.push(
-    row(dryRun ? 'would replay' : 'replayed', `${number(dryRun ? found : replayed)} of ${number(failed)} failed`),
-  )
+function describe(replay: Replay, dryRun: boolean): string[] {
+  const { failed, found, replayed, byCode, gone, leftOut, orders, stopped } = replay
+  const lines: string[] = []
+  for (const { orderId, result } of orders ?? []) {
+    lines.push(row(orderId, result === 'missing' ? 'no failed check' : result))
+  }
+  const [done, what] = dryRun ? [found, 'would replay'] : [replayed, 'replayed']
+  lines.push(row(what, `${number(done)} of ${number(failed)} failed`))
   for (const [code, many] of Object.entries(byCode)) lines.push(row(`  ${code}`, number(many)))
   if (gone > 0) lines.push(row('gone', `${number(gone)}, replayed or removed by somebody else meanwhile`))
   for (const code of NEVER_SUCCEED) {
@@ -65,5 +55,5 @@ function row(name: string, value: string): string {
 /** Ids and reasons come from other programs, and a terminal would obey what is in them. */
 function oneLine(text: string): string {
   const line = text.replace(/\p{Cc}+/gu, ' ')
-  return line.length > MAX_REASON ? `${line.slice(0, MAX_REASON)}…` : line
+  return line.length > LONGEST_TEXT ? `${line.slice(0, LONGEST_TEXT)}…` : line
 }

@@ -57,13 +57,11 @@ export function replayCommand(context: CommandContext): Command {
 }
 
 function selectionOf(orderIds: readonly string[], options: ReplayOptions): Selection | undefined {
-  const { code: codes, all } = options
-  const [selection, ...others]: Selection[] = [
-    ...(orderIds.length > 0 ? [{ orderIds }] : []),
-    ...(codes ? [{ codes }] : []),
-    ...(all ? ['all' as const] : []),
-  ]
-  return others.length === 0 ? selection : undefined
+  const given: Selection[] = []
+  if (orderIds.length > 0) given.push({ orderIds })
+  if (options.code) given.push({ codes: options.code })
+  if (options.all) given.push('all')
+  return given.length === 1 ? given[0] : undefined
 }
 
 function parseCodes(text: string, before: readonly ErrorCode[] = []): ErrorCode[] {

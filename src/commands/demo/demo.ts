@@ -105,9 +105,8 @@ function planOrders({ orders, seconds }: DemoOptions, now: number): DemoOrder[] 
   return Array.from({ length: orders }, (_, n): DemoOrder => {
     const orderId = `demo-${n + 1}`
     const deadline = now + LEAD_MS + randomInt(seconds * 1_000)
-    if (n % 2 === 0) return { orderId, deadline, payAt: undefined, payment: undefined }
-    const payAt = n % 10 === 1 ? deadline - randomInt(LAST_MOMENT_MS) : now + randomInt(deadline - now)
-    return { orderId, deadline, payAt, payment: undefined }
+    const paidAt = n % 10 === 1 ? deadline - randomInt(LAST_MOMENT_MS) : now + randomInt(deadline - now)
+    return { orderId, deadline, payAt: n % 2 === 0 ? undefined : paidAt, payment: undefined }
   })
 }
 

@@ -13,22 +13,12 @@ export interface DemoOrder {
   payment: PayResult['result'] | undefined
 }
 
-interface DemoReport {
-  cancelled: number
-  kept: number
-  /** Payments that came after the cancellation; the buyer was told so, and no money was taken. */
-  tooLate: number
-  lateMs: { p50: number; p99: number; max: number }
-  /** Each broken promise, in words; empty if all were kept. */
-  broken: string[]
-}
-
 /** Holds what was asked and answered against the records and the stream of events. */
 export function judge(options: {
   orders: readonly DemoOrder[]
   found: readonly (Order | undefined)[]
   cancellations: readonly OrderEvent[]
-}): DemoReport {
+}) {
   const { orders, found, cancellations } = options
   const cancelledAt = new Map(cancellations.map(({ orderId, at }) => [orderId, at]))
   const statuses = found.map((order) => order?.status)
@@ -57,6 +47,7 @@ export function judge(options: {
   return {
     cancelled: statuses.filter((status) => status === 'cancelled').length,
     kept: statuses.filter((status) => status === 'paid').length,
+    // The buyer was told that it was too late, and no money was taken.
     tooLate: orders.filter(({ payment }) => payment === 'cancelled').length,
     lateMs: { p50: quantile(late, 0.5), p99: quantile(late, 0.99), max: quantile(late, 1) },
     broken: Object.entries(promises).flatMap(([what, times]) => (times > 0 ? [`${times} ${what}`] : [])),
@@ -73,7 +64,7 @@ function factsOf(order: DemoOrder, status: string | undefined, cancelledAt: numb
   return facts
 }
 
-export function renderReport(report: DemoReport): string[] {
+export function renderReport(report: ReturnType<typeof judge>): string[] {
   const { cancelled, kept, tooLate, lateMs, broken } = report
   const rows: [string, string][] = [
     ['cancelled', String(cancelled)],
