@@ -19,17 +19,8 @@ export function explainCommand(context: CommandContext): Command {
           explainOrder({ orderId, sources: { view, store, dryRun: config.DRY_RUN, clock } }),
         ),
       )
-      const { verdict, lines, isKnown } = story
-      printResult({
-        context,
-        json: options.json,
-        result: storyJsonOf(story),
-        lines: [verdict, '', ...lines.map(({ at, what }) => `${timeOf(at)}  ${what}`)],
-        isSuccess: isKnown,
-      })
+      const result = storyJsonOf(story)
+      const lines = [result.verdict, '', ...result.story.map(({ at = '–', what }) => `${at.padEnd(24)}  ${what}`)]
+      printResult({ context, json: options.json, result, lines, isSuccess: story.isKnown })
     })
-}
-
-function timeOf(at: number | undefined): string {
-  return at === undefined ? '–'.padEnd(24) : new Date(at).toISOString()
 }

@@ -36,10 +36,6 @@ export function drawForecast({ at, due, within, minutes }: Forecast): string[] {
     const length = Math.ceil((count / most) * BAR_WIDTH)
     return `${from}  ${number(count).padStart(widest)}  ${'█'.repeat(length)}`.trimEnd()
   })
-  return [
-    `due now: ${number(due)}   ${sums.join('   ')}`,
-    '',
-    `checks to come, by ${STEP_MINUTES} minutes from (UTC)`,
-    ...bars,
-  ]
+  const heading = `checks to come, by ${STEP_MINUTES} minutes from (UTC)`
+  return [`due now: ${number(due)}   ${sums.join('   ')}`, '', heading, ...bars]
 }

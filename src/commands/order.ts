@@ -4,8 +4,12 @@ import type { Config } from '../config.ts'
 import { withClient, withStore } from '../daemon/with-redis.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
+import { KINDS, STORE_NAMES } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
+
+/** The stores where the library records the orders. */
+const RECORDED = STORE_NAMES.filter((name) => KINDS[name].recordsAs).join(' or ')
 
 /** The results for which the exit code is 1. */
 const FAILURES = ['conflict', 'checking', 'settled', 'missing', 'cancelled']
@@ -48,7 +52,7 @@ const COMMANDS: readonly OrderCommand[] = [
   },
   {
     name: 'pay',
-    description: 'mark an order paid (ORDER_STORE=redis)',
+    description: `mark an order paid (ORDER_STORE=${RECORDED})`,
     ask: ({ client, orderId }) => client.pay(orderId),
   },
   {
