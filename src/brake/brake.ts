@@ -14,7 +14,7 @@ export interface Held {
   cause?: string
 }
 
-/** When to look again at an order that was held back: at random between the two, so that they do not all come at once. */
+/** When to look again at an order that was held back: at random, so that they do not all come at once. */
 const LOOK_AGAIN_MIN_MS = 10_000
 const LOOK_AGAIN_MAX_MS = 30_000
 
@@ -36,7 +36,7 @@ export interface BrakeOptions {
   shared: SharedBrake
   /** Cancellations in any minute, over all processes; undefined: no limit. */
   maxPerMinute: number | undefined
-  /** For how long no order may have become paid while orders fall due; undefined: for ever. */
+  /** How long no order may have become paid while orders fall due; undefined: for ever. */
   paymentSilenceMs: number | undefined
   /** Who engages it, for people: `host:pid`. */
   by: string
@@ -53,8 +53,8 @@ export interface BrakeOptions {
  *
  * With a limit or a silence set, each batch is first run dry, and only as many of its orders are cancelled as are granted.
  * While the keeper of the state does not answer, nothing is granted: unknown is never "unpaid". Without a limit or a
- * silence only a brake that somebody engages by hand counts; while the keeper is away, its last known state does. The brake
- * rejects with what the store rejects with.
+ * silence, only a brake that somebody engages by hand counts; while the keeper is away, its last known state does. The
+ * brake rejects with what the store rejects with.
  */
 export class Brake {
   readonly #options: BrakeOptions
@@ -82,78 +82,113 @@ export class Brake {
     if (!isWatching && !(await this.#isEngaged())) return store.cancelUnpaid(checks)
 
     const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
-    const due = checks.flatMap((check, index) => (outcomes[index]?.kind === 'cancelled' ? [{ check, index }] : []))
-    if (due.length === 0) return outcomes
-    const orderIds = wouldBeCancelled(checks, outcomes)
-    const decidedAt = outcomes[due[0]?.index as number]?.evidence.decidedAt as number
-    const reserved = await this.#reserve(orderIds.size, decidedAt)
-    const granted = new Set([...orderIds].slice(0, reserved.granted))
+    const decidedAt = outcomes.find(({ kind }) => kind === 'cancelled')?.evidence.decidedAt
+    if (decidedAt === undefined) return outcomes
+    const due = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
+    const dueIds = [...idsOf(due)]
+    const { id, granted, cause } = await this.#reserve(dueIds.length, decidedAt)
 
-    const allowed = due.filter(({ check }) => granted.has(check.orderId))
-    if (allowed.length > 0) {
-      const done = await this.#cancelGranted(
-        allowed.map(({ check }) => check),
-        reserved,
-      )
-      for (const [n, { index }] of allowed.entries()) outcomes[index] = done[n] as Outcome
+    const allowedIds = new Set(dueIds.slice(0, granted))
+    const allowed = due.filter(({ orderId }) => allowedIds.has(orderId))
+    const done = allowed.length > 0 ? await this.#cancelGranted(allowed, id) : []
+    if (allowed.length < due.length) {
+      if (!cause) await this.#engageIfTooMany(checks)
+      this.#tellHeld(due.length - allowed.length, cause)
     }
-    const held = due.filter(({ check }) => !granted.has(check.orderId))
-    if (held.length > 0) {
-      if (!reserved.cause) await this.#engageIfTooMany(checks)
-      for (const { index } of held) outcomes[index] = this.#postpone(outcomes[index] as Outcome)
-      this.#tellHeld(held.length, reserved)
-    }
-    return outcomes
+    const rest = done.values()
+    return outcomes.map((outcome, index) => {
+      if (outcome.kind !== 'cancelled') return outcome
+      return allowedIds.has((checks[index] as Check).orderId) ? (rest.next().value as Outcome) : this.#postpone(outcome)
+    })
+  }
+
+  async #isEngaged(): Promise<boolean> {
+    if (this.#options.clock.monotonic() - this.#triedInVainAt > AFTER_FAILURE_MS) await this.refresh()
+    return this.#status?.engaged ?? false
   }
 
   /** Reads the shared state. Resolves whatever is down. */
   refresh(): Promise<void> {
-    this.#refreshing ??= this.#readStatus().finally(() => {
-      this.#refreshing = undefined
-    })
+    const { shared, clock } = this.#options
+    this.#refreshing ??= shared
+      .status()
+      .then(
+        (status) => this.#learn(status),
+        () => {
+          this.#triedInVainAt = clock.monotonic() // the last known state counts
+        },
+      )
+      .finally(() => {
+        this.#refreshing = undefined
+      })
     return this.#refreshing
-  }
-
-  async #readStatus(): Promise<void> {
-    try {
-      this.#learn(await this.#options.shared.status())
-    } catch {
-      // The last known state counts, and nobody waits for another try so soon.
-      this.#triedInVainAt = this.#options.clock.monotonic()
-    }
-  }
-
-  async #isEngaged(): Promise<boolean> {
-    const isInVain = this.#options.clock.monotonic() - this.#triedInVainAt <= AFTER_FAILURE_MS
-    if (!isInVain) await this.refresh()
-    return this.#status?.engaged ?? false
   }
 
   /** How many of `count` orders may be cancelled now. Rejects if the store cannot be asked for the newest payment. */
   async #reserve(count: number, decidedAt: number): Promise<Reserved> {
     const { shared, maxPerMinute, by, clock } = this.#options
-    const none = { id: '', granted: 0 }
+    const reserved: Reserved = { id: randomUUID(), granted: 0 }
     this.#watchingSince ??= decidedAt
     // If the brake was last released, the reservation itself tells whether it is engaged now.
-    if (this.#status?.engaged !== false && (await this.#isEngaged())) return none
+    if (this.#status?.engaged !== false && (await this.#isEngaged())) return reserved
     const isSilent = await this.#isSilent(decidedAt)
-    const id = randomUUID()
     const askedAt = clock.monotonic()
     try {
       if (isSilent) {
         this.#learn(await shared.engage('payment-silence', by))
-        if (this.#status?.engaged) return none
+        if (this.#status?.engaged) return reserved
       }
       // Also without a limit: a brake engaged since the last look counts.
-      const { granted, status } = await shared.reserve(id, count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
+      const { granted, status } = await shared.reserve(reserved.id, count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
       this.#learn(status)
-      if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { id, granted }
-      void this.#use(id, 0)
-      return { ...none, cause: 'the grant came too late to be used' }
+      if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { ...reserved, granted }
+      reserved.cause = 'the grant came too late to be used'
     } catch (error) {
-      // The request may have been counted. Nobody waits for a keeper that has just failed to answer.
-      void this.#use(id, 0)
-      return { ...none, cause: `its state is not known: ${asOrderExpiryError(error).message}` }
+      reserved.cause = `its state is not known: ${asOrderExpiryError(error).message}`
+    }
+    // It may have been counted. Nobody waits for a keeper that has just failed to answer.
+    void this.#use(reserved.id, 0)
+    return reserved
+  }
+
+  async #isSilent(decidedAt: number): Promise<boolean> {
+    const { paymentSilenceMs, clock } = this.#options
+    if (paymentSilenceMs === undefined) return false
+    const freshMs = Math.min(PAYMENT_FRESH_MAX_MS, paymentSilenceMs * PAYMENT_FRESH_SHARE)
+    if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > freshMs) {
+      this.#newestPayment = { value: await this.#readNewestPayment(), readAt: clock.monotonic() }
+    }
+    const lastSeen = this.#newestPayment.value ?? (this.#watchingSince as number)
+    return decidedAt - lastSeen > paymentSilenceMs
+  }
+
+  async #readNewestPayment(): Promise<number | undefined> {
+    try {
+      return await this.#options.store.newestPayment()
+    } catch (cause) {
+      const error = asOrderExpiryError(cause)
+      throw new OrderExpiryError(
+        // No order of the batch is to blame: no part of it would fare better.
+        blameOf(error) === 'lock' ? error.code : 'STORE_UNAVAILABLE',
+        `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${error.message}`,
+        { cause },
+      )
+    }
+  }
+
+  async #cancelGranted(checks: readonly Check[], id: string): Promise<Outcome[]> {
+    try {
+      const done = await this.#options.store.cancelUnpaid(checks)
+      await this.#use(id, done.filter(({ kind }) => kind === 'cancelled').length)
+      return done
+    } catch (error) {
+      // A batch that is tried again and again would use up the minute, and engage the brake though nothing is cancelled.
+      // Not every store rolls back all of a batch that it rejects, so what is still unpaid is counted anew.
+      if (hasEnded(asOrderExpiryError(error))) {
+        const due = await this.#countDue(checks).catch(() => undefined)
+        if (due !== undefined) await this.#use(id, idsOf(checks).size - due)
+      }
+      throw error
     }
   }
 
@@ -162,63 +197,21 @@ export class Brake {
    * same time. So only what has been cancelled is counted, and then the orders that are still to be cancelled.
    */
   async #engageIfTooMany(checks: readonly Check[]): Promise<void> {
-    const { store, shared, maxPerMinute } = this.#options
+    const { shared, maxPerMinute } = this.#options
     if (maxPerMinute === undefined || this.#status?.engaged) return
     try {
       const used = await shared.countUsed()
-      const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
-      const due = wouldBeCancelled(checks, outcomes)
-      if (used + due.size <= maxPerMinute) return
+      if (used + (await this.#countDue(checks)) <= maxPerMinute) return
       this.#learn(await shared.engage('limit', `more than ${maxPerMinute} cancellations in a minute`))
     } catch {
       // The limit holds all the same, and the next batch gets here again.
     }
   }
 
-  async #isSilent(decidedAt: number): Promise<boolean> {
-    const { paymentSilenceMs } = this.#options
-    if (paymentSilenceMs === undefined) return false
-    const lastSeen = (await this.#readNewestPayment(paymentSilenceMs)) ?? (this.#watchingSince as number)
-    return decidedAt - lastSeen > paymentSilenceMs
-  }
-
-  async #readNewestPayment(paymentSilenceMs: number): Promise<number | undefined> {
-    const { store, clock } = this.#options
-    const freshMs = Math.min(PAYMENT_FRESH_MAX_MS, paymentSilenceMs * PAYMENT_FRESH_SHARE)
-    if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > freshMs) {
-      const value = await store.newestPayment().catch((cause) => {
-        const error = asOrderExpiryError(cause)
-        throw new OrderExpiryError(
-          // No order of the batch is to blame: no part of it would fare better.
-          blameOf(error) === 'lock' ? error.code : 'STORE_UNAVAILABLE',
-          `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${error.message}`,
-          { cause },
-        )
-      })
-      this.#newestPayment = { value, readAt: clock.monotonic() }
-    }
-    return this.#newestPayment.value
-  }
-
-  async #cancelGranted(checks: readonly Check[], { id }: Reserved): Promise<Outcome[]> {
-    try {
-      const done = await this.#options.store.cancelUnpaid(checks)
-      const used = done.filter(({ kind }) => kind === 'cancelled').length
-      await this.#use(id, used)
-      return done
-    } catch (error) {
-      // A batch that is tried again and again would use up the minute, and engage the brake though nothing is cancelled.
-      if (hasEnded(asOrderExpiryError(error))) await this.#useUnpaid(checks, id)
-      throw error
-    }
-  }
-
-  /** Counts anew what is still unpaid: not every store rolls back all of a batch that it rejects. */
-  async #useUnpaid(checks: readonly Check[], id: string): Promise<void> {
-    const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true }).catch(() => undefined)
-    if (!outcomes) return
-    const orderIds = new Set(checks.map(({ orderId }) => orderId))
-    await this.#use(id, orderIds.size - wouldBeCancelled(checks, outcomes).size)
+  /** How many orders would be cancelled now. */
+  async #countDue(checks: readonly Check[]): Promise<number> {
+    const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true })
+    return idsOf(checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')).size
   }
 
   async #use(id: string, used: number): Promise<void> {
@@ -227,14 +220,13 @@ export class Brake {
 
   #postpone({ evidence }: Outcome): Outcome {
     const { random = Math.random } = this.#options
-    const until =
-      evidence.decidedAt + LOOK_AGAIN_MIN_MS + Math.round(random() * (LOOK_AGAIN_MAX_MS - LOOK_AGAIN_MIN_MS))
-    return { kind: 'postponed', until, reason: 'brake', evidence }
+    const afterMs = LOOK_AGAIN_MIN_MS + Math.round(random() * (LOOK_AGAIN_MAX_MS - LOOK_AGAIN_MIN_MS))
+    return { kind: 'postponed', until: evidence.decidedAt + afterMs, reason: 'brake', evidence }
   }
 
-  #tellHeld(orders: number, reserved: Reserved): void {
+  #tellHeld(orders: number, why: string | undefined): void {
     const { engaged = false, reason } = this.#status ?? {}
-    const cause = reserved.cause ?? (engaged ? undefined : 'the rest of the limit is granted to others just now')
+    const cause = why ?? (engaged ? undefined : 'the rest of the limit is granted to others just now')
     this.#options.onHeld({ orders, reason: (!cause && reason) || 'unknown', ...(cause && { cause }) })
   }
 
@@ -245,9 +237,9 @@ export class Brake {
   }
 }
 
-/** The orders that a dry run would cancel: an order may stand in the batch twice, but is cancelled once. */
-function wouldBeCancelled(checks: readonly Check[], outcomes: readonly Outcome[]): Set<string> {
-  return new Set(checks.filter((_, index) => outcomes[index]?.kind === 'cancelled').map(({ orderId }) => orderId))
+/** An order may stand in a batch twice, but is cancelled once. */
+function idsOf(checks: readonly Check[]): Set<string> {
+  return new Set(checks.map(({ orderId }) => orderId))
 }
 
 /** Whether the store has ended the batch and can tell what is cancelled; otherwise it may still be working on it. */

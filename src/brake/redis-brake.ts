@@ -6,18 +6,17 @@ import type { BrakeReason, BrakeState, BrakeStatus, Grant, SharedBrake } from '.
 /**
  * The state of the brake in Redis, where all processes and the command line find it.
  *
- * A Redis that has lost its data, or has fallen back to older data, does not release the brake, nor begin a new minute:
- * - `changed` grows with every decision, to engage or to release. Each script gets the last one that the process knew,
- *   and writes it back if it is newer than what Redis has.
- * - Each process remembers what was granted to it in the last minute, and adds it again if the newest of that is gone.
+ * A Redis that has lost its data, or has fallen back to older data, neither releases the brake nor begins a new minute:
+ * - `changed` grows with every decision to engage or release. Each script is told the newest that the process knows, and
+ *   writes it back if Redis has an older one.
+ * - Each process remembers what was granted to it in the last minute, and adds it again if the newest grant is gone.
  */
 export class RedisBrake implements SharedBrake {
   readonly #redis: Redis
   readonly #keys: QueueKeys
   #state: StoredState | undefined
   /** What was granted to this process within the last minute, oldest first. */
-  readonly #grants = new Map<string, { second: number; used: number }>()
-  #newest: { id: string; second: number } | undefined
+  readonly #grants: { id: string; second: number; used: number }[] = []
 
   /** @param options.redis a connection whose commands time out */
   constructor(options: { redis: Redis; queue: NamedQueue }) {
@@ -32,15 +31,12 @@ export class RedisBrake implements SharedBrake {
   async reserve(id: string, count: number, limit: number): Promise<Grant> {
     const reply = await this.#run('reserve', { id, count, limit })
     const { granted = 0, is_counted: isCounted, second } = reply
-    if (isCounted) {
-      this.#grants.set(id, { second, used: granted })
-      this.#newest = { id, second }
-    }
+    if (isCounted) this.#grants.push({ id, second, used: granted })
     return { granted, status: statusOf(reply) }
   }
 
   async use(id: string, used: number): Promise<void> {
-    const grant = this.#grants.get(id)
+    const grant = this.#grants.findLast((one) => one.id === id)
     if (grant) grant.used = Math.min(grant.used, used)
     await this.#run('use', { id, used })
   }
@@ -60,16 +56,12 @@ export class RedisBrake implements SharedBrake {
 
   async #run(script: keyof typeof SCRIPTS, asked: object): Promise<BrakeReply> {
     const reply = await this.#eval(script, asked)
-    if (!reply.is_lost) return reply
-    await this.#eval('restore', { grants: Array.from(this.#grants, ([id, grant]) => ({ id, ...grant })) })
-    const again = await this.#eval(script, asked)
-    if (again.is_lost) throw new Error('Redis loses its data again and again')
-    return again
+    return reply.is_lost ? this.#eval(script, asked, this.#grants) : reply
   }
 
-  async #eval(script: keyof typeof SCRIPTS, asked: object): Promise<BrakeReply> {
+  async #eval(script: keyof typeof SCRIPTS, asked: object, grants?: readonly object[]): Promise<BrakeReply> {
     const { brake, brakeCancelled, brakeReserved } = this.#keys
-    const known = JSON.stringify({ state: this.#state, newest: this.#newest })
+    const known = JSON.stringify({ state: this.#state, newest: this.#grants.at(-1), grants })
     const keysAndArgs = [brake, brakeCancelled, brakeReserved, known, JSON.stringify(asked)]
     const reply = JSON.parse((await this.#redis.eval(SCRIPTS[script], 3, ...keysAndArgs)) as string) as BrakeReply
     const { state, second } = reply
@@ -79,16 +71,9 @@ export class RedisBrake implements SharedBrake {
     }
     this.#state = state
     const releasedIn = state.engaged === '1' ? 0 : Math.floor(Number(state.since) / 1_000)
-    this.#forgetUntil(Math.max(second - WINDOW_S - 1, releasedIn))
+    const forgotten = Math.max(second - WINDOW_S - 1, releasedIn)
+    while (this.#grants[0] && this.#grants[0].second <= forgotten) this.#grants.shift()
     return reply
-  }
-
-  #forgetUntil(second: number): void {
-    for (const [id, grant] of this.#grants) {
-      if (grant.second > second) return
-      this.#grants.delete(id)
-    }
-    this.#newest = undefined
   }
 }
 

@@ -4,10 +4,11 @@
  *   KEYS[2] the counts  hash: id of a reservation → its cancellations that count; id:used → 1 once they have been made;
  *                       sum → of all of them
  *   KEYS[3] the grants  sorted set: the same ids by the second of the grant
- *   ARGV[1] JSON {state, newest: {id, second}}: the state and the newest grant of the process, as far as it knows them
+ *   ARGV[1] JSON {state, newest, grants}: the newest state and grant that the process knows; grants, after is_lost: all
+ *           that were made to it in the last minute, as {id, second, used}
  *   ARGV[2] JSON of what the script asks for
- * and return JSON {second, last_minute, state}, and what each adds. Where it says is_lost instead, Redis no longer has what
- * it granted to the process: the script has done nothing, and `restore` is to come first.
+ * and return JSON {second, last_minute, state}, and what each adds. With is_lost, the script has done nothing: Redis no
+ * longer has the newest grant, and wants all of them.
  *
  * Times are epoch milliseconds by Redis' clock, `second` is its time in seconds; all values of the state are strings.
  */
@@ -52,33 +53,12 @@ local function decide(decision)
   write(decision)
 end
 
--- Redis has fallen back to older data.
-if known.state and tonumber(known.state.changed) > tonumber(state.changed) then write(known.state) end
-
 local function is_suspended()
   return (tonumber(state.suspended_until) or 0) > tonumber(now)
 end
 
--- What was granted before a release does not count.
-local function still_counts(granted_in)
-  if granted_in < second - ${WINDOW_S} then return false end
-  return state.engaged == '1' or granted_in > math.floor((tonumber(state.since) or 0) / 1000)
-end
-
 local function counted(field)
   return tonumber(redis.call('HGET', KEYS[2], field))
-end
-
--- The sum of the last minute; what is older goes.
-local function last_minute()
-  if redis.call('EXISTS', KEYS[2], KEYS[3]) < 2 then redis.call('DEL', KEYS[2], KEYS[3]) end
-  local old = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. second - ${WINDOW_S})
-  for _, id in ipairs(old) do
-    redis.call('HINCRBY', KEYS[2], 'sum', -(counted(id) or 0))
-    redis.call('HDEL', KEYS[2], id, id .. ':used')
-    redis.call('ZREM', KEYS[3], id)
-  end
-  return counted('sum') or 0
 end
 
 local function count(id, granted_in, granted)
@@ -89,21 +69,36 @@ local function count(id, granted_in, granted)
   redis.call('EXPIRE', KEYS[3], 120)
 end
 
+-- What was granted before a release does not count.
+local function is_lost(grant)
+  if grant.second < second - ${WINDOW_S} or redis.call('ZSCORE', KEYS[3], grant.id) then return false end
+  return state.engaged == '1' or grant.second > math.floor((tonumber(state.since) or 0) / 1000)
+end
+
 local function reply(found)
-  found.second, found.last_minute, found.state = second, last_minute(), state
+  found.second, found.last_minute, found.state = second, counted('sum') or 0, state
   return cjson.encode(found)
 end
-`
 
-const UNLESS_LOST = `${PROLOGUE}
-local newest = known.newest
-if newest and still_counts(newest.second) and not redis.call('ZSCORE', KEYS[3], newest.id) then
-  return reply({is_lost = true})
+-- Redis has fallen back to older data.
+if known.state and tonumber(known.state.changed) > tonumber(state.changed) then write(known.state) end
+
+-- Grants that are older than the last minute go.
+if redis.call('EXISTS', KEYS[2], KEYS[3]) < 2 then redis.call('DEL', KEYS[2], KEYS[3]) end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. second - ${WINDOW_S})) do
+  redis.call('HINCRBY', KEYS[2], 'sum', -(counted(id) or 0))
+  redis.call('HDEL', KEYS[2], id, id .. ':used')
+  redis.call('ZREM', KEYS[3], id)
 end
+
+for _, grant in ipairs(known.grants or {}) do
+  if is_lost(grant) then count(grant.id, math.min(second, grant.second), grant.used) end
+end
+if known.newest and is_lost(known.newest) then return reply({is_lost = true}) end
 `
 
 export const SCRIPTS = {
-  status: `${UNLESS_LOST}
+  status: `${PROLOGUE}
 return reply({})
 `,
 
@@ -111,20 +106,18 @@ return reply({})
    * Asks for {id, count, limit}; adds {granted, is_counted}. A request that arrives again, because its answer was lost, gets
    * the same answer. What is granted while the brake is suspended does not count: it would engage again right afterwards.
    */
-  reserve: `${UNLESS_LOST}
-local sum = last_minute()
+  reserve: `${PROLOGUE}
 local earlier = counted(asked.id)
 if earlier then return reply({granted = earlier, is_counted = true}) end
 if state.engaged == '1' then return reply({granted = 0}) end
 if is_suspended() then return reply({granted = asked.count}) end
-local granted = math.max(0, math.min(asked.count, asked.limit - sum))
+local granted = math.max(0, math.min(asked.count, asked.limit - (counted('sum') or 0)))
 if granted > 0 then count(asked.id, second, granted) end
 return reply({granted = granted, is_counted = granted > 0})
 `,
 
   /** Asks for {id, used}. A request that is not known yet may still be on its way: it will be granted nothing. */
-  use: `${UNLESS_LOST}
-last_minute()
+  use: `${PROLOGUE}
 local granted = counted(asked.id) or 0
 if granted > asked.used then
   redis.call('HINCRBY', KEYS[2], 'sum', asked.used - granted)
@@ -137,8 +130,7 @@ return reply({})
 `,
 
   /** Adds {used}: the cancellations of the last minute that have been made. */
-  countUsed: `${UNLESS_LOST}
-last_minute()
+  countUsed: `${PROLOGUE}
 local used = 0
 local grants = redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
 for i = 1, #grants, 2 do
@@ -149,7 +141,7 @@ return reply({used = used})
 `,
 
   /** Asks for {reason, by}. Unless the reason is manual, a brake that is engaged or suspended stays as it is. */
-  engage: `${UNLESS_LOST}
+  engage: `${PROLOGUE}
 if asked.reason == 'manual' or (state.engaged ~= '1' and not is_suspended()) then
   decide({engaged = '1', reason = asked.reason, by = asked.by, suspended_until = ''})
 end
@@ -161,16 +153,6 @@ return reply({})
 local suspended_until = string.format('%.0f', tonumber(now) + asked.suspend_ms)
 decide({engaged = '0', reason = '', by = asked.by, suspended_until = suspended_until})
 redis.call('DEL', KEYS[2], KEYS[3])
-return reply({})
-`,
-
-  /** Asks for {grants: [{id, second, used}]}: counts again those of them that are missing. */
-  restore: `${PROLOGUE}
-for _, grant in ipairs(asked.grants) do
-  if still_counts(grant.second) and not redis.call('ZSCORE', KEYS[3], grant.id) then
-    count(grant.id, math.min(second, grant.second), grant.used)
-  end
-end
 return reply({})
 `,
 }
