@@ -4,39 +4,48 @@ import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
+import { untilAborted } from '../runtime/timeout.ts'
 import { type Counts, MINUTE_MS, type MinuteCounts } from './minutes.ts'
 
 const KEPT_S = 3 * 3_600
 const WRITE_EVERY_MS = 5_000
-/** Minutes kept while they cannot be written: nobody looks further back than an hour. */
+/** Minutes that are kept while they cannot be written: nobody looks further back than an hour. */
 const MOST_MINUTES_KEPT = 60
 
-/** What all processes have decided in the last hours: for each minute a hash of {@link Counts} in Redis. */
+/**
+ * What all processes have decided in the last hours, by the minute, for people who look.
+ *
+ * Keys: {prefix:queue}:minute:<minutes since 1970>  hash of {@link Counts}; expires after three hours
+ */
 export class History {
   readonly #redis: Redis
-  readonly #keys: QueueKeys
+  readonly #key: QueueKeys['minute']
 
   constructor(options: { redis: Redis; queue: NamedQueue }) {
     this.#redis = options.redis
-    this.#keys = options.queue.keys
+    this.#key = options.queue.keys.minute
   }
 
   /** @throws what ioredis says */
   async add(minutes: ReadonlyMap<number, Counts>): Promise<void> {
     const pipeline = this.#redis.pipeline()
     for (const [minute, counts] of minutes) {
-      const key = this.#keys.minute(minute)
+      const key = this.#key(minute)
       for (const [name, count] of Object.entries(counts)) pipeline.hincrby(key, name, count)
       pipeline.expire(key, KEPT_S)
     }
     for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
   }
 
-  /** The minutes up to and including that of `now`, oldest first. @throws what ioredis says */
+  /**
+   * The minutes up to and including that of `now`, oldest first.
+   *
+   * @throws what ioredis says
+   */
   async read(options: { now: number; minutes: number }): Promise<Counts[]> {
     const last = Math.floor(options.now / MINUTE_MS)
     const pipeline = this.#redis.pipeline()
-    for (let minute = last - options.minutes + 1; minute <= last; minute++) pipeline.hgetall(this.#keys.minute(minute))
+    for (let minute = last - options.minutes + 1; minute <= last; minute++) pipeline.hgetall(this.#key(minute))
     return ((await pipeline.exec()) ?? []).map(([error, fields]) => {
       if (error) throw error
       const counts = Object.entries(fields as Record<string, string>)
@@ -45,7 +54,10 @@ export class History {
   }
 }
 
-/** Writes what was counted into the history, every few seconds and once more at the stop. */
+/**
+ * Hands on to the history what was counted, every few seconds and once more at the stop, which does not wait for a Redis that
+ * does not answer.
+ */
 export function createHistoryWriter(options: {
   counts: MinuteCounts
   history: History
@@ -60,7 +72,7 @@ export function createHistoryWriter(options: {
     const minutes = counts.take()
     if (minutes.size === 0) return
     try {
-      // What ioredis accepts without a connection it would send even after its time-out, and it would count twice.
+      // ioredis would send later what it accepts without a connection, even after its time-out: it would count twice.
       await connection.untilReady()
       await history.add(minutes)
       isAway = false
@@ -71,13 +83,20 @@ export function createHistoryWriter(options: {
     }
   }
 
-  const step = () => write().then(() => WRITE_EVERY_MS)
-  const loop = createLoop({ name: 'history', firstPauseMs: WRITE_EVERY_MS, step, atStop: 'leave-step', clock })
+  const loop = createLoop({
+    name: 'history',
+    firstPauseMs: WRITE_EVERY_MS,
+    async step(signal) {
+      await untilAborted(write(), signal).catch(() => {})
+      return WRITE_EVERY_MS
+    },
+    clock,
+  })
   return {
     ...loop,
     async stop() {
       await loop.stop()
-      if (!isAway) await write() // nobody waits for a Redis that does not answer
+      if (!isAway) await write()
     },
   }
 }

@@ -4,6 +4,7 @@ import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
+import { untilAborted } from '../runtime/timeout.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
 
 /** How long finished checks are kept, and how many of them, whichever is less. */
@@ -19,13 +20,13 @@ const KEEP: Record<State, Retention> = {
   completed: { ageMs: 7 * DAY_MS, count: 20_000 },
   failed: { ageMs: 90 * DAY_MS, count: 100_000 },
 }
-/** The pause between two rounds, longer or shorter by up to the share. */
+/** The pause between two rounds, give or take the share. */
 const ROUND_EVERY_MS = 30_000
 const JITTER_SHARE = 0.2
 /** Checks in one script, which takes a millisecond or two, and the pause before the next: Redis has more urgent work. */
 const CHECKS_IN_ONE_SCRIPT = 100
 const BREATH_MS = 10
-/** A process keeps its turn this long unless it takes it again. The others look again in their next round. */
+/** How long a process keeps its turn unless it takes it again; the others look again in their next round. */
 const TURN_MS = 5_000
 
 /**
@@ -40,28 +41,27 @@ export function createRetention(options: {
   keep?: Record<State, Retention>
   events: EventBus
   clock: Clock
+  random?: () => number
 }): Service {
-  const { connection, keep = KEEP, events, clock } = options
+  const { connection, keep = KEEP, events, clock, random = Math.random } = options
   const queues = new CheckQueue(options)
   const { keys } = options.queue
-  const untilNextRound = () => ROUND_EVERY_MS * (1 + JITTER_SHARE * (2 * Math.random() - 1))
 
   async function step(signal: AbortSignal): Promise<number> {
     try {
-      await trim('completed', signal)
-      await trim('failed', signal)
+      for (const state of ['completed', 'failed'] as const) await untilAborted(trim(state, signal), signal)
     } catch (error) {
       if (!signal.aborted) events.emit('redis-error', { connection: 'retention', error: connection.explain(error) })
     }
-    return untilNextRound()
+    return untilNextRoundMs()
   }
 
   async function trim(state: State, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    const { queue, redis } = await queues.open()
+    const open = await queues.open()
+    const { redis } = open
     let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !signal.aborted) {
-      const dropped = await dropOldest({ queue, redis }, state)
+      const dropped = await dropOldest(open, state)
       if (dropped < CHECKS_IN_ONE_SCRIPT) {
         await redis.del(keys.retention)
         return
@@ -72,7 +72,7 @@ export function createRetention(options: {
   }
 
   /** @returns how many it has dropped */
-  async function dropOldest({ queue, redis }: Pick<OpenQueue, 'queue' | 'redis'>, state: State): Promise<number> {
+  async function dropOldest({ queue, redis }: OpenQueue, state: State): Promise<number> {
     const { ageMs, count } = keep[state]
     const finished = keys[state]
     const [all, old] = await Promise.all([redis.zcard(finished), redis.zcount(finished, '-inf', clock.now() - ageMs)])
@@ -80,5 +80,9 @@ export function createRetention(options: {
     return surplus > 0 ? (await queue.clean(0, Math.min(surplus, CHECKS_IN_ONE_SCRIPT), state)).length : 0
   }
 
-  return createLoop({ name: 'retention', firstPauseMs: untilNextRound(), step, atStop: 'leave-step', clock })
+  function untilNextRoundMs(): number {
+    return ROUND_EVERY_MS * (1 + JITTER_SHARE * (2 * random() - 1))
+  }
+
+  return createLoop({ name: 'retention', firstPauseMs: untilNextRoundMs(), step, clock })
 }

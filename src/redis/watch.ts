@@ -32,7 +32,6 @@ export function createRedisWatch(options: {
   clock: Clock
 }): RedisWatch {
   const { connection, queue, onBack, onFailure, onLost, onTick, clock } = options
-  const { redis } = connection
   let failure: OrderExpiryError | undefined
   let isPlanted = false
   let isBackDue = false
@@ -40,10 +39,10 @@ export function createRedisWatch(options: {
 
   async function step(): Promise<number> {
     try {
-      const canary = await look(connection, queue.keys.canary)
-      if (canary === 'missing' && isPlanted) onLost()
-      isPlanted ||= canary !== 'refused'
+      const wasMissing = await plantCanary(connection, queue.keys.canary)
       failure = undefined
+      if (wasMissing && isPlanted) onLost()
+      isPlanted ||= wasMissing !== undefined
       if (isBackDue) onBack()
       isBackDue = false
     } catch (error) {
@@ -61,32 +60,37 @@ export function createRedisWatch(options: {
     wasConnected = true
   }
 
-  const loop = createLoop({ name: 'redis-watch', step, atStop: 'await-step', clock })
+  const loop = createLoop({ name: 'redis-watch', step, clock })
   return {
-    name: loop.name,
+    ...loop,
     get failure() {
       return failure
     },
     start(signal) {
-      wasConnected ||= redis.status === 'ready'
-      redis.on('ready', noticeReconnect)
+      wasConnected ||= connection.redis.status === 'ready'
+      connection.redis.on('ready', noticeReconnect)
       return loop.start(signal)
     },
     stop() {
-      redis.off('ready', noticeReconnect)
+      connection.redis.off('ready', noticeReconnect)
       return loop.stop()
     },
   }
 }
 
-/** Redis answers and takes writes: whether the canary was missing, and is there again. Else rejects. */
-async function look(connection: Connection, key: string): Promise<'missing' | 'there' | 'refused'> {
+/**
+ * Rejects if Redis does not answer, or takes no writes.
+ *
+ * @returns whether the key was missing; undefined if Redis answers, but never lets us write it: it may take all others
+ */
+async function plantCanary(connection: Connection, key: string): Promise<boolean | undefined> {
+  const { redis } = connection
   await connection.selectDatabase()
-  await connection.redis.ping()
+  await redis.ping()
   try {
-    return (await connection.redis.set(key, '1', 'NX')) === 'OK' ? 'missing' : 'there'
+    return (await redis.set(key, '1', 'NX')) === 'OK'
   } catch (error) {
-    if (!isRedisRejection(error)) throw error
-    return 'refused' // if it only refuses this key, it may take all others
+    if (isRedisRejection(error)) return undefined
+    throw error
   }
 }

@@ -83,7 +83,7 @@ export function createSweeper(options: {
   }
 
   const firstPauseMs = random() * Math.min(SOON_MS, everyMs)
-  const loop = createLoop({ name: 'sweeper', firstPauseMs, step, atStop: 'await-step', heartbeat, clock })
+  const loop = createLoop({ name: 'sweeper', firstPauseMs, step, heartbeat, clock })
   return {
     ...loop,
     wake() {

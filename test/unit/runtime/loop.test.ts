@@ -21,7 +21,6 @@ function createRun(options: Partial<Parameters<typeof createLoop>[0]> = {}) {
       signals.push(signal)
       return step(signal)
     },
-    atStop: 'await-step',
     heartbeat,
     clock,
     ...overrides,
@@ -119,9 +118,9 @@ describe('stopped', () => {
     expect(clock.sleeping).toEqual([])
   })
 
-  test.each(['await-step', 'leave-step'] as const)('during a step, as it is made to: %s', async (atStop) => {
+  test('during a step, it aborts its signal and waits for its end', async () => {
     const ended = deferred<number>()
-    const { loop, clock, signals, steps } = createRun({ step: () => ended.promise, atStop })
+    const { loop, clock, signals, steps } = createRun({ step: () => ended.promise })
     await loop.start(running)
     await clock.advance(0)
     let hasStopped = false
@@ -129,22 +128,19 @@ describe('stopped', () => {
       hasStopped = true
     })
     await clock.advance(1_000)
-    expect([signals[0]?.aborted, hasStopped]).toEqual([true, atStop === 'leave-step'])
+    expect([signals[0]?.aborted, hasStopped]).toEqual([true, false])
     ended.resolve(0)
     await stopping
     await clock.advance(1_000)
     expect(steps).toHaveLength(1)
   })
 
-  test.each(['await-step', 'leave-step'] as const)(
-    'before the start, and twice, it takes no step: %s',
-    async (atStop) => {
-      const { loop, clock, steps } = createRun({ atStop })
-      await loop.stop()
-      await loop.stop()
-      await loop.start(running)
-      await clock.advance(10_000)
-      expect(steps).toEqual([])
-    },
-  )
+  test('before the start, and twice, it takes no step', async () => {
+    const { loop, clock, steps } = createRun()
+    await loop.stop()
+    await loop.stop()
+    await loop.start(running)
+    await clock.advance(10_000)
+    expect(steps).toEqual([])
+  })
 })
