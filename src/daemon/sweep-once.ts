@@ -5,7 +5,8 @@ import { createSettle } from '../order/settle.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { openStore } from '../stores/kinds.ts'
-import { type SweepResult, sweep } from '../sweep/sweep.ts'
+import { sweep } from '../sweep/sweep.ts'
+import type { SweepResult } from '../sweep/tally.ts'
 import { chooseStore, createGuards, openConnection } from './parts.ts'
 
 /**

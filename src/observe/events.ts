@@ -48,16 +48,20 @@ export interface Events {
   /** A dry run has reported this many orders one by one, and reports no more. */
   'dry-run-full': { orders: number }
   'sweep-finished': {
+    /** Overdue orders, and what became of those that were tried. */
     overdue: number
     outcomes: Readonly<Record<string, number>>
     /** Undefined: the sweep ended before it knew. */
     left?: LeftOverdue
     /** Undecided orders that the sweep gave a check. */
     handedOver?: number
+    /** Unpaid orders that fall due soon, and how many of them had no check and were given one. */
     upcoming: number
     added: number
     tookMs: number
+    /** The first order that could not be settled. */
     failed?: { orderId: string; error: OrderExpiryError }
+    /** Why the sweep left something undone. */
     error?: OrderExpiryError
   }
   'store-breaker-opened': { error: OrderExpiryError }

@@ -1,29 +1,24 @@
 import type { DueOrder } from '../order/store.ts'
-import { pagesOf, type Sweeping } from './sweeping.ts'
+import { pagesOf } from './pages.ts'
+import type { StepOptions } from './sweep-options.ts'
+import type { SweepResult } from './tally.ts'
 
-interface UpcomingFound {
-  /** Orders that fall due soon, and how many of them had no check. */
-  upcoming: number
-  added: number
-  /** Where to go on, if it has not come to the end. */
-  next?: DueOrder
+interface UpcomingFound extends Pick<SweepResult, 'upcoming' | 'added' | 'next'> {
   error?: unknown
 }
 
 /**
- * Gives a check to each order that is due between the two instants and has none. Where that takes long, or another sweep
- * is wanted, it ends after a page. Never rejects.
- *
- * @param options.begin what comes before it is not read
+ * Gives a check to each order that falls due by `dueBefore` and has none. Where that takes long, or another sweep is wanted,
+ * it ends after a page. Never rejects.
  */
-export async function addUpcoming(
-  options: Sweeping & { overdueBefore: number; dueBefore: number; begin: DueOrder | undefined },
-): Promise<UpcomingFound> {
-  const { addChecks, overdueBefore, begin, pageSize, upcomingMs, isWoken, clock } = options
+export async function addUpcoming(options: StepOptions & { dueBefore: number }): Promise<UpcomingFound> {
+  const { addChecks, overdueBefore, from, memory, pageSize, upcomingMs = Number.POSITIVE_INFINITY } = options
+  const { isWoken = () => false, clock } = options
   const until = clock.monotonic() + upcomingMs
   const found: UpcomingFound = { upcoming: 0, added: 0 }
   // What is overdue is not read only to be left out.
-  const after = begin && { ...begin, deadline: Math.max(begin.deadline, overdueBefore) }
+  const { orderId = memory.seenId, deadline = overdueBefore } = from ?? {}
+  const after = orderId === undefined ? undefined : { orderId, deadline: Math.max(deadline, overdueBefore) }
   try {
     for await (const page of pagesOf({ ...options, after })) {
       const orders = page.filter(({ deadline }) => deadline > overdueBefore)

@@ -4,10 +4,10 @@ import type { Clock } from '../runtime/clock.ts'
 
 const PAGE_SIZE = 1_000
 const MOST_ORDERS_COUNTED = 10_000
-/** How long an answer is fresh: for so many times as long as it took to find it, and at least so long. */
+/** An answer stays fresh this many times as long as it took to find, and at least this long. */
 const FRESH_TIMES = 20
 const FRESH_MS = 5_000
-/** A page or a scrape waits so long without trouble. */
+/** A page or a scrape can wait this long. */
 const SLOW_MS = 500
 
 interface OverdueFigures {

@@ -1,14 +1,16 @@
 import { blameOf, type OrderExpiryError } from '../errors.ts'
 import type { Settlement } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
-import { pagesOf, type Sweeping } from './sweeping.ts'
+import { pagesOf } from './pages.ts'
+import type { StepOptions } from './sweep-options.ts'
 import { hasMetOutage, isHeld, Tally } from './tally.ts'
+
+const MOST_REJECTED_REMEMBERED = 100_000
 
 interface OverdueFound {
   tally: Tally
   /** The orders that were not tried because the store has rejected them before. */
   rejected: DueOrder[]
-  last: DueOrder | undefined
   /** There are no more orders; the brake or an outage has stopped it; it could not read on. */
   end: 'reached' | 'stopped' | 'broken'
 }
@@ -17,20 +19,17 @@ interface OverdueFound {
  * Settles what is overdue, page by page, except the orders that the store has rejected before. Undecided orders get a
  * check, so that workers take them apart at once. Never rejects.
  */
-export async function settleOverdue(options: Sweeping & { overdueBefore: number }): Promise<OverdueFound> {
-  const { settle, overdueBefore, memory, signal } = options
-  const tally = new Tally()
-  const rejected = new Map<string, DueOrder>()
-  const rejectedNow = new Set<string>()
-  let last: DueOrder | undefined
+export async function settleOverdue(options: StepOptions): Promise<OverdueFound> {
+  const { settle, overdueBefore, memory } = options
+  const tally = new Tally(options)
+  const rejected: DueOrder[] = []
+  const rejectedIds = new Set<string>()
   let hadOutage = false
-  const found = (end: OverdueFound['end']) => ({ tally, rejected: [...rejected.values()], last, end })
   try {
-    for await (const page of pagesOf({ ...options, dueBefore: overdueBefore, after: undefined })) {
-      tally.overdue += page.length
-      last = page.at(-1)
-      for (const order of page) if (memory.isRejected(order.orderId)) rejected.set(order.orderId, order)
-      const orders = page.filter(({ orderId }) => !rejected.has(orderId))
+    for await (const page of pagesOf({ ...options, dueBefore: overdueBefore })) {
+      tally.result.overdue += page.length
+      rejected.push(...page.filter(({ orderId }) => memory.rejected.has(orderId)))
+      const orders = page.filter(({ orderId }) => !memory.rejected.has(orderId))
       if (orders.length === 0) continue
       const settlements = await settle(orders)
       const undecided: DueOrder[] = []
@@ -39,22 +38,24 @@ export async function settleOverdue(options: Sweeping & { overdueBefore: number 
         tally.add(order, settlement)
         if (settlement.kind !== 'failed') continue
         if (isUndecided(settlement.error)) undecided.push(order)
-        if (blameOf(settlement.error) !== 'order') continue
-        memory.reject(order.orderId)
-        rejectedNow.add(order.orderId)
+        if (blameOf(settlement.error) === 'order' && memory.rejected.size < MOST_REJECTED_REMEMBERED) {
+          memory.rejected.add(order.orderId)
+          rejectedIds.add(order.orderId)
+        }
       }
       await handOver(undecided, tally, options)
       const hasOutage = settlements.some(hasMetOutage)
       // One page may have been unlucky, or to blame; of two in a row, the store is.
-      if ((hasOutage && hadOutage) || settlements.some(isHeld)) return found('stopped')
+      if ((hasOutage && hadOutage) || settlements.some(isHeld)) return { tally, rejected, end: 'stopped' }
       hadOutage = hasOutage
     }
   } catch (error) {
-    tally.note(error, signal)
-    return found('broken')
+    return { tally: tally.note(error), rejected, end: 'broken' }
   }
-  memory.keepOnly(new Set([...rejected.keys(), ...rejectedNow]))
-  return found('reached')
+  // The others are not overdue any more.
+  for (const { orderId } of rejected) rejectedIds.add(orderId)
+  memory.rejected = rejectedIds
+  return { tally, rejected, end: 'reached' }
 }
 
 /** Whether perhaps only another order of the batch has stopped it. */
@@ -62,13 +63,15 @@ function isUndecided(error: OrderExpiryError): boolean {
   return error.code === 'STORE_UNDECIDED' || blameOf(error) === 'lock'
 }
 
-async function handOver(orders: readonly DueOrder[], tally: Tally, options: Sweeping): Promise<void> {
+async function handOver(orders: readonly DueOrder[], tally: Tally, { addChecks }: StepOptions): Promise<void> {
+  const { result } = tally
   // Asking Redis again for each page would hold up what is overdue.
-  if (orders.length === 0 || tally.isWantedSoon) return
+  if (orders.length === 0 || result.isWantedSoon) return
   try {
-    tally.handedOver += await options.addChecks(orders)
+    const handedOver = await addChecks(orders)
+    if (handedOver > 0) result.handedOver = (result.handedOver ?? 0) + handedOver
   } catch (error) {
-    tally.note(error, options.signal)
-    tally.isWantedSoon = true
+    tally.note(error)
+    result.isWantedSoon = true
   }
 }

@@ -3,9 +3,8 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
-import type { SweepOptions, SweepResult } from './sweep.ts'
-import { SweepMemory } from './sweep-memory.ts'
-import type { Sweeping } from './sweeping.ts'
+import type { SweepMemory, SweepOptions } from './sweep-options.ts'
+import type { SweepResult } from './tally.ts'
 
 /** The first sweep of a process, and one that somebody asks for, comes within this time, at random. */
 const SOON_MS = 2_000
@@ -18,8 +17,7 @@ const UPCOMING_MS = 10_000
 const FULL_SHARE = 20
 
 /** What changes from one sweep to the next. */
-export type SweepPart = Pick<Sweeping, 'aheadMs' | 'memory' | 'upcomingMs' | 'isWoken' | 'signal'> &
-  Pick<SweepOptions, 'from'>
+export type SweepPart = Pick<SweepOptions, 'aheadMs' | 'memory' | 'from' | 'upcomingMs' | 'isWoken' | 'signal'>
 
 export interface Sweeper extends Service {
   /** Asks for a sweep soon: something has been away, or has lost data. */
@@ -44,7 +42,7 @@ export function createSweeper(options: {
   random?: () => number
 }): Sweeper {
   const { sweep, everyMs, aheadMs, heartbeat, events, clock, random = Math.random } = options
-  const memory = new SweepMemory()
+  const memory: SweepMemory = { rejected: new Set() }
   let isWoken = false
   let isFullAgainAt = Number.NEGATIVE_INFINITY
 
@@ -52,14 +50,14 @@ export function createSweeper(options: {
     isWoken = false
     const startedAt = clock.monotonic()
     const isFull = startedAt >= isFullAgainAt
-    const { isWantedSoon, hasFailed } = await sweepThrough({
+    const { isWantedSoon, error } = await sweepThrough({
       aheadMs: isFull ? aheadMs : Math.min(2 * everyMs, aheadMs),
       memory,
       upcomingMs: UPCOMING_MS,
       isWoken: () => isWoken,
       signal,
     })
-    if (isFull && !isWoken && !hasFailed) {
+    if (isFull && !isWoken && !error) {
       const endedAt = clock.monotonic()
       isFullAgainAt = endedAt + Math.min(aheadMs, FULL_SHARE * (endedAt - startedAt))
     }
@@ -68,16 +66,16 @@ export function createSweeper(options: {
   }
 
   /** Sweeps until it comes to the end of what is to be looked at, or somebody asks for another sweep. */
-  async function sweepThrough(part: SweepPart): Promise<{ isWantedSoon: boolean; hasFailed: boolean }> {
-    let hasFailed = false
+  async function sweepThrough(part: SweepPart) {
     let from: SweepPart['from']
+    let error: SweepResult['error']
     for (;;) {
       const startedAt = clock.monotonic()
-      const { next, isWantedSoon = false, ...result } = await sweep({ ...part, from })
-      if (part.signal.aborted) return { isWantedSoon, hasFailed }
+      const { next, isWantedSoon, ...result } = await sweep({ ...part, from })
+      if (part.signal.aborted) return { isWantedSoon, error }
       events.emit('sweep-finished', { ...result, tookMs: clock.monotonic() - startedAt })
-      hasFailed ||= result.error !== undefined
-      if (!next || isWoken) return { isWantedSoon, hasFailed }
+      error ??= result.error
+      if (!next || isWoken) return { isWantedSoon, error }
       from = next
     }
   }

@@ -1,28 +1,37 @@
-import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
-import type { LeftOverdue } from '../observe/events.ts'
+import { asOrderExpiryError } from '../errors.ts'
+import type { Events, LeftOverdue } from '../observe/events.ts'
 import { isOutage, nameOfOutcome, type Settlement } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
 
-/** What a sweep has found of the overdue orders, what became of them, and what went wrong. */
+/** What one sweep has found and done. */
+export interface SweepResult extends Omit<Events['sweep-finished'], 'tookMs'> {
+  outcomes: Record<string, number>
+  /** Where to go on with the orders that fall due soon, if the sweep has not reached their end. */
+  next?: DueOrder
+  /** Undecided orders could not be given a check: another sweep is wanted soon. */
+  isWantedSoon?: boolean
+}
+
+/** Adds up what a sweep finds. */
 export class Tally {
-  overdue = 0
-  /** Undecided orders that had no check and were given one. */
-  handedOver = 0
-  /** Whether undecided orders could not be given a check. */
-  isWantedSoon = false
-  readonly #outcomes: Record<string, number> = {}
-  #failed: { orderId: string; error: OrderExpiryError } | undefined
-  #error: OrderExpiryError | undefined
+  readonly result: SweepResult = { overdue: 0, outcomes: {}, upcoming: 0, added: 0 }
+  readonly #signal: AbortSignal
   #left = 0
   #oldest: (DueOrder & { why: string }) | undefined
 
+  /** @param options.signal of the sweep: what goes wrong once it has been asked to stop is no error */
+  constructor(options: { signal: AbortSignal }) {
+    this.#signal = options.signal
+  }
+
   add(order: DueOrder, settlement: Settlement): void {
+    const { result } = this
     const outcome = nameOfOutcome(settlement)
-    this.#outcomes[outcome] = (this.#outcomes[outcome] ?? 0) + 1
+    result.outcomes[outcome] = (result.outcomes[outcome] ?? 0) + 1
     if (settlement.kind === 'failed') {
       const { error } = settlement
-      this.#failed ??= { orderId: order.orderId, error }
-      if (isOutage(error)) this.#error ??= error
+      result.failed ??= { orderId: order.orderId, error }
+      if (isOutage(error)) result.error ??= error
       this.leave(order, error.code)
     }
     // An order that is not due any more has a new deadline.
@@ -35,28 +44,16 @@ export class Tally {
     if (!this.#oldest || order.deadline < this.#oldest.deadline) this.#oldest = { ...order, why }
   }
 
-  /** @param signal of the sweep: what goes wrong once it has been asked to stop is no error */
-  note(error: unknown, signal: AbortSignal): void {
-    if (error !== undefined && !signal.aborted) this.#error ??= asOrderExpiryError(error)
+  /** Something went wrong. */
+  note(error: unknown): this {
+    if (!this.#signal.aborted) this.result.error ??= asOrderExpiryError(error)
+    return this
   }
 
   /** The orders left unpaid. @param now by the store's clock */
   left(now: number): LeftOverdue {
     const oldest = this.#oldest && { ...this.#oldest, lateMs: now - this.#oldest.deadline }
     return { orders: this.#left, ...(oldest && { oldest }) }
-  }
-
-  /** All but the orders left unpaid; without what is not there. */
-  result() {
-    const { overdue, handedOver, isWantedSoon } = this
-    return {
-      overdue,
-      outcomes: this.#outcomes,
-      ...(handedOver > 0 && { handedOver }),
-      ...(isWantedSoon && { isWantedSoon }),
-      ...(this.#failed && { failed: this.#failed }),
-      ...(this.#error && { error: this.#error }),
-    }
   }
 }
 

@@ -1,20 +1,23 @@
 import type { Settlement } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
-import { pauseSince, type Sweeping } from './sweeping.ts'
+import { pauseSince } from './pages.ts'
+import type { StepOptions } from './sweep-options.ts'
 import { hasMetOutage, isHeld } from './tally.ts'
 
 /** How long a sweep tries, at most, what the store has rejected before. */
 const REJECTED_MS = 10_000
 
+interface RejectedFound {
+  tried: Map<DueOrder, Settlement>
+  untried: DueOrder[]
+  error?: unknown
+}
+
 /**
  * Tries orders that the store has rejected before, in random order, so that each has its turn where the time does not
  * suffice. Forgets those that it does not reject any more. Never rejects.
  */
-export async function tryRejected(options: Sweeping & { orders: DueOrder[] }): Promise<{
-  tried: Map<DueOrder, Settlement>
-  untried: DueOrder[]
-  error?: unknown
-}> {
+export async function tryRejected(options: StepOptions & { orders: readonly DueOrder[] }): Promise<RejectedFound> {
   const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
   const until = clock.monotonic() + REJECTED_MS
   const untried = shuffled(options)
@@ -22,16 +25,16 @@ export async function tryRejected(options: Sweeping & { orders: DueOrder[] }): P
   // Alone, a rejected order costs one call, and in a batch several; once they are mended, it is the other way round.
   let size = 1
   try {
-    while (untried.length > 0 && clock.monotonic() < until && !isWoken()) {
+    while (untried.length > 0 && clock.monotonic() < until && !isWoken?.()) {
       signal.throwIfAborted()
       const startedAt = clock.monotonic()
-      onStep()
+      onStep?.()
       const settlements = await settle(untried.slice(-size))
-      onStep()
+      onStep?.()
       for (const [index, order] of untried.splice(-size).entries()) {
         const settlement = settlements[index] as Settlement
         tried.set(order, settlement)
-        if (settlement.kind !== 'failed') memory.forget(order.orderId)
+        if (settlement.kind !== 'failed') memory.rejected.delete(order.orderId)
       }
       if (settlements.some((settlement) => isHeld(settlement) || hasMetOutage(settlement))) break
       size = settlements.some(({ kind }) => kind === 'failed') ? 1 : Math.min(2 * size, pageSize)
@@ -43,9 +46,13 @@ export async function tryRejected(options: Sweeping & { orders: DueOrder[] }): P
   }
 }
 
-function shuffled({ orders, random }: { orders: DueOrder[]; random: () => number }): DueOrder[] {
-  return orders
-    .map((order) => ({ order, place: random() }))
-    .sort((a, b) => a.place - b.place)
-    .map(({ order }) => order)
+function shuffled({
+  orders,
+  random = Math.random,
+}: {
+  orders: readonly DueOrder[]
+  random?: () => number
+}): DueOrder[] {
+  const places = new Map(orders.map((order) => [order, random()]))
+  return orders.toSorted((a, b) => (places.get(a) as number) - (places.get(b) as number))
 }

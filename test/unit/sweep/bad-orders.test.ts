@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import type { Settlement } from '../../../src/order/settle.ts'
-import { SweepMemory } from '../../../src/sweep/sweep-memory.ts'
+import type { SweepMemory } from '../../../src/sweep/sweep-options.ts'
 import { AHEAD, cancelled, createSweep, failed, NOW, ordersDue, postponed } from './create-sweep.ts'
 
 describe('orders left undecided', () => {
@@ -48,7 +48,7 @@ describe('orders that the store has rejected', () => {
   const good = ordersDue(-50_000, -40_000, 1_000)
 
   function createBad(options: { memory?: SweepMemory; tookMs?: number } = {}) {
-    const { memory = new SweepMemory(), tookMs = 0 } = options
+    const { memory = { rejected: new Set() }, tookMs = 0 } = options
     const became: Record<string, Settlement> = Object.fromEntries(
       bad.map(({ orderId }) => [orderId, failed('STORE_REJECTED')]),
     )
@@ -98,7 +98,7 @@ describe('orders that the store has rejected', () => {
     for (const { orderId } of bad) became[orderId] = cancelled
     expect(await run()).toMatchObject({ outcomes: { cancelled: 6 }, left: { orders: 0 } })
     expect(done).toEqual(['-50000 -40000', 'upcoming', '-60000', '-80000 -70000', '-90000'])
-    expect(bad.filter(({ orderId }) => memory.isRejected(orderId))).toEqual([])
+    expect(bad.filter(({ orderId }) => memory.rejected.has(orderId))).toEqual([])
     expect(store.orders.size).toBe(7)
   })
 
@@ -107,7 +107,7 @@ describe('orders that the store has rejected', () => {
     await run()
     for (const { orderId } of bad.slice(0, 2)) store.orders.delete(orderId)
     await run()
-    expect(bad.map(({ orderId }) => memory.isRejected(orderId))).toEqual([false, false, true, true])
+    expect(bad.map(({ orderId }) => memory.rejected.has(orderId))).toEqual([false, false, true, true])
   })
 
   test('are not tried where the sweep ends early: the brake holds, another sweep is wanted, more falls due soon', async () => {
@@ -137,7 +137,9 @@ describe('orders that the store has rejected', () => {
   })
 
   test('are tried with the others where nothing is remembered of them, as far as the memory goes', async () => {
-    const { run, done } = createBad({ memory: new SweepMemory({ mostRejected: 1 }) })
+    const room = 1
+    const others = Array.from({ length: 100_000 - room }, (_, n) => `other-${n}`)
+    const { run, done } = createBad({ memory: { rejected: new Set(others) } })
     await run()
     done.length = 0
     await run()
@@ -146,7 +148,7 @@ describe('orders that the store has rejected', () => {
 })
 
 test('what falls due soon is read from where it begins, as soon as an id is known to begin at', async () => {
-  const { run, asked } = createSweep(ordersDue(1_000), { memory: new SweepMemory() })
+  const { run, asked } = createSweep(ordersDue(1_000), { memory: { rejected: new Set() } })
   await run()
   await run()
   expect(asked.map(({ instant, after }) => [instant - NOW, after])).toEqual([
