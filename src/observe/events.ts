@@ -69,13 +69,12 @@ export interface Events {
   'store-notice': { notice: string }
   'brake-changed': { engaged: boolean; reason?: string; by?: string }
   'brake-held': { orders: number; reason: string; cause?: string }
-  /** Somebody has changed something on the board. */
   'operator-acted': { by: string; action: string; requestId: string; queue?: string; jobId?: string }
   'redis-emptied': object
   'request-finished': {
     requestId: string
     method: string
-    /** The pattern of the route, such as `/v1/orders/:id`. */
+    /** Its pattern, such as `/v1/orders/:id`. */
     route: string
     status: number
     tookMs: number
@@ -85,7 +84,6 @@ export interface Events {
   }
   'worker-error': { error: Error }
   'redis-error': { connection: string; error: Error }
-  /** Spans could not be sent. */
   'traces-error': { error: Error }
   'store-error': { error: Error }
   'embedded-redis-exited': { code: number | null; signal: string | null }

@@ -14,28 +14,23 @@ export interface GaugeSources {
   readQueue: () => Promise<{ jobs: Counts; isPaused: boolean; upcoming: Counts }>
   /** Rejects while the order store is away. */
   pingStore: () => Promise<unknown> | undefined
-  /** Orders that should have been cancelled. */
   readOverdue: () => Promise<{ orders: number; oldestSeconds: number }> | undefined
-  /** What waits in the outbox. */
   readOutbox: () => Promise<{ events: number; oldestAgeMs: number | undefined }> | undefined
 }
 
 interface GaugeRow {
   help: string
-  /** With a label there is a sample for each of its values. */
   label?: string
   read: () => Reading | Promise<Reading>
 }
 
-type Counts = Readonly<Record<string, number>>
-
-/** Undefined: there is no sample. */
+/** Counts: a sample for each value of the label. Undefined: no sample. */
 type Reading = number | boolean | Counts | undefined
+type Counts = Readonly<Record<string, number>>
 
 /** For this scrape, a part that answers later is down. */
 const READ_WITHIN_MS = 2_000
 
-/** Registers the gauges. Each is read when it is scraped. */
 export function registerGauges(options: { registry: Registry; sources: GaugeSources; clock: Clock }): void {
   const { registry, sources, clock } = options
   const rows: Record<string, GaugeRow> = { ...gaugesOfParts(sources, clock), ...gaugesOfProcess(sources) }

@@ -9,11 +9,7 @@ import { createRedactor } from './redact.ts'
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/**
- * A pino logger of JSON lines on standard output, or readable ones where a person is looking and pino-pretty is there.
- *
- * @param options.secrets what must not be in any line, whoever worded it: the text of an error is often another program's
- */
+/** Writes lines without the secrets, whoever worded them: JSON on `stdout`, or readable ones where a person is looking. */
 export function createLogger(options: {
   level: LogLevel
   pretty: boolean

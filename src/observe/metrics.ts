@@ -19,24 +19,27 @@ interface MetricRow {
   on: { readonly [Name in EventName]?: (event: Events[Name], add: Add) => void }
 }
 
-/** Seconds. */
-const LATENESS_BUCKETS = LATENESS_BOUNDS.map((ms) => ms / 1_000)
+const LATENESS_BUCKETS_S = LATENESS_BOUNDS.map((ms) => ms / 1_000)
 const DECISIONS = ['cancelled', 'kept', 'missing'] as const
-/** Why checks are usually given up. */
-const GIVEN_UP: readonly ErrorCode[] = ['INVALID_JOB', 'UNKNOWN_JOB', 'STORE_REJECTED', 'STORE_MISMATCH', 'UNEXPECTED']
+const USUALLY_GIVEN_UP_FOR: readonly ErrorCode[] = [
+  'INVALID_JOB',
+  'UNKNOWN_JOB',
+  'STORE_REJECTED',
+  'STORE_MISMATCH',
+  'UNEXPECTED',
+]
 /** How often the event loop is sampled: each sample costs a wake-up. */
 const LAG_PRECISION_MS = 50
 
-/** Counters and histograms, and what each event adds to them. */
 const METRICS: Readonly<Record<string, MetricRow>> = {
   check_lateness_seconds: {
     help: 'From the payment deadline to the start of the check that decided.',
-    buckets: LATENESS_BUCKETS,
+    buckets: LATENESS_BUCKETS_S,
     on: { 'check-finished': ({ begunLateMs }, observe) => observeLateness(begunLateMs, observe) },
   },
   settle_lateness_seconds: {
     help: "From the payment deadline to the decision of a check, by the order store's clock; without those of sweeps.",
-    buckets: LATENESS_BUCKETS,
+    buckets: LATENESS_BUCKETS_S,
     on: { 'check-finished': ({ lateMs }, observe) => observeLateness(lateMs, observe) },
   },
   batch_size_checks: {
@@ -64,7 +67,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
   checks_given_up_total: {
     help: 'Checks that were given up and are in the failed set, by error.',
     labels: ['code'],
-    zeros: GIVEN_UP.map((code) => ({ code })),
+    zeros: USUALLY_GIVEN_UP_FOR.map((code) => ({ code })),
     on: { 'check-given-up': ({ error }, add) => add(1, { code: error.code }) },
   },
   sweeps_total: {

@@ -27,7 +27,7 @@ export class MinuteCounts {
     })
   }
 
-  /** Returns what was counted since the last call, by minutes since 1970. */
+  /** What was counted since the last call, by minutes since 1970. */
   take(): Map<number, Counts> {
     const taken = this.#minutes
     this.#minutes = new Map()

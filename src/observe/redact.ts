@@ -1,15 +1,13 @@
-/** Takes the place of a secret. */
 const CENSOR = '[redacted]'
 /** Fields with these names are hidden: the error of another program may bring them along. */
 const SECRET_FIELDS = new Set(['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString'])
 /** The password in any URL, also in one that is not among the settings. */
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]{0,256}):[^\s/"]{1,512}@/gi
-/** Shorter ones protect nothing, and occur in every other word. */
+/** Shorter ones protect nothing, and are in every other word. */
 const SHORTEST_SECRET = 4
 /** Characters of one text: another program's error may be a page of HTML, and a job id may have any length. */
 const LONGEST_TEXT = 2_000
-/** Levels of fields that are searched. */
-const DEEPEST = 4
+const DEEPEST_LEVEL = 4
 
 /**
  * Takes secrets out of a text, or out of all texts within a value, and cuts texts that are too long. Never throws.
@@ -45,7 +43,7 @@ export function createRedactor(options: { secrets: readonly string[]; longest?: 
         stack: text(stack ?? ''),
       }
     }
-    if (depth === DEEPEST) return '…'
+    if (depth === DEEPEST_LEVEL) return '…'
     if (Array.isArray(given)) return given.map((item) => value(item, depth + 1))
     return Object.fromEntries(
       Object.entries(given).map(([name, field]) => [name, SECRET_FIELDS.has(name) ? CENSOR : value(field, depth + 1)]),

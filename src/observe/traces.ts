@@ -11,7 +11,6 @@ import type { EventBus } from './events.ts'
 
 /** For one batch of spans: a slower collector loses spans, and holds up nothing. */
 const EXPORT_TIMEOUT_MS = 3_000
-/** For the spans that are left at the end. */
 const STOP_WITHIN_MS = 2_000
 
 /**

@@ -10,11 +10,7 @@ export type RedisAddress = string | RedisProfile | { options: RedisProfile }
 /** Everything of ioredis' options but the shape of replies, on which we and BullMQ rely. */
 export type RedisProfile = Omit<RedisOptions, 'replyMapping'>
 
-/**
- * ioredis options for an address.
- *
- * @throws {OrderExpiryError} INVALID_OPTIONS; the message never contains the password
- */
+/** ioredis options for an address. @throws {OrderExpiryError} INVALID_OPTIONS, without the password */
 export function parseRedisAddress(address: RedisAddress): RedisProfile {
   if (typeof address !== 'string') return isClient(address) ? addressOf(address.options) : { ...address }
   if (!/^(rediss?|unix):\/\//.test(address) || !URL.canParse(address)) throw invalid('something else')

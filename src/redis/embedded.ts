@@ -103,12 +103,11 @@ export class EmbeddedRedis {
     }
   }
 
-  /** Whether a server answers on the socket. */
   async #answers(): Promise<boolean> {
     return (await this.#ask((redis) => redis.ping()).catch(() => '')) === 'PONG'
   }
 
-  /** Sends a command over a connection of its own. */
+  /** Over a connection of its own. */
   async #ask<T>(command: (redis: Redis) => Promise<T>, withinMs = ANSWER_TIMEOUT_MS): Promise<T> {
     const redis = this.#connect(withinMs)
     try {

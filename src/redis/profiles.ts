@@ -7,16 +7,6 @@ const SOCKET_TIMEOUT_MS = 5_000
 
 const READ_ONLY_RECONNECT_MS = 1_000
 
-const common: RedisProfile = {
-  connectTimeout: 5_000,
-  keepAlive: 10_000,
-  noDelay: true,
-  // How long ioredis keeps a process alive after a lost connection is closed.
-  disconnectTimeout: 500,
-  // BullMQ's own back-off grows to 20 s, and every order that falls due in an outage would be that late.
-  retryStrategy: (attempt) => backoffMs({ attempt, baseMs: 50, capMs: 1_000 }),
-}
-
 /**
  * After a failover the connection still leads to the old primary, which says READONLY: then the command fails, and ioredis
  * connects anew. Once a second at most: ioredis adds a listener each time, and a busy worker would do nothing else.
@@ -31,6 +21,21 @@ function reconnectWhenReadOnly(): (error: Error) => 1 | false {
   }
 }
 
+/** What all connections have in common. */
+function commonProfile(address: RedisAddress): RedisProfile {
+  return {
+    connectTimeout: 5_000,
+    keepAlive: 10_000,
+    noDelay: true,
+    // How long ioredis keeps a process alive after a lost connection is closed.
+    disconnectTimeout: 500,
+    // BullMQ's own back-off grows to 20 s, and every order that falls due in an outage would be that late.
+    retryStrategy: (attempt) => backoffMs({ attempt, baseMs: 50, capMs: 1_000 }),
+    reconnectOnError: reconnectWhenReadOnly(),
+    ...parseRedisAddress(address),
+  }
+}
+
 /** For shops' requests: fails fast, and sends nothing after the caller was told of a failure. */
 export function producerProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
   return { ...commandProfile(address, timeoutMs), enableOfflineQueue: false, autoResendUnfulfilledCommands: false }
@@ -38,21 +43,13 @@ export function producerProfile(address: RedisAddress, timeoutMs: number): Redis
 
 /** For BullMQ workers: waits out every outage. The socket time-out is longer than the second that a worker may block. */
 export function workerProfile(address: RedisAddress): RedisProfile {
-  return {
-    ...common,
-    reconnectOnError: reconnectWhenReadOnly(),
-    ...parseRedisAddress(address),
-    maxRetriesPerRequest: null,
-    socketTimeout: SOCKET_TIMEOUT_MS,
-  }
+  return { ...commonProfile(address), maxRetriesPerRequest: null, socketTimeout: SOCKET_TIMEOUT_MS }
 }
 
 /** For single commands of the daemon: an answer or an error within `timeoutMs`. */
 export function commandProfile(address: RedisAddress, timeoutMs: number): RedisProfile {
   return {
-    ...common,
-    reconnectOnError: reconnectWhenReadOnly(),
-    ...parseRedisAddress(address),
+    ...commonProfile(address),
     connectTimeout: timeoutMs,
     commandTimeout: timeoutMs,
     maxRetriesPerRequest: 1,

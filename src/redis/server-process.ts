@@ -21,7 +21,6 @@ interface ServerOptions {
 
 /**
  * Starts a server with its data in `dir` as a child process, which does not keep this one alive. Resolves once it is ready.
- *
  * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
  */
 export async function startServer(options: ServerOptions): Promise<ChildProcess> {

@@ -14,8 +14,7 @@ export interface RedisWatch extends Service {
 }
 
 /**
- * Asks Redis every few seconds whether it answers, and whether it still has what it had: if a key of ours has vanished,
- * Redis was emptied, and the jobs are gone too.
+ * Looks every few seconds whether Redis answers, and still has what it had: if a key of ours has vanished, so have the jobs.
  *
  * @param options.onBack it answers and takes writes again after an outage or a reconnection; some writes may be lost
  * @param options.onFailure it does not answer, or takes no writes; after each such look

@@ -6,10 +6,8 @@ const PROBE_CAP_MS = 2_000
 
 /**
  * A circuit breaker: after some failures in a row it opens, and what it guards gets only one probe at a time; when a probe
- * succeeds it closes again. After M. Nygard, "Release It!", 2007.
- *
- * A probe shows less than the work itself: until some work has succeeded after it, a single failure opens it again, and the
- * probes grow rarer.
+ * succeeds it closes again. After M. Nygard, "Release It!", 2007. A probe shows less than the work itself: until some work
+ * has succeeded after it, a single failure opens it again, and the probes grow rarer.
  */
 export class Breaker<Failure extends Error> {
   readonly #options: BreakerOptions<Failure>

@@ -17,7 +17,7 @@ export class Heartbeat {
     this.#at = this.#clock.monotonic()
   }
 
-  /** Milliseconds since the last beat. */
+  /** Since the last beat. */
   get ageMs(): number {
     return this.#clock.monotonic() - this.#at
   }

@@ -4,10 +4,8 @@ import type { Clock } from './clock.ts'
 const SETTLED = 'settled'
 
 /**
- * The promise's own result, or a rejection with `onTimeout()` after `ms`. The work itself goes on: what it does later
- * must be harmless, and its late rejection is swallowed.
- *
- * @param options.onTimeout default: an error that says that there was no answer
+ * The promise's own result, or a rejection with `onTimeout()` (default: "no answer within … ms") after `ms`. The work itself
+ * goes on: what it does later must be harmless, and its late rejection is swallowed.
  */
 export async function withTimeout<T>(options: {
   work: Promise<T>

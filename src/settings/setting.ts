@@ -16,10 +16,8 @@ interface Setting<T = unknown> {
   emptyIsNone?: true
 }
 
-/** A table of settings, by their names. */
 export type Settings = Readonly<Record<string, Setting>>
 
-/** The value of each setting of a table. */
 export type SettingValues<Table extends Settings> = { readonly [Name in keyof Table]: Value<Table[Name]> }
 
 type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
@@ -30,9 +28,8 @@ type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
       : T | undefined
   : never
 
-/** Both in one: the process environment wins over the `.env` file. */
+/** Both in one: the process environment wins over the `.env` file, but for empty variables that do not mean "none". */
 export function mergeEnvironments(settings: Settings, input: { env: Environment; dotenv: Environment }): Environment {
-  // An empty variable says "none" only for the settings for which that means something.
   const given = Object.entries(input.env).filter(([name, text]) => text !== '' || settings[name]?.emptyIsNone)
   return { ...input.dotenv, ...Object.fromEntries(given) }
 }

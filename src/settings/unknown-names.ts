@@ -19,12 +19,7 @@ const NOT_YET: Readonly<Record<string, string>> = {
 const OUR_FAMILIES = /^(ORDERS|SWEEP|BRAKE)_/
 const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
 
-/**
- * A line for each variable that is not a setting, but was probably meant to be one.
- *
- * @param options.env the process environment and the `.env` file in one
- * @param options.dotenv the content of the `.env` file, where every name should be ours
- */
+/** A line for each variable of `env` that is no setting, but was probably meant to be one; in `.env`, each should be ours. */
 export function* findUnknownNames(options: {
   settings: Settings
   env: Environment
