@@ -39,12 +39,7 @@ export function throttle(options: { clock: Clock; isAllowed: () => boolean; log:
   }
 }
 
-export interface Ration<Item> {
-  add(item: Item): void
-  /** Logs the rest: if it is old enough, or whatever its age. */
-  look(): void
-  flush(): void
-}
+export type Ration<Item> = ReturnType<typeof ration<Item>>
 
 /**
  * Logs {@link RATIONED_LINES_PER_SECOND} items in a second, and every `everyMs` the rest in one line. It has no timer: the
@@ -55,7 +50,7 @@ export function ration<Item>(options: {
   everyMs: number
   log: (item: Item) => void
   logRest: (rest: readonly Item[]) => void
-}): Ration<Item> {
+}) {
   const { clock, everyMs, log, logRest } = options
   const isAllowed = limitPerSecond({ count: RATIONED_LINES_PER_SECOND, clock })
   let rest: Item[] = []

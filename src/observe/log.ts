@@ -91,7 +91,6 @@ function sumOf(batches: readonly Batch[]): Pick<Batch, 'checks' | 'outcomes'> {
 
 /** How each event is logged. */
 const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => unknown } = {
-  // The process
   'service-started': (e, { logger }) => logger.info(e, `${e.service} started`),
   'waiting-for': (e, { trouble }) => trouble(...because(`waiting ${e.service}`, e, `waiting for ${e.service}`)),
   ready: (e, { logger }) => logger.info(e, 'ready'),
@@ -103,7 +102,6 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     logger.info('stopped')
   },
 
-  // Checks
   'check-finished': (e, { logger, trouble }) => {
     const isTold = e.outcome === 'missing' && trouble('missing', e, 'the order of this check does not exist')
     if (!isTold) logger.debug(e, `order ${e.outcome}`)
@@ -122,7 +120,6 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'dry-run-full': (e, { logger }) =>
     logger.warn(e, 'dry run: no more orders are reported one by one; `order-expiry sweep --dry-run` lists them all'),
 
-  // Sweeps
   'order-swept': (e, { logger }) => logger.debug({ ...e, by: 'sweep' }, `order ${e.outcome}`),
   'sweep-finished': (e, log) => {
     log.batches.look()
@@ -131,7 +128,6 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     logSweep(e, log)
   },
 
-  // The order store and the brake
   'store-breaker-opened': ({ error: { code, message } }, { trouble }) =>
     trouble('breaker opened', { code }, `the order store fails; no checks are taken until it recovers: ${message}`),
   'store-breaker-closed': (_, { trouble }) =>
@@ -145,7 +141,6 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'brake-held': (e, { failure }) =>
     failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
 
-  // Requests
   'operator-acted': (e, { logger }) => logger.warn(e, `${e.by} on the board: ${e.action}`),
   'request-finished': ({ error, ...e }, { logger, trouble }) => {
     const { method, route, status } = e
@@ -153,7 +148,6 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     else logger.debug({ ...e, ...(error && { code: error.code }) }, `${method} ${route} ${status}`)
   },
 
-  // Connections
   'redis-emptied': (_, { logger }) => logger.error('Redis has lost its data: giving unpaid orders their checks back'),
   'worker-error': (e, { trouble }) => trouble(...because('worker', e, 'worker')),
   'redis-error': (e, { trouble }) => trouble(...because('Redis', e, 'Redis')),

@@ -119,7 +119,7 @@ export class EmbeddedRedis {
 
   async #own(): Promise<void> {
     const owner = this.#connect(ANSWER_TIMEOUT_MS)
-    owner.once('end', () => this.#lost())
+    owner.once('end', () => void this.#lost())
     this.#owner = owner
     await owner.client('SETNAME', OWNER).catch((cause) => {
       throw failed(`the embedded Redis did not answer: ${String(cause)}`, cause)
@@ -131,17 +131,13 @@ export class EmbeddedRedis {
     return openRedis({ profile })
   }
 
-  /** The owner's connection is gone: the server has ended, whoever started it. */
-  #lost(): void {
+  /** The owner's connection is gone, so the server has ended, whoever started it: it is started again. */
+  async #lost(): Promise<void> {
     if (this.#stopping) return
     this.#options.onExit({ code: this.#child?.exitCode ?? null, signal: this.#child?.signalCode ?? null })
     this.#owner = undefined
     this.#child = undefined
-    void this.#restart()
-  }
-
-  async #restart(): Promise<void> {
-    while (!this.#stopping) {
+    for (;;) {
       await this.#options.clock.sleep(RESTART_EVERY_MS)
       if (this.#stopping) return
       try {

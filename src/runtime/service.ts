@@ -19,14 +19,12 @@ export interface Service {
 
 /** A list of services that start in order and stop in the opposite order. */
 export class Lifecycle {
-  readonly #services: readonly Service[]
-  readonly #clock: Clock
+  readonly #options: { services: readonly Service[]; clock: Clock }
   #started: Service[] = []
   #stopping: Promise<OrderExpiryError[]> | undefined
 
   constructor(options: { services: readonly Service[]; clock: Clock }) {
-    this.#services = options.services
-    this.#clock = options.clock
+    this.#options = options
   }
 
   /**
@@ -34,7 +32,7 @@ export class Lifecycle {
    * were started to {@link stop}.
    */
   async start(signal: AbortSignal): Promise<void> {
-    const left = [...this.#services]
+    const left = [...this.#options.services]
     for (let service = left.shift(); service; service = left.shift()) {
       signal.throwIfAborted()
       this.#started.push(service)
@@ -56,15 +54,16 @@ export class Lifecycle {
   }
 
   async #stopAll(withinMs: number): Promise<OrderExpiryError[]> {
+    const { clock } = this.#options
     const errors: OrderExpiryError[] = []
-    const endsAt = this.#clock.monotonic() + withinMs
+    const endsAt = clock.monotonic() + withinMs
     const stopping = this.#started.reverse()
     this.#started = []
     for (const [index, service] of stopping.entries()) {
       const reserveMs = (withinMs / 10 / stopping.length) * (stopping.length - index - 1)
-      const ms = Math.max(50, endsAt - this.#clock.monotonic() - reserveMs)
+      const ms = Math.max(50, endsAt - clock.monotonic() - reserveMs)
       try {
-        await withTimeout({ work: service.stop(), ms, clock: this.#clock, onTimeout: () => tooSlow(service, ms) })
+        await withTimeout({ work: service.stop(), ms, clock, onTimeout: () => tooSlow(service, ms) })
       } catch (error) {
         errors.push(asOrderExpiryError(error))
       }
@@ -74,6 +73,8 @@ export class Lifecycle {
 }
 
 function tooSlow({ name }: Service, ms: number): OrderExpiryError {
-  const message = `${name} did not stop within ${Math.round(ms)} ms; going on without it`
-  return new OrderExpiryError('STOP_INCOMPLETE', message)
+  return new OrderExpiryError(
+    'STOP_INCOMPLETE',
+    `${name} did not stop within ${Math.round(ms)} ms; going on without it`,
+  )
 }
