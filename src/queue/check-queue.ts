@@ -8,7 +8,6 @@ import type { JobData } from './contract.ts'
 import { openQueue } from './open-queue.ts'
 
 const OPEN_MS = 1_500
-const onTimeout = () => new Error(`no answer within ${OPEN_MS} ms`)
 
 /** The queue, and the connection that it uses. */
 export interface OpenQueue {
@@ -46,7 +45,7 @@ export class CheckQueue {
     const queue = this.#queue
     try {
       // What it asks Redis first may never be answered, and never fail: ioredis can lose it between two connections.
-      await withTimeout({ work: queue.waitUntilReady(), ms: OPEN_MS, clock: systemClock, onTimeout })
+      await withTimeout({ work: queue.waitUntilReady(), ms: OPEN_MS, clock: systemClock })
       this.#open = { queue, redis: this.#connection.redis, keys: this.#named.keys }
       return this.#open
     } catch (error) {

@@ -39,9 +39,8 @@ export class MissingChecks {
    * @throws {OrderExpiryError} REDIS_UNAVAILABLE, REDIS_REFUSED
    */
   async add(orders: readonly DueOrder[], options: { dryRun: boolean }): Promise<number> {
-    const onTimeout = () => new Error(`no answer within ${CALL_TIMEOUT_MS} ms`)
     try {
-      return await withTimeout({ work: this.#add(orders, options), ms: CALL_TIMEOUT_MS, clock: this.#clock, onTimeout })
+      return await withTimeout({ work: this.#add(orders, options), ms: CALL_TIMEOUT_MS, clock: this.#clock })
     } catch (error) {
       throw this.#connection.explain(error)
     }
