@@ -51,7 +51,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   'fastify-type-provider-zod': { by: ['http/'] },
   fastify: { by: ['http/'] },
   ghtml: { by: ['http/pages/'] },
-  pino: { by: ['observe/log.ts'] },
+  pino: { by: ['observe/log.ts'], asType: ['observe/log-quietly.ts'] },
   'prom-client': { by: ['observe/gauges.ts', 'observe/metrics.ts'], asType: ['http/probes.ts'] },
   'bullmq-otel': { by: ['queue/worker/telemetry.ts'] },
   '@opentelemetry/api': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts', 'http/trace-context.ts'] },

@@ -13,7 +13,7 @@ import { namedQueue } from '../redis/keys.ts'
 import { producerProfile } from '../redis/profiles.ts'
 import { Batcher, runInBatches } from '../runtime/batcher.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { type PayResult, RedisOrders } from '../stores/redis/orders.ts'
+import { type OrderRecords, type PayResult, RECORDS } from '../stores/records.ts'
 import { BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './options.ts'
 import { placeOrders } from './place-orders.ts'
@@ -48,7 +48,7 @@ interface Terms {
  */
 export class OrderExpiry {
   readonly #calls: BoundedCalls
-  readonly #orders: RedisOrders | undefined
+  readonly #orders: OrderRecords | undefined
   readonly #scheduling: Batcher<ScheduleCall, ScheduleResult | Refusal>
   readonly #paymentTimeout: string
   readonly #telemetry: Telemetry | undefined
@@ -67,7 +67,7 @@ export class OrderExpiry {
     const connection = new Connection({ address: redis, profile })
     this.#calls = new BoundedCalls({ connection, queue: new CheckQueue({ connection, queue }) })
     this.#scheduling = new Batcher({ ...PACKETS, run: this.#place })
-    if (orders === 'redis') this.#orders = new RedisOrders({ redis: connection.redis, queue })
+    this.#orders = orders && new RECORDS[orders]({ redis: connection.redis, queue })
   }
 
   /**

@@ -4,12 +4,13 @@ import { OrderExpiryError } from '../errors.ts'
 import { JOB_NAME } from '../queue/contract.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+import { RECORDS, type RecordsName } from '../stores/records.ts'
 
 export interface OrderExpiryOptions {
   /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or a client. */
   redis: RedisAddress
-  /** `'redis'`: this library records the orders too. Default: the shop's own table does. */
-  orders?: 'redis'
+  /** This library records the orders too, in this store. Default: the shop's own table does. */
+  orders?: RecordsName
   /** Default `check-payment`; must equal the daemon's QUEUE_NAME. */
   queueName?: string
   /** Default `bull`; must equal the daemon's QUEUE_PREFIX. */
@@ -31,7 +32,7 @@ const clientOptions = z.strictObject({
       error: 'expected a URL, ioredis options or an ioredis client that is no cluster',
     }),
   ]),
-  orders: z.literal('redis').optional(),
+  orders: z.enum(Object.keys(RECORDS) as [RecordsName]).optional(),
   queueName: z
     .string()
     .regex(/^[^:]+$/, 'without ":"')
@@ -58,7 +59,7 @@ const clientOptions = z.strictObject({
  */
 export function parseClientOptions(options: OrderExpiryOptions): {
   redis: RedisAddress
-  orders: 'redis' | undefined
+  orders: RecordsName | undefined
   queueName: string
   queuePrefix: string
   paymentTimeout: string

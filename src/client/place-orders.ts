@@ -4,7 +4,7 @@ import type { OpenQueue } from '../queue/check-queue.ts'
 import type { Placement } from '../queue/contract.ts'
 import { placeJobs } from '../queue/jobs.ts'
 import { redisErrorCode } from '../redis/reply.ts'
-import type { RedisOrders } from '../stores/redis/orders.ts'
+import type { OrderRecords } from '../stores/records.ts'
 import type { Refusal, ScheduleResult } from './results.ts'
 
 /**
@@ -18,7 +18,7 @@ import type { Refusal, ScheduleResult } from './results.ts'
  */
 export async function placeOrders(options: {
   open: OpenQueue
-  orders: RedisOrders | undefined
+  orders: OrderRecords | undefined
   placements: readonly Placement[]
   isLate: () => boolean
   explain: (error: Error) => OrderExpiryError
@@ -38,10 +38,10 @@ export async function placeOrders(options: {
   })
 }
 
-type Recorded = Awaited<ReturnType<RedisOrders['record']>>[number]
+type Recorded = Awaited<ReturnType<OrderRecords['record']>>[number]
 
 /** Where Redis refuses some of them, each is recorded alone, so that it shows which. */
-async function record(orders: RedisOrders, placements: readonly Placement[]): Promise<(Recorded | Error)[]> {
+async function record(orders: OrderRecords, placements: readonly Placement[]): Promise<(Recorded | Error)[]> {
   const refused = (error: Error) => {
     if (redisErrorCode(error)) return error
     throw error

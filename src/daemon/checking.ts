@@ -22,7 +22,7 @@ const SWEEP_WITHOUT_REDIS_MS = 10_000
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
 
-export interface CheckingOptions {
+interface CheckingOptions {
   settings: GuardSettings & Pick<Config, 'BATCH_SIZE' | 'SWEEP_EVERY' | 'SWEEP_AHEAD'>
   /** Open already, so that nothing here has to wait for it. */
   store: OrderStore

@@ -2,7 +2,7 @@ import type { IRedisClient } from 'bullmq'
 import { Command } from 'ioredis'
 
 /** A client of ioredis on which scripts are defined, directly or as BullMQ wraps it. */
-export interface ScriptClient {
+interface ScriptClient {
   /** By name; ioredis' `Script`. */
   readonly scriptsSet: object
   sendCommand(command: Command): unknown

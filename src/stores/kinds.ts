@@ -2,6 +2,7 @@ import { examine, type Finding } from '../doctor/finding.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { findContradictions, type PostgresSettings, postgresSettings } from './postgres/settings.ts'
+import { DEFAULT_RECORDS } from './records.ts'
 import type { MigrationOptions, MissingIndex, StoreOptions } from './store-kind.ts'
 
 /**
@@ -21,13 +22,13 @@ export const KINDS = {
   },
 } as const
 
-export type StoreName = keyof typeof KINDS
+type StoreName = keyof typeof KINDS
 export const STORE_NAMES = Object.keys(KINDS) as [StoreName, ...StoreName[]]
-export const DEFAULT_STORE: StoreName = 'redis'
+export const DEFAULT_STORE: StoreName = DEFAULT_RECORDS
 
 /** The settings of all kinds. */
 export const STORE_SETTINGS = { ...postgresSettings } as const
-export type StoreSettings = PostgresSettings & { readonly cancelSql: string | undefined }
+type StoreSettings = PostgresSettings & { readonly cancelSql: string | undefined }
 
 /** The order store that is chosen, with all that any kind may need. */
 export interface StoreChoice extends StoreOptions<StoreSettings> {

@@ -8,8 +8,7 @@ import { openClient, openConnection } from '../../daemon/parts.ts'
 import { withRedis } from '../../daemon/with-redis.ts'
 import { EventBus } from '../../observe/events.ts'
 import { openQueue } from '../../queue/open-queue.ts'
-import type { OrderEvent } from '../../stores/redis/events.ts'
-import { RedisOrders } from '../../stores/redis/orders.ts'
+import { DEFAULT_RECORDS, type OrderEvent, type OrderRecords, RECORDS } from '../../stores/records.ts'
 import type { CommandContext } from '../context.ts'
 import { stopSignal } from '../stop-signal.ts'
 import { createProgress } from './progress.ts'
@@ -59,7 +58,7 @@ async function runDemo(
   const config: Config = {
     ...settings,
     REDIS_URL: redisUrl,
-    ORDER_STORE: 'redis',
+    ORDER_STORE: DEFAULT_RECORDS,
     // A queue, and with it a store, of its own: the demo never touches a real order.
     QUEUE_NAME: `demo-${clock.now().toString(36)}-${process.pid}`,
     HTTP_HOST: '127.0.0.1',
@@ -71,7 +70,7 @@ async function runDemo(
   const daemon = await createDaemon({ config, version, events, clock })
   const shop = openClient({ config, redisUrl })
   const { redis } = openConnection(redisUrl, REDIS_TIMEOUT_MS)
-  const records = new RedisOrders({ redis, queue })
+  const records = new RECORDS[DEFAULT_RECORDS]({ redis, queue })
   const over = new AbortController()
   const signal = AbortSignal.any([interrupted, over.signal])
   setMaxListeners(0, signal) // one for each payment to come
@@ -149,7 +148,7 @@ async function placeAndPay(options: {
   }
 }
 
-async function readAll(records: RedisOrders): Promise<OrderEvent[]> {
+async function readAll(records: OrderRecords): Promise<OrderEvent[]> {
   const all: OrderEvent[] = []
   for (;;) {
     const page = await records.readEvents(all.at(-1)?.id, 1_000)

@@ -1,7 +1,6 @@
 import type { Order } from '../../order/order.ts'
 import { HEALTHY_MS } from '../../order/promise.ts'
-import type { OrderEvent } from '../../stores/redis/events.ts'
-import type { PayResult } from '../../stores/redis/orders.ts'
+import type { OrderEvent, PayResult } from '../../stores/records.ts'
 import { type Breach, type Fact, judgePromises, type Promised } from './judge.ts'
 
 export interface DemoOrder {

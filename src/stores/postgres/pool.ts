@@ -10,7 +10,7 @@ const LIFETIME_S = 60
 /** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
 const LOCK_TIMEOUT_MS = 200
 
-export interface PoolOptions {
+interface PoolOptions {
   url: string
   connections: number
   onError: (error: Error) => void

@@ -1,0 +1,16 @@
+import { RedisOrders } from './redis/orders.ts'
+
+export type { OrderEvent } from './redis/events.ts'
+export type { PayResult } from './redis/orders.ts'
+
+/**
+ * The stores in which the library itself records the orders, by the value of its option `orders`. Apart from `kinds.ts`, so
+ * that a shop loads no more than that.
+ */
+export const RECORDS = { redis: RedisOrders } as const
+
+export type RecordsName = keyof typeof RECORDS
+export type OrderRecords = InstanceType<(typeof RECORDS)[RecordsName]>
+
+/** The store of a shop that has no orders table. */
+export const DEFAULT_RECORDS: RecordsName = 'redis'
