@@ -1,6 +1,6 @@
 import type { Telemetry } from 'bullmq'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
-import { type DeadlineInput, parseDeadline } from '../order/deadline.ts'
+import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import { CheckQueue } from '../queue/check-queue.ts'
@@ -18,20 +18,10 @@ import { BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './options.ts'
 import { placeOrders } from './place-orders.ts'
 import type { FoundOrder, Refusal, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
+import { isItem, noItem, parsePlacement, type ScheduleCall, tryPlacement } from './schedule-call.ts'
 
-/** Characters of the name of whoever schedules an order. */
-const LONGEST_NAME = 100
 /** `scheduleMany` may take the time of a single call for each so many orders. */
 const ORDERS_PER_CALL_TIMEOUT = 1_000
-
-/** An order that somebody asks to schedule. */
-interface ScheduleCall {
-  item: { [Field in keyof ScheduleItem]: ScheduleItem[Field] | undefined }
-  /** Epoch milliseconds. */
-  calledAt: number
-  /** The trace context to be written on the job. */
-  trace: string | undefined
-}
 
 /** On what terms orders are placed. */
 interface Terms {
@@ -135,7 +125,7 @@ export class OrderExpiry {
     if (item?.deadline === undefined) {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
     }
-    const placement = this.#placementOf({ item, calledAt: systemClock.now(), trace: undefined })
+    const placement = parsePlacement({ item, calledAt: systemClock.now() }, this.#paymentTimeout)
     const { orderId, deadline } = placement
     return this.#calls.run(async (open) => {
       const moved = await this.#orders?.move(orderId, deadline)
@@ -226,7 +216,7 @@ export class OrderExpiry {
     calls: readonly ScheduleCall[],
     { withinMs, failure, onEnd }: Terms = this.#sharedTerms(calls),
   ): Promise<(ScheduleResult | Refusal)[]> => {
-    const wanted = calls.map((call) => this.#tryPlacement(call))
+    const wanted = calls.map((call) => tryPlacement(call, this.#paymentTimeout))
     const refuse = (error: OrderExpiryError) =>
       wanted.map((each) => ('error' in each ? each : { orderId: each.orderId, error }))
     if (failure) return refuse(failure)
@@ -262,37 +252,9 @@ export class OrderExpiry {
       },
     }
   }
-
-  #tryPlacement(call: ScheduleCall): Placement | Refusal {
-    try {
-      return this.#placementOf(call)
-    } catch (error) {
-      return { orderId: call.item?.orderId, error: asOrderExpiryError(error) }
-    }
-  }
-
-  #placementOf({ item, calledAt, trace }: ScheduleCall): Placement {
-    if (!isItem(item)) throw noItem()
-    const { orderId, deadline = this.#paymentTimeout, allowPast = false, by } = item
-    return {
-      ...(typeof by === 'string' && { by: by.slice(0, LONGEST_NAME) }),
-      ...(trace !== undefined && { trace }),
-      orderId: parseOrderId(orderId),
-      deadline: parseDeadline({ input: deadline, now: calledAt, allowPast }),
-      placedAt: calledAt,
-    }
-  }
-}
-
-function isItem(item: unknown): item is ScheduleItem {
-  return typeof item === 'object' && item !== null
 }
 
 function orThrow(result: ScheduleResult | Refusal): ScheduleResult {
   if ('error' in result) throw result.error
   return result
-}
-
-function noItem(): OrderExpiryError {
-  return new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
 }
