@@ -35,10 +35,6 @@ export const queueName = z
   .string()
   .regex(/^[^:\s]{1,100}$/, 'expected a name of up to 100 characters without ":" or spaces')
 export const queuePrefix = z.string().regex(/^\S{1,100}$/, 'expected a prefix of up to 100 characters without spaces')
-export const columnName = z
-  .string()
-  .refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
-export const orderStatus = z.string().trim().min(1, 'expected a status')
 
 export const redisUrl = z.string().refine((text) => {
   try {
@@ -47,13 +43,6 @@ export const redisUrl = z.string().refine((text) => {
     return false
   }
 }, 'expected redis://[user:password@]host[:port][/db], rediss://… or unix:///path')
-
-export const databaseUrl = z
-  .string()
-  .refine(
-    (text) => URL.canParse(text) && ['postgres:', 'postgresql:'].includes(new URL(text).protocol),
-    'expected postgres://user:password@host:5432/database',
-  )
 
 export const host = z
   .string()

@@ -6,8 +6,8 @@ import { DEFAULT_RECORDS } from './records.ts'
 import type { MigrationOptions, MissingIndex, StoreOptions } from './store-kind.ts'
 
 /**
- * The kinds of order stores: what there is to know of each before its code, and the driver it needs, is loaded.
- * `recordsAs`: the library records the orders there, beside the queue, with this as its option `orders`.
+ * The kinds of order stores: what can be known of each before its code and its driver are loaded.
+ * `recordsAs`: the library's option `orders`, where it records the orders itself.
  */
 export const KINDS = {
   redis: {
@@ -27,27 +27,25 @@ export const STORE_NAMES = Object.keys(KINDS) as [StoreName, ...StoreName[]]
 export const DEFAULT_STORE: StoreName = DEFAULT_RECORDS
 
 /** The settings of all kinds. */
-export const STORE_SETTINGS = { ...postgresSettings } as const
+export const STORE_SETTINGS = postgresSettings
 type StoreSettings = PostgresSettings & { readonly cancelSql: string | undefined }
 
-/** The order store that is chosen, with all that any kind may need. */
+/** The chosen kind, with all that any kind may need. */
 export interface StoreChoice extends StoreOptions<StoreSettings> {
   kind: StoreName
 }
 
-/** {@link StoreKind.open} of the kind that is chosen. */
 export async function openStore(choice: StoreChoice): Promise<OrderStore> {
   return (await KINDS[choice.kind].load()).open(choice)
 }
 
-/** {@link StoreKind.migrate} of the kind that is chosen. */
 export async function migrateStore(choice: StoreChoice, migration: MigrationOptions): Promise<MissingIndex[]> {
   return (await KINDS[choice.kind].load()).migrate(choice, migration)
 }
 
 const DIAGNOSIS_MS = 10_000
 
-/** {@link StoreKind.diagnose} of the kind that is chosen. Never rejects, and ends within 10 s. */
+/** Never rejects, and ends within 10 s. */
 export function diagnoseStore(choice: StoreChoice, clock: Clock): Promise<Finding[]> {
   const look = async () => (await KINDS[choice.kind].load()).diagnose(choice, clock)
   return examine({ code: 'store-reachable', withinMs: DIAGNOSIS_MS, clock, look })

@@ -14,16 +14,16 @@ export interface StoreOptions<Settings> {
   connections: number
   /** Whether the brake watches for the silence of payments: then the store must tell the time of a payment. */
   watchesPayments: boolean
-  /** Errors of idle connections. */
+  /** Told of errors of idle connections. */
   onError: (error: Error) => void
-  /** What works, but not well, in words for people; when the store is opened. Default: nobody is told. */
-  onNotice?: (notice: string) => void
+  /** Told in words for people, when the store is opened, what works but not well. */
+  onNotice: (notice: string) => void
 }
 
 export interface MigrationOptions {
   /** Run nothing. */
   dryRun: boolean
-  /** Create the missing indexes of the orders table too, where that holds up no writer. */
+  /** Also create the missing indexes of the orders table, as far as that holds up no writer. */
   withIndexes?: boolean
   /** Told of each statement before it is run, or would be. */
   onStatement?: (statement: string) => void
@@ -39,20 +39,12 @@ export interface MissingIndex {
   isHarmless: boolean
 }
 
-/** A kind of order store: what each folder beside this file offers in its `kind.ts`. */
+/** What each folder beside this file offers in its `kind.ts`. All reject with STORE_* errors. */
 export interface StoreKind<Settings> {
-  /**
-   * Opens the store.
-   *
-   * @throws {OrderExpiryError} STORE_* or OUTBOX_MISSING
-   */
+  /** @throws {OrderExpiryError} OUTBOX_MISSING too */
   open(options: StoreOptions<Settings>): Promise<OrderStore>
-  /**
-   * Creates what the store needs beside the orders, and the indexes of their table if asked to.
-   *
-   * @returns the indexes still missing
-   */
+  /** Creates what the store needs beside the orders. @returns the indexes still missing */
   migrate(options: StoreOptions<Settings>, migration: MigrationOptions): Promise<MissingIndex[]>
-  /** Looks at the store, and changes nothing. @throws {OrderExpiryError} STORE_* */
+  /** Looks at the store, and changes nothing. */
   diagnose(options: StoreOptions<Settings>, clock: Clock): Promise<Finding[]>
 }

@@ -10,7 +10,7 @@ interface Mutation {
   cases: readonly string[]
 }
 
-const SQL = 'stores/postgres/statements.js'
+const SQL = 'stores/postgres/cancelling.js'
 const SCRIPTS = 'stores/redis/scripts.js'
 
 const MUTATIONS: readonly Mutation[] = [
@@ -20,10 +20,10 @@ const MUTATIONS: readonly Mutation[] = [
       { file: SQL, from: 'WHERE unpaid AND deadline <= now() GROUP BY', to: 'WHERE unpaid GROUP BY' },
       {
         file: SQL,
-        from: / AND coalesce\(\$\{deadlineOf\('o'\)\}, \$\{atMs\('s\.ms'\)\}\) <= now\(\)(?=\) IS TRUE\n\s+FOR UPDATE)/,
+        from: / AND coalesce\(\$\{own\}, \$\{atMs\('s\.ms'\)\}\) <= now\(\)(?=\) IS TRUE\n\s+FOR UPDATE)/,
         to: '',
       },
-      { file: SQL, from: /\$\{deadline \? ` AND coalesce\(\$\{deadlineOf\('o'\)\} <= now\(\), true\)` : ''\}/, to: '' },
+      { file: SQL, from: /\$\{deadline \? ` AND coalesce\(\$\{own\} <= now\(\), true\)` : ''\}/, to: '' },
     ],
     cases: ['jobs promoted', 'worker clock 5 min ahead', 'negative delay'],
   },
@@ -31,9 +31,9 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'the condition on the status and the payment, in the cancelling statement',
     edits: [
       {
-        file: SQL,
-        from: /const isUnpaid = \(statuses\) => [^;]*;/,
-        to: "const isUnpaid = (statuses) => '(' + statuses + '::text[] IS NOT NULL)';",
+        file: 'stores/postgres/sql.js',
+        from: /return `o\.\$\{status\} = ANY [^;]*;/,
+        to: "return '(' + statuses + '::text[] IS NOT NULL)';",
       },
     ],
     cases: ['jobs promoted', 'worker clock 5 min ahead'],
@@ -46,17 +46,17 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "the outbox's place in the transaction",
     edits: [
-      { file: SQL, from: /, event AS \(\$\{events\(.*\)\}\n\)/, to: '' },
+      { file: SQL, from: /, event AS \(\$\{insertEvents\(.*\)\}\n\)/, to: '' },
       {
         file: 'stores/postgres/store.js',
-        from: 'return toOutcomes(rows, this.#mapping.cancelledStatus);',
-        to: `const outcomes = toOutcomes(rows, this.#mapping.cancelledStatus);
+        from: 'return toOutcomes(rows, mapping.cancelledStatus);',
+        to: `const outcomes = toOutcomes(rows, mapping.cancelledStatus);
         const gone = checks
             .map(({ orderId }, index) => ({ ...outcomes[index], orderId }))
             .filter(({ kind }) => kind === 'cancelled' && !isDryRun)
             .map(({ orderId, evidence }) => ({ orderId, deadline: evidence.deadline }));
         if (gone.length > 0)
-            await this.#query(this.#statements.insertOutbox, idsAndDeadlines(gone));
+            await this.#one(this.#statements.insertOutbox, idsAndDeadlines(gone));
         return outcomes;`,
       },
     ],

@@ -11,7 +11,7 @@ const BY_SQLSTATE: Record<string, ErrorCode> = {
   '25006': 'STORE_READ_ONLY', // a standby, or a failover under way
   '57014': 'STORE_BUSY', // cancelled: the statement time-out
   '40P01': 'STORE_DEADLOCK',
-  '40': 'STORE_SERIALIZATION', // serialization failure, and other rollbacks that another try can mend
+  '40': 'STORE_SERIALIZATION', // serialization failure, and other rollbacks after which a retry can succeed
   '55P03': 'STORE_LOCKED', // the lock time-out: a trigger's, a stock row's or a migration's lock
   '55006': 'STORE_LOCKED', // object in use
   '25P': 'STORE_BUSY', // idle-in-transaction time-out: this process has been frozen
@@ -34,9 +34,9 @@ export function asStoreError(error: unknown): OrderExpiryError {
   const why =
     error instanceof Error ? error.message || String('code' in error ? error.code : error.name) : String(error)
   const state = sqlStateOf(error)
-  if (!state)
+  if (!state) {
     return new OrderExpiryError('STORE_UNAVAILABLE', `PostgreSQL cannot be used now: ${why}`, { cause: error })
-  const code =
-    BY_SQLSTATE[state] ?? BY_SQLSTATE[state.slice(0, 3)] ?? BY_SQLSTATE[state.slice(0, 2)] ?? 'STORE_REJECTED'
+  }
+  const [code = 'STORE_REJECTED'] = [5, 3, 2].flatMap((length) => BY_SQLSTATE[state.slice(0, length)] ?? [])
   return new OrderExpiryError(code, `PostgreSQL: ${why} (SQLSTATE ${state})`, { cause: error })
 }

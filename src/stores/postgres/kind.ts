@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type Finding, finding } from '../../doctor/finding.ts'
+import { type Finding, ok } from '../../doctor/finding.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { MigrationOptions, MissingIndex, StoreKind, StoreOptions } from '../store-kind.ts'
 import { readColumns } from './columns.ts'
@@ -19,8 +19,9 @@ export const postgresKind: StoreKind<Options['settings']> = {
   diagnose: (options, clock) => diagnoseTable({ ...storeOptions(options), clock }),
 }
 
-function storeOptions({ settings, connections, watchesPayments, onError, onNotice }: Options): PostgresStoreOptions {
+function storeOptions({ settings, ...options }: Options): PostgresStoreOptions {
   return {
+    ...options,
     url: settings.DATABASE_URL as string, // the settings are refused without it
     mapping: {
       table: settings.ORDERS_TABLE,
@@ -33,21 +34,16 @@ function storeOptions({ settings, connections, watchesPayments, onError, onNotic
       cancelledStatus: settings.ORDERS_CANCELLED_STATUS,
     },
     cancelSql: settings.cancelSql,
-    watchesPayments,
-    connections,
-    onError,
-    onNotice,
   }
 }
 
-/** Creates what is missing beside the orders table, and its indexes if asked to. @returns the indexes still missing */
+/** {@link StoreKind.migrate} */
 export async function migrateTable(options: PostgresStoreOptions & MigrationOptions): Promise<MissingIndex[]> {
-  const { mapping, watchesPayments = false, withIndexes = false } = options
-  return withPool({ ...options, connections: 1, isPatient: withIndexes }, async (pool) => {
-    const columns = await readColumns(pool, { mapping })
+  return withPool({ ...options, connections: 1, isPatient: Boolean(options.withIndexes) }, async (pool) => {
+    const columns = await readColumns(pool, { mapping: options.mapping })
     const database = await pool.connect()
     try {
-      return await migratePostgres({ ...options, database, columns, watchesPayments })
+      return await migratePostgres({ ...options, database, columns })
     } finally {
       database.release(true)
       await pool.end()
@@ -55,7 +51,7 @@ export async function migrateTable(options: PostgresStoreOptions & MigrationOpti
   })
 }
 
-/** Looks at the database and the orders table, and changes nothing. @throws {OrderExpiryError} STORE_* */
+/** {@link StoreKind.diagnose} */
 export async function diagnoseTable(options: PostgresStoreOptions & { clock: Clock }): Promise<Finding[]> {
   const { host, port, pathname } = new URL(options.url)
   const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
@@ -63,11 +59,7 @@ export async function diagnoseTable(options: PostgresStoreOptions & { clock: Clo
   let client: pg.PoolClient | undefined
   try {
     client = await pool.connect()
-    const { mapping, clock, watchesPayments = false, connections, cancelSql } = options
-    return [
-      finding('ok', 'store-reachable', { what: `answers at ${where}` }),
-      ...(await diagnosePostgres({ database: client, clock, mapping, watchesPayments, connections, cancelSql })),
-    ]
+    return [ok('store-reachable', `answers at ${where}`), ...(await diagnosePostgres({ ...options, database: client }))]
   } catch (error) {
     if (client && sqlStateOf(error)) throw asStoreError(error)
     return [unreachableFinding(where, error)]

@@ -1,38 +1,32 @@
 import { OrderExpiryError } from '../../errors.ts'
 import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
-import type { OrdersColumns, OrdersMapping } from './columns.ts'
-import { type Database, one } from './diagnosis/database.ts'
+import { type Database, one } from './database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
-import { buildMigrations } from './statements.ts'
+import { createOutboxSql } from './outbox.ts'
+
+type Table = Parameters<typeof lookAtIndexes>[0]
 
 /**
  * Creates the outbox, and the indexes that `doctor` misses if asked to. May be run again.
  *
- * @param options.database one connection; for indexes, one that waits as long as it takes
+ * @param options.database for indexes, a connection that waits as long as it takes
  * @returns the indexes that are still missing
  * @throws {OrderExpiryError} STORE_LOCKED while another migration creates indexes
  */
-export async function migratePostgres(
-  options: MigrationOptions & {
-    database: Database
-    columns: OrdersColumns
-    mapping: OrdersMapping
-    watchesPayments: boolean
-  },
-): Promise<MissingIndex[]> {
+export async function migratePostgres(options: MigrationOptions & Table): Promise<MissingIndex[]> {
   const { database, columns, dryRun, withIndexes, onStatement } = options
-  const statements = buildMigrations(columns)
-  for (const statement of statements) onStatement?.(statement)
+  const statement = createOutboxSql(columns)
+  onStatement?.(statement)
   // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
   const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
-  if (!dryRun) await database.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
+  if (!dryRun) await database.query(['BEGIN', lock, statement, 'COMMIT'].join(';\n'))
   if (!withIndexes) return missingIndexes(options)
   return dryRun ? createIndexes(options) : alone(database, () => createIndexes(options))
 }
 
 /** What `doctor` warns of. */
-async function missingIndexes(options: Parameters<typeof lookAtIndexes>[0]): Promise<MissingIndex[]> {
-  return (await lookAtIndexes(options))
+export async function missingIndexes(table: Table): Promise<MissingIndex[]> {
+  return (await lookAtIndexes(table))
     .filter(({ level }) => level === 'warning')
     .map(({ what, meaning = '', fix = '' }) => ({
       why: `${what}. ${meaning}`,
@@ -41,20 +35,20 @@ async function missingIndexes(options: Parameters<typeof lookAtIndexes>[0]): Pro
     }))
 }
 
-async function createIndexes(options: Parameters<typeof lookAtIndexes>[0] & MigrationOptions): Promise<MissingIndex[]> {
+async function createIndexes(options: MigrationOptions & Table): Promise<MissingIndex[]> {
   const { database, dryRun, onStatement } = options
   const missing = await missingIndexes(options)
-  const fixes = missing.flatMap(({ isHarmless, fix }) => (isHarmless ? fix : []))
-  for (const statement of fixes.filter((line) => !line.startsWith('#'))) {
-    onStatement?.(statement.replace(/;$/, ''))
-    if (!dryRun) await database.query(statement)
+  for (const line of missing.flatMap(({ isHarmless, fix }) => (isHarmless ? fix : []))) {
+    if (line.startsWith('#')) continue
+    onStatement?.(line.replace(/;$/, ''))
+    if (!dryRun) await database.query(line)
   }
   return missing.filter(({ isHarmless }) => !isHarmless)
 }
 
 /**
- * Does what must not be done twice at once: an index that is being built looks like one that was left invalid. It is not
- * waited for, because an index is not finished while a statement waits that began before it.
+ * Keeps out a second migration, to which an index being built would look like one left invalid. It does not wait for the
+ * lock, because building an index waits for every statement that began before it.
  */
 async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> {
   const lock = "hashtext('order-expiry migrate --index')"

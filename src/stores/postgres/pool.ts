@@ -5,39 +5,39 @@ const STATEMENT_TIMEOUT_MS = 10_000
 /** Longer than the server's own time-out, for a server that is gone or frozen. */
 const ANSWER_TIMEOUT_MS = 12_000
 const CONNECT_TIMEOUT_MS = 5_000
-/** Plans of prepared statements live as long as their connection, and are to keep up with a table that grows. */
+/** Plans of prepared statements live as long as their connection, and must keep up with a growing table. */
 const LIFETIME_S = 60
 /** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
 const LOCK_TIMEOUT_MS = 200
+
+const TIMEOUTS = {
+  statement_timeout: STATEMENT_TIMEOUT_MS,
+  lock_timeout: LOCK_TIMEOUT_MS,
+  idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+  query_timeout: ANSWER_TIMEOUT_MS,
+  maxLifetimeSeconds: LIFETIME_S,
+}
 
 interface PoolOptions {
   url: string
   connections: number
   onError: (error: Error) => void
-  /** Statements take, and wait for, as long as they need; for what builds an index. */
+  /** Statements may take, and wait, as long as they need, as those that build an index. */
   isPatient?: boolean
 }
 
 /** Connections on which nothing waits for ever, and which report their errors instead of ending the process. */
-export function createPool(options: PoolOptions): pg.Pool {
-  const timeouts = {
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    lock_timeout: LOCK_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-    query_timeout: ANSWER_TIMEOUT_MS,
-    maxLifetimeSeconds: LIFETIME_S,
-  }
+export function createPool({ url, connections, onError, isPatient }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: options.url,
-    max: options.connections,
+    connectionString: url,
+    max: connections,
     application_name: 'order-expiry',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    ...(!options.isPatient && timeouts),
+    ...(!isPatient && TIMEOUTS),
     keepAlive: true,
   })
-  pool.on('error', options.onError)
-  // The pool listens to idle clients only, and a connection can be lost between two statements, or while it is handed out.
-  // It drops such a client when it is given back.
+  pool.on('error', onError)
+  // The pool listens to idle clients only. One whose connection is lost while it is in use is dropped when it comes back.
   pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }

@@ -8,32 +8,26 @@ export interface Prepared {
   text: string
 }
 
-/** A connection to the database. */
 interface Connection {
   query(statement: { name?: string; text: string; values: unknown[]; rowMode: 'array' }): Promise<{ rows: unknown[] }>
 }
 
-/**
- * A name is the same for every process, and behind a pooler one connection of the server is used by many: equal names must
- * mean equal statements.
- */
+/** Named by its text: behind a pooler, processes share a server connection, and equal names must mean equal statements. */
 export function prepare(what: string, text: string): Prepared {
   return { name: `order_expiry_${what}_${createHash('sha256').update(text).digest('hex').slice(0, 16)}`, text }
 }
 
 /**
- * What says that a name cannot be used now; the statement has not been run. 26000: there is no such name, since a pooler has
- * changed the connection of the server; 42P05: it is taken, since somebody else has prepared it on that connection.
- * https://www.postgresql.org/docs/current/errcodes-appendix.html
+ * The statement has not been run, because a pooler has changed the server connection: the name is unknown there (26000), or
+ * somebody else has taken it (42P05). https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const OF_A_POOLER = ['26000', '42P05']
-/** The table has been altered, and with it the answer: the name cannot be used on this connection any more. */
+/** The table has been altered, and with it the answer: this connection cannot use the name any more. */
 const OUTDATED = '0A000'
 
 /** Far more than a batch takes that goes by the index. */
 const SLOW_MS = 250
 
-/** Runs prepared statements. */
 export class PreparedStatements {
   #areUsable = true
   readonly #worn = new WeakSet<Connection>()
@@ -44,8 +38,8 @@ export class PreparedStatements {
   }
 
   /**
-   * Runs a statement by its name. Where names cannot be used, as behind a pooler that hands out its connections for one
-   * transaction at a time, it is sent without, at once and from then on.
+   * Runs a statement by its name. Where names cannot be used, as behind a pooler in transaction mode, it is sent without, at
+   * once and from then on.
    *
    * @param connection outside of a transaction
    * @returns the rows, each an array
@@ -68,8 +62,8 @@ export class PreparedStatements {
   }
 
   /**
-   * Whether a connection is to be closed, for what is prepared on it: it cannot be used any more, or is slow. Its plan may be
-   * from when the table was small, and the server keeps it until the statistics of the table are renewed.
+   * Whether to close a connection for what is prepared on it. A slow plan may be from when the table was small, and the server
+   * keeps it until the statistics of the table are renewed.
    */
   isWorn(connection: Connection): boolean {
     return this.#worn.has(connection)

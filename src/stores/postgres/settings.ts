@@ -1,42 +1,42 @@
 import { z } from 'zod'
 import type { Settings, SettingValues } from '../../settings/setting.ts'
-import { columnName, databaseUrl, orderStatus } from '../../settings/values.ts'
-import { quoteTable } from './columns.ts'
+import { quoteTable } from './quoting.ts'
+
+const databaseUrl = z
+  .string()
+  .refine(
+    (text) => URL.canParse(text) && ['postgres:', 'postgresql:'].includes(new URL(text).protocol),
+    'expected postgres://user:password@host:5432/database',
+  )
+const tableName = z
+  .string()
+  .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"')
+const columnName = z
+  .string()
+  .refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
+const orderStatus = z.string().trim().min(1, 'expected a status')
+const orderStatuses = z
+  .string()
+  .transform((text) => text.split(','))
+  .pipe(z.array(orderStatus).min(1))
 
 /** Where the shop's own table is, and what its columns mean. `.env.example` says what each is for. */
 export const postgresSettings = {
   DATABASE_URL: { schema: databaseUrl, secret: true },
-  ORDERS_TABLE: {
-    schema: z
-      .string()
-      .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"'),
-    default: 'orders',
-  },
+  ORDERS_TABLE: { schema: tableName, default: 'orders' },
   ORDERS_ID_COLUMN: { schema: columnName, default: 'id' },
   ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status' },
   ORDERS_DEADLINE_COLUMN: { schema: columnName, default: 'payment_deadline', emptyIsNone: true },
   ORDERS_PAID_AT_COLUMN: { schema: columnName },
   ORDERS_CANCELLED_AT_COLUMN: { schema: columnName },
-  ORDERS_UNPAID_STATUSES: {
-    schema: z
-      .string()
-      .transform((text) => text.split(','))
-      .pipe(z.array(orderStatus).min(1)),
-    default: 'pending',
-  },
+  ORDERS_UNPAID_STATUSES: { schema: orderStatuses, default: 'pending' },
   ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled' },
   CANCEL_SQL_FILE: { schema: z.string() },
 } as const satisfies Settings
 
-/** Not those that have a problem of their own. */
 export type PostgresSettings = SettingValues<typeof postgresSettings>
 
-/**
- * What no single setting shows.
- *
- * @param options.isChosen whether the orders are to be in PostgreSQL
- * @param options.watchesPayments whether the brake watches for the silence of payments
- */
+/** What is wrong with several settings together. Those that are wrong alone are not given. */
 export function findContradictions(
   settings: Partial<PostgresSettings>,
   { isChosen, watchesPayments }: { isChosen: boolean; watchesPayments: boolean },

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Evidence, Order, Outcome } from '../../order/order.ts'
-import { LOCKED_RETRY_MS } from './statements.ts'
+import { postponed } from './rows.ts'
 
-/** A row that the shop's own statement returns. PostgreSQL's `infinity` arrives as a number. */
+/** PostgreSQL's `infinity` arrives as a number. */
 const shopRow = z.object({
   id: z.union([z.string(), z.number()]).transform(String),
   outcome: z.enum(['cancelled', 'kept', 'missing', 'postponed']),
@@ -11,10 +11,8 @@ const shopRow = z.object({
 })
 
 /**
- * What the rows of the shop's own statement say, as one outcome for each check.
- *
- * An order of which the statement says nothing is not thereby settled: if it is there, unpaid and due, somebody else has
- * most likely locked it, and it is looked at again.
+ * What the rows of the shop's own statement say, as one outcome for each check. An order of which they say nothing is not
+ * settled: if it is unpaid and due, somebody else has most likely locked it.
  *
  * @param options.before the orders as they were before the statement, for the evidence; undefined where there is none
  * @throws {OrderExpiryError} STORE_REJECTED for a row that is not as docs/cancel-sql.md says; the batch is then halved
@@ -37,18 +35,13 @@ export function toShopOutcomes(options: {
     const deadline = order?.deadline ?? wanted
     const evidence: Evidence = { decidedAt, status: order?.status, deadline }
     const kept: Outcome = { kind: 'kept', status: order?.status ?? '', evidence }
-    const again = (until: number): Outcome =>
-      until > decidedAt
-        ? { kind: 'postponed', until, reason: 'not-due', evidence }
-        : { kind: 'postponed', until: decidedAt + LOCKED_RETRY_MS, reason: 'locked', evidence }
-
     switch (row?.outcome) {
       case 'missing':
         return { kind: 'missing', evidence: { decidedAt } }
       case 'kept':
         return kept
       case 'postponed':
-        return row.until === Number.POSITIVE_INFINITY ? kept : again(row.until?.valueOf() ?? 0)
+        return row.until === Number.POSITIVE_INFINITY ? kept : postponed(row.until?.valueOf() ?? 0, evidence)
       case 'cancelled':
         if (done.has(row.id)) {
           return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
@@ -57,7 +50,7 @@ export function toShopOutcomes(options: {
         return { kind: 'cancelled', at: decidedAt, evidence }
     }
     if (!order) return { kind: 'missing', evidence: { decidedAt } }
-    return order.isUnpaid ? again(deadline) : kept
+    return order.isUnpaid ? postponed(deadline, evidence) : kept
   })
 }
 

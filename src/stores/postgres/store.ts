@@ -1,78 +1,75 @@
 import type pg from 'pg'
-import { z } from 'zod'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { Backlog, DueOrder, KeptEvent, OrderStore } from '../../order/store.ts'
 import { systemClock } from '../../runtime/clock.ts'
+import type { StoreOptions } from '../store-kind.ts'
 import { canHoldId, type OrdersColumns, type OrdersMapping, readColumns } from './columns.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
+import { EVENTS_SEARCHED } from './outbox.ts'
 import { withPool } from './pool.ts'
-import { type Prepared, PreparedStatements, prepare } from './prepared.ts'
+import { PreparedStatements, prepare } from './prepared.ts'
+import { SWEEP_SETTINGS } from './reading.ts'
 import {
   backlogRow,
-  ceil,
   eventsRow,
   idsAndDeadlines,
   idsAndMs,
   NOW_SQL,
   nowRow,
-  orderRow,
-  pageRow,
+  orderRows,
+  pageRows,
   paymentRow,
   toOutcomes,
 } from './rows.ts'
 import { toShopOutcomes } from './shop-sql.ts'
-import { buildStatements, LOOKED_THROUGH, type Statements, SWEEP_SETTINGS } from './statements.ts'
+import { buildStatements } from './statements.ts'
 import { noticeSweep, verifyOutbox, verifyShopSql } from './verification.ts'
 
-export interface PostgresStoreOptions {
+type Options = StoreOptions<unknown>
+
+export interface PostgresStoreOptions
+  extends Pick<Options, 'connections' | 'onError'>,
+    Partial<Pick<Options, 'watchesPayments' | 'onNotice'>> {
   /** `postgres://user:password@host:5432/database` */
   url: string
   mapping: OrdersMapping
   /** The shop's own statement in place of ours; see docs/cancel-sql.md. */
   cancelSql?: string | undefined
-  /** Whether the silence of payments is watched: the time of payment must tell it. */
-  watchesPayments?: boolean | undefined
-  /** Connections at most. */
-  connections: number
-  /** Errors of idle connections. */
-  onError: (error: Error) => void
-  /** What works, but not well, in words for people; when the store is opened. */
-  onNotice?: ((notice: string) => void) | undefined
 }
 
 /** Orders in the shop's own PostgreSQL table. */
 export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
   readonly #columns: OrdersColumns
-  readonly #statements: Statements
+  readonly #options: PostgresStoreOptions
+  readonly #statements: ReturnType<typeof prepareStatements>
   readonly #prepared = new PreparedStatements({ clock: systemClock })
-  readonly #cancel: Prepared
-  readonly #judge: Prepared
-  readonly #mapping: OrdersMapping
-  readonly #cancelSql: string | undefined
 
   private constructor(pool: pg.Pool, columns: OrdersColumns, options: PostgresStoreOptions) {
     this.#pool = pool
     this.#columns = columns
-    this.#statements = buildStatements(columns)
-    this.#cancel = prepare('cancel', this.#statements.cancelUnpaid)
-    this.#judge = prepare('judge', this.#statements.judge)
-    this.#mapping = options.mapping
-    this.#cancelSql = options.cancelSql
+    this.#options = options
+    this.#statements = prepareStatements(columns)
   }
 
-  /**
-   * Connects and makes sure that the table, its columns, the outbox and the shop's own statement are as expected.
-   *
-   * @throws {OrderExpiryError} STORE_UNAVAILABLE and STORE_BUSY (try again), STORE_REFUSED, STORE_MISMATCH, OUTBOX_MISSING
-   */
+  /** Connects and checks the table, the outbox and the shop's statement. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
   static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
     return withPool(options, async (pool) => {
       const store = new PostgresStore(pool, await readColumns(pool, options), options)
-      await store.#withClient((database) => store.#verify(database, options))
+      await store.#withClient((client) => store.#verify(client))
       return store
     })
+  }
+
+  async #verify(database: pg.PoolClient): Promise<void> {
+    const { mapping, cancelSql, onNotice } = this.#options
+    const table = { database, columns: this.#columns, mapping }
+    await verifyOutbox(table)
+    if (cancelSql) await verifyShopSql({ database, cancelSql })
+    // An empty batch changes nothing, but has every name and permission checked.
+    else await database.query(this.#statements.cancelUnpaid.text, this.#cancelValues([]))
+    if (onNotice) await noticeSweep(table, onNotice)
   }
 
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
@@ -87,147 +84,51 @@ export class PostgresStore implements OrderStore {
     )
   }
 
+  async #decide(checks: readonly Check[], isDryRun: boolean): Promise<Outcome[]> {
+    const { mapping, cancelSql } = this.#options
+    if (cancelSql && !isDryRun) return this.#runShopSql(checks, cancelSql)
+    const values = this.#cancelValues(checks)
+    const { cancelUnpaid, dryRun } = this.#statements
+    const [statement, input] = isDryRun ? [dryRun, values.slice(0, 3)] : [cancelUnpaid, values]
+    const rows = await this.#withClient((client) => this.#prepared.run(client, statement, input))
+    return toOutcomes(rows, mapping.cancelledStatus)
+  }
+
+  #cancelValues(checks: readonly Check[]): unknown[] {
+    const { unpaidStatuses, cancelledStatus } = this.#options.mapping
+    return [...idsAndMs(checks), unpaidStatuses, cancelledStatus]
+  }
+
+  /** The shop's statement and our outbox rows in one transaction: both, or neither. */
+  async #runShopSql(checks: readonly Check[], cancelSql: string): Promise<Outcome[]> {
+    const input = idsAndDeadlines(checks)
+    return this.#inTransaction('BEGIN', 'COMMIT', async (client) => {
+      const { now: decidedAt } = nowRow.parse((await client.query(NOW_SQL)).rows[0])
+      const before = await this.#findWith(client, input[0])
+      const { rows } = await client.query(cancelSql, input)
+      const { cancelledStatus } = this.#options.mapping
+      const canonical = (id: string) => this.#canonical(id)
+      const outcomes = toShopOutcomes({ checks, rows, before, cancelledStatus, decidedAt, canonical })
+      const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
+        const { kind, evidence } = outcomes[index] as Outcome
+        return kind === 'cancelled' ? [{ orderId: canonical(orderId), deadline: evidence.deadline ?? deadline }] : []
+      })
+      if (cancelled.length > 0) await client.query(this.#statements.insertOutbox, idsAndDeadlines(cancelled))
+      return outcomes
+    })
+  }
+
   async find(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
     return this.#withClient((client) => this.#findWith(client, orderIds))
   }
 
-  async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
-    if (!this.#columns.deadline) return []
-    const { unpaidStatuses } = this.#mapping
-    const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
-    const rows = await this.#withClient(async (client) => {
-      await client.query(`BEGIN READ ONLY; ${SWEEP_SETTINGS}`)
-      try {
-        return (await client.query(this.#statements.unpaidDueBefore, values)).rows
-      } finally {
-        await client.query('ROLLBACK')
-      }
-    })
-    return z
-      .array(pageRow)
-      .parse(rows)
-      .map(({ id, deadline }) => ({ orderId: id, deadline }))
-  }
-
-  async newestPayment(): Promise<number | undefined> {
-    if (!this.#statements.newestPayment) return undefined
-    const { rows } = await this.#query(this.#statements.newestPayment, [])
-    return ceil(paymentRow.parse(rows[0]).paid_at)
-  }
-
-  async outbox(): Promise<Backlog> {
-    const { rows } = await this.#query(this.#statements.outbox, [])
-    const { events, age } = backlogRow.parse(rows[0])
-    return { events, oldestAgeMs: age === null ? undefined : Math.max(0, age) }
-  }
-
-  async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
-    const { rows } = await this.#query(this.#statements.eventsOf, [this.#canonical(orderId)])
-    const { looked, events } = eventsRow.parse(rows[0])
-    return events.length === 0 && looked === LOOKED_THROUGH
-      ? undefined
-      : events.map((event) => ({ ...event, at: Math.ceil(event.at) }))
-  }
-
-  async ping(): Promise<number> {
-    return this.#withClient(async (client) => {
-      const { rows } = await client.query(NOW_SQL)
-      const { now, read_only: isReadOnly } = nowRow.parse(rows[0])
-      if (isReadOnly) {
-        throw new OrderExpiryError(
-          'STORE_READ_ONLY',
-          'PostgreSQL takes no writes now: it is a standby, or set to read only',
-        )
-      }
-      // Has every name and permission checked, and runs nothing.
-      if (this.#cancelSql) {
-        await client.query(`EXPLAIN ${this.#cancelSql}`, idsAndDeadlines([]))
-        await client.query(`EXPLAIN ${this.#statements.insertOutbox}`, idsAndDeadlines([]))
-      } else {
-        await client.query(`EXPLAIN ${this.#statements.cancelUnpaid}`, this.#cancelValues([]))
-      }
-      return Math.ceil(now)
-    })
-  }
-
-  async #verify(database: pg.PoolClient, options: PostgresStoreOptions): Promise<void> {
-    const parts = { database, columns: this.#columns }
-    await verifyOutbox(parts)
-    if (this.#cancelSql) await verifyShopSql({ database, cancelSql: this.#cancelSql })
-    // An empty batch changes nothing, but has every name and permission checked.
-    else await database.query(this.#statements.cancelUnpaid, this.#cancelValues([]))
-    await noticeSweep({ ...parts, mapping: this.#mapping }, options.onNotice ?? (() => {}))
-  }
-
-  async close(): Promise<void> {
-    await this.#pool.end().catch(() => {})
-  }
-
-  #cancelValues(checks: readonly Check[]): unknown[] {
-    return [...idsAndMs(checks), this.#mapping.unpaidStatuses, this.#mapping.cancelledStatus]
-  }
-
-  async #decide(checks: readonly Check[], isDryRun: boolean): Promise<Outcome[]> {
-    if (this.#cancelSql && !isDryRun) return this.#runShopSql(checks)
-    const values = this.#cancelValues(checks)
-    const rows = await this.#withClient((client) =>
-      isDryRun
-        ? this.#prepared.run(client, this.#judge, values.slice(0, 3))
-        : this.#prepared.run(client, this.#cancel, values),
-    )
-    return toOutcomes(rows, this.#mapping.cancelledStatus)
-  }
-
-  /** The shop's statement and our outbox rows in one transaction: both, or neither. */
-  async #runShopSql(checks: readonly Check[]): Promise<Outcome[]> {
-    const input = idsAndDeadlines(checks)
-    return this.#withClient(async (client) => {
-      await client.query('BEGIN')
-      try {
-        const { rows: clock } = await client.query(NOW_SQL)
-        const decidedAt = Math.ceil(nowRow.parse(clock[0]).now)
-        const before = await this.#findWith(client, input[0])
-        const { rows } = await client.query(this.#cancelSql as string, input)
-        const canonical = (id: string) => this.#canonical(id)
-        const { cancelledStatus } = this.#mapping
-        const outcomes = toShopOutcomes({ checks, rows, before, cancelledStatus, decidedAt, canonical })
-        const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
-          const { kind, evidence } = outcomes[index] as Outcome
-          return kind === 'cancelled'
-            ? [{ orderId: this.#canonical(orderId), deadline: evidence.deadline ?? deadline }]
-            : []
-        })
-        if (cancelled.length > 0) await client.query(this.#statements.insertOutbox, idsAndDeadlines(cancelled))
-        await client.query('COMMIT')
-        return outcomes
-      } catch (error) {
-        await client.query('ROLLBACK').catch(() => {})
-        throw error
-      }
-    })
-  }
-
   async #findWith(client: pg.PoolClient, orderIds: readonly string[]): Promise<(Order | undefined)[]> {
     const ids = orderIds.filter((id) => canHoldId(this.#columns.idType, id))
-    const { rows } = await client.query(this.#statements.find, [ids, this.#mapping.unpaidStatuses])
-    const byId = new Map(
-      z
-        .array(orderRow)
-        .parse(rows)
-        .map((row) => [row.id, row]),
-    )
+    const { rows } = await client.query(this.#statements.find, [ids, this.#options.mapping.unpaidStatuses])
+    const byId = new Map(orderRows.parse(rows).map((order) => [order.orderId, order]))
     return orderIds.map((orderId) => {
-      const row = byId.get(this.#canonical(orderId))
-      if (!row) return undefined
-      const { status, unpaid: isUnpaid, deadline, cancelled_at: cancelledAt, paid_at: paidAt } = row
-      return {
-        orderId,
-        status,
-        isUnpaid,
-        deadline: ceil(deadline),
-        cancelledAt: ceil(cancelledAt),
-        ...(paidAt !== null && { paidAt: ceil(paidAt) }),
-      }
+      const order = byId.get(this.#canonical(orderId))
+      return order && { ...order, orderId }
     })
   }
 
@@ -236,8 +137,73 @@ export class PostgresStore implements OrderStore {
     return this.#columns.idType === 'uuid' ? orderId.toLowerCase() : orderId
   }
 
-  #query(sql: string, values: unknown[]): Promise<pg.QueryResult> {
-    return this.#withClient((client) => client.query(sql, values))
+  async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
+    const { unpaidDueBefore } = this.#statements
+    if (!unpaidDueBefore) return []
+    const { unpaidStatuses } = this.#options.mapping
+    const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
+    return this.#inTransaction(`BEGIN READ ONLY; ${SWEEP_SETTINGS}`, 'ROLLBACK', async (client) =>
+      pageRows.parse((await client.query(unpaidDueBefore, values)).rows),
+    )
+  }
+
+  async newestPayment(): Promise<number | undefined> {
+    const { newestPayment } = this.#statements
+    return newestPayment ? paymentRow.parse(await this.#one(newestPayment)).paidAt : undefined
+  }
+
+  async outbox(): Promise<Backlog> {
+    const { events, ageMs } = backlogRow.parse(await this.#one(this.#statements.outbox))
+    return { events, oldestAgeMs: ageMs === null ? undefined : Math.max(0, ageMs) }
+  }
+
+  async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
+    const row = await this.#one(this.#statements.eventsOf, [this.#canonical(orderId)])
+    const { searched, events } = eventsRow.parse(row)
+    return events.length === 0 && searched === EVENTS_SEARCHED ? undefined : events
+  }
+
+  async ping(): Promise<number> {
+    const { cancelUnpaid, insertOutbox } = this.#statements
+    const { cancelSql } = this.#options
+    return this.#withClient(async (client) => {
+      const { now, isReadOnly } = nowRow.parse((await client.query(NOW_SQL)).rows[0])
+      if (isReadOnly) {
+        const message = 'PostgreSQL takes no writes now: it is a standby, or set to read only'
+        throw new OrderExpiryError('STORE_READ_ONLY', message)
+      }
+      // Has every name and permission checked, and runs nothing.
+      if (cancelSql) {
+        await client.query(`EXPLAIN ${cancelSql}`, idsAndDeadlines([]))
+        await client.query(`EXPLAIN ${insertOutbox}`, idsAndDeadlines([]))
+      } else {
+        await client.query(`EXPLAIN ${cancelUnpaid.text}`, this.#cancelValues([]))
+      }
+      return now
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end().catch(() => {})
+  }
+
+  /** The row of a statement that has exactly one. */
+  async #one(sql: string, values: unknown[] = []): Promise<unknown> {
+    return this.#withClient(async (client) => (await client.query(sql, values)).rows[0])
+  }
+
+  async #inTransaction<T>(begin: string, end: string, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    return this.#withClient(async (client) => {
+      await client.query(begin)
+      try {
+        const result = await work(client)
+        await client.query(end)
+        return result
+      } catch (error) {
+        await client.query('ROLLBACK').catch(() => {})
+        throw error
+      }
+    })
   }
 
   async #withClient<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -252,5 +218,14 @@ export class PostgresStore implements OrderStore {
     } finally {
       client?.release(broken || this.#prepared.isWorn(client))
     }
+  }
+}
+
+function prepareStatements(columns: OrdersColumns) {
+  const statements = buildStatements(columns)
+  return {
+    ...statements,
+    cancelUnpaid: prepare('cancel', statements.cancelUnpaid),
+    dryRun: prepare('dry_run', statements.dryRun),
   }
 }

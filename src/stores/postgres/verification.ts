@@ -1,17 +1,15 @@
 import type pg from 'pg'
-import { z } from 'zod'
 import { OrderExpiryError } from '../../errors.ts'
-import type { OrdersColumns, OrdersMapping } from './columns.ts'
-import type { Database } from './diagnosis/database.ts'
-import { lookAtIndexes } from './diagnosis/indexes.ts'
+import { one } from './database.ts'
+import type { OrdersTable } from './diagnosis/table.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
-import { OUTBOX_TABLE, outboxTable } from './statements.ts'
+import { missingIndexes } from './migration.ts'
+import { OUTBOX_TABLE, outboxTable } from './outbox.ts'
 
 /** @throws {OrderExpiryError} OUTBOX_MISSING */
-export async function verifyOutbox(table: { database: Database; columns: OrdersColumns }): Promise<void> {
-  const { database, columns } = table
-  const { rows } = await database.query('SELECT to_regclass($1) IS NOT NULL AS there', [outboxTable(columns)])
-  if (z.object({ there: z.boolean() }).parse(rows[0]).there) return
+export async function verifyOutbox({ database, columns }: Pick<OrdersTable, 'database' | 'columns'>): Promise<void> {
+  const sql = 'SELECT to_regclass($1) IS NOT NULL AS "isThere"'
+  if ((await one<{ isThere: boolean }>(database, sql, [outboxTable(columns)])).isThere) return
   throw new OrderExpiryError(
     'OUTBOX_MISSING',
     `expected the table ${columns.schema}.${OUTBOX_TABLE}, but it is missing: run \`order-expiry migrate\``,
@@ -22,7 +20,7 @@ export async function verifyOutbox(table: { database: Database; columns: OrdersC
 export async function verifyShopSql(shop: { database: pg.PoolClient; cancelSql: string }): Promise<void> {
   const { database, cancelSql } = shop
   const { fields } = await database.query(cancelSql, [[], []]).catch((cause: unknown) => {
-    // Of a pooler, 08P01 is an outage; of a statement just written, that it takes other parameters.
+    // From a pooler, 08P01 is an outage; from a statement just written, it says that it takes other parameters.
     if (sqlStateOf(cause) !== '08P01') throw cause
     throw new OrderExpiryError('STORE_MISMATCH', `CANCEL_SQL_FILE: ${asStoreError(cause).message}`, { cause })
   })
@@ -35,18 +33,13 @@ export async function verifyShopSql(shop: { database: pg.PoolClient; cancelSql: 
   }
 }
 
-/** Tells of what keeps the sweeper from doing its part. */
-export async function noticeSweep(
-  table: { database: Database; columns: OrdersColumns; mapping: OrdersMapping },
-  onNotice: (notice: string) => void,
-): Promise<void> {
+/** Tells what keeps the sweeper from doing its part. */
+export async function noticeSweep(table: OrdersTable, onNotice: (notice: string) => void): Promise<void> {
   if (!table.columns.deadline) {
     onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')
     return
   }
-  for (const { level, what, meaning, fix = '' } of await lookAtIndexes({ ...table, watchesPayments: false })) {
-    if (level !== 'warning') continue
-    const statements = fix.split('\n').filter((line) => !line.startsWith('#'))
-    onNotice(`an index for the sweep: ${what}. ${meaning} ${statements.join(' ')}`)
+  for (const { why, fix } of await missingIndexes(table)) {
+    onNotice(`an index for the sweep: ${why} ${fix.filter((line) => !line.startsWith('#')).join(' ')}`)
   }
 }

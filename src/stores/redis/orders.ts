@@ -56,26 +56,22 @@ export class RedisOrders {
   }
 
   /** Moves the deadline of an unpaid order. */
-  async move(
-    orderId: string,
-    deadline: number,
-  ): Promise<{ result: 'moved' | 'unchanged' | 'settled' | 'missing'; status: string }> {
-    const [result, status] = await this.#run(MOVE, orderId, deadline)
-    return { result: result as 'moved' | 'unchanged' | 'settled' | 'missing', status }
+  async move(orderId: string, deadline: number) {
+    const [result, status] = await this.#run<'moved' | 'unchanged' | 'settled' | 'missing'>(MOVE, orderId, deadline)
+    return { result, status }
   }
 
   /** Takes an unpaid order out: it is no longer cancelled. */
-  async withdraw(orderId: string): Promise<{ result: 'withdrawn' | 'settled' | 'missing'; status: string }> {
-    const [result, status] = await this.#run(WITHDRAW, orderId)
-    return { result: result as 'withdrawn' | 'settled' | 'missing', status }
+  async withdraw(orderId: string) {
+    const [result, status] = await this.#run<'withdrawn' | 'settled' | 'missing'>(WITHDRAW, orderId)
+    return { result, status }
   }
 
   /** Marks an order paid, unless it has been cancelled. */
   async pay(orderId: string): Promise<PayResult> {
-    const [result, ms] = await this.#run(PAY, orderId)
+    const [result, ms] = await this.#run<PayResult['result']>(PAY, orderId)
     const at = new Date(Number(ms))
-    if (result === 'cancelled') return { orderId, result, cancelledAt: at }
-    return { orderId, result: result as 'paid' | 'missing', paidAt: at }
+    return { orderId, result, ...(result === 'cancelled' ? { cancelledAt: at } : { paidAt: at }) }
   }
 
   async find(orderId: string): Promise<Order | undefined> {
@@ -86,8 +82,8 @@ export class RedisOrders {
     return Promise.all(
       orderIds.map(async (orderId) => {
         const key = this.#keys.order(orderId)
-        const found = await this.#redis.hmget(key, 'status', 'deadline', 'paid_at', 'cancelled_at')
-        const [status, deadline, paidAt, cancelledAt] = found
+        const fields = await this.#redis.hmget(key, 'status', 'deadline', 'paid_at', 'cancelled_at')
+        const [status, deadline, paidAt, cancelledAt] = fields
         if (status == null) return undefined
         return {
           orderId,
@@ -168,9 +164,9 @@ export class RedisOrders {
   }
 
   /** Runs a script for one order. */
-  async #run(script: string, orderId: string, ...args: number[]): Promise<[string, string]> {
+  async #run<Result>(script: string, orderId: string, ...args: number[]): Promise<[Result, string]> {
     const { unpaid, order, lastPaid } = this.#keys
-    return (await this.#redis.eval(script, 3, unpaid, order(orderId), lastPaid, orderId, ...args)) as [string, string]
+    return (await this.#redis.eval(script, 3, unpaid, order(orderId), lastPaid, orderId, ...args)) as [Result, string]
   }
 }
 

@@ -1,10 +1,10 @@
 import { type Finding, type FindingCode, finding } from '../../../doctor/finding.ts'
+import { type Database, one } from '../database.ts'
 import { sqlStateOf } from '../errors.ts'
-import { type Database, one } from './database.ts'
 
-/** Longest time for a look at the rows themselves, of which there may be many. */
+/** For a look at the rows themselves, of which there may be many. */
 const READING_MS = 1_000
-/** For a look that reads no rows, and takes long only where the machine is busy. */
+/** For a look that reads no rows, and takes long only if the machine is busy. */
 export const PLANNING_MS = 8_000
 
 /** What a look at the rows shows, within `ms` for each statement. */
@@ -26,16 +26,12 @@ export async function bounded<T>(
   }
 }
 
-/** The row of a statement that has exactly one, as a {@link bounded} look at the rows. */
-export async function boundedOne<Row extends object>(
-  database: Database,
-  sql: string,
-  values: unknown[] = [],
-): Promise<Row | 'unknown'> {
-  return bounded(database, () => one<Row>(database, sql, values))
+/** {@link one} as a {@link bounded} look at the rows. */
+export async function boundedOne<Row extends object>(...statement: Parameters<typeof one>): Promise<Row | 'unknown'> {
+  return bounded(statement[0], () => one<Row>(...statement))
 }
 
-/** The finding when {@link bounded} has been 'unknown'. */
+/** The finding if {@link bounded} answers 'unknown'. */
 export function cannotTell(code: FindingCode, what: string, ms: number = READING_MS): Finding {
   return finding('info', code, {
     what: `could not tell ${what} within ${ms / 1_000} s`,

@@ -1,21 +1,22 @@
 import { type Finding, finding, listed } from '../../../doctor/finding.ts'
-import { unquoteIdentifier } from '../columns.ts'
+import { type Database, one } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
-import { isUnpaidSql, quoteLiteral } from '../indexes.ts'
+import { isUnpaidSql } from '../indexes.ts'
+import { quoteLiteral, unquoteIdentifier } from '../quoting.ts'
 import { idsAndDeadlines } from '../rows.ts'
+import { inUtc } from '../sql.ts'
 import { buildStatements } from '../statements.ts'
 import { bounded, boundedOne, PLANNING_MS } from './bounded-look.ts'
-import { type Database, one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 
-/** Each constraint is tried on so many unpaid orders. */
+/** Unpaid orders on which each constraint is tried. */
 const ORDERS_CHECKED = 1_000
 
 /**
- * Whether the cancelling statement can be planned, which runs nothing but has the table, names, types and permissions
- * checked, and whether the type of the column or a constraint would refuse its result.
+ * Whether the cancelling statement can be planned, which has the table, names, types and permissions checked and runs nothing,
+ * and whether the type of the column or a constraint would refuse its result.
  */
-export async function lookAtCancelling(options: OrdersTable & { cancelSql: string | undefined }): Promise<Finding[]> {
+export async function lookAtCancelling(options: OrdersTable & { cancelSql?: string | undefined }): Promise<Finding[]> {
   const { database, columns, mapping, cancelSql } = options
   const { cancelUnpaid, insertOutbox } = buildStatements(columns)
   const nothing = idsAndDeadlines([])
@@ -51,7 +52,7 @@ function shopSqlFinding(refusal: string | undefined): Finding {
   })
 }
 
-/** A cast to the column's own type makes the checks of a domain. */
+/** A cast to the column's own type runs the checks of a domain. */
 async function lookAtType({ database, columns, mapping }: OrdersTable): Promise<Finding | undefined> {
   const { type } = await one<{ type: string }>(
     database,
@@ -82,23 +83,10 @@ async function refusalOf(database: Database, sql: string, values: unknown[]): Pr
   return refusal === 'unknown' ? undefined : refusal
 }
 
-interface Constraint {
-  name: string
-  /** The columns that it is on, as SQL. */
-  columns: string[]
-  /** Of a CHECK. It names its columns without a table. */
-  condition: string | null
-  /** Of a foreign key of one column. */
-  target: string | null
-  key: string | null
-}
-
 async function lookAtConstraints({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
   const { table, status, statusType, cancelledAt } = columns
   const written = new Map([[status, `${quoteLiteral(mapping.cancelledStatus)}::${statusType}`]])
-  if (cancelledAt) {
-    written.set(cancelledAt.sql, cancelledAt.type === 'timestamp' ? `now() AT TIME ZONE 'UTC'` : 'now()')
-  }
+  if (cancelledAt) written.set(cancelledAt.sql, inUtc('now()', cancelledAt.type))
   const { rows } = await database.query<Constraint>(CONSTRAINTS_SQL, [table, [...written.keys()]])
   const findings: Finding[] = []
   for (const { name, columns: on, condition, target, key } of rows) {
@@ -121,6 +109,12 @@ async function lookAtConstraints({ database, columns, mapping }: OrdersTable): P
     )
   }
   return findings
+}
+
+/** `columns` as SQL; `condition` of a CHECK, which names its columns without a table; `target` and `key` of a foreign key. */
+interface Constraint extends Record<'condition' | 'target' | 'key', string | null> {
+  name: string
+  columns: string[]
 }
 
 /* Those that cancelling an order can violate: $1 the table, $2 the columns that are written. `conenforced` came with PostgreSQL 18. */

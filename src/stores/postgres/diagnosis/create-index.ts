@@ -1,6 +1,6 @@
-import { quoteIdentifier } from '../columns.ts'
+import { one } from '../database.ts'
 import type { WantedIndex } from '../indexes.ts'
-import { one } from './database.ts'
+import { quoteIdentifier } from '../quoting.ts'
 import type { OrdersTable } from './table.ts'
 
 /** What creates an index, as far as the table allows: one statement a line, and lines for people. */
@@ -23,13 +23,12 @@ export async function createIndex(
   )
   if (isUnderWay) return [`# it is being built at this moment, as ${name}: wait for it`]
   const concurrently = isPartitioned ? '' : 'CONCURRENTLY '
-  const lines: string[] = []
-  if (isBroken) {
-    lines.push('# an earlier attempt was broken off and left an invalid index behind:')
-    lines.push(`DROP INDEX ${concurrently}${quoteIdentifier(columns.schema)}.${name};`)
-  }
-  if (isPartitioned) {
-    lines.push('# writers wait while it is built: for a partitioned table, PostgreSQL has no other way')
-  }
-  return [...lines, `CREATE INDEX ${concurrently}${name} ON ${on};`]
+  const drop = `DROP INDEX ${concurrently}${quoteIdentifier(columns.schema)}.${name};`
+  return [
+    ...(isBroken ? ['# an earlier attempt was broken off and left an invalid index behind:', drop] : []),
+    ...(isPartitioned
+      ? ['# writers wait while it is built: for a partitioned table, PostgreSQL has no other way']
+      : []),
+    `CREATE INDEX ${concurrently}${name} ON ${on};`,
+  ]
 }

@@ -1,10 +1,12 @@
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import { overdueFinding } from '../../../doctor/overdue-finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
+import { databaseNow } from '../database.ts'
 import { isUnpaidSql } from '../indexes.ts'
-import { buildStatements, SWEEP_SETTINGS } from '../statements.ts'
+import { SWEEP_SETTINGS } from '../reading.ts'
+import { inUtc } from '../sql.ts'
+import { buildStatements } from '../statements.ts'
 import { bounded, boundedOne, cannotTell } from './bounded-look.ts'
-import { databaseNow } from './database.ts'
 import type { OrdersTable } from './table.ts'
 
 const MOST_ORDERS_COUNTED = 1_000
@@ -25,13 +27,12 @@ export async function lookAtDeadlines({ database, columns, mapping }: OrdersTabl
   )
   if (found === 'unknown') return cannotTell('store-deadlines', 'whether unpaid orders without a deadline exist')
   if (found.orders === 0) return ok('store-deadlines', 'every unpaid order has one')
-  const now = deadline.type === 'timestamp' ? `now() AT TIME ZONE 'UTC'` : 'now()'
   return finding('warning', 'store-deadlines', {
     what: `${countUpTo(MOST_ORDERS_COUNTED, found.orders, 'unpaid order')} without a deadline`,
     meaning: 'The sweeper never cancels these; only a job that brings a deadline of its own does.',
     fix: [
       '# give them one, and write it when an order is placed:',
-      `UPDATE ${table} SET ${deadline.sql} = ${now} + interval '1 hour' WHERE ${without};`,
+      `UPDATE ${table} SET ${deadline.sql} = ${inUtc('now()', deadline.type)} + interval '1 hour' WHERE ${without};`,
     ],
   })
 }

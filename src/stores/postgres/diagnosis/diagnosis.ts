@@ -1,16 +1,11 @@
 import { type Finding, type FindingCode, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
-import {
-  COLUMNS_SQL,
-  type ColumnRow,
-  type OrdersColumns,
-  type OrdersMapping,
-  quoteTable,
-  resolveColumns,
-} from '../columns.ts'
+import { COLUMNS_SQL, type ColumnRow, matchColumns } from '../columns.ts'
+import { type Database, one } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
+import { quoteTable } from '../quoting.ts'
+import type { PostgresStoreOptions } from '../store.ts'
 import { lookAtCancelling } from './cancelling.ts'
-import { type Database, one } from './database.ts'
 import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
 import { lookAtIndexes } from './indexes.ts'
 import { lookAtOutbox } from './outbox.ts'
@@ -21,17 +16,9 @@ import { lookAtSchema, mismatches } from './table.ts'
 import { lookAtTriggers } from './triggers.ts'
 
 /** Looks at the database and the orders table over one connection, and changes nothing. */
-export async function diagnosePostgres(options: {
-  database: Database
-  clock: Clock
-  mapping: OrdersMapping
-  /** The shop's own statement in place of ours. */
-  cancelSql: string | undefined
-  /** Whether the silence of payments is watched. */
-  watchesPayments: boolean
-  /** Connections that one process opens. */
-  connections: number
-}): Promise<Finding[]> {
+export async function diagnosePostgres(
+  options: PostgresStoreOptions & { database: Database; clock: Clock },
+): Promise<Finding[]> {
   const findings: Finding[] = []
   const { database, clock, mapping, connections } = options
   const look = async (code: FindingCode, from: Promise<Finding | Finding[] | undefined>) => {
@@ -51,19 +38,16 @@ export async function diagnosePostgres(options: {
   const hidden = await lookAtSchema({ database, mapping, role })
   if (hidden) return [...findings, hidden]
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(mapping.table)])
-  let columns: OrdersColumns
-  try {
-    columns = resolveColumns(mapping, rows, options)
-  } catch (error) {
-    return [...findings, ...(await mismatches({ database, mapping, rows, error }))]
-  }
+  const { columns, problems } = matchColumns(mapping, rows, options)
+  if (!columns) return [...findings, ...(await mismatches({ database, mapping, rows, problems }))]
+
   const isWrong = (...codes: FindingCode[]) =>
     findings.some(({ code, level }) => codes.includes(code) && level === 'error')
-  const table = { ...options, columns, role, usesShopSql: options.cancelSql !== undefined }
+  const table = { ...options, columns, role }
   await look('store-permissions', lookAtPermissions(table))
   await look('store-outbox', lookAtOutbox(table))
   await look('store-triggers', lookAtTriggers(table))
-  // Without the outbox, or what it may not do, it fails for that.
+  // Where the outbox or a permission is missing, the statement fails for that.
   if (!isWrong('store-permissions', 'store-outbox')) await look('store-table', lookAtCancelling(table))
   if (!isWrong('store-table')) findings.push(ok('store-table', `${columns.table} is as the settings say`))
   if (isWrong('store-permissions')) return findings

@@ -1,30 +1,29 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
-import { unquoteIdentifier } from '../columns.ts'
+import { databaseNow, one } from '../database.ts'
 import { paidIndex, sweepIndex } from '../indexes.ts'
+import { unquoteIdentifier } from '../quoting.ts'
 import { buildStatements } from '../statements.ts'
 import { bounded, cannotTell, PLANNING_MS } from './bounded-look.ts'
 import { createIndex } from './create-index.ts'
-import { databaseNow, one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 import { type QueryPlan, type UsedIndex, usedIndexes } from './used-indexes.ts'
 
-/** An index with no more orders than this is read in no time, whatever they are. */
+/** An index with no more orders than this is read at once, whatever they are. */
 const FEW_ORDERS = 100_000
 
 /** @param options.watchesPayments whether the latest payment must be found quickly, to watch for their silence */
-export async function lookAtIndexes(options: OrdersTable & { watchesPayments: boolean }): Promise<Finding[]> {
+export async function lookAtIndexes(options: OrdersTable & { watchesPayments?: boolean }): Promise<Finding[]> {
   const { database, columns, watchesPayments } = options
   const { table, deadline, paidAt } = columns
-  const { isJudged } = await one<{ isJudged: boolean }>(
+  const { isPlain } = await one<{ isPlain: boolean }>(
     database,
-    `SELECT relkind IN ('r', 'm') OR EXISTS (SELECT FROM pg_partition_tree(oid) WHERE isleaf) AS "isJudged"
+    `SELECT relkind IN ('r', 'm') OR EXISTS (SELECT FROM pg_partition_tree(oid) WHERE isleaf) AS "isPlain"
      FROM pg_class WHERE oid = $1::regclass`,
     [table],
   )
-  if (!isJudged) {
-    return [
-      finding('info', 'store-index', { what: `${table} is not a plain table: its indexes cannot be judged here` }),
-    ]
+  if (!isPlain) {
+    const what = `${table} is not a plain table: its indexes cannot be judged here`
+    return [finding('info', 'store-index', { what })]
   }
   return listed(
     deadline && (await lookAtSweepIndex(options, deadline.sql)),
@@ -32,7 +31,7 @@ export async function lookAtIndexes(options: OrdersTable & { watchesPayments: bo
   )
 }
 
-/** Whether the sweeper's query reads little more than the orders that it looks for. */
+/** Whether the sweeper's query reads little more than the orders it looks for. */
 async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise<Finding> {
   const { database, columns, mapping } = options
   const values = [mapping.unpaidStatuses, await databaseNow(database), null, null, 1]
@@ -61,13 +60,13 @@ async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise
   })
 }
 
-/** Whether the status has to be checked: the planner leaves out what the condition of a partial index says already. */
+/** Whether the status has to be checked: the planner leaves out what the condition of a partial index already says. */
 function holdsOthers({ filter }: UsedIndex, paidAt: string | undefined): boolean {
   const unquoted = (sql: string) => sql.replaceAll('"', '')
   return filter !== undefined && unquoted(filter).replace(/^\(\w+\./, '(') !== `(${unquoted(paidAt ?? '')} IS NULL)`
 }
 
-/** By the statistics; of the status alone, because unpaid orders and orders without a payment are nearly the same. */
+/** By the statistics, and by the status alone: orders with an unpaid status and unpaid orders are nearly the same. */
 async function estimateUnpaid({ database, columns, mapping }: OrdersTable): Promise<number> {
   const { table, status, statusType } = columns
   const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table} WHERE ${status} = ANY ($1::${statusType}[])`
@@ -76,8 +75,8 @@ async function estimateUnpaid({ database, columns, mapping }: OrdersTable): Prom
 }
 
 async function lookAtPaidIndex(options: OrdersTable, paidAt: string): Promise<Finding> {
-  const { columns } = options
-  const used = await usedIndexes(options.database, { sql: buildStatements(columns).newestPayment, values: [] })
+  const { database, columns } = options
+  const used = await usedIndexes(database, { sql: buildStatements(columns).newestPayment, values: [] })
   if (used === 'unknown') return cannotTell('store-paid-index', `whether there is one on ${paidAt}`, PLANNING_MS)
   if (used?.every(({ first }) => first === unquoteIdentifier(paidAt))) {
     return ok('store-paid-index', `one on ${paidAt}, for BRAKE_PAYMENT_SILENCE`)

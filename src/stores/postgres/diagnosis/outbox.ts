@@ -1,14 +1,16 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
 import { COLUMNS_SQL, type ColumnRow } from '../columns.ts'
-import { buildMigrations, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../statements.ts'
+import { one } from '../database.ts'
+import { createOutboxSql, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../outbox.ts'
 import { boundedOne } from './bounded-look.ts'
-import { one } from './database.ts'
 import type { OrdersTable } from './table.ts'
 
 const MOST_EVENTS_COUNTED = 100_000
 
-export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
+type Table = OrdersTable & { role: string }
+
+export async function lookAtOutbox(options: Table): Promise<Finding[]> {
   const { database, columns } = options
   const outbox = outboxTable(columns)
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
@@ -33,21 +35,18 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
 }
 
 /** What makes the outbox: `migrate`, or, if our role may not create a table there, what its owner does for it. */
-async function createOutbox({ database, columns, role }: OrdersTable & { role: string }): Promise<string[]> {
+async function createOutbox({ database, columns, role }: Table): Promise<string[]> {
   const sql = `SELECT has_schema_privilege($1, 'CREATE') AS "mayCreate"`
   if ((await one<{ mayCreate: boolean }>(database, sql, [columns.schema])).mayCreate) return ['order-expiry migrate']
   return [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
-    ...buildMigrations(columns).map((statement) => `${statement.replace(/\s+/g, ' ')};`),
+    `${createOutboxSql(columns).replace(/\s+/g, ' ')};`,
     `GRANT INSERT, SELECT ON ${outboxTable(columns)} TO ${role};`,
   ]
 }
 
-async function lookAtBacklog({
-  database,
-  columns,
-  role,
-}: OrdersTable & { role: string }): Promise<Finding | undefined> {
+async function lookAtBacklog(options: Table): Promise<Finding | undefined> {
+  const { database, columns, role } = options
   const outbox = outboxTable(columns)
   const sql = `SELECT has_table_privilege($1, 'SELECT') AS "mayRead"`
   if (!(await one<{ mayRead: boolean }>(database, sql, [outbox])).mayRead) {

@@ -1,15 +1,13 @@
 import { compareClocks } from '../../../doctor/clock-offset.ts'
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
-import { type Database, databaseNow, one } from './database.ts'
+import { type Database, databaseNow, one } from '../database.ts'
 
 const LEAST_VERSION = 13
 
 export async function lookAtVersion(database: Database): Promise<Finding> {
-  const { version, number } = await one<{ version: string; number: number }>(
-    database,
-    `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`,
-  )
+  const sql = `SELECT current_setting('server_version') AS version, current_setting('server_version_num')::int AS number`
+  const { version, number } = await one<{ version: string; number: number }>(database, sql)
   if (number >= LEAST_VERSION * 10_000) return ok('store-version', `PostgreSQL ${version}`)
   return finding('error', 'store-version', {
     what: `PostgreSQL ${version}, expected ${LEAST_VERSION} or later`,

@@ -1,11 +1,10 @@
 import { distance } from 'fastest-levenshtein'
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
-import { quoteIdentifier, unquoteIdentifier } from '../columns.ts'
-import { quoteLiteral } from '../indexes.ts'
+import { quoteIdentifier, quoteLiteral, unquoteIdentifier } from '../quoting.ts'
 import { bounded, boundedOne, cannotTell } from './bounded-look.ts'
 import type { OrdersTable } from './table.ts'
 
-/** The statuses that occur are looked for in so many rows. */
+/** Rows in which we look for the statuses that occur. */
 const ROWS_READ = 10_000
 /** Shorter words differ in one letter and mean something else. */
 const LEAST_LETTERS = 5
@@ -27,21 +26,20 @@ export async function lookAtStatuses(options: OrdersTable): Promise<Finding[]> {
     const alike = others.filter((other) => looksLike(other, name))
     if (alike.length === 0) return []
     const isThere = seen.has(name)
-    const what = `has ${quoteLiteral(name)}, the table has ${isThere ? 'also ' : ''}${alike.map(quoteLiteral).join(', ')}`
     const unpaid = [...unpaidStatuses.filter((one) => one !== name || isThere), ...alike].join(',')
-    return [
+    const [setting, value, meaning] =
       name === cancelledStatus
-        ? finding('warning', 'store-statuses', {
-            what: `ORDERS_CANCELLED_STATUS ${what}`,
-            meaning: 'Other programs may not take our cancelled orders for cancelled.',
-            fix: ['# if they mean the same:', `ORDERS_CANCELLED_STATUS=${alike[0]}`],
-          })
-        : finding('warning', 'store-statuses', {
-            what: `ORDERS_UNPAID_STATUSES ${what}`,
-            meaning: 'Statuses are compared exactly: orders in the other one are never cancelled.',
-            fix: ['# if they mean the same:', `ORDERS_UNPAID_STATUSES=${unpaid}`],
-          }),
-    ]
+        ? ['ORDERS_CANCELLED_STATUS', alike[0], 'Other programs may not take our cancelled orders for cancelled.']
+        : [
+            'ORDERS_UNPAID_STATUSES',
+            unpaid,
+            'Statuses are compared exactly: orders in the other one are never cancelled.',
+          ]
+    return finding('warning', 'store-statuses', {
+      what: `${setting} has ${quoteLiteral(name)}, the table has ${isThere ? 'also ' : ''}${alike.map(quoteLiteral).join(', ')}`,
+      meaning,
+      fix: ['# if they mean the same:', `${setting}=${value}`],
+    })
   })
   if (findings.length > 0) return findings
   const unpaid = unpaidStatuses.filter((name) => seen.has(name))

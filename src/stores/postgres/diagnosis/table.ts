@@ -1,7 +1,7 @@
 import { type Finding, finding } from '../../../doctor/finding.ts'
-import { OrderExpiryError } from '../../../errors.ts'
-import { type ColumnRow, type OrdersColumns, type OrdersMapping, quoteIdentifier, quoteTable } from '../columns.ts'
-import type { Database } from './database.ts'
+import type { ColumnRow, OrdersColumns, OrdersMapping } from '../columns.ts'
+import type { Database } from '../database.ts'
+import { quoteIdentifier, quoteTable } from '../quoting.ts'
 
 /** The orders table, which is as the settings say. */
 export interface OrdersTable {
@@ -22,48 +22,38 @@ export async function lookAtSchema(options: {
      WHERE cardinality(name) = 2 AND n.nspname = name[1] AND NOT has_schema_privilege(n.oid, 'USAGE')`,
     [quoteTable(mapping.table)],
   )
-  const [hidden] = rows
+  const hidden = rows[0]?.schema
   if (!hidden) return undefined
   return finding('error', 'store-permissions', {
-    what: `the role ${role} may not use the schema ${hidden.schema}`,
+    what: `the role ${role} may not use the schema ${hidden}`,
     meaning: 'The daemon does not start.',
-    fix: `GRANT USAGE ON SCHEMA ${hidden.schema} TO ${role};`,
+    fix: `GRANT USAGE ON SCHEMA ${hidden} TO ${role};`,
   })
 }
 
 const MISMATCH = { meaning: 'The daemon does not start.', fix: '# correct the setting, or the table' }
 
-/**
- * In what the table is not as the settings say.
- *
- * @param options.rows its columns; none: there is no such table
- * @param options.error what `resolveColumns` has thrown
- */
+/** Where the table is not as the settings say: what `matchColumns` says of its columns. Without any there is no such table. */
 export async function mismatches(options: {
   database: Database
   mapping: OrdersMapping
   rows: readonly ColumnRow[]
-  error: unknown
+  problems: readonly string[]
 }): Promise<Finding[]> {
-  const { database, mapping, rows, error } = options
-  if (!(error instanceof OrderExpiryError)) throw error
+  const { database, mapping, rows, problems } = options
   const [first] = rows
   if (!first) return [await missingTable(database, mapping.table)]
-  const id = rows.find(({ name }) => name === mapping.idColumn)
-  // The first line says that there is a list, the others are the list.
-  const [, ...problems] = error.message.split('\n').map((line) => line.trim())
+  const table = `${quoteIdentifier(first.schema)}.${quoteIdentifier(first.relation)}`
+  const fix = `CREATE UNIQUE INDEX CONCURRENTLY ON ${table} (${quoteIdentifier(mapping.idColumn)});`
   return problems.map((what) => {
-    const isNotUnique = id && !id.is_unique && what.startsWith('ORDERS_ID_COLUMN: expected a primary key')
-    if (!isNotUnique) return finding('error', 'store-table', { ...MISMATCH, what })
-    const table = `${quoteIdentifier(first.schema)}.${quoteIdentifier(first.relation)}`
-    const fix = `CREATE UNIQUE INDEX CONCURRENTLY ON ${table} (${quoteIdentifier(id.name)});`
-    return finding('error', 'store-table', { ...MISMATCH, what, fix })
+    const isNotUnique = what.startsWith('ORDERS_ID_COLUMN: expected a primary key')
+    return finding('error', 'store-table', { ...MISMATCH, what, ...(isNotUnique && { fix }) })
   })
 }
 
-/** Names those that differ in case only, or are in another schema. */
+/** Names the tables that differ in case only, or are in another schema. */
 async function missingTable(database: Database, table: string): Promise<Finding> {
-  const { rows: found } = await database.query<{ name: string }>(
+  const { rows } = await database.query<{ name: string }>(
     `SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name
      FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, parse_ident($1) AS wanted
      WHERE lower(c.relname) = lower(wanted[cardinality(wanted)]) AND c.relkind IN ('r', 'p', 'v', 'f')
@@ -73,6 +63,6 @@ async function missingTable(database: Database, table: string): Promise<Finding>
   return finding('error', 'store-table', {
     ...MISMATCH,
     what: `there is no table ${table} here (names are case-sensitive)`,
-    ...(found.length > 0 && { fix: ['# there is:', ...found.map(({ name }) => `ORDERS_TABLE=${name}`)] }),
+    ...(rows.length > 0 && { fix: ['# there is:', ...rows.map(({ name }) => `ORDERS_TABLE=${name}`)] }),
   })
 }

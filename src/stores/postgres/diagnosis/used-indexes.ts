@@ -1,15 +1,15 @@
-import { quoteIdentifier } from '../columns.ts'
+import type { Database } from '../database.ts'
+import { quoteIdentifier } from '../quoting.ts'
 import { bounded, PLANNING_MS } from './bounded-look.ts'
-import type { Database } from './database.ts'
 
 /** An index by which a statement reads orders. Names are as the catalogue has them. */
 export interface UsedIndex {
-  /** Of an index on a partition, that of the whole table. */
+  /** For an index on a partition, that of the whole table. */
   name: string
-  /** The columns by which it is ordered first and second; null where it is an expression, or none. */
+  /** The columns it is ordered by; null for an expression, or none. */
   first: string | null
   second: string | null
-  /** How many orders it holds, as far as it is known. */
+  /** How many orders it holds, as far as known. */
   many: number
   /** The condition that is still checked on each order read by it. */
   filter: string | undefined
@@ -29,24 +29,18 @@ interface PlanNode {
   Plans?: PlanNode[]
 }
 
-/* What is left is an index that has the order of the query, however small the table. */
+/** Leaves only an index that has the order of the query, however small the table. */
 const BY_INDEX_ONLY = 'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off'
 
-/**
- * By which indexes the planner would read the orders for a statement: one for each partition.
- *
- * @returns undefined where it can only read a table from end to end
- */
+/** By which index the planner would read the orders, for each partition; undefined if it can only read a table from end to end. */
 export async function usedIndexes(
   database: Database,
   statement: { sql: string; values: unknown[] },
 ): Promise<UsedIndex[] | undefined | 'unknown'> {
+  const { sql, values } = statement
   const look = async () => {
     await database.query(BY_INDEX_ONLY)
-    const { rows } = await database.query<QueryPlan>(
-      `EXPLAIN (VERBOSE, FORMAT JSON) ${statement.sql}`,
-      statement.values,
-    )
+    const { rows } = await database.query<QueryPlan>(`EXPLAIN (VERBOSE, FORMAT JSON) ${sql}`, values)
     const reads = rows.flatMap((row) => flatten(row['QUERY PLAN'][0].Plan)).filter((node) => node['Relation Name'])
     const names = reads.map(({ Schema, 'Index Name': name }) => name && [Schema, name].map(quoteIdentifier).join('.'))
     if (names.includes(undefined)) return undefined

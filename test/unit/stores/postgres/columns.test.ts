@@ -5,10 +5,9 @@ import {
   canHoldId,
   type IdType,
   type OrdersMapping,
-  quoteIdentifier,
-  quoteTable,
   resolveColumns,
 } from '../../../../src/stores/postgres/columns.ts'
+import { quoteIdentifier, quoteTable } from '../../../../src/stores/postgres/quoting.ts'
 
 describe('quoteIdentifier', () => {
   test.each([

@@ -1,4 +1,4 @@
-/** One connection to the database. */
+/** One connection to the database, or a pool of them. */
 export interface Database {
   query<Row extends object = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<{ rows: Row[] }>
 }
@@ -8,7 +8,7 @@ export async function one<Row extends object>(database: Database, sql: string, v
   return (await database.query<Row>(sql, values)).rows[0] as Row
 }
 
-/** What the clock of the database shows. */
+/** What the clock of the database shows, in epoch milliseconds. */
 export async function databaseNow(database: Database): Promise<number> {
   const sql = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now'
   return (await one<{ now: number }>(database, sql)).now
