@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { sqlStateOf } from './errors.ts'
 
 /** A statement that is parsed once for each connection, and planned at most a few times. */
-export interface Prepared {
+interface Prepared {
   name: string
   text: string
 }
