@@ -1,4 +1,3 @@
-import type { LogFn } from 'pino'
 import type { Clock } from '../runtime/clock.ts'
 
 const SAME_TROUBLE_EVERY_MS = 5_000
@@ -23,7 +22,11 @@ export function limitPerSecond(options: { count: number; clock: Clock }): () => 
  * Logs the same trouble at most once in {@link SAME_TROUBLE_EVERY_MS}, with the number of times it was left out. A trouble
  * that is not allowed now is logged when it comes again.
  */
-export function throttle(options: { clock: Clock; isAllowed: () => boolean; log: LogFn }): LogTrouble {
+export function throttle(options: {
+  clock: Clock
+  isAllowed: () => boolean
+  log: (fields: object, message: string) => void
+}): LogTrouble {
   const { clock, isAllowed, log } = options
   const seen = new Map<string, { at: number; left: number }>()
   return (key, fields, message) => {

@@ -10,9 +10,7 @@ const SELECT_MS = 5_000
 
 /** A connection that reports its errors to `onError` instead of ending the process. Connects with its first command. */
 export function openRedis(options: { profile: RedisProfile; onError?: (error: Error) => void }): Redis {
-  const redis = new Redis(options.profile)
-  redis.on('error', options.onError ?? (() => {}))
-  return redis
+  return new Redis(options.profile).on('error', options.onError ?? (() => {}))
 }
 
 /** A connection that knows why it is not there. */

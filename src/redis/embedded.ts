@@ -127,8 +127,7 @@ export class EmbeddedRedis {
   }
 
   #connect(commandTimeout: number): Redis {
-    const profile = { path: this.#socket, commandTimeout, enableReadyCheck: false, retryStrategy: null }
-    return openRedis({ profile })
+    return openRedis({ profile: { path: this.#socket, commandTimeout, enableReadyCheck: false, retryStrategy: null } })
   }
 
   /** The owner's connection is gone, so the server has ended, whoever started it: it is started again. */

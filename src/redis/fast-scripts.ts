@@ -3,8 +3,8 @@ import { Command } from 'ioredis'
 
 /** A client of ioredis on which scripts are defined, directly or as BullMQ wraps it. */
 interface ScriptClient {
-  /** By name; ioredis' `Script`. */
-  readonly scriptsSet: object
+  /** ioredis' `Script`s, by name. */
+  readonly scriptsSet: Readonly<Record<string, Script>>
   sendCommand(command: Command): unknown
 }
 
@@ -20,7 +20,7 @@ export type ScriptArgument = string | number | Buffer | undefined
 
 /** The script that BullMQ, or somebody else, has defined by this name. */
 export function scriptOf(client: ScriptClient, name: string): Script | undefined {
-  return (client.scriptsSet as Record<string, Script>)[name]
+  return client.scriptsSet[name]
 }
 
 /**

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-const BINARIES = ['redis-server', 'valkey-server']
 const LOG_FILE = 'redis.log'
 const LOOK_EVERY_MS = 20
 /** A large append-only file takes time. */
@@ -24,7 +23,7 @@ interface ServerOptions {
  * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
  */
 export async function startServer(options: ServerOptions): Promise<ChildProcess> {
-  for (const binary of BINARIES) {
+  for (const binary of ['redis-server', 'valkey-server']) {
     // A session of its own: Ctrl-C in the terminal must reach the daemon alone, which still needs its Redis to stop.
     const child = spawn(binary, serverArguments(options), { detached: true, stdio: 'ignore' })
     try {

@@ -1,8 +1,5 @@
 import type { Clock } from './clock.ts'
 
-/** Nobody sees this reason, but without one, abort makes an error with a stack. */
-const SETTLED = 'settled'
-
 /**
  * The promise's own result, or a rejection with `onTimeout()` (default: "no answer within … ms") after `ms`. The work itself
  * goes on: what it does later must be harmless, and its late rejection is swallowed.
@@ -23,7 +20,7 @@ export async function withTimeout<T>(options: {
   try {
     return await Promise.race([work, timeout])
   } finally {
-    settled.abort(SETTLED)
+    settled.abort('settled') // without a reason it would make an error with a stack
   }
 }
 

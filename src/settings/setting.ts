@@ -20,13 +20,9 @@ export type Settings = Readonly<Record<string, Setting>>
 
 export type SettingValues<Table extends Settings> = { readonly [Name in keyof Table]: Value<Table[Name]> }
 
-type Value<Row> = Row extends { schema: z.ZodType<infer T, string> }
-  ? Row extends { emptyIsNone: true }
-    ? T | undefined
-    : Row extends { default: string }
-      ? T
-      : T | undefined
-  : never
+type Value<Row extends Setting> = Row extends { default: string; emptyIsNone?: never }
+  ? z.output<Row['schema']>
+  : z.output<Row['schema']> | undefined
 
 /** Both in one: the process environment wins over the `.env` file, but for empty variables that do not mean "none". */
 export function mergeEnvironments(settings: Settings, input: { env: Environment; dotenv: Environment }): Environment {

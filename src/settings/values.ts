@@ -23,10 +23,9 @@ export const integer = (least: number, most: number) =>
 export const orOff = <T>(schema: z.ZodType<T, string>) =>
   z.string().transform((text, context): T | undefined => {
     if (text === 'off') return undefined
-    const parsed = schema.safeParse(text)
-    if (parsed.success) return parsed.data
-    for (const { message } of parsed.error.issues) context.addIssue(`${message}, or off`)
-    return z.NEVER
+    const { data, error } = schema.safeParse(text)
+    for (const { message } of error?.issues ?? []) context.addIssue(`${message}, or off`)
+    return data
   })
 
 export const trueOrFalse = z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true')
