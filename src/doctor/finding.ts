@@ -88,13 +88,9 @@ export async function examine(options: {
   look: () => Promise<Finding[]>
 }): Promise<Finding[]> {
   const { code, withinMs, clock, look } = options
+  const onTimeout = () => new Error(`no answer within ${withinMs / 1_000} s`)
   try {
-    return await withTimeout({
-      work: look(),
-      ms: withinMs,
-      clock,
-      onTimeout: () => new Error(`no answer within ${withinMs / 1_000} s`),
-    })
+    return await withTimeout({ work: look(), ms: withinMs, clock, onTimeout })
   } catch (error) {
     return [finding('error', code, { what: `could not be looked at: ${asOrderExpiryError(error).message}` })]
   }

@@ -12,7 +12,7 @@ import { type Story, tellStory } from './story.ts'
  */
 export async function explainOrder(options: {
   orderId: string
-  /** Of its check, if that is not our own id. */
+  /** Of its check; default our own id. */
   jobId?: string | undefined
   sources: {
     view: Pick<QueueView, 'checkOf' | 'holds'>
@@ -28,16 +28,9 @@ export async function explainOrder(options: {
     view.holds(),
     store.find([orderId]),
     store.eventsOf?.(orderId).catch((error) => {
-      if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may add to them, and not read them
+      if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may write events, not read them
       throw error
     }),
   ])
-  return tellStory({
-    orderId,
-    now: clock.now(),
-    check,
-    order,
-    events,
-    holds: { ...holds, dryRun },
-  })
+  return tellStory({ orderId, now: clock.now(), check, order, events, holds: { ...holds, dryRun } })
 }

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { OrderExpiryError } from '../errors.ts'
+import type { SettledBatch } from '../order/settle.ts'
 
 /** The overdue orders that a sweep left unpaid. */
 export interface LeftOverdue {
@@ -35,13 +36,7 @@ export interface Events {
   'check-postponed': { orderId: string; jobId: string; delayMs: number; why: string }
   'check-retried': { orderId: string; jobId: string; delayMs: number; error: OrderExpiryError }
   'check-given-up': { orderId?: string; jobId: string; error: OrderExpiryError }
-  'batch-settled': {
-    by: 'worker' | 'sweep'
-    checks: number
-    tookMs: number
-    outcomes: Readonly<Record<string, number>>
-    error?: OrderExpiryError
-  }
+  'batch-settled': SettledBatch & { by: 'worker' | 'sweep' }
   /** A sweep has handled an order; `outcome` may also be `postponed` or `failed`. */
   'order-swept': { orderId: string; outcome: string }
   'would-cancel': { orderId: string }

@@ -73,29 +73,21 @@ function parseIso(text: string, expected: string): number {
   throw invalid(expected, JSON.stringify(text.slice(0, 64)))
 }
 
-function checkRange(options: { deadline: number; now: number; allowPast: boolean }): number {
-  const { deadline, now, allowPast } = options
-  if (deadline < EARLIEST) {
-    throw outOfRange(`understood as ${describeInstant(deadline)}: is it in seconds? Milliseconds are expected`)
-  }
-  if (deadline > now + MAX_AHEAD_MS)
-    throw outOfRange(`understood as ${describeInstant(deadline)}, which is over a year ahead`)
-  if (!allowPast && deadline < now - MAX_PAST_MS) {
-    throw outOfRange(
-      `understood as ${describeInstant(deadline)}, which is in the past by over a minute (allowPast permits it)`,
-    )
-  }
-  return deadline
-}
-
-function describeInstant(epochMs: number): string {
-  return Math.abs(epochMs) <= 8.64e15 ? new Date(epochMs).toISOString() : `${epochMs} ms after 1970`
-}
-
 function invalid(expected: string, given: string): OrderExpiryError {
   return new OrderExpiryError('INVALID_DEADLINE', `deadline: expected ${expected}, given ${given}`)
 }
 
-function outOfRange(what: string): OrderExpiryError {
-  return new OrderExpiryError('INVALID_DEADLINE', `deadline: ${what}`)
+function checkRange(options: { deadline: number; now: number; allowPast: boolean }): number {
+  const { deadline, now, allowPast } = options
+  if (deadline < EARLIEST) throw outOfRange(deadline, ': is it in seconds? Milliseconds are expected')
+  if (deadline > now + MAX_AHEAD_MS) throw outOfRange(deadline, ', which is over a year ahead')
+  if (!allowPast && deadline < now - MAX_PAST_MS) {
+    throw outOfRange(deadline, ', which is in the past by over a minute (allowPast permits it)')
+  }
+  return deadline
+}
+
+function outOfRange(deadline: number, why: string): OrderExpiryError {
+  const instant = Math.abs(deadline) <= 8.64e15 ? new Date(deadline).toISOString() : `${deadline} ms after 1970`
+  return new OrderExpiryError('INVALID_DEADLINE', `deadline: understood as ${instant}${why}`)
 }

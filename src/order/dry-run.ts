@@ -22,8 +22,8 @@ interface DryRunOptions {
  */
 export class DryRun {
   readonly #options: DryRunOptions
-  readonly #reported = new Set<string>()
-  #isFull = false
+  /** Undefined once it is full. */
+  #reported: Set<string> | undefined = new Set()
 
   constructor(options: DryRunOptions) {
     this.#options = options
@@ -42,11 +42,10 @@ export class DryRun {
 
   #report(orderId: string): void {
     const { remembered = ORDERS_REMEMBERED, onWouldCancel, onFull } = this.#options
-    if (this.#isFull || this.#reported.has(orderId)) return
+    if (!this.#reported || this.#reported.has(orderId)) return
     if (this.#reported.size >= remembered) {
-      this.#isFull = true
       onFull(this.#reported.size)
-      this.#reported.clear()
+      this.#reported = undefined
       return
     }
     this.#reported.add(orderId)

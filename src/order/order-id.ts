@@ -1,6 +1,7 @@
 import { OrderExpiryError } from '../errors.ts'
 
 const MAX_BYTES = 200
+const WANTED = 'a string or a safe integer'
 
 /**
  * The id of an order as a string, exactly as the shop writes it.
@@ -13,7 +14,8 @@ export function parseOrderId(input: unknown): string {
     if (Number.isSafeInteger(input)) return String(input)
     throw invalid('a safe integer', String(input))
   }
-  if (typeof input !== 'string') throw invalid('a string or a safe integer', describe(input))
+  if (input === null) throw invalid(WANTED, 'null')
+  if (typeof input !== 'string') throw invalid(WANTED, Array.isArray(input) ? 'an array' : typeof input)
   if (input === '') throw invalid('at least one character', 'an empty string')
   const bytes = Buffer.byteLength(input)
   if (bytes > MAX_BYTES) throw invalid(`at most ${MAX_BYTES} bytes`, `${bytes} bytes`)
@@ -29,9 +31,4 @@ function showControls(text: string): string {
 
 function invalid(expected: string, given: string): OrderExpiryError {
   return new OrderExpiryError('INVALID_ORDER_ID', `order id: expected ${expected}, given ${given}`)
-}
-
-function describe(input: unknown): string {
-  if (input === null) return 'null'
-  return Array.isArray(input) ? 'an array' : typeof input
 }

@@ -9,7 +9,7 @@ export type Settlement = Outcome | { kind: 'failed'; error: OrderExpiryError }
 export type Settle = (checks: readonly Check[]) => Promise<Settlement[]>
 
 /** A batch that has been settled, in numbers. */
-interface SettledBatch {
+export interface SettledBatch {
   checks: number
   tookMs: number
   /** How many checks ended in which way, see {@link nameOfOutcome}. */
@@ -21,6 +21,7 @@ interface SettledBatch {
 /** How long a batch is halved at most: where only locks stop it, and where something else does. */
 const HALVE_FOR_LOCKS_MS = 3_000
 const HALVE_FOR_OTHERS_MS = 10_000
+
 /** Until when a batch is halved, by the monotonic clock. */
 interface HalvingTime {
   locksUntil: number
@@ -99,7 +100,10 @@ export function createSettle(options: {
   async function ask(checks: readonly Check[]): Promise<Settlement[]> {
     onStep()
     const outcomes = await store.cancelUnpaid(checks).finally(onStep)
-    if (outcomes.length !== checks.length) throw mismatch(checks, outcomes)
+    if (outcomes.length !== checks.length) {
+      const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
+      throw new OrderExpiryError('STORE_MISMATCH', message)
+    }
     breaker?.succeeded()
     return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
   }
@@ -138,11 +142,6 @@ function asUndecided(error: OrderExpiryError): OrderExpiryError {
 
 function fail(checks: readonly Check[], error: OrderExpiryError): Settlement[] {
   return checks.map(() => ({ kind: 'failed', error }))
-}
-
-function mismatch(checks: readonly Check[], outcomes: readonly Outcome[]): OrderExpiryError {
-  const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
-  return new OrderExpiryError('STORE_MISMATCH', message)
 }
 
 /** A job can overtake the transaction that inserts its order: until the deadline, a missing order may still come. */
