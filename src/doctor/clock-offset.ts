@@ -2,7 +2,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { clockDifference } from '../runtime/human-numbers.ts'
 import { type Finding, finding, ok } from './finding.ts'
 
-/** The quicker an answer, the less it can be off: the best of so many tells the time. */
+/** The quicker an answer, the less it can be off: the quickest of these counts. */
 const ANSWERS = 5
 
 const SKEWED_MS = 1_000

@@ -14,11 +14,7 @@ export interface Story {
 }
 
 /** A story as it is printed and answered; times are ISO 8601. */
-export function storyJsonOf({ orderId, verdict, lines }: Story): {
-  orderId: string
-  verdict: string
-  story: { at?: string; what: string }[]
-} {
+export function storyJsonOf({ orderId, verdict, lines }: Story) {
   const story = lines.map(({ at, what }) => ({ ...(at !== undefined && { at: new Date(at).toISOString() }), what }))
   return { orderId, verdict, story }
 }

@@ -34,7 +34,6 @@ export function createRedisWatch(options: {
   let failure: OrderExpiryError | undefined
   let isPlanted = false
   let isBackDue = false
-  let wasConnected = false
 
   async function step(): Promise<number> {
     try {
@@ -54,9 +53,8 @@ export function createRedisWatch(options: {
   }
 
   /** An outage can be shorter than the time between two looks. */
-  function noticeReconnect(): void {
-    if (wasConnected) isBackDue = true
-    wasConnected = true
+  function noticeOutage(): void {
+    isBackDue = true
   }
 
   const loop = createLoop({ name: 'redis-watch', step, clock })
@@ -66,12 +64,11 @@ export function createRedisWatch(options: {
       return failure
     },
     start(signal) {
-      wasConnected ||= connection.redis.status === 'ready'
-      connection.redis.on('ready', noticeReconnect)
+      connection.redis.on('close', noticeOutage)
       return loop.start(signal)
     },
     stop() {
-      connection.redis.off('ready', noticeReconnect)
+      connection.redis.off('close', noticeOutage)
       return loop.stop()
     },
   }

@@ -11,7 +11,7 @@ interface OverdueFound {
   tally: Tally
   /** The orders that were not tried because the store has rejected them before. */
   rejected: DueOrder[]
-  /** There are no more orders; the brake or an outage has stopped it; it could not read on. */
+  /** There are no more orders; the brake or an outage has stopped it; the store could not be read. */
   end: 'reached' | 'stopped' | 'broken'
 }
 

@@ -14,15 +14,15 @@ interface RejectedFound {
 }
 
 /**
- * Tries orders that the store has rejected before, in random order, so that each has its turn where the time does not
- * suffice. Forgets those that it does not reject any more. Never rejects.
+ * Tries orders that the store has rejected before, in random order, so that each gets its turn where time runs out. Forgets
+ * those that it no longer rejects. Never rejects.
  */
 export async function tryRejected(options: StepOptions & { orders: readonly DueOrder[] }): Promise<RejectedFound> {
   const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
   const until = clock.monotonic() + REJECTED_MS
   const untried = shuffled(options)
   const tried = new Map<DueOrder, Settlement>()
-  // Alone, a rejected order costs one call, and in a batch several; once they are mended, it is the other way round.
+  // A rejected order costs one call alone and several in a batch; once mended, it is the other way round.
   let size = 1
   try {
     while (untried.length > 0 && clock.monotonic() < until && !isWoken?.()) {
