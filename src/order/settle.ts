@@ -26,7 +26,7 @@ const HALVE_FOR_OTHERS_MS = 10_000
 interface HalvingTime {
   locksUntil: number
   /** Undefined: only locks have stopped it so far. */
-  othersUntil: number | undefined
+  othersUntil?: number
 }
 
 /** What became of a check, in a word, for counting. */
@@ -68,8 +68,7 @@ export function createSettle(options: {
   const { store, ping, breaker, onStep = () => {}, onOrder, onBatch, clock, random = Math.random } = options
   return async (checks) => {
     const startedAt = clock.now()
-    const locksUntil = clock.monotonic() + HALVE_FOR_LOCKS_MS
-    const settlements = await settle(checks, { locksUntil, othersUntil: undefined })
+    const settlements = await settle(checks, { locksUntil: clock.monotonic() + HALVE_FOR_LOCKS_MS })
     for (const [index, { orderId }] of checks.entries()) {
       onOrder?.({ orderId, outcome: nameOfOutcome(settlements[index] as Settlement) })
     }
@@ -100,10 +99,7 @@ export function createSettle(options: {
   async function ask(checks: readonly Check[]): Promise<Settlement[]> {
     onStep()
     const outcomes = await store.cancelUnpaid(checks).finally(onStep)
-    if (outcomes.length !== checks.length) {
-      const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
-      throw new OrderExpiryError('STORE_MISMATCH', message)
-    }
+    if (outcomes.length !== checks.length) throw mismatch(checks, outcomes)
     breaker?.succeeded()
     return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
   }
@@ -126,6 +122,11 @@ async function isAboutOrders(error: OrderExpiryError, ping?: () => Promise<unkno
     () => true,
     () => false,
   )
+}
+
+function mismatch(checks: readonly Check[], outcomes: readonly Outcome[]): OrderExpiryError {
+  const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
+  return new OrderExpiryError('STORE_MISMATCH', message)
 }
 
 /** An order that fails alone while the store works is itself to blame. */
