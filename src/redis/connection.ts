@@ -54,6 +54,15 @@ export class Connection {
     await withTimeout({ work: this.redis.select(db), ms: SELECT_MS, clock: systemClock })
   }
 
+  /** Runs `work`; whatever it fails with is told in our own words. */
+  async ask<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      throw this.explain(error)
+    }
+  }
+
   /** What went wrong, in our own words; where ioredis only says that the connection is closed, why it is. */
   explain(error: unknown): OrderExpiryError {
     return asRedisError(redisErrorCode(error) ? error : (this.#lastError ?? error), this.#address)

@@ -10,6 +10,15 @@ export function redisErrorCode(error: unknown): string | undefined {
   return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR'
 }
 
+/** What Redis answers; undefined where it refuses the command, as managed servers do. */
+export function unlessRefused<T>(answer: Promise<T>, onRefused?: (error: Error) => void): Promise<T | undefined> {
+  return answer.catch((error) => {
+    if (redisErrorCode(error) === undefined) throw error
+    onRefused?.(error)
+    return undefined
+  })
+}
+
 /** Redis rejects the command because of what is in it or in the key, and will do so again. */
 export function isRedisRejection(error: unknown): boolean {
   const code = redisErrorCode(error)

@@ -1,15 +1,15 @@
 import type { Queue } from 'bullmq'
-import type { Redis } from 'ioredis'
 import { peekBrake } from '../../brake/redis-brake.ts'
 import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
-import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
-import { redisErrorCode } from '../../redis/reply.ts'
+import { unlessRefused } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { count, howLong, number } from '../../runtime/human-numbers.ts'
+import type { OpenQueue } from '../check-queue.ts'
 import { dueAtOf } from '../due-score.ts'
 import { openQueue } from '../open-queue.ts'
 import { codeOf, type FailureCode, NEVER_SUCCEED } from '../replay/selection.ts'
@@ -19,12 +19,7 @@ const WITHIN_MS = 8_000
 /** At most this many of the active and of the failed jobs are read one by one. */
 const MOST_JOBS_READ = 1_000
 
-interface Source {
-  queue: Queue
-  redis: Redis
-  keys: QueueKeys
-  now: number
-}
+type Source = OpenQueue & { now: number }
 
 type State = Awaited<ReturnType<typeof readState>>
 
@@ -38,18 +33,13 @@ export async function diagnoseQueue(options: {
   const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
   const { redis } = connection
   const look = async () => {
-    try {
-      await connection.untilReady()
-      const queue = openQueue({ queue: named, redis, readOnly: true })
-      const state = await readState({ queue, redis, keys: named.keys, now: clock.now() })
-      await queue.close()
-      return looks.map((lookAt) => lookAt(state))
-    } catch (error) {
-      throw connection.explain(error)
-    }
+    await connection.untilReady()
+    const queue = openQueue({ queue: named, redis, readOnly: true })
+    const state = await readState({ queue, redis, keys: named.keys, now: clock.now() })
+    return looks.map((lookAt) => lookAt(state))
   }
   try {
-    return await examine({ code: 'queue-reachable', withinMs: WITHIN_MS, clock, look })
+    return await examine({ code: 'queue-reachable', withinMs: WITHIN_MS, clock, look: () => connection.ask(look) })
   } finally {
     connection.close()
   }
@@ -71,18 +61,13 @@ async function readState(source: Source) {
 
 /** @returns undefined where CLIENT LIST is not allowed */
 async function countWorkers(queue: Queue): Promise<number | undefined> {
-  try {
-    const workers = await queue.getWorkers()
-    // Where there is no CLIENT command BullMQ answers with one worker that says so.
-    return workers.some(({ rawname }) => rawname === undefined) ? undefined : workers.length
-  } catch (error) {
-    if (redisErrorCode(error) === undefined) throw error
-    return undefined
-  }
+  const workers = await unlessRefused(queue.getWorkers())
+  // Where there is no CLIENT command BullMQ answers with one worker that says so.
+  return workers?.some(({ rawname }) => rawname === undefined) ? undefined : workers?.length
 }
 
-/** How long ago the oldest job was due that nobody has taken. @returns undefined if none is due */
-async function readOverdue({ redis, keys, now }: Source): Promise<number | undefined> {
+/** How long ago the oldest job was due that nobody has taken. */
+async function readOverdue({ redis, keys, now }: Source): Promise<number> {
   const due: number[] = []
   const [, score] = await redis.zrange(keys.delayed, 0, '0', 'WITHSCORES')
   if (score !== undefined) due.push(dueAtOf(Number(score)))
@@ -91,20 +76,15 @@ async function readOverdue({ redis, keys, now }: Source): Promise<number | undef
     const [timestamp, delay] = await redis.hmget(keys.job(next), 'timestamp', 'delay')
     if (timestamp != null) due.push(Number(timestamp) + Number(delay ?? 0))
   }
-  const overdueMs = now - Math.min(...due)
-  return overdueMs > 0 ? overdueMs : undefined
+  return Math.max(0, now - Math.min(...due))
 }
 
 /** Jobs under way whose worker no longer holds them. */
 async function countStuck({ redis, keys, now }: Source): Promise<number> {
   const ids = await redis.lrange(keys.active, -MOST_JOBS_READ, -1)
-  const isStuck = async (id: string) => {
-    const [isLocked, takenAt] = await Promise.all([
-      redis.exists(keys.jobLock(id)),
-      redis.hget(keys.job(id), 'processedOn'),
-    ])
-    return !isLocked && now - Number(takenAt) > LATE_AFTER_MS
-  }
+  const isStuck = async (id: string) =>
+    !(await redis.exists(keys.jobLock(id))) &&
+    now - Number(await redis.hget(keys.job(id), 'processedOn')) > LATE_AFTER_MS
   return (await Promise.all(ids.map(isStuck))).filter(Boolean).length
 }
 
@@ -124,8 +104,8 @@ const looks: readonly ((state: State) => Finding)[] = [
   ({ counts }) => {
     const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
     const toCome = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due`
-    const ended = `${number(completed)} finished, ${number(failed)} failed`
-    return ok('queue-counts', `${toCome}, ${number(active)} being checked, ${ended}`)
+    const begun = `${number(active)} being checked, ${number(completed)} finished, ${number(failed)} failed`
+    return ok('queue-counts', `${toCome}, ${begun}`)
   },
 
   ({ isPaused }) => {
@@ -145,7 +125,7 @@ const looks: readonly ((state: State) => Finding)[] = [
       })
     }
     if (workers > 0) return ok('queue-worker', `${count(workers, 'worker')} connected`)
-    const isLate = due(counts) > 0 || (overdueMs ?? 0) > LATE_AFTER_MS
+    const isLate = due(counts) > 0 || overdueMs > LATE_AFTER_MS
     return finding(isLate ? 'error' : counts.delayed ? 'warning' : 'info', 'queue-worker', {
       what: 'no worker is connected',
       meaning: isLate
@@ -156,7 +136,7 @@ const looks: readonly ((state: State) => Finding)[] = [
   },
 
   ({ overdueMs, isPaused, workers }) => {
-    if (overdueMs === undefined) return ok('queue-overdue', 'nothing is overdue')
+    if (overdueMs === 0) return ok('queue-overdue', 'nothing is overdue')
     const what = `the oldest check was due ${howLong(overdueMs)} ago`
     if (overdueMs <= LATE_AFTER_MS) return ok('queue-overdue', what)
     return finding('error', 'queue-overdue', {
@@ -185,10 +165,8 @@ const looks: readonly ((state: State) => Finding)[] = [
     const newest = failed > MOST_JOBS_READ ? `, of the newest ${number(MOST_JOBS_READ)}` : ''
     const bad = NEVER_SUCCEED.filter((code) => failures.has(code))
     const replayAll = ['order-expiry replay --all --dry-run', 'order-expiry replay --all']
-    const replayBad = [
-      `# ${bad.join(' and ')}: correct the data of the jobs on /board, then`,
-      `order-expiry replay --code ${bad.join(',')}`,
-    ]
+    const correct = `# ${bad.join(' and ')}: correct the data of the jobs on /board, then`
+    const replayBad = [correct, `order-expiry replay --code ${bad.join(',')}`]
     return finding('warning', 'queue-failed', {
       what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
       meaning: 'The queue no longer looks at these orders. Once the reason is gone, have them looked at again.',

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis'
 import { compareClocks } from '../../doctor/clock-offset.ts'
 import { examine, type Finding, finding, listed, ok } from '../../doctor/finding.ts'
 import type { OrderExpiryError } from '../../errors.ts'
@@ -8,15 +7,17 @@ import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
+import { count } from '../../runtime/human-numbers.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
 import { lookAtEviction, lookAtListpack, lookAtMemory } from './memory.ts'
 import { lookAtPersistence, lookAtWrites } from './persistence.ts'
-import { lookAtReplicas, lookAtRole, lookAtVersion } from './server.ts'
-import { lookAtRefused, readState } from './state.ts'
+import { lookAtRefused, type RedisState, readState } from './state.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const CONNECT_TIMEOUT_MS = 4_000
 const WITHIN_MS = 6_000
+const NEEDED_VERSION = 6.2
+const TESTED_VERSION = 7
 
 const looks = [
   lookAtVersion,
@@ -59,7 +60,7 @@ export async function diagnoseRedis(options: {
         return listed(
           ok('redis-reachable', `answers at ${where}`),
           ...(state.info.size > 0 ? looks.map((look) => look(state)) : []),
-          await lookAtClock(connection.redis, clock),
+          await lookAtClock(connection, clock),
           lookAtRefused(state),
         )
       },
@@ -90,15 +91,54 @@ function unreachable({ code, cause, message }: OrderExpiryError, where: string):
   })
 }
 
-function lookAtClock(redis: Redis, clock: Clock): Promise<Finding> {
-  const read = async () => {
-    const [seconds, micros] = await redis.time()
-    return Number(seconds) * 1_000 + Number(micros) / 1_000
-  }
+function lookAtVersion({ info }: RedisState): Finding {
+  const product = info.has('valkey_version') ? 'Valkey' : info.has('dragonfly_version') ? 'Dragonfly' : 'Redis'
+  const version = info.get('valkey_version') ?? info.get('redis_version') ?? '0'
+  const release = Number.parseFloat(version)
+  const what = `${product} ${version}`
+  if (release >= TESTED_VERSION) return ok('redis-version', what)
+  const works = release >= NEEDED_VERSION
+  return finding(works ? 'warning' : 'error', 'redis-version', {
+    what: `${what}, ${works ? '7 or later is recommended' : 'expected 6.2 or later'}`,
+    meaning: works
+      ? 'It works, but is no longer maintained, and we do not test with it.'
+      : 'BullMQ and the redis store use commands that it does not have.',
+    fix: '# upgrade to Redis 7 or later, or Valkey',
+  })
+}
+
+function lookAtRole({ info }: RedisState): Finding {
+  if (info.get('role') !== 'slave') return ok('redis-role', 'primary, takes writes')
+  const primary = `${info.get('master_host')}:${info.get('master_port')}`
+  return finding('error', 'redis-role', {
+    what: `is a replica of ${primary} (link ${info.get('master_link_status') ?? 'unknown'})`,
+    meaning: 'It refuses writes: nothing can be scheduled, and no check can be finished.',
+    fix: [
+      `# point REDIS_URL to the primary, ${primary}; or, if this one is to become the primary:`,
+      'REPLICAOF NO ONE',
+    ],
+  })
+}
+
+function lookAtReplicas({ info, config }: RedisState): Finding {
+  const replicas = Number(info.get('connected_slaves') ?? 0)
+  if (replicas === 0) return ok('redis-replicas', 'none')
+  const least = config.get('min-replicas-to-write') ?? 'cannot be read here'
+  return finding('info', 'redis-replicas', {
+    what: `${count(replicas, 'replica')}, min-replicas-to-write ${least}`,
+    meaning:
+      'Replicas follow a moment later: a failover forgets the last writes, even acknowledged ones. With min-replicas-to-write above 0 Redis refuses writes when no replica keeps up.',
+  })
+}
+
+function lookAtClock({ redis }: Connection, clock: Clock): Promise<Finding> {
   return compareClocks({
     code: 'redis-clock',
     clock,
-    read,
+    read: async () => {
+      const [seconds, micros] = await redis.time()
+      return Number(seconds) * 1_000 + Number(micros) / 1_000
+    },
     meaning:
       'A check is due by the clock of the worker, and the redis store decides by the clock of Redis: checks come that much too early and are looked at again, or too late.',
   })

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis'
 import { type Finding, finding } from '../../doctor/finding.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
-import { redisErrorCode } from '../../redis/reply.ts'
+import { unlessRefused } from '../../redis/reply.ts'
 import { readWaitingJobs } from './waiting-jobs.ts'
+
+const SETTINGS = ['save', 'appendfsync', 'hash-max-*-value', 'min-replicas-to-write', 'stop-writes-on-bgsave-error']
 
 export type RedisState = Awaited<ReturnType<typeof readState>>
 
@@ -11,32 +13,17 @@ export type RedisState = Awaited<ReturnType<typeof readState>>
  *
  * @param options.keepsOrders whether the orders themselves are in it
  */
-export async function readState(redis: Redis, options: { keepsOrders: boolean; queue: NamedQueue }) {
-  const { keepsOrders, queue } = options
+export async function readState(redis: Redis, { keepsOrders, queue }: { keepsOrders: boolean; queue: NamedQueue }) {
   let refused: string | undefined
-  const orRefused = async <T>(command: Promise<T>): Promise<T | undefined> => {
-    try {
-      return await command
-    } catch (error) {
-      // Managed servers have no CONFIG, or keep it from their customers.
-      if (redisErrorCode(error) === undefined) throw error
-      refused ??= (error as Error).message.slice(0, 100)
-      return undefined
-    }
+  const onRefused = ({ message }: Error) => {
+    refused ??= message.slice(0, 100)
   }
-  const lines = ((await orRefused(redis.info())) ?? '').matchAll(/^(\w+):(.*)$/gm)
+  const lines = ((await unlessRefused(redis.info(), onRefused)) ?? '').matchAll(/^(\w+):(.*)$/gm)
   const info = new Map(Array.from(lines, ([, name = '', value = '']) => [name, value]))
   const config = new Map<string, string>()
   // One at a time: several names in one command need Redis 7.
-  for (const setting of [
-    'save',
-    'appendfsync',
-    'hash-max-*-value',
-    'min-replicas-to-write',
-    'stop-writes-on-bgsave-error',
-  ]) {
-    const flat = (await orRefused(redis.config('GET', setting))) as string[] | undefined
-    if (!flat) break
+  for (const setting of SETTINGS) {
+    const flat = ((await unlessRefused(redis.config('GET', setting), onRefused)) ?? []) as string[]
     for (let n = 0; n < flat.length; n += 2) config.set(flat[n] as string, flat[n + 1] as string)
   }
   return { info, config, refused, keepsOrders, waiting: await readWaitingJobs(redis, queue.keys) }

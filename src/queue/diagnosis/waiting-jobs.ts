@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis'
 import type { QueueKeys } from '../../redis/keys.ts'
-import { redisErrorCode } from '../../redis/reply.ts'
+import { unlessRefused } from '../../redis/reply.ts'
 
 const JOBS_MEASURED = 100
 /** The limit that is advised, in bytes: fields up to it stay in the compact encoding. */
@@ -17,22 +17,21 @@ export interface WaitingJobs {
 }
 
 /** @returns undefined where none waits, or where Redis does not let us look */
-export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys): Promise<WaitingJobs | undefined> {
-  try {
-    const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, JOBS_MEASURED)])
-    const sizes = await Promise.all(ids.map((id) => sizeOf(redis, job(id))))
-    const known = sizes.filter((size) => size !== undefined)
-    if (known.length === 0) return undefined
-    const reducible = known.filter(({ bytes, reducedBytes }) => reducedBytes < bytes)
-    return {
-      count,
-      reducible: Math.ceil((count * reducible.length) / known.length),
-      bytes: mean(reducible.map(({ bytes }) => bytes)),
-      reducedBytes: mean(reducible.map(({ reducedBytes }) => reducedBytes)),
-    }
-  } catch (error) {
-    if (redisErrorCode(error) === undefined) throw error
-    return undefined // managed servers keep some commands from their customers
+export function readWaitingJobs(redis: Redis, keys: QueueKeys): Promise<WaitingJobs | undefined> {
+  return unlessRefused(measure(redis, keys))
+}
+
+async function measure(redis: Redis, { delayed, job }: QueueKeys): Promise<WaitingJobs | undefined> {
+  const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, JOBS_MEASURED)])
+  const sizes = await Promise.all(ids.map((id) => sizeOf(redis, job(id))))
+  const known = sizes.filter((size) => size !== undefined)
+  if (known.length === 0) return undefined
+  const reducible = known.filter(({ bytes, reducedBytes }) => reducedBytes < bytes)
+  return {
+    count,
+    reducible: Math.ceil((count * reducible.length) / known.length),
+    bytes: mean(reducible.map(({ bytes }) => bytes)),
+    reducedBytes: mean(reducible.map(({ reducedBytes }) => reducedBytes)),
   }
 }
 
