@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { withQueueView } from '../daemon/with-redis.ts'
-import type { Forecast } from '../queue/view/forecast.ts'
+import type { Forecast } from '../observe/vitals.ts'
 import { number } from '../runtime/human-numbers.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'

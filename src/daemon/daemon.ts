@@ -19,7 +19,7 @@ import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
 import { chooseStore, MAX_BATCHES, nameOfProcess, openClient, openConnection } from './parts.ts'
 import { openTracing } from './tracing.ts'
-import { Vitals } from './vitals.ts'
+import { DaemonVitals } from './vitals.ts'
 import { createWeb } from './web.ts'
 
 export interface Daemon {
@@ -49,7 +49,7 @@ export async function createDaemon(options: {
   const connection = openConnection(redisUrl)
   const client = openClient({ config, redisUrl, telemetry: tracing?.telemetry })
   const missingChecks = new MissingChecks({ redis: redisUrl, queue, clock })
-  const vitals = new Vitals({ connection, queue, version, dryRun: config.DRY_RUN, clock })
+  const vitals = new DaemonVitals({ connection, queue, version, dryRun: config.DRY_RUN, clock })
   const web = createWeb({ config, redisUrl, vitals, client, events })
 
   const parts: Parts = { config, redisUrl, connection, client, missingChecks, vitals, tracing, events, clock }
@@ -101,7 +101,7 @@ interface Parts {
   connection: Connection
   client: OrderExpiry
   missingChecks: MissingChecks
-  vitals: Vitals
+  vitals: DaemonVitals
   tracing: Awaited<ReturnType<typeof openTracing>>
   events: EventBus
   clock: Clock

@@ -1,6 +1,8 @@
 import type { BrakeStatus } from '../brake/shared-brake.ts'
 import { OrderExpiryError } from '../errors.ts'
+import type { ExplainSources } from '../explain/explain-order.ts'
 import { History } from '../observe/history.ts'
+import type { Vitals } from '../observe/vitals.ts'
 import type { OrderStore } from '../order/store.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -12,16 +14,14 @@ import type { Checking } from './checking.ts'
 
 const HISTORY_MINUTES = 60
 
-/** What is known of the process: the same for metrics, pages and probes. */
-export class Vitals {
+export class DaemonVitals implements Vitals, ExplainSources {
   readonly version: string
   readonly dryRun: boolean
   readonly clock: Clock
   readonly heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
   readonly view: QueueView
   readonly history: History
-  phase: 'starting' | 'running' | 'stopping' = 'starting'
-  /** Whether the order store has been tried: before that nothing is known of it. */
+  phase: Vitals['phase'] = 'starting'
   isStoreTried = false
   /** Once the order store is open. */
   checking: Checking | undefined
@@ -64,7 +64,6 @@ export class Vitals {
     return this.phase === 'running' ? this.checking?.watch.failure : undefined
   }
 
-  /** The loops that must go on, while they must. */
   loops(): readonly Heartbeat[] {
     return this.phase === 'running' ? Object.values(this.heartbeats) : []
   }
@@ -86,17 +85,15 @@ export class Vitals {
     if (this.checking?.breaker.failure) throw this.checking.breaker.failure
   }
 
-  async readOverdue(): ReturnType<Overdue['read']> {
+  readOverdue(): ReturnType<Vitals['readOverdue']> {
     return this.#overdue.read()
   }
 
-  async readQueue() {
-    const [counts, { within }] = await Promise.all([this.view.counts(), this.view.forecast()])
-    return { ...counts, upcoming: within }
+  readOutbox(): ReturnType<Vitals['readOutbox']> {
+    return this.checking?.store.outbox?.()
   }
 
-  /** The last hour, by the minute. */
-  readHistory(): ReturnType<History['read']> {
+  readHistory(): ReturnType<Vitals['readHistory']> {
     return this.history.read({ now: this.clock.now(), minutes: HISTORY_MINUTES })
   }
 }

@@ -6,7 +6,7 @@ import { createHttpService } from '../http/server.ts'
 import type { EventBus } from '../observe/events.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import type { Service } from '../runtime/service.ts'
-import type { Vitals } from './vitals.ts'
+import type { DaemonVitals } from './vitals.ts'
 
 /** Of the time for the stop, for the answers to requests under way: few take longer than a second or two. */
 const REQUESTS_SHARE = 1 / 5
@@ -25,14 +25,14 @@ interface Web {
 export function createWeb(options: {
   config: Config
   redisUrl: string
-  vitals: Vitals
+  vitals: DaemonVitals
   client: OrderExpiry
   events: EventBus
 }): Web {
   const { config, redisUrl, vitals, client, events } = options
   const { clock } = vitals
   const queue = queueOf(config)
-  const metrics = createMetrics({ events, sources: sourcesOf(vitals), clock })
+  const metrics = createMetrics({ events, vitals })
   const isOpen = isLoopback(config.HTTP_HOST)
   const environment = config.BOARD_ENVIRONMENT
   const board = new Board({ redis: redisUrl, queue, vitals, environment, events })
@@ -71,19 +71,5 @@ export function createWeb(options: {
         while (!http.drained() && clock.monotonic() < until) await clock.sleep(DRAIN_LOOK_MS)
       },
     },
-  }
-}
-
-function sourcesOf(vitals: Vitals): Parameters<typeof createMetrics>[0]['sources'] {
-  return {
-    brakeEngaged: () => vitals.brake?.engaged,
-    storeBreakerOpen: () => vitals.isBreakerOpen,
-    readOverdue: () => (vitals.isStoreTried ? vitals.readOverdue() : undefined),
-    dryRun: vitals.dryRun,
-    version: vitals.version,
-    readQueue: () => vitals.readQueue(),
-    pingStore: () => (vitals.isStoreTried ? vitals.pingStore() : undefined),
-    readOutbox: () => vitals.checking?.store.outbox?.(),
-    loops: () => vitals.loops(),
   }
 }

@@ -5,6 +5,14 @@ import type { QueueView } from '../queue/view/queue-view.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type Story, tellStory } from './story.ts'
 
+/** The queue, the order store and what else decides on a story. */
+export interface ExplainSources {
+  readonly view: Pick<QueueView, 'checkOf' | 'holds'>
+  readonly store: Pick<OrderStore, 'find' | 'eventsOf'>
+  readonly dryRun: boolean
+  readonly clock: Clock
+}
+
 /**
  * One order's story, from the queue and the order store.
  *
@@ -14,12 +22,7 @@ export async function explainOrder(options: {
   orderId: string
   /** Of its check; default our own id. */
   jobId?: string | undefined
-  sources: {
-    view: Pick<QueueView, 'checkOf' | 'holds'>
-    store: Pick<OrderStore, 'find' | 'eventsOf'>
-    dryRun: boolean
-    clock: Clock
-  }
+  sources: ExplainSources
 }): Promise<Story> {
   const { view, store, dryRun, clock } = options.sources
   const orderId = parseOrderId(options.orderId)

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { asOrderExpiryError } from '../errors.ts'
+import type { Vitals } from '../observe/vitals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import type { Vitals } from './vitals.ts'
 
 export interface Probes {
   vitals: Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>

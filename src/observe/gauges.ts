@@ -1,22 +1,8 @@
 import { Gauge, type Registry } from 'prom-client'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-
-/** What the gauges read when they are scraped. Undefined: there is nothing to read, or not yet. */
-export interface GaugeSources {
-  brakeEngaged: () => boolean | undefined
-  storeBreakerOpen: () => boolean
-  dryRun: boolean
-  version: string
-  /** The loops, and for how many milliseconds each has been silent; empty while none should run. */
-  loops: () => readonly { name: string; ageMs: number }[]
-  /** Jobs by BullMQ's state; checks to come by how soon, such as `5m`. Rejects while Redis is away. */
-  readQueue: () => Promise<{ jobs: Counts; isPaused: boolean; upcoming: Counts }>
-  /** Rejects while the order store is away. */
-  pingStore: () => Promise<unknown> | undefined
-  readOverdue: () => Promise<{ orders: number; oldestSeconds: number }> | undefined
-  readOutbox: () => Promise<{ events: number; oldestAgeMs: number | undefined }> | undefined
-}
+import type { Counts } from './minutes.ts'
+import type { Vitals } from './vitals.ts'
 
 interface GaugeRow {
   help: string
@@ -26,14 +12,12 @@ interface GaugeRow {
 
 /** Counts: a sample for each value of the label. Undefined: no sample. */
 type Reading = number | boolean | Counts | undefined
-type Counts = Readonly<Record<string, number>>
 
 /** For this scrape, a part that answers later is down. */
 const READ_WITHIN_MS = 2_000
 
-export function registerGauges(options: { registry: Registry; sources: GaugeSources; clock: Clock }): void {
-  const { registry, sources, clock } = options
-  const rows: Record<string, GaugeRow> = { ...gaugesOfParts(sources, clock), ...gaugesOfProcess(sources) }
+export function registerGauges(registry: Registry, vitals: Vitals): void {
+  const rows: Record<string, GaugeRow> = { ...gaugesOfParts(vitals), ...gaugesOfProcess(vitals) }
   for (const [name, { help, label, read }] of Object.entries(rows)) {
     new Gauge({
       name: `order_expiry_${name}`,
@@ -53,22 +37,23 @@ export function registerGauges(options: { registry: Registry; sources: GaugeSour
 }
 
 /** A part that does not answer has no figures, and its `_up` is 0. */
-function gaugesOfParts(sources: GaugeSources, clock: Clock) {
-  const queue = partOf(sources.readQueue, clock)
-  const store = partOf(() => sources.pingStore()?.then(() => true), clock)
-  const overdue = partOf(sources.readOverdue, clock)
-  const outbox = partOf(sources.readOutbox, clock)
+function gaugesOfParts(vitals: Vitals) {
+  const { view, clock } = vitals
+  const queue = partOf(() => Promise.all([view.counts(), view.forecast()]), clock)
+  const store = partOf(() => (vitals.isStoreTried ? vitals.pingStore() : undefined), clock)
+  const overdue = partOf(() => (vitals.isStoreTried ? vitals.readOverdue() : undefined), clock)
+  const outbox = partOf(() => vitals.readOutbox(), clock)
   return {
     queue_up: { help: '1 if Redis answered; if 0, the other figures of the queue are missing.', read: queue.isUp },
-    jobs: { help: 'Jobs in the queue, by state.', label: 'state', read: queue.figure(({ jobs }) => jobs) },
+    jobs: { help: 'Jobs in the queue, by state.', label: 'state', read: queue.figure(([{ jobs }]) => jobs) },
     upcoming_checks: {
       help: 'Checks that fall due within this time from now.',
       label: 'within',
-      read: queue.figure(({ upcoming }) => upcoming),
+      read: queue.figure(([, { within }]) => within),
     },
     queue_paused: {
       help: '1 while the queue is paused and nothing is checked.',
-      read: queue.figure(({ isPaused }) => isPaused),
+      read: queue.figure(([{ isPaused }]) => isPaused),
     },
     store_up: { help: '1 if the order store answered; absent until it was first tried.', read: store.isUp },
     overdue_up: { help: '1 if the order store has said, just now, what is overdue.', read: overdue.isUp },
@@ -121,17 +106,22 @@ function partOf<Figures>(read: () => Promise<Figures> | undefined, clock: Clock)
 }
 
 /** What this process knows without asking. */
-function gaugesOfProcess(sources: GaugeSources) {
-  const { brakeEngaged, storeBreakerOpen, dryRun, version, loops } = sources
+function gaugesOfProcess(vitals: Vitals) {
   return {
-    brake_engaged: { help: '1 while the mass-cancel brake holds back all cancellations.', read: brakeEngaged },
-    store_breaker_open: { help: '1 while the order store fails and no checks are taken.', read: storeBreakerOpen },
-    dry_run: { help: '1 while nothing is cancelled because DRY_RUN is set.', read: () => dryRun },
+    brake_engaged: {
+      help: '1 while the mass-cancel brake holds back all cancellations.',
+      read: () => vitals.brake?.engaged,
+    },
+    store_breaker_open: {
+      help: '1 while the order store fails and no checks are taken.',
+      read: () => vitals.isBreakerOpen,
+    },
+    dry_run: { help: '1 while nothing is cancelled because DRY_RUN is set.', read: () => vitals.dryRun },
     loop_silent_seconds: {
       help: 'How long ago each loop last made progress.',
       label: 'loop',
-      read: () => Object.fromEntries(loops().map(({ name, ageMs }) => [name, ageMs / 1_000])),
+      read: () => Object.fromEntries(vitals.loops().map(({ name, ageMs }) => [name, ageMs / 1_000])),
     },
-    build_info: { help: 'Always 1; the label is what runs.', label: 'version', read: () => ({ [version]: 1 }) },
+    build_info: { help: 'Always 1; the label is what runs.', label: 'version', read: () => ({ [vitals.version]: 1 }) },
   }
 }

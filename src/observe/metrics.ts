@@ -1,10 +1,10 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { errorCode } from './error-code.ts'
 import type { EventBus, EventName, Events } from './events.ts'
-import { type GaugeSources, registerGauges } from './gauges.ts'
+import { registerGauges } from './gauges.ts'
 import { LATENESS_BOUNDS } from './minutes.ts'
+import type { Vitals } from './vitals.ts'
 
 type Labels = Readonly<Record<string, string | number>>
 type Add = (amount: number, labels?: Labels) => void
@@ -120,8 +120,8 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
 }
 
 /** Counters and histograms follow the events; gauges are read at the scrape. */
-export function createMetrics(options: { events: EventBus; sources: GaugeSources; clock: Clock }): Registry {
-  const { events, sources, clock } = options
+export function createMetrics(options: { events: EventBus; vitals: Vitals }): Registry {
+  const { events, vitals } = options
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS })
   // These are gauges with the names of counters.
@@ -133,7 +133,7 @@ export function createMetrics(options: { events: EventBus; sources: GaugeSources
       events.on(event, (happened) => listener(happened, add))
     }
   }
-  registerGauges({ registry, sources, clock })
+  registerGauges(registry, vitals)
   return registry
 }
 

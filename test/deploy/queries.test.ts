@@ -6,29 +6,13 @@ import { describe, expect, test } from '@jest/globals'
 import { stringify } from 'yaml'
 import { EventBus } from '../../src/observe/events.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
-import { FakeClock } from '../helpers/fake-clock.ts'
+import { fakeVitals } from '../helpers/fake-vitals.ts'
 import { parseQuery, type Selector } from './promql.ts'
 import { OF_PROMETHEUS, readDashboard, readQueries, TARGET_LABELS } from './queries.ts'
 
 /** The labels of each series that the registry of the daemon can have, by the name of the series. */
 function knownSeries(): Map<string, readonly string[]> {
-  const events = new EventBus()
-  const clock = new FakeClock()
-  const registry = createMetrics({
-    events,
-    sources: {
-      brakeEngaged: () => undefined,
-      storeBreakerOpen: () => false,
-      readOverdue: () => undefined,
-      dryRun: false,
-      version: '0',
-      readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
-      pingStore: async () => {},
-      readOutbox: () => undefined,
-      loops: () => [],
-    },
-    clock,
-  })
+  const registry = createMetrics({ events: new EventBus(), vitals: fakeVitals() })
   const series = new Map(Object.entries(OF_PROMETHEUS))
   for (const metric of registry.getMetricsAsArray()) {
     // prom-client has it on every metric, and its types do not.

@@ -1,7 +1,6 @@
 import { z } from 'zod'
-import { explainOrder } from '../../explain/explain-order.ts'
+import { type ExplainSources, explainOrder } from '../../explain/explain-order.ts'
 import { storyJsonOf } from '../../explain/story.ts'
-import type { Vitals } from '../vitals.ts'
 import { type ApiRoutes, params, problems } from './orders-schemas.ts'
 
 const story = z.object({
@@ -11,7 +10,7 @@ const story = z.object({
 })
 
 /** `/v1/orders/{id}/explain`. */
-export function registerExplain(routes: ApiRoutes, vitals: Vitals): void {
+export function registerExplain(routes: ApiRoutes, sources: ExplainSources): void {
   routes.get(
     '/v1/orders/:id/explain',
     {
@@ -22,6 +21,6 @@ export function registerExplain(routes: ApiRoutes, vitals: Vitals): void {
         response: { 200: story, ...problems(400, 503) },
       },
     },
-    async ({ params: { id } }) => storyJsonOf(await explainOrder({ orderId: id, sources: vitals })),
+    async ({ params: { id } }) => storyJsonOf(await explainOrder({ orderId: id, sources })),
   )
 }

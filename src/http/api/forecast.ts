@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Vitals } from '../vitals.ts'
+import type { Vitals } from '../../observe/vitals.ts'
 import { type ApiRoutes, problems } from './orders-schemas.ts'
 
 const count = z.number().int()

@@ -1,14 +1,15 @@
 import type { OrderExpiry } from '../../client/client.ts'
 import { OrderExpiryError } from '../../errors.ts'
+import type { ExplainSources } from '../../explain/explain-order.ts'
+import type { Vitals } from '../../observe/vitals.ts'
 import { describeOrder } from '../../order/order.ts'
 import { parseOrderId } from '../../order/order-id.ts'
-import type { Vitals } from '../vitals.ts'
 import * as schemas from './orders-schemas.ts'
 import { recognizeRepeat, wantedDeadlineOf } from './wanted-deadline.ts'
 
 export interface OrdersApi {
   client: Pick<OrderExpiry, 'schedule' | 'scheduleMany' | 'reschedule' | 'withdraw' | 'find' | 'pay'>
-  vitals: Vitals
+  vitals: Vitals & ExplainSources
   /** What an order gets that is scheduled without a deadline, in milliseconds. */
   paymentTimeoutMs: number
 }

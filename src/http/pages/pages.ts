@@ -1,14 +1,14 @@
 import type { FastifyInstance } from 'fastify'
-import { explainOrder } from '../../explain/explain-order.ts'
+import { type ExplainSources, explainOrder } from '../../explain/explain-order.ts'
+import type { Vitals } from '../../observe/vitals.ts'
 import { jobIdOf } from '../../queue/contract.ts'
-import type { Vitals } from '../vitals.ts'
 import { searchPage, storyPage } from './order-story.ts'
 import { overviewPage } from './overview.ts'
 import { sendPage } from './page.ts'
 import { readOverview } from './read-overview.ts'
 
 export interface Pages {
-  vitals: Vitals
+  vitals: Vitals & ExplainSources
   queueName: string
   /** A badge on the overview, such as `staging`. */
   environment: string | undefined

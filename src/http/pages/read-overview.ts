@@ -1,7 +1,6 @@
 import type { Counts } from '../../observe/minutes.ts'
-import type { Forecast } from '../../queue/view/forecast.ts'
+import type { Forecast, Vitals } from '../../observe/vitals.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
-import type { Vitals } from '../vitals.ts'
 
 /** What a person on call wants to know. A part that cannot be read is undefined, and the page says so. */
 export interface Overview {

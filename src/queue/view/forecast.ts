@@ -1,19 +1,6 @@
+import type { Forecast } from '../../observe/vitals.ts'
 import type { OpenQueue } from '../check-queue.ts'
 import { scoreOf } from '../due-score.ts'
-
-/** Checks to come, over all producers and workers. */
-export interface Forecast {
-  /** When Redis was asked, in epoch milliseconds. */
-  at: number
-  /** Checks that are not due yet. */
-  waiting: number
-  /** Checks whose time has come and that have not ended. */
-  due: number
-  /** Checks to come within each of these times from `at` on. */
-  within: Record<'1m' | '5m' | '15m' | '60m', number>
-  /** Checks to come in each of the next 60 minutes, counted from `at`. */
-  minutes: number[]
-}
 
 const MINUTES = 60
 const MINUTE_MS = 60_000

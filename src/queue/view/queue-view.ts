@@ -1,4 +1,5 @@
 import { peekBrake } from '../../brake/redis-brake.ts'
+import type { Forecast, Vitals } from '../../observe/vitals.ts'
 import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
@@ -6,7 +7,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
 import { jobIdOf } from '../contract.ts'
 import { type CheckFacts, readCheckFacts } from './check-facts.ts'
-import { type Forecast, readForecast } from './forecast.ts'
+import { readForecast } from './forecast.ts'
 
 /** What holds up checks and cancellations of all orders. */
 export interface QueueHolds {
@@ -28,7 +29,7 @@ export class QueueView {
   }
 
   /** How many jobs there are by BullMQ's state, and whether nothing is fetched. */
-  counts(): Promise<{ jobs: Record<string, number>; isPaused: boolean }> {
+  counts(): ReturnType<Vitals['view']['counts']> {
     return this.#ask(async ({ queue }) => {
       const [jobs, isPaused] = await Promise.all([queue.getJobCounts(...STATES), queue.isPaused()])
       return { jobs, isPaused }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { Vitals } from '../../../src/daemon/vitals.ts'
+import { DaemonVitals } from '../../../src/daemon/vitals.ts'
 import { Connection } from '../../../src/redis/connection.ts'
 import { namedQueue } from '../../../src/redis/keys.ts'
 import { commandProfile } from '../../../src/redis/profiles.ts'
@@ -10,7 +10,7 @@ test('loops must go on while it runs; a start and a stop take their time', () =>
   const profile = { ...commandProfile(address, 1), lazyConnect: true }
   const connection = new Connection({ address, profile })
   const clock = new FakeClock()
-  const vitals = new Vitals({ connection, queue: namedQueue({ name: 'q' }), version: '0', dryRun: false, clock })
+  const vitals = new DaemonVitals({ connection, queue: namedQueue({ name: 'q' }), version: '0', dryRun: false, clock })
   const loops = () => vitals.loops().map(({ name }) => name)
   expect(loops()).toEqual([])
   vitals.phase = 'running'

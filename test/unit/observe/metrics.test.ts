@@ -1,26 +1,16 @@
 import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus } from '../../../src/observe/events.ts'
-import type { GaugeSources } from '../../../src/observe/gauges.ts'
 import { createMetrics } from '../../../src/observe/metrics.ts'
+import type { Vitals } from '../../../src/observe/vitals.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
+import { fakeVitals } from '../../helpers/fake-vitals.ts'
 
-function createRegistry(sources: Partial<GaugeSources> = {}) {
+function createRegistry(given: Partial<Vitals> = {}) {
   const events = new EventBus()
   const clock = new FakeClock()
-  const all: GaugeSources = {
-    brakeEngaged: () => undefined,
-    storeBreakerOpen: () => false,
-    readOverdue: () => undefined,
-    dryRun: false,
-    version: '1.2.3',
-    readQueue: async () => ({ jobs: {}, isPaused: false, upcoming: {} }),
-    readOutbox: () => undefined,
-    pingStore: async () => {},
-    loops: () => [],
-    ...sources,
-  }
-  const registry = createMetrics({ events, sources: all, clock })
+  const vitals = fakeVitals({ clock, ...given })
+  const registry = createMetrics({ events, vitals })
   /** The samples as Prometheus reads them, by name and labels. */
   const scrape = async () =>
     Object.fromEntries(
@@ -29,7 +19,7 @@ function createRegistry(sources: Partial<GaugeSources> = {}) {
         .filter((line) => line !== '' && !line.startsWith('#'))
         .map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
     )
-  return { events, clock, registry, scrape }
+  return { events, clock, vitals, registry, scrape }
 }
 
 const error = new OrderExpiryError('STORE_REJECTED', 'no')
@@ -136,16 +126,14 @@ describe('a counter follows its event:', () => {
 
 describe('a gauge', () => {
   test('is read when it is scraped', async () => {
-    let isOpen = false
-    let isEngaged = false
-    const { scrape } = createRegistry({ storeBreakerOpen: () => isOpen, brakeEngaged: () => isEngaged })
+    const { scrape, vitals } = createRegistry({ brake: { engaged: false } })
     expect(await scrape()).toMatchObject({
       order_expiry_store_breaker_open: 0,
       order_expiry_brake_engaged: 0,
       order_expiry_dry_run: 0,
     })
-    isOpen = true
-    isEngaged = true
+    vitals.isBreakerOpen = true
+    vitals.brake = { engaged: true }
     expect(await scrape()).toMatchObject({ order_expiry_store_breaker_open: 1, order_expiry_brake_engaged: 1 })
   })
 
@@ -154,7 +142,7 @@ describe('a gauge', () => {
   })
 
   test('of what is overdue, as the order store tells it', async () => {
-    const overdueOf = async (sources: Partial<GaugeSources>) =>
+    const overdueOf = async (sources: Partial<Vitals>) =>
       Object.entries(await createRegistry(sources).scrape()).filter(([name]) => name.includes('overdue'))
     expect(await overdueOf({ readOverdue: async () => ({ orders: 3, oldestSeconds: 145.5 }) })).toEqual([
       ['order_expiry_overdue_up', 1],
@@ -164,18 +152,17 @@ describe('a gauge', () => {
     expect(await overdueOf({ readOverdue: () => Promise.reject(new Error('away')) })).toEqual([
       ['order_expiry_overdue_up', 0],
     ])
-    expect(await overdueOf({ readOverdue: () => undefined })).toEqual([]) // the store has not been opened yet
+    expect(await overdueOf({ isStoreTried: false })).toEqual([]) // the store has not been opened yet
   })
 
   test('of a store that has not been opened says nothing', async () => {
-    expect(await createRegistry({ pingStore: () => undefined }).scrape()).not.toHaveProperty('order_expiry_store_up')
+    expect(await createRegistry({ isStoreTried: false }).scrape()).not.toHaveProperty('order_expiry_store_up')
   })
 
   test('of a brake whose state is not known says nothing', async () => {
-    let state: boolean | undefined = true
-    const { scrape } = createRegistry({ brakeEngaged: () => state })
+    const { scrape, vitals } = createRegistry({ brake: { engaged: true } })
     expect(await scrape()).toHaveProperty('order_expiry_brake_engaged', 1)
-    state = undefined
+    vitals.brake = undefined
     expect(await scrape()).not.toHaveProperty('order_expiry_brake_engaged')
   })
 })
@@ -187,14 +174,20 @@ test('two daemons in one process do not share their metrics', async () => {
 })
 
 describe('what others know is read at the scrape:', () => {
-  const figures = { jobs: { delayed: 7, failed: 1 }, isPaused: true, upcoming: { '1m': 2, '60m': 5 } }
+  const counts = { jobs: { delayed: 7, failed: 1 }, isPaused: true }
+  const within = { '1m': 2, '5m': 2, '15m': 3, '60m': 5 }
+  const { view } = fakeVitals()
+  const forecast = async () => ({ ...(await view.forecast()), within })
 
   test('the queue, once for all of its gauges', async () => {
     let reads = 0
     const { scrape } = createRegistry({
-      readQueue: async () => {
-        reads++
-        return figures
+      view: {
+        async counts() {
+          reads++
+          return counts
+        },
+        forecast,
       },
     })
     expect(await scrape()).toMatchObject({
@@ -213,9 +206,12 @@ describe('what others know is read at the scrape:', () => {
   test('a queue that cannot be read is down, and has no figures, not those of before', async () => {
     let isAway = false
     const { scrape } = createRegistry({
-      readQueue: async () => {
-        if (isAway) throw new Error('away')
-        return figures
+      view: {
+        async counts() {
+          if (isAway) throw new Error('away')
+          return counts
+        },
+        forecast,
       },
     })
     await scrape()
@@ -227,7 +223,7 @@ describe('what others know is read at the scrape:', () => {
 
   test('one that does not answer is not waited for', async () => {
     const { scrape, clock } = createRegistry({
-      readQueue: () => new Promise(() => {}),
+      view: { ...view, counts: () => new Promise(() => {}) },
       pingStore: () => new Promise(() => {}),
     })
     const scraped = scrape()
@@ -236,7 +232,7 @@ describe('what others know is read at the scrape:', () => {
   })
 
   test('the outbox, if the order store has one', async () => {
-    const outboxOf = async (sources: Partial<GaugeSources>) =>
+    const outboxOf = async (sources: Partial<Vitals>) =>
       Object.entries(await createRegistry(sources).scrape()).filter(([name]) => name.includes('outbox'))
     expect(await outboxOf({ readOutbox: async () => ({ events: 7, oldestAgeMs: 1_500 }) })).toEqual([
       ['order_expiry_outbox_up', 1],

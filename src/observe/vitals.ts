@@ -1,0 +1,50 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { Counts } from './minutes.ts'
+
+/** What is known of the process and of what it depends on: the same for metrics, pages, probes and the board. */
+export interface Vitals {
+  /** Of this package. */
+  readonly version: string
+  readonly dryRun: boolean
+  readonly clock: Clock
+  readonly phase: 'starting' | 'running' | 'stopping'
+  /** The loops that must go on, while they must, and how long each has been silent. */
+  loops(): readonly { name: string; ageMs: number }[]
+  /** Rejects while Redis cannot be used. */
+  pingRedis(): Promise<unknown>
+  /** Why Redis cannot be used, as far as it has been noticed. */
+  readonly redisFailure: Error | undefined
+  /** Whether the order store has been tried: before that nothing is known of it. */
+  readonly isStoreTried: boolean
+  /** Rejects while the order store cannot be used. */
+  pingStore(): Promise<unknown>
+  readonly isBreakerOpen: boolean
+  /** Undefined: not known. */
+  readonly brake: { engaged: boolean; reason?: string } | undefined
+  /** Rejects while Redis is away. */
+  readonly view: {
+    /** Jobs by BullMQ's state. */
+    counts(): Promise<{ jobs: Counts; isPaused: boolean }>
+    forecast(): Promise<Forecast>
+  }
+  /** Unpaid orders more than 10 s past their deadline. Rejects while the order store is away. */
+  readOverdue(): Promise<{ orders: number; oldestSeconds: number }>
+  /** Events that nobody has taken. Undefined: the order store keeps none. */
+  readOutbox(): Promise<{ events: number; oldestAgeMs: number | undefined }> | undefined
+  /** The last hour, by the minute. */
+  readHistory(): Promise<Counts[]>
+}
+
+/** Checks to come, over all producers and workers. */
+export interface Forecast {
+  /** When Redis was asked, in epoch milliseconds. */
+  at: number
+  /** Checks that are not due yet. */
+  waiting: number
+  /** Checks whose time has come and that have not ended. */
+  due: number
+  /** Checks to come within each of these times from `at` on. */
+  within: Record<'1m' | '5m' | '15m' | '60m', number>
+  /** Checks to come in each of the next 60 minutes, counted from `at`. */
+  minutes: number[]
+}

@@ -1,0 +1,26 @@
+import type { Vitals } from '../../src/observe/vitals.ts'
+import { FakeClock } from './fake-clock.ts'
+
+const forecast = { at: 0, waiting: 0, due: 0, within: { '1m': 0, '5m': 0, '15m': 0, '60m': 0 }, minutes: [] }
+
+/** A process that runs, with nothing to do and all well, but for what is given. */
+export function fakeVitals(given: Partial<Vitals> = {}): { -readonly [Name in keyof Vitals]: Vitals[Name] } {
+  return {
+    version: '1.2.3',
+    dryRun: false,
+    clock: new FakeClock(),
+    phase: 'running',
+    loops: () => [],
+    pingRedis: async () => {},
+    redisFailure: undefined,
+    isStoreTried: true,
+    pingStore: async () => {},
+    isBreakerOpen: false,
+    brake: undefined,
+    view: { counts: async () => ({ jobs: {}, isPaused: false }), forecast: async () => forecast },
+    readOverdue: async () => ({ orders: 0, oldestSeconds: 0 }),
+    readOutbox: () => undefined,
+    readHistory: async () => [],
+    ...given,
+  }
+}
