@@ -8,29 +8,19 @@ const ANSWERS = 5
 const SKEWED_MS = 1_000
 const BADLY_SKEWED_MS = 30_000
 
-interface Comparison {
-  code: 'redis-clock' | 'store-clock'
-  /** What follows if they differ. */
-  meaning: string
-}
-
-/** How another clock differs from ours. @param options.read asks the other clock, in epoch milliseconds */
-export async function compareClocks(
-  options: Comparison & { clock: Clock; read: () => Promise<number> },
-): Promise<Finding> {
-  return clockFinding({ ...options, ...(await clockOffset(options)) })
-}
-
 /**
- * What another clock shows less what ours shows.
+ * How another clock differs from ours.
  *
- * @returns `marginMs`: half of how long the answer took; the offset is known no better
+ * @param options.meaning what follows if they differ
+ * @param options.read asks the other clock, in epoch milliseconds
  */
-export async function clockOffset(options: {
+export async function compareClocks(options: {
+  code: 'redis-clock' | 'store-clock'
+  meaning: string
   clock: Clock
   read: () => Promise<number>
-}): Promise<{ offsetMs: number; marginMs: number }> {
-  const { clock, read } = options
+}): Promise<Finding> {
+  const { code, meaning, clock, read } = options
   let best = { offsetMs: 0, marginMs: Number.POSITIVE_INFINITY }
   for (let n = 0; n < ANSWERS; n++) {
     const before = clock.now()
@@ -39,15 +29,10 @@ export async function clockOffset(options: {
     const marginMs = (after - before) / 2 + 1 // our own clock shows whole milliseconds
     if (marginMs < best.marginMs) best = { offsetMs: there - (before + after) / 2, marginMs }
   }
-  return best
-}
-
-export function clockFinding(options: Comparison & { offsetMs: number; marginMs: number }): Finding {
-  const { code, offsetMs, marginMs, meaning } = options
-  const away = Math.abs(offsetMs)
-  const direction = offsetMs < 0 ? 'behind' : 'ahead of'
-  const what = `${clockDifference(away)} ${direction} the clock here (± ${Math.ceil(marginMs)} ms)`
-  const surely = away - marginMs
+  const away = Math.abs(best.offsetMs)
+  const direction = best.offsetMs < 0 ? 'behind' : 'ahead of'
+  const what = `${clockDifference(away)} ${direction} the clock here (± ${Math.ceil(best.marginMs)} ms)`
+  const surely = away - best.marginMs
   if (surely <= SKEWED_MS) return ok(code, what)
   return finding(surely > BADLY_SKEWED_MS ? 'error' : 'warning', code, {
     what,

@@ -28,10 +28,9 @@ export const DEFAULT_STORE: StoreName = DEFAULT_RECORDS
 
 /** The settings of all kinds. */
 export const STORE_SETTINGS = postgresSettings
-type StoreSettings = PostgresSettings & { readonly cancelSql: string | undefined }
 
 /** The chosen kind, with all that any kind may need. */
-export interface StoreChoice extends StoreOptions<StoreSettings> {
+export interface StoreChoice extends StoreOptions<PostgresSettings> {
   kind: StoreName
 }
 

@@ -49,8 +49,8 @@ const MUTATIONS: readonly Mutation[] = [
       { file: SQL, from: /, event AS \(\$\{insertEvents\(.*\)\}\n\)/, to: '' },
       {
         file: 'stores/postgres/store.js',
-        from: 'return toOutcomes(rows, mapping.cancelledStatus);',
-        to: `const outcomes = toOutcomes(rows, mapping.cancelledStatus);
+        from: 'return toOutcomes(rows, this.#columns.cancelledStatus);',
+        to: `const outcomes = toOutcomes(rows, this.#columns.cancelledStatus);
         const gone = checks
             .map(({ orderId }, index) => ({ ...outcomes[index], orderId }))
             .filter(({ kind }) => kind === 'cancelled' && !isDryRun)

@@ -1,8 +1,7 @@
 import pg from 'pg'
 import { EventBus } from '../../src/observe/events.ts'
-import type { OrdersMapping } from '../../src/stores/postgres/columns.ts'
-import { migrateTable } from '../../src/stores/postgres/kind.ts'
-import type { PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { migratePostgres } from '../../src/stores/postgres/migration.ts'
+import type { PostgresSettings, PostgresStoreOptions } from '../../src/stores/postgres/settings.ts'
 import { databaseUrl, uniqueName } from './env.ts'
 
 export interface TableOptions {
@@ -11,6 +10,11 @@ export interface TableOptions {
   /** null: no such column */
   deadlineType?: 'timestamptz' | 'timestamp' | null
   paidAt?: boolean
+}
+
+/** What a test wants otherwise than {@link OrdersTable.storeOptions} has it. */
+export interface StoreOverrides extends Partial<Omit<PostgresStoreOptions, 'settings'>> {
+  settings?: Partial<PostgresSettings>
 }
 
 /** A shop's orders table in a schema of its own, with a trigger that records every change of status. */
@@ -50,17 +54,20 @@ export class OrdersTable {
     return table
   }
 
-  get mapping(): OrdersMapping {
+  get settings(): PostgresSettings {
     const { deadlineType, paidAt } = this.options
     return {
-      table: `${this.schema}.orders`,
-      idColumn: 'id',
-      statusColumn: 'status',
-      deadlineColumn: deadlineType ? 'payment_deadline' : undefined,
-      paidAtColumn: paidAt ? 'paid_at' : undefined,
-      cancelledAtColumn: 'cancelled_at',
-      unpaidStatuses: ['pending'],
-      cancelledStatus: 'cancelled',
+      DATABASE_URL: databaseUrl(),
+      ORDERS_TABLE: `${this.schema}.orders`,
+      ORDERS_ID_COLUMN: 'id',
+      ORDERS_STATUS_COLUMN: 'status',
+      ORDERS_DEADLINE_COLUMN: deadlineType ? 'payment_deadline' : undefined,
+      ORDERS_PAID_AT_COLUMN: paidAt ? 'paid_at' : undefined,
+      ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
+      ORDERS_UNPAID_STATUSES: ['pending'],
+      ORDERS_CANCELLED_STATUS: 'cancelled',
+      CANCEL_SQL_FILE: undefined,
+      cancelSql: undefined,
     }
   }
 
@@ -103,11 +110,10 @@ export class OrdersTable {
     return (await this.pool.query('SELECT status::text FROM orders WHERE id::text = $1', [id])).rows[0]?.status
   }
 
-  storeOptions(overrides: Partial<PostgresStoreOptions> = {}): PostgresStoreOptions {
+  storeOptions({ settings, ...overrides }: StoreOverrides = {}): PostgresStoreOptions {
     const events = new EventBus()
     return {
-      url: databaseUrl(),
-      mapping: this.mapping,
+      settings: { ...this.settings, ...settings },
       connections: 3,
       onError: (error) => events.emit('store-error', { error }),
       ...overrides,
@@ -115,7 +121,7 @@ export class OrdersTable {
   }
 
   async migrate(): Promise<void> {
-    await migrateTable({ ...this.storeOptions(), dryRun: false })
+    await migratePostgres(this.storeOptions(), { dryRun: false })
   }
 
   async drop(): Promise<void> {

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { Client } from 'pg'
 import type { Finding } from '../../src/doctor/finding.ts'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { diagnosePostgres } from '../helpers/diagnose-postgres.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
-import { OrdersTable } from '../helpers/orders-table.ts'
+import { OrdersTable, type StoreOverrides } from '../helpers/orders-table.ts'
 
 let table: OrdersTable
 beforeEach(async () => {
@@ -14,13 +14,9 @@ beforeEach(async () => {
 })
 afterEach(() => table.drop())
 
-function diagnose(overrides: Partial<PostgresStoreOptions> = {}): Promise<Finding[]> {
+function diagnose(overrides: StoreOverrides = {}): Promise<Finding[]> {
   return diagnosePostgres(table.storeOptions(overrides))
 }
-
-const withMapping = (mapping: Partial<PostgresStoreOptions['mapping']>) => ({
-  mapping: { ...table.mapping, ...mapping },
-})
 
 describe('an error, and the store does not open', () => {
   test.each<[string, string, string, string]>([
@@ -51,7 +47,7 @@ describe('an error, and the store does not open', () => {
     ],
   ])('%s', async (_, sql, name, state) => {
     await table.pool.query(sql)
-    const options = withMapping({ table: `${table.schema}.${name}` })
+    const options = { settings: { ORDERS_TABLE: `${table.schema}.${name}` } }
     const findings = await diagnose(options)
     expect(ofCode(findings, 'store-table')).toEqual([['error', expect.stringContaining(`(SQLSTATE ${state})`)]])
     expect(JSON.stringify(findings)).not.toContain('could not be looked at')
@@ -129,10 +125,10 @@ test('a domain that does not take the status is an error, and only that; one tha
   await table.insert([{ id: '1', deadline: Date.now() - 1_000 }])
   await table.pool.query(`DROP TRIGGER audit ON orders; CREATE DOMAIN state AS text CHECK (VALUE IN ('pending', 'canceled'));
     ALTER TABLE orders ALTER COLUMN status TYPE state`)
-  const findings = await diagnose(withMapping({ unpaidStatuses: ['pending', 'new'] }))
+  const findings = await diagnose({ settings: { ORDERS_UNPAID_STATUSES: ['pending', 'new'] } })
   expect(findings.filter(({ level }) => level === 'error').map(({ code }) => code)).toEqual(['store-table'])
   expect(ofCode(findings, 'store-table')[0]?.[1]).toContain(`state does not take 'cancelled': `)
-  const options = withMapping({ cancelledStatus: 'canceled' })
+  const options = { settings: { ORDERS_CANCELLED_STATUS: 'canceled' } }
   const sound = await diagnose(options)
   expect(ofCode(sound, 'store-table')[0]?.[0]).toBe('ok')
   expect(ofCode(sound, 'store-statuses')[0]?.[0]).toBe('ok')
@@ -144,11 +140,13 @@ test('a domain that does not take the status is an error, and only that; one tha
 })
 
 test(`the shop's own statement is an error if the database refuses it, and is not run`, async () => {
-  const bad = await diagnose({ cancelSql: 'UPDATE nowhere SET x = 1 WHERE id = ANY ($1) AND now() > ANY ($2)' })
+  const bad = await diagnose({
+    settings: { cancelSql: 'UPDATE nowhere SET x = 1 WHERE id = ANY ($1) AND now() > ANY ($2)' },
+  })
   expect(ofCode(bad, 'store-cancel-sql')).toEqual([['error', expect.stringContaining('(SQLSTATE 42P01)')]])
   await table.insert([{ id: '1', deadline: Date.now() - 1_000 }])
   const good = `UPDATE ${table.schema}.orders SET status = 'cancelled' WHERE true OR (id = ANY ($1::bigint[]) AND now() > ANY ($2::timestamptz[]))`
-  expect(ofCode(await diagnose({ cancelSql: good }), 'store-cancel-sql')[0]?.[0]).toBe('info')
+  expect(ofCode(await diagnose({ settings: { cancelSql: good } }), 'store-cancel-sql')[0]?.[0]).toBe('info')
   expect(await table.statusOf('1')).toBe('pending')
 })
 
@@ -181,12 +179,12 @@ describe('a role that may create no table', () => {
     await table.pool.query(`${sql}; DROP TRIGGER audit ON orders;
       GRANT USAGE ON SCHEMA ${table.schema} TO ${role}; GRANT SELECT, UPDATE ON orders TO ${role}`)
     const url = databaseUrl().replace('postgres@', `${role}:geheim@`)
-    const fixes = fixesOf(await diagnose({ url }), 'store-outbox')
+    const fixes = fixesOf(await diagnose({ settings: { DATABASE_URL: url } }), 'store-outbox')
     expect(fixes).not.toContain('order-expiry migrate')
     for (const fix of fixes) await table.pool.query(fix)
-    expect(complaints(await diagnose({ url }))).toEqual(['store-index'])
+    expect(complaints(await diagnose({ settings: { DATABASE_URL: url } }))).toEqual(['store-index'])
     await table.insert([{ id: '1', deadline: Date.now() - 1_000 }])
-    const store = await PostgresStore.open(table.storeOptions({ url }))
+    const store = await PostgresStore.open(table.storeOptions({ settings: { DATABASE_URL: url } }))
     expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
     await store.close()
     expect(await table.outbox()).toHaveLength(1)

@@ -3,14 +3,15 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Client } from 'pg'
 import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
-import { COLUMNS_SQL, resolveColumns } from '../../src/stores/postgres/columns.ts'
+import { readColumns } from '../../src/stores/postgres/columns.ts'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { diagnosePostgres } from '../helpers/diagnose-postgres.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
-import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
+import { OrdersTable, type StoreOverrides, type TableOptions } from '../helpers/orders-table.ts'
 import { freePort, type Server, startPostgres } from '../helpers/processes.ts'
 
 const inAnHour = () => Date.now() + 3_600_000
@@ -44,7 +45,7 @@ async function createSound(options: TableOptions = {}): Promise<OrdersTable> {
   return table
 }
 
-interface Overrides extends Partial<PostgresStoreOptions> {
+interface Overrides extends StoreOverrides {
   clock?: Clock
   watchesPayments?: boolean
 }
@@ -53,10 +54,6 @@ function diagnose(table: OrdersTable, overrides: Overrides = {}): Promise<Findin
   const { clock = systemClock, watchesPayments = true, ...options } = overrides
   return diagnosePostgres(table.storeOptions({ ...options, watchesPayments }), clock)
 }
-
-const withMapping = (table: OrdersTable, mapping: Partial<PostgresStoreOptions['mapping']>): Overrides => ({
-  mapping: { ...table.mapping, ...mapping },
-})
 
 /** Does what the finding says, as a superuser. */
 async function mend(table: OrdersTable, findings: Finding[], code: FindingCode): Promise<void> {
@@ -138,16 +135,14 @@ describe('an index for the sweeper', () => {
     ['no paid-at column', { paidAt: false, deadlineType: 'timestamp' }, [`it's`, 'back\\slash']],
   ])('that is missing is a warning; its statement makes one that the query goes by: %s', async (_, options, unpaid) => {
     const table = await create(options)
-    const overrides = withMapping(table, { unpaidStatuses: unpaid })
+    const overrides = { settings: { ORDERS_UNPAID_STATUSES: unpaid } }
     const findings = await diagnose(table, overrides)
     expect(ofCode(findings, 'store-index')[0]?.[0]).toBe('warning')
     await mend(table, findings, 'store-index')
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
 
-    const { rows } = await table.pool.query(COLUMNS_SQL, [`${table.schema}.orders`])
-    const mapping = { ...table.mapping, unpaidStatuses: unpaid }
-    const columns = resolveColumns(mapping, rows)
-    const { name, on } = sweepIndex(columns, mapping)
+    const columns = await readColumns(table.pool, { settings: { ...table.settings, ...overrides.settings } })
+    const { name, on } = sweepIndex(columns)
     expect(fixesOf(findings, 'store-index')).toEqual([`CREATE INDEX CONCURRENTLY ${name} ON ${on};`])
     const { buildStatements } = await import('../../src/stores/postgres/statements.ts')
     const client = await table.pool.connect()
@@ -219,8 +214,12 @@ describe('an index for the sweeper', () => {
   test('can be made again when the unpaid statuses change, and for a second table of the schema', async () => {
     const table = await create()
     await table.pool.query('CREATE TABLE more (LIKE orders INCLUDING INDEXES)')
-    for (const mapping of [{}, { unpaidStatuses: ['pending', 'new'] }, { table: `${table.schema}.more` }]) {
-      const overrides = withMapping(table, mapping)
+    for (const settings of [
+      {},
+      { ORDERS_UNPAID_STATUSES: ['pending', 'new'] },
+      { ORDERS_TABLE: `${table.schema}.more` },
+    ]) {
+      const overrides = { settings }
       const findings = await diagnose(table, overrides)
       await mend(table, findings, 'store-index')
       for (const fix of fixesOf(findings, 'store-paid-index')) await table.pool.query(fix)
@@ -245,8 +244,12 @@ describe('an index for the sweeper', () => {
     await table.pool.query(`CREATE TABLE big (id int PRIMARY KEY, status text, due timestamptz);
       INSERT INTO big SELECT n, CASE WHEN n % 2 = 0 THEN 'paid' ELSE 'cancelled' END, now() FROM generate_series(1, 240000) n;
       CREATE INDEX given ${index}; ANALYZE big`)
-    const mapping = { deadlineColumn: 'due', paidAtColumn: undefined, cancelledAtColumn: undefined }
-    const overrides = withMapping(table, { ...mapping, table: `${table.schema}.big` })
+    const settings = {
+      ORDERS_DEADLINE_COLUMN: 'due',
+      ORDERS_PAID_AT_COLUMN: undefined,
+      ORDERS_CANCELLED_AT_COLUMN: undefined,
+    }
+    const overrides = { settings: { ...settings, ORDERS_TABLE: `${table.schema}.big` } }
     const findings = await diagnose(table, overrides)
     expect(ofCode(findings, 'store-index')[0]?.[0]).toBe(level)
     if (statement === undefined) return
@@ -264,8 +267,12 @@ describe('an index for the sweeper', () => {
     await table.pool.query(`CREATE TABLE many (id int PRIMARY KEY, status text, due timestamptz, "paidAt" timestamptz);
       INSERT INTO many SELECT n, CASE WHEN n % 10 = 0 THEN 'paid' ELSE 'pending' END, now() FROM generate_series(1, 150000) n;
       CREATE INDEX ON many ${index} ${analyze}`)
-    const mapping = { deadlineColumn: 'due', paidAtColumn: 'paidAt', cancelledAtColumn: undefined }
-    const overrides = { ...withMapping(table, { ...mapping, table: `${table.schema}.many` }), watchesPayments: false }
+    const settings = {
+      ORDERS_DEADLINE_COLUMN: 'due',
+      ORDERS_PAID_AT_COLUMN: 'paidAt',
+      ORDERS_CANCELLED_AT_COLUMN: undefined,
+    }
+    const overrides = { settings: { ...settings, ORDERS_TABLE: `${table.schema}.many` }, watchesPayments: false }
     expect(ofCode(await diagnose(table, overrides), 'store-index')).toEqual([['ok', 'one on "due", for the sweeper']])
   })
 
@@ -273,7 +280,7 @@ describe('an index for the sweeper', () => {
     const table = await create()
     await table.pool.query(`CREATE TABLE parts (LIKE orders) PARTITION BY HASH (id);
       CREATE TABLE part0 PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
-    const overrides = withMapping(table, { table: `${table.schema}.parts` })
+    const overrides = { settings: { ORDERS_TABLE: `${table.schema}.parts` } }
     await table.migrate()
     const notices = await noticesOf(table, overrides)
     expect(notices).toHaveLength(1)
@@ -288,7 +295,7 @@ describe('an index for the sweeper', () => {
     const table = await create()
     await table.migrate()
     await table.pool.query('CREATE VIEW seen AS SELECT * FROM orders')
-    const overrides = withMapping(table, { table: `${table.schema}.seen` })
+    const overrides = { settings: { ORDERS_TABLE: `${table.schema}.seen` } }
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('info')
     expect(await noticesOf(table, overrides)).toEqual([])
     expect(await noticesOf(table, {})).toEqual([expect.stringContaining('CREATE INDEX CONCURRENTLY')])
@@ -324,7 +331,7 @@ test('an index by the time of payment is asked for only where the silence of pay
 })
 
 describe('statuses', () => {
-  test.each<[string, string[], Partial<PostgresStoreOptions['mapping']>, string, string, string[]]>([
+  test.each<[string, string[], Partial<PostgresSettings>, string, string, string[]]>([
     [
       'other case',
       ['Pending', 'paid'],
@@ -349,13 +356,20 @@ describe('statuses', () => {
       "ORDERS_CANCELLED_STATUS has 'cancelled', the table has 'canceled'",
       ['ORDERS_CANCELLED_STATUS=canceled'],
     ],
-    ['paid is not unpaid', ['paid', 'unpaid'], { unpaidStatuses: ['unpaid'] }, 'ok', 'orders with unpaid occur', []],
+    [
+      'paid is not unpaid',
+      ['paid', 'unpaid'],
+      { ORDERS_UNPAID_STATUSES: ['unpaid'] },
+      'ok',
+      'orders with unpaid occur',
+      [],
+    ],
     ['none unpaid now', ['paid', 'shipped'], {}, 'info', 'no order has pending; there are paid, shipped', []],
     ['no order', [], {}, 'info', 'there is no order yet', []],
-  ])('%s: %j', async (_, statuses, mapping, level, what, fixes) => {
+  ])('%s: %j', async (_, statuses, settings, level, what, fixes) => {
     const table = await create()
     await table.insert(statuses.map((status, index) => ({ id: `${index}`, status, deadline: inAnHour() })))
-    const findings = await diagnose(table, withMapping(table, mapping))
+    const findings = await diagnose(table, { settings })
     expect(ofCode(findings, 'store-statuses')).toEqual([[level, what]])
     expect(fixesOf(findings, 'store-statuses')).toEqual(fixes)
   })
@@ -372,7 +386,7 @@ describe('statuses', () => {
     await table.pool.query(`CREATE VIEW slow AS SELECT * FROM orders WHERE pg_sleep(0.2) IS NOT NULL`)
     await table.insert(Array.from({ length: 100 }, (_, n) => ({ id: `${n}`, deadline: inAnHour() })))
     const startedAt = Date.now()
-    const findings = await diagnose(table, withMapping(table, { table: `${table.schema}.slow` }))
+    const findings = await diagnose(table, { settings: { ORDERS_TABLE: `${table.schema}.slow` } })
     expect(Date.now() - startedAt).toBeLessThan(6_000)
     expect(ofCode(findings, 'store-statuses')).toEqual([['info', 'could not tell which statuses occur within 1 s']])
     expect(ofCode(findings, 'store-overdue')[0]?.[0]).toBe('info')
@@ -410,8 +424,8 @@ describe('deadlines', () => {
 describe('the table', () => {
   test('each setting that does not fit is an error of its own', async () => {
     const table = await create()
-    const mapping = { statusColumn: 'state', deadlineColumn: 'due' }
-    const findings = await diagnose(table, withMapping(table, mapping))
+    const settings = { ORDERS_STATUS_COLUMN: 'state', ORDERS_DEADLINE_COLUMN: 'due' }
+    const findings = await diagnose(table, { settings })
     expect(ofCode(findings, 'store-table').map(([level, what]) => [level, what.split(':')[0]])).toEqual([
       ['error', 'ORDERS_STATUS_COLUMN'],
       ['error', 'ORDERS_DEADLINE_COLUMN'],
@@ -430,21 +444,21 @@ describe('the table', () => {
   test('that is not there: one of that name elsewhere is named', async () => {
     const table = await create()
     await table.pool.query('ALTER TABLE orders RENAME TO "Orders of the shop"')
-    const findings = await diagnose(table, withMapping(table, { table: 'Orders of the shop' }))
+    const findings = await diagnose(table, { settings: { ORDERS_TABLE: 'Orders of the shop' } })
     expect(ofCode(findings, 'store-table')).toEqual([
       ['error', 'there is no table Orders of the shop here (names are case-sensitive)'],
     ])
     const [fix = ''] = fixesOf(findings, 'store-table')
     expect(fix).toBe(`ORDERS_TABLE=${table.schema}."Orders of the shop"`)
     const name = fix.slice(fix.indexOf('=') + 1)
-    expect(ofCode(await diagnose(table, withMapping(table, { table: name })), 'store-table')[0]?.[0]).toBe('ok')
+    expect(ofCode(await diagnose(table, { settings: { ORDERS_TABLE: name } }), 'store-table')[0]?.[0]).toBe('ok')
   })
 })
 
 describe('a role', () => {
   const role = uniqueName('clerk')
   const url = () => databaseUrl().replace('postgres@', `${role}:geheim@`)
-  const asRole = (table: OrdersTable) => diagnose(table, { url: url() })
+  const asRole = (table: OrdersTable) => diagnose(table, { settings: { DATABASE_URL: url() } })
   let admin: Client
 
   beforeAll(async () => {
@@ -479,7 +493,7 @@ describe('a role', () => {
     expect(complaints(await asRole(table))).toEqual([])
     await table.pool.query(`GRANT INSERT ON audit TO ${role}`) // for the table's own trigger
     await table.insert([{ id: '10', deadline: Date.now() - 1_000 }])
-    const store = await PostgresStore.open(table.storeOptions({ url: url() }))
+    const store = await PostgresStore.open(table.storeOptions({ settings: { DATABASE_URL: url() } }))
     expect(await store.cancelUnpaid([{ orderId: '10', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
     await store.close()
   })
@@ -539,7 +553,7 @@ describe('a role', () => {
 
   test('no password is ever shown', async () => {
     const wrong = databaseUrl().replace('postgres@', 'nobody:geheim@')
-    for (const findings of [await asRole(table), await diagnose(table, { url: wrong })]) {
+    for (const findings of [await asRole(table), await diagnose(table, { settings: { DATABASE_URL: wrong } })]) {
       expect(complaints(findings)).not.toEqual([])
       expect(JSON.stringify(findings)).not.toContain('geheim')
     }
@@ -566,7 +580,7 @@ describe('a server', () => {
   test('that nobody runs is an error, at once', async () => {
     const table = await createSound()
     const url = `postgres://clerk:geheim@127.0.0.1:${await freePort()}/shop`
-    const findings = await diagnose(table, { url })
+    const findings = await diagnose(table, { settings: { DATABASE_URL: url } })
     expect(findings).toMatchObject([{ level: 'error', code: 'store-reachable', subject: 'store' }])
     expect(findings[0]?.what).toContain('ECONNREFUSED')
     expect(JSON.stringify(findings)).not.toContain('geheim')
@@ -579,7 +593,7 @@ describe('a server', () => {
     const port = await freePort()
     await new Promise<void>((resolve) => silent.listen(port, '127.0.0.1', resolve))
     const startedAt = Date.now()
-    const findings = await diagnose(table, { url: `postgres://clerk@127.0.0.1:${port}/shop` })
+    const findings = await diagnose(table, { settings: { DATABASE_URL: `postgres://clerk@127.0.0.1:${port}/shop` } })
     expect(Date.now() - startedAt).toBeLessThan(11_000)
     expect(findings).toMatchObject([{ level: 'error', code: 'store-reachable' }])
     for (const socket of sockets) socket.destroy()
@@ -600,14 +614,18 @@ describe('a server', () => {
     await client.query('SELECT pg_reload_conf()')
     const look = () =>
       diagnosePostgres({
-        url: own?.url ?? '',
-        mapping: {
-          table: 'orders',
-          idColumn: 'id',
-          statusColumn: 'status',
-          deadlineColumn: 'payment_deadline',
-          unpaidStatuses: ['pending'],
-          cancelledStatus: 'cancelled',
+        settings: {
+          DATABASE_URL: own?.url,
+          ORDERS_TABLE: 'orders',
+          ORDERS_ID_COLUMN: 'id',
+          ORDERS_STATUS_COLUMN: 'status',
+          ORDERS_DEADLINE_COLUMN: 'payment_deadline',
+          ORDERS_PAID_AT_COLUMN: undefined,
+          ORDERS_CANCELLED_AT_COLUMN: undefined,
+          ORDERS_UNPAID_STATUSES: ['pending'],
+          ORDERS_CANCELLED_STATUS: 'cancelled',
+          CANCEL_SQL_FILE: undefined,
+          cancelSql: undefined,
         },
         connections: 190,
         onError: () => {},

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { migrateTable } from '../../src/stores/postgres/kind.ts'
+import { migratePostgres } from '../../src/stores/postgres/migration.ts'
 import { closing } from '../helpers/closing.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
@@ -18,12 +18,12 @@ interface Overrides {
 }
 
 /** The first words of the statements that a migration runs, or would run, and what it leaves. */
-async function migrate(of: OrdersTable, { dryRun = false, table, ...rest }: Overrides = {}) {
+async function migrate(of: OrdersTable, { dryRun = false, withIndexes = false, table, ...rest }: Overrides = {}) {
   const statements: string[] = []
-  const mapping = { ...of.mapping, ...(table && { table: `${of.schema}.${table}` }) }
+  const settings = table ? { ORDERS_TABLE: `${of.schema}.${table}` } : {}
   const onStatement = (sql: string) =>
     void statements.push(/^(.*?)(?: IF NOT| order_expiry_| "|$)/m.exec(sql)?.[1] ?? sql)
-  const missing = await migrateTable({ ...of.storeOptions(), ...rest, mapping, dryRun, onStatement })
+  const missing = await migratePostgres(of.storeOptions({ ...rest, settings }), { dryRun, withIndexes, onStatement })
   return { statements, missing: missing.map(({ isHarmless }) => (isHarmless ? 'harmless' : 'not harmless')) }
 }
 

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import pg from 'pg'
-import { COLUMNS_SQL, type OrdersMapping, resolveColumns } from '../../src/stores/postgres/columns.ts'
+import { readColumns } from '../../src/stores/postgres/columns.ts'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
-import { migrateTable } from '../../src/stores/postgres/kind.ts'
+import { migratePostgres } from '../../src/stores/postgres/migration.ts'
+import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
 
@@ -53,17 +54,20 @@ const STATISTICS: [name: string, sql: string][] = [
   ],
 ]
 
-const mappingOf = (idColumn: IdColumn, statusColumn: StatusColumn): OrdersMapping => ({
-  table: `${schema}.orders`,
-  idColumn,
-  statusColumn,
-  deadlineColumn: 'due',
-  paidAtColumn: 'paid_at',
-  cancelledAtColumn: 'cancelled_at',
-  unpaidStatuses: ['pending'],
-  cancelledStatus: 'cancelled',
+const settingsOf = (idColumn: IdColumn, statusColumn: StatusColumn): PostgresSettings => ({
+  DATABASE_URL: databaseUrl(),
+  ORDERS_TABLE: `${schema}.orders`,
+  ORDERS_ID_COLUMN: idColumn,
+  ORDERS_STATUS_COLUMN: statusColumn,
+  ORDERS_DEADLINE_COLUMN: 'due',
+  ORDERS_PAID_AT_COLUMN: 'paid_at',
+  ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
+  ORDERS_UNPAID_STATUSES: ['pending'],
+  ORDERS_CANCELLED_STATUS: 'cancelled',
+  CANCEL_SQL_FILE: undefined,
+  cancelSql: undefined,
 })
-const storeOptions = (mapping: OrdersMapping) => ({ url: databaseUrl(), connections: 1, onError: () => {}, mapping })
+const storeOptions = (settings: PostgresSettings) => ({ settings, connections: 1, onError: () => {} })
 
 beforeAll(async () => {
   await admin.connect()
@@ -85,7 +89,7 @@ beforeAll(async () => {
     const { name, on } = await sweepIndexOf(statusColumn)
     await admin.query(`CREATE INDEX ${name} ON ${on}`)
   }
-  await migrateTable({ ...storeOptions(mappingOf('id', 'open')), dryRun: false })
+  await migratePostgres(storeOptions(settingsOf('id', 'open')), { dryRun: false })
 }, 180_000)
 
 afterAll(async () => {
@@ -100,7 +104,7 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
 
   describe.each(STATUS_COLUMNS)('and the status is %s', (statusColumn) => {
     test.each(ID_COLUMNS)('a batch goes by the %s, and touches its own orders only', async (idColumn) => {
-      const sent = await sentBy(mappingOf(idColumn, statusColumn), async (store) => {
+      const sent = await sentBy(settingsOf(idColumn, statusColumn), async (store) => {
         const nobody = { orderId: ids[idColumn](0), deadline: 0 }
         await store.cancelUnpaid([nobody], { dryRun: true })
         await store.cancelUnpaid([nobody])
@@ -124,7 +128,7 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
     test('a sweep goes by its index, and touches the orders of its page only', async () => {
       const { name } = await sweepIndexOf(statusColumn)
       const middle = statusColumn === 'open' ? ROWS / 2 : RARE * 500
-      const sent = await sentBy(mappingOf('id', statusColumn), async (store) => {
+      const sent = await sentBy(settingsOf('id', statusColumn), async (store) => {
         const first = await store.unpaidDueBefore(Date.now(), undefined, BATCH)
         expect(first).toHaveLength(BATCH)
         await store.unpaidDueBefore(Date.now(), first.at(-1), BATCH)
@@ -176,17 +180,15 @@ interface Node {
 }
 
 async function sweepIndexOf(statusColumn: StatusColumn): Promise<{ name: string; on: string }> {
-  const mapping = mappingOf('id', statusColumn)
-  const { rows } = await admin.query(COLUMNS_SQL, [mapping.table])
-  return sweepIndex(resolveColumns(mapping, rows), mapping)
+  return sweepIndex(await readColumns(admin, { settings: settingsOf('id', statusColumn) }))
 }
 
 /** The statements that a store sends for a piece of work, as they reach the driver. */
 async function sentBy(
-  mapping: OrdersMapping,
+  settings: PostgresSettings,
   work: (store: PostgresStore) => Promise<unknown>,
 ): Promise<readonly Statement[]> {
-  const store = await PostgresStore.open(storeOptions(mapping))
+  const store = await PostgresStore.open(storeOptions(settings))
   const spy = jest.spyOn(pg.Client.prototype, 'query')
   try {
     await work(store)

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import pg from 'pg'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
-import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
+import { OrdersTable, type StoreOverrides, type TableOptions } from '../helpers/orders-table.ts'
 import { end, freePort, unprivileged, untilConnected } from '../helpers/processes.ts'
 
 afterEach(() => {
@@ -24,7 +24,7 @@ async function openTable(orders: number, options: TableOptions = {}): Promise<Or
   return table
 }
 
-async function openStore(table: OrdersTable, overrides: Partial<PostgresStoreOptions> = {}): Promise<PostgresStore> {
+async function openStore(table: OrdersTable, overrides: StoreOverrides = {}): Promise<PostgresStore> {
   const store = await PostgresStore.open(table.storeOptions({ connections: 1, ...overrides }))
   closing.push(() => store.close())
   return store
@@ -118,7 +118,9 @@ const PGBOUNCER = existsSync('/usr/sbin/pgbouncer') ? '/usr/sbin/pgbouncer' : 'p
 test('behind PgBouncer in transaction mode everything works, and is done once', async () => {
   const table = await openTable(4_000)
   const url = await startPgbouncer(table)
-  const stores = await Promise.all([1, 2, 3].map(() => openStore(table, { url, connections: 4 })))
+  const stores = await Promise.all(
+    [1, 2, 3].map(() => openStore(table, { settings: { DATABASE_URL: url }, connections: 4 })),
+  )
   const batches = Array.from({ length: 40 }, (_, n) => due(n * 100, 100))
   const outcomes = await Promise.all(batches.map((batch, n) => (stores[n % 3] as PostgresStore).cancelUnpaid(batch)))
   expect(outcomes.flat().filter(({ kind }) => kind === 'cancelled')).toHaveLength(4_000)
@@ -129,7 +131,7 @@ test('behind PgBouncer in transaction mode everything works, and is done once', 
 
 /** A pooler with three connections to the server that the table is on. */
 async function startPgbouncer(table: OrdersTable): Promise<string> {
-  const { hostname, port: serverPort, username, pathname } = new URL(table.storeOptions().url)
+  const { hostname, port: serverPort, username, pathname } = new URL(table.settings.DATABASE_URL as string)
   const dir = mkdtempSync(join(tmpdir(), 'order-expiry-pgbouncer-'))
   const port = await freePort()
   writeFileSync(

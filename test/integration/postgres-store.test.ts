@@ -3,10 +3,10 @@ import { afterEach, beforeAll, describe, expect, test } from '@jest/globals'
 import { createSettle } from '../../src/order/settle.ts'
 import type { DueOrder } from '../../src/order/store.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
-import { PostgresStore, type PostgresStoreOptions } from '../../src/stores/postgres/store.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { sweep } from '../../src/sweep/sweep.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
+import { OrdersTable, type StoreOverrides, type TableOptions } from '../helpers/orders-table.ts'
 
 const HOUR = 3_600_000
 const past = () => Date.now() - 1_000
@@ -20,7 +20,7 @@ async function openTable(options: TableOptions = {}): Promise<OrdersTable> {
   return table
 }
 
-async function openStore(table: OrdersTable, overrides: Partial<PostgresStoreOptions> = {}): Promise<PostgresStore> {
+async function openStore(table: OrdersTable, overrides: StoreOverrides = {}): Promise<PostgresStore> {
   const store = await PostgresStore.open(table.storeOptions(overrides))
   opened.unshift({ store, table })
   return store
@@ -220,7 +220,7 @@ describe.each(['timestamptz', 'timestamp'] as const)(
         await table.pool.query(
           `UPDATE orders SET payment_deadline = '${deadline}'${deadlineType === 'timestamptz' ? `::timestamp AT TIME ZONE 'UTC'` : ''} WHERE id = ${id}`,
         )
-      return { table, store: await openStore(table, { cancelSql: cancelSqlOf?.(table.schema) }) }
+      return { table, store: await openStore(table, { settings: { cancelSql: cancelSqlOf?.(table.schema) } }) }
     }
 
     test.each([1, 2, 100])(
@@ -483,20 +483,19 @@ describe('opening', () => {
 
   test('lists all that does not fit the table, and does not connect to a table that is not there', async () => {
     const table = await openTable({ statusType: 'enum' })
-    const mapping = {
-      ...table.mapping,
-      idColumn: 'payment_deadline',
-      deadlineColumn: 'due',
-      unpaidStatuses: ['pendng'],
+    const settings = {
+      ORDERS_ID_COLUMN: 'payment_deadline',
+      ORDERS_DEADLINE_COLUMN: 'due',
+      ORDERS_UNPAID_STATUSES: ['pendng'],
     }
-    await expect(openStore(table, { mapping })).rejects.toMatchObject({
+    await expect(openStore(table, { settings })).rejects.toMatchObject({
       code: 'STORE_MISMATCH',
       message: expect.stringMatching(
         /ORDERS_ID_COLUMN[\s\S]*ORDERS_DEADLINE_COLUMN.*no column due[\s\S]*ORDERS_UNPAID_STATUSES.*pendng/,
       ),
     })
-    const gone = { ...table.mapping, table: 'nowhere.orders' }
-    await expect(openStore(table, { mapping: gone })).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    const gone = { ORDERS_TABLE: 'nowhere.orders' }
+    await expect(openStore(table, { settings: gone })).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
   })
 
   test('an id column on which two rows can agree is refused', async () => {
@@ -559,8 +558,10 @@ describe('opening', () => {
     const table = await openTable()
     await table.pool.query(`CREATE TABLE seen_settings (statement text, lock text)`)
     const store = await openStore(table, {
-      cancelSql: `WITH s AS (INSERT INTO ${table.schema}.seen_settings VALUES (current_setting('statement_timeout'), current_setting('lock_timeout')))
+      settings: {
+        cancelSql: `WITH s AS (INSERT INTO ${table.schema}.seen_settings VALUES (current_setting('statement_timeout'), current_setting('lock_timeout')))
         SELECT NULL::text AS id, 'kept' AS outcome, NULL::timestamptz AS until WHERE false AND $1::text[] IS NOT NULL AND $2::timestamptz[] IS NOT NULL`,
+      },
     })
     await store.cancelUnpaid([{ orderId: '1', deadline: past() }])
     expect((await table.pool.query('SELECT DISTINCT * FROM seen_settings')).rows).toEqual([
@@ -570,8 +571,8 @@ describe('opening', () => {
 
   test('one column cannot mean two things', async () => {
     const table = await openTable()
-    const mapping = { ...table.mapping, cancelledAtColumn: 'payment_deadline' }
-    await expect(openStore(table, { mapping })).rejects.toMatchObject({
+    const settings = { ORDERS_CANCELLED_AT_COLUMN: 'payment_deadline' }
+    await expect(openStore(table, { settings })).rejects.toMatchObject({
       code: 'STORE_MISMATCH',
       message: expect.stringContaining('payment_deadline is ORDERS_DEADLINE_COLUMN already'),
     })
@@ -579,11 +580,14 @@ describe('opening', () => {
 
   test('tells a wrong password and a missing database from a server that is away', async () => {
     const table = await openTable()
-    const url = new URL(table.storeOptions().url)
+    const url = new URL(table.settings.DATABASE_URL as string)
     url.pathname = '/no_such_database'
-    await expect(openStore(table, { url: url.href })).rejects.toMatchObject({ code: 'STORE_REFUSED', retryable: false })
+    await expect(openStore(table, { settings: { DATABASE_URL: url.href } })).rejects.toMatchObject({
+      code: 'STORE_REFUSED',
+      retryable: false,
+    })
     url.port = '1'
-    await expect(openStore(table, { url: url.href })).rejects.toMatchObject({
+    await expect(openStore(table, { settings: { DATABASE_URL: url.href } })).rejects.toMatchObject({
       code: 'STORE_UNAVAILABLE',
       retryable: true,
     })
@@ -594,8 +598,8 @@ describe('opening', () => {
     await table.pool.query('DROP TRIGGER audit ON orders')
     await table.pool.query(`ALTER TABLE orders RENAME TO "Or""ders; x"`)
     await table.pool.query(`ALTER TABLE "Or""ders; x" RENAME COLUMN id TO "Order ID"`)
-    const mapping = { ...table.mapping, table: `${table.schema}."Or""ders; x"`, idColumn: 'Order ID' }
-    const store = await openStore(table, { mapping })
+    const settings = { ORDERS_TABLE: `${table.schema}."Or""ders; x"`, ORDERS_ID_COLUMN: 'Order ID' }
+    const store = await openStore(table, { settings })
     await table.pool.query(`INSERT INTO "Or""ders; x" VALUES (1, 'pending', now() - interval '1 s')`)
     expect(await store.cancelUnpaid([{ orderId: '1', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
   })
@@ -619,9 +623,9 @@ describe("the shop's own statement", () => {
   async function openShop(statement: string): Promise<void> {
     table = await openTable()
     await table.pool.query(`DROP TABLE orders CASCADE; ${schemaSql}`)
-    const search = `${table.storeOptions().url}?options=${encodeURIComponent(`-c search_path=${table.schema}`)}`
-    const mapping = { ...table.mapping, cancelledAtColumn: undefined }
-    store = await openStore(table, { url: search, mapping, cancelSql: statement })
+    const search = `${table.settings.DATABASE_URL}?options=${encodeURIComponent(`-c search_path=${table.schema}`)}`
+    const settings = { ORDERS_CANCELLED_AT_COLUMN: undefined }
+    store = await openStore(table, { settings: { ...settings, DATABASE_URL: search, cancelSql: statement } })
   }
 
   async function place(
@@ -700,8 +704,10 @@ describe("the shop's own statement", () => {
   test('announces an order by the id that the table has, however the check writes it', async () => {
     const uuid = await openTable({ idType: 'uuid' })
     const shop = await openStore(uuid, {
-      cancelSql: `UPDATE ${uuid.schema}.orders SET status = 'cancelled' WHERE id = ANY ($1::uuid[]) AND $2::timestamptz[] IS NOT NULL
+      settings: {
+        cancelSql: `UPDATE ${uuid.schema}.orders SET status = 'cancelled' WHERE id = ANY ($1::uuid[]) AND $2::timestamptz[] IS NOT NULL
         RETURNING id, 'cancelled' AS outcome, NULL::timestamptz AS until`,
+      },
     })
     const id = 'abcdefab-0000-4000-8000-000000000002'
     await uuid.insert([{ id, deadline: past() }])

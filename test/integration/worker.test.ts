@@ -239,7 +239,9 @@ describe('retries', () => {
     const { table } = await openTable()
     const raw = openQueue()
     const proxy = await TcpProxy.to(databaseUrl())
-    const store = await PostgresStore.open(table.storeOptions({ url: proxy.urlOf(databaseUrl()) }))
+    const store = await PostgresStore.open(
+      table.storeOptions({ settings: { DATABASE_URL: proxy.urlOf(databaseUrl()) } }),
+    )
     closing.push(async () => {
       await store.close()
       await proxy.close()
@@ -303,7 +305,7 @@ test('a permission that is taken away costs no attempt, and the order is settled
   )
   const url = new URL(databaseUrl())
   url.username = role
-  const store = await PostgresStore.open(table.storeOptions({ url: url.href }))
+  const store = await PostgresStore.open(table.storeOptions({ settings: { DATABASE_URL: url.href } }))
   closing.push(async () => {
     await store.close()
     await table.pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`)

@@ -1,22 +1,9 @@
 import { OrderExpiryError } from '../../errors.ts'
-import type { StoreOptions } from '../store-kind.ts'
 import type { Database } from './database.ts'
 import { quoteIdentifier, quoteTable } from './quoting.ts'
+import type { PostgresSettings, PostgresStoreOptions } from './settings.ts'
 
-/** Which of the shop's columns mean what; undefined where the shop has none. Names are exact, not folded. */
-export interface OrdersMapping {
-  /** `orders` or `schema.orders`; a name with a dot in it is written in double quotes. */
-  table: string
-  idColumn: string
-  statusColumn: string
-  deadlineColumn?: string | undefined
-  paidAtColumn?: string | undefined
-  cancelledAtColumn?: string | undefined
-  unpaidStatuses: readonly string[]
-  cancelledStatus: string
-}
-
-/** The mapping as the database really has it. Every string but `schema` is SQL, quoted. */
+/** The orders table of the settings as the database has it. Names and types but `schema` are SQL, quoted. */
 export interface OrdersColumns {
   schema: string
   table: string
@@ -25,13 +12,21 @@ export interface OrdersColumns {
   status: string
   statusType: string
   deadline: TimeColumn | undefined
-  paidAt: TimeColumn | { sql: string; type: 'date' } | undefined
+  paidAt: TimeColumn | TimeColumn<'date'> | undefined
   cancelledAt: TimeColumn | undefined
+  unpaidStatuses: readonly string[]
+  cancelledStatus: string
 }
 
-interface TimeColumn {
+/** The orders table, and a connection to its database. */
+export interface OrdersTable {
+  database: Database
+  columns: OrdersColumns
+}
+
+interface TimeColumn<Type = TimeType> {
   sql: string
-  type: TimeType
+  type: Type
 }
 export type TimeType = 'timestamptz' | 'timestamp'
 export type IdType = 'text' | 'uuid' | keyof typeof INTEGER_BITS
@@ -77,108 +72,91 @@ const ID_TYPES: Record<string, IdType> = {
   int4: 'integer',
   int8: 'bigint',
 }
-const STATUS_TYPES: Record<string, 'text' | 'enum'> = { text: 'text', varchar: 'text', enum: 'enum' }
+const STATUS_TYPES: Record<string, string> = { text: 'text', varchar: 'text', 'an enum': 'enum' }
 const TIME_TYPES: Record<string, TimeType> = { timestamptz: 'timestamptz', timestamp: 'timestamp' }
 const PAYMENT_TYPES: Record<string, TimeType | 'date'> = { ...TIME_TYPES, date: 'date' }
 
-type MatchOptions = Partial<Pick<StoreOptions<unknown>, 'watchesPayments'>>
-
-/** @throws {OrderExpiryError} STORE_MISMATCH */
-export async function readColumns(
-  database: Database,
-  options: MatchOptions & { mapping: OrdersMapping },
-): Promise<OrdersColumns> {
-  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.mapping.table)])
-  return resolveColumns(options.mapping, rows, options)
-}
+type MatchOptions = Pick<PostgresStoreOptions, 'settings' | 'watchesPayments'>
 
 /** @throws {OrderExpiryError} STORE_MISMATCH, with all that does not fit */
-export function resolveColumns(
-  mapping: OrdersMapping,
-  rows: readonly ColumnRow[],
-  options: MatchOptions = {},
-): OrdersColumns {
-  const { columns, problems } = matchColumns(mapping, rows, options)
+export async function readColumns(database: Database, options: MatchOptions): Promise<OrdersColumns> {
+  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.settings.ORDERS_TABLE)])
+  const { columns, problems } = matchColumns(rows, options)
   if (columns) return columns
   const message = `the orders table is not as the settings say:\n  ${problems.join('\n  ')}`
   throw new OrderExpiryError('STORE_MISMATCH', message)
 }
 
-/** The mapping as the table really has it; without columns where something does not fit, which `problems` says, a line each. */
+/** What the settings name, among the columns of the table; no columns if something does not fit, which `problems` says, a line each. */
 export function matchColumns(
-  mapping: OrdersMapping,
   rows: readonly ColumnRow[],
-  { watchesPayments }: MatchOptions,
+  { settings, watchesPayments }: MatchOptions,
 ): { columns?: OrdersColumns; problems: string[] } {
+  const { ORDERS_TABLE, ORDERS_ID_COLUMN, ORDERS_STATUS_COLUMN, ORDERS_PAID_AT_COLUMN } = settings
   const [first] = rows
   if (!first) {
-    return { problems: [`ORDERS_TABLE: expected a table, but there is no ${mapping.table} (names are case-sensitive)`] }
+    return { problems: [`ORDERS_TABLE: expected a table, but there is no ${ORDERS_TABLE} (names are case-sensitive)`] }
   }
   const problems: string[] = []
-  const find = columnFinder({ table: mapping.table, rows, problems })
-  const id = find('ORDERS_ID_COLUMN', mapping.idColumn, ID_TYPES)
-  const status = find('ORDERS_STATUS_COLUMN', mapping.statusColumn, STATUS_TYPES)
-  const deadline = find('ORDERS_DEADLINE_COLUMN', mapping.deadlineColumn, TIME_TYPES)
-  const paidAt = find('ORDERS_PAID_AT_COLUMN', mapping.paidAtColumn, PAYMENT_TYPES)
-  const cancelledAt = find('ORDERS_CANCELLED_AT_COLUMN', mapping.cancelledAtColumn, TIME_TYPES)
+  const find = columnFinder({ settings, rows, problems })
+  const id = find('ORDERS_ID_COLUMN', ID_TYPES)
+  const status = find('ORDERS_STATUS_COLUMN', STATUS_TYPES)
+  const deadline = find('ORDERS_DEADLINE_COLUMN', TIME_TYPES)
+  const paidAt = find('ORDERS_PAID_AT_COLUMN', PAYMENT_TYPES)
+  const cancelledAt = find('ORDERS_CANCELLED_AT_COLUMN', TIME_TYPES)
 
-  if (rows.some(({ name, is_unique }) => name === mapping.idColumn && !is_unique)) {
-    const expected = `a primary key or a unique index on ${mapping.idColumn} alone`
+  if (rows.some(({ name, is_unique }) => name === ORDERS_ID_COLUMN && !is_unique)) {
+    const expected = `a primary key or a unique index on ${ORDERS_ID_COLUMN} alone`
     problems.push(`ORDERS_ID_COLUMN: expected ${expected}, there is none`)
   }
   if (watchesPayments && paidAt?.type === 'date') {
     problems.push(
-      `BRAKE_PAYMENT_SILENCE: expected ${mapping.paidAtColumn} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid`,
+      `BRAKE_PAYMENT_SILENCE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid`,
     )
   }
-  const { labels, sql_type: statusType = '' } = rows.find(({ name }) => name === mapping.statusColumn) ?? {}
+  const unpaidStatuses = settings.ORDERS_UNPAID_STATUSES
+  const cancelledStatus = settings.ORDERS_CANCELLED_STATUS
+  const { labels, sql_type: statusType = '' } = rows.find(({ name }) => name === ORDERS_STATUS_COLUMN) ?? {}
   const sayUnknown = (setting: string, statuses: readonly string[]) => {
     const unknown = labels ? statuses.filter((label) => !labels.includes(label)) : []
     if (unknown.length === 0) return
     problems.push(`${setting}: ${statusType} has no ${unknown.join(', ')}; it has ${labels?.join(', ')}`)
   }
-  sayUnknown('ORDERS_UNPAID_STATUSES', mapping.unpaidStatuses)
-  sayUnknown('ORDERS_CANCELLED_STATUS', [mapping.cancelledStatus])
+  sayUnknown('ORDERS_UNPAID_STATUSES', unpaidStatuses)
+  sayUnknown('ORDERS_CANCELLED_STATUS', [cancelledStatus])
   if (problems.length > 0 || !id || !status) return { problems }
 
   const { schema, relation } = first
   const table = `${quoteIdentifier(schema)}.${quoteIdentifier(relation)}`
   const columns = { id: id.sql, idType: id.type, status: status.sql, statusType, deadline, paidAt, cancelledAt }
-  return { problems, columns: { schema, table, ...columns } }
+  return { problems, columns: { schema, table, ...columns, unpaidStatuses, cancelledStatus } }
 }
 
 /** Finds the column of a setting, of one of the types; where it cannot, it adds to the problems. */
-function columnFinder(options: { table: string; rows: readonly ColumnRow[]; problems: string[] }) {
-  const { table, rows, problems } = options
+function columnFinder(options: { settings: PostgresSettings; rows: readonly ColumnRow[]; problems: string[] }) {
+  const { settings, rows, problems } = options
   const taken = new Map<string, string>()
-  return <Type>(setting: string, name: string | undefined, types: Record<string, Type>) => {
+  return <Type>(setting: keyof PostgresSettings & `${string}_COLUMN`, types: Record<string, Type>) => {
+    const name = settings[setting]
     if (name === undefined) return undefined
     const other = taken.get(name)
     if (other) problems.push(`${setting}: expected a column of its own, ${name} is ${other} already`)
     else taken.set(name, setting)
 
     const row = rows.find((candidate) => candidate.name === name)
-    const type = row && types[row.labels ? 'enum' : row.type]
+    const type = row && types[row.labels ? 'an enum' : row.type]
     if (type) return { sql: quoteIdentifier(name), type }
+    const expected = Object.entries(types).map(([is, of]) => (is.startsWith('int') ? of : is)) // `smallint`, not `int2`
     problems.push(
       row
-        ? `${setting}: expected ${name} to be ${expected(types)}, it is ${row.sql_type}`
-        : `${setting}: ${table} has no column ${name}; it has ${rows.map((each) => each.name).join(', ')}`,
+        ? `${setting}: expected ${name} to be ${expected.join(', ')}, it is ${row.sql_type}`
+        : `${setting}: ${settings.ORDERS_TABLE} has no column ${name}; it has ${rows.map((each) => each.name).join(', ')}`,
     )
     return undefined
   }
 }
 
-/** In people's words, not in the catalogue's. */
-function expected(types: Record<string, unknown>): string {
-  const words: Record<string, string> = { int2: 'smallint', int4: 'integer', int8: 'bigint', enum: 'an enum' }
-  return Object.keys(types)
-    .map((name) => words[name] ?? name)
-    .join(', ')
-}
-
-/** By the bits of the absolute value. */
-const INTEGER_BITS = { smallint: 15n, integer: 31n, bigint: 63n }
+const INTEGER_BITS = { smallint: 16, integer: 32, bigint: 64 }
 
 /** Whether the id column can hold this id at all. Others are missing by definition, and must not fail a whole batch. */
 export function canHoldId(type: IdType, id: string): boolean {
@@ -186,7 +164,5 @@ export function canHoldId(type: IdType, id: string): boolean {
   if (type === 'uuid') return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(id)
   // Only the canonical form: `007` is not the order `7`.
   if (!/^(0|-?[1-9]\d{0,18})$/.test(id)) return false
-  const limit = 1n << INTEGER_BITS[type]
-  const value = BigInt(id)
-  return value >= -limit && value < limit
+  return BigInt.asIntN(INTEGER_BITS[type], BigInt(id)) === BigInt(id)
 }

@@ -1,31 +1,55 @@
 import { createHash } from 'node:crypto'
-import type { OrdersColumns, OrdersMapping } from './columns.ts'
-import { quoteLiteral } from './quoting.ts'
-
-/** An index that the shop should have. It takes a while to build on a big table, so the shop decides when. */
-export interface WantedIndex {
-  name: string
-  /** What follows ON in its CREATE INDEX. */
-  on: string
-}
+import type { OrdersColumns } from './columns.ts'
+import { type Database, one } from './database.ts'
+import { quoteIdentifier, quoteLiteral } from './quoting.ts'
 
 /** Finds overdue unpaid orders. It holds unpaid orders only, and so stays small. */
-export function sweepIndex(columns: OrdersColumns, mapping: OrdersMapping): WantedIndex {
-  const { table, id, deadline } = columns
-  return wanted('order_expiry_unpaid', `${table} (${deadline?.sql}, ${id}) WHERE ${isUnpaidSql(columns, mapping)}`)
+export function sweepIndex(columns: OrdersColumns) {
+  return wanted(
+    'order_expiry_unpaid',
+    `${columns.table} (${columns.deadline?.sql}, ${columns.id}) WHERE ${isUnpaidSql(columns)}`,
+  )
 }
 
 /** Finds the latest payment. */
-export function paidIndex({ table, paidAt }: OrdersColumns): WantedIndex {
+export function paidIndex({ table, paidAt }: OrdersColumns) {
   return wanted('order_expiry_paid', `${table} (${paidAt?.sql})`)
 }
 
-/** The name is unique in the schema, where an index of another table, or of other statuses, may exist already. */
-function wanted(prefix: string, on: string): WantedIndex {
+/**
+ * An index that the shop should have: its name, and what follows ON in its CREATE INDEX. The name is unique in the schema,
+ * where an index of another table, or of other statuses, may exist already.
+ */
+function wanted(prefix: string, on: string) {
   return { name: `${prefix}_${createHash('sha256').update(on).digest('hex').slice(0, 8)}`, on }
 }
 
 /** The condition that an order counts as unpaid, with its statuses as literals. */
-export function isUnpaidSql({ status, paidAt }: OrdersColumns, mapping: OrdersMapping): string {
-  return `${status} IN (${mapping.unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt.sql} IS NULL` : ''}`
+export function isUnpaidSql({ status, paidAt, unpaidStatuses }: OrdersColumns): string {
+  return `${status} IN (${unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt.sql} IS NULL` : ''}`
+}
+
+/** What creates an index, as far as the table allows: one statement a line, and lines for people. */
+export async function createIndex(
+  { database, columns }: { database: Database; columns: OrdersColumns },
+  { name, on }: ReturnType<typeof wanted>,
+): Promise<string[]> {
+  const { isPartitioned, isBroken, isUnderWay } = await one<Record<string, boolean>>(
+    database,
+    `SELECT c.relkind = 'p' AS "isPartitioned", i.indexrelid IS NOT NULL AS "isBroken", EXISTS (
+       SELECT FROM pg_stat_progress_create_index p WHERE p.index_relid = i.indexrelid) AS "isUnderWay"
+     FROM pg_class c LEFT JOIN (
+       SELECT x.indexrelid, x.indrelid FROM pg_class n JOIN pg_index x ON x.indexrelid = n.oid
+       WHERE NOT x.indisvalid AND n.relname = $2
+     ) i ON i.indrelid = c.oid
+     WHERE c.oid = $1::regclass`,
+    [columns.table, name],
+  )
+  if (isUnderWay) return [`# it is being built at this moment, as ${name}: wait for it`]
+  const concurrently = isPartitioned ? '' : 'CONCURRENTLY '
+  const drop = `DROP INDEX ${concurrently}${quoteIdentifier(columns.schema)}.${name};`
+  const lines = isBroken ? ['# an earlier attempt was broken off and left an invalid index behind:', drop] : []
+  if (isPartitioned)
+    lines.push('# writers wait while it is built: for a partitioned table, PostgreSQL has no other way')
+  return [...lines, `CREATE INDEX ${concurrently}${name} ON ${on};`]
 }

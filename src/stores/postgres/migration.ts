@@ -1,27 +1,43 @@
 import { OrderExpiryError } from '../../errors.ts'
 import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
+import { readColumns } from './columns.ts'
 import { type Database, one } from './database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
 import { createOutboxSql } from './outbox.ts'
+import { withPool } from './pool.ts'
+import type { PostgresStoreOptions } from './settings.ts'
 
 type Table = Parameters<typeof lookAtIndexes>[0]
 
 /**
  * Creates the outbox, and the indexes that `doctor` misses if asked to. May be run again.
  *
- * @param options.database for indexes, a connection that waits as long as it takes
  * @returns the indexes that are still missing
  * @throws {OrderExpiryError} STORE_LOCKED while another migration creates indexes
  */
-export async function migratePostgres(options: MigrationOptions & Table): Promise<MissingIndex[]> {
-  const { database, columns, dryRun, withIndexes, onStatement } = options
-  const statement = createOutboxSql(columns)
-  onStatement?.(statement)
-  // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
-  const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
-  if (!dryRun) await database.query(['BEGIN', lock, statement, 'COMMIT'].join(';\n'))
-  if (!withIndexes) return missingIndexes(options)
-  return dryRun ? createIndexes(options) : alone(database, () => createIndexes(options))
+export async function migratePostgres(
+  options: PostgresStoreOptions,
+  migration: MigrationOptions,
+): Promise<MissingIndex[]> {
+  const { dryRun, withIndexes = false, onStatement } = migration
+  return withPool({ ...options, connections: 1, isPatient: withIndexes }, async (pool) => {
+    const columns = await readColumns(pool, { settings: options.settings })
+    const database = await pool.connect()
+    const table = { ...options, database, columns }
+    try {
+      const statement = createOutboxSql(columns)
+      onStatement?.(statement)
+      // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
+      const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
+      if (!dryRun) await database.query(['BEGIN', lock, statement, 'COMMIT'].join(';\n'))
+      if (!withIndexes) return await missingIndexes(table)
+      const create = () => createIndexes(table, migration)
+      return await (dryRun ? create() : alone(database, create))
+    } finally {
+      database.release(true)
+      await pool.end()
+    }
+  })
 }
 
 /** What `doctor` warns of. */
@@ -35,13 +51,12 @@ export async function missingIndexes(table: Table): Promise<MissingIndex[]> {
     }))
 }
 
-async function createIndexes(options: MigrationOptions & Table): Promise<MissingIndex[]> {
-  const { database, dryRun, onStatement } = options
-  const missing = await missingIndexes(options)
+async function createIndexes(table: Table, { dryRun, onStatement }: MigrationOptions): Promise<MissingIndex[]> {
+  const missing = await missingIndexes(table)
   for (const line of missing.flatMap(({ isHarmless, fix }) => (isHarmless ? fix : []))) {
     if (line.startsWith('#')) continue
     onStatement?.(line.replace(/;$/, ''))
-    if (!dryRun) await database.query(line)
+    if (!dryRun) await table.database.query(line)
   }
   return missing.filter(({ isHarmless }) => !isHarmless)
 }
@@ -54,12 +69,8 @@ async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> 
   const lock = "hashtext('order-expiry migrate --index')"
   await database.query('SET statement_timeout = 0; SET lock_timeout = 0')
   const { isOurs } = await one<{ isOurs: boolean }>(database, `SELECT pg_try_advisory_lock(${lock}) AS "isOurs"`)
-  if (!isOurs) {
-    throw new OrderExpiryError(
-      'STORE_LOCKED',
-      'another `order-expiry migrate --index` is creating indexes: wait for it',
-    )
-  }
+  const message = 'another `order-expiry migrate --index` is creating indexes: wait for it'
+  if (!isOurs) throw new OrderExpiryError('STORE_LOCKED', message)
   try {
     return await work()
   } finally {

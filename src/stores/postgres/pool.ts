@@ -1,35 +1,27 @@
 import pg from 'pg'
 import { asStoreError } from './errors.ts'
+import type { PostgresStoreOptions } from './settings.ts'
 
 const STATEMENT_TIMEOUT_MS = 10_000
-/** Longer than the server's own time-out, for a server that is gone or frozen. */
-const ANSWER_TIMEOUT_MS = 12_000
-const CONNECT_TIMEOUT_MS = 5_000
-/** Plans of prepared statements live as long as their connection, and must keep up with a growing table. */
-const LIFETIME_S = 60
-/** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
-const LOCK_TIMEOUT_MS = 200
-
 const TIMEOUTS = {
   statement_timeout: STATEMENT_TIMEOUT_MS,
-  lock_timeout: LOCK_TIMEOUT_MS,
   idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-  query_timeout: ANSWER_TIMEOUT_MS,
-  maxLifetimeSeconds: LIFETIME_S,
+  /** For locks that SKIP LOCKED does not skip: a trigger's, the stock row's, a migration's. A batch waits no longer. */
+  lock_timeout: 200,
+  /** Longer than the server's own time-out, for a server that is gone or frozen. */
+  query_timeout: 12_000,
+  /** Plans of prepared statements live as long as their connection, and must keep up with a growing table. */
+  maxLifetimeSeconds: 60,
 }
+const CONNECT_TIMEOUT_MS = 5_000
 
-interface PoolOptions {
-  url: string
-  connections: number
-  onError: (error: Error) => void
-  /** Statements may take, and wait, as long as they need, as those that build an index. */
-  isPatient?: boolean
-}
+/** @param options.isPatient statements may take, and wait, as long as they need, as those that build an index */
+type PoolOptions = Pick<PostgresStoreOptions, 'settings' | 'connections' | 'onError'> & { isPatient?: boolean }
 
 /** Connections on which nothing waits for ever, and which report their errors instead of ending the process. */
-export function createPool({ url, connections, onError, isPatient }: PoolOptions): pg.Pool {
+export function createPool({ settings, connections, onError, isPatient }: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
-    connectionString: url,
+    connectionString: settings.DATABASE_URL as string, // the settings are refused without it
     max: connections,
     application_name: 'order-expiry',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

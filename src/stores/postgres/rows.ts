@@ -16,24 +16,28 @@ const wholeMs = z.number().transform(Math.ceil)
 
 export const NOW_SQL = `
 SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, current_setting('transaction_read_only') = 'on' AS "isReadOnly"`
-export const nowRow = z.object({ now: wholeMs, isReadOnly: z.boolean() })
-export const pageRows = z.array(z.object({ orderId: z.string(), deadline: instant }))
-export const backlogRow = z.object({ events: z.number(), ageMs: z.number().nullable() })
-export const eventsRow = z.object({
-  searched: z.number(),
-  events: z.array(z.object({ id: z.string(), type: z.string(), at: wholeMs })),
-})
-export const paymentRow = z.object({ paidAt: milliseconds })
-export const orderRows = z.array(
-  z.object({
-    orderId: z.string(),
-    status: z.string(),
-    isUnpaid: z.boolean(),
-    deadline: milliseconds,
-    cancelledAt: milliseconds,
-    paidAt: milliseconds,
+
+/** What our statements that read answer: rows, or the only one. */
+export const ANSWERS = {
+  now: z.object({ now: wholeMs, isReadOnly: z.boolean() }),
+  page: z.array(z.object({ orderId: z.string(), deadline: instant })),
+  outbox: z.object({ events: z.number(), ageMs: z.number().nullable() }),
+  events: z.object({
+    searched: z.number(),
+    events: z.array(z.object({ id: z.string(), type: z.string(), at: wholeMs })),
   }),
-)
+  payment: z.object({ paidAt: milliseconds }),
+  orders: z.array(
+    z.object({
+      orderId: z.string(),
+      status: z.string(),
+      isUnpaid: z.boolean(),
+      deadline: milliseconds,
+      cancelledAt: milliseconds,
+      paidAt: milliseconds,
+    }),
+  ),
+}
 
 /**
  * What `cancelUnpaid` and `dryRun` answer: for each order what became of it, the status seen, the deadline, and in the first

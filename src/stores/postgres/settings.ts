@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { Settings, SettingValues } from '../../settings/setting.ts'
+import type { StoreOptions } from '../store-kind.ts'
 import { quoteTable } from './quoting.ts'
 
 const databaseUrl = z
@@ -34,7 +35,12 @@ export const postgresSettings = {
   CANCEL_SQL_FILE: { schema: z.string() },
 } as const satisfies Settings
 
-export type PostgresSettings = SettingValues<typeof postgresSettings>
+/** `cancelSql`: the text of CANCEL_SQL_FILE, the shop's own statement in place of ours; see docs/cancel-sql.md. */
+export type PostgresSettings = SettingValues<typeof postgresSettings> & { readonly cancelSql: string | undefined }
+
+type Options = StoreOptions<PostgresSettings>
+export type PostgresStoreOptions = Pick<Options, 'settings' | 'connections' | 'onError'> &
+  Partial<Pick<Options, 'watchesPayments' | 'onNotice'>>
 
 /** What is wrong with several settings together. Those that are wrong alone are not given. */
 export function findContradictions(

@@ -3,54 +3,37 @@ import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { Backlog, DueOrder, KeptEvent, OrderStore } from '../../order/store.ts'
 import { systemClock } from '../../runtime/clock.ts'
-import type { StoreOptions } from '../store-kind.ts'
-import { canHoldId, type OrdersColumns, type OrdersMapping, readColumns } from './columns.ts'
+import { canHoldId, type OrdersColumns, readColumns } from './columns.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
 import { EVENTS_SEARCHED } from './outbox.ts'
 import { withPool } from './pool.ts'
 import { PreparedStatements, prepare } from './prepared.ts'
 import { SWEEP_SETTINGS } from './reading.ts'
-import {
-  backlogRow,
-  eventsRow,
-  idsAndDeadlines,
-  idsAndMs,
-  NOW_SQL,
-  nowRow,
-  orderRows,
-  pageRows,
-  paymentRow,
-  toOutcomes,
-} from './rows.ts'
+import { ANSWERS, idsAndDeadlines, idsAndMs, NOW_SQL, toOutcomes } from './rows.ts'
+import type { PostgresStoreOptions } from './settings.ts'
 import { toShopOutcomes } from './shop-sql.ts'
 import { buildStatements } from './statements.ts'
 import { noticeSweep, verifyOutbox, verifyShopSql } from './verification.ts'
-
-type Options = StoreOptions<unknown>
-
-export interface PostgresStoreOptions
-  extends Pick<Options, 'connections' | 'onError'>,
-    Partial<Pick<Options, 'watchesPayments' | 'onNotice'>> {
-  /** `postgres://user:password@host:5432/database` */
-  url: string
-  mapping: OrdersMapping
-  /** The shop's own statement in place of ours; see docs/cancel-sql.md. */
-  cancelSql?: string | undefined
-}
 
 /** Orders in the shop's own PostgreSQL table. */
 export class PostgresStore implements OrderStore {
   readonly #pool: pg.Pool
   readonly #columns: OrdersColumns
   readonly #options: PostgresStoreOptions
-  readonly #statements: ReturnType<typeof prepareStatements>
+  readonly #statements: ReturnType<typeof buildStatements>
+  readonly #cancel: ReturnType<typeof prepare>
+  readonly #dryRun: ReturnType<typeof prepare>
   readonly #prepared = new PreparedStatements({ clock: systemClock })
+  /** The id as the database writes it. */
+  readonly #canonical = (id: string) => (this.#columns.idType === 'uuid' ? id.toLowerCase() : id)
 
   private constructor(pool: pg.Pool, columns: OrdersColumns, options: PostgresStoreOptions) {
     this.#pool = pool
     this.#columns = columns
     this.#options = options
-    this.#statements = prepareStatements(columns)
+    this.#statements = buildStatements(columns)
+    this.#cancel = prepare('cancel', this.#statements.cancelUnpaid)
+    this.#dryRun = prepare('dry_run', this.#statements.dryRun)
   }
 
   /** Connects and checks the table, the outbox and the shop's statement. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
@@ -63,12 +46,13 @@ export class PostgresStore implements OrderStore {
   }
 
   async #verify(database: pg.PoolClient): Promise<void> {
-    const { mapping, cancelSql, onNotice } = this.#options
-    const table = { database, columns: this.#columns, mapping }
+    const { settings, onNotice } = this.#options
+    const { cancelSql } = settings
+    const table = { database, columns: this.#columns }
     await verifyOutbox(table)
     if (cancelSql) await verifyShopSql({ database, cancelSql })
     // An empty batch changes nothing, but has every name and permission checked.
-    else await database.query(this.#statements.cancelUnpaid.text, this.#cancelValues([]))
+    else await database.query(this.#statements.cancelUnpaid, this.#cancelValues([]))
     if (onNotice) await noticeSweep(table, onNotice)
   }
 
@@ -85,17 +69,16 @@ export class PostgresStore implements OrderStore {
   }
 
   async #decide(checks: readonly Check[], isDryRun: boolean): Promise<Outcome[]> {
-    const { mapping, cancelSql } = this.#options
+    const { cancelSql } = this.#options.settings
     if (cancelSql && !isDryRun) return this.#runShopSql(checks, cancelSql)
     const values = this.#cancelValues(checks)
-    const { cancelUnpaid, dryRun } = this.#statements
-    const [statement, input] = isDryRun ? [dryRun, values.slice(0, 3)] : [cancelUnpaid, values]
+    const [statement, input] = isDryRun ? [this.#dryRun, values.slice(0, 3)] : [this.#cancel, values]
     const rows = await this.#withClient((client) => this.#prepared.run(client, statement, input))
-    return toOutcomes(rows, mapping.cancelledStatus)
+    return toOutcomes(rows, this.#columns.cancelledStatus)
   }
 
   #cancelValues(checks: readonly Check[]): unknown[] {
-    const { unpaidStatuses, cancelledStatus } = this.#options.mapping
+    const { unpaidStatuses, cancelledStatus } = this.#columns
     return [...idsAndMs(checks), unpaidStatuses, cancelledStatus]
   }
 
@@ -103,11 +86,11 @@ export class PostgresStore implements OrderStore {
   async #runShopSql(checks: readonly Check[], cancelSql: string): Promise<Outcome[]> {
     const input = idsAndDeadlines(checks)
     return this.#inTransaction('BEGIN', 'COMMIT', async (client) => {
-      const { now: decidedAt } = nowRow.parse((await client.query(NOW_SQL)).rows[0])
+      const { now: decidedAt } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
       const before = await this.#findWith(client, input[0])
       const { rows } = await client.query(cancelSql, input)
-      const { cancelledStatus } = this.#options.mapping
-      const canonical = (id: string) => this.#canonical(id)
+      const { cancelledStatus } = this.#columns
+      const canonical = this.#canonical
       const outcomes = toShopOutcomes({ checks, rows, before, cancelledStatus, decidedAt, canonical })
       const cancelled = checks.flatMap(({ orderId, deadline }, index) => {
         const { kind, evidence } = outcomes[index] as Outcome
@@ -124,50 +107,44 @@ export class PostgresStore implements OrderStore {
 
   async #findWith(client: pg.PoolClient, orderIds: readonly string[]): Promise<(Order | undefined)[]> {
     const ids = orderIds.filter((id) => canHoldId(this.#columns.idType, id))
-    const { rows } = await client.query(this.#statements.find, [ids, this.#options.mapping.unpaidStatuses])
-    const byId = new Map(orderRows.parse(rows).map((order) => [order.orderId, order]))
+    const { rows } = await client.query(this.#statements.find, [ids, this.#columns.unpaidStatuses])
+    const byId = new Map(ANSWERS.orders.parse(rows).map((order) => [order.orderId, order]))
     return orderIds.map((orderId) => {
       const order = byId.get(this.#canonical(orderId))
       return order && { ...order, orderId }
     })
   }
 
-  /** The id as the database writes it. */
-  #canonical(orderId: string): string {
-    return this.#columns.idType === 'uuid' ? orderId.toLowerCase() : orderId
-  }
-
   async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
     const { unpaidDueBefore } = this.#statements
     if (!unpaidDueBefore) return []
-    const { unpaidStatuses } = this.#options.mapping
-    const values = [unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
+    const values = [this.#columns.unpaidStatuses, instant, after?.deadline ?? null, after?.orderId ?? null, limit]
     return this.#inTransaction(`BEGIN READ ONLY; ${SWEEP_SETTINGS}`, 'ROLLBACK', async (client) =>
-      pageRows.parse((await client.query(unpaidDueBefore, values)).rows),
+      ANSWERS.page.parse((await client.query(unpaidDueBefore, values)).rows),
     )
   }
 
   async newestPayment(): Promise<number | undefined> {
     const { newestPayment } = this.#statements
-    return newestPayment ? paymentRow.parse(await this.#one(newestPayment)).paidAt : undefined
+    return newestPayment ? ANSWERS.payment.parse(await this.#one(newestPayment)).paidAt : undefined
   }
 
   async outbox(): Promise<Backlog> {
-    const { events, ageMs } = backlogRow.parse(await this.#one(this.#statements.outbox))
+    const { events, ageMs } = ANSWERS.outbox.parse(await this.#one(this.#statements.outbox))
     return { events, oldestAgeMs: ageMs === null ? undefined : Math.max(0, ageMs) }
   }
 
   async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
     const row = await this.#one(this.#statements.eventsOf, [this.#canonical(orderId)])
-    const { searched, events } = eventsRow.parse(row)
+    const { searched, events } = ANSWERS.events.parse(row)
     return events.length === 0 && searched === EVENTS_SEARCHED ? undefined : events
   }
 
   async ping(): Promise<number> {
     const { cancelUnpaid, insertOutbox } = this.#statements
-    const { cancelSql } = this.#options
+    const { cancelSql } = this.#options.settings
     return this.#withClient(async (client) => {
-      const { now, isReadOnly } = nowRow.parse((await client.query(NOW_SQL)).rows[0])
+      const { now, isReadOnly } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
       if (isReadOnly) {
         const message = 'PostgreSQL takes no writes now: it is a standby, or set to read only'
         throw new OrderExpiryError('STORE_READ_ONLY', message)
@@ -177,7 +154,7 @@ export class PostgresStore implements OrderStore {
         await client.query(`EXPLAIN ${cancelSql}`, idsAndDeadlines([]))
         await client.query(`EXPLAIN ${insertOutbox}`, idsAndDeadlines([]))
       } else {
-        await client.query(`EXPLAIN ${cancelUnpaid.text}`, this.#cancelValues([]))
+        await client.query(`EXPLAIN ${cancelUnpaid}`, this.#cancelValues([]))
       }
       return now
     })
@@ -218,14 +195,5 @@ export class PostgresStore implements OrderStore {
     } finally {
       client?.release(broken || this.#prepared.isWorn(client))
     }
-  }
-}
-
-function prepareStatements(columns: OrdersColumns) {
-  const statements = buildStatements(columns)
-  return {
-    ...statements,
-    cancelUnpaid: prepare('cancel', statements.cancelUnpaid),
-    dryRun: prepare('dry_run', statements.dryRun),
   }
 }

@@ -1,13 +1,13 @@
 import type pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
+import type { OrdersTable } from './columns.ts'
 import { one } from './database.ts'
-import type { OrdersTable } from './diagnosis/table.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
 import { missingIndexes } from './migration.ts'
 import { OUTBOX_TABLE, outboxTable } from './outbox.ts'
 
 /** @throws {OrderExpiryError} OUTBOX_MISSING */
-export async function verifyOutbox({ database, columns }: Pick<OrdersTable, 'database' | 'columns'>): Promise<void> {
+export async function verifyOutbox({ database, columns }: OrdersTable): Promise<void> {
   const sql = 'SELECT to_regclass($1) IS NOT NULL AS "isThere"'
   if ((await one<{ isThere: boolean }>(database, sql, [outboxTable(columns)])).isThere) return
   throw new OrderExpiryError(

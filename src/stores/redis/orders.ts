@@ -44,9 +44,7 @@ export class RedisOrders {
   }
 
   /** Records orders that are not recorded yet. A settled order is never revived. One result for each, in their order. */
-  async record(
-    orders: readonly DueOrder[],
-  ): Promise<{ result: 'recorded' | 'unchanged' | 'conflict' | 'settled'; deadline: number; status: string }[]> {
+  async record(orders: readonly DueOrder[]) {
     const replies = await this.#runForEach(RECORD, orders)
     return replies.map(([result, deadline, status = 'pending']) => ({
       result: result as 'recorded' | 'unchanged' | 'conflict' | 'settled',
@@ -106,7 +104,7 @@ export class RedisOrders {
     const flat = (await this.#redis.eval(PAGE, 1, this.#keys.unpaid, toScore(instant), limit, ...from)) as string[]
     const page: DueOrder[] = []
     for (let n = 0; n < flat.length; n += 2) {
-      const entry = { orderId: flat[n] as string, deadline: fromScore(flat[n + 1] as string) }
+      const entry = { orderId: flat[n] as string, deadline: Number(flat[n + 1]?.replace('inf', 'Infinity')) }
       if (entry.deadline <= instant) page.push(entry)
     }
     return page
@@ -194,10 +192,6 @@ function optionalNumber(text: string | null | undefined): number | undefined {
 /** Redis writes infinity as `inf`. */
 function toScore(deadline: number): string {
   return String(deadline).replace('Infinity', 'inf')
-}
-
-function fromScore(score: string): number {
-  return Number(score.replace('inf', 'Infinity'))
 }
 
 function escapeGlob(text: string): string {

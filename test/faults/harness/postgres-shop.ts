@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import type { Fact } from '../../../src/commands/demo/judge.ts'
-import { migrateTable } from '../../../src/stores/postgres/kind.ts'
+import { migratePostgres } from '../../../src/stores/postgres/migration.ts'
 import { uniqueName } from '../../helpers/env.ts'
 import type { Shop } from './shop.ts'
 
@@ -95,22 +95,20 @@ export class PostgresShop implements Shop {
     const shop = new PostgresShop(options.databaseUrl, options.hasStock)
     const { pool, schema } = shop
     await pool.query(`CREATE SCHEMA ${schema}; ${TABLES} ${witness(schema)}`)
-    await migrateTable({
-      url: options.databaseUrl,
-      mapping: {
-        table: `${schema}.orders`,
-        idColumn: 'id',
-        statusColumn: 'status',
-        deadlineColumn: 'payment_deadline',
-        paidAtColumn: 'paid_at',
-        cancelledAtColumn: 'cancelled_at',
-        unpaidStatuses: ['pending'],
-        cancelledStatus: 'cancelled',
-      },
-      connections: 1,
-      onError: () => {},
-      dryRun: false,
-    })
+    const settings = {
+      DATABASE_URL: options.databaseUrl,
+      ORDERS_TABLE: `${schema}.orders`,
+      ORDERS_ID_COLUMN: 'id',
+      ORDERS_STATUS_COLUMN: 'status',
+      ORDERS_DEADLINE_COLUMN: 'payment_deadline',
+      ORDERS_PAID_AT_COLUMN: 'paid_at',
+      ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
+      ORDERS_UNPAID_STATUSES: ['pending'],
+      ORDERS_CANCELLED_STATUS: 'cancelled',
+      CANCEL_SQL_FILE: undefined,
+      cancelSql: undefined,
+    }
+    await migratePostgres({ settings, connections: 1, onError: () => {} }, { dryRun: false })
     await pool.query(TRIGGERS)
     return shop
   }

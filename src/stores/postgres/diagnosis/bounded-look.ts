@@ -31,6 +31,13 @@ export async function boundedOne<Row extends object>(...statement: Parameters<ty
   return bounded(statement[0], () => one<Row>(...statement))
 }
 
+/** How many rows there are, counted to one more than `most`. */
+export async function countRows(database: Database, from: string, most: number): Promise<number | 'unknown'> {
+  const sql = `SELECT count(*)::int AS rows FROM (SELECT FROM ${from} LIMIT ${most + 1}) o`
+  const found = await boundedOne<{ rows: number }>(database, sql)
+  return found === 'unknown' ? found : found.rows
+}
+
 /** The finding if {@link bounded} answers 'unknown'. */
 export function cannotTell(code: FindingCode, what: string, ms: number = READING_MS): Finding {
   return finding('info', code, {

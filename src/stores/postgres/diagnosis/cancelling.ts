@@ -1,4 +1,5 @@
-import { type Finding, finding, listed } from '../../../doctor/finding.ts'
+import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
+import type { OrdersTable } from '../columns.ts'
 import { type Database, one } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
 import { isUnpaidSql } from '../indexes.ts'
@@ -7,7 +8,6 @@ import { idsAndDeadlines } from '../rows.ts'
 import { inUtc } from '../sql.ts'
 import { buildStatements } from '../statements.ts'
 import { bounded, boundedOne, PLANNING_MS } from './bounded-look.ts'
-import type { OrdersTable } from './table.ts'
 
 /** Unpaid orders on which each constraint is tried. */
 const ORDERS_CHECKED = 1_000
@@ -16,8 +16,8 @@ const ORDERS_CHECKED = 1_000
  * Whether the cancelling statement can be planned, which has the table, names, types and permissions checked and runs nothing,
  * and whether the type of the column or a constraint would refuse its result.
  */
-export async function lookAtCancelling(options: OrdersTable & { cancelSql?: string | undefined }): Promise<Finding[]> {
-  const { database, columns, mapping, cancelSql } = options
+export async function lookAtCancelling(options: OrdersTable & { cancelSql: string | undefined }): Promise<Finding[]> {
+  const { database, columns, cancelSql } = options
   const { cancelUnpaid, insertOutbox } = buildStatements(columns)
   const nothing = idsAndDeadlines([])
   if (cancelSql !== undefined) {
@@ -26,16 +26,15 @@ export async function lookAtCancelling(options: OrdersTable & { cancelSql?: stri
       (await refusalOf(database, `EXPLAIN ${insertOutbox}`, nothing))
     return [shopSqlFinding(refusal)]
   }
-  const values = [...nothing, mapping.unpaidStatuses, mapping.cancelledStatus]
+  const values = [...nothing, columns.unpaidStatuses, columns.cancelledStatus]
   const refusal = await refusalOf(database, `EXPLAIN ${cancelUnpaid}`, values)
   if (refusal === undefined) return listed(await lookAtType(options), await lookAtConstraints(options))
-  return [
-    finding('error', 'store-table', {
-      what: `the statement that cancels fails: ${refusal}`,
-      meaning: 'The daemon does not start, and no order can be cancelled.',
-      fix: '# let ORDERS_TABLE be a table, or a view, that takes UPDATE, with a status column that has room for ORDERS_CANCELLED_STATUS; or write your own statement (CANCEL_SQL_FILE)',
-    }),
-  ]
+  const refused = finding('error', 'store-table', {
+    what: `the statement that cancels fails: ${refusal}`,
+    meaning: 'The daemon does not start, and no order can be cancelled.',
+    fix: '# let ORDERS_TABLE be a table, or a view, that takes UPDATE, with a status column that has room for ORDERS_CANCELLED_STATUS; or write your own statement (CANCEL_SQL_FILE)',
+  })
+  return [refused]
 }
 
 function shopSqlFinding(refusal: string | undefined): Finding {
@@ -53,16 +52,16 @@ function shopSqlFinding(refusal: string | undefined): Finding {
 }
 
 /** A cast to the column's own type runs the checks of a domain. */
-async function lookAtType({ database, columns, mapping }: OrdersTable): Promise<Finding | undefined> {
+async function lookAtType({ database, columns }: OrdersTable): Promise<Finding | undefined> {
   const { type } = await one<{ type: string }>(
     database,
     'SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2',
     [columns.table, unquoteIdentifier(columns.status)],
   )
-  const refusal = await refusalOf(database, `SELECT $1::text::${type}`, [mapping.cancelledStatus])
+  const refusal = await refusalOf(database, `SELECT $1::text::${type}`, [columns.cancelledStatus])
   if (refusal === undefined) return undefined
   return finding('error', 'store-table', {
-    what: `the type ${type} does not take '${mapping.cancelledStatus}': ${refusal}`,
+    what: `the type ${type} does not take '${columns.cancelledStatus}': ${refusal}`,
     meaning: 'Each attempt to cancel an order fails.',
     fix: `# correct ORDERS_CANCELLED_STATUS, or the type ${type}`,
   })
@@ -83,16 +82,16 @@ async function refusalOf(database: Database, sql: string, values: unknown[]): Pr
   return refusal === 'unknown' ? undefined : refusal
 }
 
-async function lookAtConstraints({ database, columns, mapping }: OrdersTable): Promise<Finding[]> {
-  const { table, status, statusType, cancelledAt } = columns
-  const written = new Map([[status, `${quoteLiteral(mapping.cancelledStatus)}::${statusType}`]])
+async function lookAtConstraints({ database, columns }: OrdersTable): Promise<Finding[]> {
+  const { table, status, statusType, cancelledAt, cancelledStatus } = columns
+  const written = new Map([[status, `${quoteLiteral(cancelledStatus)}::${statusType}`]])
   if (cancelledAt) written.set(cancelledAt.sql, inUtc('now()', cancelledAt.type))
   const { rows } = await database.query<Constraint>(CONSTRAINTS_SQL, [table, [...written.keys()]])
   const findings: Finding[] = []
   for (const { name, columns: on, condition, target, key } of rows) {
     const isWritten = on.every((column) => written.has(column))
     const row = on.map((column) => `${written.get(column) ?? `o.${column}`} AS ${column}`).join(', ')
-    const source = isWritten ? '' : `FROM ${table} o WHERE ${isUnpaidSql(columns, mapping)} LIMIT ${ORDERS_CHECKED}`
+    const source = isWritten ? '' : `FROM ${table} o WHERE ${isUnpaidSql(columns)} LIMIT ${ORDERS_CHECKED}`
     const holds = condition ?? `EXISTS (SELECT FROM ${target} t WHERE t.${key} = o.${on[0]})`
     const found = await boundedOne<{ looked: number; refused: number }>(
       database,
@@ -100,13 +99,12 @@ async function lookAtConstraints({ database, columns, mapping }: OrdersTable): P
     )
     if (found === 'unknown' || found.refused === 0) continue
     const those = isWritten ? '' : `: so for ${found.refused} of ${found.looked} unpaid orders that were looked at`
-    findings.push(
-      finding('error', 'store-table', {
-        what: `the constraint ${name} does not take '${mapping.cancelledStatus}'${target ? `: ${target} has no such ${key}` : those}`,
-        meaning: `Each attempt to cancel ${isWritten ? 'an' : 'such an'} order fails.`,
-        fix: `# correct ORDERS_CANCELLED_STATUS, or ${target ? `add it to ${target}` : `the constraint: CHECK (${condition?.replace(/\s+/g, ' ')})`}`,
-      }),
-    )
+    const refused = finding('error', 'store-table', {
+      what: `the constraint ${name} does not take '${cancelledStatus}'${target ? `: ${target} has no such ${key}` : those}`,
+      meaning: `Each attempt to cancel ${isWritten ? 'an' : 'such an'} order fails.`,
+      fix: `# correct ORDERS_CANCELLED_STATUS, or ${target ? `add it to ${target}` : `the constraint: CHECK (${condition?.replace(/\s+/g, ' ')})`}`,
+    })
+    findings.push(refused)
   }
   return findings
 }
@@ -130,3 +128,22 @@ SELECT * FROM (
     AND to_jsonb(c)->>'conenforced' IS DISTINCT FROM 'false'
 ) c
 WHERE columns && $2 ORDER BY condition IS NULL, name`
+
+/** What runs along when an order is cancelled. */
+export async function lookAtTriggers({ database, columns }: OrdersTable): Promise<Finding> {
+  const { rows } = await database.query<{ name: string }>(
+    `SELECT 'trigger ' || quote_ident(tgname) AS name FROM pg_trigger
+     WHERE tgrelid = $1::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 16) <> 0
+     UNION ALL
+     SELECT 'rule ' || quote_ident(rulename) FROM pg_rewrite
+     WHERE ev_class = $1::regclass AND rulename <> '_RETURN' AND ev_enabled <> 'D' AND ev_type = '2'
+     ORDER BY 1`,
+    [columns.table],
+  )
+  if (rows.length === 0) return ok('store-triggers', 'none runs when an order is cancelled')
+  return finding('info', 'store-triggers', {
+    what: `runs when an order is cancelled: ${rows.map(({ name }) => name).join(', ')}`,
+    meaning:
+      'In the same transaction: what it raises keeps the order from being cancelled, what it waits for holds up others.',
+  })
+}

@@ -1,17 +1,17 @@
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import { overdueFinding } from '../../../doctor/overdue-finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
+import type { OrdersTable } from '../columns.ts'
 import { databaseNow } from '../database.ts'
 import { isUnpaidSql } from '../indexes.ts'
 import { SWEEP_SETTINGS } from '../reading.ts'
 import { inUtc } from '../sql.ts'
 import { buildStatements } from '../statements.ts'
-import { bounded, boundedOne, cannotTell } from './bounded-look.ts'
-import type { OrdersTable } from './table.ts'
+import { bounded, cannotTell, countRows } from './bounded-look.ts'
 
 const MOST_ORDERS_COUNTED = 1_000
 
-export async function lookAtDeadlines({ database, columns, mapping }: OrdersTable): Promise<Finding> {
+export async function lookAtDeadlines({ database, columns }: OrdersTable): Promise<Finding> {
   const { table, deadline } = columns
   if (!deadline) {
     return finding('warning', 'store-deadlines', {
@@ -20,15 +20,12 @@ export async function lookAtDeadlines({ database, columns, mapping }: OrdersTabl
       fix: '# add a timestamptz column, write it when an order is placed, and name it in ORDERS_DEADLINE_COLUMN',
     })
   }
-  const without = `${isUnpaidSql(columns, mapping)} AND ${deadline.sql} IS NULL`
-  const found = await boundedOne<{ orders: number }>(
-    database,
-    `SELECT count(*)::int AS orders FROM (SELECT FROM ${table} WHERE ${without} LIMIT ${MOST_ORDERS_COUNTED + 1}) o`,
-  )
-  if (found === 'unknown') return cannotTell('store-deadlines', 'whether unpaid orders without a deadline exist')
-  if (found.orders === 0) return ok('store-deadlines', 'every unpaid order has one')
+  const without = `${isUnpaidSql(columns)} AND ${deadline.sql} IS NULL`
+  const orders = await countRows(database, `${table} WHERE ${without}`, MOST_ORDERS_COUNTED)
+  if (orders === 'unknown') return cannotTell('store-deadlines', 'whether unpaid orders without a deadline exist')
+  if (orders === 0) return ok('store-deadlines', 'every unpaid order has one')
   return finding('warning', 'store-deadlines', {
-    what: `${countUpTo(MOST_ORDERS_COUNTED, found.orders, 'unpaid order')} without a deadline`,
+    what: `${countUpTo(MOST_ORDERS_COUNTED, orders, 'unpaid order')} without a deadline`,
     meaning: 'The sweeper never cancels these; only a job that brings a deadline of its own does.',
     fix: [
       '# give them one, and write it when an order is placed:',
@@ -37,12 +34,12 @@ export async function lookAtDeadlines({ database, columns, mapping }: OrdersTabl
   })
 }
 
-export async function lookAtOverdue({ database, columns, mapping }: OrdersTable): Promise<Finding | undefined> {
+export async function lookAtOverdue({ database, columns }: OrdersTable): Promise<Finding | undefined> {
   if (!columns.deadline) return undefined
   const lateMs = await bounded(database, async () => {
     await database.query(SWEEP_SETTINGS)
     const now = await databaseNow(database)
-    const values = [mapping.unpaidStatuses, now, null, null, 1]
+    const values = [columns.unpaidStatuses, now, null, null, 1]
     const { rows } = await database.query<{ deadline: number }>(buildStatements(columns).unpaidDueBefore, values)
     return rows[0] && now - rows[0].deadline
   })

@@ -1,26 +1,43 @@
+import type pg from 'pg'
 import { type Finding, type FindingCode, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import { COLUMNS_SQL, type ColumnRow, matchColumns } from '../columns.ts'
 import { type Database, one } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
+import { createPool } from '../pool.ts'
 import { quoteTable } from '../quoting.ts'
-import type { PostgresStoreOptions } from '../store.ts'
-import { lookAtCancelling } from './cancelling.ts'
+import type { PostgresStoreOptions } from '../settings.ts'
+import { lookAtCancelling, lookAtTriggers } from './cancelling.ts'
 import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
 import { lookAtIndexes } from './indexes.ts'
 import { lookAtOutbox } from './outbox.ts'
-import { lookAtPermissions } from './permissions.ts'
+import { lookAtPermissions, lookAtSchema } from './permissions.ts'
 import { lookAtClock, lookAtConnections, lookAtVersion, lookAtWritable } from './server.ts'
 import { lookAtStatuses } from './statuses.ts'
-import { lookAtSchema, mismatches } from './table.ts'
-import { lookAtTriggers } from './triggers.ts'
+import { mismatches } from './table.ts'
 
 /** Looks at the database and the orders table over one connection, and changes nothing. */
-export async function diagnosePostgres(
-  options: PostgresStoreOptions & { database: Database; clock: Clock },
-): Promise<Finding[]> {
+export async function diagnosePostgres(options: PostgresStoreOptions, clock: Clock): Promise<Finding[]> {
+  const { host, port, pathname } = new URL(options.settings.DATABASE_URL as string)
+  const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
+  const pool = createPool({ ...options, connections: 1 })
+  let client: pg.PoolClient | undefined
+  try {
+    client = await pool.connect()
+    const findings = await diagnose({ ...options, database: client, clock })
+    return [ok('store-reachable', `answers at ${where}`), ...findings]
+  } catch (error) {
+    if (client && sqlStateOf(error)) throw asStoreError(error)
+    return [unreachableFinding(where, error)]
+  } finally {
+    client?.release(true)
+    void pool.end().catch(() => {})
+  }
+}
+
+async function diagnose(options: PostgresStoreOptions & { database: Database; clock: Clock }): Promise<Finding[]> {
   const findings: Finding[] = []
-  const { database, clock, mapping, connections } = options
+  const { database, clock, settings, connections } = options
   const look = async (code: FindingCode, from: Promise<Finding | Finding[] | undefined>) => {
     try {
       findings.push(...listed(await from))
@@ -29,21 +46,22 @@ export async function diagnosePostgres(
       findings.push(finding('error', code, { what: `could not be looked at: ${asStoreError(error).message}` }))
     }
   }
-  await look('store-version', lookAtVersion(database))
-  await look('store-writable', lookAtWritable(database))
-  await look('store-clock', lookAtClock(database, clock))
-  await look('store-connections', lookAtConnections(database, connections))
-
   const { role } = await one<{ role: string }>(database, 'SELECT quote_ident(current_user) AS role')
-  const hidden = await lookAtSchema({ database, mapping, role })
+  await look('store-version', lookAtVersion(database))
+  await look('store-writable', lookAtWritable(database, role))
+  await look('store-clock', lookAtClock(database, clock))
+  await look('store-connections', lookAtConnections({ database, role, connections }))
+
+  const name = quoteTable(settings.ORDERS_TABLE)
+  const hidden = await lookAtSchema({ database, name, role })
   if (hidden) return [...findings, hidden]
-  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(mapping.table)])
-  const { columns, problems } = matchColumns(mapping, rows, options)
-  if (!columns) return [...findings, ...(await mismatches({ database, mapping, rows, problems }))]
+  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [name])
+  const { columns, problems } = matchColumns(rows, options)
+  if (!columns) return [...findings, ...(await mismatches({ database, settings, rows, problems }))]
 
   const isWrong = (...codes: FindingCode[]) =>
     findings.some(({ code, level }) => codes.includes(code) && level === 'error')
-  const table = { ...options, columns, role }
+  const table = { ...options, columns, role, cancelSql: settings.cancelSql }
   await look('store-permissions', lookAtPermissions(table))
   await look('store-outbox', lookAtOutbox(table))
   await look('store-triggers', lookAtTriggers(table))
@@ -69,7 +87,7 @@ const REMEDIES: Record<string, string> = {
 }
 
 /** Why the database cannot be used at all. */
-export function unreachableFinding(where: string, error: unknown): Finding {
+function unreachableFinding(where: string, error: unknown): Finding {
   const { message, cause } = asStoreError(error)
   return finding('error', 'store-reachable', {
     what: `cannot be used at ${where}: ${message}`,

@@ -1,19 +1,39 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
-import { one } from '../database.ts'
+import type { OrdersTable } from '../columns.ts'
+import { type Database, one } from '../database.ts'
 import { outboxTable } from '../outbox.ts'
 import { quoteIdentifier, unquoteIdentifier } from '../quoting.ts'
-import type { OrdersTable } from './table.ts'
+
+/** Without USAGE on its schema, the table cannot even be looked up. @param options.name of the table as SQL */
+export async function lookAtSchema(options: {
+  database: Database
+  name: string | undefined
+  role: string
+}): Promise<Finding | undefined> {
+  const { database, name, role } = options
+  const { rows } = await database.query<{ schema: string }>(
+    `SELECT quote_ident(n.nspname) AS schema FROM pg_namespace n, parse_ident($1) AS name
+     WHERE cardinality(name) = 2 AND n.nspname = name[1] AND NOT has_schema_privilege(n.oid, 'USAGE')`,
+    [name],
+  )
+  const hidden = rows[0]?.schema
+  if (!hidden) return undefined
+  return finding('error', 'store-permissions', {
+    what: `the role ${role} may not use the schema ${hidden}`,
+    meaning: 'The daemon does not start.',
+    fix: `GRANT USAGE ON SCHEMA ${hidden} TO ${role};`,
+  })
+}
 
 /** @param options.cancelSql the shop's own statement, which then writes to the table instead of us */
 export async function lookAtPermissions(
-  options: OrdersTable & { role: string; cancelSql?: string | undefined },
+  options: OrdersTable & { role: string; cancelSql: string | undefined },
 ): Promise<Finding[]> {
   const { database, columns, role, cancelSql } = options
   const { table, id, status, deadline, paidAt, cancelledAt } = columns
   const outbox = outboxTable(columns)
-  const isMapped = (name: string | undefined) => name !== undefined
-  const read = [id, status, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter(isMapped)
-  const written = cancelSql ? [] : [status, cancelledAt?.sql].filter(isMapped)
+  const read = [id, status, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((name) => name !== undefined)
+  const written = read.filter((name) => !cancelSql && (name === status || name === cancelledAt?.sql))
   const { unread, unwritten, mayRecord, hides } = await one<
     Record<'unread' | 'unwritten', string[]> & Record<'mayRecord' | 'hides', boolean>
   >(

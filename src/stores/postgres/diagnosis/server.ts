@@ -16,14 +16,11 @@ export async function lookAtVersion(database: Database): Promise<Finding> {
   })
 }
 
-export async function lookAtWritable(database: Database): Promise<Finding> {
-  const { isStandby, name, role, isReadOnly, source } = await one<
-    Record<'isStandby' | 'isReadOnly', boolean> & Record<'name' | 'role' | 'source', string>
-  >(
+export async function lookAtWritable(database: Database, role: string): Promise<Finding> {
+  const { isStandby, name, readOnlyBy } = await one<{ isStandby: boolean; name: string; readOnlyBy: string | null }>(
     database,
-    `SELECT pg_is_in_recovery() AS "isStandby", quote_ident(current_database()) AS name,
-            quote_ident(current_user) AS role, setting = 'on' AS "isReadOnly", source
-     FROM pg_settings WHERE pg_settings.name = 'default_transaction_read_only'`,
+    `SELECT pg_is_in_recovery() AS "isStandby", quote_ident(current_database()) AS name, (SELECT source FROM pg_settings
+            WHERE pg_settings.name = 'default_transaction_read_only' AND setting = 'on') AS "readOnlyBy"`,
   )
   const meaning = 'No order can be cancelled.'
   if (isStandby) {
@@ -33,7 +30,7 @@ export async function lookAtWritable(database: Database): Promise<Finding> {
       fix: '# point DATABASE_URL to the primary (with several hosts: ?target_session_attrs=read-write)',
     })
   }
-  if (!isReadOnly) return ok('store-writable', 'takes writes')
+  if (readOnlyBy === null) return ok('store-writable', 'takes writes')
   const reset: Record<string, string> = {
     database: `ALTER DATABASE ${name} RESET default_transaction_read_only;`,
     user: `ALTER ROLE ${role} RESET default_transaction_read_only;`,
@@ -41,9 +38,9 @@ export async function lookAtWritable(database: Database): Promise<Finding> {
     client: '# take default_transaction_read_only out of DATABASE_URL',
   }
   return finding('error', 'store-writable', {
-    what: `default_transaction_read_only is on (from: ${source})`,
+    what: `default_transaction_read_only is on (from: ${readOnlyBy})`,
     meaning,
-    fix: reset[source] ?? ['ALTER SYSTEM SET default_transaction_read_only = off;', 'SELECT pg_reload_conf();'],
+    fix: reset[readOnlyBy] ?? ['ALTER SYSTEM SET default_transaction_read_only = off;', 'SELECT pg_reload_conf();'],
   })
 }
 
@@ -57,17 +54,19 @@ export async function lookAtClock(database: Database, clock: Clock): Promise<Fin
   })
 }
 
-/** @param connections how many a process of order-expiry opens */
-export async function lookAtConnections(database: Database, connections: number): Promise<Finding> {
-  const { most, used, limit, role, mine } = await one<
-    Record<'most' | 'used' | 'limit' | 'mine', number> & { role: string }
-  >(
+/** @param options.connections how many a process of order-expiry opens */
+export async function lookAtConnections(options: {
+  database: Database
+  role: string
+  connections: number
+}): Promise<Finding> {
+  const { database, role, connections } = options
+  const { most, used, limit, mine } = await one<Record<'most' | 'used' | 'limit' | 'mine', number>>(
     database,
     `SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS most,
-           (SELECT sum(numbackends) FROM pg_stat_database)::int AS used,
-           r.rolconnlimit AS limit, quote_ident(r.rolname) AS role,
+           (SELECT sum(numbackends) FROM pg_stat_database)::int AS used, rolconnlimit AS limit,
            (SELECT count(*) FROM pg_stat_activity WHERE usename = current_user)::int AS mine
-    FROM pg_roles r WHERE r.rolname = current_user`,
+    FROM pg_roles WHERE rolname = current_user`,
   )
   if (limit >= 0 && limit < connections) {
     return finding('warning', 'store-connections', {

@@ -1,44 +1,50 @@
 import { distance } from 'fastest-levenshtein'
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
+import type { OrdersTable } from '../columns.ts'
 import { quoteIdentifier, quoteLiteral, unquoteIdentifier } from '../quoting.ts'
-import { bounded, boundedOne, cannotTell } from './bounded-look.ts'
-import type { OrdersTable } from './table.ts'
+import { boundedOne, cannotTell } from './bounded-look.ts'
 
 /** Rows in which we look for the statuses that occur. */
 const ROWS_READ = 10_000
 /** Shorter words differ in one letter and mean something else. */
 const LEAST_LETTERS = 5
 
-export async function lookAtStatuses(options: OrdersTable): Promise<Finding[]> {
-  const { unpaidStatuses, cancelledStatus } = options.mapping
-  const seen = await readStatuses(options)
-  if (seen === 'unknown') return [cannotTell('store-statuses', 'which statuses occur')]
+export async function lookAtStatuses({ database, columns }: OrdersTable): Promise<Finding[]> {
+  const { schema, table, status, statusType, unpaidStatuses, cancelledStatus } = columns
+  // The frequent ones according to the statistics, and those of the first rows.
+  const first = await boundedOne<{ statuses: string[] }>(
+    database,
+    `SELECT ARRAY(SELECT DISTINCT status FROM (
+       SELECT unnest(most_common_vals::text::text[]) AS status FROM pg_stats
+       WHERE schemaname || '' = $1 AND tablename = $2 AND attname = $3
+       UNION ALL (SELECT ${status}::text FROM ${table} LIMIT ${ROWS_READ})) s WHERE status IS NOT NULL LIMIT 200) AS statuses`,
+    [schema, unquoteIdentifier(table.slice(quoteIdentifier(schema).length + 1)), unquoteIdentifier(status)],
+  )
+  if (first === 'unknown') return [cannotTell('store-statuses', 'which statuses occur')]
+  const seen = new Set(first.statuses)
   if (seen.size === 0) return [finding('info', 'store-statuses', { what: 'there is no order yet' })]
 
   let isUnknown = false
   for (const wanted of [...unpaidStatuses, cancelledStatus].filter((name) => !seen.has(name))) {
-    const isThere = await occurs(options, wanted)
-    if (isThere === 'unknown') isUnknown = true
-    else if (isThere) seen.add(wanted)
+    const sql = `SELECT EXISTS (SELECT FROM ${table} WHERE ${status} = $1::text::${statusType}) AS occurs`
+    const found = await boundedOne<{ occurs: boolean }>(database, sql, [wanted])
+    if (found === 'unknown') isUnknown = true
+    else if (found.occurs) seen.add(wanted)
   }
   const others = [...seen].filter((name) => name !== cancelledStatus && !unpaidStatuses.includes(name))
   const findings = [...unpaidStatuses, cancelledStatus].flatMap((name) => {
     const alike = others.filter((other) => looksLike(other, name))
     if (alike.length === 0) return []
     const isThere = seen.has(name)
+    const isCancelled = name === cancelledStatus
+    const setting = isCancelled ? 'ORDERS_CANCELLED_STATUS' : 'ORDERS_UNPAID_STATUSES'
     const unpaid = [...unpaidStatuses.filter((one) => one !== name || isThere), ...alike].join(',')
-    const [setting, value, meaning] =
-      name === cancelledStatus
-        ? ['ORDERS_CANCELLED_STATUS', alike[0], 'Other programs may not take our cancelled orders for cancelled.']
-        : [
-            'ORDERS_UNPAID_STATUSES',
-            unpaid,
-            'Statuses are compared exactly: orders in the other one are never cancelled.',
-          ]
     return finding('warning', 'store-statuses', {
       what: `${setting} has ${quoteLiteral(name)}, the table has ${isThere ? 'also ' : ''}${alike.map(quoteLiteral).join(', ')}`,
-      meaning,
-      fix: ['# if they mean the same:', `${setting}=${value}`],
+      meaning: isCancelled
+        ? 'Other programs may not take our cancelled orders for cancelled.'
+        : 'Statuses are compared exactly: orders in the other one are never cancelled.',
+      fix: ['# if they mean the same:', `${setting}=${isCancelled ? alike[0] : unpaid}`],
     })
   })
   if (findings.length > 0) return findings
@@ -51,28 +57,6 @@ export async function lookAtStatuses(options: OrdersTable): Promise<Finding[]> {
       meaning: 'Fine if no order is unpaid now; otherwise correct ORDERS_UNPAID_STATUSES.',
     }),
   ]
-}
-
-/** The frequent ones according to the statistics, and those of the first rows. */
-async function readStatuses({ database, columns }: OrdersTable): Promise<Set<string> | 'unknown'> {
-  const { schema, table, status } = columns
-  return bounded(database, async () => {
-    const { rows } = await database.query<{ status: string }>(
-      `SELECT DISTINCT status FROM (
-         SELECT unnest(most_common_vals::text::text[]) AS status FROM pg_stats
-         WHERE schemaname || '' = $1 AND tablename = $2 AND attname = $3
-         UNION ALL (SELECT ${status}::text FROM ${table} LIMIT ${ROWS_READ})) s WHERE status IS NOT NULL LIMIT 200`,
-      [schema, unquoteIdentifier(table.slice(quoteIdentifier(schema).length + 1)), unquoteIdentifier(status)],
-    )
-    return new Set(rows.map((row) => row.status))
-  })
-}
-
-async function occurs({ database, columns }: OrdersTable, name: string): Promise<boolean | 'unknown'> {
-  const { table, status, statusType } = columns
-  const sql = `SELECT EXISTS (SELECT FROM ${table} WHERE ${status} = $1::text::${statusType}) AS found`
-  const answer = await boundedOne<{ found: boolean }>(database, sql, [name])
-  return answer === 'unknown' ? answer : answer.found
 }
 
 /** Another writing of the same word: other case, other separators, or one letter wrong, missing or too many. */

@@ -1,50 +1,23 @@
 import { type Finding, finding } from '../../../doctor/finding.ts'
-import type { ColumnRow, OrdersColumns, OrdersMapping } from '../columns.ts'
+import type { ColumnRow } from '../columns.ts'
 import type { Database } from '../database.ts'
 import { quoteIdentifier, quoteTable } from '../quoting.ts'
-
-/** The orders table, which is as the settings say. */
-export interface OrdersTable {
-  database: Database
-  columns: OrdersColumns
-  mapping: OrdersMapping
-}
-
-/** Without USAGE on its schema, the table cannot even be looked up. */
-export async function lookAtSchema(options: {
-  database: Database
-  mapping: OrdersMapping
-  role: string
-}): Promise<Finding | undefined> {
-  const { database, mapping, role } = options
-  const { rows } = await database.query<{ schema: string }>(
-    `SELECT quote_ident(n.nspname) AS schema FROM pg_namespace n, parse_ident($1) AS name
-     WHERE cardinality(name) = 2 AND n.nspname = name[1] AND NOT has_schema_privilege(n.oid, 'USAGE')`,
-    [quoteTable(mapping.table)],
-  )
-  const hidden = rows[0]?.schema
-  if (!hidden) return undefined
-  return finding('error', 'store-permissions', {
-    what: `the role ${role} may not use the schema ${hidden}`,
-    meaning: 'The daemon does not start.',
-    fix: `GRANT USAGE ON SCHEMA ${hidden} TO ${role};`,
-  })
-}
+import type { PostgresSettings } from '../settings.ts'
 
 const MISMATCH = { meaning: 'The daemon does not start.', fix: '# correct the setting, or the table' }
 
 /** Where the table is not as the settings say: what `matchColumns` says of its columns. Without any there is no such table. */
 export async function mismatches(options: {
   database: Database
-  mapping: OrdersMapping
+  settings: PostgresSettings
   rows: readonly ColumnRow[]
   problems: readonly string[]
 }): Promise<Finding[]> {
-  const { database, mapping, rows, problems } = options
+  const { database, settings, rows, problems } = options
   const [first] = rows
-  if (!first) return [await missingTable(database, mapping.table)]
-  const table = `${quoteIdentifier(first.schema)}.${quoteIdentifier(first.relation)}`
-  const fix = `CREATE UNIQUE INDEX CONCURRENTLY ON ${table} (${quoteIdentifier(mapping.idColumn)});`
+  if (!first) return [await missingTable(database, settings.ORDERS_TABLE)]
+  const [schema, table, id] = [first.schema, first.relation, settings.ORDERS_ID_COLUMN].map(quoteIdentifier)
+  const fix = `CREATE UNIQUE INDEX CONCURRENTLY ON ${schema}.${table} (${id});`
   return problems.map((what) => {
     const isNotUnique = what.startsWith('ORDERS_ID_COLUMN: expected a primary key')
     return finding('error', 'store-table', { ...MISMATCH, what, ...(isNotUnique && { fix }) })

@@ -20,26 +20,22 @@ export interface QueryPlan {
   'QUERY PLAN': [{ Plan: PlanNode }]
 }
 
-interface PlanNode {
+interface PlanNode extends Partial<Record<'Relation Name' | 'Index Name' | 'Filter', string>> {
   'Plan Rows': number
-  'Relation Name'?: string
-  'Index Name'?: string
   Schema: string
-  Filter?: string
   Plans?: PlanNode[]
 }
-
-/** Leaves only an index that has the order of the query, however small the table. */
-const BY_INDEX_ONLY = 'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off'
 
 /** By which index the planner would read the orders, for each partition; undefined if it can only read a table from end to end. */
 export async function usedIndexes(
   database: Database,
-  statement: { sql: string; values: unknown[] },
+  sql: string,
+  values: unknown[] = [],
 ): Promise<UsedIndex[] | undefined | 'unknown'> {
-  const { sql, values } = statement
   const look = async () => {
-    await database.query(BY_INDEX_ONLY)
+    // Leaves only an index that has the order of the query, however small the table.
+    const others = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort']
+    await database.query(others.map((way) => `SET LOCAL ${way} = off`).join('; '))
     const { rows } = await database.query<QueryPlan>(`EXPLAIN (VERBOSE, FORMAT JSON) ${sql}`, values)
     const reads = rows.flatMap((row) => flatten(row['QUERY PLAN'][0].Plan)).filter((node) => node['Relation Name'])
     const names = reads.map(({ Schema, 'Index Name': name }) => name && [Schema, name].map(quoteIdentifier).join('.'))
