@@ -1,5 +1,4 @@
-import type { Redis } from 'ioredis'
-import type { QueueKeys } from '../../redis/keys.ts'
+import type { OpenQueue } from '../check-queue.ts'
 
 /** A job in the failed set. */
 export interface FailedJob {
@@ -12,12 +11,8 @@ export interface FailedJob {
   isGone: boolean
 }
 
-interface FailedSet {
-  redis: Redis
-  keys: QueueKeys
-  /** Also read what is on the jobs, which can be much. */
-  withData: boolean
-}
+/** @property withData also read what is on the jobs, which can be much */
+type FailedSet = Pick<OpenQueue, 'redis' | 'keys'> & { withData: boolean }
 
 /** A job and when it failed: BullMQ orders the set by that. */
 type Member = [jobId: string, failedAt: number]

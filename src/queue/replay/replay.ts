@@ -69,33 +69,21 @@ export async function replay(options: ReplayOptions): Promise<Replay> {
   const connection = new Connection({ address, profile: commandProfile(address, CALL_TIMEOUT_MS) })
   const { redis } = connection
   try {
-    const queue = await open(connection, named)
+    await withTimeout({ work: connection.untilReady(), ms: CALL_TIMEOUT_MS, clock: systemClock })
+    // A dry run must not write, and a queue's own settings are not ours to write anyway.
+    const queue = openQueue({ queue: named, redis, readOnly: true })
     const failed = await redis.zcard(named.keys.failed)
     const result: Replay = { failed, lookedAt: 0, found: 0, byCode: {}, replayed: 0, gone: 0, leftOut: {} }
-    try {
-      await replayPages({ redis, queue, selector, result, options })
-    } catch (error) {
+    await replayPages({ redis, queue, selector, result, options }).catch((error) => {
       result.error = connection.explain(error)
-    }
-    if (selector.orders)
-      result.orders = Array.from(selector.orders, ([orderId, became]) => ({ orderId, result: became }))
+    })
+    if (selector.orders) result.orders = Array.from(selector.orders, ([orderId, end]) => ({ orderId, result: end }))
     return result
   } catch (error) {
     throw connection.explain(error)
   } finally {
     connection.close()
   }
-}
-
-async function open(connection: Connection, named: NamedQueue): Promise<Queue> {
-  const begin = async () => {
-    await connection.untilReady()
-    // A dry run must not write, and a queue's own settings are not ours to write anyway.
-    const queue = openQueue({ queue: named, redis: connection.redis, readOnly: true })
-    await queue.waitUntilReady()
-    return queue
-  }
-  return withTimeout({ work: begin(), ms: CALL_TIMEOUT_MS, clock: systemClock })
 }
 
 interface Context {
@@ -108,58 +96,43 @@ interface Context {
 
 async function replayPages(context: Context): Promise<void> {
   const { redis, selector, result, options } = context
-  const { queue, dryRun, onProgress, signal } = options
-  for await (const page of failedPages({ redis, keys: queue.keys, withData: selector.orders !== undefined })) {
-    const selected = selectFrom(page, context)
-    if (!dryRun) await retryAll(selected, context)
-    onProgress?.(result)
-    if (signal?.aborted) {
+  for await (const page of failedPages({ redis, keys: options.queue.keys, withData: selector.orders !== undefined })) {
+    // Also those that are moved before the call for another one fails are counted.
+    const ends = await Promise.allSettled(page.map((job) => lookAt(job, context)))
+    const failure = ends.find((end) => end.status === 'rejected')
+    if (failure) throw failure.reason
+    options.onProgress?.(result)
+    if (options.signal?.aborted) {
       result.stopped = true
       return
     }
   }
 }
 
-/** Counts all, and tells of those that are to be replayed. */
-function selectFrom(page: readonly FailedJob[], { selector, result, options }: Context): FailedJob[] {
+/** Counts a check; if it is selected, tells of it and, unless this is a dry run, replays it. */
+async function lookAt(job: FailedJob, { queue, selector, result, options }: Context): Promise<void> {
+  const { jobId, failedReason, isGone } = job
   const { dryRun, onFound } = options
-  const selected: FailedJob[] = []
-  for (const job of page) {
-    result.lookedAt++
-    const { jobId, failedReason, isGone } = job
-    const code = codeOf(failedReason ?? '')
-    const choice = selector.choose(job, code)
-    if (choice === 'left-out') result.leftOut[code] = (result.leftOut[code] ?? 0) + 1
-    if (choice !== 'selected') continue
-    if (isGone) {
-      result.gone++
-      if (!dryRun) result.found++
-      selector.note?.(job, 'gone')
-      continue
-    }
-    result.found++
-    if (dryRun) selector.note?.(job, 'found')
-    result.byCode[code] = (result.byCode[code] ?? 0) + 1
+  result.lookedAt++
+  const code = codeOf(failedReason ?? '')
+  const choice = selector.choose(job, code)
+  if (choice === 'left-out') count(result.leftOut, code)
+  if (choice !== 'selected') return
+  if (!(isGone && dryRun)) result.found++
+  if (!isGone) {
+    count(result.byCode, code)
     onFound?.({ jobId, code, failedReason })
-    selected.push(job)
   }
-  return selected
+  const became = isGone ? 'gone' : dryRun ? 'found' : await retry(jobId, queue)
+  if (became !== 'found') result[became]++
+  selector.note?.(job, became)
 }
 
-/** All are counted, also those that were moved before another one's call failed. */
-async function retryAll(selected: readonly FailedJob[], { queue, selector, result }: Context): Promise<void> {
-  const ends = await Promise.allSettled(
-    selected.map(async (job) => {
-      const became = await retry(job, queue)
-      result[became]++
-      selector.note?.(job, became)
-    }),
-  )
-  const failure = ends.find((end) => end.status === 'rejected')
-  if (failure) throw failure.reason
+function count(counts: Partial<Record<FailureCode, number>>, code: FailureCode): void {
+  counts[code] = (counts[code] ?? 0) + 1
 }
 
-async function retry({ jobId }: FailedJob, queue: Queue): Promise<'replayed' | 'gone'> {
+async function retry(jobId: string, queue: Queue): Promise<'replayed' | 'gone'> {
   try {
     // Its own data and options stay where they are: the script only moves the id.
     const job = new Job(queue, JOB_NAME, {}, {}, jobId)
