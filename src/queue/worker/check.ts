@@ -1,13 +1,13 @@
-import type { Job } from 'bullmq'
+import type { Job, Worker } from 'bullmq'
 import { asOrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
-import { nextStep, type Step } from '../../order/next-step.ts'
+import { nextStep } from '../../order/next-step.ts'
 import type { Check } from '../../order/order.ts'
 import type { Settlement } from '../../order/settle.ts'
 import type { Batcher } from '../../runtime/batcher.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type FinishedCheck, parseJob } from '../contract.ts'
-import { type FetchedJob, giveUp, overridePolicy, record } from './record.ts'
+import { giveUp, overridePolicy, record } from './record.ts'
 
 /** More than two clocks that are both kept right differ by. */
 const NOT_DUE_WAIT_MS = 200
@@ -27,19 +27,18 @@ export type CheckBatcher = Batcher<Check, Settlement>
 
 /** One job, from fetch to its end: read, settle, decide what comes next, record it. Resolves and rejects as BullMQ wants it. */
 export async function check(context: {
-  fetched: FetchedJob
+  job: Job
+  worker: Worker
   batcher: CheckBatcher
   options: CheckOptions
 }): Promise<FinishedCheck> {
-  const { fetched, batcher, options } = context
-  const { job } = fetched
+  const { job, worker, batcher, options } = context
   const { maxAttempts, decidedBy, events, clock } = options
-  overridePolicy(job, { maxAttempts })
+  overridePolicy(job, maxAttempts)
   const wanted = read(job, options)
   const settlement = await settleWhenDue({ wanted, batcher, clock })
   const step = nextStep({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
-  tell({ job, wanted, step, events })
-  return record({ fetched, step, deadline: wanted.deadline, decidedBy, clock })
+  return record({ job, worker, wanted, step, decidedBy, events, clock })
 }
 
 function read(job: Job, { paymentTimeoutMs, events, clock }: CheckOptions): Check {
@@ -61,20 +60,4 @@ async function settleWhenDue(options: { wanted: Check; batcher: CheckBatcher; cl
   if (leftMs > NOT_DUE_WAIT_MS) return settlement
   await clock.sleep(Math.max(1, leftMs))
   return batcher.add(wanted)
-}
-
-function tell({ job, wanted, step, events }: { job: Job; wanted: Check; step: Step; events: EventBus }): void {
-  const about = { orderId: wanted.orderId, jobId: job.id as string }
-  if (step.kind === 'postpone') {
-    events.emit('check-postponed', { ...about, delayMs: step.delayMs, why: step.why })
-  } else if (step.kind === 'retry') {
-    events.emit('check-retried', { ...about, delayMs: step.delayMs, error: step.error })
-  } else if (step.kind === 'give-up') {
-    events.emit('check-given-up', { ...about, error: step.error })
-  } else {
-    const { kind: outcome, evidence } = step.outcome
-    const { status, decidedAt, deadline = wanted.deadline } = evidence
-    const begunLateMs = (job.processedOn ?? decidedAt) - deadline
-    events.emit('check-finished', { ...about, outcome, status, lateMs: decidedAt - deadline, begunLateMs })
-  }
 }

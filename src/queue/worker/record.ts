@@ -1,6 +1,8 @@
 import { DelayedError, Job, UnrecoverableError, type Worker } from 'bullmq'
 import type { OrderExpiryError } from '../../errors.ts'
+import type { EventBus } from '../../observe/events.ts'
 import type { Step } from '../../order/next-step.ts'
+import type { Check } from '../../order/order.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { FinishedCheck } from '../contract.ts'
 import { NOTES_KEPT, noteOf } from '../view/check-notes.ts'
@@ -8,48 +10,49 @@ import { NOTES_KEPT, noteOf } from '../view/check-notes.ts'
 /** The last instant that a Date can hold. */
 const LAST_DATE_MS = 8.64e15
 
-/** A job that the worker has fetched, with the token of its lock. */
-export interface FetchedJob {
-  job: Job
-  token: string | undefined
-  worker: Worker
-}
-
 /**
  * Makes retention (`retention.ts`) and retries ours, whatever the producer wrote on the job: a change of policy must reach
  * the orders that wait already, and the evidence must stay.
  */
-export function overridePolicy(job: Job, { maxAttempts }: { maxAttempts: number }): void {
-  const policy = { removeOnComplete: undefined, removeOnFail: undefined, attempts: maxAttempts, backoff: undefined }
-  Object.assign(job.opts, policy)
+export function overridePolicy(job: Job, maxAttempts: number): void {
+  const kept = { removeOnComplete: undefined, removeOnFail: undefined, keepLogs: NOTES_KEPT }
+  Object.assign(job.opts, { ...kept, attempts: maxAttempts, backoff: undefined })
 }
 
 interface Recording {
-  fetched: FetchedJob
+  job: Job
+  worker: Worker
+  /** What the job says; the evidence shows its deadline where the store keeps none. */
+  wanted: Check
   step: Step
-  /** What the job says; the evidence shows it where the store keeps none. */
-  deadline: number
   decidedBy: string
+  events: EventBus
   clock: Clock
 }
 
-/** Does the step as BullMQ expects it of a processor: resolves to finish the job, and rejects for every other step. */
-export async function record(options: Recording): Promise<FinishedCheck> {
-  const { fetched, step, clock } = options
-  const { job, token } = fetched
+/**
+ * Tells of the step, and does it as BullMQ expects it of a processor: resolves to finish the job, and rejects for every other
+ * step.
+ */
+export async function record(recording: Recording): Promise<FinishedCheck> {
+  const { job, wanted, step, events, clock } = recording
+  const about = { orderId: wanted.orderId, jobId: job.id as string }
   switch (step.kind) {
     case 'finish':
-      return describeOutcome(step.outcome, options)
+      return finish(step.outcome, recording)
     case 'postpone':
-      note(options, `check postponed by ${step.delayMs} ms: ${step.why}`)
-      await job.moveToDelayed(clock.now() + step.delayMs, token)
-      await followReschedule(fetched, clock)
+      events.emit('check-postponed', { ...about, delayMs: step.delayMs, why: step.why })
+      note(recording, `check postponed by ${step.delayMs} ms: ${step.why}`)
+      await job.moveToDelayed(clock.now() + step.delayMs, job.token)
+      await followReschedule(recording)
       throw new DelayedError()
     case 'retry':
-      note(options, `check failed, again in ${step.delayMs} ms: ${step.error.code}`)
+      events.emit('check-retried', { ...about, delayMs: step.delayMs, error: step.error })
+      note(recording, `check failed, again in ${step.delayMs} ms: ${step.error.code}`)
       job.opts.backoff = { type: 'fixed', delay: step.delayMs }
       throw new Error(messageOf(step.error), { cause: step.error })
     case 'give-up':
+      events.emit('check-given-up', { ...about, error: step.error })
       return giveUp(step.error)
   }
 }
@@ -63,31 +66,33 @@ function messageOf({ code, message }: OrderExpiryError): string {
   return `${code}: ${message}`
 }
 
-function describeOutcome(
-  { kind, evidence }: Extract<Step, { kind: 'finish' }>['outcome'],
-  known: Pick<Recording, 'deadline' | 'decidedBy'>,
+function finish(
+  { kind: outcome, evidence }: Extract<Step, { kind: 'finish' }>['outcome'],
+  { job, wanted, decidedBy, events }: Recording,
 ): FinishedCheck {
-  const { status, paid, deadline = known.deadline, decidedAt } = evidence
+  const { status, paid, deadline = wanted.deadline, decidedAt } = evidence
+  const late = { lateMs: decidedAt - deadline, begunLateMs: (job.processedOn ?? decidedAt) - deadline }
+  events.emit('check-finished', { orderId: wanted.orderId, jobId: job.id as string, outcome, status, ...late })
   return {
-    outcome: kind,
+    outcome,
     ...(status !== undefined && { status }),
     ...(paid && { paid }),
     deadline: new Date(Math.min(deadline, LAST_DATE_MS)).toISOString(),
     decidedAt: new Date(decidedAt).toISOString(),
-    decidedBy: known.decidedBy,
+    decidedBy,
   }
 }
 
 /** Keeps a note on the job for whoever asks later. Nothing waits for it, and no check fails over it. */
-function note({ fetched: { job, worker }, clock }: Recording, what: string): void {
-  Job.addJobLog(worker, job.id as string, noteOf(clock.now(), what), NOTES_KEPT).catch(() => {})
+function note({ job, clock }: Recording, what: string): void {
+  job.log(noteOf(clock.now(), what)).catch(() => {})
 }
 
 /**
  * While a check is under way, `reschedule` can only change the job's data. A deadline that it has written there since the
  * fetch decides when the check comes again.
  */
-async function followReschedule({ job, worker }: FetchedJob, clock: Clock): Promise<void> {
+async function followReschedule({ job, worker, clock }: Recording): Promise<void> {
   const fresh = await Job.fromId(worker, job.id as string).catch(() => undefined) // the job is already where it belongs
   const deadline: unknown = fresh?.data?.deadline
   if (typeof deadline !== 'number' || deadline === job.data.deadline) return

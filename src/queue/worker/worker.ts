@@ -107,24 +107,20 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
 
 function createWorker(options: WorkerOptions, batcher: CheckBatcher): Worker {
   const { queue, events } = options
-  const worker: Worker = new CheckWorker(
-    queue.name,
-    (job, token) => check({ fetched: { job, token, worker }, batcher, options }),
-    {
-      connection: workerProfile(options.redis) as ConnectionOptions,
-      prefix: queue.prefix,
-      concurrency: options.concurrency,
-      lockDuration: LOCK_MS,
-      stalledInterval: STALLED_CHECK_MS,
-      maxStalledCount: MAX_STALLED,
-      runRetryDelay: RUN_RETRY_MS,
-      settings: { backoffStrategy: () => RUN_RETRY_MS },
-      heartbeat: options.heartbeat,
-      ring: options.ring,
-      ...(options.telemetry && { telemetry: options.telemetry }),
-      clock: options.clock,
-    },
-  )
+  const worker: Worker = new CheckWorker(queue.name, (job) => check({ job, worker, batcher, options }), {
+    connection: workerProfile(options.redis) as ConnectionOptions,
+    prefix: queue.prefix,
+    concurrency: options.concurrency,
+    lockDuration: LOCK_MS,
+    stalledInterval: STALLED_CHECK_MS,
+    maxStalledCount: MAX_STALLED,
+    runRetryDelay: RUN_RETRY_MS,
+    settings: { backoffStrategy: () => RUN_RETRY_MS },
+    heartbeat: options.heartbeat,
+    ring: options.ring,
+    ...(options.telemetry && { telemetry: options.telemetry }),
+    clock: options.clock,
+  })
   worker.on('error', (error) => events.emit('worker-error', { error }))
   return worker
 }
