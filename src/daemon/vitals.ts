@@ -70,12 +70,10 @@ export class DaemonVitals implements Vitals, ExplainSources {
 
   /** Resolves if Redis answers and, as far as is known, takes writes. */
   async pingRedis(): Promise<void> {
-    try {
+    await this.#connection.ask(async () => {
       await this.#connection.selectDatabase()
       await this.#connection.redis.ping()
-    } catch (error) {
-      throw this.#connection.explain(error)
-    }
+    })
     if (this.redisFailure) throw this.redisFailure
   }
 

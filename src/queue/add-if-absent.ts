@@ -3,7 +3,7 @@ import type { Redis } from 'ioredis'
 import { callScript, type Script, type ScriptArgument, scriptOf } from '../redis/fast-scripts.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { OpenQueue } from './check-queue.ts'
-import { deadlineOf, jobOf, type NewJob, type Placement } from './contract.ts'
+import { deadlineOf, jobOf, type Placement } from './contract.ts'
 
 /**
  * BullMQ does not say whether a job id existed. So its own script that adds a job, as it is, runs within this one, which
@@ -57,7 +57,7 @@ export function addIfAbsent(
   for (const placement of placements) {
     const job = jobOf(placement)
     const client = new UnlessThere(redis, keys.job(job.id)) as unknown as RedisClient
-    replies.push(backend.addJobToTransaction(client, job as NewJob & JobJson, job.id).then(asJobBefore, asRefusal))
+    replies.push(backend.addJobToTransaction(client, job as typeof job & JobJson, job.id).then(asJobBefore, asRefusal))
   }
   redis.stream.uncork()
   return Promise.all(replies)

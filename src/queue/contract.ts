@@ -32,18 +32,8 @@ export interface Placement {
   trace?: string | undefined
 }
 
-/** A job before it is in the queue. */
-export interface NewJob {
-  id: string
-  name: string
-  /** JSON of {@link JobData}. */
-  data: string
-  timestamp: number
-  opts: { delay: number; telemetry?: { metadata: string } }
-}
-
 /** The job of an order, due at its deadline, whenever it is added. Nothing else is on it: policy belongs to the worker. */
-export function jobOf({ orderId, deadline, placedAt, by, trace }: Placement): NewJob {
+export function jobOf({ orderId, deadline, placedAt, by, trace }: Placement) {
   const data: JobData = { orderId, deadline, ...(by !== undefined && { by }) }
   return {
     id: jobIdOf(orderId),
@@ -60,24 +50,23 @@ export function jobOf({ orderId, deadline, placedAt, by, trace }: Placement): Ne
 /** The deadline in the data of a job; undefined if it has none, or somebody has made it unreadable. */
 export function deadlineOf(data: unknown): number | undefined {
   try {
-    const value: unknown = typeof data === 'string' ? JSON.parse(data) : data
-    const input = (value as { deadline?: unknown } | null)?.deadline
+    const { deadline: input } = typeof data === 'string' ? JSON.parse(data) : data
     return parseContractDeadline({ input, now: systemClock.now() })
   } catch {
     return undefined
   }
 }
 
-const expecting =
-  (what: string) =>
-  ({ input }: { input?: unknown }) =>
-    `expected ${what}, given ${input === null ? 'null' : typeof input}`
+/** A string or a number. */
+function value(expected: string) {
+  return z.union([z.string(), z.number()], {
+    error: ({ input }) => `expected ${expected}, given ${input === null ? 'null' : typeof input}`,
+  })
+}
 
 const jobData = z.looseObject({
-  orderId: z.union([z.string(), z.number()], { error: expecting('a string or a whole number') }),
-  deadline: z
-    .union([z.string(), z.number()], { error: expecting('epoch milliseconds or ISO 8601 with an offset') })
-    .nullish(),
+  orderId: value('a string or a whole number'),
+  deadline: value('epoch milliseconds or ISO 8601 with an offset').nullish(),
 })
 
 /**
@@ -95,7 +84,11 @@ export function parseJob(
     throw new OrderExpiryError('UNKNOWN_JOB', `expected a job named ${JOB_NAME}, given ${JSON.stringify(job.name)}`)
   }
   const parsed = jobData.safeParse(job.data)
-  if (!parsed.success) throw invalidJob(describeIssues(parsed.error))
+  if (!parsed.success) {
+    throw invalidJob(
+      parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'data'}: ${message}`).join('; '),
+    )
+  }
   const { orderId, deadline } = parsed.data
   try {
     const input = deadline ?? job.timestamp + (Number(job.opts.delay) > 0 ? Number(job.opts.delay) : paymentTimeoutMs)
@@ -108,10 +101,6 @@ export function parseJob(
 
 function invalidJob(what: string, cause?: unknown): OrderExpiryError {
   return new OrderExpiryError('INVALID_JOB', `expected data {"orderId": "…", "deadline": …}: ${what}`, { cause })
-}
-
-function describeIssues(error: z.ZodError): string {
-  return error.issues.map((issue) => `${issue.path.join('.') || 'data'}: ${issue.message}`).join('; ')
 }
 
 /** What is on a finished job: the outcome, and the evidence it rests on. Times are ISO 8601, by the order store's clock. */

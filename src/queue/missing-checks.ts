@@ -38,12 +38,10 @@ export class MissingChecks {
    * @returns how many lacked one
    * @throws {OrderExpiryError} REDIS_UNAVAILABLE, REDIS_REFUSED
    */
-  async add(orders: readonly DueOrder[], options: { dryRun: boolean }): Promise<number> {
-    try {
-      return await withTimeout({ work: this.#add(orders, options), ms: CALL_TIMEOUT_MS, clock: this.#clock })
-    } catch (error) {
-      throw this.#connection.explain(error)
-    }
+  add(orders: readonly DueOrder[], { dryRun }: { dryRun: boolean }): Promise<number> {
+    return this.#connection.ask(() =>
+      withTimeout({ work: this.#add(orders, dryRun), ms: CALL_TIMEOUT_MS, clock: this.#clock }),
+    )
   }
 
   /** Gives the connection back, whatever is down. */
@@ -51,7 +49,7 @@ export class MissingChecks {
     return this.#queue.close()
   }
 
-  async #add(orders: readonly DueOrder[], { dryRun }: { dryRun: boolean }): Promise<number> {
+  async #add(orders: readonly DueOrder[], dryRun: boolean): Promise<number> {
     const open = await this.#queue.open()
     const run = (placements: Placement[]) => placeJobs(open, placements)
     let count = 0

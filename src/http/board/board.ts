@@ -7,7 +7,7 @@ import type { EventBus } from '../../observe/events.ts'
 import type { Vitals } from '../../observe/vitals.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import { jobIdOf } from '../../queue/contract.ts'
-import { BoardQueue } from '../../queue/view/board-queue.ts'
+import { type BoardQueue, openBoardQueue } from '../../queue/view/board-queue.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import type { Service } from '../../runtime/service.ts'
@@ -62,7 +62,7 @@ export class Board implements Service {
   async start(): Promise<void> {
     const { redis, queue, events } = this.#options
     const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
-    this.#shown = new BoardQueue({ redis, queue, onError })
+    this.#shown = openBoardQueue({ redis, queue, onError })
     const adapted = new BullMQAdapter(this.#shown.queue, {
       description: 'One job for each order, due at its payment deadline',
       externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(id, data) }),
@@ -80,7 +80,7 @@ export class Board implements Service {
   async register(scope: FastifyInstance, roleOf: (request: FastifyRequest) => Role): Promise<void> {
     await scope.register(async (own) => {
       own.addHook('onRequest', async () => {
-        if (this.#shown?.isReady && !this.#options.vitals.redisFailure) return
+        if (this.#shown?.isReady() && !this.#options.vitals.redisFailure) return
         throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
       })
       guardBoard(own, { roleOf, queue: () => this.#shown?.queue, events: this.#options.events })

@@ -57,11 +57,7 @@ export class QueueView {
     )
   }
 
-  async #ask<T>(read: (open: OpenQueue) => Promise<T>): Promise<T> {
-    try {
-      return await read(await this.#queue.open())
-    } catch (error) {
-      throw this.#options.connection.explain(error)
-    }
+  #ask<T>(read: (open: OpenQueue) => Promise<T>): Promise<T> {
+    return this.#options.connection.ask(async () => read(await this.#queue.open()))
   }
 }
