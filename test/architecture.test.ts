@@ -54,7 +54,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   pino: { by: ['observe/log.ts'], asType: ['observe/log-quietly.ts'] },
   'prom-client': { by: ['observe/gauges.ts', 'observe/metrics.ts'], asType: ['http/probes.ts'] },
   'bullmq-otel': { by: ['queue/worker/telemetry.ts'] },
-  '@opentelemetry/api': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts', 'http/trace-context.ts'] },
+  '@opentelemetry/api': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts', 'http/api/api.ts'] },
   '@opentelemetry/core': { by: ['observe/traces.ts', 'queue/worker/telemetry.ts'] },
   '@opentelemetry/exporter-trace-otlp-http': { by: ['observe/traces.ts'] },
   '@opentelemetry/resources': { by: ['observe/traces.ts'] },

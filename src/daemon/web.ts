@@ -1,7 +1,11 @@
 import type { OrderExpiry } from '../client/client.ts'
 import { type Config, isLoopback, queueOf } from '../config.ts'
+import { registerApi } from '../http/api/api.ts'
+import { registerOpenApi } from '../http/api/openapi.ts'
+import { requireBasic } from '../http/auth.ts'
 import { Board } from '../http/board/board.ts'
-import { registerRoutes } from '../http/routes.ts'
+import { registerPages } from '../http/pages/pages.ts'
+import { registerProbes } from '../http/probes.ts'
 import { createHttpService } from '../http/server.ts'
 import type { EventBus } from '../observe/events.ts'
 import { createMetrics } from '../observe/metrics.ts'
@@ -40,24 +44,23 @@ export function createWeb(options: {
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
     events,
-    register: (server) =>
-      registerRoutes(server, {
-        probes: { vitals, metrics },
-        api: {
-          vitals,
-          client,
-          paymentTimeoutMs: config.PAYMENT_TIMEOUT,
-          tokens: config.API_TOKENS ?? [],
-          isOpen,
-          requestsPerSecond: config.API_RATE_LIMIT,
-        },
-        people: {
-          users: config.BOARD_USERS ?? [],
-          isOpen,
-          pages: { vitals, queueName: queue.name, environment },
-          board,
-        },
-      }),
+    async register(server) {
+      registerProbes(server, { vitals, metrics })
+      await registerOpenApi(server, vitals)
+      await registerApi(server, {
+        vitals,
+        client,
+        paymentTimeoutMs: config.PAYMENT_TIMEOUT,
+        tokens: config.API_TOKENS ?? [],
+        isOpen,
+        requestsPerSecond: config.API_RATE_LIMIT,
+      })
+      await server.register(async (scope) => {
+        const roleOf = await requireBasic(scope, { users: config.BOARD_USERS ?? [], isOpen })
+        registerPages(scope, { vitals, queueName: queue.name, environment })
+        await board.register(scope, roleOf)
+      })
+    },
   })
 
   return {

@@ -1,8 +1,54 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import basicAuth from '@fastify/basic-auth'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { OrderExpiryError } from '../errors.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { refuseOtherNames } from './same-site.ts'
 
-export interface Credentials {
+export type Role = 'viewer' | 'operator'
+
+interface Credentials {
   name: string
   password: string
+}
+
+export interface User extends Credentials {
+  role: Role
+}
+
+export interface Token {
+  name: string
+  token: string
+  /** Epoch milliseconds. Undefined: it does not expire. */
+  expiresAt?: number
+}
+
+/**
+ * Afterwards the pages of this scope want HTTP Basic with one of the users. Without users they are open to everybody if
+ * `isOpen`, for looking only, else closed.
+ *
+ * @returns whose role a request has
+ */
+export async function requireBasic(
+  scope: FastifyInstance,
+  { users, isOpen }: { users: readonly User[]; isOpen: boolean },
+): Promise<(request: FastifyRequest) => Role> {
+  if (users.length === 0) {
+    withoutCredentials(scope, { isOpen, refusal: 'this page is closed on this address until BOARD_USERS is set' })
+    return () => 'viewer'
+  }
+  await scope.register(basicAuth, {
+    authenticate: { realm: 'order-expiry' },
+    async validate(name, password, request) {
+      const user = findUser(users, { name, password })
+      if (!user) throw new OrderExpiryError('UNAUTHORIZED', 'expected a user of BOARD_USERS and the password')
+      request.caller = user.name
+      return undefined
+    },
+  })
+  scope.addHook('onRequest', scope.basicAuth)
+  const roles = new Map(users.map(({ name, role }) => [name, role]))
+  return ({ caller }) => roles.get(caller ?? '') ?? 'viewer'
 }
 
 /** The user with this name and password. Takes the same time whether the name, the password or nothing is right. */
@@ -17,7 +63,62 @@ export function findUser<User extends Credentials>(users: readonly User[], given
   return found.at(-1)
 }
 
+/**
+ * Afterwards the routes of this scope want `Authorization: Bearer` (RFC 6750) with one of the tokens, compared in constant
+ * time; `request.caller` is its name. Without tokens they are open to everybody if `isOpen`, else closed.
+ */
+export function requireBearer(
+  scope: FastifyInstance,
+  { tokens, isOpen, clock }: { tokens: readonly Token[]; isOpen: boolean; clock: Clock },
+): void {
+  if (tokens.length === 0) {
+    withoutCredentials(scope, { isOpen, refusal: 'the API is closed on this address until API_TOKENS is set' })
+    return
+  }
+  const known = tokens.map((token) => ({ ...token, digest: digest(token.token) }))
+  scope.addHook('onRequest', async (request, reply) => {
+    const given = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1]
+    if (given === undefined) {
+      reply.header('www-authenticate', 'Bearer realm="order-expiry"')
+      throw new OrderExpiryError(
+        'UNAUTHORIZED',
+        'expected Authorization: Bearer with a token of API_TOKENS, given none',
+      )
+    }
+    // Each of them is compared, so that it takes the same time whichever is right.
+    const givenDigest = digest(given)
+    const token = known.filter((token) => timingSafeEqual(token.digest, givenDigest)).at(-1)
+    if (!token || (token.expiresAt !== undefined && token.expiresAt <= clock.now())) {
+      reply.header('www-authenticate', 'Bearer realm="order-expiry", error="invalid_token"')
+      const what = token ? `the token ${token.name} has expired` : 'expected a token of API_TOKENS, given another one'
+      throw new OrderExpiryError('UNAUTHORIZED', what)
+    }
+    request.caller = token.name
+  })
+}
+
+function withoutCredentials(scope: FastifyInstance, { isOpen, refusal }: { isOpen: boolean; refusal: string }): void {
+  if (isOpen) refuseOtherNames(scope)
+  else {
+    scope.addHook('onRequest', async () => {
+      throw new OrderExpiryError('FORBIDDEN', refusal)
+    })
+  }
+}
+
 /** Of equal length for all texts, so that they can be compared in constant time. */
-export function digest(text: string): Buffer {
+function digest(text: string): Buffer {
   return createHash('sha256').update(text).digest()
+}
+
+/** Who sent a request, for logs and limits. */
+export function callerOf({ caller = 'anonymous' }: FastifyRequest): string {
+  return caller
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The name of the token or user that was given. */
+    caller?: string
+  }
 }

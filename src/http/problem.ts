@@ -1,17 +1,19 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type ErrorCode, OrderExpiryError } from '../errors.ts'
+import { z } from 'zod'
+import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
 
 /** RFC 9457. `code` is that of `errors.ts`, `requestId` finds the request in the log. */
-interface Problem {
-  type: string
-  title: string
-  status: number
-  detail: string
-  code: ErrorCode
-  requestId: string
-}
+export const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number(),
+  detail: z.string(),
+  code: z.enum(ERROR_CODES),
+  requestId: z.string(),
+})
+type Problem = z.output<typeof problem>
 
 /** Our code for what Fastify or one of its plugins refuses. */
 const CODE_OF_STATUS: Record<number, ErrorCode> = {

@@ -4,7 +4,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus, Events } from '../observe/events.ts'
 import type { Service } from '../runtime/service.ts'
-import { callerOf } from './api/bearer.ts'
+import { callerOf } from './auth.ts'
 import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
 import { refuseOtherSites } from './same-site.ts'
 

@@ -1,17 +1,17 @@
 import rateLimit from '@fastify/rate-limit'
+import { context, propagation } from '@opentelemetry/api'
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { OrderExpiryError } from '../../errors.ts'
-import { joinTraces } from '../trace-context.ts'
-import { registerBatch } from './batch.ts'
-import { callerOf, requireBearer, type Token } from './bearer.ts'
-import { registerExplain } from './explain.ts'
-import { registerForecast } from './forecast.ts'
+import type { Vitals } from '../../observe/vitals.ts'
+import { callerOf, requireBearer, type Token } from '../auth.ts'
 import { type OrdersApi, registerOrders } from './orders.ts'
+import { routes } from './schemas.ts'
 
 const STOPPING_RETRY_S = 1
 
 export interface Api extends OrdersApi {
+  vitals: Vitals & OrdersApi['vitals']
   tokens: readonly Token[]
   /** Whether it may be open without tokens. */
   isOpen: boolean
@@ -31,11 +31,12 @@ export async function registerApi(server: FastifyInstance, api: Api): Promise<vo
       throw new OrderExpiryError('STOPPING', 'this process is about to end: ask again, another one answers')
     })
     joinTraces(scope)
-    const routes = scope.withTypeProvider<ZodTypeProvider>()
-    registerOrders(routes, api)
-    registerBatch(routes, api)
-    registerExplain(routes, vitals)
-    registerForecast(routes, vitals)
+    const typed = scope.withTypeProvider<ZodTypeProvider>()
+    registerOrders(typed, api)
+    typed.get('/v1/forecast', { schema: routes.forecast }, async () => {
+      const { at, ...rest } = await vitals.view.forecast()
+      return { at: new Date(at).toISOString(), ...rest }
+    })
     refuseOtherMethods(scope)
   })
 }
@@ -54,19 +55,26 @@ async function limitRate(scope: FastifyInstance, { tokens, requestsPerSecond }: 
   })
 }
 
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
-const ALLOWED: Record<string, readonly string[]> = {
-  '/v1/orders/:id': ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE'],
-  '/v1/orders/:id/paid': ['POST'],
-  '/v1/orders/:id/explain': ['GET', 'HEAD'],
-  '/v1/forecast': ['GET', 'HEAD'],
+/**
+ * What the handlers of this scope do belongs to the trace that the request names in `traceparent` (W3C Trace Context). Nothing
+ * happens while no traces are sent.
+ */
+function joinTraces(scope: FastifyInstance): void {
+  // The last hook before the handler, which runs within it: what is active earlier is lost where a body is read.
+  scope.addHook('preHandler', (request, _reply, done) => {
+    context.with(propagation.extract(context.active(), request.headers), done)
+  })
 }
+
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
+const URLS = ['/v1/orders/:id', '/v1/orders/:id/paid', '/v1/orders/:id/explain', '/v1/forecast']
 
 /** What is there, but not by this method, is answered with 405 and the methods that are (RFC 9110, 15.5.6). */
 function refuseOtherMethods(scope: FastifyInstance): void {
-  for (const [url, allowed] of Object.entries(ALLOWED)) {
+  for (const url of URLS) {
+    const allowed = METHODS.filter((method) => scope.hasRoute({ url, method }))
     scope.route({
-      method: METHODS.filter((method) => !allowed.includes(method) && !scope.hasRoute({ url, method })),
+      method: METHODS.filter((method) => !allowed.includes(method)),
       url,
       schema: { hide: true },
       handler: async (request, reply) => {

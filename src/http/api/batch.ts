@@ -1,30 +1,13 @@
 import { z } from 'zod'
 import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
 import type { OrdersApi } from './orders.ts'
-import { type ApiRoutes, batch, batchOrder, batchResults, MOST_ORDERS, problems } from './orders-schemas.ts'
+import { batchOrder, type batchResults } from './schemas.ts'
 import { recognizeRepeat, type WantedDeadline, wantedDeadlineOf } from './wanted-deadline.ts'
 
 type BatchResult = z.output<typeof batchResults>['results'][number]
 
-/** `/v1/orders/batch`. */
-export function registerBatch(routes: ApiRoutes, api: OrdersApi): void {
-  routes.post(
-    '/v1/orders/batch',
-    {
-      schema: {
-        tags: ['orders'],
-        summary: `Schedule up to ${MOST_ORDERS} orders`,
-        description:
-          'A result for each, in their order: a bad one does not hold up the others. Calling again is harmless.',
-        body: batch,
-        response: { 200: batchResults, ...problems(400, 413, 503) },
-      },
-    },
-    async ({ body, caller }) => ({ results: await scheduleAll({ api, orders: body.orders, caller }) }),
-  )
-}
-
-async function scheduleAll(options: {
+/** A result for each order, in their order. */
+export async function scheduleAll(options: {
   api: OrdersApi
   orders: readonly unknown[]
   caller: string | undefined

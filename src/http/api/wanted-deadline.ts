@@ -3,7 +3,7 @@ import type { OrderExpiry } from '../../client/client.ts'
 import type { ScheduleItem, ScheduleResult } from '../../client/results.ts'
 import { OrderExpiryError } from '../../errors.ts'
 import { DURATION_FORMAT, parseDuration } from '../../runtime/duration.ts'
-import type { deadlines } from './orders-schemas.ts'
+import type { deadlines } from './schemas.ts'
 
 /** What a request asks the client for. */
 export interface WantedDeadline {

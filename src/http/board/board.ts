@@ -11,7 +11,7 @@ import { type BoardQueue, openBoardQueue } from '../../queue/view/board-queue.ts
 import type { RedisAddress } from '../../redis/address.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import type { Service } from '../../runtime/service.ts'
-import type { Role } from '../basic.ts'
+import type { Role } from '../auth.ts'
 import { asHttpError, sendProblem } from '../problem.ts'
 import { mask } from './mask.ts'
 import { guardBoard } from './permissions.ts'

@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
-import type { Role } from '../basic.ts'
+import { callerOf, type Role } from '../auth.ts'
 
 const MOST_JOBS_A_PAGE = 100
 
@@ -59,7 +59,7 @@ export function guardBoard(
     }
     // Before it is done: whoever asked may be gone by then, and a part of it done.
     events.emit('operator-acted', {
-      by: request.caller ?? 'anonymous',
+      by: callerOf(request),
       action,
       requestId: request.id,
       ...(queueName && { queue: queueName }),
