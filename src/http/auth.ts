@@ -3,25 +3,11 @@ import basicAuth from '@fastify/basic-auth'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { ApiToken, BoardUser } from '../settings/credentials.ts'
 import { refuseOtherNames } from './same-site.ts'
 
-export type Role = 'viewer' | 'operator'
-
-interface Credentials {
-  name: string
-  password: string
-}
-
-export interface User extends Credentials {
-  role: Role
-}
-
-export interface Token {
-  name: string
-  token: string
-  /** Epoch milliseconds. Undefined: it does not expire. */
-  expiresAt?: number
-}
+export type Role = BoardUser['role']
+type Credentials = Pick<BoardUser, 'name' | 'password'>
 
 /**
  * Afterwards the pages of this scope want HTTP Basic with one of the users. Without users they are open to everybody if
@@ -31,7 +17,7 @@ export interface Token {
  */
 export async function requireBasic(
   scope: FastifyInstance,
-  { users, isOpen }: { users: readonly User[]; isOpen: boolean },
+  { users, isOpen }: { users: readonly BoardUser[]; isOpen: boolean },
 ): Promise<(request: FastifyRequest) => Role> {
   if (users.length === 0) {
     withoutCredentials(scope, { isOpen, refusal: 'this page is closed on this address until BOARD_USERS is set' })
@@ -69,7 +55,7 @@ export function findUser<User extends Credentials>(users: readonly User[], given
  */
 export function requireBearer(
   scope: FastifyInstance,
-  { tokens, isOpen, clock }: { tokens: readonly Token[]; isOpen: boolean; clock: Clock },
+  { tokens, isOpen, clock }: { tokens: readonly ApiToken[]; isOpen: boolean; clock: Clock },
 ): void {
   if (tokens.length === 0) {
     withoutCredentials(scope, { isOpen, refusal: 'the API is closed on this address until API_TOKENS is set' })

@@ -5,7 +5,7 @@ import type { Vitals } from '../observe/vitals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
-export interface Probes {
+interface Probes {
   vitals: Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>
   metrics: Registry
 }
@@ -46,23 +46,13 @@ export function registerProbes(server: FastifyInstance, probes: Probes): void {
   server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
 }
 
-async function checkOf(options: {
-  name: string
-  ping: Promise<unknown>
-  clock: Clock
-}): Promise<{ name: string; status: string; reason?: string }> {
-  const { name, ping, clock } = options
-  let isLate = false
-  const onTimeout = () => {
-    isLate = true
-    return new Error('too late')
-  }
+async function checkOf({ name, ping, clock }: { name: string; ping: Promise<unknown>; clock: Clock }) {
+  const late = new Error(`no answer within ${PING_TIMEOUT_MS} ms`)
   try {
-    await withTimeout({ work: ping, ms: PING_TIMEOUT_MS, clock, onTimeout })
+    await withTimeout({ work: ping, ms: PING_TIMEOUT_MS, clock, onTimeout: () => late })
     return { name, status: 'ok' }
   } catch (error) {
     // Only the code: anybody may ask, and the driver's words name hosts, users and databases. The log has them.
-    const reason = isLate ? `no answer within ${PING_TIMEOUT_MS} ms` : asOrderExpiryError(error).code
-    return { name, status: 'unavailable', reason }
+    return { name, status: 'unavailable', reason: error === late ? late.message : asOrderExpiryError(error).code }
   }
 }

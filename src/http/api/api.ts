@@ -4,15 +4,16 @@ import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Vitals } from '../../observe/vitals.ts'
-import { callerOf, requireBearer, type Token } from '../auth.ts'
+import type { ApiToken } from '../../settings/credentials.ts'
+import { callerOf, requireBearer } from '../auth.ts'
 import { type OrdersApi, registerOrders } from './orders.ts'
 import { routes } from './schemas.ts'
 
 const STOPPING_RETRY_S = 1
 
-export interface Api extends OrdersApi {
+interface Api extends OrdersApi {
   vitals: Vitals & OrdersApi['vitals']
-  tokens: readonly Token[]
+  tokens: readonly ApiToken[]
   /** Whether it may be open without tokens. */
   isOpen: boolean
   /** Of each token; undefined: no limit. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import type { OrderExpiry } from '../../client/client.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
-import type { OrdersApi } from './orders.ts'
 import { batchOrder, type batchResults } from './schemas.ts'
 import { recognizeRepeat, type WantedDeadline, wantedDeadlineOf } from './wanted-deadline.ts'
 
@@ -8,12 +8,12 @@ type BatchResult = z.output<typeof batchResults>['results'][number]
 
 /** A result for each order, in their order. */
 export async function scheduleAll(options: {
-  api: OrdersApi
+  client: Pick<OrderExpiry, 'scheduleMany' | 'find'>
   orders: readonly unknown[]
+  paymentTimeoutMs: number
   caller: string | undefined
 }): Promise<BatchResult[]> {
-  const { api, orders, caller } = options
-  const { client, paymentTimeoutMs } = api
+  const { client, orders, paymentTimeoutMs, caller } = options
   const results: BatchResult[] = new Array(orders.length)
   const wanted: (WantedDeadline & { index: number })[] = []
   for (const [index, order] of orders.entries()) {

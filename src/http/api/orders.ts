@@ -72,7 +72,7 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   )
 
   server.post('/v1/orders/batch', { schema: routes.scheduleMany }, async ({ body, caller }) => ({
-    results: await scheduleAll({ api, orders: body.orders, caller }),
+    results: await scheduleAll({ client, orders: body.orders, paymentTimeoutMs, caller }),
   }))
 }
 

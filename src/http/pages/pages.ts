@@ -7,7 +7,7 @@ import { overviewPage } from './overview.ts'
 import { sendPage } from './page.ts'
 import { readOverview } from './read-overview.ts'
 
-export interface Pages {
+interface Pages {
   vitals: Vitals & ExplainSources
   queueName: string
   /** A badge on the overview, such as `staging`. */
