@@ -52,15 +52,14 @@ export interface Checking {
 
 /** Puts together what decides on orders: the store behind its guards, the worker pool, the sweeper, the watch over Redis. */
 export function createChecking(options: CheckingOptions): Checking {
-  const { settings, store, heartbeats, settleWith = createSettle, events, clock, random } = options
-  const chance = random && { random }
+  const { settings, store, heartbeats, settleWith = createSettle, events, clock, random = Math.random } = options
   const breaker = new Breaker<OrderExpiryError>({
     threshold: BREAKER_THRESHOLD,
     probe: () => store.ping(),
     onOpen: (error) => events.emit('store-breaker-opened', { error }),
     onClose: () => events.emit('store-breaker-closed', {}),
     clock,
-    ...chance,
+    random,
   })
   const { brake, guarded } = createGuards({ ...options, shared: options.sharedBrake })
   const settleFor = (by: 'worker' | 'sweep', heartbeat: Heartbeat) =>
@@ -72,7 +71,7 @@ export function createChecking(options: CheckingOptions): Checking {
       ...(by === 'sweep' && { onOrder: (order) => events.emit('order-swept', order) }), // checks tell of themselves
       onBatch: (batch) => events.emit('batch-settled', { by, ...batch }),
       clock,
-      ...chance,
+      random,
     })
   const settleSwept = settleFor('sweep', heartbeats.sweeper)
   const sweeper = createSweeper({
@@ -85,14 +84,14 @@ export function createChecking(options: CheckingOptions): Checking {
         pageSize: settings.BATCH_SIZE,
         onStep: () => heartbeats.sweeper.beat(),
         clock,
-        ...chance,
+        random,
       }),
     everyMs: settings.SWEEP_EVERY,
     aheadMs: settings.SWEEP_AHEAD,
     heartbeat: heartbeats.sweeper,
     events,
     clock,
-    ...chance,
+    random,
   })
   const watch = watchRedis({ ...options, brake, breaker, sweeper })
   const worker = options.createWorker({

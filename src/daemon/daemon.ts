@@ -29,53 +29,44 @@ export interface Daemon {
   stop(withinMs: number): Promise<OrderExpiryError[]>
 }
 
-/** The daemon: a frozen Config in, an ordered list of services out. The only place that knows every folder. */
-export async function createDaemon(options: {
+/** What the daemon is made from. */
+interface Given {
   config: Config
   /** Of this package. */
   version: string
   events: EventBus
   clock: Clock
-  /** Where an embedded Redis keeps its data. Default {@link DATA_DIR}. */
-  dataDir?: string
-}): Promise<Daemon> {
-  const { config, version, events, clock, dataDir = DATA_DIR } = options
+}
+
+/** The daemon: a frozen Config in, an ordered list of services out. The only place that knows every folder. */
+export async function createDaemon(given: Given): Promise<Daemon> {
+  const { config, events, clock } = given
   const queue = queueOf(config)
-  const tracing = await openTracing(options)
+  const tracing = await openTracing(given)
   const embedded = config.REDIS_URL
     ? undefined
-    : new EmbeddedRedis({ dir: dataDir, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
+    : new EmbeddedRedis({ dir: DATA_DIR, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
   const redisUrl = config.REDIS_URL ?? (embedded?.url as string)
   const connection = openConnection(redisUrl)
   const client = openClient({ config, redisUrl, telemetry: tracing?.telemetry })
   const missingChecks = new MissingChecks({ redis: redisUrl, queue, clock })
-  const vitals = new DaemonVitals({ connection, queue, version, dryRun: config.DRY_RUN, clock })
-  const web = createWeb({ config, redisUrl, vitals, client, events })
-
-  const parts: Parts = { config, redisUrl, connection, client, missingChecks, vitals, tracing, events, clock }
-  const historyWriter = createHistoryWriter({
-    counts: new MinuteCounts({ events, clock }),
-    history: vitals.history,
-    connection,
-    onError: (error) => events.emit('redis-error', { connection: 'history', error }),
-    clock,
-  })
+  const vitals = new DaemonVitals({ ...given, connection, queue, dryRun: config.DRY_RUN })
+  const parts: Parts = { ...given, redisUrl, connection, client, missingChecks, vitals, tracing }
+  const web = createWeb(parts)
 
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
-  const lifecycle = new Lifecycle({
-    services: [
-      web.http,
-      ...(tracing ? [tracing.traces] : []),
-      ...(embedded ? [embeddedService(embedded, events)] : []),
-      redisService(parts),
-      web.board,
-      historyWriter,
-      createRetention({ connection, queue, events, clock }),
-      storeService(parts),
-      web.requests,
-    ],
-    clock,
-  })
+  const services = [
+    web.http,
+    ...(tracing ? [tracing.traces] : []),
+    ...(embedded ? [embeddedService(embedded, events)] : []),
+    redisService(parts),
+    web.board,
+    historyService(parts),
+    createRetention({ connection, queue, events, clock }),
+    storeService(parts),
+    web.requests,
+  ]
+  const lifecycle = new Lifecycle({ services, clock })
 
   return {
     async start(signal) {
@@ -94,8 +85,7 @@ export async function createDaemon(options: {
 }
 
 /** What there is before anything is started. */
-interface Parts {
-  config: Config
+interface Parts extends Given {
   redisUrl: string
   /** For single commands. */
   connection: Connection
@@ -103,8 +93,6 @@ interface Parts {
   missingChecks: MissingChecks
   vitals: DaemonVitals
   tracing: Awaited<ReturnType<typeof openTracing>>
-  events: EventBus
-  clock: Clock
 }
 
 function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {
@@ -124,7 +112,7 @@ function redisService(parts: Parts): Service {
   return {
     name: 'redis',
     async start(signal) {
-      await waitFor({ service: 'redis', attempt: () => vitals.pingRedis(), signal, parts })
+      await waitFor('redis', { attempt: () => vitals.pingRedis(), signal, parts })
       events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisUrl) })
     },
     async stop() {
@@ -133,6 +121,16 @@ function redisService(parts: Parts): Service {
       connection.close()
     },
   }
+}
+
+function historyService({ vitals, connection, events, clock }: Parts): Service {
+  return createHistoryWriter({
+    counts: new MinuteCounts({ events, clock }),
+    history: vitals.history,
+    connection,
+    onError: (error) => events.emit('redis-error', { connection: 'history', error }),
+    clock,
+  })
 }
 
 /** Opens the order store, and hands over what decides on its orders. */
@@ -148,7 +146,7 @@ function storeService(parts: Parts): Service {
         onError: (error) => events.emit('store-error', { error }),
         onNotice: (notice) => events.emit('store-notice', { notice }),
       })
-      const store = await waitFor({ service: 'store', attempt: () => openStore(choice), signal, parts })
+      const store = await waitFor('store', { attempt: () => openStore(choice), signal, parts })
       const checking = createCheckingOf(store, parts)
       vitals.checking = checking
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
@@ -193,18 +191,16 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
   })
 }
 
-function waitFor<T>(wanted: {
-  service: string
-  attempt: () => Promise<T>
-  signal: AbortSignal
-  parts: Pick<Parts, 'events' | 'clock'>
-}): Promise<T> {
-  const { service, attempt, signal, parts } = wanted
+async function waitFor<T>(
+  service: string,
+  { attempt, signal, parts }: { attempt: () => Promise<T>; signal: AbortSignal; parts: Parts },
+): Promise<T> {
+  const { events, clock } = parts
   return retryUntilDone({
     attempt,
     isRetryable: (error) => asOrderExpiryError(error).retryable,
-    onWait: (error, waitMs) => parts.events.emit('waiting-for', { service, error: asOrderExpiryError(error), waitMs }),
-    clock: parts.clock,
+    onWait: (error, waitMs) => events.emit('waiting-for', { service, error: asOrderExpiryError(error), waitMs }),
+    clock,
     signal,
   })
 }

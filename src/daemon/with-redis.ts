@@ -12,16 +12,21 @@ import { chooseStore, openClient, openConnection } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
+interface Settings {
+  config: Config
+  clock: Clock
+}
+
 /**
  * Runs `work` with the Redis of the settings; without one, with an embedded one.
  *
- * @param options.ownDir where the embedded one is to be for this process only. Default: it is shared with a running daemon
+ * @param settings.ownDir where the embedded one is to be for this process only. Default: it is shared with a running daemon
  */
 export async function withRedis<T>(
-  options: { config: Config; clock: Clock; ownDir?: string },
+  settings: Settings & { ownDir?: string },
   work: (redisUrl: string) => Promise<T>,
 ): Promise<T> {
-  const { config, clock, ownDir } = options
+  const { config, clock, ownDir } = settings
   if (config.REDIS_URL) return work(config.REDIS_URL)
   const embedded = new EmbeddedRedis({ dir: ownDir ?? DATA_DIR, clock, onExit: () => {} })
   await embedded.start({ mayJoin: ownDir === undefined })
@@ -33,29 +38,26 @@ export async function withRedis<T>(
 }
 
 /** Runs `work` with the brake of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
-export async function withBrake<T>(
-  options: { config: Config; clock: Clock },
-  work: (brake: RedisBrake) => Promise<T>,
-): Promise<T> {
-  return withConnection(options, ({ redis }) => work(new RedisBrake({ redis, queue: queueOf(options.config) })))
+export function withBrake<T>(settings: Settings, work: (brake: RedisBrake) => Promise<T>): Promise<T> {
+  return withConnection(settings, ({ redis }) => work(new RedisBrake({ redis, queue: queueOf(settings.config) })))
 }
 
 /** Runs `work` with a view of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
-export async function withQueueView<T>(
-  options: { config: Config; clock: Clock },
+export function withQueueView<T>(
+  settings: Settings,
   work: (view: QueueView, redisUrl: string) => Promise<T>,
 ): Promise<T> {
-  const { config, clock } = options
-  return withConnection(options, (connection, redisUrl) =>
+  const { config, clock } = settings
+  return withConnection(settings, (connection, redisUrl) =>
     work(new QueueView({ connection, queue: queueOf(config), clock }), redisUrl),
   )
 }
 
-async function withConnection<T>(
-  options: { config: Config; clock: Clock },
+function withConnection<T>(
+  settings: Settings,
   work: (connection: Connection, redisUrl: string) => Promise<T>,
 ): Promise<T> {
-  return withRedis(options, async (redisUrl) => {
+  return withRedis(settings, async (redisUrl) => {
     const connection = openConnection(redisUrl, COMMAND_TIMEOUT_MS)
     try {
       await connection.selectDatabase()
@@ -69,13 +71,12 @@ async function withConnection<T>(
 }
 
 /** Runs `work` with a client of the queue and the orders that the settings name. */
-export async function withClient<T>(
-  options: { config: Config; clock: Clock },
+export function withClient<T>(
+  settings: Settings,
   work: (client: OrderExpiry, redisUrl: string) => Promise<T>,
 ): Promise<T> {
-  const { config } = options
-  return withRedis(options, async (redisUrl) => {
-    const client = openClient({ config, redisUrl })
+  return withRedis(settings, async (redisUrl) => {
+    const client = openClient({ config: settings.config, redisUrl })
     try {
       return await work(client, redisUrl)
     } finally {
@@ -86,10 +87,10 @@ export async function withClient<T>(
 
 /** Runs `work` with the order store of the settings. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
 export async function withStore<T>(
-  options: { config: Config; redisUrl: string },
+  settings: { config: Config; redisUrl: string },
   work: (store: OrderStore) => Promise<T>,
 ): Promise<T> {
-  const store = await openStore(chooseStore(options))
+  const store = await openStore(chooseStore(settings))
   try {
     return await work(store)
   } finally {
