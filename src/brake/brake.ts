@@ -3,7 +3,7 @@ import { asOrderExpiryError, blameOf, OrderExpiryError } from '../errors.ts'
 import type { Check, Outcome } from '../order/order.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
+import type { BrakeReason, BrakeStatus, SharedBrake } from './redis-brake.ts'
 
 /** Orders that would have been cancelled. */
 export interface Held {
@@ -22,14 +22,10 @@ const LOOK_AGAIN_MAX_MS = 30_000
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
 
-/** How long nobody asks for the state again after its keeper has not answered. */
+/** How long nobody asks again for the state after its keeper has not answered. */
 const AFTER_FAILURE_MS = 5_000
 /** How old a grant may be when it is used: it counts in the minute after it was given, not in the minute of its use. */
 const GRANT_FRESH_MS = 5_000
-
-interface Reserved extends Pick<Grant, 'granted'>, Pick<Held, 'cause'> {
-  id: string
-}
 
 export interface BrakeOptions {
   store: OrderStore
@@ -47,14 +43,12 @@ export interface BrakeOptions {
 }
 
 /**
- * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and few of them may be cancelled wrongly.
- *
- * Each batch asks for the state, so that somebody who engages the brake by hand stops the very next batch.
+ * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and few of them may be cancelled wrongly. Each
+ * batch asks for the state, so that somebody who engages the brake by hand stops the very next batch.
  *
  * With a limit or a silence set, each batch is first run dry, and only as many of its orders are cancelled as are granted.
- * While the keeper of the state does not answer, nothing is granted: unknown is never "unpaid". Without a limit or a
- * silence, only a brake that somebody engages by hand counts; while the keeper is away, its last known state does. The
- * brake rejects with what the store rejects with.
+ * While the keeper of the state does not answer, nothing is granted: unknown is never "unpaid". Without either, only a brake
+ * that somebody engages by hand counts; while the keeper is away, its last known state does.
  */
 export class Brake {
   readonly #options: BrakeOptions
@@ -110,14 +104,12 @@ export class Brake {
   /** Reads the shared state. Resolves whatever is down. */
   refresh(): Promise<void> {
     const { shared, clock } = this.#options
+    const keepLast = () => {
+      this.#triedInVainAt = clock.monotonic()
+    }
     this.#refreshing ??= shared
       .status()
-      .then(
-        (status) => this.#learn(status),
-        () => {
-          this.#triedInVainAt = clock.monotonic() // the last known state counts
-        },
-      )
+      .then((status) => this.#learn(status), keepLast)
       .finally(() => {
         this.#refreshing = undefined
       })
@@ -125,30 +117,31 @@ export class Brake {
   }
 
   /** How many of `count` orders may be cancelled now. Rejects if the store cannot be asked for the newest payment. */
-  async #reserve(count: number, decidedAt: number): Promise<Reserved> {
+  async #reserve(count: number, decidedAt: number): Promise<{ id: string; granted: number; cause?: string }> {
     const { shared, maxPerMinute, by, clock } = this.#options
-    const reserved: Reserved = { id: randomUUID(), granted: 0 }
+    const id = randomUUID()
+    const nothing = { id, granted: 0 }
     this.#watchingSince ??= decidedAt
     // If the brake was last released, the reservation itself tells whether it is engaged now.
-    if (this.#status?.engaged !== false && (await this.#isEngaged())) return reserved
+    if (this.#status?.engaged !== false && (await this.#isEngaged())) return nothing
     const isSilent = await this.#isSilent(decidedAt)
     const askedAt = clock.monotonic()
+    let cause = 'the grant came too late to be used'
     try {
       if (isSilent) {
         this.#learn(await shared.engage('payment-silence', by))
-        if (this.#status?.engaged) return reserved
+        if (this.#status?.engaged) return nothing
       }
       // Also without a limit: a brake engaged since the last look counts.
-      const { granted, status } = await shared.reserve(reserved.id, count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
+      const { granted, status } = await shared.reserve(id, count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
       this.#learn(status)
-      if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { ...reserved, granted }
-      reserved.cause = 'the grant came too late to be used'
+      if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { id, granted }
     } catch (error) {
-      reserved.cause = `its state is not known: ${asOrderExpiryError(error).message}`
+      cause = `its state is not known: ${asOrderExpiryError(error).message}`
     }
     // It may have been counted. Nobody waits for a keeper that has just failed to answer.
-    void this.#use(reserved.id, 0)
-    return reserved
+    void this.#use(id, 0)
+    return { ...nothing, cause }
   }
 
   async #isSilent(decidedAt: number): Promise<boolean> {
@@ -167,12 +160,10 @@ export class Brake {
       return await this.#options.store.newestPayment()
     } catch (cause) {
       const error = asOrderExpiryError(cause)
-      throw new OrderExpiryError(
-        // No order of the batch is to blame: no part of it would fare better.
-        blameOf(error) === 'lock' ? error.code : 'STORE_UNAVAILABLE',
-        `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${error.message}`,
-        { cause },
-      )
+      // No order of the batch is to blame: no part of it would fare better.
+      const code = blameOf(error) === 'lock' ? error.code : 'STORE_UNAVAILABLE'
+      const message = `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${error.message}`
+      throw new OrderExpiryError(code, message, { cause })
     }
   }
 
@@ -183,8 +174,9 @@ export class Brake {
       return done
     } catch (error) {
       // A batch that is tried again and again would use up the minute, and engage the brake though nothing is cancelled.
-      // Not every store rolls back all of a batch that it rejects, so what is still unpaid is counted anew.
-      if (hasEnded(asOrderExpiryError(error))) {
+      // Not every store rolls back all of a batch that it rejects, so what is still unpaid is counted anew: unless the store
+      // may still be working on it.
+      if (!['STORE_UNAVAILABLE', 'UNEXPECTED'].includes(asOrderExpiryError(error).code)) {
         const due = await this.#countDue(checks).catch(() => undefined)
         if (due !== undefined) await this.#use(id, idsOf(checks).size - due)
       }
@@ -200,8 +192,7 @@ export class Brake {
     const { shared, maxPerMinute } = this.#options
     if (maxPerMinute === undefined || this.#status?.engaged) return
     try {
-      const used = await shared.countUsed()
-      if (used + (await this.#countDue(checks)) <= maxPerMinute) return
+      if ((await shared.countUsed()) + (await this.#countDue(checks)) <= maxPerMinute) return
       this.#learn(await shared.engage('limit', `more than ${maxPerMinute} cancellations in a minute`))
     } catch {
       // The limit holds all the same, and the next batch gets here again.
@@ -240,9 +231,4 @@ export class Brake {
 /** An order may stand in a batch twice, but is cancelled once. */
 function idsOf(checks: readonly Check[]): Set<string> {
   return new Set(checks.map(({ orderId }) => orderId))
-}
-
-/** Whether the store has ended the batch and can tell what is cancelled; otherwise it may still be working on it. */
-function hasEnded({ code }: OrderExpiryError): boolean {
-  return code !== 'STORE_UNAVAILABLE' && code !== 'UNEXPECTED'
 }

@@ -1,24 +1,50 @@
 import type { Redis } from 'ioredis'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { type BrakeReply, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
-import type { BrakeReason, BrakeState, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
+
+/** Why no order is cancelled. */
+export type BrakeReason = 'limit' | 'payment-silence' | 'manual'
+
+/** The state of the brake, the same for all processes. Times are epoch milliseconds by the clock of Redis. */
+export interface BrakeState {
+  engaged: boolean
+  reason?: BrakeReason
+  /** Who or what engaged or released it last, for people. */
+  by?: string
+  since?: number
+  /** Until then it does not engage by itself, because somebody has released it. */
+  suspendedUntil?: number
+}
+
+export interface BrakeStatus extends BrakeState {
+  /** Cancellations within the last minute, over all processes, as far as they are counted. */
+  lastMinute: number
+}
+
+export interface Grant {
+  granted: number
+  status: BrakeStatus
+}
+
+/** What a process needs of the brake that it shares with the others. */
+export type SharedBrake = Omit<RedisBrake, 'release'>
 
 /**
- * The state of the brake in Redis, where all processes and the command line find it.
+ * The state of the brake in Redis, where all processes and the command line find it. Every method rejects within a bounded
+ * time, provided that the commands of the connection time out.
  *
  * A Redis that has lost its data, or has fallen back to older data, neither releases the brake nor begins a new minute:
  * - `changed` grows with every decision to engage or release. Each script is told the newest that the process knows, and
  *   writes it back if Redis has an older one.
  * - Each process remembers what was granted to it in the last minute, and adds it again if the newest grant is gone.
  */
-export class RedisBrake implements SharedBrake {
+export class RedisBrake {
   readonly #redis: Redis
   readonly #keys: QueueKeys
   #state: StoredState | undefined
   /** What was granted to this process within the last minute, oldest first. */
   readonly #grants: { id: string; second: number; used: number }[] = []
 
-  /** @param options.redis a connection whose commands time out */
   constructor(options: { redis: Redis; queue: NamedQueue }) {
     this.#redis = options.redis
     this.#keys = options.queue.keys
@@ -28,6 +54,10 @@ export class RedisBrake implements SharedBrake {
     return statusOf(await this.#run('status', {}))
   }
 
+  /**
+   * Asks for `count` cancellations, at most `limit` of which are granted within any minute; none while it is engaged. However
+   * often a request of the same `id` arrives, it is granted and counted once.
+   */
   async reserve(id: string, count: number, limit: number): Promise<Grant> {
     const reply = await this.#run('reserve', { id, count, limit })
     const { granted = 0, is_counted: isCounted, second } = reply
@@ -35,16 +65,19 @@ export class RedisBrake implements SharedBrake {
     return { granted, status: statusOf(reply) }
   }
 
+  /** No more than `used` of what was granted to `id` counts from now on, also if the request arrives only later. */
   async use(id: string, used: number): Promise<void> {
     const grant = this.#grants.findLast((one) => one.id === id)
     if (grant) grant.used = Math.min(grant.used, used)
     await this.#run('use', { id, used })
   }
 
+  /** Cancellations within the last minute that have been made, without those that are only granted. */
   async countUsed(): Promise<number> {
     return (await this.#run('countUsed', {})).used ?? 0
   }
 
+  /** Engages it, unless it is suspended and the reason is not `manual`. */
   async engage(reason: BrakeReason, by: string): Promise<BrakeStatus> {
     return statusOf(await this.#run('engage', { reason, by }))
   }
