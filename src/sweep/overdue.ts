@@ -29,7 +29,12 @@ export class Overdue {
     this.#clock = options.clock
   }
 
-  /** By the store's clock. A little old if somebody has just asked: asking takes a twentieth of the store's time at most. */
+  /**
+   * By the store's clock, and a little old if somebody has just asked: those who ask take no more than a twentieth of the
+   * store's time.
+   *
+   * @throws {OrderExpiryError} STORE_*
+   */
   read(): Promise<OverdueFigures> {
     const known = this.#known
     const ageMs = known ? this.#clock.monotonic() - known.at : 0

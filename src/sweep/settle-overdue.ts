@@ -3,11 +3,12 @@ import type { Settlement } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
 import { pagesOf } from './pages.ts'
 import type { StepOptions } from './sweep-options.ts'
-import { hasMetOutage, isHeld } from './tally.ts'
+import { hasMetOutage, isHeld, Tally } from './tally.ts'
 
 const MOST_REJECTED_REMEMBERED = 100_000
 
 interface OverdueFound {
+  tally: Tally
   /** The orders that were not tried because the store has rejected them before. */
   rejected: DueOrder[]
   /** There are no more orders; the brake or an outage has stopped it; the store could not be read. */
@@ -19,7 +20,8 @@ interface OverdueFound {
  * check, so that workers take them apart at once. Never rejects.
  */
 export async function settleOverdue(options: StepOptions): Promise<OverdueFound> {
-  const { tally, settle, overdueBefore, memory } = options
+  const { settle, overdueBefore, memory } = options
+  const tally = new Tally(options)
   const rejected: DueOrder[] = []
   const rejectedIds = new Set<string>()
   let hadOutage = false
@@ -41,20 +43,19 @@ export async function settleOverdue(options: StepOptions): Promise<OverdueFound>
           rejectedIds.add(order.orderId)
         }
       }
-      await handOver(undecided, options)
+      await handOver(undecided, tally, options)
       const hasOutage = settlements.some(hasMetOutage)
       // One page may have been unlucky, or to blame; of two in a row, the store is.
-      if ((hasOutage && hadOutage) || settlements.some(isHeld)) return { rejected, end: 'stopped' }
+      if ((hasOutage && hadOutage) || settlements.some(isHeld)) return { tally, rejected, end: 'stopped' }
       hadOutage = hasOutage
     }
   } catch (error) {
-    tally.note(error)
-    return { rejected, end: 'broken' }
+    return { tally: tally.note(error), rejected, end: 'broken' }
   }
   // The others are not overdue any more.
   for (const { orderId } of rejected) rejectedIds.add(orderId)
   memory.rejected = rejectedIds
-  return { rejected, end: 'reached' }
+  return { tally, rejected, end: 'reached' }
 }
 
 /** Whether perhaps only another order of the batch has stopped it. */
@@ -62,7 +63,7 @@ function isUndecided(error: OrderExpiryError): boolean {
   return error.code === 'STORE_UNDECIDED' || blameOf(error) === 'lock'
 }
 
-async function handOver(orders: readonly DueOrder[], { addChecks, tally }: StepOptions): Promise<void> {
+async function handOver(orders: readonly DueOrder[], tally: Tally, { addChecks }: StepOptions): Promise<void> {
   const { result } = tally
   // Asking Redis again for each page would hold up what is overdue.
   if (orders.length === 0 || result.isWantedSoon) return

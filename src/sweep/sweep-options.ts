@@ -1,7 +1,6 @@
 import type { Settle } from '../order/settle.ts'
 import type { DueOrder, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { Tally } from './tally.ts'
 
 /** What a sweep works with. */
 export interface SweepOptions {
@@ -36,7 +35,6 @@ export interface SweepMemory {
 
 /** What the steps of a sweep work with. */
 export interface StepOptions extends SweepOptions {
-  tally: Tally
   memory: SweepMemory
   /** Orders due by then, in epoch milliseconds by the store's clock, are settled; those due later get a check. */
   overdueBefore: number

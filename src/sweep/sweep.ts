@@ -1,7 +1,7 @@
 import { SWEPT_AFTER_MS } from '../order/promise.ts'
-import { pagesOf } from './pages.ts'
+import { addUpcoming } from './add-upcoming.ts'
 import { settleOverdue } from './settle-overdue.ts'
-import type { StepOptions, SweepOptions } from './sweep-options.ts'
+import type { SweepOptions } from './sweep-options.ts'
 import { type SweepResult, Tally } from './tally.ts'
 import { tryRejected } from './try-rejected.ts'
 
@@ -15,50 +15,29 @@ import { tryRejected } from './try-rejected.ts'
  */
 export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const { store, memory = { rejected: new Set() }, aheadMs, clock } = options
-  const tally = new Tally(options.signal)
   let now: number
   try {
     now = await store.ping()
   } catch (error) {
-    return tally.note(error).result
+    return new Tally(options).note(error).result
   }
   const askedAt = clock.monotonic()
-  const step = { ...options, tally, memory, overdueBefore: now - SWEPT_AFTER_MS }
+  const step = { ...options, memory, overdueBefore: now - SWEPT_AFTER_MS }
 
-  const { rejected, end } = await settleOverdue(step)
+  const { tally, rejected, end } = await settleOverdue(step)
   if (end === 'broken') return tally.result
-  await addUpcoming({ ...step, dueBefore: now + aheadMs })
-  const isAtEnd = end === 'reached' && !tally.result.next
-  const untried = isAtEnd ? await tryRejected({ ...step, orders: rejected }) : rejected
+
+  const { error, ...upcoming } = await addUpcoming({ ...step, dueBefore: now + aheadMs })
+  if (error) tally.note(error)
+
+  let untried = rejected
+  if (end === 'reached' && !upcoming.next) {
+    const found = await tryRejected({ ...step, orders: rejected })
+    for (const [order, settlement] of found.tried) tally.add(order, settlement)
+    if (found.error) tally.note(found.error)
+    untried = found.untried
+  }
   // The store has rejected them before.
   for (const order of untried) tally.leave(order, 'STORE_REJECTED')
-  return { ...tally.result, left: tally.left(now + clock.monotonic() - askedAt) }
-}
-
-/**
- * Gives a check to each order that falls due by `dueBefore` and has none. Where that takes long, or another sweep is wanted,
- * it ends after a page. Never rejects.
- */
-async function addUpcoming(options: StepOptions & { dueBefore: number }): Promise<void> {
-  const { tally, addChecks, overdueBefore, from, memory, pageSize, upcomingMs = Number.POSITIVE_INFINITY } = options
-  const { isWoken = () => false, clock } = options
-  const until = clock.monotonic() + upcomingMs
-  // What is overdue is not read only to be left out.
-  const { orderId = memory.seenId, deadline = overdueBefore } = from ?? {}
-  const after = orderId === undefined ? undefined : { orderId, deadline: Math.max(deadline, overdueBefore) }
-  try {
-    for await (const page of pagesOf({ ...options, after })) {
-      const orders = page.filter(({ deadline }) => deadline > overdueBefore)
-      tally.result.upcoming += orders.length
-      tally.result.added += await addChecks(orders)
-      const [last] = page.slice(-1)
-      const hasMore = page.length === pageSize
-      if (last && hasMore && (clock.monotonic() >= until || isWoken())) {
-        tally.result.next = last
-        return
-      }
-    }
-  } catch (error) {
-    tally.note(error)
-  }
+  return { ...tally.result, ...upcoming, left: tally.left(now + clock.monotonic() - askedAt) }
 }

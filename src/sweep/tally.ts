@@ -19,9 +19,9 @@ export class Tally {
   #left = 0
   #oldest: (DueOrder & { why: string }) | undefined
 
-  /** @param signal of the sweep: what goes wrong once it has been asked to stop is no error */
-  constructor(signal: AbortSignal) {
-    this.#signal = signal
+  /** @param options.signal of the sweep: what goes wrong once it has been asked to stop is no error */
+  constructor(options: { signal: AbortSignal }) {
+    this.#signal = options.signal
   }
 
   add(order: DueOrder, settlement: Settlement): void {

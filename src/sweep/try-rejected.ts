@@ -7,17 +7,21 @@ import { hasMetOutage, isHeld } from './tally.ts'
 /** How long a sweep tries, at most, what the store has rejected before. */
 const REJECTED_MS = 10_000
 
+interface RejectedFound {
+  tried: Map<DueOrder, Settlement>
+  untried: DueOrder[]
+  error?: unknown
+}
+
 /**
  * Tries orders that the store has rejected before, in random order, so that each gets its turn where time runs out. Forgets
  * those that it no longer rejects. Never rejects.
- *
- * @returns the orders that it has not come to
  */
-export async function tryRejected(options: StepOptions & { orders: readonly DueOrder[] }): Promise<DueOrder[]> {
-  const { tally, orders, settle, isWoken, pageSize, memory, onStep, clock, random = Math.random, signal } = options
+export async function tryRejected(options: StepOptions & { orders: readonly DueOrder[] }): Promise<RejectedFound> {
+  const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
   const until = clock.monotonic() + REJECTED_MS
-  const places = new Map(orders.map((order) => [order, random()]))
-  const untried = orders.toSorted((a, b) => (places.get(a) as number) - (places.get(b) as number))
+  const untried = shuffled(options)
+  const tried = new Map<DueOrder, Settlement>()
   // A rejected order costs one call alone and several in a batch; once mended, it is the other way round.
   let size = 1
   try {
@@ -29,15 +33,26 @@ export async function tryRejected(options: StepOptions & { orders: readonly DueO
       onStep?.()
       for (const [index, order] of untried.splice(-size).entries()) {
         const settlement = settlements[index] as Settlement
-        tally.add(order, settlement)
+        tried.set(order, settlement)
         if (settlement.kind !== 'failed') memory.rejected.delete(order.orderId)
       }
       if (settlements.some((settlement) => isHeld(settlement) || hasMetOutage(settlement))) break
       size = settlements.some(({ kind }) => kind === 'failed') ? 1 : Math.min(2 * size, pageSize)
       await pauseSince(startedAt, options)
     }
+    return { tried, untried }
   } catch (error) {
-    tally.note(error)
+    return { tried, untried, error }
   }
-  return untried
+}
+
+function shuffled({
+  orders,
+  random = Math.random,
+}: {
+  orders: readonly DueOrder[]
+  random?: () => number
+}): DueOrder[] {
+  const places = new Map(orders.map((order) => [order, random()]))
+  return orders.toSorted((a, b) => (places.get(a) as number) - (places.get(b) as number))
 }
