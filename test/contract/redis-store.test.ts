@@ -1,8 +1,8 @@
 import { openRedis } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
+import { createRedisStore } from '../../src/stores/redis/kind.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
-import { createRedisStore } from '../../src/stores/redis/store.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { describeOrderStore } from './order-store.ts'
 

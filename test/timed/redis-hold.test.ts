@@ -2,8 +2,8 @@ import { expect, test } from '@jest/globals'
 import { openRedis } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
+import { createRedisStore } from '../../src/stores/redis/kind.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
-import { createRedisStore } from '../../src/stores/redis/store.ts'
 import { startRedis } from '../helpers/processes.ts'
 
 const PAST = Date.now() - 1_000

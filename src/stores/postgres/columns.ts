@@ -117,13 +117,11 @@ export function matchColumns(
   const unpaidStatuses = settings.ORDERS_UNPAID_STATUSES
   const cancelledStatus = settings.ORDERS_CANCELLED_STATUS
   const { labels, sql_type: statusType = '' } = rows.find(({ name }) => name === ORDERS_STATUS_COLUMN) ?? {}
-  const sayUnknown = (setting: string, statuses: readonly string[]) => {
-    const unknown = labels ? statuses.filter((label) => !labels.includes(label)) : []
-    if (unknown.length === 0) return
-    problems.push(`${setting}: ${statusType} has no ${unknown.join(', ')}; it has ${labels?.join(', ')}`)
+  const statuses = { ORDERS_UNPAID_STATUSES: unpaidStatuses, ORDERS_CANCELLED_STATUS: [cancelledStatus] }
+  for (const [setting, wanted] of labels ? Object.entries(statuses) : []) {
+    const unknown = wanted.filter((label) => !labels?.includes(label)).join(', ')
+    if (unknown) problems.push(`${setting}: ${statusType} has no ${unknown}; it has ${labels?.join(', ')}`)
   }
-  sayUnknown('ORDERS_UNPAID_STATUSES', unpaidStatuses)
-  sayUnknown('ORDERS_CANCELLED_STATUS', [cancelledStatus])
   if (problems.length > 0 || !id || !status) return { problems }
 
   const { schema, relation } = first

@@ -8,8 +8,12 @@ export async function one<Row extends object>(database: Database, sql: string, v
   return (await database.query<Row>(sql, values)).rows[0] as Row
 }
 
+/** The value of a statement that has exactly one. */
+export async function oneValue<T>(database: Database, sql: string, values: unknown[] = []): Promise<T> {
+  return Object.values(await one(database, sql, values))[0] as T
+}
+
 /** What the clock of the database shows, in epoch milliseconds. */
-export async function databaseNow(database: Database): Promise<number> {
-  const sql = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS now'
-  return (await one<{ now: number }>(database, sql)).now
+export function databaseNow(database: Database): Promise<number> {
+  return oneValue(database, 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8')
 }

@@ -1,7 +1,7 @@
 import { OrderExpiryError } from '../../errors.ts'
 import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
 import { readColumns } from './columns.ts'
-import { type Database, one } from './database.ts'
+import { type Database, oneValue } from './database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
 import { createOutboxSql } from './outbox.ts'
 import { withPool } from './pool.ts'
@@ -68,9 +68,10 @@ async function createIndexes(table: Table, { dryRun, onStatement }: MigrationOpt
 async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> {
   const lock = "hashtext('order-expiry migrate --index')"
   await database.query('SET statement_timeout = 0; SET lock_timeout = 0')
-  const { isOurs } = await one<{ isOurs: boolean }>(database, `SELECT pg_try_advisory_lock(${lock}) AS "isOurs"`)
-  const message = 'another `order-expiry migrate --index` is creating indexes: wait for it'
-  if (!isOurs) throw new OrderExpiryError('STORE_LOCKED', message)
+  if (!(await oneValue<boolean>(database, `SELECT pg_try_advisory_lock(${lock})`))) {
+    const message = 'another `order-expiry migrate --index` is creating indexes: wait for it'
+    throw new OrderExpiryError('STORE_LOCKED', message)
+  }
   try {
     return await work()
   } finally {

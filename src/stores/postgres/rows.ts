@@ -74,20 +74,15 @@ export function toOutcomes(rows: readonly unknown[], cancelledStatus: string): O
   const answers = answer.parse(rows)
   if (answers.length === 0) return []
   const decidedAt = wholeMs.parse(answers[0]?.[3])
-  return answers.map((of) => toOutcome(of, { decidedAt, cancelledStatus }))
-}
-
-function toOutcome(
-  [what, seen, ms]: z.infer<typeof answer>[number],
-  { decidedAt, cancelledStatus }: { decidedAt: number; cancelledStatus: string },
-): Outcome {
-  if (what === 'missing') return { kind: 'missing', evidence: { decidedAt } }
-  const status = what === 'again' ? cancelledStatus : (seen ?? '')
-  const deadline = ceil(ms)
-  const evidence: Evidence = { decidedAt, status, deadline, ...(what === 'paid' && { paid: true }) }
-  if (what === 'cancelled') return { kind: 'cancelled', at: decidedAt, evidence }
-  if (what !== 'unpaid' || deadline === undefined) return { kind: 'kept', status, evidence }
-  return postponed(deadline, evidence)
+  return answers.map(([what, seen, ms]): Outcome => {
+    if (what === 'missing') return { kind: 'missing', evidence: { decidedAt } }
+    const status = what === 'again' ? cancelledStatus : (seen ?? '')
+    const deadline = ceil(ms)
+    const evidence: Evidence = { decidedAt, status, deadline, ...(what === 'paid' && { paid: true }) }
+    if (what === 'cancelled') return { kind: 'cancelled', at: decidedAt, evidence }
+    if (what !== 'unpaid' || deadline === undefined) return { kind: 'kept', status, evidence }
+    return postponed(deadline, evidence)
+  })
 }
 
 /** An unpaid order is looked at when it is due; if it is due, somebody else has most likely locked it. */

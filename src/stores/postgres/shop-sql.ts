@@ -35,30 +35,23 @@ export function toShopOutcomes(options: {
     const deadline = order?.deadline ?? wanted
     const evidence: Evidence = { decidedAt, status: order?.status, deadline }
     const kept: Outcome = { kind: 'kept', status: order?.status ?? '', evidence }
-    switch (row?.outcome) {
-      case 'missing':
-        return { kind: 'missing', evidence: { decidedAt } }
-      case 'kept':
-        return kept
-      case 'postponed':
-        return row.until === Number.POSITIVE_INFINITY ? kept : postponed(row.until?.valueOf() ?? 0, evidence)
-      case 'cancelled':
-        if (done.has(row.id)) {
-          return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
-        }
-        done.add(row.id)
-        return { kind: 'cancelled', at: decidedAt, evidence }
+    if (row?.outcome === 'missing' || (!row && !order)) return { kind: 'missing', evidence: { decidedAt } }
+    if (!row) return order?.isUnpaid ? postponed(deadline, evidence) : kept
+    if (row.outcome === 'kept') return kept
+    if (row.outcome === 'postponed') {
+      return row.until === Number.POSITIVE_INFINITY ? kept : postponed(row.until?.valueOf() ?? 0, evidence)
     }
-    if (!order) return { kind: 'missing', evidence: { decidedAt } }
-    return order.isUnpaid ? postponed(deadline, evidence) : kept
+    if (done.has(row.id)) {
+      return { kind: 'kept', status: cancelledStatus, evidence: { ...evidence, status: cancelledStatus } }
+    }
+    done.add(row.id)
+    return { kind: 'cancelled', at: decidedAt, evidence }
   })
 }
 
 function parseRow(row: unknown): z.infer<typeof shopRow> {
   const parsed = shopRow.safeParse(row)
   if (parsed.success) return parsed.data
-  throw new OrderExpiryError(
-    'STORE_REJECTED',
-    `CANCEL_SQL_FILE: expected a row (id, outcome, until), given ${JSON.stringify(row)}: ${z.prettifyError(parsed.error)}`,
-  )
+  const expected = `CANCEL_SQL_FILE: expected a row (id, outcome, until), given ${JSON.stringify(row)}`
+  throw new OrderExpiryError('STORE_REJECTED', `${expected}: ${z.prettifyError(parsed.error)}`)
 }

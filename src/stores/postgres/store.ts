@@ -8,11 +8,10 @@ import { asStoreError, sqlStateOf } from './errors.ts'
 import { EVENTS_SEARCHED } from './outbox.ts'
 import { withPool } from './pool.ts'
 import { PreparedStatements, prepare } from './prepared.ts'
-import { SWEEP_SETTINGS } from './reading.ts'
 import { ANSWERS, idsAndDeadlines, idsAndMs, NOW_SQL, toOutcomes } from './rows.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 import { toShopOutcomes } from './shop-sql.ts'
-import { buildStatements } from './statements.ts'
+import { buildStatements, explanations, SWEEP_SETTINGS } from './statements.ts'
 import { noticeSweep, verifyOutbox, verifyShopSql } from './verification.ts'
 
 /** Orders in the shop's own PostgreSQL table. */
@@ -46,11 +45,10 @@ export class PostgresStore implements OrderStore {
   }
 
   async #verify(database: pg.PoolClient): Promise<void> {
-    const { settings, onNotice } = this.#options
-    const { cancelSql } = settings
+    const { onNotice, settings } = this.#options
     const table = { database, columns: this.#columns }
     await verifyOutbox(table)
-    if (cancelSql) await verifyShopSql({ database, cancelSql })
+    if (settings.cancelSql) await verifyShopSql(database, settings.cancelSql)
     // An empty batch changes nothing, but has every name and permission checked.
     else await database.query(this.#statements.cancelUnpaid, this.#cancelValues([]))
     if (onNotice) await noticeSweep(table, onNotice)
@@ -141,20 +139,14 @@ export class PostgresStore implements OrderStore {
   }
 
   async ping(): Promise<number> {
-    const { cancelUnpaid, insertOutbox } = this.#statements
-    const { cancelSql } = this.#options.settings
     return this.#withClient(async (client) => {
       const { now, isReadOnly } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
       if (isReadOnly) {
         const message = 'PostgreSQL takes no writes now: it is a standby, or set to read only'
         throw new OrderExpiryError('STORE_READ_ONLY', message)
       }
-      // Has every name and permission checked, and runs nothing.
-      if (cancelSql) {
-        await client.query(`EXPLAIN ${cancelSql}`, idsAndDeadlines([]))
-        await client.query(`EXPLAIN ${insertOutbox}`, idsAndDeadlines([]))
-      } else {
-        await client.query(`EXPLAIN ${cancelUnpaid}`, this.#cancelValues([]))
+      for (const { sql, values } of explanations(this.#columns, this.#options.settings.cancelSql)) {
+        await client.query(sql, values)
       }
       return now
     })

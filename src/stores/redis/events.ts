@@ -27,22 +27,17 @@ const SEARCHED_MS = 50
 const MOST_ENTRIES_SEARCHED = 10_000
 
 /**
- * The events of an order that are still in the stream, and how far each consumer group is with them. Undefined if there is
- * none: the stream is trimmed, and after Redis' clock was set back an event is not where it is looked for.
- *
- * @param options.key of the stream
- * @param options.at when the order changed, in epoch milliseconds by Redis' clock
+ * The events of an order that changed `at` this time, as the stream `key` still has them, and how far each consumer group is
+ * with them. Undefined if there is none: the stream is trimmed, and after Redis' clock was set back an event is not where it
+ * is looked for.
  */
-export async function findEvents(options: {
-  redis: Redis
-  key: string
-  orderId: string
-  at: number
-}): Promise<KeptEvent[] | undefined> {
-  const { redis, key, orderId, at } = options
+export async function findEvents(
+  redis: Redis,
+  { key, orderId, at }: { key: string; orderId: string; at: number },
+): Promise<KeptEvent[] | undefined> {
   const entries = await redis.xrange(key, at, at + SEARCHED_MS, 'COUNT', MOST_ENTRIES_SEARCHED)
   const found = entries.map(toEvent).filter((event) => event.orderId === orderId)
-  const events = found.map(async ({ id, type }) => ({ id, type, at, readers: await readersOf({ redis, key, id }) }))
+  const events = found.map(async ({ id, type }) => ({ id, type, at, readers: await readersOf(redis, key, id) }))
   return found.length > 0 ? Promise.all(events) : undefined
 }
 
@@ -54,8 +49,7 @@ const groups = z.array(
   })),
 )
 
-async function readersOf(entry: { redis: Redis; key: string; id: string }): Promise<KeptEvent['readers'] & {}> {
-  const { redis, key, id } = entry
+async function readersOf(redis: Redis, key: string, id: string): Promise<KeptEvent['readers'] & {}> {
   const readers = groups.parse(await redis.xinfo('GROUPS', key)).map(async ({ name, lastDelivered }) => {
     if (isBefore(lastDelivered, id)) return { name, state: 'waiting' as const }
     const unacknowledged = await redis.xpending(key, name, id, id, 1)

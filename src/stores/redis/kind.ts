@@ -1,11 +1,15 @@
+import type { Redis } from 'ioredis'
 import { type Finding, ok } from '../../doctor/finding.ts'
 import { overdueFinding } from '../../doctor/overdue-finding.ts'
+import { type ErrorCode, OrderExpiryError } from '../../errors.ts'
+import type { OrderStore } from '../../order/store.ts'
 import { openRedis } from '../../redis/connection.ts'
+import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
+import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../../redis/reply.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import type { StoreKind, StoreOptions } from '../store-kind.ts'
 import { RedisOrders } from './orders.ts'
-import { createRedisStore } from './store.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
@@ -36,6 +40,37 @@ export const redisKind: StoreKind<unknown> = {
 
 function connect({ redisUrl, queue, onError }: StoreOptions<unknown>) {
   return { queue, redis: openRedis({ profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS), onError }) }
+}
+
+/** The order store on top of {@link RedisOrders}; it closes the connection. */
+export function createRedisStore(options: { redis: Redis; queue: NamedQueue }): OrderStore {
+  const orders = new RedisOrders(options)
+  return {
+    cancelUnpaid: (checks, how) => inOurWords(orders.cancelUnpaid(checks, how)),
+    find: (orderIds) => inOurWords(orders.findMany(orderIds)),
+    unpaidDueBefore: (instant, after, limit) => inOurWords(orders.unpaidDueBefore(instant, after, limit)),
+    eventsOf: (orderId) => inOurWords(orders.eventsOf(orderId)),
+    newestPayment: () => inOurWords(orders.newestPayment()),
+    ping: () => inOurWords(orders.probe()),
+    close: async () => options.redis.disconnect(),
+  }
+}
+
+function inOurWords<T>(work: Promise<T>): Promise<T> {
+  return work.catch((cause: unknown) => {
+    const [code, what] = describeError(cause)
+    const why = cause instanceof Error ? cause.message || cause.name : String(cause)
+    throw new OrderExpiryError(code, `${what}: ${why}`, { cause })
+  })
+}
+
+function describeError(error: unknown): [ErrorCode, string] {
+  const code = redisErrorCode(error)
+  if (code === undefined) return ['STORE_UNAVAILABLE', 'Redis cannot be used now']
+  if (code === 'READONLY') return ['STORE_READ_ONLY', 'Redis']
+  if (!isRedisRejection(error)) return ['STORE_BUSY', 'Redis is not ready']
+  if (isRedisRefusal(error)) return ['STORE_REFUSED', 'Redis refuses us']
+  return ['STORE_REJECTED', 'Redis rejected the batch']
 }
 
 async function diagnose(orders: RedisOrders): Promise<Finding[]> {

@@ -79,9 +79,8 @@ export class RedisOrders {
   async findMany(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
     return Promise.all(
       orderIds.map(async (orderId) => {
-        const key = this.#keys.order(orderId)
-        const fields = await this.#redis.hmget(key, 'status', 'deadline', 'paid_at', 'cancelled_at')
-        const [status, deadline, paidAt, cancelledAt] = fields
+        const fields = ['status', 'deadline', 'paid_at', 'cancelled_at']
+        const [status, deadline, paidAt, cancelledAt] = await this.#redis.hmget(this.#keys.order(orderId), ...fields)
         if (status == null) return undefined
         return {
           orderId,
@@ -122,7 +121,7 @@ export class RedisOrders {
   /** The events of an order that are still in the stream, and how far each consumer group is with them. */
   async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
     const at = (await this.find(orderId))?.cancelledAt
-    return at === undefined ? [] : findEvents({ redis: this.#redis, key: this.#keys.events, orderId, at })
+    return at === undefined ? [] : findEvents(this.#redis, { key: this.#keys.events, orderId, at })
   }
 
   /** Deletes every record, index and event of this queue. */
@@ -171,18 +170,11 @@ export class RedisOrders {
 function toOutcome([kind, now, status = '', deadline]: string[]): Outcome {
   const decidedAt = Number(now)
   const evidence = { decidedAt, ...(status && { status }), ...(deadline && { deadline: Number(deadline) }) }
-  switch (kind) {
-    case 'cancelled':
-      return { kind, at: decidedAt, evidence }
-    case 'kept':
-      return { kind, status, evidence }
-    case 'missing':
-      return { kind, evidence }
-    case 'not-due':
-      return { kind: 'postponed', until: Number(deadline), reason: kind, evidence }
-    default:
-      throw new OrderExpiryError('STORE_MISMATCH', `expected an outcome of the script, given ${JSON.stringify(kind)}`)
-  }
+  if (kind === 'cancelled') return { kind, at: decidedAt, evidence }
+  if (kind === 'kept') return { kind, status, evidence }
+  if (kind === 'missing') return { kind, evidence }
+  if (kind === 'not-due') return { kind: 'postponed', until: Number(deadline), reason: kind, evidence }
+  throw new OrderExpiryError('STORE_MISMATCH', `expected an outcome of the script, given ${JSON.stringify(kind)}`)
 }
 
 function optionalNumber(text: string | null | undefined): number | undefined {

@@ -1,5 +1,5 @@
 import { type Finding, type FindingCode, finding } from '../../../doctor/finding.ts'
-import { type Database, one } from '../database.ts'
+import { type Database, oneValue } from '../database.ts'
 import { sqlStateOf } from '../errors.ts'
 
 /** For a look at the rows themselves, of which there may be many. */
@@ -26,16 +26,14 @@ export async function bounded<T>(
   }
 }
 
-/** {@link one} as a {@link bounded} look at the rows. */
-export async function boundedOne<Row extends object>(...statement: Parameters<typeof one>): Promise<Row | 'unknown'> {
-  return bounded(statement[0], () => one<Row>(...statement))
+/** {@link oneValue} as a {@link bounded} look at the rows. */
+export async function boundedValue<T>(...statement: Parameters<typeof oneValue>): Promise<T | 'unknown'> {
+  return bounded(statement[0], () => oneValue<T>(...statement))
 }
 
 /** How many rows there are, counted to one more than `most`. */
 export async function countRows(database: Database, from: string, most: number): Promise<number | 'unknown'> {
-  const sql = `SELECT count(*)::int AS rows FROM (SELECT FROM ${from} LIMIT ${most + 1}) o`
-  const found = await boundedOne<{ rows: number }>(database, sql)
-  return found === 'unknown' ? found : found.rows
+  return boundedValue(database, `SELECT count(*)::int FROM (SELECT FROM ${from} LIMIT ${most + 1}) o`)
 }
 
 /** The finding if {@link bounded} answers 'unknown'. */

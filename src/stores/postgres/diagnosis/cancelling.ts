@@ -1,13 +1,12 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { OrdersTable } from '../columns.ts'
-import { type Database, one } from '../database.ts'
+import { type Database, one, oneValue } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
 import { isUnpaidSql } from '../indexes.ts'
 import { quoteLiteral, unquoteIdentifier } from '../quoting.ts'
-import { idsAndDeadlines } from '../rows.ts'
 import { inUtc } from '../sql.ts'
-import { buildStatements } from '../statements.ts'
-import { bounded, boundedOne, PLANNING_MS } from './bounded-look.ts'
+import { explanations } from '../statements.ts'
+import { bounded, PLANNING_MS } from './bounded-look.ts'
 
 /** Unpaid orders on which each constraint is tried. */
 const ORDERS_CHECKED = 1_000
@@ -18,16 +17,9 @@ const ORDERS_CHECKED = 1_000
  */
 export async function lookAtCancelling(options: OrdersTable & { cancelSql: string | undefined }): Promise<Finding[]> {
   const { database, columns, cancelSql } = options
-  const { cancelUnpaid, insertOutbox } = buildStatements(columns)
-  const nothing = idsAndDeadlines([])
-  if (cancelSql !== undefined) {
-    const refusal =
-      (await refusalOf(database, `EXPLAIN ${cancelSql}`, nothing)) ??
-      (await refusalOf(database, `EXPLAIN ${insertOutbox}`, nothing))
-    return [shopSqlFinding(refusal)]
-  }
-  const values = [...nothing, columns.unpaidStatuses, columns.cancelledStatus]
-  const refusal = await refusalOf(database, `EXPLAIN ${cancelUnpaid}`, values)
+  let refusal: string | undefined
+  for (const { sql, values } of explanations(columns, cancelSql)) refusal ??= await refusalOf(database, sql, values)
+  if (cancelSql) return [shopSqlFinding(refusal)]
   if (refusal === undefined) return listed(await lookAtType(options), await lookAtConstraints(options))
   const refused = finding('error', 'store-table', {
     what: `the statement that cancels fails: ${refusal}`,
@@ -53,11 +45,9 @@ function shopSqlFinding(refusal: string | undefined): Finding {
 
 /** A cast to the column's own type runs the checks of a domain. */
 async function lookAtType({ database, columns }: OrdersTable): Promise<Finding | undefined> {
-  const { type } = await one<{ type: string }>(
-    database,
-    'SELECT format_type(atttypid, atttypmod) AS type FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2',
-    [columns.table, unquoteIdentifier(columns.status)],
-  )
+  const typeOf =
+    'SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2'
+  const type = await oneValue<string>(database, typeOf, [columns.table, unquoteIdentifier(columns.status)])
   const refusal = await refusalOf(database, `SELECT $1::text::${type}`, [columns.cancelledStatus])
   if (refusal === undefined) return undefined
   return finding('error', 'store-table', {
@@ -93,10 +83,8 @@ async function lookAtConstraints({ database, columns }: OrdersTable): Promise<Fi
     const row = on.map((column) => `${written.get(column) ?? `o.${column}`} AS ${column}`).join(', ')
     const source = isWritten ? '' : `FROM ${table} o WHERE ${isUnpaidSql(columns)} LIMIT ${ORDERS_CHECKED}`
     const holds = condition ?? `EXISTS (SELECT FROM ${target} t WHERE t.${key} = o.${on[0]})`
-    const found = await boundedOne<{ looked: number; refused: number }>(
-      database,
-      `SELECT count(*)::int AS looked, count(*) FILTER (WHERE NOT (${holds}))::int AS refused FROM (SELECT ${row} ${source}) o`,
-    )
+    const sql = `SELECT count(*)::int AS looked, count(*) FILTER (WHERE NOT (${holds}))::int AS refused FROM (SELECT ${row} ${source}) o`
+    const found = await bounded(database, () => one<{ looked: number; refused: number }>(database, sql))
     if (found === 'unknown' || found.refused === 0) continue
     const those = isWritten ? '' : `: so for ${found.refused} of ${found.looked} unpaid orders that were looked at`
     const refused = finding('error', 'store-table', {

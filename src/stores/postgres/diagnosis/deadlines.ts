@@ -4,9 +4,8 @@ import { countUpTo } from '../../../runtime/human-numbers.ts'
 import type { OrdersTable } from '../columns.ts'
 import { databaseNow } from '../database.ts'
 import { isUnpaidSql } from '../indexes.ts'
-import { SWEEP_SETTINGS } from '../reading.ts'
 import { inUtc } from '../sql.ts'
-import { buildStatements } from '../statements.ts'
+import { buildStatements, SWEEP_SETTINGS } from '../statements.ts'
 import { bounded, cannotTell, countRows } from './bounded-look.ts'
 
 const MOST_ORDERS_COUNTED = 1_000

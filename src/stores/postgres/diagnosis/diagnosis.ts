@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { type Finding, type FindingCode, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import { COLUMNS_SQL, type ColumnRow, matchColumns } from '../columns.ts'
-import { type Database, one } from '../database.ts'
+import { type Database, oneValue } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
 import { createPool } from '../pool.ts'
 import { quoteTable } from '../quoting.ts'
@@ -46,7 +46,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
       findings.push(finding('error', code, { what: `could not be looked at: ${asStoreError(error).message}` }))
     }
   }
-  const { role } = await one<{ role: string }>(database, 'SELECT quote_ident(current_user) AS role')
+  const role = await oneValue<string>(database, 'SELECT quote_ident(current_user)')
   await look('store-version', lookAtVersion(database))
   await look('store-writable', lookAtWritable(database, role))
   await look('store-clock', lookAtClock(database, clock))

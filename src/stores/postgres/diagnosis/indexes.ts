@@ -1,6 +1,6 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { OrdersTable } from '../columns.ts'
-import { databaseNow, one } from '../database.ts'
+import { databaseNow, one, oneValue } from '../database.ts'
 import { createIndex, paidIndex, sweepIndex } from '../indexes.ts'
 import { unquoteIdentifier } from '../quoting.ts'
 import { buildStatements } from '../statements.ts'
@@ -14,14 +14,12 @@ const FEW_ORDERS = 100_000
 export async function lookAtIndexes(options: OrdersTable & { watchesPayments?: boolean }): Promise<Finding[]> {
   const { database, columns, watchesPayments } = options
   const { table, deadline, paidAt } = columns
-  const { isPlain } = await one<{ isPlain: boolean }>(
-    database,
-    `SELECT relkind IN ('r', 'm') OR EXISTS (SELECT FROM pg_partition_tree(oid) WHERE isleaf) AS "isPlain"
-     FROM pg_class WHERE oid = $1::regclass`,
-    [table],
-  )
-  const what = `${table} is not a plain table: its indexes cannot be judged here`
-  if (!isPlain) return [finding('info', 'store-index', { what })]
+  const isPlain = `SELECT relkind IN ('r', 'm') OR EXISTS (SELECT FROM pg_partition_tree(oid) WHERE isleaf)
+    FROM pg_class WHERE oid = $1::regclass`
+  if (!(await oneValue<boolean>(database, isPlain, [table]))) {
+    const what = `${table} is not a plain table: its indexes cannot be judged here`
+    return [finding('info', 'store-index', { what })]
+  }
   return listed(
     deadline && (await lookAtSweepIndex(options, deadline.sql)),
     watchesPayments && paidAt ? await lookAtPaidIndex(options, paidAt.sql) : undefined,

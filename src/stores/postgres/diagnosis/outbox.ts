@@ -1,7 +1,7 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
 import { COLUMNS_SQL, type ColumnRow, type OrdersTable } from '../columns.ts'
-import { one } from '../database.ts'
+import { oneValue } from '../database.ts'
 import { createOutboxSql, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../outbox.ts'
 import { countRows } from './bounded-look.ts'
 
@@ -11,8 +11,7 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
   const { database, columns, role } = options
   const outbox = outboxTable(columns)
   // What makes it: `migrate`, or, if our role may not create a table there, what its owner does for it.
-  const sql = `SELECT has_schema_privilege($1, 'CREATE') AS "mayCreate"`
-  const { mayCreate } = await one<{ mayCreate: boolean }>(database, sql, [columns.schema])
+  const mayCreate = await oneValue<boolean>(database, "SELECT has_schema_privilege($1, 'CREATE')", [columns.schema])
   const byOwner = [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
     `${createOutboxSql(columns).replace(/\s+/g, ' ')};`,
@@ -41,8 +40,7 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
 async function lookAtBacklog(options: OrdersTable & { role: string }): Promise<Finding | undefined> {
   const { database, columns, role } = options
   const outbox = outboxTable(columns)
-  const sql = `SELECT has_table_privilege($1, 'SELECT') AS "mayRead"`
-  if (!(await one<{ mayRead: boolean }>(database, sql, [outbox])).mayRead) {
+  if (!(await oneValue<boolean>(database, "SELECT has_table_privilege($1, 'SELECT')", [outbox]))) {
     return finding('info', 'store-backlog', {
       what: `the role ${role} may not read the outbox`,
       meaning: 'How many events wait in it is not among the metrics: order_expiry_outbox_up is 0.',

@@ -2,7 +2,7 @@ import { distance } from 'fastest-levenshtein'
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import type { OrdersTable } from '../columns.ts'
 import { quoteIdentifier, quoteLiteral, unquoteIdentifier } from '../quoting.ts'
-import { boundedOne, cannotTell } from './bounded-look.ts'
+import { boundedValue, cannotTell } from './bounded-look.ts'
 
 /** Rows in which we look for the statuses that occur. */
 const ROWS_READ = 10_000
@@ -12,24 +12,24 @@ const LEAST_LETTERS = 5
 export async function lookAtStatuses({ database, columns }: OrdersTable): Promise<Finding[]> {
   const { schema, table, status, statusType, unpaidStatuses, cancelledStatus } = columns
   // The frequent ones according to the statistics, and those of the first rows.
-  const first = await boundedOne<{ statuses: string[] }>(
+  const first = await boundedValue<string[]>(
     database,
     `SELECT ARRAY(SELECT DISTINCT status FROM (
        SELECT unnest(most_common_vals::text::text[]) AS status FROM pg_stats
        WHERE schemaname || '' = $1 AND tablename = $2 AND attname = $3
-       UNION ALL (SELECT ${status}::text FROM ${table} LIMIT ${ROWS_READ})) s WHERE status IS NOT NULL LIMIT 200) AS statuses`,
+       UNION ALL (SELECT ${status}::text FROM ${table} LIMIT ${ROWS_READ})) s WHERE status IS NOT NULL LIMIT 200)`,
     [schema, unquoteIdentifier(table.slice(quoteIdentifier(schema).length + 1)), unquoteIdentifier(status)],
   )
   if (first === 'unknown') return [cannotTell('store-statuses', 'which statuses occur')]
-  const seen = new Set(first.statuses)
+  const seen = new Set(first)
   if (seen.size === 0) return [finding('info', 'store-statuses', { what: 'there is no order yet' })]
 
   let isUnknown = false
   for (const wanted of [...unpaidStatuses, cancelledStatus].filter((name) => !seen.has(name))) {
-    const sql = `SELECT EXISTS (SELECT FROM ${table} WHERE ${status} = $1::text::${statusType}) AS occurs`
-    const found = await boundedOne<{ occurs: boolean }>(database, sql, [wanted])
+    const sql = `SELECT EXISTS (SELECT FROM ${table} WHERE ${status} = $1::text::${statusType})`
+    const found = await boundedValue<boolean>(database, sql, [wanted])
     if (found === 'unknown') isUnknown = true
-    else if (found.occurs) seen.add(wanted)
+    else if (found) seen.add(wanted)
   }
   const others = [...seen].filter((name) => name !== cancelledStatus && !unpaidStatuses.includes(name))
   const findings = [...unpaidStatuses, cancelledStatus].flatMap((name) => {
