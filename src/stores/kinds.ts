@@ -42,10 +42,8 @@ export async function migrateStore(choice: StoreChoice, migration: MigrationOpti
   return (await KINDS[choice.kind].load()).migrate(choice, migration)
 }
 
-const DIAGNOSIS_MS = 10_000
-
 /** Never rejects, and ends within 10 s. */
 export function diagnoseStore(choice: StoreChoice, clock: Clock): Promise<Finding[]> {
   const look = async () => (await KINDS[choice.kind].load()).diagnose(choice, clock)
-  return examine({ code: 'store-reachable', withinMs: DIAGNOSIS_MS, clock, look })
+  return examine({ code: 'store-reachable', withinMs: 10_000, clock, look })
 }

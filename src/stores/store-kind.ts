@@ -3,16 +3,15 @@ import type { OrderStore } from '../order/store.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-/** What a kind of store is given to work with. */
+/** What a kind of store is given to work with, beside its own slice of the settings. */
 export interface StoreOptions<Settings> {
-  /** Its own slice of the settings. */
   settings: Settings
   /** The Redis of the queue, as a URL; empty if it is not known. */
   redisUrl: string
   queue: NamedQueue
-  /** Connections at most. */
+  /** At most. */
   connections: number
-  /** Whether the brake watches for the silence of payments: then the store must tell the time of a payment. */
+  /** Whether the store must tell the time of a payment, for the brake. */
   watchesPayments: boolean
   /** Told of errors of idle connections. */
   onError: (error: Error) => void
@@ -21,7 +20,6 @@ export interface StoreOptions<Settings> {
 }
 
 export interface MigrationOptions {
-  /** Run nothing. */
   dryRun: boolean
   /** Also create the missing indexes of the orders table, as far as that holds up no writer. */
   withIndexes?: boolean
@@ -29,9 +27,8 @@ export interface MigrationOptions {
   onStatement?: (statement: string) => void
 }
 
-/** An index that the orders table lacks. */
+/** An index that the orders table lacks, and why it should have it. */
 export interface MissingIndex {
-  /** In words for people. */
   why: string
   /** What creates it, a statement a line; a line that begins with `#` is for people. */
   fix: string[]

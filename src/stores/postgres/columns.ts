@@ -24,10 +24,7 @@ export interface OrdersTable {
   columns: OrdersColumns
 }
 
-interface TimeColumn<Type = TimeType> {
-  sql: string
-  type: Type
-}
+type TimeColumn<Type = TimeType> = { sql: string; type: Type }
 export type TimeType = 'timestamptz' | 'timestamp'
 export type IdType = 'text' | 'uuid' | keyof typeof INTEGER_BITS
 
@@ -114,8 +111,7 @@ export function matchColumns(
       `BRAKE_PAYMENT_SILENCE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid`,
     )
   }
-  const unpaidStatuses = settings.ORDERS_UNPAID_STATUSES
-  const cancelledStatus = settings.ORDERS_CANCELLED_STATUS
+  const { ORDERS_UNPAID_STATUSES: unpaidStatuses, ORDERS_CANCELLED_STATUS: cancelledStatus } = settings
   const { labels, sql_type: statusType = '' } = rows.find(({ name }) => name === ORDERS_STATUS_COLUMN) ?? {}
   const statuses = { ORDERS_UNPAID_STATUSES: unpaidStatuses, ORDERS_CANCELLED_STATUS: [cancelledStatus] }
   for (const [setting, wanted] of labels ? Object.entries(statuses) : []) {

@@ -9,12 +9,7 @@ import type { PostgresStoreOptions } from './settings.ts'
 
 type Table = Parameters<typeof lookAtIndexes>[0]
 
-/**
- * Creates the outbox, and the indexes that `doctor` misses if asked to. May be run again.
- *
- * @returns the indexes that are still missing
- * @throws {OrderExpiryError} STORE_LOCKED while another migration creates indexes
- */
+/** May be run again. @throws {OrderExpiryError} STORE_LOCKED while another migration creates indexes */
 export async function migratePostgres(
   options: PostgresStoreOptions,
   migration: MigrationOptions,
@@ -31,8 +26,8 @@ export async function migratePostgres(
       const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
       if (!dryRun) await database.query(['BEGIN', lock, statement, 'COMMIT'].join(';\n'))
       if (!withIndexes) return await missingIndexes(table)
-      const create = () => createIndexes(table, migration)
-      return await (dryRun ? create() : alone(database, create))
+      if (dryRun) return await createIndexes(table, migration)
+      return await alone(database, () => createIndexes(table, migration))
     } finally {
       database.release(true)
       await pool.end()

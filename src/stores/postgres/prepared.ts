@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Clock } from '../../runtime/clock.ts'
 import { sqlStateOf } from './errors.ts'
 
-/** A statement that is parsed once for each connection, and planned at most a few times. */
+/** Parsed once for each connection, and planned at most a few times. */
 interface Prepared {
   name: string
   text: string
@@ -38,11 +38,8 @@ export class PreparedStatements {
   }
 
   /**
-   * Runs a statement by its name. Where names cannot be used, as behind a pooler in transaction mode, it is sent without, at
-   * once and from then on.
-   *
-   * @param connection outside of a transaction
-   * @returns the rows, each an array
+   * Runs a statement by its name, outside of a transaction; each row is an array. Where names cannot be used, as behind a
+   * pooler in transaction mode, it is sent without, at once and from then on.
    */
   async run(connection: Connection, { name, text }: Prepared, values: unknown[]): Promise<unknown[]> {
     const unnamed = { text, values, rowMode: 'array' } as const
@@ -61,10 +58,7 @@ export class PreparedStatements {
     }
   }
 
-  /**
-   * Whether to close a connection for what is prepared on it. A slow plan may be from when the table was small, and the server
-   * keeps it until the statistics of the table are renewed.
-   */
+  /** Whether to close a connection. A slow plan may be from when the table was small; the server keeps it for long. */
   isWorn(connection: Connection): boolean {
     return this.#worn.has(connection)
   }

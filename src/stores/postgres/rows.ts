@@ -13,6 +13,7 @@ const FIRST_TIMESTAMP_MS = -210_866_803_200_000
 const instant = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value))
 const milliseconds = instant.nullable().transform(ceil)
 const wholeMs = z.number().transform(Math.ceil)
+const event = z.object({ id: z.string(), type: z.string(), at: wholeMs })
 
 export const NOW_SQL = `
 SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, current_setting('transaction_read_only') = 'on' AS "isReadOnly"`
@@ -22,10 +23,7 @@ export const ANSWERS = {
   now: z.object({ now: wholeMs, isReadOnly: z.boolean() }),
   page: z.array(z.object({ orderId: z.string(), deadline: instant })),
   outbox: z.object({ events: z.number(), ageMs: z.number().nullable() }),
-  events: z.object({
-    searched: z.number(),
-    events: z.array(z.object({ id: z.string(), type: z.string(), at: wholeMs })),
-  }),
+  events: z.object({ searched: z.number(), events: z.array(event) }),
   payment: z.object({ paidAt: milliseconds }),
   orders: z.array(
     z.object({

@@ -48,20 +48,14 @@ export function findContradictions(
   { isChosen, watchesPayments }: { isChosen: boolean; watchesPayments: boolean },
 ): string[] {
   const { ORDERS_UNPAID_STATUSES: unpaid = [], ORDERS_CANCELLED_STATUS: cancelled = '' } = settings
-  const problems: string[] = []
-  if (isChosen && settings.DATABASE_URL === undefined) {
-    problems.push('DATABASE_URL: expected with ORDER_STORE=postgres, given none')
-  }
-  if (isChosen && watchesPayments && settings.ORDERS_PAID_AT_COLUMN === undefined) {
-    problems.push('BRAKE_PAYMENT_SILENCE: expected only with ORDERS_PAID_AT_COLUMN, which tells when an order was paid')
-  }
-  if (unpaid.includes(cancelled)) {
-    problems.push(
+  return [
+    isChosen && settings.DATABASE_URL === undefined && 'DATABASE_URL: expected with ORDER_STORE=postgres, given none',
+    isChosen &&
+      watchesPayments &&
+      settings.ORDERS_PAID_AT_COLUMN === undefined &&
+      'BRAKE_PAYMENT_SILENCE: expected only with ORDERS_PAID_AT_COLUMN, which tells when an order was paid',
+    unpaid.includes(cancelled) &&
       `ORDERS_CANCELLED_STATUS: expected none of ORDERS_UNPAID_STATUSES, given ${JSON.stringify(cancelled)}`,
-    )
-  }
-  if (!isChosen && settings.CANCEL_SQL_FILE !== undefined) {
-    problems.push('CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres')
-  }
-  return problems
+    !isChosen && settings.CANCEL_SQL_FILE !== undefined && 'CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres',
+  ].filter((problem) => problem !== false)
 }

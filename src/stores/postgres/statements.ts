@@ -12,10 +12,7 @@ import { atMs, deadlineOf, inUtc, isUnpaid, ms } from './sql.ts'
 export const SWEEP_SETTINGS =
   'SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off'
 
-/**
- * The statements of one orders table; an empty one needs a column that the shop has not. Column names come from the catalogue,
- * quoted; values are parameters.
- */
+/** The statements of one orders table; an empty one needs a column that the shop has not. */
 export function buildStatements(columns: OrdersColumns) {
   return { ...cancelStatements(columns), ...readStatements(columns), ...outboxStatements(columns) }
 }

@@ -1,5 +1,4 @@
 import type { Redis } from 'ioredis'
-import { z } from 'zod'
 import type { KeptEvent } from '../../order/store.ts'
 
 /** An entry of the stream of events. Times are epoch milliseconds by Redis' clock. */
@@ -12,14 +11,8 @@ export interface OrderEvent {
 }
 
 export function toEvent([id, fields]: [id: string, fields: string[]]): OrderEvent {
-  const field = (name: string) => fields[fields.indexOf(name) + 1] ?? ''
-  return {
-    id,
-    type: field('type'),
-    orderId: field('order_id'),
-    at: Number(field('at')),
-    deadline: Number(field('deadline')),
-  }
+  const [at, deadline] = [Number(field(fields, 'at')), Number(field(fields, 'deadline'))]
+  return { id, type: field(fields, 'type'), orderId: field(fields, 'order_id'), at, deadline }
 }
 
 /** An entry's id is the time it was added, or a little later if the entry before it has a later one. */
@@ -41,21 +34,20 @@ export async function findEvents(
   return found.length > 0 ? Promise.all(events) : undefined
 }
 
-/** XINFO GROUPS: for each group names and values in turn (https://redis.io/docs/latest/commands/xinfo-groups/). */
-const groups = z.array(
-  z.array(z.union([z.string(), z.number(), z.null()])).transform((flat) => ({
-    name: String(flat[flat.indexOf('name') + 1]),
-    lastDelivered: String(flat[flat.indexOf('last-delivered-id') + 1]),
-  })),
-)
-
 async function readersOf(redis: Redis, key: string, id: string): Promise<KeptEvent['readers'] & {}> {
-  const readers = groups.parse(await redis.xinfo('GROUPS', key)).map(async ({ name, lastDelivered }) => {
-    if (isBefore(lastDelivered, id)) return { name, state: 'waiting' as const }
+  const groups = (await redis.xinfo('GROUPS', key)) as string[][]
+  const readers = groups.map(async (group) => {
+    const name = field(group, 'name')
+    if (isBefore(field(group, 'last-delivered-id'), id)) return { name, state: 'waiting' as const }
     const unacknowledged = await redis.xpending(key, name, id, id, 1)
     return { name, state: unacknowledged.length > 0 ? ('given' as const) : ('past' as const) }
   })
   return Promise.all(readers)
+}
+
+/** Redis answers names and values in turn. */
+function field(flat: readonly string[], name: string): string {
+  return flat[flat.indexOf(name) + 1] ?? ''
 }
 
 /** Compares two ids of a stream, `milliseconds-number`. */

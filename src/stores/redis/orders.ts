@@ -8,10 +8,7 @@ import { CANCEL_UNPAID, DRY_RUN, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './scr
 
 export interface PayResult {
   orderId: string
-  /**
-   * `paid`: now or before. `cancelled`: too late. `missing`: no such order was recorded; now it is recorded as paid, so
-   * that scheduling it late cannot cancel it.
-   */
+  /** `paid`: now or before. `cancelled`: too late. `missing`: it was not recorded; now it is, as paid, and is never cancelled. */
   result: 'paid' | 'cancelled' | 'missing'
   paidAt?: Date
   cancelledAt?: Date
@@ -59,7 +56,7 @@ export class RedisOrders {
     return { result, status }
   }
 
-  /** Takes an unpaid order out: it is no longer cancelled. */
+  /** An unpaid order is then no longer cancelled. */
   async withdraw(orderId: string) {
     const [result, status] = await this.#run<'withdrawn' | 'settled' | 'missing'>(WITHDRAW, orderId)
     return { result, status }
@@ -113,12 +110,11 @@ export class RedisOrders {
     return this.#redis.zcard(this.#keys.unpaid)
   }
 
-  /** A page of the stream of events, oldest first; `after` is the id of the last one of the page before. */
+  /** A page of events, oldest first; `after` is the id of the last one of the page before. */
   async readEvents(after: string | undefined, limit: number): Promise<OrderEvent[]> {
     return (await this.#redis.xrange(this.#keys.events, after ? `(${after}` : '-', '+', 'COUNT', limit)).map(toEvent)
   }
 
-  /** The events of an order that are still in the stream, and how far each consumer group is with them. */
   async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
     const at = (await this.find(orderId))?.cancelledAt
     return at === undefined ? [] : findEvents(this.#redis, { key: this.#keys.events, orderId, at })
@@ -126,7 +122,8 @@ export class RedisOrders {
 
   /** Deletes every record, index and event of this queue. */
   async clear(): Promise<void> {
-    for await (const keys of this.#redis.scanStream({ match: `${escapeGlob(this.#keys.own)}*`, count: 1_000 })) {
+    const own = this.#keys.own.replace(/[\\*?[\]^-]/g, '\\$&') // what is a pattern in the name of the queue is none here
+    for await (const keys of this.#redis.scanStream({ match: `${own}*`, count: 1_000 })) {
       if (keys.length > 0) await this.#redis.unlink(...(keys as string[]))
     }
   }
@@ -181,11 +178,6 @@ function optionalNumber(text: string | null | undefined): number | undefined {
   return text ? Number(text) : undefined
 }
 
-/** Redis writes infinity as `inf`. */
 function toScore(deadline: number): string {
-  return String(deadline).replace('Infinity', 'inf')
-}
-
-function escapeGlob(text: string): string {
-  return text.replace(/[\\*?[\]^-]/g, '\\$&')
+  return String(deadline).replace('Infinity', 'inf') // as Redis writes it
 }

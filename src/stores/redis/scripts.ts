@@ -1,11 +1,8 @@
 /*
- * The scripts of the redis store. Times are epoch milliseconds by Redis' clock. Those over many orders take
- *   KEYS[1] the sorted set of unpaid orders, KEYS[2] the stream of events, KEYS[3…] the hash of each order
- *   ARGV for each order its id and its deadline
- * and return one array of strings for each order, in their order. Those for one order take
- *   KEYS[1] the sorted set of unpaid orders, KEYS[2] the hash of the order, KEYS[3] when an order last became paid
- *   ARGV[1] its id
- * and return an array of strings.
+ * The scripts of the redis store. Times are epoch milliseconds by Redis' clock. KEYS[1] is the sorted set of unpaid orders.
+ * Over many orders: KEYS[2] the stream of events, KEYS[3…] the hash of each order, ARGV for each its id and its deadline;
+ * they return one array of strings for each order, in their order.
+ * For one order: KEYS[2] its hash, KEYS[3] when an order last became paid, ARGV[1] its id; they return an array of strings.
  */
 
 const NOW = `
@@ -17,8 +14,8 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
  * Cancels the orders that are pending and past their deadline. The deadline in ARGV counts if the hash has none, or one that
  * is not a number.
  *
- * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen.
- * Writes the hash, the index and the stream together. A key of another type counts as missing and spoils no other order.
+ * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen. A key of
+ * another type counts as missing and spoils no other order.
  */
 export const CANCEL_UNPAID = cancelling(`
       -- The event first: it is the only write of the three that can be refused, and nothing is undone.
@@ -58,9 +55,8 @@ return outcomes
 }
 
 /**
- * Records orders as pending, unless they are recorded already. A withdrawn order may be recorded again.
- *
- * Returns {result, deadline, status}: recorded; unchanged or conflict (pending, with the deadline that counts); settled.
+ * Records orders as pending, unless they are recorded already and not withdrawn. Returns {result, deadline, status}: recorded;
+ * unchanged or conflict (pending, with the deadline that counts); settled.
  */
 export const RECORD = `
 local results = {}
@@ -104,9 +100,7 @@ return {'withdrawn', status}
 
 /**
  * Marks an order paid, unless it is cancelled. One that is not recorded is recorded as paid, so that scheduling it late
- * cannot cancel it.
- *
- * Returns {result, at}: paid (at: since when), cancelled (at: since when) or missing (it was; at: now).
+ * cannot cancel it. Returns {result, at}: paid or cancelled (at: since when), or missing (it was; at: now).
  */
 export const PAY = `${NOW}
 local order = redis.call('HMGET', KEYS[2], 'status', 'paid_at', 'cancelled_at')
@@ -119,11 +113,9 @@ return {order[1] and 'paid' or 'missing', now}
 `
 
 /**
- * A page of the unpaid orders by deadline, then id.
- *
- * KEYS[1] the sorted set of unpaid orders. ARGV: the latest deadline, the size of the page; for all pages but the first the
- * deadline and the id of the last order of the page before
- * Returns members and scores in turn, in their order. Those at the end may be later than the latest deadline.
+ * A page of the unpaid orders by deadline, then id. ARGV: the latest deadline, the size of the page; for all pages but the
+ * first the deadline and the id of the last order of the page before. Returns members and scores in turn, in their order;
+ * those at the end may be later than the latest deadline.
  *
  * The page begins after the last order, which is found by its rank. If that order is gone or moved, the script searches for
  * its place among those of the same deadline, which Redis keeps in the order of their bytes.

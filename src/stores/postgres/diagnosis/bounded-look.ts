@@ -8,11 +8,7 @@ const READING_MS = 1_000
 export const PLANNING_MS = 8_000
 
 /** What a look at the rows shows, within `ms` for each statement. */
-export async function bounded<T>(
-  database: Database,
-  look: () => Promise<T>,
-  ms: number = READING_MS,
-): Promise<T | 'unknown'> {
+export async function bounded<T>(database: Database, look: () => Promise<T>, ms = READING_MS): Promise<T | 'unknown'> {
   await database.query('BEGIN READ ONLY')
   try {
     await database.query(`SET LOCAL statement_timeout = ${ms}`)
@@ -37,7 +33,7 @@ export async function countRows(database: Database, from: string, most: number):
 }
 
 /** The finding if {@link bounded} answers 'unknown'. */
-export function cannotTell(code: FindingCode, what: string, ms: number = READING_MS): Finding {
+export function cannotTell(code: FindingCode, what: string, ms = READING_MS): Finding {
   return finding('info', code, {
     what: `could not tell ${what} within ${ms / 1_000} s`,
     meaning: 'The table is large and has no index for it, or the database is busy.',

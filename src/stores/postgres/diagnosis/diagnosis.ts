@@ -11,10 +11,9 @@ import { lookAtCancelling, lookAtTriggers } from './cancelling.ts'
 import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
 import { lookAtIndexes } from './indexes.ts'
 import { lookAtOutbox } from './outbox.ts'
-import { lookAtPermissions, lookAtSchema } from './permissions.ts'
 import { lookAtClock, lookAtConnections, lookAtVersion, lookAtWritable } from './server.ts'
 import { lookAtStatuses } from './statuses.ts'
-import { mismatches } from './table.ts'
+import { lookAtPermissions, lookAtSchema, mismatches } from './table.ts'
 
 /** Looks at the database and the orders table over one connection, and changes nothing. */
 export async function diagnosePostgres(options: PostgresStoreOptions, clock: Clock): Promise<Finding[]> {
@@ -50,14 +49,14 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
   await look('store-version', lookAtVersion(database))
   await look('store-writable', lookAtWritable(database, role))
   await look('store-clock', lookAtClock(database, clock))
-  await look('store-connections', lookAtConnections({ database, role, connections }))
+  await look('store-connections', lookAtConnections(database, { role, connections }))
 
   const name = quoteTable(settings.ORDERS_TABLE)
-  const hidden = await lookAtSchema({ database, name, role })
+  const hidden = await lookAtSchema(database, { name, role })
   if (hidden) return [...findings, hidden]
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [name])
   const { columns, problems } = matchColumns(rows, options)
-  if (!columns) return [...findings, ...(await mismatches({ database, settings, rows, problems }))]
+  if (!columns) return [...findings, ...(await mismatches(options, { first: rows[0], problems }))]
 
   const isWrong = (...codes: FindingCode[]) =>
     findings.some(({ code, level }) => codes.includes(code) && level === 'error')

@@ -54,13 +54,11 @@ export async function lookAtClock(database: Database, clock: Clock): Promise<Fin
   })
 }
 
-/** @param options.connections how many a process of order-expiry opens */
-export async function lookAtConnections(options: {
-  database: Database
-  role: string
-  connections: number
-}): Promise<Finding> {
-  const { database, role, connections } = options
+/** @param connections how many a process of order-expiry opens */
+export async function lookAtConnections(
+  database: Database,
+  { role, connections }: { role: string; connections: number },
+): Promise<Finding> {
   const { most, used, limit, mine } = await one<Record<'most' | 'used' | 'limit' | 'mine', number>>(
     database,
     `SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int AS most,

@@ -1,20 +1,36 @@
-import { type Finding, finding } from '../../../doctor/finding.ts'
-import type { ColumnRow } from '../columns.ts'
-import type { Database } from '../database.ts'
-import { quoteIdentifier, quoteTable } from '../quoting.ts'
+import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
+import type { ColumnRow, OrdersTable } from '../columns.ts'
+import { type Database, one } from '../database.ts'
+import { outboxTable } from '../outbox.ts'
+import { quoteIdentifier, quoteTable, unquoteIdentifier } from '../quoting.ts'
 import type { PostgresSettings } from '../settings.ts'
+
+/** Without USAGE on its schema, the table cannot even be looked up. @param name of the table as SQL */
+export async function lookAtSchema(
+  database: Database,
+  { name, role }: { name: string | undefined; role: string },
+): Promise<Finding | undefined> {
+  const { rows } = await database.query<{ schema: string }>(
+    `SELECT quote_ident(n.nspname) AS schema FROM pg_namespace n, parse_ident($1) AS name
+     WHERE cardinality(name) = 2 AND n.nspname = name[1] AND NOT has_schema_privilege(n.oid, 'USAGE')`,
+    [name],
+  )
+  const hidden = rows[0]?.schema
+  if (!hidden) return undefined
+  return finding('error', 'store-permissions', {
+    what: `the role ${role} may not use the schema ${hidden}`,
+    meaning: 'The daemon does not start.',
+    fix: `GRANT USAGE ON SCHEMA ${hidden} TO ${role};`,
+  })
+}
 
 const MISMATCH = { meaning: 'The daemon does not start.', fix: '# correct the setting, or the table' }
 
 /** Where the table is not as the settings say: what `matchColumns` says of its columns. Without any there is no such table. */
-export async function mismatches(options: {
-  database: Database
-  settings: PostgresSettings
-  rows: readonly ColumnRow[]
-  problems: readonly string[]
-}): Promise<Finding[]> {
-  const { database, settings, rows, problems } = options
-  const [first] = rows
+export async function mismatches(
+  { database, settings }: { database: Database; settings: PostgresSettings },
+  { first, problems }: { first: ColumnRow | undefined; problems: readonly string[] },
+): Promise<Finding[]> {
   if (!first) return [await missingTable(database, settings.ORDERS_TABLE)]
   const [schema, table, id] = [first.schema, first.relation, settings.ORDERS_ID_COLUMN].map(quoteIdentifier)
   const fix = `CREATE UNIQUE INDEX CONCURRENTLY ON ${schema}.${table} (${id});`
@@ -38,4 +54,43 @@ async function missingTable(database: Database, table: string): Promise<Finding>
     what: `there is no table ${table} here (names are case-sensitive)`,
     ...(rows.length > 0 && { fix: ['# there is:', ...rows.map(({ name }) => `ORDERS_TABLE=${name}`)] }),
   })
+}
+
+/** @param options.cancelSql the shop's own statement, which then writes to the table instead of us */
+export async function lookAtPermissions(
+  options: OrdersTable & { role: string; cancelSql: string | undefined },
+): Promise<Finding[]> {
+  const { database, columns, role, cancelSql } = options
+  const { table, id, status, deadline, paidAt, cancelledAt } = columns
+  const outbox = outboxTable(columns)
+  const read = [id, status, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((name) => name !== undefined)
+  const written = read.filter((name) => !cancelSql && (name === status || name === cancelledAt?.sql))
+  const { unread, unwritten, mayRecord, hides } = await one<
+    Record<'unread' | 'unwritten', string[]> & Record<'mayRecord' | 'hides', boolean>
+  >(
+    database,
+    `SELECT ARRAY(SELECT c FROM unnest($2::text[]) c WHERE NOT has_column_privilege($1, c, 'SELECT')) AS unread,
+            ARRAY(SELECT c FROM unnest($3::text[]) c WHERE NOT has_column_privilege($1, c, 'UPDATE')) AS unwritten,
+            to_regclass($4) IS NULL OR has_table_privilege(to_regclass($4), 'INSERT') AS "mayRecord",
+            row_security_active($1::regclass) AS hides`,
+    [table, read.map(unquoteIdentifier), written.map(unquoteIdentifier), outbox],
+  )
+  const list = (names: readonly string[]) => names.map(quoteIdentifier).join(', ')
+  const missing = [
+    unread.length > 0 && { what: `read ${list(unread)}`, grant: `SELECT (${read.join(', ')}) ON ${table}` },
+    unwritten.length > 0 && { what: `write ${list(unwritten)}`, grant: `UPDATE (${written.join(', ')}) ON ${table}` },
+    !mayRecord && { what: 'add to the outbox', grant: `INSERT, SELECT ON ${outbox}` },
+  ].filter((one) => one !== false)
+  const allowed = ok('store-permissions', `the role ${role} may do what is needed`)
+  const refused = finding('error', 'store-permissions', {
+    what: `the role ${role} may not ${missing.map(({ what }) => what).join(', nor ')}`,
+    meaning: 'The daemon does not start, or no order can be cancelled.',
+    fix: missing.map(({ grant }) => `GRANT ${grant} TO ${role};`),
+  })
+  const hidden = finding('warning', 'store-row-security', {
+    what: `row security is on for ${table}, and the role ${role} is subject to it`,
+    meaning: 'Orders that its policies hide count as missing, and are never cancelled.',
+    fix: ['# if the policies are not meant for it:', `ALTER ROLE ${role} BYPASSRLS;`],
+  })
+  return listed(missing.length > 0 ? refused : allowed, hides ? hidden : undefined)
 }
