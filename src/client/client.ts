@@ -1,4 +1,3 @@
-import type { Telemetry } from 'bullmq'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
@@ -37,20 +36,16 @@ interface Terms {
  * call answers within 2 s, or rejects with REDIS_UNAVAILABLE; calling again is always harmless.
  */
 export class OrderExpiry {
+  readonly #options: ReturnType<typeof parseClientOptions>
   readonly #calls: BoundedCalls
   readonly #orders: OrderRecords | undefined
   readonly #scheduling: Batcher<ScheduleCall, ScheduleResult | Refusal>
-  readonly #paymentTimeout: string
-  readonly #telemetry: Telemetry | undefined
-  readonly #queueName: string
   #unavailable: OrderExpiryError | undefined
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
   constructor(options: OrderExpiryOptions) {
-    const { redis, orders, queueName, queuePrefix, paymentTimeout, telemetry } = parseClientOptions(options)
-    this.#paymentTimeout = paymentTimeout
-    this.#telemetry = telemetry
-    this.#queueName = queueName
+    this.#options = parseClientOptions(options)
+    const { redis, orders, queueName, queuePrefix } = this.#options
     const queue = namedQueue({ name: queueName, prefix: queuePrefix })
     // Each call has a time-out; one for each command would take as long as the command itself.
     const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
@@ -125,7 +120,7 @@ export class OrderExpiry {
     if (item?.deadline === undefined) {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
     }
-    const placement = parsePlacement({ item, calledAt: systemClock.now() }, this.#paymentTimeout)
+    const placement = parsePlacement({ item, calledAt: systemClock.now() }, this.#options.paymentTimeout)
     const { orderId, deadline } = placement
     return this.#calls.run(async (open) => {
       const moved = await this.#orders?.move(orderId, deadline)
@@ -151,13 +146,9 @@ export class OrderExpiry {
       const withdrawn = await this.#orders?.withdraw(id)
       if (withdrawn?.result === 'settled') return { orderId: id, result: 'settled', status: withdrawn.status }
       const job = await queue.getJob(jobIdOf(id))
-      if (withdrawn?.result === 'withdrawn') {
-        if (job && !job.finishedOn) await queue.remove(jobIdOf(id))
-        return { orderId: id, result: 'withdrawn' }
-      }
-      if (!job || job.finishedOn) return { orderId: id, result: 'missing' }
-      const removed = await queue.remove(jobIdOf(id))
-      return { orderId: id, result: removed === 1 ? 'withdrawn' : 'checking' }
+      const removed = job && !job.finishedOn ? await queue.remove(jobIdOf(id)) : undefined
+      if (withdrawn?.result === 'withdrawn' || removed === 1) return { orderId: id, result: 'withdrawn' }
+      return { orderId: id, result: removed === undefined ? 'missing' : 'checking' }
     })
   }
 
@@ -208,7 +199,8 @@ export class OrderExpiry {
   }
 
   #startSpan(operation: 'add' | 'addBulk'): ProducerSpan | undefined {
-    return startProducerSpan(this.#telemetry, { operation, queueName: this.#queueName })
+    const { telemetry, queueName } = this.#options
+    return startProducerSpan(telemetry, { operation, queueName })
   }
 
   /** Places orders together: a result or a refusal for each, in their order. A bad one does not hold up the others. */
@@ -216,19 +208,15 @@ export class OrderExpiry {
     calls: readonly ScheduleCall[],
     { withinMs, failure, onEnd }: Terms = this.#sharedTerms(calls),
   ): Promise<(ScheduleResult | Refusal)[]> => {
-    const wanted = calls.map((call) => tryPlacement(call, this.#paymentTimeout))
+    const wanted = calls.map((call) => tryPlacement(call, this.#options.paymentTimeout))
     const refuse = (error: OrderExpiryError) =>
       wanted.map((each) => ('error' in each ? each : { orderId: each.orderId, error }))
     if (failure) return refuse(failure)
     const placements = wanted.filter((each): each is Placement => !('error' in each))
     if (placements.length === 0) return wanted as Refusal[]
-    const orders = this.#orders
-    const explain = (error: Error) => this.#calls.explain(error)
+    const known = { orders: this.#orders, placements, explain: (error: Error) => this.#calls.explain(error) }
     try {
-      const results = await this.#calls.run(
-        (open, isLate) => placeOrders({ open, orders, placements, isLate, explain }),
-        { withinMs },
-      )
+      const results = await this.#calls.run((open, isLate) => placeOrders({ ...known, open, isLate }), { withinMs })
       onEnd()
       if (results.length === wanted.length) return results
       let next = 0

@@ -25,10 +25,12 @@ export interface OrderExpiryOptions {
   telemetry?: Telemetry
 }
 
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
+
 const clientOptions = z.strictObject({
   redis: z.union([
     z.string().min(1),
-    z.custom<object>((value) => typeof value === 'object' && value !== null && !('nodes' in value), {
+    z.custom<object>((value) => isObject(value) && !('nodes' in value), {
       error: 'expected a URL, ioredis options or an ioredis client that is no cluster',
     }),
   ]),
@@ -43,12 +45,9 @@ const clientOptions = z.strictObject({
     .refine((text) => (parseDuration(text) ?? 0) > 0, DURATION_FORMAT)
     .optional(),
   telemetry: z
-    .custom<object>(
-      (value) => typeof value === 'object' && value !== null && 'tracer' in value && 'contextManager' in value,
-      {
-        error: 'expected what BullMQ takes as telemetry',
-      },
-    )
+    .custom<object>((value) => isObject(value) && 'tracer' in value && 'contextManager' in value, {
+      error: 'expected what BullMQ takes as telemetry',
+    })
     .optional(),
 })
 
@@ -57,14 +56,7 @@ const clientOptions = z.strictObject({
  *
  * @throws {OrderExpiryError} INVALID_OPTIONS
  */
-export function parseClientOptions(options: OrderExpiryOptions): {
-  redis: RedisAddress
-  orders: RecordsName | undefined
-  queueName: string
-  queuePrefix: string
-  paymentTimeout: string
-  telemetry: Telemetry | undefined
-} {
+export function parseClientOptions(options: OrderExpiryOptions) {
   const parsed = clientOptions.safeParse(options)
   if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
   const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m', telemetry } = options

@@ -65,13 +65,10 @@ function resultOf(
 ): ScheduleResult | Error {
   const { record, job } = known
   if (record instanceof Error) return record
-  if (record?.result === 'conflict') return { orderId, result: 'conflict', deadline: new Date(record.deadline) }
-  if (record?.result === 'settled') {
-    const result = record.deadline === deadline ? 'unchanged' : 'conflict'
-    return { orderId, result, deadline: new Date(record.deadline), status: record.status }
-  }
-  if (job instanceof Error) return job
-  if (!job) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
-  const result = job.deadline === deadline ? 'unchanged' : 'conflict'
-  return { orderId, result, deadline: new Date(job.deadline) }
+  const isSettled = record?.result === 'settled'
+  const before = isSettled || record?.result === 'conflict' ? record : job
+  if (before instanceof Error) return before
+  if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
+  const result = before.deadline === deadline ? 'unchanged' : 'conflict'
+  return { orderId, result, deadline: new Date(before.deadline), ...(isSettled && { status: record.status }) }
 }
