@@ -1,7 +1,7 @@
 import type { OrderExpiryError } from '../errors.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import type { ReadableOrder } from '../order/order.ts'
-import type { FoundCheck } from '../queue/view/describe-job.ts'
+import type { FoundCheck } from '../queue/view/check-facts.ts'
 
 export interface ScheduleItem {
   orderId: string | number

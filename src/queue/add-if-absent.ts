@@ -24,14 +24,6 @@ end
 return add(KEYS, ARGV)
 `
 
-type JobFields = [
-  timestamp: string | null,
-  delay: string | null,
-  finishedOn: string | null,
-  data: string | null,
-  returnvalue: string | null,
-]
-
 /** A job that was there before. */
 export interface JobBefore {
   /** Epoch milliseconds. */
@@ -56,7 +48,7 @@ export function addIfAbsent(
   redis.stream.cork() // one packet
   for (const placement of placements) {
     const job = jobOf(placement)
-    const client = new UnlessThere(redis, keys.job(job.id)) as unknown as RedisClient
+    const client = clientFor(redis, keys.job(job.id)) as unknown as RedisClient
     replies.push(backend.addJobToTransaction(client, job as typeof job & JobJson, job.id).then(asJobBefore, asRefusal))
   }
   redis.stream.uncork()
@@ -64,37 +56,31 @@ export function addIfAbsent(
 }
 
 /** What BullMQ runs its script on, so that it runs within ours. */
-class UnlessThere {
-  readonly #redis: Redis
-  readonly #jobKey: string
-
-  constructor(redis: Redis, jobKey: string) {
-    this.#redis = redis
-    this.#jobKey = jobKey
+function clientFor(redis: Redis, jobKey: string) {
+  return {
+    runCommand(name: string, args: ScriptArgument[]): Promise<unknown> {
+      const own = `${name}:unless-there`
+      const script = scriptOf(redis, own) ?? define(redis, own, scriptOf(redis, name) as Script)
+      const withKey = args.toSpliced(script.numberOfKeys - 1, 0, jobKey)
+      const commands = redis as unknown as Record<string, (args: unknown[]) => Promise<unknown>>
+      const byClient = () => (commands[own] as (typeof commands)[string])([...withKey])
+      return callScript(redis, script, withKey, byClient)
+    },
   }
+}
 
-  runCommand(name: string, args: ScriptArgument[]): Promise<unknown> {
-    const own = `${name}:unless-there`
-    const script = scriptOf(this.#redis, own) ?? this.#define(own, scriptOf(this.#redis, name) as Script)
-    const withKey = args.toSpliced(script.numberOfKeys - 1, 0, this.#jobKey)
-    const commands = this.#redis as unknown as Record<string, (args: unknown[]) => Promise<unknown>>
-    const byClient = () => (commands[own] as (typeof commands)[string])([...withKey])
-    return callScript(this.#redis, script, withKey, byClient)
-  }
-
-  #define(own: string, { lua, numberOfKeys }: Script): Script {
-    this.#redis.defineCommand(own, { lua: unlessThere(lua), numberOfKeys: numberOfKeys + 1 })
-    return scriptOf(this.#redis, own) as Script
-  }
+function define(redis: Redis, own: string, { lua, numberOfKeys }: Script): Script {
+  redis.defineCommand(own, { lua: unlessThere(lua), numberOfKeys: numberOfKeys + 1 })
+  return scriptOf(redis, own) as Script
 }
 
 function asJobBefore(reply: unknown): JobBefore | undefined {
   if (!Array.isArray(reply)) return undefined
-  const [timestamp, delay, finishedOn, data, returnvalue] = reply as JobFields
+  const [timestamp, delay, finishedOn, data, returnvalue] = reply as (string | null)[]
   return {
     deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
-    isFinished: finishedOn !== null,
-    hasCancelled: finishedOn !== null && /"outcome":"cancelled"/.test(returnvalue ?? ''),
+    isFinished: finishedOn != null,
+    hasCancelled: finishedOn != null && /"outcome":"cancelled"/.test(returnvalue ?? ''),
   }
 }
 

@@ -1,8 +1,21 @@
+import type { Job } from 'bullmq'
 import type { OpenQueue } from '../check-queue.ts'
-import { jobIdOf } from '../contract.ts'
+import { deadlineOf, type FinishedCheck, type JobData, jobIdOf } from '../contract.ts'
 import { dueAtOf } from '../due-score.ts'
 import { type CheckNote, parseNote } from './check-notes.ts'
-import { describeJob, type FoundCheck } from './describe-job.ts'
+
+/** The check of an order, as its job has it. */
+export interface FoundCheck {
+  jobId: string
+  /** `waiting` for its deadline, `due` and about to be looked at, `checking` now, `finished`, or `failed` for good. */
+  state: 'waiting' | 'due' | 'checking' | 'finished' | 'failed'
+  deadline?: Date
+  /** When it was added. */
+  scheduledAt: Date
+  attempts: number
+  failedReason?: string
+  finished?: FinishedCheck
+}
 
 /** What the queue still knows of an order's check. Times are epoch milliseconds. */
 export interface CheckFacts extends Pick<FoundCheck, 'state' | 'failedReason' | 'finished'> {
@@ -18,6 +31,38 @@ export interface CheckFacts extends Pick<FoundCheck, 'state' | 'failedReason' | 
   starts: number
   /** What was written down on the way: postponements, errors, moved deadlines. */
   notes: CheckNote[]
+}
+
+const STATES: Record<string, FoundCheck['state']> = {
+  delayed: 'waiting',
+  active: 'checking',
+  completed: 'finished',
+  failed: 'failed',
+}
+
+/** What a job says of its order's check. */
+export function describeJob(job: Job<JobData>, state: string): FoundCheck {
+  const deadline = deadlineOf(job.data)
+  return {
+    jobId: job.id as string,
+    state: STATES[state] ?? 'due',
+    ...(deadline !== undefined && { deadline: new Date(deadline) }),
+    scheduledAt: new Date(job.timestamp),
+    attempts: job.attemptsMade,
+    ...(job.failedReason && { failedReason: job.failedReason }),
+    ...(isFinishedCheck(job.returnvalue) && { finished: job.returnvalue }),
+  }
+}
+
+/** Somebody else's worker may have written something else there. */
+function isFinishedCheck(value: unknown): value is FinishedCheck {
+  const { outcome, deadline, decidedAt, decidedBy } = (value ?? {}) as Partial<FinishedCheck>
+  return (
+    ['cancelled', 'kept', 'missing'].includes(outcome ?? '') &&
+    !Number.isNaN(Date.parse(deadline ?? '')) &&
+    !Number.isNaN(Date.parse(decidedAt ?? '')) &&
+    typeof decidedBy === 'string'
+  )
 }
 
 /**
