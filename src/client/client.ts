@@ -5,7 +5,7 @@ import { parseOrderId } from '../order/order-id.ts'
 import { CheckQueue } from '../queue/check-queue.ts'
 import { jobIdOf, type Placement } from '../queue/contract.ts'
 import { moveJob, PACKETS } from '../queue/jobs.ts'
-import { type ProducerSpan, startProducerSpan } from '../queue/producer-span.ts'
+import { startProducerSpan } from '../queue/producer-span.ts'
 import { describeJob } from '../queue/view/check-facts.ts'
 import { Connection } from '../redis/connection.ts'
 import { namedQueue } from '../redis/keys.ts'
@@ -184,10 +184,9 @@ export class OrderExpiry {
   async pay(orderId: string | number): Promise<PayResult> {
     const orders = this.#orders
     if (!orders) {
-      throw new OrderExpiryError(
-        'NOT_RECORDED_HERE',
-        "pay: expected a client with { orders: 'redis' }; with your own orders table, mark the row paid there",
-      )
+      const wanted =
+        "pay: expected a client with { orders: 'redis' }; with your own orders table, mark the row paid there"
+      throw new OrderExpiryError('NOT_RECORDED_HERE', wanted)
     }
     const id = parseOrderId(orderId)
     return this.#calls.run(() => orders.pay(id))
@@ -198,7 +197,7 @@ export class OrderExpiry {
     return this.#calls.close()
   }
 
-  #startSpan(operation: 'add' | 'addBulk'): ProducerSpan | undefined {
+  #startSpan(operation: 'add' | 'addBulk') {
     const { telemetry, queueName } = this.#options
     return startProducerSpan(telemetry, { operation, queueName })
   }

@@ -44,9 +44,7 @@ export async function placeJobs(
     if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
     stopIfLate(isLate)
     const again = round < MOST_ROUNDS ? await addIfAbsent(open, wanted) : wanted.map(beingReplaced)
-    indexes.forEach((index, at) => {
-      found[index] = again[at]
-    })
+    for (const [at, index] of indexes.entries()) found[index] = again[at]
   }
   return found
 }

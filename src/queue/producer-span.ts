@@ -3,23 +3,16 @@ import { SpanKind, type Telemetry } from 'bullmq'
 /** A trace context of another form than W3C's is written as it is, up to so many characters. */
 const LONGEST_CONTEXT = 256
 
-/** A span of the shop's trace around work on jobs. */
-export interface ProducerSpan {
-  /** What to write on the jobs, so that their checks can be linked to the span. */
-  traceContext: string | undefined
-  /** The span ends with this work, and tells why it has failed. */
-  endWith(work: Promise<unknown>): void
-}
-
 /**
- * Begins a span. Whatever telemetry does, it never throws.
+ * Begins a span of the shop's trace around work on jobs. Whatever telemetry does, it never throws.
  *
- * @returns undefined without telemetry, or where it is broken
+ * @returns what to write on the jobs, so that their checks can be linked to the span, and what ends it with the work, telling
+ *   why that has failed; undefined without telemetry, or where it is broken
  */
 export function startProducerSpan(
   telemetry: Telemetry | undefined,
   { operation, queueName }: { operation: string; queueName: string },
-): ProducerSpan | undefined {
+) {
   if (!telemetry) return undefined
   try {
     const { tracer, contextManager } = telemetry
@@ -32,7 +25,7 @@ export function startProducerSpan(
         span.end()
       } catch {} // no concern of our caller's
     }
-    return { traceContext, endWith: (work) => void work.then(() => end(), end) }
+    return { traceContext, endWith: (work: Promise<unknown>) => void work.then(() => end(), end) }
   } catch {
     return undefined
   }

@@ -45,21 +45,17 @@ async function readMembers({ redis, keys }: FailedSet): Promise<Member[]> {
   return [...failedAt].filter(([, at]) => at <= newest).sort(([, a], [, b]) => a - b)
 }
 
-async function readJobs({ redis, keys, withData }: FailedSet, members: readonly Member[]): Promise<FailedJob[]> {
-  const pipeline = redis.pipeline()
-  for (const [jobId] of members) {
-    pipeline.hmget(keys.job(jobId), 'failedReason', ...(withData ? ['data'] : []))
-    // After the reason: a job that is still there then has had it, if it has one.
-    pipeline.zscore(keys.failed, jobId)
-  }
-  const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
-    if (error) throw error
-    return reply
-  })
-  return members.map(([jobId, failedAt], n) => {
-    const [failedReason, data] = replies[2 * n] as (string | null)[]
-    const score = replies[2 * n + 1] as string | null
-    const isGone = score === null || Number(score) !== failedAt
-    return { jobId, failedReason: failedReason ?? undefined, data: data ?? undefined, isGone }
-  })
+function readJobs({ redis, keys, withData }: FailedSet, members: readonly Member[]): Promise<FailedJob[]> {
+  const fields = ['failedReason', ...(withData ? ['data'] : [])]
+  return Promise.all(
+    members.map(async ([jobId, failedAt]) => {
+      const [[failedReason, data], score] = await Promise.all([
+        redis.hmget(keys.job(jobId), ...fields),
+        // After the reason: a job that is still there then has had it, if it has one.
+        redis.zscore(keys.failed, jobId),
+      ])
+      const isGone = score === null || Number(score) !== failedAt
+      return { jobId, failedReason: failedReason ?? undefined, data: data ?? undefined, isGone }
+    }),
+  )
 }

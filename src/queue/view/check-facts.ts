@@ -33,6 +33,7 @@ export interface CheckFacts extends Pick<FoundCheck, 'state' | 'failedReason' | 
   notes: CheckNote[]
 }
 
+/** By BullMQ's names. */
 const STATES: Record<string, FoundCheck['state']> = {
   delayed: 'waiting',
   active: 'checking',
@@ -57,12 +58,8 @@ export function describeJob(job: Job<JobData>, state: string): FoundCheck {
 /** Somebody else's worker may have written something else there. */
 function isFinishedCheck(value: unknown): value is FinishedCheck {
   const { outcome, deadline, decidedAt, decidedBy } = (value ?? {}) as Partial<FinishedCheck>
-  return (
-    ['cancelled', 'kept', 'missing'].includes(outcome ?? '') &&
-    !Number.isNaN(Date.parse(deadline ?? '')) &&
-    !Number.isNaN(Date.parse(decidedAt ?? '')) &&
-    typeof decidedBy === 'string'
-  )
+  const hasTimes = [deadline, decidedAt].every((time) => !Number.isNaN(Date.parse(time ?? '')))
+  return hasTimes && ['cancelled', 'kept', 'missing'].includes(outcome ?? '') && typeof decidedBy === 'string'
 }
 
 /**

@@ -24,13 +24,11 @@ export interface WorkerOptions extends CheckOptions {
   /** Batches in flight at once: as many as the store has connections for. */
   maxBatches: number
   settle: Settle
-  /** Beats while checks are fetched. */
   heartbeat: Heartbeat
   /** Whether Redis is known not to answer. */
   isRedisAway: () => boolean
   /** Sends Redis a command that does nothing. */
   ring: () => Promise<unknown>
-  /** Undefined: nothing is traced. */
   telemetry?: Telemetry | undefined
 }
 
