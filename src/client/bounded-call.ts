@@ -64,9 +64,8 @@ export class BoundedCalls {
   }
 
   /** Gives the connection back, whatever is down. Calls under way are rejected. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return
+  close(): Promise<void> {
     this.#isClosed = true
-    await this.#queue.close()
+    return this.#queue.close()
   }
 }

@@ -22,12 +22,9 @@ import { isItem, noItem, parsePlacement, type ScheduleCall, tryPlacement } from 
 /** `scheduleMany` may take the time of a single call for each so many orders. */
 const ORDERS_PER_CALL_TIMEOUT = 1_000
 
-/** On what terms orders are placed. */
+/** @property onEnd told at the end what these orders have failed with */
 interface Terms {
   withinMs: number
-  /** What those before have failed with: nothing more is sent. */
-  failure?: OrderExpiryError | undefined
-  /** Told at the end what these have failed with. */
   onEnd(failure?: OrderExpiryError): void
 }
 
@@ -40,7 +37,7 @@ export class OrderExpiry {
   readonly #calls: BoundedCalls
   readonly #orders: OrderRecords | undefined
   readonly #scheduling: Batcher<ScheduleCall, ScheduleResult | Refusal>
-  #unavailable: OrderExpiryError | undefined
+  #isUnavailable = false
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
   constructor(options: OrderExpiryOptions) {
@@ -205,12 +202,9 @@ export class OrderExpiry {
   /** Places orders together: a result or a refusal for each, in their order. A bad one does not hold up the others. */
   readonly #place = async (
     calls: readonly ScheduleCall[],
-    { withinMs, failure, onEnd }: Terms = this.#sharedTerms(calls),
+    { withinMs, onEnd }: Terms = this.#sharedTerms(calls),
   ): Promise<(ScheduleResult | Refusal)[]> => {
     const wanted = calls.map((call) => tryPlacement(call, this.#options.paymentTimeout))
-    const refuse = (error: OrderExpiryError) =>
-      wanted.map((each) => ('error' in each ? each : { orderId: each.orderId, error }))
-    if (failure) return refuse(failure)
     const placements = wanted.filter((each): each is Placement => !('error' in each))
     if (placements.length === 0) return wanted as Refusal[]
     const known = { orders: this.#orders, placements, explain: (error: Error) => this.#calls.explain(error) }
@@ -223,19 +217,17 @@ export class OrderExpiry {
     } catch (cause) {
       const error = asOrderExpiryError(cause)
       onEnd(error)
-      return refuse(error)
+      return wanted.map((each) => ('error' in each ? each : { orderId: each.orderId, error }))
     }
   }
 
   /** Behind calls that have waited in vain for Redis, nobody waits as long again. */
   #sharedTerms(calls: readonly ScheduleCall[]): Terms {
-    const before = this.#unavailable
-    const waitedMs = before ? systemClock.now() - (calls[0] as ScheduleCall).calledAt : 0
+    const waitedMs = this.#isUnavailable ? systemClock.now() - (calls[0] as ScheduleCall).calledAt : 0
     return {
       withinMs: CALL_TIMEOUT_MS - waitedMs,
-      failure: waitedMs < CALL_TIMEOUT_MS ? undefined : before,
       onEnd: (failure) => {
-        this.#unavailable = failure?.retryable ? failure : undefined
+        this.#isUnavailable = failure?.retryable ?? false
       },
     }
   }

@@ -23,11 +23,8 @@ export function jobIdOf(orderId: string): string {
 }
 
 /** An order that is to be checked. Times are epoch milliseconds. */
-export interface Placement {
-  orderId: string
-  deadline: number
+export interface Placement extends JobData {
   placedAt: number
-  by?: string | undefined
   /** The trace context of whoever asks for it, as BullMQ's telemetry writes it. */
   trace?: string | undefined
 }

@@ -26,7 +26,7 @@ export async function readState(redis: Redis, { keepsOrders, queue }: { keepsOrd
     const flat = ((await unlessRefused(redis.config('GET', setting), onRefused)) ?? []) as string[]
     for (let n = 0; n < flat.length; n += 2) config.set(flat[n] as string, flat[n + 1] as string)
   }
-  return { info, config, refused, keepsOrders, waiting: await readWaitingJobs(redis, queue.keys) }
+  return { info, config, refused, keepsOrders, waiting: await unlessRefused(readWaitingJobs(redis, queue.keys)) }
 }
 
 /** The commands that change a setting of Redis such as `appendonly yes`, and make it last. */

@@ -1,6 +1,5 @@
 import type { Redis } from 'ioredis'
 import type { QueueKeys } from '../../redis/keys.ts'
-import { unlessRefused } from '../../redis/reply.ts'
 
 const JOBS_MEASURED = 100
 /** The limit that is advised, in bytes: fields up to it stay in the compact encoding. */
@@ -16,12 +15,8 @@ export interface WaitingJobs {
   reducedBytes: number
 }
 
-/** @returns undefined where none waits, or where Redis does not let us look */
-export function readWaitingJobs(redis: Redis, keys: QueueKeys): Promise<WaitingJobs | undefined> {
-  return unlessRefused(measure(redis, keys))
-}
-
-async function measure(redis: Redis, { delayed, job }: QueueKeys): Promise<WaitingJobs | undefined> {
+/** @returns undefined where none waits */
+export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys): Promise<WaitingJobs | undefined> {
   const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, JOBS_MEASURED)])
   const sizes = await Promise.all(ids.map((id) => sizeOf(redis, job(id))))
   const known = sizes.filter((size) => size !== undefined)
@@ -59,16 +54,13 @@ function compactSize(key: string, texts: readonly string[]): number {
 
 /** An element of the list: a header, the value, and the length again for reading backwards. */
 function entrySize(text: string): number {
-  if (/^(0|-?[1-9]\d{0,14})$/.test(text)) return integerSize(Number(text)) + 1
+  if (/^(0|[1-9]\d{0,14})$/.test(text)) {
+    const bits = [8, 13, 16, 24, 32].find((width) => Number(text) < 2 ** (width - 1)) ?? 64
+    return bits < 16 ? 1 + Math.ceil(bits / 8) : 2 + bits / 8
+  }
   const bytes = Buffer.byteLength(text)
   const withHeader = bytes + (bytes < 64 ? 1 : bytes < 4_096 ? 2 : 5)
   return withHeader + (withHeader < 128 ? 1 : 2)
-}
-
-function integerSize(value: number): number {
-  if (value >= 0 && value < 128) return 1
-  const bits = [13, 16, 24, 32].find((width) => value >= -(2 ** (width - 1)) && value < 2 ** (width - 1)) ?? 64
-  return bits === 13 ? 2 : 1 + bits / 8
 }
 
 /** What the allocator gives for this many bytes: it has four sizes for each power of two. https://jemalloc.net/jemalloc.3.html */
