@@ -17,7 +17,7 @@ import { BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './options.ts'
 import { placeOrders } from './place-orders.ts'
 import type { FoundOrder, Refusal, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
-import { isItem, noItem, parsePlacement, type ScheduleCall, tryPlacement } from './schedule-call.ts'
+import { parsePlacement, tryPlacement } from './schedule-call.ts'
 
 /** `scheduleMany` may take the time of a single call for each so many orders. */
 const ORDERS_PER_CALL_TIMEOUT = 1_000
@@ -36,7 +36,7 @@ export class OrderExpiry {
   readonly #options: ReturnType<typeof parseClientOptions>
   readonly #calls: BoundedCalls
   readonly #orders: OrderRecords | undefined
-  readonly #scheduling: Batcher<ScheduleCall, ScheduleResult | Refusal>
+  readonly #scheduling: Batcher<Placement, ScheduleResult | Refusal>
   #isUnavailable = false
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
@@ -58,13 +58,9 @@ export class OrderExpiry {
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
    */
   schedule(item: ScheduleItem): Promise<ScheduleResult> {
-    if (!isItem(item)) return Promise.reject(noItem())
     const span = this.#startSpan('add')
-    const { orderId, deadline: input, allowPast, by } = item
-    const deadline = input instanceof Date ? new Date(input) : input
-    // A copy: what the caller does to the item later has no effect.
-    const call = { item: { orderId, deadline, allowPast, by }, calledAt: systemClock.now(), trace: span?.traceContext }
-    const result = this.#scheduling.add(call).then(orThrow)
+    const wanted = tryPlacement(item, this.#callNow(span?.traceContext))
+    const result = 'error' in wanted ? Promise.reject(wanted.error) : this.#scheduling.add(wanted).then(orThrow)
     span?.endWith(result)
     return result
   }
@@ -81,11 +77,8 @@ export class OrderExpiry {
     return results
   }
 
-  async #scheduleMany(
-    items: readonly ScheduleItem[],
-    trace: string | undefined,
-  ): Promise<(ScheduleResult | Refusal)[]> {
-    const calledAt = systemClock.now()
+  async #scheduleMany(items: readonly ScheduleItem[], trace?: string): Promise<(ScheduleResult | Refusal)[]> {
+    const call = this.#callNow(trace)
     const startedMs = systemClock.monotonic()
     let begun = 0
     let failure: OrderExpiryError | undefined
@@ -98,8 +91,11 @@ export class OrderExpiry {
       const timeouts = 1 + Math.floor(begun / ORDERS_PER_CALL_TIMEOUT)
       begun += packet.length
       const leftMs = startedMs + timeouts * CALL_TIMEOUT_MS - systemClock.monotonic()
-      const calls = Array.from(packet, (item) => ({ item, calledAt, trace }))
-      return this.#place(calls, { withinMs: Math.min(leftMs, CALL_TIMEOUT_MS), onEnd })
+      const wanted = Array.from(packet, (item) => tryPlacement(item, call))
+      const placements = wanted.filter((each): each is Placement => !('error' in each))
+      if (placements.length === 0) return wanted as Refusal[]
+      const placed = await this.#place(placements, { withinMs: Math.min(leftMs, CALL_TIMEOUT_MS), onEnd })
+      return wanted.map((each) => ('error' in each ? each : (placed.shift() as ScheduleResult | Refusal)))
     }
     const results = await runInBatches({ ...PACKETS, items, run })
     if (results.some((result) => 'result' in result)) return results
@@ -117,7 +113,7 @@ export class OrderExpiry {
     if (item?.deadline === undefined) {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
     }
-    const placement = parsePlacement({ item, calledAt: systemClock.now() }, this.#options.paymentTimeout)
+    const placement = parsePlacement(item, this.#callNow())
     const { orderId, deadline } = placement
     return this.#calls.run(async (open) => {
       const moved = await this.#orders?.move(orderId, deadline)
@@ -194,36 +190,35 @@ export class OrderExpiry {
     return this.#calls.close()
   }
 
+  #callNow(trace?: string) {
+    return { calledAt: systemClock.now(), trace, paymentTimeout: this.#options.paymentTimeout }
+  }
+
   #startSpan(operation: 'add' | 'addBulk') {
     const { telemetry, queueName } = this.#options
     return startProducerSpan(telemetry, { operation, queueName })
   }
 
-  /** Places orders together: a result or a refusal for each, in their order. A bad one does not hold up the others. */
+  /** Places orders together: a result or a refusal for each, in their order. */
   readonly #place = async (
-    calls: readonly ScheduleCall[],
-    { withinMs, onEnd }: Terms = this.#sharedTerms(calls),
+    placements: readonly Placement[],
+    { withinMs, onEnd }: Terms = this.#sharedTerms(placements),
   ): Promise<(ScheduleResult | Refusal)[]> => {
-    const wanted = calls.map((call) => tryPlacement(call, this.#options.paymentTimeout))
-    const placements = wanted.filter((each): each is Placement => !('error' in each))
-    if (placements.length === 0) return wanted as Refusal[]
     const known = { orders: this.#orders, placements, explain: (error: Error) => this.#calls.explain(error) }
     try {
       const results = await this.#calls.run((open, isLate) => placeOrders({ ...known, open, isLate }), { withinMs })
       onEnd()
-      if (results.length === wanted.length) return results
-      let next = 0
-      return wanted.map((each) => ('error' in each ? each : (results[next++] as ScheduleResult | Refusal)))
+      return results
     } catch (cause) {
       const error = asOrderExpiryError(cause)
       onEnd(error)
-      return wanted.map((each) => ('error' in each ? each : { orderId: each.orderId, error }))
+      return placements.map(({ orderId }) => ({ orderId, error }))
     }
   }
 
   /** Behind calls that have waited in vain for Redis, nobody waits as long again. */
-  #sharedTerms(calls: readonly ScheduleCall[]): Terms {
-    const waitedMs = this.#isUnavailable ? systemClock.now() - (calls[0] as ScheduleCall).calledAt : 0
+  #sharedTerms(placements: readonly Placement[]): Terms {
+    const waitedMs = this.#isUnavailable ? systemClock.now() - (placements[0] as Placement).placedAt : 0
     return {
       withinMs: CALL_TIMEOUT_MS - waitedMs,
       onEnd: (failure) => {

@@ -7,29 +7,19 @@ import type { Refusal, ScheduleItem } from './results.ts'
 /** Characters of the name of whoever schedules an order. */
 const LONGEST_NAME = 100
 
-/** An order that somebody asks to schedule. */
-export interface ScheduleCall {
-  item: { [Field in keyof ScheduleItem]: ScheduleItem[Field] | undefined }
-  /** Epoch milliseconds. */
+/** @property trace the trace context to be written on the job */
+interface ScheduleCall {
   calledAt: number
-  /** The trace context to be written on the job. */
   trace?: string | undefined
-}
-
-export function isItem(item: unknown): item is ScheduleItem {
-  return typeof item === 'object' && item !== null
-}
-
-export function noItem(): OrderExpiryError {
-  return new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
+  paymentTimeout: string
 }
 
 /** What a call asks for, or why it cannot be done. */
-export function tryPlacement(call: ScheduleCall, paymentTimeout: string): Placement | Refusal {
+export function tryPlacement(item: ScheduleItem, call: ScheduleCall): Placement | Refusal {
   try {
-    return parsePlacement(call, paymentTimeout)
+    return parsePlacement(item, call)
   } catch (error) {
-    return { orderId: call.item?.orderId, error: asOrderExpiryError(error) }
+    return { orderId: item?.orderId, error: asOrderExpiryError(error) }
   }
 }
 
@@ -38,8 +28,10 @@ export function tryPlacement(call: ScheduleCall, paymentTimeout: string): Placem
  *
  * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE
  */
-export function parsePlacement({ item, calledAt, trace }: ScheduleCall, paymentTimeout: string): Placement {
-  if (!isItem(item)) throw noItem()
+export function parsePlacement(item: ScheduleItem, { calledAt, trace, paymentTimeout }: ScheduleCall): Placement {
+  if (typeof item !== 'object' || item === null) {
+    throw new OrderExpiryError('INVALID_ORDER_ID', 'expected an object { orderId, deadline }')
+  }
   const { orderId, deadline = paymentTimeout, allowPast = false, by } = item
   return {
     ...(typeof by === 'string' && { by: by.slice(0, LONGEST_NAME) }),

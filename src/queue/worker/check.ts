@@ -36,7 +36,7 @@ export async function check(context: {
   const { maxAttempts, decidedBy, events, clock } = options
   overridePolicy(job, maxAttempts)
   const wanted = read(job, options)
-  const settlement = await settleWhenDue({ wanted, batcher, clock })
+  const settlement = await settleWhenDue(wanted, batcher, clock)
   const step = nextStep({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
   return record({ job, worker, wanted, step, decidedBy, events, clock })
 }
@@ -52,8 +52,7 @@ function read(job: Job, { paymentTimeoutMs, events, clock }: CheckOptions): Chec
 }
 
 /** Where the store's clock is a little behind ours, the check waits here for its deadline, without a word to Redis. */
-async function settleWhenDue(options: { wanted: Check; batcher: CheckBatcher; clock: Clock }): Promise<Settlement> {
-  const { wanted, batcher, clock } = options
+async function settleWhenDue(wanted: Check, batcher: CheckBatcher, clock: Clock): Promise<Settlement> {
   const settlement = await batcher.add(wanted)
   if (settlement.kind !== 'postponed' || settlement.reason !== 'not-due') return settlement
   const leftMs = settlement.until - settlement.evidence.decidedAt
