@@ -1,7 +1,6 @@
 import { Command } from 'commander'
 import { withQueueView, withStore } from '../daemon/with-redis.ts'
-import { explainOrder } from '../explain/explain-order.ts'
-import { storyJsonOf } from '../explain/story.ts'
+import { explainOrder, storyJsonOf } from '../explain/story.ts'
 import type { CommandContext } from './context.ts'
 import { printResult } from './result.ts'
 

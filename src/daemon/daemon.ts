@@ -12,6 +12,7 @@ import { createWorkerService } from '../queue/worker/worker.ts'
 import { describeRedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
+import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { retryUntilDone } from '../runtime/retry.ts'
 import { Lifecycle, type Service } from '../runtime/service.ts'
@@ -51,7 +52,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const client = openClient({ config, redisUrl, telemetry: tracing?.telemetry })
   const missingChecks = new MissingChecks({ redis: redisUrl, queue, clock })
   const vitals = new DaemonVitals({ ...given, connection, queue, dryRun: config.DRY_RUN })
-  const parts: Parts = { ...given, redisUrl, connection, client, missingChecks, vitals, tracing }
+  const parts: Parts = { ...given, redisUrl, queue, connection, client, missingChecks, vitals, tracing }
   const web = createWeb(parts)
 
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
@@ -87,6 +88,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
 /** What there is before anything is started. */
 interface Parts extends Given {
   redisUrl: string
+  queue: NamedQueue
   /** For single commands. */
   connection: Connection
   client: OrderExpiry
@@ -160,14 +162,12 @@ function storeService(parts: Parts): Service {
 }
 
 function createCheckingOf(store: OrderStore, parts: Parts): Checking {
-  const { config, redisUrl, connection, missingChecks, vitals, tracing, events, clock } = parts
-  const queue = queueOf(config)
+  const { config, redisUrl, connection, queue, missingChecks, vitals, tracing, events, clock } = parts
   return createChecking({
+    ...parts,
     settings: config,
     store,
     sharedBrake: new RedisBrake({ redis: connection.redis, queue }),
-    connection,
-    queue,
     addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
     createWorker: (given) =>
       createWorkerService({
@@ -186,8 +186,6 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
         clock,
       }),
     heartbeats: vitals.heartbeats,
-    events,
-    clock,
   })
 }
 

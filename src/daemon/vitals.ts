@@ -1,6 +1,6 @@
 import type { BrakeStatus } from '../brake/redis-brake.ts'
 import { OrderExpiryError } from '../errors.ts'
-import type { ExplainSources } from '../explain/explain-order.ts'
+import type { ExplainSources } from '../explain/story.ts'
 import { History } from '../observe/history.ts'
 import type { Vitals } from '../observe/vitals.ts'
 import type { OrderStore } from '../order/store.ts'

@@ -1,5 +1,5 @@
 import type { OrderExpiry } from '../client/client.ts'
-import { type Config, isLoopback, queueOf } from '../config.ts'
+import { type Config, isLoopback } from '../config.ts'
 import { registerApi } from '../http/api/api.ts'
 import { registerOpenApi } from '../http/api/openapi.ts'
 import { requireBasic } from '../http/auth.ts'
@@ -9,6 +9,7 @@ import { registerProbes } from '../http/probes.ts'
 import { createHttpService } from '../http/server.ts'
 import type { EventBus } from '../observe/events.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import type { NamedQueue } from '../redis/keys.ts'
 import type { Service } from '../runtime/service.ts'
 import type { DaemonVitals } from './vitals.ts'
 
@@ -16,26 +17,22 @@ import type { DaemonVitals } from './vitals.ts'
 const REQUESTS_SHARE = 1 / 5
 const DRAIN_LOOK_MS = 10
 
-interface Web {
-  /** Answers the probes from the first moment to the last. */
-  http: Service
-  /** Shows the queue on the board. Needs Redis. */
-  board: Service
-  /** Ends first: what was asked before the end is answered, while there is still something to ask. */
-  requests: Service
-}
-
-/** What is served over HTTP: the API, the pages, the board, probes and metrics. */
+/**
+ * What is served over HTTP: the API, the pages, the board, probes and metrics.
+ *
+ * @returns the services: `http` answers the probes from the first moment to the last, `board` needs Redis, and `requests` ends
+ * first: what was asked before the end is answered, while there is still something to ask
+ */
 export function createWeb(options: {
   config: Config
   redisUrl: string
+  queue: NamedQueue
   vitals: DaemonVitals
   client: OrderExpiry
   events: EventBus
-}): Web {
-  const { config, redisUrl, vitals, client, events } = options
+}): Record<'http' | 'board' | 'requests', Service> {
+  const { config, redisUrl, queue, vitals, client, events } = options
   const { clock } = vitals
-  const queue = queueOf(config)
   const metrics = createMetrics({ events, vitals })
   const isOpen = isLoopback(config.HTTP_HOST)
   const environment = config.BOARD_ENVIRONMENT

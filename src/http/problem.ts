@@ -39,13 +39,11 @@ const RETRY_AFTER_S = 5
 /** Every error of the server's routes is answered as `application/problem+json`. An unexpected one shows nothing internal. */
 export function registerProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
-  server.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      new OrderExpiryError('NOT_FOUND', `${request.method} ${pathOf(request)}: there is no such page`),
-      request,
-      reply,
-    ),
-  )
+  server.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0]?.slice(0, 200)
+    const error = new OrderExpiryError('NOT_FOUND', `${request.method} ${path}: there is no such page`)
+    return sendProblem(error, request, reply)
+  })
 }
 
 /** @param moreOf extra members for a client that wants them, which RFC 9457 allows */
@@ -97,10 +95,6 @@ export function asHttpError(error: unknown): OrderExpiryError {
   const code = isRefusal ? (CODE_OF_STATUS[statusCode] ?? 'INVALID_REQUEST') : undefined
   const text = typeof message === 'string' ? message : String(error)
   return new OrderExpiryError(code ?? 'UNEXPECTED', text, { cause: error })
-}
-
-function pathOf(request: FastifyRequest): string {
-  return request.url.split('?')[0]?.slice(0, 200) as string
 }
 
 declare module 'fastify' {

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { type ExplainSources, explainOrder } from '../../explain/explain-order.ts'
+import { type ExplainSources, explainOrder } from '../../explain/story.ts'
 import type { Vitals } from '../../observe/vitals.ts'
 import { jobIdOf } from '../../queue/contract.ts'
 import { searchPage, storyPage } from './order-story.ts'
