@@ -40,18 +40,10 @@ interface CheckingOptions {
   random?: () => number
 }
 
-/** Everything that decides on orders. The services start in this order, and stop in the opposite one. */
-export interface Checking {
-  store: OrderStore
-  brake: Brake
-  breaker: Breaker<OrderExpiryError>
-  watch: RedisWatch
-  worker: WorkerService
-  sweeper: Sweeper
-}
+export type Checking = ReturnType<typeof createChecking>
 
 /** Puts together what decides on orders: the store behind its guards, the worker pool, the sweeper, the watch over Redis. */
-export function createChecking(options: CheckingOptions): Checking {
+export function createChecking(options: CheckingOptions) {
   const { settings, store, heartbeats, settleWith = createSettle, events, clock, random = Math.random } = options
   const breaker = new Breaker<OrderExpiryError>({
     threshold: BREAKER_THRESHOLD,
@@ -112,8 +104,7 @@ export function createChecking(options: CheckingOptions): Checking {
 
 /** What Redis may have lost, and what falls due while it is away, only a sweep finds. */
 function watchRedis(
-  options: Pick<CheckingOptions, 'connection' | 'queue' | 'heartbeats' | 'events' | 'clock'> &
-    Pick<Checking, 'brake' | 'breaker' | 'sweeper'>,
+  options: CheckingOptions & { brake: Brake; breaker: Breaker<OrderExpiryError>; sweeper: Sweeper },
 ): RedisWatch {
   const { connection, queue, heartbeats, events, clock, brake, breaker, sweeper } = options
   let sweptAt = Number.NEGATIVE_INFINITY

@@ -1,6 +1,6 @@
 import { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
-import { type Config, DATA_DIR, queueOf } from '../config.ts'
+import { DATA_DIR, queueOf } from '../config.ts'
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { createHistoryWriter } from '../observe/history.ts'
@@ -13,12 +13,11 @@ import { describeRedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import type { NamedQueue } from '../redis/keys.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { retryUntilDone } from '../runtime/retry.ts'
 import { Lifecycle, type Service } from '../runtime/service.ts'
 import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
-import { chooseStore, MAX_BATCHES, nameOfProcess, openClient, openConnection } from './parts.ts'
+import { chooseStore, type Given, MAX_BATCHES, nameOfProcess, openClient, openConnection } from './parts.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
 import { createWeb } from './web.ts'
@@ -28,15 +27,6 @@ export interface Daemon {
   start(signal: AbortSignal): Promise<void>
   /** Stops what was started, in the opposite order, within the time. @returns what went wrong */
   stop(withinMs: number): Promise<OrderExpiryError[]>
-}
-
-/** What the daemon is made from. */
-interface Given {
-  config: Config
-  /** Of this package. */
-  version: string
-  events: EventBus
-  clock: Clock
 }
 
 /** The daemon: a frozen Config in, an ordered list of services out. The only place that knows every folder. */
@@ -114,7 +104,7 @@ function redisService(parts: Parts): Service {
   return {
     name: 'redis',
     async start(signal) {
-      await waitFor('redis', { attempt: () => vitals.pingRedis(), signal, parts })
+      await waitFor({ service: 'redis', attempt: () => vitals.pingRedis(), signal, parts })
       events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisUrl) })
     },
     async stop() {
@@ -137,18 +127,13 @@ function historyService({ vitals, connection, events, clock }: Parts): Service {
 
 /** Opens the order store, and hands over what decides on its orders. */
 function storeService(parts: Parts): Service {
-  const { config, redisUrl, vitals, events } = parts
+  const { config, vitals, events } = parts
   return {
     name: 'store',
     async start(signal) {
       vitals.isStoreTried = true
-      const choice = chooseStore({
-        config,
-        redisUrl,
-        onError: (error) => events.emit('store-error', { error }),
-        onNotice: (notice) => events.emit('store-notice', { notice }),
-      })
-      const store = await waitFor('store', { attempt: () => openStore(choice), signal, parts })
+      const choice = chooseStore(parts)
+      const store = await waitFor({ service: 'store', attempt: () => openStore(choice), signal, parts })
       const checking = createCheckingOf(store, parts)
       vitals.checking = checking
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
@@ -189,10 +174,13 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
   })
 }
 
-async function waitFor<T>(
-  service: string,
-  { attempt, signal, parts }: { attempt: () => Promise<T>; signal: AbortSignal; parts: Parts },
-): Promise<T> {
+function waitFor<T>(wanted: {
+  service: string
+  attempt: () => Promise<T>
+  signal: AbortSignal
+  parts: Parts
+}): Promise<T> {
+  const { service, attempt, signal, parts } = wanted
   const { events, clock } = parts
   return retryUntilDone({
     attempt,

@@ -18,6 +18,15 @@ const REDIS_TIMEOUT_MS = 2_000
 /** Batches of the worker in flight at once. One more connection serves the sweeper, and one the probes. */
 export const MAX_BATCHES = 4
 
+/** What the daemon is made from. */
+export interface Given {
+  config: Config
+  /** Of this package. */
+  version: string
+  events: EventBus
+  clock: Clock
+}
+
 /** Who decides, for the evidence: `host:pid`. */
 export function nameOfProcess(): string {
   return `${hostname()}:${process.pid}`
@@ -28,14 +37,9 @@ export function openConnection(redisUrl: string, timeoutMs = REDIS_TIMEOUT_MS): 
   return new Connection({ address: redisUrl, profile: commandProfile(redisUrl, timeoutMs) })
 }
 
-/** The order store that the settings ask for. */
-export function chooseStore(options: {
-  config: Config
-  redisUrl: string
-  onError?: (error: Error) => void
-  onNotice?: (notice: string) => void
-}): StoreChoice {
-  const { config, redisUrl, onError = () => {}, onNotice = () => {} } = options
+/** The order store that the settings ask for. @param options.events told of its errors and notices */
+export function chooseStore(options: { config: Config; redisUrl: string; events?: EventBus }): StoreChoice {
+  const { config, redisUrl, events } = options
   return {
     kind: config.ORDER_STORE,
     settings: config,
@@ -43,8 +47,8 @@ export function chooseStore(options: {
     queue: queueOf(config),
     connections: MAX_BATCHES + 2,
     watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
-    onError,
-    onNotice,
+    onError: (error) => events?.emit('store-error', { error }),
+    onNotice: (notice) => events?.emit('store-notice', { notice }),
   }
 }
 

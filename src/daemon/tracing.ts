@@ -1,10 +1,7 @@
-import type { Config } from '../config.ts'
-import type { EventBus } from '../observe/events.ts'
-import type { Clock } from '../runtime/clock.ts'
+import type { Given } from './parts.ts'
 
 /** Sends the spans of the daemon to a collector; undefined where none is set. OpenTelemetry is loaded only where it is wanted. */
-export async function openTracing(options: { config: Config; version: string; events: EventBus; clock: Clock }) {
-  const { config, version, events, clock } = options
+export async function openTracing({ config, version, events, clock }: Given) {
   const { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint, OTEL_EXPORTER_OTLP_HEADERS: headers = {} } = config
   if (endpoint === undefined) return undefined
   const [{ createTraces }, { createTelemetry }] = await Promise.all([

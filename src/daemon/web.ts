@@ -53,9 +53,9 @@ export function createWeb(options: {
         requestsPerSecond: config.API_RATE_LIMIT,
       })
       await server.register(async (scope) => {
-        const roleOf = await requireBasic(scope, { users: config.BOARD_USERS ?? [], isOpen })
+        await requireBasic(scope, { users: config.BOARD_USERS ?? [], isOpen })
         registerPages(scope, { vitals, queueName: queue.name, environment })
-        await board.register(scope, roleOf)
+        await board.register(scope)
       })
     },
   })

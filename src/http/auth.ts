@@ -6,22 +6,19 @@ import type { Clock } from '../runtime/clock.ts'
 import type { ApiToken, BoardUser } from '../settings/credentials.ts'
 import { refuseOtherNames } from './same-site.ts'
 
-export type Role = BoardUser['role']
 type Credentials = Pick<BoardUser, 'name' | 'password'>
 
 /**
- * Afterwards the pages of this scope want HTTP Basic with one of the users. Without users they are open to everybody if
- * `isOpen`, for looking only, else closed.
- *
- * @returns whose role a request has
+ * Afterwards the pages of this scope want HTTP Basic with one of the users, whose role the request has. Without users they
+ * are open to everybody if `isOpen`, for looking only, else closed.
  */
 export async function requireBasic(
   scope: FastifyInstance,
   { users, isOpen }: { users: readonly BoardUser[]; isOpen: boolean },
-): Promise<(request: FastifyRequest) => Role> {
+): Promise<void> {
   if (users.length === 0) {
     withoutCredentials(scope, { isOpen, refusal: 'this page is closed on this address until BOARD_USERS is set' })
-    return () => 'viewer'
+    return
   }
   await scope.register(basicAuth, {
     authenticate: { realm: 'order-expiry' },
@@ -29,12 +26,11 @@ export async function requireBasic(
       const user = findUser(users, { name, password })
       if (!user) throw new OrderExpiryError('UNAUTHORIZED', 'expected a user of BOARD_USERS and the password')
       request.caller = user.name
+      request.role = user.role
       return undefined
     },
   })
   scope.addHook('onRequest', scope.basicAuth)
-  const roles = new Map(users.map(({ name, role }) => [name, role]))
-  return ({ caller }) => roles.get(caller ?? '') ?? 'viewer'
 }
 
 /** The user with this name and password. Takes the same time whether the name, the password or nothing is right. */
@@ -106,5 +102,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The name of the token or user that was given. */
     caller?: string
+    /** Of the user; undefined: no more than a viewer's. */
+    role?: BoardUser['role']
   }
 }

@@ -5,10 +5,7 @@ import type { Vitals } from '../observe/vitals.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
-interface Probes {
-  vitals: Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>
-  metrics: Registry
-}
+type Asked = Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>
 
 const PING_TIMEOUT_MS = 2_000
 /** A loop that has not gone on for so long is stuck: its longest step is three statements that all but time out. */
@@ -22,9 +19,10 @@ const STUCK_MS = 45_000
  * - `/readyz`: 200 once it has started, until it stops, while Redis and the store answer; else 503, with the reason.
  * - `/metrics`: in Prometheus' text format.
  */
-export function registerProbes(server: FastifyInstance, probes: Probes): void {
-  const { vitals, metrics } = probes
-
+export function registerProbes(
+  server: FastifyInstance,
+  { vitals, metrics }: { vitals: Asked; metrics: Registry },
+): void {
   server.get('/livez', async (_request, reply) => {
     const stuck = vitals.loops().filter(({ ageMs }) => ageMs > STUCK_MS)
     if (stuck.length === 0) return { status: 'ok' }

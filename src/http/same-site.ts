@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
+const OWN_NAME = /^(localhost|\[::1\]|::1|127\.\d+\.\d+\.\d+)$/i
 
 /**
  * Refuses a request that would change something if a browser sends it for another site.
@@ -23,7 +24,7 @@ export function refuseOtherSites(server: FastifyInstance): void {
  */
 export function refuseOtherNames(scope: FastifyInstance): void {
   scope.addHook('onRequest', async (request) => {
-    if (isLoopbackName(request.hostname)) return
+    if (OWN_NAME.test(request.hostname)) return
     throw new OrderExpiryError(
       'FORBIDDEN',
       'expected 127.0.0.1, [::1] or localhost as the host, because no credentials are set for this',
@@ -36,9 +37,4 @@ function comesFromAnotherSite(request: FastifyRequest): boolean {
   if (site !== undefined) return site !== 'same-origin' && site !== 'none'
   // Older browsers send an Origin with every request that changes something. A proxy may have ended TLS before us.
   return origin !== undefined && (!URL.canParse(origin) || new URL(origin).host !== request.host)
-}
-
-function isLoopbackName(given: string): boolean {
-  const name = given.toLowerCase()
-  return name === 'localhost' || name === '[::1]' || name === '::1' || /^127\.\d+\.\d+\.\d+$/.test(name)
 }

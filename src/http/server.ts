@@ -3,7 +3,6 @@ import helmet from '@fastify/helmet'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus, Events } from '../observe/events.ts'
-import type { Service } from '../runtime/service.ts'
 import { callerOf } from './auth.ts'
 import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
 import { refuseOtherSites } from './same-site.ts'
@@ -16,11 +15,6 @@ const LOOK_EVERY_MS = 1_000
 /** An order id of 200 bytes, each of them percent-encoded. */
 const LONGEST_ID = 600
 
-interface HttpService extends Service {
-  /** Whether every request has been answered, or its caller has left. */
-  drained(): boolean
-}
-
 /**
  * The HTTP server as a service. It listens before anything else is started and until all is stopped, so that probes are
  * answered throughout.
@@ -31,12 +25,13 @@ export function createHttpService(options: {
   /** Adds the routes. */
   register: (server: FastifyInstance) => Promise<void>
   events: EventBus
-}): HttpService {
+}) {
   const { host, port, register, events } = options
   let server: FastifyInstance | undefined
   const underWay = new Set<FastifyRequest>()
   return {
     name: 'http',
+    /** Whether every request has been answered, or its caller has left. */
     drained: () => underWay.size === 0,
     async start() {
       server = fastify({

@@ -127,7 +127,7 @@ export function createMetrics(options: { events: EventBus; vitals: Vitals }): Re
   // These are gauges with the names of counters.
   for (const kind of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${kind}_total`)
   for (const [name, row] of Object.entries(METRICS)) {
-    const add = registerMetric({ registry, name, row })
+    const add = registerMetric(registry, name, row)
     for (const labels of row.zeros ?? []) add(0, labels)
     for (const [event, listener] of Object.entries(row.on) as [EventName, (event: unknown, add: Add) => void][]) {
       events.on(event, (happened) => listener(happened, add))
@@ -137,10 +137,8 @@ export function createMetrics(options: { events: EventBus; vitals: Vitals }): Re
   return registry
 }
 
-function registerMetric(options: { registry: Registry; name: string; row: MetricRow }): Add {
-  const { registry, name, row } = options
-  const { help, labels: labelNames = [], buckets } = row
-  const settings = { name: `order_expiry_${name}`, help, labelNames, registers: [registry] }
+function registerMetric(registry: Registry, name: string, { help, labels = [], buckets }: MetricRow): Add {
+  const settings = { name: `order_expiry_${name}`, help, labelNames: labels, registers: [registry] }
   if (buckets) {
     const histogram = new Histogram({ ...settings, buckets })
     return (value) => histogram.observe(value)

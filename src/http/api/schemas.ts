@@ -33,10 +33,12 @@ const batch = z.strictObject({
     .meta({ items: z.toJSONSchema(batchOrder, { io: 'input' }) }),
 })
 
-const scheduleResult = z.enum(['scheduled', 'unchanged', 'conflict'])
-const status = z.string().optional().describe('Of an order recorded here that is no longer unpaid.')
-
-const scheduled = z.object({ orderId: z.string(), result: scheduleResult, deadline: time, status })
+const scheduled = z.object({
+  orderId: z.string(),
+  result: z.enum(['scheduled', 'unchanged', 'conflict']),
+  deadline: time,
+  status: z.string().optional().describe('Of an order recorded here that is no longer unpaid.'),
+})
 
 const rescheduled = z.object({
   orderId: z.string(),

@@ -11,7 +11,6 @@ import { type BoardQueue, openBoardQueue } from '../../queue/view/board-queue.ts
 import type { RedisAddress } from '../../redis/address.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import type { Service } from '../../runtime/service.ts'
-import type { Role } from '../auth.ts'
 import { asHttpError, sendProblem } from '../problem.ts'
 import { mask } from './mask.ts'
 import { guardBoard } from './permissions.ts'
@@ -76,16 +75,15 @@ export class Board implements Service {
     this.#shown?.close()
   }
 
-  /** @param roleOf who asks */
-  async register(scope: FastifyInstance, roleOf: (request: FastifyRequest) => Role): Promise<void> {
+  async register(scope: FastifyInstance): Promise<void> {
     await scope.register(async (own) => {
       own.addHook('onRequest', async () => {
         if (this.#shown?.isReady() && !this.#options.vitals.redisFailure) return
         throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
       })
-      guardBoard(own, { roleOf, queue: () => this.#shown?.queue, events: this.#options.events })
+      guardBoard(own, { queue: () => this.#shown?.queue, events: this.#options.events })
       own.addHook('preSerialization', async (request, _reply, payload) =>
-        request.routeOptions.url === `${BASE_PATH}/api/queues` ? withoutButtons(payload, roleOf(request)) : payload,
+        request.routeOptions.url === `${BASE_PATH}/api/queues` ? withoutButtons(payload, request) : payload,
       )
       own.addHook('onSend', async (_request, reply, payload) =>
         String(reply.getHeader('content-type')).startsWith('text/html')
@@ -118,13 +116,12 @@ function withoutOtherSites(html: string): string {
 }
 
 /** The board shows no buttons that are refused anyway, as far as it can be told to. */
-function withoutButtons(payload: unknown, role: Role): unknown {
-  const { queues } = payload as { queues?: object[] }
-  const isViewer = role === 'viewer' && { readOnlyMode: true, allowRetries: false }
-  return queues
-    ? {
-        ...(payload as object),
-        queues: queues.map((queue) => ({ ...queue, allowCompletedRetries: false, ...isViewer })),
-      }
-    : payload
+function withoutButtons(payload: unknown, { role }: FastifyRequest): unknown {
+  const { queues, ...rest } = payload as { queues?: object[] }
+  if (!queues) return payload
+  const looks = {
+    allowCompletedRetries: false,
+    ...(role !== 'operator' && { readOnlyMode: true, allowRetries: false }),
+  }
+  return { ...rest, queues: queues.map((queue) => ({ ...queue, ...looks })) }
 }

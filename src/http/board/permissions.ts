@@ -2,7 +2,7 @@ import type { Queue } from 'bullmq'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
-import { callerOf, type Role } from '../auth.ts'
+import { callerOf } from '../auth.ts'
 
 const MOST_JOBS_A_PAGE = 100
 
@@ -30,13 +30,12 @@ const OPERATOR_MAY: Record<string, string> = {
 export function guardBoard(
   scope: FastifyInstance,
   options: {
-    roleOf: (request: FastifyRequest) => Role
     /** The queue that is shown; undefined if there is none yet. */
     queue: () => Pick<Queue, 'getJobState'> | undefined
     events: EventBus
   },
 ): void {
-  const { roleOf, queue, events } = options
+  const { queue, events } = options
 
   scope.addHook('onRequest', async (request) => {
     if (isReading(request)) {
@@ -44,7 +43,7 @@ export function guardBoard(
       if (Number(jobsPerPage) <= MOST_JOBS_A_PAGE) return
       throw new OrderExpiryError('INVALID_REQUEST', `jobsPerPage: expected at most ${MOST_JOBS_A_PAGE}`)
     }
-    if (roleOf(request) === 'viewer') throw forbidden('expected an operator, given a viewer')
+    if (request.role !== 'operator') throw forbidden('expected an operator, given a viewer')
     if (!actionOf(request)) throw forbidden('not on this board: it would lose orders, or change how all are checked')
     const { queueStatus = 'failed' } = request.params as { queueStatus?: string }
     if (queueStatus !== 'failed') throw keepsEvidence()
