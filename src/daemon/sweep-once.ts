@@ -1,27 +1,20 @@
 import { RedisBrake } from '../brake/redis-brake.ts'
-import { type Config, queueOf } from '../config.ts'
-import type { EventBus } from '../observe/events.ts'
+import { queueOf } from '../config.ts'
 import { createSettle } from '../order/settle.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
-import { chooseStore, createGuards, openConnection } from './parts.ts'
+import { chooseStore, createGuards, type Given, openConnection } from './parts.ts'
 
 /**
  * One sweep by hand, with a brake and dry run as the settings say.
  *
  * @param options.dryRun change nothing, whatever the settings say
  */
-export async function sweepOnce(options: {
-  config: Config
-  redisUrl: string
-  dryRun: boolean
-  events: EventBus
-  clock: Clock
-  signal: AbortSignal
-}): Promise<SweepResult> {
+export async function sweepOnce(
+  options: Omit<Given, 'version'> & { redisUrl: string; dryRun: boolean; signal: AbortSignal },
+): Promise<SweepResult> {
   const { config, redisUrl, dryRun, events, clock, signal } = options
   const queue = queueOf(config)
   const store = await openStore(chooseStore({ config, redisUrl }))

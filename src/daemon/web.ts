@@ -1,5 +1,5 @@
 import type { OrderExpiry } from '../client/client.ts'
-import { type Config, isLoopback } from '../config.ts'
+import { isLoopback } from '../config.ts'
 import { registerApi } from '../http/api/api.ts'
 import { registerOpenApi } from '../http/api/openapi.ts'
 import { requireBasic } from '../http/auth.ts'
@@ -7,10 +7,10 @@ import { Board } from '../http/board/board.ts'
 import { registerPages } from '../http/pages/pages.ts'
 import { registerProbes } from '../http/probes.ts'
 import { createHttpService } from '../http/server.ts'
-import type { EventBus } from '../observe/events.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Service } from '../runtime/service.ts'
+import type { Given } from './parts.ts'
 import type { DaemonVitals } from './vitals.ts'
 
 /** Of the time for the stop, for the answers to requests under way: few take longer than a second or two. */
@@ -23,16 +23,10 @@ const DRAIN_LOOK_MS = 10
  * @returns the services: `http` answers the probes from the first moment to the last, `board` needs Redis, and `requests` ends
  * first: what was asked before the end is answered, while there is still something to ask
  */
-export function createWeb(options: {
-  config: Config
-  redisUrl: string
-  queue: NamedQueue
-  vitals: DaemonVitals
-  client: OrderExpiry
-  events: EventBus
-}): Record<'http' | 'board' | 'requests', Service> {
-  const { config, redisUrl, queue, vitals, client, events } = options
-  const { clock } = vitals
+export function createWeb(
+  options: Given & { redisUrl: string; queue: NamedQueue; vitals: DaemonVitals; client: OrderExpiry },
+): Record<'http' | 'board' | 'requests', Service> {
+  const { config, redisUrl, queue, vitals, client, events, clock } = options
   const metrics = createMetrics({ events, vitals })
   const isOpen = isLoopback(config.HTTP_HOST)
   const environment = config.BOARD_ENVIRONMENT

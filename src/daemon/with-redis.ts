@@ -1,21 +1,17 @@
 import { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
-import { type Config, DATA_DIR, queueOf } from '../config.ts'
+import { DATA_DIR, queueOf } from '../config.ts'
 import { OrderExpiryError } from '../errors.ts'
 import type { OrderStore } from '../order/store.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
-import type { Clock } from '../runtime/clock.ts'
 import { openStore } from '../stores/kinds.ts'
-import { chooseStore, openClient, openConnection } from './parts.ts'
+import { chooseStore, type Given, openClient, openConnection } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
-interface Settings {
-  config: Config
-  clock: Clock
-}
+type Settings = Pick<Given, 'config' | 'clock'>
 
 /**
  * Runs `work` with the Redis of the settings; without one, with an embedded one.
@@ -87,7 +83,7 @@ export function withClient<T>(
 
 /** Runs `work` with the order store of the settings. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
 export async function withStore<T>(
-  settings: { config: Config; redisUrl: string },
+  settings: { config: Given['config']; redisUrl: string },
   work: (store: OrderStore) => Promise<T>,
 ): Promise<T> {
   const store = await openStore(chooseStore(settings))
