@@ -4,9 +4,7 @@ import type { BrakeStatus, RedisBrake } from '../brake/redis-brake.ts'
 import { withBrake } from '../daemon/with-redis.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
-import { printResult } from './result.ts'
-
-type Work = (brake: RedisBrake, releasedForMs: number) => Promise<BrakeStatus>
+import { printsResult } from './result.ts'
 
 /** `order-expiry brake status | engage | release`: the mass-cancel brake of all processes. */
 export function brakeCommand(context: CommandContext): Command {
@@ -22,32 +20,32 @@ export function brakeCommand(context: CommandContext): Command {
   )
   return command
 
-  function add(name: string, description: string, work: Work): Command {
-    return command
-      .command(name)
-      .description(description)
-      .option('--json', 'print JSON')
-      .action((options: { json?: true; for?: number }) => run({ context, work, ...options }))
+  function add(
+    name: string,
+    description: string,
+    work: (brake: RedisBrake, releasedForMs: number) => Promise<BrakeStatus>,
+  ): Command {
+    const added = command.command(name).description(description)
+    return printsResult(context, added, async ({ for: releasedForMs = 0 }: { for?: number }) => {
+      const { clock } = context
+      const config = context.readConfig()
+      const status = await withBrake({ config, clock }, (brake) => work(brake, releasedForMs))
+      return { result: describe(status, config.BRAKE_MAX_PER_MINUTE, clock.now()) }
+    })
   }
 }
 
-async function run(options: { context: CommandContext; work: Work; json?: true; for?: number }): Promise<void> {
-  const { context, work, json, for: releasedForMs = 0 } = options
-  const { clock } = context
-  const config = context.readConfig()
-  const status = await withBrake({ config, clock }, (brake) => work(brake, releasedForMs))
+function describe(status: BrakeStatus, maxPerMinute: number | undefined, now: number) {
   const { engaged, reason, by, since, suspendedUntil = 0, lastMinute } = status
-  const maxPerMinute = config.BRAKE_MAX_PER_MINUTE
-  const result = {
+  return {
     brake: engaged ? 'engaged' : 'released',
     reason,
     by,
     since: since && new Date(since),
-    suspendedUntil: suspendedUntil > clock.now() ? new Date(suspendedUntil) : undefined,
+    suspendedUntil: suspendedUntil > now ? new Date(suspendedUntil) : undefined,
     maxPerMinute: maxPerMinute ?? 'off',
     lastMinute: maxPerMinute && lastMinute,
   }
-  printResult({ context, json, result })
 }
 
 /** Who engages or releases it, for those who look at it later. */

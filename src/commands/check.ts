@@ -2,24 +2,21 @@ import { Command } from 'commander'
 import { SETTINGS, type SettingName } from '../config.ts'
 import { formatDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
-import { printResult } from './result.ts'
+import { printsResult } from './result.ts'
 
 const DURATIONS = /_(TIMEOUT|EVERY|AHEAD|SILENCE)$/
 
 /** `order-expiry check`: exit code 0 if `start` would take the settings; 1 and all their problems if not. */
 export function checkCommand(context: CommandContext): Command {
-  return new Command('check')
-    .description('check the settings and print what they come to')
-    .option('--json', 'print JSON')
-    .action((options: { json?: true }) => {
-      const config = context.readConfig()
-      const names = Object.keys(SETTINGS) as SettingName[]
-      const effective = Object.fromEntries(names.map((name) => [name, describe(name, config[name])]))
-      const width = Math.max(...names.map(({ length }) => length))
-      const rows = names.map((name) => `${name.padEnd(width)}  ${effective[name] ?? '(none)'}`)
-      const lines = [...rows, '', 'The settings are in order.']
-      printResult({ context, json: options.json, result: effective, lines })
-    })
+  const command = new Command('check').description('check the settings and print what they come to')
+  return printsResult(context, command, () => {
+    const config = context.readConfig()
+    const names = Object.keys(SETTINGS) as SettingName[]
+    const result = Object.fromEntries(names.map((name) => [name, describe(name, config[name])]))
+    const width = Math.max(...names.map(({ length }) => length))
+    const rows = names.map((name) => `${name.padEnd(width)}  ${result[name] ?? '(none)'}`)
+    return { result, lines: [...rows, '', 'The settings are in order.'] }
+  })
 }
 
 function describe(name: SettingName, value: unknown): string | null {

@@ -10,20 +10,18 @@ import type { Clock } from '../runtime/clock.ts'
 import { diagnoseStore, KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { countComplaints, describeFindings } from './doctor-report.ts'
-import { printResult } from './result.ts'
+import { printsResult } from './result.ts'
 
 /** `order-expiry doctor`: changes nothing. Exit code 1 if there is an error; warnings do not count. */
 export function doctorCommand(context: CommandContext): Command {
-  return new Command('doctor')
-    .description('look for what keeps, or could keep, orders from being cancelled on time, and say what mends it')
-    .option('--json', 'print JSON')
-    .action(async ({ json }: { json?: true }) => {
-      const findings = await diagnose(context.readConfig(), context.clock)
-      findings.sort((a, b) => FINDING_CODES.indexOf(a.code) - FINDING_CODES.indexOf(b.code))
-      const { errors, warnings } = countComplaints(findings)
-      const result = { errors, warnings, findings }
-      printResult({ context, json, result, lines: describeFindings(findings), isSuccess: errors === 0 })
-    })
+  const purpose = 'look for what keeps, or could keep, orders from being cancelled on time, and say what mends it'
+  return printsResult(context, new Command('doctor').description(purpose), async () => {
+    const findings = await diagnose(context.readConfig(), context.clock)
+    findings.sort((a, b) => FINDING_CODES.indexOf(a.code) - FINDING_CODES.indexOf(b.code))
+    const complaints = countComplaints(findings)
+    const result = { ...complaints, findings }
+    return { result, lines: describeFindings(findings), isSuccess: complaints.errors === 0 }
+  })
 }
 
 const DRY_RUN = finding('warning', 'store-dry-run', {

@@ -2,24 +2,23 @@ import { Command } from 'commander'
 import { withQueueView, withStore } from '../daemon/with-redis.ts'
 import { explainOrder, storyJsonOf } from '../explain/story.ts'
 import type { CommandContext } from './context.ts'
-import { printResult } from './result.ts'
+import { printsResult } from './result.ts'
 
 /** `order-expiry explain ID`: one order's story. Exit code 0 if there is such an order, or a check of it. */
 export function explainCommand(context: CommandContext): Command {
-  return new Command('explain')
+  const command = new Command('explain')
     .description("why an order was cancelled, or was not: one order's story in order of time")
     .argument('<id>', 'the order id')
-    .option('--json', 'print JSON')
-    .action(async (orderId: string, options: { json?: true }) => {
-      const { clock } = context
-      const config = context.readConfig()
-      const story = await withQueueView({ config, clock }, (view, redisUrl) =>
-        withStore({ config, redisUrl }, (store) =>
-          explainOrder({ orderId, sources: { view, store, dryRun: config.DRY_RUN, clock } }),
-        ),
-      )
-      const result = storyJsonOf(story)
-      const lines = [result.verdict, '', ...result.story.map(({ at = '–', what }) => `${at.padEnd(24)}  ${what}`)]
-      printResult({ context, json: options.json, result, lines, isSuccess: story.isKnown })
-    })
+  return printsResult(context, command, async (orderId: string) => {
+    const { clock } = context
+    const config = context.readConfig()
+    const story = await withQueueView({ config, clock }, (view, redisUrl) =>
+      withStore({ config, redisUrl }, (store) =>
+        explainOrder({ orderId, sources: { view, store, dryRun: config.DRY_RUN, clock } }),
+      ),
+    )
+    const result = storyJsonOf(story)
+    const lines = [result.verdict, '', ...result.story.map(({ at = '–', what }) => `${at.padEnd(24)}  ${what}`)]
+    return { result, lines, isSuccess: story.isKnown }
+  })
 }

@@ -3,7 +3,7 @@ import { withQueueView } from '../daemon/with-redis.ts'
 import type { Forecast } from '../observe/vitals.ts'
 import { number } from '../runtime/human-numbers.ts'
 import type { CommandContext } from './context.ts'
-import { printResult } from './result.ts'
+import { printsResult } from './result.ts'
 
 const BAR_WIDTH = 50
 const MINUTE_MS = 60_000
@@ -12,15 +12,12 @@ const STEP_MINUTES = 3
 
 /** `order-expiry forecast`: how many checks are to come, as numbers and as bars. */
 export function forecastCommand(context: CommandContext): Command {
-  return new Command('forecast')
-    .description('how many orders fall due within the next minutes')
-    .option('--json', 'print JSON')
-    .action(async (options: { json?: true }) => {
-      const config = context.readConfig()
-      const forecast = await withQueueView({ config, clock: context.clock }, (view) => view.forecast())
-      const result = { ...forecast, at: new Date(forecast.at) }
-      printResult({ context, json: options.json, result, lines: drawForecast(forecast) })
-    })
+  const command = new Command('forecast').description('how many orders fall due within the next minutes')
+  return printsResult(context, command, async () => {
+    const config = context.readConfig()
+    const forecast = await withQueueView({ config, clock: context.clock }, (view) => view.forecast())
+    return { result: { ...forecast, at: new Date(forecast.at) }, lines: drawForecast(forecast) }
+  })
 }
 
 /** Lines for a terminal. */

@@ -6,7 +6,7 @@ import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
 import { KINDS, STORE_NAMES } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
-import { printResult } from './result.ts'
+import { printsResult } from './result.ts'
 
 /** The stores where the library records the orders. */
 const RECORDED = STORE_NAMES.filter((name) => KINDS[name].recordsAs).join(' or ')
@@ -71,7 +71,6 @@ interface Options {
   deadline?: string
   timeout?: string
   allowPast?: true
-  json?: true
 }
 
 /** The commands about one order, `order-expiry NAME ID`. */
@@ -79,17 +78,15 @@ export function orderCommands(context: CommandContext): Command[] {
   return COMMANDS.map(({ name, description, deadline: takesDeadline, ask }) => {
     const command = new Command(name).description(description).argument('<id>', 'the order id')
     if (takesDeadline) addDeadlineOptions(command)
-    return command.option('--json', 'print JSON').action(async (orderId: string, options: Options) => {
-      const { allowPast = false, json } = options
+    return printsResult(context, command, async (orderId: string, options: Options) => {
       const deadline = deadlineOf(options)
-      if (takesDeadline === 'required' && deadline === undefined) {
-        command.error('error: expected --deadline or --timeout')
-      }
+      const isMissing = takesDeadline === 'required' && deadline === undefined
+      if (isMissing) command.error('error: expected --deadline or --timeout')
       const config = context.readConfig()
       const result = await withClient({ config, clock: context.clock }, (client, redisUrl) =>
-        ask({ client, orderId, deadline, allowPast, config, redisUrl }),
+        ask({ client, orderId, deadline, allowPast: options.allowPast ?? false, config, redisUrl }),
       )
-      printResult({ context, json, result, isSuccess: !FAILURES.includes(result.result ?? '') })
+      return { result, isSuccess: !FAILURES.includes(result.result ?? '') }
     })
   })
 }

@@ -1,19 +1,29 @@
+import type { Command } from 'commander'
 import type { CommandContext } from './context.ts'
 
-/** Prints what a command has found, as JSON or as lines for people, and sets exit code 1 if it is no success. */
-export function printResult(options: {
-  context: CommandContext
-  json: true | undefined
+interface Found {
   result: object
   /** Default: `name  value` of each part of the result. */
   lines?: readonly string[]
   /** Default true. */
   isSuccess?: boolean
-}): void {
-  const { context, json, result, lines = describe(result), isSuccess = true } = options
-  if (json) context.print(JSON.stringify(result, null, 2))
-  else for (const line of lines) context.print(line)
-  if (!isSuccess) context.exitWith(1)
+}
+
+/**
+ * A command whose action `find`s something, and prints it: with --json as JSON, otherwise as lines for people. Exit code 1
+ * if it is no success.
+ */
+export function printsResult<Given extends unknown[]>(
+  context: CommandContext,
+  command: Command,
+  find: (...given: Given) => Found | Promise<Found>,
+): Command {
+  return command.option('--json', 'print JSON').action(async (...given) => {
+    const { result, lines = describe(result), isSuccess = true } = await find(...(given as unknown as Given))
+    if (command.opts().json) context.print(JSON.stringify(result, null, 2))
+    else for (const line of lines) context.print(line)
+    if (!isSuccess) context.exitWith(1)
+  })
 }
 
 function describe(value: object, indent = ''): string[] {

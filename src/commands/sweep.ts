@@ -1,35 +1,32 @@
 import { Command } from 'commander'
 import { sweepOnce } from '../daemon/sweep-once.ts'
 import { withRedis } from '../daemon/with-redis.ts'
-import type { OrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import type { SweepResult } from '../sweep/tally.ts'
 import type { CommandContext } from './context.ts'
-import { printResult } from './result.ts'
+import { printsResult } from './result.ts'
 import { stopSignal } from './stop-signal.ts'
 
 const MOST_IDS_SHOWN = 20
 
 /** `order-expiry sweep`: one sweep over the order store. Exit code 0 if it came to its end and settled all. */
 export function sweepCommand(context: CommandContext): Command {
-  return new Command('sweep')
+  const command = new Command('sweep')
     .description('settle every overdue order now, and give those due soon the check they lack')
     .option('--dry-run', 'print what would be done; change nothing')
-    .option('--json', 'print JSON')
-    .action(async ({ dryRun = false, json }: { dryRun?: boolean; json?: true }) => {
-      const { clock } = context
-      const config = context.readConfig()
-      const events = new EventBus()
-      const wouldCancel: string[] = []
-      events.on('would-cancel', ({ orderId }) => wouldCancel.push(orderId))
-      const signal = stopSignal(context)
-      const swept = await withRedis({ config, clock }, (redisUrl) =>
-        sweepOnce({ config, redisUrl, dryRun, events, clock, signal }),
-      )
-      const report = reportOf(swept, dryRun || config.DRY_RUN ? wouldCancel : undefined)
-      const isSuccess = !report.error && !report.failed
-      printResult({ context, json, result: report, lines: describe(report, dryRun), isSuccess })
-    })
+  return printsResult(context, command, async ({ dryRun = false }: { dryRun?: boolean }) => {
+    const { clock } = context
+    const config = context.readConfig()
+    const events = new EventBus()
+    const wouldCancel: string[] = []
+    events.on('would-cancel', ({ orderId }) => wouldCancel.push(orderId))
+    const signal = stopSignal(context)
+    const swept = await withRedis({ config, clock }, (redisUrl) =>
+      sweepOnce({ config, redisUrl, dryRun, events, clock, signal }),
+    )
+    const result = reportOf(swept, dryRun || config.DRY_RUN ? wouldCancel : undefined)
+    return { result, lines: describe(result, dryRun), isSuccess: !result.error && !result.failed }
+  })
 }
 
 /** @param wouldCancel undefined: orders were cancelled */
@@ -40,13 +37,9 @@ function reportOf(swept: SweepResult, wouldCancel: readonly string[] | undefined
     outcomes,
     left: left?.oldest && !wouldCancel ? left : undefined,
     wouldCancel,
-    failed: failed && { orderId: failed.orderId, ...describeError(failed.error) },
-    error: error && describeError(error),
+    failed: failed && { orderId: failed.orderId, code: failed.error.code, message: failed.error.message },
+    error: error && { code: error.code, message: error.message },
   }
-}
-
-function describeError({ code, message }: OrderExpiryError) {
-  return { code, message }
 }
 
 function describe(report: ReturnType<typeof reportOf>, changesNothing: boolean): string[] {
@@ -64,9 +57,8 @@ function describe(report: ReturnType<typeof reportOf>, changesNothing: boolean):
   if (handedOver && !changesNothing) {
     lines.push(`          undecided: ${handedOver} have a check now, for the workers`)
   }
-  lines.push(
-    `upcoming  ${upcoming}: ${added} without a check${changesNothing || added === 0 ? '' : ', which they now have'}`,
-  )
+  const now = changesNothing || added === 0 ? '' : ', which they now have'
+  lines.push(`upcoming  ${upcoming}: ${added} without a check${now}`)
   if (failed) {
     lines.push(`${outcomes.failed} could not be settled, such as ${failed.orderId}: ${failed.code}: ${failed.message}`)
   }
