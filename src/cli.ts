@@ -2,10 +2,11 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { CommandContext } from './commands/context.ts'
-import type { Config, Environment } from './config.ts'
+import type { Config } from './config.ts'
 import { OrderExpiryError } from './errors.ts'
 import { systemClock } from './runtime/clock.ts'
 import { Signals } from './runtime/signals.ts'
+import type { Environment } from './settings/setting.ts'
 
 // Loading the rest takes a while. A daemon that is told to end before it has begun ends with 0.
 const signals = new Signals({ onUnheard: (exitCode) => process.exit(process.argv[2] === 'start' ? 0 : exitCode) })
@@ -50,10 +51,8 @@ try {
 process.exit()
 
 function fail(error: unknown): never {
-  const isOurs = error instanceof OrderExpiryError
-  const text = isOurs
-    ? `${error.code}: ${error.message}`
-    : `UNEXPECTED: ${error instanceof Error ? error.stack : error}`
+  const unexpected = () => `UNEXPECTED: ${error instanceof Error ? error.stack : error}`
+  const text = error instanceof OrderExpiryError ? `${error.code}: ${error.message}` : unexpected()
   const redactor = createRedactor({ secrets, longest: Number.POSITIVE_INFINITY })
   process.stderr.write(`${redactor.text(text)}\n`)
   process.exit(1)

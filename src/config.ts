@@ -27,8 +27,6 @@ import {
 } from './settings/values.ts'
 import { DEFAULT_STORE, KINDS, STORE_NAMES, STORE_SETTINGS } from './stores/kinds.ts'
 
-export type { Environment }
-
 /** Where an embedded Redis keeps its data, below the current directory. */
 export const DATA_DIR = '.data'
 

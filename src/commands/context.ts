@@ -10,14 +10,25 @@ export interface CommandContext {
   print(line: string): void
   /** Writes a line to standard error: how far a long run is. */
   progress(line: string): void
-  /** Whether a person reads standard output as it is written. */
   readonly stdout: NodeJS.WriteStream
   /** The exit code, 0 unless set. */
   exitWith(code: number): void
   /** Ends the process at once. */
   exitNow(code: number): never
-  /** Of this package. */
   readonly version: string
   readonly clock: Clock
   readonly signals: Signals
+}
+
+/** Is aborted by the first signal, which sets the exit code too. A second one ends the process at once. */
+export function stopSignal({ signals, exitWith, exitNow }: CommandContext): AbortSignal {
+  const stop = new AbortController()
+  signals.listen({
+    onFirst(_, exitCode) {
+      exitWith(exitCode)
+      stop.abort(new Error('asked to stop'))
+    },
+    onSecond: (_, exitCode) => exitNow(exitCode),
+  })
+  return stop.signal
 }

@@ -7,6 +7,11 @@ const INDENT = 26
 
 const LEVELS: Record<Finding['level'], string> = { ok: 'ok', info: 'info', warning: 'WARNING', error: 'ERROR' }
 
+const SHELLS = [
+  { fix: /^(CONFIG|BGSAVE|BGREWRITEAOF|REPLICAOF)\b/, how: 'Redis commands:  redis-cli -u "$REDIS_URL" <command>' },
+  { fix: /;$/, how: 'SQL statements:  psql "$DATABASE_URL", as the owner of the table or a superuser' },
+]
+
 /** Lines for people: one for each finding that is fine; the others with what they mean and what mends them. */
 export function describeFindings(findings: readonly Finding[]): string[] {
   const lines: string[] = []
@@ -30,12 +35,7 @@ function indented(line: string): string {
 /** Where to type the fixes that are not for the shell. */
 function howTo(findings: readonly Finding[]): string[] {
   const fixes = findings.flatMap(({ fix }) => fix?.split('\n') ?? [])
-  const has = (pattern: RegExp) => fixes.some((fix) => pattern.test(fix))
-  const lines: string[] = []
-  if (has(/^(CONFIG|BGSAVE|BGREWRITEAOF|REPLICAOF)\b/)) {
-    lines.push('Redis commands:  redis-cli -u "$REDIS_URL" <command>')
-  }
-  if (has(/;$/)) lines.push('SQL statements:  psql "$DATABASE_URL", as the owner of the table or a superuser')
+  const lines = SHELLS.flatMap(({ fix, how }) => (fixes.some((line) => fix.test(line)) ? [how] : []))
   return lines.length > 0 ? ['', ...lines] : []
 }
 

@@ -3,7 +3,7 @@ import { type Config, queueOf } from '../config.ts'
 import { chooseStore } from '../daemon/parts.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { FINDING_CODES, type Finding, type FindingCode, finding } from '../doctor/finding.ts'
-import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError } from '../errors.ts'
 import { diagnoseQueue } from '../queue/diagnosis/queue.ts'
 import { diagnoseRedis } from '../queue/diagnosis/redis.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -24,12 +24,6 @@ export function doctorCommand(context: CommandContext): Command {
   })
 }
 
-const DRY_RUN = finding('warning', 'store-dry-run', {
-  what: 'DRY_RUN is true',
-  meaning: 'A daemon with these settings decides and reports, but cancels nothing.',
-  fix: 'DRY_RUN=false',
-})
-
 async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
   const queue = queueOf(config)
   const keepsOrders = KINDS[config.ORDER_STORE].recordsAs !== undefined
@@ -45,18 +39,20 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
     const others = await Promise.all([diagnoseQueue({ redis, queue, clock }), keepsOrders ? inStore(redis) : []])
     return [...findings, ...others.flat()]
   })
+  const noRedis = (error: unknown) =>
+    finding('error', 'redis-reachable', {
+      what: asOrderExpiryError(error).message,
+      meaning: 'No order can be scheduled, and none is looked at on time.',
+      fix: '# set REDIS_URL to a Redis of your own, or mend the embedded one',
+    })
   const found = await Promise.all([
-    inRedis.catch((error) => [noRedis(asOrderExpiryError(error)), ...skipped]),
+    inRedis.catch((error) => [noRedis(error), ...skipped]),
     keepsOrders ? [] : inStore(),
-    config.DRY_RUN ? [DRY_RUN] : [],
   ])
-  return found.flat()
-}
-
-function noRedis({ message: what }: OrderExpiryError): Finding {
-  return finding('error', 'redis-reachable', {
-    what,
-    meaning: 'No order can be scheduled, and none is looked at on time.',
-    fix: '# set REDIS_URL to a Redis of your own, or mend the embedded one',
+  const dryRun = finding('warning', 'store-dry-run', {
+    what: 'DRY_RUN is true',
+    meaning: 'A daemon with these settings decides and reports, but cancels nothing.',
+    fix: 'DRY_RUN=false',
   })
+  return [...found.flat(), ...(config.DRY_RUN ? [dryRun] : [])]
 }

@@ -3,10 +3,7 @@ import { chooseStore } from '../daemon/parts.ts'
 import { migrateStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
-/**
- * `order-expiry migrate`: afterwards the tables that we need beside the orders exist; with --index, also the indexes that the
- * orders table lacks. Says which it lacks otherwise. May be run again.
- */
+/** `order-expiry migrate`: the tables beside the orders and, with --index, the missing indexes exist. May be run again. */
 export function migrateCommand(context: CommandContext): Command {
   return new Command('migrate')
     .description('create the outbox table beside the orders table (PostgreSQL)')

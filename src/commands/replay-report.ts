@@ -31,18 +31,15 @@ export function createReplayReport(options: { print: (line: string) => void; dry
 
 function describe(replay: Replay, dryRun: boolean): string[] {
   const { failed, found, replayed, byCode, gone, leftOut, orders, stopped } = replay
-  const lines: string[] = []
-  for (const { orderId, result } of orders ?? []) {
-    lines.push(row(orderId, result === 'missing' ? 'no failed check' : result))
-  }
+  const resultOf = (result: string) => (result === 'missing' ? 'no failed check' : result)
+  const lines = (orders ?? []).map(({ orderId, result }) => row(orderId, resultOf(result)))
   const [done, what] = dryRun ? [found, 'would replay'] : [replayed, 'replayed']
   lines.push(row(what, `${number(done)} of ${number(failed)} failed`))
   for (const [code, many] of Object.entries(byCode)) lines.push(row(`  ${code}`, number(many)))
   if (gone > 0) lines.push(row('gone', `${number(gone)}, replayed or removed by somebody else meanwhile`))
   for (const code of NEVER_SUCCEED) {
-    const many = leftOut[code]
-    if (!many) continue
-    lines.push(row('left out', `${number(many)} ${code}: bad data; edit the jobs, then replay --code ${code}`))
+    const advice = `${code}: bad data; edit the jobs, then replay --code ${code}`
+    if (leftOut[code]) lines.push(row('left out', `${number(leftOut[code])} ${advice}`))
   }
   if (stopped) lines.push(row('stopped', 'before the end; running it again goes on'))
   return lines

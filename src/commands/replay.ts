@@ -6,9 +6,8 @@ import { type Replay, replay } from '../queue/replay/replay.ts'
 import type { Selection } from '../queue/replay/selection.ts'
 import { number } from '../runtime/human-numbers.ts'
 import { nearest } from '../settings/unknown-names.ts'
-import type { CommandContext } from './context.ts'
+import { type CommandContext, stopSignal } from './context.ts'
 import { createReplayReport } from './replay-report.ts'
-import { stopSignal } from './stop-signal.ts'
 
 interface ReplayOptions {
   code?: ErrorCode[]
@@ -19,10 +18,7 @@ interface ReplayOptions {
 
 const PROGRESS_MS = 1_000
 
-/**
- * `order-expiry replay`: exit code 0 if all that was asked for is done, 1 if an order given has no failed check or Redis
- * failed half-way, and the one of the signal if it was stopped.
- */
+/** `order-expiry replay`: exit code 1 if an order given has no failed check or Redis failed half-way. */
 export function replayCommand(context: CommandContext): Command {
   return new Command('replay')
     .description('have checks that were given up looked at again, now')

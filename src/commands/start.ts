@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { Command } from 'commander'
-import { type Config, secretsOf } from '../config.ts'
+import { secretsOf } from '../config.ts'
 import { asOrderExpiryError } from '../errors.ts'
 import { EventBus } from '../observe/events.ts'
 import { createLogger, logEvents } from '../observe/log.ts'
@@ -25,7 +25,7 @@ export function startCommand(context: CommandContext): Command {
     })
     const events = new EventBus()
     logEvents({ events, logger, clock })
-    const { stopping, stop } = createStop({ context, config, logger })
+    const { stopping, stop } = createStop(context, logger, config.SHUTDOWN_TIMEOUT)
 
     const { createDaemon } = await import('../daemon/daemon.ts') // most commands need little of it, and start at once
     const daemon = await createDaemon({ config, version, events, clock })
@@ -50,9 +50,7 @@ export function startCommand(context: CommandContext): Command {
 }
 
 /** `stopping` is aborted by the first signal, or by `stop`. From then on a watchdog bounds the stop. */
-function createStop(options: { context: CommandContext; config: Config; logger: ReturnType<typeof createLogger> }) {
-  const { context, config, logger } = options
-  const { SHUTDOWN_TIMEOUT: timeoutMs } = config
+function createStop(context: CommandContext, logger: ReturnType<typeof createLogger>, timeoutMs: number) {
   const stopping = new AbortController()
   const endAtOnce = () => {
     logger.fatal(`not stopped after SHUTDOWN_TIMEOUT (${formatDuration(timeoutMs)}): ending at once`)

@@ -3,9 +3,8 @@ import { sweepOnce } from '../daemon/sweep-once.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { EventBus } from '../observe/events.ts'
 import type { SweepResult } from '../sweep/tally.ts'
-import type { CommandContext } from './context.ts'
+import { type CommandContext, stopSignal } from './context.ts'
 import { printsResult } from './result.ts'
-import { stopSignal } from './stop-signal.ts'
 
 const MOST_IDS_SHOWN = 20
 

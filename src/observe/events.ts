@@ -1,13 +1,13 @@
 import { EventEmitter } from 'node:events'
 import type { OrderExpiryError } from '../errors.ts'
 import type { SettledBatch } from '../order/settle.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 
 /** The overdue orders that a sweep left unpaid. */
 export interface LeftOverdue {
   orders: number
   oldest?: {
     orderId: string
-    /** Epoch milliseconds. */
     deadline: number
     /** Milliseconds from the deadline to the end of the sweep, by the order store's clock. */
     lateMs: number
@@ -85,6 +85,12 @@ export interface Events {
 }
 
 export type EventName = keyof Events
+
+/** The kind of an error, for logs and labels: what Redis, the system or a driver calls it, or else its class. */
+export function errorCode(error: Error): string {
+  const { code } = error as { code?: unknown }
+  return redisErrorCode(error) ?? (typeof code === 'string' ? code : error.name)
+}
 
 /** Emits to listeners that cannot break the emitter: what a listener throws is dropped. */
 export class EventBus {

@@ -12,18 +12,14 @@ const WRITE_EVERY_MS = 5_000
 /** Minutes that are kept while they cannot be written: nobody looks further back than an hour. */
 const MOST_MINUTES_KEPT = 60
 
-/**
- * What all processes have decided in the last hours, by the minute, for people who look.
- *
- * Keys: {prefix:queue}:minute:<minutes since 1970>  hash of {@link Counts}; expires after three hours
- */
+/** What all processes have decided in the last three hours, for people who look: each minute is a hash of {@link Counts}. */
 export class History {
   readonly #redis: Redis
   readonly #key: QueueKeys['minute']
 
-  constructor(options: { redis: Redis; queue: NamedQueue }) {
-    this.#redis = options.redis
-    this.#key = options.queue.keys.minute
+  constructor({ redis, queue }: { redis: Redis; queue: NamedQueue }) {
+    this.#redis = redis
+    this.#key = queue.keys.minute
   }
 
   /** @throws what ioredis says */
@@ -37,11 +33,7 @@ export class History {
     for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
   }
 
-  /**
-   * The minutes up to and including that of `now`, oldest first.
-   *
-   * @throws what ioredis says
-   */
+  /** The minutes up to and including that of `now`, oldest first. @throws what ioredis says */
   async read(options: { now: number; minutes: number }): Promise<Counts[]> {
     const last = Math.floor(options.now / MINUTE_MS)
     const pipeline = this.#redis.pipeline()
@@ -54,10 +46,7 @@ export class History {
   }
 }
 
-/**
- * Hands on to the history what was counted, every few seconds and once more at the stop, which does not wait for a Redis that
- * does not answer.
- */
+/** Hands on to the history what was counted, every few seconds and once more at the stop, unless Redis did not answer last. */
 export function createHistoryWriter(options: {
   counts: MinuteCounts
   history: History

@@ -8,8 +8,7 @@ const RATIONED_LINES_PER_SECOND = 2
 export type LogTrouble = (key: string, fields: object, message: string) => boolean
 
 /** Returns true at most `count` times within any second. */
-export function limitPerSecond(options: { count: number; clock: Clock }): () => boolean {
-  const { count, clock } = options
+export function limitPerSecond(count: number, clock: Clock): () => boolean {
   let times: number[] = []
   return () => {
     const now = clock.monotonic()
@@ -30,15 +29,13 @@ export function throttle(options: {
   const { clock, isAllowed, log } = options
   const seen = new Map<string, { at: number; left: number }>()
   return (key, fields, message) => {
+    const now = clock.monotonic()
     const { at, left } = seen.get(key) ?? { at: Number.NEGATIVE_INFINITY, left: 0 }
     if (seen.size > MOST_TROUBLES_REMEMBERED) seen.clear()
-    if (clock.monotonic() - at < SAME_TROUBLE_EVERY_MS || !isAllowed()) {
-      seen.set(key, { at, left: left + 1 })
-      return false
-    }
-    seen.set(key, { at: clock.monotonic(), left: 0 })
-    log({ ...fields, ...(left && { alsoLeftOut: left }) }, message)
-    return true
+    const isLogged = now - at >= SAME_TROUBLE_EVERY_MS && isAllowed()
+    seen.set(key, isLogged ? { at: now, left: 0 } : { at, left: left + 1 })
+    if (isLogged) log({ ...fields, ...(left && { alsoLeftOut: left }) }, message)
+    return isLogged
   }
 }
 
@@ -55,7 +52,7 @@ export function ration<Item>(options: {
   logRest: (rest: readonly Item[]) => void
 }) {
   const { clock, everyMs, log, logRest } = options
-  const isAllowed = limitPerSecond({ count: RATIONED_LINES_PER_SECOND, clock })
+  const isAllowed = limitPerSecond(RATIONED_LINES_PER_SECOND, clock)
   let rest: Item[] = []
   let restSince = 0
 

@@ -1,8 +1,7 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import { LEFT_BEHIND_AFTER_MS } from '../order/promise.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { errorCode } from './error-code.ts'
-import type { EventBus, EventName, Events } from './events.ts'
+import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { type LogTrouble, limitPerSecond, type Ration, ration, throttle } from './log-quietly.ts'
 import { createRedactor } from './redact.ts'
 
@@ -56,9 +55,8 @@ interface Log {
 type Batch = Omit<Events['batch-settled'], 'error'>
 
 /** Logs every event. The daemon's log lines are worded only here. */
-export function logEvents(options: { events: EventBus; logger: Logger; clock: Clock }): void {
-  const { events, logger, clock } = options
-  const isAllowed = limitPerSecond({ count: TROUBLES_PER_SECOND, clock })
+export function logEvents({ events, logger, clock }: { events: EventBus; logger: Logger; clock: Clock }): void {
+  const isAllowed = limitPerSecond(TROUBLES_PER_SECOND, clock)
   const log: Log = {
     logger,
     trouble: throttle({ clock, isAllowed, log: logger.warn.bind(logger) }),

@@ -1,7 +1,6 @@
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
-import { errorCode } from './error-code.ts'
-import type { EventBus, EventName, Events } from './events.ts'
+import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { registerGauges } from './gauges.ts'
 import { LATENESS_BOUNDS } from './minutes.ts'
 import type { Vitals } from './vitals.ts'

@@ -14,8 +14,7 @@ export type Counts = Record<string, number>
 export class MinuteCounts {
   #minutes = new Map<number, Counts>()
 
-  constructor(options: { events: EventBus; clock: Clock }) {
-    const { events, clock } = options
+  constructor({ events, clock }: { events: EventBus; clock: Clock }) {
     const thisMinute = () => Math.floor(clock.now() / MINUTE_MS)
     events.on('check-finished', ({ outcome, lateMs }) => {
       this.#add(thisMinute(), outcome, 1)

@@ -9,12 +9,7 @@ const SHORTEST_SECRET = 4
 const LONGEST_TEXT = 2_000
 const DEEPEST_LEVEL = 4
 
-/**
- * Takes secrets out of a text, or out of all texts within a value, and cuts texts that are too long. Never throws.
- *
- * @param options.secrets what must not be seen, whoever worded it: the text of an error is often another program's
- * @param options.longest characters of one text; default 2,000
- */
+/** Takes secrets out of a text, or out of all texts within a value, and cuts texts longer than `longest`. Never throws. */
 export function createRedactor(options: { secrets: readonly string[]; longest?: number }) {
   const { secrets, longest = LONGEST_TEXT } = options
   // Each as it is, and as JSON has it. The longest first: one may begin with another.
@@ -35,13 +30,9 @@ export function createRedactor(options: { secrets: readonly string[]; longest?: 
     if (typeof given === 'string') return text(given)
     if (typeof given !== 'object' || given === null || given instanceof Date) return given
     if (given instanceof Error) {
-      const { name, message, stack, code } = given as Error & { code?: unknown }
-      return {
-        type: name,
-        ...(typeof code === 'string' && { code: text(code) }),
-        message: text(String(message)),
-        stack: text(stack ?? ''),
-      }
+      const { name: type, message, stack, code } = given as Error & { code?: unknown }
+      const shown = { message: text(String(message)), stack: text(stack ?? '') }
+      return { type, ...(typeof code === 'string' && { code: text(code) }), ...shown }
     }
     if (depth === DEEPEST_LEVEL) return '…'
     if (Array.isArray(given)) return given.map((item) => value(item, depth + 1))

@@ -14,13 +14,9 @@ const EXPORT_TIMEOUT_MS = 3_000
 const STOP_WITHIN_MS = 2_000
 
 /**
- * Sends the process's spans to an OpenTelemetry collector, over OTLP/HTTP in JSON, with W3C Trace Context. OpenTelemetry
- * itself reads its variables for sampling, batching and further attributes of the process (OTEL_TRACES_SAMPLER,
- * OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES):
+ * Sends the process's spans to an OpenTelemetry collector (`endpoint`, without `/v1/traces`), over OTLP/HTTP in JSON, with
+ * W3C Trace Context. OpenTelemetry itself reads its variables for sampling, batching and attributes of the process:
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
- *
- * @param options.endpoint without `/v1/traces`
- * @param options.serviceName default `order-expiry`
  */
 export function createTraces(options: {
   endpoint: string
@@ -31,13 +27,10 @@ export function createTraces(options: {
   clock: Clock
 }): Service {
   const { endpoint, headers, serviceName, version, events, clock } = options
-  const ours = resourceFromAttributes({
-    'service.name': 'order-expiry',
-    'service.version': version,
-    'service.instance.id': `${hostname()}:${process.pid}`,
-  })
+  const instance = `${hostname()}:${process.pid}`
+  const ours = { 'service.name': 'order-expiry', 'service.version': version, 'service.instance.id': instance }
   const resource = defaultResource()
-    .merge(ours)
+    .merge(resourceFromAttributes(ours))
     .merge(detectResources({ detectors: [envDetector] }))
     .merge(serviceName === undefined ? null : resourceFromAttributes({ 'service.name': serviceName }))
   const onError = (error: Error) => events.emit('traces-error', { error })

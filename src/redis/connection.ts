@@ -20,9 +20,9 @@ export class Connection {
   #lastError: Error | undefined
   #ready: Promise<void> | undefined
 
-  constructor(options: { address: RedisAddress; profile: RedisProfile }) {
-    this.#address = options.address
-    this.redis = new Redis(options.profile)
+  constructor({ address, profile }: { address: RedisAddress; profile: RedisProfile }) {
+    this.#address = address
+    this.redis = new Redis(profile)
     this.redis.on('error', (error) => {
       this.#lastError = error
     })
@@ -55,12 +55,8 @@ export class Connection {
   }
 
   /** Runs `work`; whatever it fails with is told in our own words. */
-  async ask<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      throw this.explain(error)
-    }
+  ask<T>(work: () => Promise<T>): Promise<T> {
+    return work().catch((error) => Promise.reject(this.explain(error)))
   }
 
   /** What went wrong, in our own words; where ioredis only says that the connection is closed, why it is. */

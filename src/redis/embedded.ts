@@ -5,14 +5,12 @@ import { mkdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Redis } from 'ioredis'
-import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { openRedis } from './connection.ts'
-import { hasExited, startServer } from './server-process.ts'
-import { takeStartLock } from './start-lock.ts'
+import { failed, hasExited, startServer, takeStartLock } from './server-process.ts'
 
-/** The name of the connection that the process that owns an embedded Redis has. */
+/** The name of the connection of the process that owns it. */
 const OWNER = 'order-expiry-owner'
 const ANSWER_TIMEOUT_MS = 2_000
 const STOP_TIMEOUT_MS = 8_000
@@ -29,9 +27,8 @@ interface EmbeddedRedisOptions {
 }
 
 /**
- * A private Redis (or Valkey) as a child process, on a Unix socket, with an append-only file: for a first try, for
- * development and for shops without a Redis of their own. If its owner is killed it lives on, and the next owner takes it
- * over with all its data.
+ * A private Redis (or Valkey) as a child process, on a Unix socket, with an append-only file: for shops without a Redis of
+ * their own. If its owner is killed it lives on, and the next owner takes it over with all its data.
  */
 export class EmbeddedRedis {
   readonly #options: EmbeddedRedisOptions
@@ -68,7 +65,7 @@ export class EmbeddedRedis {
       throw failed(`expected ${dir} to be a writable folder: ${advice} (${String(cause)})`, cause)
     }
     // One process at a time looks and starts: two servers must never write the same files.
-    const releaseLock = await takeStartLock({ path: join(dir, 'start.lock'), clock, signal })
+    const releaseLock = await takeStartLock(join(dir, 'start.lock'), { clock, signal })
     try {
       if (!(await this.#answers())) {
         this.#child = await startServer({ dir, socket, isReady: () => this.#answers(), clock, signal })
@@ -149,10 +146,6 @@ export class EmbeddedRedis {
       }
     }
   }
-}
-
-function failed(message: string, cause?: unknown): OrderExpiryError {
-  return new OrderExpiryError('EMBEDDED_REDIS_FAILED', message, { cause })
 }
 
 function socketPath(dir: string): string {

@@ -24,8 +24,7 @@ export function scriptOf(client: ScriptClient, name: string): Script | undefined
 }
 
 /**
- * Calls a script four times as fast as the client's own method, which makes a buffer of each argument; a burst is little
- * else. Resolves with what the script returns.
+ * Calls a script four times as fast as the client's own method, which makes a buffer of each argument; a burst is little else.
  *
  * @param byClient the same call by the client's own method, for a script that Redis has forgotten
  */

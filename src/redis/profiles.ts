@@ -4,7 +4,6 @@ import { parseRedisAddress, type RedisAddress, type RedisProfile } from './addre
 
 /** A connection that owes an answer this long is dead, though nothing says so: ioredis makes a new one. */
 const SOCKET_TIMEOUT_MS = 5_000
-
 const READ_ONLY_RECONNECT_MS = 1_000
 
 /**

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -9,6 +9,9 @@ const LOG_FILE = 'redis.log'
 const LOOK_EVERY_MS = 20
 /** A large append-only file takes time. */
 const START_TIMEOUT_MS = 30_000
+const LOOK_AT_LOCK_EVERY_MS = 50
+/** Then others take the lock from its holder. */
+const LOCK_HELD_AT_MOST_MS = 30_000
 
 interface ServerOptions {
   dir: string
@@ -19,7 +22,8 @@ interface ServerOptions {
 }
 
 /**
- * Starts a server with its data in `dir` as a child process, which does not keep this one alive. Resolves once it is ready.
+ * Starts a server as a child process, which does not keep this one alive. Resolves once it is ready.
+ *
  * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
  */
 export async function startServer(options: ServerOptions): Promise<ChildProcess> {
@@ -31,15 +35,18 @@ export async function startServer(options: ServerOptions): Promise<ChildProcess>
     } catch (cause) {
       const { code, message } = cause as NodeJS.ErrnoException
       if (code === 'ENOENT') continue
-      throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', `${binary} cannot be started: ${message}`, { cause })
+      throw failed(`${binary} cannot be started: ${message}`, cause)
     }
-    await untilReady({ ...options, child, binary })
+    await untilReady(child, options)
     child.unref()
     return child
   }
   const ways = 'apt-get install redis-server, apk add redis, dnf install redis, brew install redis'
-  const message = `expected redis-server or valkey-server to be installed (${ways}), or REDIS_URL to be set`
-  throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message)
+  throw failed(`expected redis-server or valkey-server to be installed (${ways}), or REDIS_URL to be set`)
+}
+
+export function failed(message: string, cause?: unknown): OrderExpiryError {
+  return new OrderExpiryError('EMBEDDED_REDIS_FAILED', message, { cause })
 }
 
 export function hasExited(child: ChildProcess): boolean {
@@ -65,14 +72,12 @@ function serverArguments({ dir, socket }: ServerOptions): string[] {
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
 }
 
-async function untilReady(options: ServerOptions & { child: ChildProcess; binary: string }): Promise<void> {
-  const { child, binary, dir, isReady, clock, signal } = options
+async function untilReady(child: ChildProcess, { dir, isReady, clock, signal }: ServerOptions): Promise<void> {
   const endsAt = clock.now() + START_TIMEOUT_MS
   try {
     while (!(await isReady())) {
       if (hasExited(child) || clock.now() > endsAt) {
-        const message = `${binary} did not start; the last line of its log: ${lastLineOfLog(dir)}`
-        throw new OrderExpiryError('EMBEDDED_REDIS_FAILED', message)
+        throw failed(`${child.spawnfile} did not start; the last line of its log: ${lastLineOfLog(dir)}`)
       }
       await clock.sleep(LOOK_EVERY_MS, signal)
     }
@@ -87,5 +92,32 @@ function lastLineOfLog(dir: string): string {
     return readFileSync(join(dir, LOG_FILE), 'utf8').trim().split('\n').at(-1) ?? 'none'
   } catch {
     return 'none'
+  }
+}
+
+/** Takes the lock file once no living process holds it. @returns what gives it back @throws the signal's reason */
+export async function takeStartLock(
+  path: string,
+  { clock, signal }: { clock: Clock; signal: AbortSignal | undefined },
+): Promise<() => void> {
+  const endsAt = clock.now() + LOCK_HELD_AT_MOST_MS
+  for (;;) {
+    try {
+      writeFileSync(path, `${process.pid}`, { flag: 'wx' })
+      return () => rmSync(path, { force: true })
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      if (clock.now() > endsAt || !isHolderAlive(path)) rmSync(path, { force: true })
+      else await clock.sleep(LOOK_AT_LOCK_EVERY_MS, signal)
+    }
+  }
+}
+
+function isHolderAlive(path: string): boolean {
+  try {
+    process.kill(Number(readFileSync(path, 'utf8')) || process.pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

@@ -52,11 +52,10 @@ export function createRedisWatch(options: {
     return LOOK_EVERY_MS
   }
 
-  /** An outage can be shorter than the time between two looks. */
-  function noticeOutage(): void {
+  // An outage can be shorter than the time between two looks.
+  const noticeOutage = () => {
     isBackDue = true
   }
-
   const loop = createLoop({ name: 'redis-watch', step, clock })
   return {
     ...loop,

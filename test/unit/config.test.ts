@@ -3,17 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { parse } from 'dotenv'
-import {
-  type Config,
-  type Environment,
-  isLoopback,
-  readConfig,
-  SETTINGS,
-  type SettingName,
-  secretsOf,
-} from '../../src/config.ts'
+import { type Config, isLoopback, readConfig, SETTINGS, type SettingName, secretsOf } from '../../src/config.ts'
 import { OrderExpiryError } from '../../src/errors.ts'
 import { LOG_LEVELS } from '../../src/observe/log.ts'
+import type { Environment } from '../../src/settings/setting.ts'
 
 const NAMES = Object.keys(SETTINGS) as SettingName[]
 const DEFAULTS: Record<SettingName, string | undefined> = Object.fromEntries(

@@ -9,8 +9,7 @@ import { withRedis } from '../../daemon/with-redis.ts'
 import { EventBus } from '../../observe/events.ts'
 import { openQueue } from '../../queue/open-queue.ts'
 import { DEFAULT_RECORDS, type OrderEvent, type OrderRecords, RECORDS } from '../../stores/records.ts'
-import type { CommandContext } from '../context.ts'
-import { stopSignal } from '../stop-signal.ts'
+import { type CommandContext, stopSignal } from '../context.ts'
 import { createProgress } from './progress.ts'
 import { type DemoOrder, judge, renderReport } from './report.ts'
 
@@ -37,8 +36,8 @@ export function demoCommand(context: CommandContext): Command {
       const { clock } = context
       const interrupted = stopSignal(context)
       const settings = context.readConfig()
+      const ownDir = join(DATA_DIR, 'demo')
       try {
-        const ownDir = join(DATA_DIR, 'demo')
         const ok = await withRedis({ config: settings, clock, ownDir }, (redisUrl) =>
           runDemo({ ...options, context, settings, redisUrl, interrupted }),
         )
@@ -77,7 +76,7 @@ async function runDemo(
   try {
     await daemon.start(signal)
     const orders = planOrders(options, clock.now())
-    await placeAndPay({ orders, shop, events, context, signal })
+    await placeAndPay(orders, { shop, events, context, signal })
     if (interrupted.aborted) return false
 
     // What counts is the record and the stream of events, not what the daemon says of itself.
@@ -89,10 +88,8 @@ async function runDemo(
     over.abort()
     await daemon.stop(config.SHUTDOWN_TIMEOUT)
     const emptied = openQueue({ queue, redis })
-    await emptied
-      .obliterate({ force: true })
-      .then(() => emptied.close())
-      .catch(() => {})
+    await emptied.obliterate({ force: true }).catch(() => {})
+    await emptied.close().catch(() => {})
     await records.clear().catch(() => {})
     await shop.close()
     redis.disconnect()
@@ -110,16 +107,17 @@ function planOrders({ orders, seconds }: DemoOptions, now: number): DemoOrder[] 
 }
 
 /** Resolves when all checks and payments are done, at the latest some time after the last deadline. */
-async function placeAndPay(options: {
-  orders: readonly DemoOrder[]
-  shop: OrderExpiry
-  events: EventBus
-  context: CommandContext
-  signal: AbortSignal
-}): Promise<void> {
-  const { orders, shop, events, context, signal } = options
+async function placeAndPay(
+  orders: readonly DemoOrder[],
+  {
+    shop,
+    events,
+    context,
+    signal,
+  }: { shop: OrderExpiry; events: EventBus; context: CommandContext; signal: AbortSignal },
+): Promise<void> {
   const { clock } = context
-  const progress = createProgress({ context, orders: orders.length })
+  const progress = createProgress(context, orders.length)
   const allFinished = new Promise<void>((resolve) => {
     events.on('check-finished', ({ outcome }) => {
       progress.add(outcome === 'cancelled' ? 'cancelled' : 'kept')
@@ -138,11 +136,8 @@ async function placeAndPay(options: {
 
   async function payLater(order: DemoOrder): Promise<void> {
     if (order.payAt === undefined) return
-    try {
-      await clock.sleep(Math.max(0, order.payAt - clock.now()), signal)
-    } catch {
-      return // the demo is over
-    }
+    await clock.sleep(Math.max(0, order.payAt - clock.now()), signal).catch(() => {})
+    if (signal.aborted) return
     order.payment = (await shop.pay(order.orderId)).result
     if (order.payment === 'paid') progress.add('paid')
   }

@@ -21,12 +21,11 @@ export interface Fact {
   before?: string
 }
 
-/** A promise that an order's facts break. */
+/** A promise that an order's facts break; `text` says how, the promise first. */
 export interface Breach {
   promise: Promised
   orderId: string
   at: number
-  /** In words, the promise first. */
   text: string
   /** Of I2: by how much the cancellation came too late; undefined: it never came. */
   lateMs?: number
@@ -44,18 +43,17 @@ interface Bounds {
 }
 
 /** The only judge of I1 to I4: for the demo, the suite of faults and the simulation, each with facts of a witness of its own. */
-export function judgePromises(options: Bounds & { facts: readonly Fact[] }): Breach[] {
+export function judgePromises({ facts, ...bounds }: Bounds & { facts: readonly Fact[] }): Breach[] {
   const orders = new Map<string, Fact[]>()
-  for (const fact of options.facts) {
-    const known = orders.get(fact.orderId)
-    if (known) known.push(fact)
-    else orders.set(fact.orderId, [fact])
+  for (const fact of facts) {
+    const known = orders.get(fact.orderId) ?? []
+    orders.set(fact.orderId, known)
+    known.push(fact)
   }
-  return [...orders].flatMap(([orderId, facts]) => judgeOrder({ ...options, orderId, facts }))
+  return [...orders].flatMap(([orderId, factsOfOrder]) => judgeOrder(orderId, factsOfOrder, bounds))
 }
 
-function judgeOrder(options: Bounds & { orderId: string; facts: readonly Fact[] }): Breach[] {
-  const { orderId, facts } = options
+function judgeOrder(orderId: string, facts: readonly Fact[], { healthySince, until, ...bounds }: Bounds): Breach[] {
   const cancellations = facts.filter(({ what }) => what === 'cancelled')
   const { breaches, state, deadline } = replay(facts)
   const events = facts.filter(({ what }) => what === 'announced')
@@ -74,14 +72,14 @@ function judgeOrder(options: Bounds & { orderId: string; facts: readonly Fact[] 
     broken('I3', `order ${orderId} was cancelled ${times} times and has ${events.length} events`, { surplus })
   }
 
-  const withinMs = options.withinMs(orderId)
+  const withinMs = bounds.withinMs(orderId)
   const [cancellation] = cancellations
   const due = cancellation?.deadline ?? deadline ?? 0
-  const from = Math.max(options.healthySince, due)
-  const tookMs = Math.round((cancellation?.at ?? options.until) - from)
+  const from = Math.max(healthySince, due)
+  const tookMs = Math.round((cancellation?.at ?? until) - from)
   if (cancellation && cancellation.at - from > withinMs) {
     broken('I2', `order ${orderId} was cancelled ${tookMs} ms after it could have been`, { lateMs: tookMs })
-  } else if (state === 'unpaid' && due <= options.until && withinMs < Number.POSITIVE_INFINITY) {
+  } else if (state === 'unpaid' && due <= until && withinMs < Number.POSITIVE_INFINITY) {
     broken('I2', `order ${orderId} is still unpaid ${tookMs} ms after it could have been cancelled`)
   }
   return breaches

@@ -5,9 +5,7 @@ const REDRAW_MS = 100
 const LOG_MS = 1_000
 
 /** Shows how far the demo is: one line that is redrawn in a terminal, a plain line each second elsewhere. */
-export function createProgress(options: { context: CommandContext; orders: number }) {
-  const { context, orders } = options
-  const { clock, stdout, print } = context
+export function createProgress({ clock, stdout, print }: CommandContext, orders: number) {
   const counts = { placed: 0, paid: 0, cancelled: 0, kept: 0 }
   const startedAt = clock.now()
   let shownAt = 0
