@@ -6,7 +6,7 @@ import { type BrakeReply, SCRIPTS, type StoredState, WINDOW_S } from './scripts.
 export type BrakeReason = 'limit' | 'payment-silence' | 'manual'
 
 /** The state of the brake, the same for all processes. Times are epoch milliseconds by the clock of Redis. */
-export interface BrakeState {
+export interface BrakeStatus {
   engaged: boolean
   reason?: BrakeReason
   /** Who or what engaged or released it last, for people. */
@@ -14,9 +14,6 @@ export interface BrakeState {
   since?: number
   /** Until then it does not engage by itself, because somebody has released it. */
   suspendedUntil?: number
-}
-
-export interface BrakeStatus extends BrakeState {
   /** Cancellations within the last minute, over all processes, as far as they are counted. */
   lastMinute: number
 }
@@ -111,7 +108,13 @@ export class RedisBrake {
 }
 
 /** The state as Redis has it. Writes nothing, unlike the scripts. */
-export async function peekBrake({ redis, keys }: { redis: Redis; keys: QueueKeys }): Promise<BrakeState> {
+export async function peekBrake({
+  redis,
+  keys,
+}: {
+  redis: Redis
+  keys: QueueKeys
+}): Promise<Omit<BrakeStatus, 'lastMinute'>> {
   return stateOf(await redis.hgetall(keys.brake))
 }
 
@@ -119,7 +122,7 @@ function statusOf({ state, last_minute: lastMinute }: BrakeReply): BrakeStatus {
   return { ...stateOf(state), lastMinute }
 }
 
-function stateOf({ engaged, reason, by, since, suspended_until: suspendedUntil }: Partial<StoredState>): BrakeState {
+function stateOf({ engaged, reason, by, since, suspended_until: suspendedUntil }: Partial<StoredState>) {
   return {
     engaged: engaged === '1',
     ...(reason && { reason: reason as BrakeReason }),

@@ -18,10 +18,8 @@ const isoDateTime = z.iso.datetime({ offset: true })
 /**
  * Epoch milliseconds of a deadline, rounded up, so that an order is never due before it.
  *
- * @param options.input a point in time, or a time-out counted from `options.now`
- * @param options.allowPast accept a deadline that has passed by more than a minute
- * @throws {OrderExpiryError} INVALID_DEADLINE: not a point in time, before 2001, more than a minute in the past, or more
- *   than a year ahead. The message says what was understood.
+ * @throws {OrderExpiryError} INVALID_DEADLINE: not a point in time, before 2001, over a year ahead or, unless `allowPast`,
+ *   more than a minute in the past. The message says what was understood.
  */
 export function parseDeadline(options: { input: unknown; now: number; allowPast?: boolean }): number {
   const { input, now, allowPast = false } = options
@@ -31,13 +29,12 @@ export function parseDeadline(options: { input: unknown; now: number; allowPast?
 }
 
 /**
- * Epoch milliseconds of a deadline as the job contract writes it: epoch milliseconds or ISO 8601 with an offset. It may
- * lie in the past, however far, since a job can be late.
+ * The same for a deadline as the job contract writes it. It may lie in the past, however far, since a job can be late.
  *
  * @throws {OrderExpiryError} INVALID_DEADLINE
  */
-export function parseContractDeadline(options: { input: unknown; now: number }): number {
-  return checkRange({ deadline: parseInstant(options.input, CONTRACT), now: options.now, allowPast: true })
+export function parseContractDeadline({ input, now }: { input: unknown; now: number }): number {
+  return checkRange({ deadline: parseInstant(input, CONTRACT), now, allowPast: true })
 }
 
 function parseInstant(input: unknown, expected: string): number {
@@ -77,8 +74,7 @@ function invalid(expected: string, given: string): OrderExpiryError {
   return new OrderExpiryError('INVALID_DEADLINE', `deadline: expected ${expected}, given ${given}`)
 }
 
-function checkRange(options: { deadline: number; now: number; allowPast: boolean }): number {
-  const { deadline, now, allowPast } = options
+function checkRange({ deadline, now, allowPast }: { deadline: number; now: number; allowPast: boolean }): number {
   if (deadline < EARLIEST) throw outOfRange(deadline, ': is it in seconds? Milliseconds are expected')
   if (deadline > now + MAX_AHEAD_MS) throw outOfRange(deadline, ', which is over a year ahead')
   if (!allowPast && deadline < now - MAX_PAST_MS) {

@@ -11,7 +11,7 @@ interface DryRunOptions {
   /** Default {@link ORDERS_REMEMBERED}. */
   remembered?: number
   onWouldCancel: (orderId: string) => void
-  /** Called once, when it has reported this many orders and will report no more. */
+  /** It has reported this many orders, and will report no more. */
   onFull: (orders: number) => void
 }
 

@@ -17,7 +17,7 @@ const RETRY_BASE_MS = 1_000
 const RETRY_CAP_MS = 60_000
 
 /**
- * What follows from a settlement. Pure.
+ * What follows from a settlement.
  *
  * - A postponement lasts as long as it does by the store's clock, so that a worker whose own clock is wrong waits no
  *   shorter or longer.

@@ -22,12 +22,8 @@ export interface SettledBatch {
 const HALVE_FOR_LOCKS_MS = 3_000
 const HALVE_FOR_OTHERS_MS = 10_000
 
-/** Until when a batch is halved, by the monotonic clock. */
-interface HalvingTime {
-  locksUntil: number
-  /** Undefined: only locks have stopped it so far. */
-  othersUntil?: number
-}
+/** Until when a batch is halved, by the monotonic clock; `othersUntil` is set once something else than a lock stops it. */
+type HalvingTime = { locksUntil: number; othersUntil?: number }
 
 /** What became of a check, in a word, for counting. */
 export function nameOfOutcome(settlement: Settlement): string {
@@ -99,7 +95,10 @@ export function createSettle(options: {
   async function ask(checks: readonly Check[]): Promise<Settlement[]> {
     onStep()
     const outcomes = await store.cancelUnpaid(checks).finally(onStep)
-    if (outcomes.length !== checks.length) throw mismatch(checks, outcomes)
+    if (outcomes.length !== checks.length) {
+      const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
+      throw new OrderExpiryError('STORE_MISMATCH', message)
+    }
     breaker?.succeeded()
     return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
   }
@@ -117,16 +116,11 @@ export function createSettle(options: {
 async function isAboutOrders(error: OrderExpiryError, ping?: () => Promise<unknown>): Promise<boolean> {
   const blame = blameOf(error)
   if (blame !== 'store-or-order') return blame === 'order' || blame === 'lock'
-  if (!ping) return false
-  return ping().then(
-    () => true,
-    () => false,
-  )
-}
-
-function mismatch(checks: readonly Check[], outcomes: readonly Outcome[]): OrderExpiryError {
-  const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
-  return new OrderExpiryError('STORE_MISMATCH', message)
+  return ping
+    ? await ping()
+        .then(() => true)
+        .catch(() => false)
+    : false
 }
 
 /** An order that fails alone while the store works is itself to blame. */

@@ -27,7 +27,7 @@ export interface OrderStore {
   /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */
   newestPayment(): Promise<number | undefined>
 
-  /** The events that nobody has taken yet. Only for stores that keep events until somebody takes them. */
+  /** Only for stores that keep events until somebody takes them. */
   outbox?(): Promise<Backlog>
 
   /**
@@ -44,11 +44,9 @@ export interface OrderStore {
   close(): Promise<void>
 }
 
-/** Events that nobody has taken yet. */
+/** Events that nobody has taken yet: how many, counted up to 10,000, and the age of the oldest by the store's clock. */
 export interface Backlog {
-  /** How many; counted up to 10,000. */
   events: number
-  /** The age of the oldest one by the store's clock; undefined if there is none. */
   oldestAgeMs: number | undefined
 }
 

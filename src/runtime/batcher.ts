@@ -1,14 +1,16 @@
 import type { Clock } from './clock.ts'
 
-interface Waiting<Item, Result> {
-  item: Item
-  resolve: (result: Result) => void
-}
-
 /** How long a batch that is not full may wait for company while others are under way. */
 interface Patience {
   ms: number
   clock: Pick<Clock, 'sleep'>
+}
+
+interface BatchOptions<Item, Result> {
+  /** Gives one result for each item, in their order. */
+  run: (items: Item[]) => Promise<Result[]>
+  maxBatch: number
+  maxInFlight: number
 }
 
 /**
@@ -22,25 +24,16 @@ interface Patience {
  * what is added meanwhile starts together as soon as that code, and what it has set going, is through.
  */
 export class Batcher<Item, Result> {
-  readonly #run: (items: Item[]) => Promise<Result[]>
-  readonly #maxBatch: number
-  readonly #maxInFlight: number
+  readonly #options: BatchOptions<Item, Result>
   readonly #patience: Patience | undefined
-  readonly #waiting: Waiting<Item, Result>[] = []
+  readonly #waiting: { item: Item; resolve: (result: Result) => void }[] = []
   #inFlight = 0
   #isFlushing = false
   #sleep: AbortController | undefined
 
-  /** @param options.run gives one result for each item, in their order, and never rejects */
-  constructor(options: {
-    run: (items: Item[]) => Promise<Result[]>
-    maxBatch: number
-    maxInFlight: number
-    patience?: Patience
-  }) {
-    this.#run = options.run
-    this.#maxBatch = options.maxBatch
-    this.#maxInFlight = options.maxInFlight
+  /** @param options.run never rejects */
+  constructor(options: BatchOptions<Item, Result> & { patience?: Patience }) {
+    this.#options = options
     this.#patience = options.patience
   }
 
@@ -61,7 +54,7 @@ export class Batcher<Item, Result> {
 
   /** Once all that arrives together is there. */
   #flushSoon(): void {
-    if (this.#isFlushing || this.#inFlight >= this.#maxInFlight) return
+    if (this.#isFlushing || this.#inFlight >= this.#options.maxInFlight) return
     this.#isFlushing = true
     const flush = () => {
       this.#isFlushing = false
@@ -73,9 +66,10 @@ export class Batcher<Item, Result> {
 
   /** Starts what may start. Those behind the last batch begin a patience of their own. */
   #flush(options: { isOverdue?: boolean } = {}): void {
+    const { maxBatch, maxInFlight } = this.#options
     let { isOverdue = false } = options
-    while (this.#waiting.length > 0 && this.#inFlight < this.#maxInFlight) {
-      if (this.#patience && this.#inFlight > 0 && this.#waiting.length < this.#maxBatch && !isOverdue) {
+    while (this.#waiting.length > 0 && this.#inFlight < maxInFlight) {
+      if (this.#patience && this.#inFlight > 0 && this.#waiting.length < maxBatch && !isOverdue) {
         this.#bePatient(this.#patience)
         return
       }
@@ -87,12 +81,10 @@ export class Batcher<Item, Result> {
   #start(): void {
     this.#sleep?.abort()
     this.#inFlight++
-    const batch = this.#waiting.splice(0, this.#maxBatch)
-    void this.#run(batch.map(({ item }) => item)).then((results) => {
+    const batch = this.#waiting.splice(0, this.#options.maxBatch)
+    void this.#options.run(batch.map(({ item }) => item)).then((results) => {
       this.#inFlight--
-      batch.forEach(({ resolve }, index) => {
-        resolve(results[index] as Result)
-      })
+      for (const [index, { resolve }] of batch.entries()) resolve(results[index] as Result)
       if (this.#patience) this.#flush({ isOverdue: true })
       else if (this.#waiting.length > 0) this.#flushSoon()
     })
@@ -118,12 +110,9 @@ export class Batcher<Item, Result> {
  *
  * @returns one result for each item, in their order; rejects with the first error, and begins nothing behind it
  */
-export async function runInBatches<Item, Result>(options: {
-  items: readonly Item[]
-  run: (items: Item[]) => Promise<Result[]>
-  maxBatch: number
-  maxInFlight: number
-}): Promise<Result[]> {
+export async function runInBatches<Item, Result>(
+  options: BatchOptions<Item, Result> & { items: readonly Item[] },
+): Promise<Result[]> {
   const { items, run, maxBatch, maxInFlight } = options
   const results: Result[] = new Array(items.length)
   let next = 0

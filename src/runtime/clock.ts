@@ -27,10 +27,7 @@ export const systemClock: Clock = Object.freeze({
     }),
 })
 
-/**
- * Calls `run` after `ms`, unless the returned function is called first. For work that is so frequent that the signal of a
- * sleep would be most of its cost.
- */
+/** Calls `run` after `ms`, unless the returned function is called first. For work so frequent that a sleep costs too much. */
 export function startTimer(ms: number, run: () => void): () => void {
   const timer = setTimeout(run, ms)
   return () => clearTimeout(timer)

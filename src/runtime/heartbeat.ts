@@ -6,10 +6,10 @@ export class Heartbeat {
   readonly #clock: Clock
   #at: number
 
-  constructor(options: { name: string; clock: Clock }) {
-    this.name = options.name
-    this.#clock = options.clock
-    this.#at = options.clock.monotonic()
+  constructor({ name, clock }: { name: string; clock: Clock }) {
+    this.name = name
+    this.#clock = clock
+    this.#at = clock.monotonic()
   }
 
   /** The loop goes on, or rests for a good reason. */

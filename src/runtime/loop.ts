@@ -7,16 +7,12 @@ const BEAT_MS = 5_000
 
 /** A service that takes one step after the other, with a pause between them. */
 interface Loop extends Service {
-  /**
-   * Ends the pause: the next step comes within `ms`, or, if one is under way, within `ms` of its end. Until that step
-   * begins, further calls change nothing.
-   */
+  /** The next step comes within `ms`, or within `ms` of the end of the one under way. Until then, further calls do nothing. */
   hurry(ms: number): void
 }
 
 /**
- * A stop ends the pause at once, and waits for the step that is under way. A loop that is stopped before its start takes no
- * step.
+ * A stop ends the pause at once, and waits for the step that is under way. Stopped before its start, a loop takes no step.
  *
  * @param options.firstPauseMs pause before the first step. Default 0
  * @param options.step must not reject; its signal is aborted at the stop. @returns milliseconds until the next step

@@ -27,10 +27,7 @@ export class Lifecycle {
     this.#options = options
   }
 
-  /**
-   * Starts the services one after another. Rejects with the first error, or with the signal's reason, and leaves those that
-   * were started to {@link stop}.
-   */
+  /** Starts one after another. Rejects with the first error or the signal's reason; then {@link stop} those that were started. */
   async start(signal: AbortSignal): Promise<void> {
     const left = [...this.#options.services]
     for (let service = left.shift(); service; service = left.shift()) {
@@ -73,8 +70,6 @@ export class Lifecycle {
 }
 
 function tooSlow({ name }: Service, ms: number): OrderExpiryError {
-  return new OrderExpiryError(
-    'STOP_INCOMPLETE',
-    `${name} did not stop within ${Math.round(ms)} ms; going on without it`,
-  )
+  const message = `${name} did not stop within ${Math.round(ms)} ms; going on without it`
+  return new OrderExpiryError('STOP_INCOMPLETE', message)
 }

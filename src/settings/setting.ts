@@ -34,7 +34,7 @@ export function mergeEnvironments(settings: Settings, input: { env: Environment;
 export function readValues({ settings, env, problems }: { settings: Settings; env: Environment; problems: string[] }) {
   const values: Record<string, unknown> = {}
   for (const [name, setting] of Object.entries(settings)) {
-    const text = readText({ name, setting, env, problems })
+    const text = readText(name, setting, env, problems)
     if (text === undefined) continue
     const { data, error } = setting.schema.safeParse(text)
     if (error) {
@@ -46,8 +46,7 @@ export function readValues({ settings, env, problems }: { settings: Settings; en
   return values
 }
 
-function readText(options: { name: string; setting: Setting; env: Environment; problems: string[] }) {
-  const { name, setting, env, problems } = options
+function readText(name: string, setting: Setting, env: Environment, problems: string[]): string | undefined {
   const text = env[name]
   const path = setting.secret && env[`${name}_FILE`]
   if (text && path) {
@@ -60,8 +59,7 @@ function readText(options: { name: string; setting: Setting; env: Environment; p
 }
 
 /** The text of the file that the variable names. If it cannot be read: undefined, and another problem. */
-export function readFile(options: { name: string; path: string; problems: string[] }): string | undefined {
-  const { name, path, problems } = options
+export function readFile({ name, path, problems }: { name: string; path: string; problems: string[] }) {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch (error) {

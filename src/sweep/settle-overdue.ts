@@ -7,19 +7,16 @@ import { hasMetOutage, isHeld, Tally } from './tally.ts'
 
 const MOST_REJECTED_REMEMBERED = 100_000
 
-interface OverdueFound {
-  tally: Tally
-  /** The orders that were not tried because the store has rejected them before. */
-  rejected: DueOrder[]
-  /** There are no more orders; the brake or an outage has stopped it; the store could not be read. */
-  end: 'reached' | 'stopped' | 'broken'
-}
-
 /**
  * Settles what is overdue, page by page, except the orders that the store has rejected before. Undecided orders get a
  * check, so that workers take them apart at once. Never rejects.
+ *
+ * @returns the orders that were not tried because the store has rejected them before, and whether it came to the end, was
+ *   stopped by the brake or an outage, or could not read the store
  */
-export async function settleOverdue(options: StepOptions): Promise<OverdueFound> {
+export async function settleOverdue(
+  options: StepOptions,
+): Promise<{ tally: Tally; rejected: DueOrder[]; end: 'reached' | 'stopped' | 'broken' }> {
   const { settle, overdueBefore, memory } = options
   const tally = new Tally(options)
   const rejected: DueOrder[] = []
