@@ -68,12 +68,7 @@ export type Config = SettingValues<typeof SETTINGS> & {
   readonly cancelSql: string | undefined
 }
 
-/**
- * Reads all settings.
- *
- * @param input.env the process environment, which wins over `input.dotenv`, the content of the `.env` file
- * @throws {OrderExpiryError} INVALID_SETTINGS, listing every problem at once and no secret
- */
+/** The process environment wins over the `.env` file. @throws {OrderExpiryError} INVALID_SETTINGS: all problems, no secret */
 export function readConfig(input: { env: Environment; dotenv: Environment }): Config {
   const env = mergeEnvironments(SETTINGS, input)
   const problems = [...findUnknownNames({ settings: SETTINGS, env, dotenv: input.dotenv })]

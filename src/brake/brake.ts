@@ -184,10 +184,7 @@ export class Brake {
     }
   }
 
-  /**
-   * What is granted to others may be for these very orders, when a worker and a sweep, or two processes, work on them at the
-   * same time. So only what has been cancelled is counted, and then the orders that are still to be cancelled.
-   */
+  /** Others may hold grants for these very orders. So it counts what has been cancelled, and what is still to be. */
   async #engageIfTooMany(checks: readonly Check[]): Promise<void> {
     const { shared, maxPerMinute } = this.#options
     if (maxPerMinute === undefined || this.#status?.engaged) return

@@ -27,12 +27,10 @@ export interface Grant {
 export type SharedBrake = Omit<RedisBrake, 'release'>
 
 /**
- * The state of the brake in Redis, where all processes and the command line find it. Every method rejects within a bounded
- * time, provided that the commands of the connection time out.
+ * The state of the brake in Redis, for all processes and the command line. Commands of its connection must time out.
  *
  * A Redis that has lost its data, or has fallen back to older data, neither releases the brake nor begins a new minute:
- * - `changed` grows with every decision to engage or release. Each script is told the newest that the process knows, and
- *   writes it back if Redis has an older one.
+ * - `changed` grows with every decision. A script is told the newest state of the process, and writes it over an older one.
  * - Each process remembers what was granted to it in the last minute, and adds it again if the newest grant is gone.
  */
 export class RedisBrake {
@@ -51,10 +49,7 @@ export class RedisBrake {
     return statusOf(await this.#run('status', {}))
   }
 
-  /**
-   * Asks for `count` cancellations, at most `limit` of which are granted within any minute; none while it is engaged. However
-   * often a request of the same `id` arrives, it is granted and counted once.
-   */
+  /** At most `limit` are granted within any minute; none while it is engaged. The same `id` is granted and counted once. */
   async reserve(id: string, count: number, limit: number): Promise<Grant> {
     const reply = await this.#run('reserve', { id, count, limit })
     const { granted = 0, is_counted: isCounted, second } = reply

@@ -9,10 +9,7 @@ interface Found {
   isSuccess?: boolean
 }
 
-/**
- * A command whose action `find`s something, and prints it: with --json as JSON, otherwise as lines for people. Exit code 1
- * if it is no success.
- */
+/** The command prints what `find` finds, as JSON with --json or as lines for people. Exit code 1 if it is no success. */
 export function printsResult<Given extends unknown[]>(
   context: CommandContext,
   command: Command,

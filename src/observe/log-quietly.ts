@@ -17,10 +17,7 @@ export function limitPerSecond(count: number, clock: Clock): () => boolean {
   }
 }
 
-/**
- * Logs the same trouble at most once in {@link SAME_TROUBLE_EVERY_MS}, with the number of times it was left out. A trouble
- * that is not allowed now is logged when it comes again.
- */
+/** Logs the same trouble once in {@link SAME_TROUBLE_EVERY_MS} at most, with the number of times it was left out. */
 export function throttle(options: {
   clock: Clock
   isAllowed: () => boolean

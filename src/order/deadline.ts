@@ -28,11 +28,7 @@ export function parseDeadline(options: { input: unknown; now: number; allowPast?
   return checkRange({ deadline, now, allowPast })
 }
 
-/**
- * The same for a deadline as the job contract writes it. It may lie in the past, however far, since a job can be late.
- *
- * @throws {OrderExpiryError} INVALID_DEADLINE
- */
+/** The same for a deadline as the job contract writes it. It may lie in the past, however far, since a job can be late. */
 export function parseContractDeadline({ input, now }: { input: unknown; now: number }): number {
   return checkRange({ deadline: parseInstant(input, CONTRACT), now, allowPast: true })
 }

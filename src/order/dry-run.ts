@@ -16,9 +16,8 @@ interface DryRunOptions {
 }
 
 /**
- * Decides as usual, but cancels nothing. An order that would have been cancelled is postponed with the reason `dry-run`, again
- * and again, so that it is cancelled once the dry run is over. Each process reports each such order once, until it has
- * reported as many as it remembers: if it forgot the older ones, it would report the same orders for ever.
+ * Decides as usual, but cancels nothing. An order that would have been cancelled is postponed again and again, so that it is
+ * cancelled once the dry run is over. Each process reports such an order once, until it has reported as many as it remembers.
  */
 export class DryRun {
   readonly #options: DryRunOptions

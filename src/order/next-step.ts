@@ -19,10 +19,8 @@ const RETRY_CAP_MS = 60_000
 /**
  * What follows from a settlement.
  *
- * - A postponement lasts as long as it does by the store's clock, so that a worker whose own clock is wrong waits no
- *   shorter or longer.
- * - A store that cannot be reached, is busy or refuses us says nothing about the order: the check is postponed and loses
- *   no attempt.
+ * - A postponement lasts as long as it does by the store's clock: the worker's own may be wrong.
+ * - A store that is away, is busy or refuses us says nothing about the order: the check is postponed and loses no attempt.
  * - Any other failure costs an attempt; after `maxAttempts` of them the job is given up.
  *
  * @param options.started how often the check has been started, this time included

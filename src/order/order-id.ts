@@ -4,9 +4,8 @@ const MAX_BYTES = 200
 const WANTED = 'a string or a safe integer'
 
 /**
- * The id of an order as a string, exactly as the shop writes it.
+ * The id exactly as the shop writes it: 1 to 200 bytes (UTF-8) without control characters, or a safe integer.
  *
- * @param input a string of 1 to 200 bytes (UTF-8) without control characters, or a safe integer
  * @throws {OrderExpiryError} INVALID_ORDER_ID
  */
 export function parseOrderId(input: unknown): string {

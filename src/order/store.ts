@@ -17,11 +17,7 @@ export interface OrderStore {
   /** The orders as they are now, one for each id, in their order; undefined for those that do not exist. */
   find(orderIds: readonly string[]): Promise<(Order | undefined)[]>
 
-  /**
-   * A page of the unpaid orders whose deadline is at or before `instant`, by deadline, then id.
-   *
-   * @param after the last order of the page before, for the next one
-   */
+  /** A page of the unpaid orders due at or before `instant`, by deadline, then id, behind the last order of the one before. */
   unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]>
 
   /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */
@@ -30,11 +26,7 @@ export interface OrderStore {
   /** Only for stores that keep events until somebody takes them. */
   outbox?(): Promise<Backlog>
 
-  /**
-   * The events of an order that the store still has, oldest first, for `explain`. Only for stores that keep events.
-   *
-   * @returns undefined if finding none proves nothing: events get trimmed, or are too many to look through
-   */
+  /** Those that the store still has, oldest first. Undefined if finding none proves nothing: they are trimmed, or too many. */
   eventsOf?(orderId: string): Promise<KeptEvent[] | undefined>
 
   /** Resolves if the store can be reached and written to, with epoch milliseconds by its clock. */

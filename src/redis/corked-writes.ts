@@ -4,11 +4,9 @@ import { Duplex } from 'node:stream'
 const MOST_COMMANDS_IN_ONE_PIECE = 32
 
 /**
- * From now on, what a client sends within one turn of the event loop leaves in one piece, at the end of the turn. A batch
- * ends hundreds of jobs at once, each with a command of its own, and ioredis would make a system call for each. (Its own
- * pipelining has only one pipeline under way at a time, so that each command waits for the answers to those before.)
- *
- * @param client an ioredis client; its later connections are joined, too
+ * From now on, what an ioredis client sends within one turn of the event loop leaves in one piece, at the end of the turn. A
+ * batch ends hundreds of jobs at once, each with a command of its own, and ioredis would make a system call for each. (Its
+ * own pipelining has only one pipeline under way at a time, so that each command waits for the answers to those before.)
  */
 export function joinWrites(client: { on(event: 'connect', listener: () => void): unknown }): void {
   const joinStream = () => {

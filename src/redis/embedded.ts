@@ -50,9 +50,8 @@ export class EmbeddedRedis {
   }
 
   /**
-   * Starts it, or takes it over from an owner that is gone.
+   * Starts it, adopts it from an owner that is gone, or joins that of another process if it may.
    *
-   * @returns `started`, `adopted`, or `joined` if another process owns it and `mayJoin`
    * @throws {OrderExpiryError} EMBEDDED_REDIS_FAILED, or the signal's reason; then nothing is left running
    */
   async start(options: { mayJoin: boolean; signal?: AbortSignal }): Promise<'started' | 'adopted' | 'joined'> {

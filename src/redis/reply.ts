@@ -2,8 +2,8 @@
 const PASSING = /^(LOADING|BUSY|READONLY|MASTERDOWN|OOM|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|MISCONF|NOSCRIPT|UNBLOCKED)$/
 
 /**
- * The code of an error that Redis itself answered with, e.g. `READONLY`; undefined for errors of the connection. By the
- * protocol it is the first word of the answer: https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
+ * Of an error that Redis itself answered with, e.g. `READONLY`; undefined for errors of the connection.
+ * https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors
  */
 export function redisErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined

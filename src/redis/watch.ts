@@ -73,11 +73,7 @@ export function createRedisWatch(options: {
   }
 }
 
-/**
- * Rejects if Redis does not answer, or takes no writes.
- *
- * @returns whether the key was missing; undefined if Redis answers, but never lets us write it: it may take all others
- */
+/** Whether the key was missing; undefined if Redis never lets us write it. Rejects if it takes no writes or does not answer. */
 async function plantCanary(connection: Connection, key: string): Promise<boolean | undefined> {
   const { redis } = connection
   await connection.selectDatabase()

@@ -17,11 +17,10 @@ interface BatchOptions<Item, Result> {
  * Gathers single items into batches, as large as the load: whatever is slow gets fewer and larger ones.
  *
  * With patience, an item that meets nothing under way starts at the end of its turn of the event loop. While something is
- * under way, a full batch starts at once beside it, and a smaller one when one of those under way ends or its patience does,
- * so that a slow batch does not hold up those behind it.
+ * under way, a full batch starts at once beside it, and a smaller one when one of those under way ends or its patience does.
  *
- * Without patience, nothing waits for company: an item that meets nothing under way starts before {@link add} returns, and
- * what is added meanwhile starts together as soon as that code, and what it has set going, is through.
+ * Without patience, an item that meets nothing under way starts before {@link add} returns, and what is added meanwhile
+ * starts together as soon as that code, and what it has set going, is through.
  */
 export class Batcher<Item, Result> {
   readonly #options: BatchOptions<Item, Result>
@@ -105,11 +104,7 @@ export class Batcher<Item, Result> {
   }
 }
 
-/**
- * Runs a list in batches of the same kind. Waiting for their ends leaves room for whatever else the process does.
- *
- * @returns one result for each item, in their order; rejects with the first error, and begins nothing behind it
- */
+/** The results of a list that is run in batches, in its order. Rejects with the first error, and begins nothing behind it. */
 export async function runInBatches<Item, Result>(
   options: BatchOptions<Item, Result> & { items: readonly Item[] },
 ): Promise<Result[]> {

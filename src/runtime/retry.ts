@@ -11,10 +11,7 @@ export function backoffMs(options: { attempt: number; baseMs: number; capMs: num
   return Math.round(ceiling / 2 + (random() * ceiling) / 2)
 }
 
-/**
- * Calls `attempt` until it resolves. Rejects with the first error that is not retryable, or with the signal's reason.
- * `onWait` hears of each failure before the pause that follows it.
- */
+/** Calls `attempt` until it resolves. Rejects with the first error that is not retryable, or with the signal's reason. */
 export async function retryUntilDone<T>(options: {
   attempt: () => Promise<T>
   isRetryable: (error: unknown) => boolean

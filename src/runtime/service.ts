@@ -38,10 +38,8 @@ export class Lifecycle {
   }
 
   /**
-   * Stops the services that were started, last first. Each may take all the time that is left, less a little for those
-   * after it, which are stopped even if it fails or takes too long. A call while another is under way shares its result.
-   *
-   * @returns what went wrong
+   * Stops the services that were started, last first, and tells what went wrong. Each may take all the time that is left,
+   * less a little for those after it. A call while another is under way shares its result.
    */
   stop(withinMs: number): Promise<OrderExpiryError[]> {
     this.#stopping ??= this.#stopAll(withinMs).finally(() => {

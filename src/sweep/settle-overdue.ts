@@ -11,8 +11,7 @@ const MOST_REJECTED_REMEMBERED = 100_000
  * Settles what is overdue, page by page, except the orders that the store has rejected before. Undecided orders get a
  * check, so that workers take them apart at once. Never rejects.
  *
- * @returns the orders that were not tried because the store has rejected them before, and whether it came to the end, was
- *   stopped by the brake or an outage, or could not read the store
+ * @returns the orders left out, and how it ended: `stopped` by the brake or an outage, `broken` if the store cannot be read
  */
 export async function settleOverdue(
   options: StepOptions,
