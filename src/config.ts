@@ -14,17 +14,7 @@ import {
   type SettingValues,
 } from './settings/setting.ts'
 import { findUnknownNames } from './settings/unknown-names.ts'
-import {
-  duration,
-  host,
-  integer,
-  orOff,
-  otlpEndpoint,
-  queueName,
-  queuePrefix,
-  redisUrl,
-  trueOrFalse,
-} from './settings/values.ts'
+import * as value from './settings/values.ts'
 import { DEFAULT_STORE, KINDS, STORE_NAMES, STORE_SETTINGS } from './stores/kinds.ts'
 
 /** Where an embedded Redis keeps its data, below the current directory. */
@@ -32,31 +22,31 @@ export const DATA_DIR = '.data'
 
 /** All settings, in the order in which they are shown. `.env.example` says what each is for. */
 export const SETTINGS = {
-  REDIS_URL: { schema: redisUrl, secret: true },
-  QUEUE_NAME: { schema: queueName, default: 'check-payment' },
-  QUEUE_PREFIX: { schema: queuePrefix, default: 'bull' },
-  PAYMENT_TIMEOUT: { schema: duration(1_000, 366 * 86_400_000), default: '5m' },
+  REDIS_URL: { schema: value.redisUrl, secret: true },
+  QUEUE_NAME: { schema: value.queueName, default: 'check-payment' },
+  QUEUE_PREFIX: { schema: value.queuePrefix, default: 'bull' },
+  PAYMENT_TIMEOUT: { schema: value.duration(1_000, 366 * 86_400_000), default: '5m' },
   ORDER_STORE: { schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`), default: DEFAULT_STORE },
   ...STORE_SETTINGS,
-  CONCURRENCY: { schema: integer(1, 10_000), default: '500' },
-  BATCH_SIZE: { schema: integer(1, 1_000), default: '250' },
-  MAX_ATTEMPTS: { schema: integer(1, 1_000), default: '10' },
-  SWEEP_EVERY: { schema: duration(1_000, 3_600_000), default: '60s' },
-  SWEEP_AHEAD: { schema: duration(1_000, 7 * 86_400_000), default: '10m' },
-  BRAKE_MAX_PER_MINUTE: { schema: orOff(integer(1, 100_000_000)), default: 'off' },
-  BRAKE_PAYMENT_SILENCE: { schema: orOff(duration(1_000, 30 * 86_400_000)), default: 'off' },
-  DRY_RUN: { schema: trueOrFalse, default: 'false' },
-  HTTP_HOST: { schema: host, default: '127.0.0.1' },
-  HTTP_PORT: { schema: integer(0, 65_535), default: '3000' },
+  CONCURRENCY: { schema: value.integer(1, 10_000), default: '500' },
+  BATCH_SIZE: { schema: value.integer(1, 1_000), default: '250' },
+  MAX_ATTEMPTS: { schema: value.integer(1, 1_000), default: '10' },
+  SWEEP_EVERY: { schema: value.duration(1_000, 3_600_000), default: '60s' },
+  SWEEP_AHEAD: { schema: value.duration(1_000, 7 * 86_400_000), default: '10m' },
+  BRAKE_MAX_PER_MINUTE: { schema: value.orOff(value.integer(1, 100_000_000)), default: 'off' },
+  BRAKE_PAYMENT_SILENCE: { schema: value.orOff(value.duration(1_000, 30 * 86_400_000)), default: 'off' },
+  DRY_RUN: { schema: value.trueOrFalse, default: 'false' },
+  HTTP_HOST: { schema: value.host, default: '127.0.0.1' },
+  HTTP_PORT: { schema: value.integer(0, 65_535), default: '3000' },
   API_TOKENS: { schema: apiTokens, secret: true },
-  API_RATE_LIMIT: { schema: orOff(integer(1, 1_000_000)), default: '500' },
+  API_RATE_LIMIT: { schema: value.orOff(value.integer(1, 1_000_000)), default: '500' },
   BOARD_USERS: { schema: boardUsers, secret: true },
   BOARD_ENVIRONMENT: { schema: z.string().max(40, 'expected up to 40 characters') },
   LOG_LEVEL: { schema: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`), default: 'info' },
-  OTEL_EXPORTER_OTLP_ENDPOINT: { schema: otlpEndpoint, isPrivate: true }, // somebody may write a key into it
+  OTEL_EXPORTER_OTLP_ENDPOINT: { schema: value.otlpEndpoint, isPrivate: true }, // somebody may write a key into it
   OTEL_EXPORTER_OTLP_HEADERS: { schema: otlpHeaders, secret: true },
   OTEL_SERVICE_NAME: { schema: z.string().max(200, 'expected up to 200 characters') },
-  SHUTDOWN_TIMEOUT: { schema: duration(1_000, 3_600_000), default: '25s' },
+  SHUTDOWN_TIMEOUT: { schema: value.duration(1_000, 3_600_000), default: '25s' },
 } as const satisfies Settings
 
 export type SettingName = keyof typeof SETTINGS
@@ -73,11 +63,8 @@ export function readConfig(input: { env: Environment; dotenv: Environment }): Co
   const env = mergeEnvironments(SETTINGS, input)
   const problems = [...findUnknownNames({ settings: SETTINGS, env, dotenv: input.dotenv })]
   const values = readValues({ settings: SETTINGS, env, problems })
-  const config = {
-    ...values,
-    production: env.NODE_ENV === 'production',
-    cancelSql: readCancelSql(values.CANCEL_SQL_FILE, problems),
-  } as Config
+  const cancelSql = readCancelSql(values.CANCEL_SQL_FILE, problems)
+  const config = { ...values, production: env.NODE_ENV === 'production', cancelSql } as Config
   const wrong = new Set(problems.map(settingOf))
   problems.push(...findContradictions(config, wrong).filter((problem) => !wrong.has(settingOf(problem))))
   if (problems.length > 0) {
@@ -120,7 +107,6 @@ function passwordsOf(text: string | undefined): string[] {
   return [...new Set(found.filter((form) => form !== ''))]
 }
 
-/** A host that only this machine can reach. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }

@@ -88,7 +88,7 @@ function reportProgress({ clock, progress }: CommandContext, dryRun: boolean): (
 }
 
 function halfWay({ replayed, lookedAt, failed }: Replay, cause: OrderExpiryError): OrderExpiryError {
-  const { code, message } = cause
   const done = `${number(replayed)} replayed, ${number(lookedAt)} of ${number(failed)} looked at`
-  return new OrderExpiryError(code, `ended half-way (${done}; running it again goes on): ${message}`, { cause })
+  const message = `ended half-way (${done}; running it again goes on): ${cause.message}`
+  return new OrderExpiryError(cause.code, message, { cause })
 }

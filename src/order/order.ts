@@ -11,14 +11,9 @@ export interface Order {
 }
 
 /** An {@link Order} for a reader: its times as dates, without those that are unknown. */
-export interface ReadableOrder {
-  status: string
-  deadline?: Date
-  paidAt?: Date
-  cancelledAt?: Date
-}
+export type ReadableOrder = ReturnType<typeof describeOrder>
 
-export function describeOrder({ status, deadline, paidAt, cancelledAt }: Order): ReadableOrder {
+export function describeOrder({ status, deadline, paidAt, cancelledAt }: Order) {
   return {
     status,
     ...(deadline !== undefined && { deadline: new Date(deadline) }),

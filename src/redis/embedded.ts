@@ -19,7 +19,6 @@ const RESTART_EVERY_MS = 1_000
 const LONGEST_SOCKET_PATH = 100
 
 interface EmbeddedRedisOptions {
-  /** Where its data is kept; created if missing. */
   dir: string
   clock: Clock
   /** It ended without being asked to, and is started again. How it ended is known only of a child of this process. */

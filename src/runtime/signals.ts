@@ -1,12 +1,8 @@
 /** The signals that ask a process to end, with the exit code of a process that they ended: 128 + their number. */
 const SIGNALS = { SIGTERM: 143, SIGINT: 130, SIGHUP: 129 } as const
 
-interface SignalListener {
-  /** The first signal: stop in order. */
-  onFirst: (signal: string, exitCode: number) => void
-  /** One more: stop at once. */
-  onSecond: (signal: string, exitCode: number) => void
-}
+/** Stops in order with the first signal, and at once with one more. */
+type SignalListener = Record<'onFirst' | 'onSecond', (signal: string, exitCode: number) => void>
 
 /** Handles SIGTERM, SIGINT and SIGHUP from the start: process 1 of a container loses a signal without a handler. */
 export class Signals {

@@ -88,8 +88,10 @@ async function runDemo(
     over.abort()
     await daemon.stop(config.SHUTDOWN_TIMEOUT)
     const emptied = openQueue({ queue, redis })
-    await emptied.obliterate({ force: true }).catch(() => {})
-    await emptied.close().catch(() => {})
+    await emptied
+      .obliterate({ force: true })
+      .then(() => emptied.close())
+      .catch(() => {})
     await records.clear().catch(() => {})
     await shop.close()
     redis.disconnect()
