@@ -74,7 +74,7 @@ const GLOBALS: Record<string, readonly string[]> = {
   'process.exit': ['cli.ts'],
   'process.exitCode': ['cli.ts'],
   'process.abort': [],
-  'process.kill': ['redis/start-lock.ts'], // with signal 0: whether a process is there
+  'process.kill': ['redis/server-process.ts'], // with signal 0: whether a process is there
   // Handed on whole, as in `const { env } = process`, it could be used for any of these.
   process: [],
   globalThis: [],
