@@ -1,6 +1,7 @@
 import { OrderExpiryError } from '../errors.ts'
-import type { CheckQueue, OpenQueue } from '../queue/check-queue.ts'
+import { CheckQueue, type OpenQueue } from '../queue/check-queue.ts'
 import type { Connection } from '../redis/connection.ts'
+import type { NamedQueue } from '../redis/keys.ts'
 import { startTimer } from '../runtime/clock.ts'
 
 /** A shop's request may wait for 2 s; a call gives up before. */
@@ -12,9 +13,9 @@ export class BoundedCalls {
   readonly #queue: CheckQueue
   #isClosed = false
 
-  constructor(options: { connection: Connection; queue: CheckQueue }) {
+  constructor(options: { connection: Connection; queue: NamedQueue }) {
     this.#connection = options.connection
-    this.#queue = options.queue
+    this.#queue = new CheckQueue(options)
   }
 
   /**

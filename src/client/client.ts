@@ -2,7 +2,6 @@ import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
-import { CheckQueue } from '../queue/check-queue.ts'
 import { jobIdOf, type Placement } from '../queue/contract.ts'
 import { moveJob, PACKETS } from '../queue/jobs.ts'
 import { startProducerSpan } from '../queue/producer-span.ts'
@@ -21,12 +20,6 @@ import { parsePlacement, tryPlacement } from './schedule-call.ts'
 
 /** `scheduleMany` may take the time of a single call for each so many orders. */
 const ORDERS_PER_CALL_TIMEOUT = 1_000
-
-/** @property onEnd told at the end what these orders have failed with */
-interface Terms {
-  withinMs: number
-  onEnd(failure?: OrderExpiryError): void
-}
 
 /**
  * What a shop uses to have orders checked at their payment deadline. Opens one connection, with the first call. Every
@@ -47,7 +40,7 @@ export class OrderExpiry {
     // Each call has a time-out; one for each command would take as long as the command itself.
     const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
     const connection = new Connection({ address: redis, profile })
-    this.#calls = new BoundedCalls({ connection, queue: new CheckQueue({ connection, queue }) })
+    this.#calls = new BoundedCalls({ connection, queue })
     this.#scheduling = new Batcher({ ...PACKETS, run: this.#place })
     this.#orders = orders && new RECORDS[orders]({ redis: connection.redis, queue })
   }
@@ -58,7 +51,7 @@ export class OrderExpiry {
    * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
    */
   schedule(item: ScheduleItem): Promise<ScheduleResult> {
-    const span = this.#startSpan('add')
+    const span = startProducerSpan('add', this.#options)
     const wanted = tryPlacement(item, this.#callNow(span?.traceContext))
     const result = 'error' in wanted ? Promise.reject(wanted.error) : this.#scheduling.add(wanted).then(orThrow)
     span?.endWith(result)
@@ -71,7 +64,7 @@ export class OrderExpiry {
    * written, the call rejects. Takes at most 1.5 s for each 1,000 orders.
    */
   scheduleMany(items: readonly ScheduleItem[]): Promise<(ScheduleResult | Refusal)[]> {
-    const span = this.#startSpan('addBulk')
+    const span = startProducerSpan('addBulk', this.#options)
     const results = this.#scheduleMany(items, span?.traceContext)
     span?.endWith(results)
     return results
@@ -194,15 +187,10 @@ export class OrderExpiry {
     return { calledAt: systemClock.now(), trace, paymentTimeout: this.#options.paymentTimeout }
   }
 
-  #startSpan(operation: 'add' | 'addBulk') {
-    const { telemetry, queueName } = this.#options
-    return startProducerSpan(telemetry, { operation, queueName })
-  }
-
   /** Places orders together: a result or a refusal for each, in their order. */
   readonly #place = async (
     placements: readonly Placement[],
-    { withinMs, onEnd }: Terms = this.#sharedTerms(placements),
+    { withinMs, onEnd } = this.#sharedTerms(placements),
   ): Promise<(ScheduleResult | Refusal)[]> => {
     const known = { orders: this.#orders, placements, explain: (error: Error) => this.#calls.explain(error) }
     try {
@@ -216,12 +204,12 @@ export class OrderExpiry {
     }
   }
 
-  /** Behind calls that have waited in vain for Redis, nobody waits as long again. */
-  #sharedTerms(placements: readonly Placement[]): Terms {
+  /** Behind calls that have waited in vain for Redis, nobody waits as long again. `onEnd` is told what these fail with. */
+  #sharedTerms(placements: readonly Placement[]) {
     const waitedMs = this.#isUnavailable ? systemClock.now() - (placements[0] as Placement).placedAt : 0
     return {
       withinMs: CALL_TIMEOUT_MS - waitedMs,
-      onEnd: (failure) => {
+      onEnd: (failure?: OrderExpiryError) => {
         this.#isUnavailable = failure?.retryable ?? false
       },
     }

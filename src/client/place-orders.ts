@@ -11,7 +11,6 @@ import type { Refusal, ScheduleResult } from './results.ts'
  * Afterwards each order has a check at its deadline and, where this library keeps it, a record. What Redis refuses of one
  * does not hold up the others.
  *
- * @param options.orders the records, if this library keeps them
  * @param options.isLate nothing more is sent once it says yes, and the promise rejects
  * @param options.explain says in our own words what Redis, or the connection, says
  * @returns one result or refusal for each placement, in their order
@@ -61,9 +60,8 @@ function checkNeeded(placement: Placement, known: Recorded | Error | undefined):
 
 function resultOf(
   { orderId, deadline }: Placement,
-  known: { record: Recorded | Error | undefined; job: JobBefore | Error | undefined },
+  { record, job }: { record: Recorded | Error | undefined; job: JobBefore | Error | undefined },
 ): ScheduleResult | Error {
-  const { record, job } = known
   if (record instanceof Error) return record
   const isSettled = record?.result === 'settled'
   const before = isSettled || record?.result === 'conflict' ? record : job

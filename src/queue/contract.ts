@@ -74,9 +74,8 @@ const jobData = z.looseObject({
  */
 export function parseJob(
   job: { name: string; data: unknown; timestamp: number; opts: { delay?: number | undefined } },
-  options: { now: number; paymentTimeoutMs: number },
+  { now, paymentTimeoutMs }: { now: number; paymentTimeoutMs: number },
 ): Check {
-  const { now, paymentTimeoutMs } = options
   if (job.name !== JOB_NAME) {
     throw new OrderExpiryError('UNKNOWN_JOB', `expected a job named ${JOB_NAME}, given ${JSON.stringify(job.name)}`)
   }

@@ -24,8 +24,7 @@ export class MissingChecks {
   readonly #queue: CheckQueue
   readonly #clock: Clock
 
-  constructor(options: { redis: RedisAddress; queue: NamedQueue; clock: Clock }) {
-    const { redis, queue, clock } = options
+  constructor({ redis, queue, clock }: { redis: RedisAddress; queue: NamedQueue; clock: Clock }) {
     this.#connection = new Connection({ address: redis, profile: commandProfile(redis, COMMAND_TIMEOUT_MS) })
     this.#queue = new CheckQueue({ connection: this.#connection, queue })
     this.#clock = clock

@@ -1,6 +1,6 @@
 import { SpanKind, type Telemetry } from 'bullmq'
 
-/** A trace context of another form than W3C's is written as it is, up to so many characters. */
+/** A trace context of another form than W3C's is written as it is, up to this many characters. */
 const LONGEST_CONTEXT = 256
 
 /**
@@ -10,8 +10,8 @@ const LONGEST_CONTEXT = 256
  *   why that has failed; undefined without telemetry, or where it is broken
  */
 export function startProducerSpan(
-  telemetry: Telemetry | undefined,
-  { operation, queueName }: { operation: string; queueName: string },
+  operation: 'add' | 'addBulk',
+  { telemetry, queueName }: { telemetry: Telemetry | undefined; queueName: string },
 ) {
   if (!telemetry) return undefined
   try {

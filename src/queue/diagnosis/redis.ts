@@ -44,27 +44,20 @@ export async function diagnoseRedis(options: {
   const { redis: address, keepsOrders, clock, queue } = options
   const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
   const where = describeRedisAddress(address)
+  const connected = connection.untilReady().then(() => connection.redis.time()) // with a disk error Redis refuses PING
+  const onTimeout = () => new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1_000} s`)
+  const look = async () => {
+    const state = await readState(connection.redis, { keepsOrders, queue })
+    return listed(
+      ok('redis-reachable', `answers at ${where}`),
+      ...(state.info.size > 0 ? looks.map((lookAt) => lookAt(state)) : []),
+      await lookAtClock(connection, clock),
+      lookAtRefused(state),
+    )
+  }
   try {
-    await withTimeout({
-      work: connection.untilReady().then(() => connection.redis.time()), // with a disk error Redis refuses PING
-      ms: CONNECT_TIMEOUT_MS,
-      clock,
-      onTimeout: () => new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1_000} s`),
-    })
-    return await examine({
-      code: 'redis-reachable',
-      withinMs: WITHIN_MS,
-      clock,
-      look: async () => {
-        const state = await readState(connection.redis, { keepsOrders, queue })
-        return listed(
-          ok('redis-reachable', `answers at ${where}`),
-          ...(state.info.size > 0 ? looks.map((look) => look(state)) : []),
-          await lookAtClock(connection, clock),
-          lookAtRefused(state),
-        )
-      },
-    })
+    await withTimeout({ work: connected, ms: CONNECT_TIMEOUT_MS, clock, onTimeout })
+    return await examine({ code: 'redis-reachable', withinMs: WITHIN_MS, clock, look })
   } catch (error) {
     return [unreachable(connection.explain(error), where)]
   } finally {

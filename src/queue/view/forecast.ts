@@ -14,8 +14,7 @@ const MINUTE_MS = 60_000
 export async function readForecast({ redis, keys }: Pick<OpenQueue, 'redis' | 'keys'>, at: number): Promise<Forecast> {
   const { delayed, wait, paused, prioritized, active } = keys
   const pipeline = redis.pipeline()
-  pipeline.zcount(delayed, scoreOf(at), '+inf')
-  pipeline.zcount(delayed, '-inf', `(${scoreOf(at)}`)
+  pipeline.zcount(delayed, scoreOf(at), '+inf').zcount(delayed, '-inf', `(${scoreOf(at)}`)
   pipeline.llen(wait).llen(paused).zcard(prioritized).llen(active)
   for (let minute = 0; minute < MINUTES; minute++) {
     const from = at + minute * MINUTE_MS

@@ -1,4 +1,4 @@
-import { createRedisBackend, type IRedisClient, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
+import { createRedisBackend, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
 import { joinWrites } from '../../redis/corked-writes.ts'
 import { callScriptsFast } from '../../redis/fast-scripts.ts'
 import type { Clock } from '../../runtime/clock.ts'
@@ -51,7 +51,11 @@ export class CheckWorker extends Worker {
       (...backendOptions) => {
         const backend = createRedisBackend(...backendOptions)
         const waitForJob = backend.waitForJob.bind(backend)
-        backend.client.then(speedUp).catch(() => {}) // the worker reports that itself
+        const clientReady = backend.client.then((client) => {
+          joinWrites(client)
+          callScriptsFast(client)
+        })
+        clientReady.catch(() => {}) // the worker reports that itself
         return Object.assign(backend, {
           waitForJob: (seconds: number) => (this.#isDueThen ? alarm.during(seconds, waitForJob) : waitForJob(seconds)),
         })
@@ -138,9 +142,4 @@ export class CheckWorker extends Worker {
     this.#notBegun--
     return super.processJob(...args)
   }
-}
-
-function speedUp(client: IRedisClient): void {
-  joinWrites(client)
-  callScriptsFast(client)
 }

@@ -27,7 +27,6 @@ export interface WorkerOptions extends CheckOptions {
   heartbeat: Heartbeat
   /** Whether Redis is known not to answer. */
   isRedisAway: () => boolean
-  /** Sends Redis a command that does nothing. */
   ring: () => Promise<unknown>
   telemetry?: Telemetry | undefined
 }

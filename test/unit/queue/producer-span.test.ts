@@ -27,7 +27,7 @@ function createTelemetry(metadata: unknown, broken: { startSpan?: true; end?: tr
   }
   return { telemetry: telemetry as unknown as Telemetry, spans }
 }
-const add = { operation: 'add', queueName: 'q' }
+const start = (telemetry?: Telemetry) => startProducerSpan('add', { telemetry, queueName: 'q' })
 
 describe('what is written on the jobs', () => {
   test.each([
@@ -46,18 +46,18 @@ describe('what is written on the jobs', () => {
     ['is nothing where there is none', undefined, undefined],
   ])('%s', (_what, metadata, expected) => {
     const { telemetry } = createTelemetry(metadata)
-    expect(startProducerSpan(telemetry, add)?.traceContext).toBe(expected)
+    expect(start(telemetry)?.traceContext).toBe(expected)
   })
 
   test('is nothing without telemetry', () => {
-    expect(startProducerSpan(undefined, add)).toBeUndefined()
+    expect(start()).toBeUndefined()
   })
 })
 
 describe('the span', () => {
   test('ends with the work', async () => {
     const { telemetry, spans } = createTelemetry('{}')
-    startProducerSpan(telemetry, add)?.endWith(Promise.resolve())
+    start(telemetry)?.endWith(Promise.resolve())
     expect(spans).toEqual(['started add q'])
     await nextTurn()
     expect(spans).toEqual(['started add q', 'ended'])
@@ -65,7 +65,7 @@ describe('the span', () => {
 
   test('tells why the work has failed', async () => {
     const { telemetry, spans } = createTelemetry('{}')
-    startProducerSpan(telemetry, add)?.endWith(Promise.reject(new Error('away')))
+    start(telemetry)?.endWith(Promise.reject(new Error('away')))
     await nextTurn()
     expect(spans).toEqual(['started add q', 'failed: away', 'ended'])
   })
@@ -75,7 +75,7 @@ test.each([{ startSpan: true }, { end: true }, { active: true }] as const)(
   'telemetry that is broken (%j) does not throw',
   async (broken) => {
     const { telemetry } = createTelemetry('{}', broken)
-    const span = startProducerSpan(telemetry, add)
+    const span = start(telemetry)
     expect(span === undefined).toBe(!('end' in broken))
     for (const work of [Promise.resolve(), Promise.reject(new Error('away'))]) {
       await Promise.allSettled([work])
