@@ -7,10 +7,7 @@
  *   ARGV[1] JSON {state, newest, grants}: the newest state and grant that the process knows; grants, after is_lost: all
  *           that were made to it in the last minute, as {id, second, used}
  *   ARGV[2] JSON of what the script asks for
- * and return JSON {second, last_minute, state}, and what each adds. With is_lost, the script has done nothing: Redis no
- * longer has the newest grant, and wants all of them.
- *
- * Times are epoch milliseconds by Redis' clock, `second` is its time in seconds; all values of the state are strings.
+ * and return JSON of a BrakeReply. Times are epoch milliseconds by Redis' clock, `second` is its time in seconds.
  */
 
 export type StoredState = Record<'engaged' | 'reason' | 'by' | 'since' | 'suspended_until' | 'changed', string>
@@ -19,6 +16,7 @@ export interface BrakeReply {
   second: number
   last_minute: number
   state: StoredState
+  /** The script has done nothing: Redis no longer has the newest grant, and wants all of them. */
   is_lost?: true
   granted?: number
   /** Whether the grant counts: not while the brake is suspended. */
@@ -102,10 +100,8 @@ export const SCRIPTS = {
 return reply({})
 `,
 
-  /**
-   * Asks for {id, count, limit}; adds {granted, is_counted}. A request that arrives again, because its answer was lost, gets
-   * the same answer. What is granted while the brake is suspended does not count: it would engage again right afterwards.
-   */
+  // Asks for {id, count, limit}. A request whose answer was lost gets the same one when it arrives again.
+  // What is granted while the brake is suspended does not count: it would engage again right afterwards.
   reserve: `${PROLOGUE}
 local earlier = counted(asked.id)
 if earlier then return reply({granted = earlier, is_counted = true}) end

@@ -18,7 +18,9 @@ export class MinuteCounts {
     const thisMinute = () => Math.floor(clock.now() / MINUTE_MS)
     events.on('check-finished', ({ outcome, lateMs }) => {
       this.#add(thisMinute(), outcome, 1)
-      if (lateMs !== undefined) this.#add(thisMinute(), `late:${classOf(lateMs)}`, 1)
+      if (lateMs === undefined) return
+      const lateness = LATENESS_BOUNDS.filter((bound) => bound < lateMs).length
+      this.#add(thisMinute(), `late:${lateness}`, 1)
     })
     events.on('batch-settled', ({ by, outcomes }) => {
       if (by !== 'sweep') return // a worker's checks report themselves
@@ -58,9 +60,4 @@ export function latenessOf(counts: Counts, quantile: number): number | undefined
     return left <= 0
   })
   return LATENESS_BOUNDS[index] ?? Number.POSITIVE_INFINITY
-}
-
-function classOf(lateMs: number): number {
-  const index = LATENESS_BOUNDS.findIndex((bound) => lateMs <= bound)
-  return index === -1 ? LATENESS_BOUNDS.length : index
 }

@@ -10,11 +10,9 @@ export type Step =
   | { kind: 'retry'; delayMs: number; error: OrderExpiryError }
   | { kind: 'give-up'; error: OrderExpiryError }
 
-const OUTAGE_BASE_MS = 500
-const OUTAGE_CAP_MS = 5_000
-const LOCKED_CAP_MS = 2_000
-const RETRY_BASE_MS = 1_000
-const RETRY_CAP_MS = 60_000
+const LOCKED = { baseMs: 1, capMs: 2_000 }
+const OUTAGE = { baseMs: 500, capMs: 5_000 }
+const RETRY = { baseMs: 1_000, capMs: 60_000 }
 
 /**
  * What follows from a settlement.
@@ -36,9 +34,8 @@ export function nextStep(options: {
   const { settlement, started, failed, maxAttempts, random = Math.random } = options
   if (settlement.kind === 'postponed') {
     const spanMs = settlement.until - settlement.evidence.decidedAt
-    const leastMs =
-      settlement.reason === 'locked' ? backoffMs({ attempt: started, baseMs: 1, capMs: LOCKED_CAP_MS, random }) : 1
-    const delayMs = Number.isFinite(spanMs) ? Math.max(leastMs, spanMs) : OUTAGE_CAP_MS
+    const leastMs = settlement.reason === 'locked' ? backoffMs({ attempt: started, ...LOCKED, random }) : 1
+    const delayMs = Number.isFinite(spanMs) ? Math.max(leastMs, spanMs) : OUTAGE.capMs
     return { kind: 'postpone', delayMs, why: settlement.reason }
   }
   if (settlement.kind !== 'failed') return { kind: 'finish', outcome: settlement }
@@ -46,10 +43,10 @@ export function nextStep(options: {
   const { error } = settlement
   // That includes a permission or a table that somebody has changed: the order is settled once that is mended.
   if (error.retryable || isOutage(error)) {
-    const delayMs = backoffMs({ attempt: started, baseMs: OUTAGE_BASE_MS, capMs: OUTAGE_CAP_MS, random })
+    const delayMs = backoffMs({ attempt: started, ...OUTAGE, random })
     return { kind: 'postpone', delayMs, why: error.code }
   }
   if (failed + 1 >= maxAttempts) return { kind: 'give-up', error }
-  const delayMs = backoffMs({ attempt: failed + 1, baseMs: RETRY_BASE_MS, capMs: RETRY_CAP_MS, random })
+  const delayMs = backoffMs({ attempt: failed + 1, ...RETRY, random })
   return { kind: 'retry', delayMs, error }
 }

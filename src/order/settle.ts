@@ -94,10 +94,7 @@ export function createSettle(options: {
   async function ask(checks: readonly Check[]): Promise<Settlement[]> {
     onStep()
     const outcomes = await store.cancelUnpaid(checks).finally(onStep)
-    if (outcomes.length !== checks.length) {
-      const message = `expected ${checks.length} outcomes of the store, given ${outcomes.length}`
-      throw new OrderExpiryError('STORE_MISMATCH', message)
-    }
+    if (outcomes.length !== checks.length) throw mismatch(checks.length, outcomes.length)
     breaker?.succeeded()
     return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
   }
@@ -120,6 +117,10 @@ async function isAboutOrders(error: OrderExpiryError, ping?: () => Promise<unkno
         .then(() => true)
         .catch(() => false)
     : false
+}
+
+function mismatch(asked: number, given: number): OrderExpiryError {
+  return new OrderExpiryError('STORE_MISMATCH', `expected ${asked} outcomes of the store, given ${given}`)
 }
 
 /** An order that fails alone while the store works is itself to blame. */

@@ -17,7 +17,7 @@ export interface Fact {
   deadline?: number | undefined
   /** Of `cancelled`: when it was decided. Default `at`. */
   decidedAt?: number
-  /** Of `cancelled`: what the order was just before, if a witness has seen it. Default: as the facts before it say. */
+  /** Of `cancelled`: what the order was just before. Default: as the facts before it say. */
   before?: string
 }
 
