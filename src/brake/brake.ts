@@ -3,7 +3,7 @@ import { asOrderExpiryError, blameOf, OrderExpiryError } from '../errors.ts'
 import type { Check, Outcome } from '../order/order.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { BrakeReason, BrakeStatus, SharedBrake } from './redis-brake.ts'
+import type { BrakeReason, BrakeStatus, SharedBrake } from './shared-brake.ts'
 
 /** Orders that would have been cancelled. */
 export interface Held {

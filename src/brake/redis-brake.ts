@@ -1,30 +1,7 @@
 import type { Redis } from 'ioredis'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { type BrakeReply, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
-
-/** Why no order is cancelled. */
-export type BrakeReason = 'limit' | 'payment-silence' | 'manual'
-
-/** The state of the brake, the same for all processes. Times are epoch milliseconds by the clock of Redis. */
-export interface BrakeStatus {
-  engaged: boolean
-  reason?: BrakeReason
-  /** Who or what engaged or released it last, for people. */
-  by?: string
-  since?: number
-  /** Until then it does not engage by itself, because somebody has released it. */
-  suspendedUntil?: number
-  /** Cancellations within the last minute, over all processes, as far as they are counted. */
-  lastMinute: number
-}
-
-export interface Grant {
-  granted: number
-  status: BrakeStatus
-}
-
-/** What a process needs of the brake that it shares with the others. */
-export type SharedBrake = Omit<RedisBrake, 'release'>
+import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
 
 /**
  * The state of the brake in Redis, for all processes and the command line. Commands of its connection must time out.
@@ -33,7 +10,7 @@ export type SharedBrake = Omit<RedisBrake, 'release'>
  * - `changed` grows with every decision. A script is told the newest state of the process, and writes it over an older one.
  * - Each process remembers what was granted to it in the last minute, and adds it again if the newest grant is gone.
  */
-export class RedisBrake {
+export class RedisBrake implements SharedBrake {
   readonly #redis: Redis
   readonly #keys: QueueKeys
   #state: StoredState | undefined
@@ -49,7 +26,6 @@ export class RedisBrake {
     return statusOf(await this.#run('status', {}))
   }
 
-  /** At most `limit` are granted within any minute; none while it is engaged. The same `id` is granted and counted once. */
   async reserve(id: string, count: number, limit: number): Promise<Grant> {
     const reply = await this.#run('reserve', { id, count, limit })
     const { granted = 0, is_counted: isCounted, second } = reply
@@ -57,19 +33,16 @@ export class RedisBrake {
     return { granted, status: statusOf(reply) }
   }
 
-  /** No more than `used` of what was granted to `id` counts from now on, also if the request arrives only later. */
   async use(id: string, used: number): Promise<void> {
     const grant = this.#grants.findLast((one) => one.id === id)
     if (grant) grant.used = Math.min(grant.used, used)
     await this.#run('use', { id, used })
   }
 
-  /** Cancellations within the last minute that have been made, without those that are only granted. */
   async countUsed(): Promise<number> {
     return (await this.#run('countUsed', {})).used ?? 0
   }
 
-  /** Engages it, unless it is suspended and the reason is not `manual`. */
   async engage(reason: BrakeReason, by: string): Promise<BrakeStatus> {
     return statusOf(await this.#run('engage', { reason, by }))
   }

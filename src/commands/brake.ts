@@ -1,6 +1,7 @@
 import { userInfo } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import type { BrakeStatus, RedisBrake } from '../brake/redis-brake.ts'
+import type { RedisBrake } from '../brake/redis-brake.ts'
+import type { BrakeStatus } from '../brake/shared-brake.ts'
 import { withBrake } from '../daemon/with-redis.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'

@@ -1,5 +1,5 @@
 import type { Brake } from '../brake/brake.ts'
-import type { SharedBrake } from '../brake/redis-brake.ts'
+import type { SharedBrake } from '../brake/shared-brake.ts'
 import type { Config } from '../config.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { Brake } from '../brake/brake.ts'
-import type { SharedBrake } from '../brake/redis-brake.ts'
+import type { SharedBrake } from '../brake/shared-brake.ts'
 import { OrderExpiry } from '../client/client.ts'
 import type { OrderExpiryOptions } from '../client/options.ts'
 import { type Config, queueOf } from '../config.ts'

@@ -1,4 +1,4 @@
-import type { BrakeStatus } from '../brake/redis-brake.ts'
+import type { BrakeStatus } from '../brake/shared-brake.ts'
 import { OrderExpiryError } from '../errors.ts'
 import type { ExplainSources } from '../explain/story.ts'
 import { History } from '../observe/history.ts'

@@ -1,4 +1,4 @@
-import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/brake/redis-brake.ts'
+import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/brake/shared-brake.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 

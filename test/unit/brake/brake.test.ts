@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { Brake, type BrakeOptions, type Held } from '../../../src/brake/brake.ts'
-import type { BrakeStatus, Grant, SharedBrake } from '../../../src/brake/redis-brake.ts'
+import type { BrakeStatus, Grant, SharedBrake } from '../../../src/brake/shared-brake.ts'
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { NOW, RecordingStore } from '../order/recording-store.ts'
