@@ -58,7 +58,7 @@ export class PreparedStatements {
     }
   }
 
-  /** Whether to close a connection. A slow plan may be from when the table was small; the server keeps it for long. */
+  /** Whether to close a connection: a slow plan from when the table was small is kept until the statistics are renewed. */
   isWorn(connection: Connection): boolean {
     return this.#worn.has(connection)
   }
