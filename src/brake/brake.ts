@@ -64,7 +64,6 @@ export class Brake {
     this.#options = options
   }
 
-  /** The last state that was known. */
   get known(): BrakeStatus | undefined {
     return this.#status
   }
@@ -196,7 +195,6 @@ export class Brake {
     }
   }
 
-  /** How many orders would be cancelled now. */
   async #countDue(checks: readonly Check[]): Promise<number> {
     const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true })
     return idsOf(checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')).size

@@ -11,9 +11,7 @@ export interface CommandContext {
   /** Writes a line to standard error: how far a long run is. */
   progress(line: string): void
   readonly stdout: NodeJS.WriteStream
-  /** The exit code, 0 unless set. */
   exitWith(code: number): void
-  /** Ends the process at once. */
   exitNow(code: number): never
   readonly version: string
   readonly clock: Clock

@@ -89,9 +89,9 @@ export class EmbeddedRedis {
     this.#owner.disconnect()
     this.#owner = undefined
     const child = this.#child
-    if (!child) {
-      await this.#ask((redis) => redis.shutdown(), STOP_TIMEOUT_MS).catch(() => {}) // it hangs up instead of answering
-    } else if (!hasExited(child)) {
+    // It hangs up instead of answering.
+    if (!child) await this.#ask((redis) => redis.shutdown(), STOP_TIMEOUT_MS).catch(() => {})
+    else if (!hasExited(child)) {
       const work = once(child, 'exit')
       child.kill('SIGTERM')
       await withTimeout({ work, ms: STOP_TIMEOUT_MS, clock: this.#options.clock }).catch(() => child.kill('SIGKILL'))

@@ -20,7 +20,6 @@ function reconnectWhenReadOnly(): (error: Error) => 1 | false {
   }
 }
 
-/** What all connections have in common. */
 function commonProfile(address: RedisAddress): RedisProfile {
   return {
     connectTimeout: 5_000,

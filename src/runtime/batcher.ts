@@ -36,7 +36,6 @@ export class Batcher<Item, Result> {
     this.#patience = options.patience
   }
 
-  /** Whether nothing waits and nothing is under way. */
   get isIdle(): boolean {
     return this.#waiting.length === 0 && this.#inFlight === 0
   }

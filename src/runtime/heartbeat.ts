@@ -17,7 +17,6 @@ export class Heartbeat {
     this.#at = this.#clock.monotonic()
   }
 
-  /** Since the last beat. */
   get ageMs(): number {
     return this.#clock.monotonic() - this.#at
   }

@@ -44,7 +44,6 @@ export class Tally {
     if (!this.#oldest || order.deadline < this.#oldest.deadline) this.#oldest = { ...order, why }
   }
 
-  /** Something went wrong. */
   note(error: unknown): this {
     if (!this.#signal.aborted) this.result.error ??= asOrderExpiryError(error)
     return this
