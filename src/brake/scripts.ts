@@ -84,7 +84,7 @@ if known.state and tonumber(known.state.changed) > tonumber(state.changed) then 
 -- Grants that are older than the last minute go.
 if redis.call('EXISTS', KEYS[2], KEYS[3]) < 2 then redis.call('DEL', KEYS[2], KEYS[3]) end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. second - ${WINDOW_S})) do
-  redis.call('HINCRBY', KEYS[2], 'sum', -(counted(id) or 0))
+  redis.call('HINCRBY', KEYS[2], 'sum', 0 - (counted(id) or 0)) -- Redis takes no -0
   redis.call('HDEL', KEYS[2], id, id .. ':used')
   redis.call('ZREM', KEYS[3], id)
 end

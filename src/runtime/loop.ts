@@ -47,9 +47,10 @@ export function createLoop(options: {
       heartbeat?.beat()
       const leftMs = pausedUntil - clock.monotonic()
       if (leftMs <= 0) return
+      // Not `AbortSignal.any` with the signal of the stop: that would keep a trace of each pause for ever.
       sleeping = new AbortController()
-      const awake = AbortSignal.any([signal, sleeping.signal])
-      await clock.sleep(heartbeat ? Math.min(leftMs, BEAT_MS) : leftMs, awake).catch(() => {}) // hurried or stopped
+      const sleepMs = heartbeat ? Math.min(leftMs, BEAT_MS) : leftMs
+      await clock.sleep(sleepMs, sleeping.signal).catch(() => {}) // hurried or stopped
     }
   }
 
@@ -60,6 +61,7 @@ export function createLoop(options: {
     },
     async stop() {
       stopping.abort()
+      sleeping?.abort()
       await running
     },
     hurry(ms) {

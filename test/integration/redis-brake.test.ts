@@ -130,6 +130,15 @@ describe('a limit', () => {
     expect(await redis.zrange(`${key}:reserved`, '0', '-1')).toEqual(['c', 'd'])
   })
 
+  test('forgets a grant of which nothing was used, once its minute is over', async () => {
+    const { brakes, redis, key } = openBrakes(1)
+    await brakes[0].reserve('a', 5, 100)
+    await brakes[0].use('a', 0)
+    await redis.zadd(`${key}:reserved`, Number((await redis.time())[0]) - 61, 'a')
+    expect(await brakes[0].status()).toEqual({ engaged: false, lastMinute: 0 })
+    expect(await redis.exists(`${key}:reserved`)).toBe(0)
+  })
+
   test('leaves nothing behind for ever', async () => {
     const { brakes, redis, key } = openBrakes(1)
     await brakes[0].reserve(id(), 1, 100)
