@@ -8,14 +8,20 @@ import { apiTokens, boardUsers, otlpHeaders } from './settings/credentials.ts'
 import {
   type Environment,
   mergeEnvironments,
-  readFile,
   readValues,
   type Settings,
   type SettingValues,
 } from './settings/setting.ts'
 import { findUnknownNames } from './settings/unknown-names.ts'
 import * as value from './settings/values.ts'
-import { DEFAULT_STORE, KINDS, STORE_NAMES, STORE_SETTINGS } from './stores/kinds.ts'
+import {
+  DEFAULT_STORE,
+  type DerivedSettings,
+  deriveSettings,
+  KINDS,
+  STORE_NAMES,
+  STORE_SETTINGS,
+} from './stores/kinds.ts'
 
 /** Where an embedded Redis keeps its data, below the current directory. */
 export const DATA_DIR = '.data'
@@ -52,19 +58,15 @@ export const SETTINGS = {
 export type SettingName = keyof typeof SETTINGS
 
 /** Every setting by its name, and what follows from them. Frozen. */
-export type Config = SettingValues<typeof SETTINGS> & {
-  readonly production: boolean
-  /** The text of CANCEL_SQL_FILE. */
-  readonly cancelSql: string | undefined
-}
+export type Config = SettingValues<typeof SETTINGS> & DerivedSettings & { readonly production: boolean }
 
 /** The process environment wins over the `.env` file. @throws {OrderExpiryError} INVALID_SETTINGS: all problems, no secret */
 export function readConfig(input: { env: Environment; dotenv: Environment }): Config {
   const env = mergeEnvironments(SETTINGS, input)
   const problems = [...findUnknownNames({ settings: SETTINGS, env, dotenv: input.dotenv })]
   const values = readValues({ settings: SETTINGS, env, problems })
-  const cancelSql = readCancelSql(values.CANCEL_SQL_FILE, problems)
-  const config = { ...values, production: env.NODE_ENV === 'production', cancelSql } as Config
+  const derived = deriveSettings(values, problems)
+  const config = { ...values, ...derived, production: env.NODE_ENV === 'production' } as Config
   const wrong = new Set(problems.map(settingOf))
   problems.push(...findContradictions(config, wrong).filter((problem) => !wrong.has(settingOf(problem))))
   if (problems.length > 0) {
@@ -83,17 +85,18 @@ export function queueOf(config: Pick<Config, 'QUEUE_NAME' | 'QUEUE_PREFIX'>): Na
 export function secretsOf(config: Config): string[] {
   const { API_TOKENS = [], BOARD_USERS = [], OTEL_EXPORTER_OTLP_HEADERS = {} } = config
   const headers = Object.values(OTEL_EXPORTER_OTLP_HEADERS)
+  const texts = Object.entries(SETTINGS).map(([name, row]) => 'secret' in row && config[name as SettingName])
   return [
-    ...[config.REDIS_URL, config.DATABASE_URL].flatMap(passwordsOf),
+    ...texts.flatMap((text) => (typeof text === 'string' ? secretsIn(text) : [])),
     ...API_TOKENS.map(({ token }) => token),
     ...BOARD_USERS.map(({ password }) => password),
     ...headers.flatMap((value) => [value, encodeURIComponent(value), value.replace(/^(Bearer|Basic) /i, '')]),
   ]
 }
 
-/** Of a URL: as it is written, as it is sent, and as the URL has it. */
-function passwordsOf(text: string | undefined): string[] {
-  if (text === undefined || !URL.canParse(text)) return []
+/** All of it, or of a URL the password: as it is written, as it is sent, and as the URL has it. */
+function secretsIn(text: string): string[] {
+  if (!URL.canParse(text)) return [text]
   const { password, searchParams } = new URL(text)
   const [, written = ''] = /^[^:]+:\/\/[^:@/]*:(.*)@/.exec(text) ?? []
   const sent = (form: string) => {
@@ -109,13 +112,6 @@ function passwordsOf(text: string | undefined): string[] {
 
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
-}
-
-function readCancelSql(path: unknown, problems: string[]): string | undefined {
-  if (typeof path !== 'string') return undefined
-  const sql = readFile({ name: 'CANCEL_SQL_FILE', path, problems })
-  if (sql === '') problems.push(`CANCEL_SQL_FILE: expected a statement, ${JSON.stringify(path)} is empty`)
-  return sql
 }
 
 function settingOf(problem: string): string {
