@@ -1,4 +1,3 @@
-import { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
 import { DATA_DIR, queueOf } from '../config.ts'
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
@@ -6,7 +5,7 @@ import type { EventBus } from '../observe/events.ts'
 import { createHistoryWriter } from '../observe/history.ts'
 import { MinuteCounts } from '../observe/minutes.ts'
 import type { OrderStore } from '../order/store.ts'
-import { MissingChecks } from '../queue/missing-checks.ts'
+import type { MissingChecks } from '../queue/missing-checks.ts'
 import { createRetention } from '../queue/retention.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
 import { describeRedisAddress } from '../redis/address.ts'
@@ -17,7 +16,16 @@ import { retryUntilDone } from '../runtime/retry.ts'
 import { Lifecycle, type Service } from '../runtime/service.ts'
 import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
-import { chooseStore, type Given, MAX_BATCHES, nameOfProcess, openClient, openConnection } from './parts.ts'
+import {
+  chooseStore,
+  type Given,
+  MAX_BATCHES,
+  nameOfProcess,
+  openBrake,
+  openClient,
+  openConnection,
+  openMissingChecks,
+} from './parts.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
 import { createWeb } from './web.ts'
@@ -40,7 +48,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const redisUrl = config.REDIS_URL ?? (embedded?.url as string)
   const connection = openConnection(redisUrl)
   const client = openClient({ config, redisUrl, telemetry: tracing?.telemetry })
-  const missingChecks = new MissingChecks({ redis: redisUrl, queue, clock })
+  const missingChecks = openMissingChecks({ config, redisUrl, clock })
   const vitals = new DaemonVitals({ ...given, connection, queue, dryRun: config.DRY_RUN })
   const parts: Parts = { ...given, redisUrl, queue, connection, client, missingChecks, vitals, tracing }
   const web = createWeb(parts)
@@ -152,7 +160,7 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
     ...parts,
     settings: config,
     store,
-    sharedBrake: new RedisBrake({ redis: connection.redis, queue }),
+    sharedBrake: openBrake(config, connection),
     addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
     createWorker: (given) =>
       createWorkerService({

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { Brake } from '../brake/brake.ts'
+import { RedisBrake } from '../brake/redis-brake.ts'
 import type { SharedBrake } from '../brake/shared-brake.ts'
 import { OrderExpiry } from '../client/client.ts'
 import type { OrderExpiryOptions } from '../client/options.ts'
@@ -7,6 +8,7 @@ import { type Config, queueOf } from '../config.ts'
 import type { EventBus } from '../observe/events.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
+import { MissingChecks } from '../queue/missing-checks.ts'
 import { Connection } from '../redis/connection.ts'
 import { commandProfile } from '../redis/profiles.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -50,6 +52,17 @@ export function chooseStore(options: { config: Config; redisUrl: string; events?
     onError: (error) => events?.emit('store-error', { error }),
     onNotice: (notice) => events?.emit('store-notice', { notice }),
   }
+}
+
+/** The brake that all processes of this queue share. */
+export function openBrake(config: Config, { redis }: Connection): RedisBrake {
+  return new RedisBrake({ redis, queue: queueOf(config) })
+}
+
+/** What gives orders the check that they lack. */
+export function openMissingChecks(options: { config: Config; redisUrl: string; clock: Clock }): MissingChecks {
+  const { config, redisUrl, clock } = options
+  return new MissingChecks({ redis: redisUrl, queue: queueOf(config), clock })
 }
 
 /** The library, as a shop with these settings uses it. */

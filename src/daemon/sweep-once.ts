@@ -1,11 +1,8 @@
-import { RedisBrake } from '../brake/redis-brake.ts'
-import { queueOf } from '../config.ts'
 import { createSettle } from '../order/settle.ts'
-import { MissingChecks } from '../queue/missing-checks.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
-import { chooseStore, createGuards, type Given, openConnection } from './parts.ts'
+import { chooseStore, createGuards, type Given, openBrake, openConnection, openMissingChecks } from './parts.ts'
 
 /**
  * One sweep by hand, with a brake and dry run as the settings say.
@@ -16,15 +13,14 @@ export async function sweepOnce(
   options: Omit<Given, 'version'> & { redisUrl: string; dryRun: boolean; signal: AbortSignal },
 ): Promise<SweepResult> {
   const { config, redisUrl, dryRun, events, clock, signal } = options
-  const queue = queueOf(config)
   const store = await openStore(chooseStore({ config, redisUrl }))
-  const { redis } = openConnection(redisUrl)
-  const missingChecks = new MissingChecks({ redis: redisUrl, queue, clock })
+  const connection = openConnection(redisUrl)
+  const missingChecks = openMissingChecks(options)
   try {
     const { guarded } = createGuards({
       settings: { ...config, DRY_RUN: dryRun || config.DRY_RUN },
       store,
-      shared: new RedisBrake({ redis, queue }),
+      shared: openBrake(config, connection),
       remembered: Number.POSITIVE_INFINITY,
       events,
       clock,
@@ -40,7 +36,7 @@ export async function sweepOnce(
     })
   } finally {
     await missingChecks.close()
-    redis.disconnect()
+    connection.close()
     await store.close()
   }
 }

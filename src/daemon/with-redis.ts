@@ -1,4 +1,4 @@
-import { RedisBrake } from '../brake/redis-brake.ts'
+import type { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
 import { DATA_DIR, queueOf } from '../config.ts'
 import { OrderExpiryError } from '../errors.ts'
@@ -7,7 +7,7 @@ import { QueueView } from '../queue/view/queue-view.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import { openStore } from '../stores/kinds.ts'
-import { chooseStore, type Given, openClient, openConnection } from './parts.ts'
+import { chooseStore, type Given, openBrake, openClient, openConnection } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
@@ -35,7 +35,7 @@ export async function withRedis<T>(
 
 /** Runs `work` with the brake of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
 export function withBrake<T>(settings: Settings, work: (brake: RedisBrake) => Promise<T>): Promise<T> {
-  return withConnection(settings, ({ redis }) => work(new RedisBrake({ redis, queue: queueOf(settings.config) })))
+  return withConnection(settings, (connection) => work(openBrake(settings.config, connection)))
 }
 
 /** Runs `work` with a view of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
