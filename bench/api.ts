@@ -27,9 +27,9 @@ export function apiQuestion(): Question {
   return {
     name: 'api',
     title:
-      `Our API, its client on the same two cores: ${WHOLE.puts.toLocaleString('en')} orders, each by a PUT of its own, over ${PUT_CONNECTIONS} connections; ` +
-      `${(WHOLE.batches * BATCH).toLocaleString('en')} in batches of ${BATCH.toLocaleString('en')}. And the process with API, board and metrics on: ` +
-      `from its start until it is ready, and its resident memory ${WHOLE.restMs / 1_000} s later.`,
+      `Our API, with its client on the same two cores: ${WHOLE.puts.toLocaleString('en')} orders, one PUT each, over ${PUT_CONNECTIONS} connections; ` +
+      `${(WHOLE.batches * BATCH).toLocaleString('en')} in batches of ${BATCH.toLocaleString('en')}. For the process with API, board and metrics on: ` +
+      `the time from start to ready, and resident memory ${WHOLE.restMs / 1_000} s later.`,
     columns: [
       { key: 'putsPerSecond', title: 'PUT', unit: '/s', better: 'more' },
       { key: 'putP99', title: 'PUT p99', unit: 'ms', better: 'less', decimals: 1 },

@@ -28,7 +28,7 @@ export function burstQuestion(): Question {
   const lead = new Lead(GUESS_MS)
   return {
     name: 'burst',
-    title: `${ORDERS.toLocaleString('en')} orders due in the same second, half of them paid, an idle worker: how fast are they settled?`,
+    title: `${ORDERS.toLocaleString('en')} orders fall due in the same second, half of them paid, and the worker is idle: how fast are they settled?`,
     columns: COLUMNS,
     seconds: 110,
     run: (context) => eachContender(context, (contender) => measure(context, contender, lead)),

@@ -3,7 +3,7 @@ import { CASES as GROWTH_CASES } from './growth-cases.ts'
 import { CASES as MEMORY_CASES } from './memory-cases.ts'
 import type { Measured } from './question.ts'
 
-/** What is to be reached: a figure of ours, or its ratio to another one. */
+/** A target for a figure of ours, or for its ratio to another one. */
 export interface Goal {
   title: string
   of: FigureName
@@ -127,7 +127,7 @@ export const GOALS: readonly Goal[] = [
     decimals: 0,
   },
   {
-    title: 'memory: that / bullmq on default settings',
+    title: 'memory: that / bullmq with default settings',
     of: memory('ours', MEMORY_CASES.uuidEmbedded),
     to: memory('bullmq', MEMORY_CASES.uuidDefault),
     bound: { atMost: 0.6 },

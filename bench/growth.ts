@@ -42,13 +42,13 @@ const QUICK_SHARE = 0.005
 /** Filling in an order and placing it, before it is known how long it takes. */
 const GUESS_MS = 0.25
 
-/** What becomes of speed while orders pile up. */
+/** How speed changes as orders pile up. */
 export function growthQuestion(): Question {
   return {
     name: 'growth',
     title:
-      `The same with more and more other orders, which are due over a day, in one daemon: ${WHOLE.burst.toLocaleString('en')} orders due at once, ` +
-      `half of them paid (median of ${WHOLE.bursts}); lateness at ${PER_SECOND}/s; one sweep that looks at ten minutes' worth of the others.`,
+      `One daemon, while more and more other orders wait, due over a day. Measured: ${WHOLE.burst.toLocaleString('en')} orders due at once, ` +
+      `half of them paid (median of ${WHOLE.bursts}); lateness at ${PER_SECOND}/s; one sweep that looks at ten minutes' worth of the other orders.`,
     columns: [
       { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
       { key: 'workerCpu', title: 'CPU of the worker', unit: 'µs/order', better: 'less' },

@@ -17,7 +17,7 @@ const DUE_IN_MS = 3_600_000
 export function idleQuestion(): Question {
   return {
     name: 'idle',
-    title: `CPU over ${WINDOW_MS / 1_000} s, in percent of a core, while one order is due in an hour; from ${REST_MS / 1_000} s after the start.`,
+    title: `CPU over ${WINDOW_MS / 1_000} s, in percent of a core, while one order is due in an hour, measured from ${REST_MS / 1_000} s after the start.`,
     columns: [
       { key: 'workerPercent', title: 'worker', unit: '%', better: 'less', decimals: 2 },
       { key: 'redisPercent', title: 'Redis', unit: '%', better: 'less', decimals: 2 },

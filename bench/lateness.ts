@@ -31,7 +31,7 @@ export function latenessQuestion(): Question {
   return {
     name: 'lateness',
     title:
-      'Unpaid orders due at random moments, so many a second, an idle worker: how long after its deadline is each cancelled?',
+      'Unpaid orders fall due at random moments, at the rate shown, and the worker has nothing else to do: how long after its deadline is each cancelled?',
     columns: [
       { key: 'p50', title: 'p50', unit: 'ms', better: 'less', decimals: 1 },
       { key: 'p99', title: 'p99', unit: 'ms', better: 'less', decimals: 1 },

@@ -25,8 +25,8 @@ export function memoryQuestion(): Question {
   return {
     name: 'memory',
     title:
-      `Memory of Redis for each of ${ORDERS.toLocaleString('en')} waiting orders (used_memory of INFO, before and after), with the settings of ` +
-      'the embedded Redis (hash-max-listpack-value 128) and with the default ones; plain BullMQ jobs have attempts and backoff on them.',
+      `Redis memory for each of ${ORDERS.toLocaleString('en')} waiting orders (used_memory in INFO, before and after), with the settings of ` +
+      'the embedded Redis (hash-max-listpack-value 128) and with the defaults; plain BullMQ jobs carry attempts and backoff.',
     columns: [{ key: 'bytesPerOrder', title: 'bytes per order', unit: '', better: 'less' }],
     rounds: 1,
     seconds: 30,

@@ -24,7 +24,7 @@ const PLACES = [
   { case: CASES.tenMillionRows, label: ['1 million waiting,', '10 million rows in the table'] },
 ] as const
 
-/** What becomes of speed while orders pile up; undefined if it was not measured. */
+/** How speed changes as orders pile up; undefined if it was not measured. */
 export function growthPlot(measured: readonly Measured[]): string | undefined {
   const places = PLACES.filter(({ case: ofCase }) =>
     measured.some((one) => one.question === 'growth' && one.case === ofCase),
@@ -34,7 +34,7 @@ export function growthPlot(measured: readonly Measured[]): string | undefined {
   const x = (index: number) => PANEL.left + (index + 0.5) * step
   const bottom = PANEL.top + PANELS.length * (PANEL.height + PANEL.gap) - PANEL.gap
   const body = [
-    text({ x: PANEL.left, y: 28, text: 'What becomes of speed while orders pile up', className: 'title' }),
+    text({ x: PANEL.left, y: 28, text: 'How speed changes as orders pile up', className: 'title' }),
     text({
       x: PANEL.left,
       y: 48,
@@ -70,7 +70,7 @@ export function growthPlot(measured: readonly Measured[]): string | undefined {
   return svg({
     width: WIDTH,
     height: bottom + AXIS_HEIGHT + 8,
-    title: 'What becomes of speed while orders pile up',
+    title: 'How speed changes as orders pile up',
     description: `Settle rate, lateness and the time of a sweep with ${places.map(({ label }) => label.join(' ')).join('; ')}.`,
     body,
   })

@@ -38,7 +38,7 @@ export function goalTable(judged: readonly Judged[]): Table {
     name: goal.title,
     cells: [{ text: describeFigure({ goal, figure }) }, { text: describeBound(goal) }, { text: verdict }],
   }))
-  return { heading: '', head: ['goal', 'measured', 'wanted', ''], rows }
+  return { heading: '', head: ['goal', 'measured', 'target', ''], rows }
 }
 
 /** What it ran on, a line for each name. */

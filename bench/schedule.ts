@@ -17,9 +17,9 @@ export function scheduleQuestion(): Question {
   return {
     name: 'schedule',
     title:
-      `Orders scheduled by one process over one connection: one after the other, by ${CALLERS} concurrent callers (both with schedule, ` +
-      `against a bare queue.add), and in bulk (scheduleMany, against addBulk by the thousand). Event loop held: the longest that anything else in the process ` +
-      `has to wait while ${WHOLE.hold.toLocaleString('en')} orders are scheduled in bulk.`,
+      `One process schedules orders over one connection: one after the other, by ${CALLERS} concurrent callers (both with schedule, ` +
+      `against a bare queue.add), and in bulk (scheduleMany, against addBulk by the thousand). Event loop held: the longest that anything else ` +
+      `in the process waits while ${WHOLE.hold.toLocaleString('en')} orders are scheduled in bulk.`,
     columns: [
       { key: 'perSecond', title: 'scheduled', unit: '/s', better: 'more' },
       { key: 'longestHoldMs', title: 'event loop held', unit: 'ms', better: 'less', decimals: 1 },

@@ -22,8 +22,8 @@ export interface Servers {
 
 /** What differs from the defaults of the packages, for the report. */
 export const SERVER_SETTINGS = {
-  redis: "save '' (no snapshots), appendonly no; all else default, such as hz 10",
-  postgres: 'all default, such as fsync on, synchronous_commit on, shared_buffers 128 MB; locale C',
+  redis: "save '' (no snapshots), appendonly no; all else default, including hz 10",
+  postgres: 'all default, including fsync on, synchronous_commit on, shared_buffers 128 MB; locale C',
 }
 
 const DATABASE = 'bench'

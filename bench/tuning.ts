@@ -21,7 +21,7 @@ interface Settings {
 export function tuningQuestion(): Question {
   return {
     name: 'tuning',
-    title: `${ORDERS.toLocaleString('en')} orders due at once, half of them paid, by the settings of our daemon: settled per second.`,
+    title: `${ORDERS.toLocaleString('en')} orders due at once, half of them paid: how many our daemon settles per second with each pair of settings.`,
     columns: [{ key: 'settledPerSecond', title: 'settled per second', unit: '', better: 'more' }],
     onlyIfNamed: true,
     seconds: 160,

@@ -10,8 +10,8 @@ const QUEUE = 'bench'
 export const bullmq: Contender = {
   name: 'bullmq',
   advice:
-    'A plain BullMQ worker, one conditional UPDATE per job through a pool of 10, jobs added with addBulk, 3 attempts and back-off; ' +
-    'concurrency 100 as docs.bullmq.io/guide/workers/concurrency advises for work that waits on the network.',
+    'A plain BullMQ worker: one conditional UPDATE per job through a pool of 10; jobs added with addBulk, with 3 attempts and back-off; ' +
+    'concurrency 100, as docs.bullmq.io/guide/workers/concurrency advises for work that waits on the network.',
   cancels: true,
   place: (servers, orders) => place(servers, orders, { attempts: 3, backoff: { type: 'exponential', delay: 1_000 } }),
   start: (servers) => start(servers, 'update'),
@@ -20,7 +20,8 @@ export const bullmq: Contender = {
 /** BullMQ's ceiling: the handler does nothing. */
 export const bullmqEmpty: Contender = {
   name: 'bullmq-empty',
-  advice: 'BullMQ with an empty handler, concurrency 100, jobs added with addBulk and nothing on them: the ceiling.',
+  advice:
+    'BullMQ with an empty handler and concurrency 100; jobs added with addBulk, without attempts or back-off: the ceiling.',
   cancels: false,
   place: (servers, orders) => place(servers, orders, {}),
   start: (servers) => start(servers, 'nothing'),

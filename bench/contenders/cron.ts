@@ -7,7 +7,7 @@ const COUNT_SQL = `SELECT count(*)::int AS n FROM orders WHERE status = 'pending
 export const cron: Contender = {
   name: 'cron',
   advice:
-    'A poll of the orders table each second, one UPDATE for all that is due, by the partial index on unpaid orders.',
+    'A poll of the orders table every second: one UPDATE for everything due, through the partial index on unpaid orders.',
   cancels: true,
   async place() {}, // the row is enough
   start: (servers) => startCounted({ servers, name: 'cron', countSql: COUNT_SQL }),

@@ -28,7 +28,7 @@ export function oursEnv(servers: Servers): Record<string, string> {
 export const ours: Contender = {
   name: 'ours',
   advice:
-    'order-expiry: the built daemon with its default settings, with outbox and sweeper; placed with scheduleMany.',
+    'order-expiry: the built daemon with its default settings, including outbox and sweeper; orders are placed with scheduleMany.',
   cancels: true,
   async place(servers, orders) {
     const client = new OrderExpiry({ redis: servers.redisUrl })

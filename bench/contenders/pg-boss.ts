@@ -11,8 +11,8 @@ const COUNT_SQL = `SELECT count(*)::int AS n FROM pgboss.job WHERE name = '${QUE
 export const pgBoss: Contender = {
   name: 'pg-boss',
   advice:
-    'pg-boss, one UPDATE per job through a pool of 10, all jobs of a batch at once. timgit.github.io/pg-boss, Workers: batchSize 100, ' +
-    'localConcurrency 10 (fewer and bigger batches were no faster here), burstWhenBatchFull, polling every 0.5 s, its least; jobs added with insert() in bulk.',
+    'pg-boss: one UPDATE per job through a pool of 10, all jobs of a batch at once. By timgit.github.io/pg-boss, Workers: batchSize 100, ' +
+    'localConcurrency 10 (fewer and bigger batches were no faster here), burstWhenBatchFull, polling every 0.5 s, its minimum; jobs added in bulk with insert().',
   cancels: true,
   async place(servers, orders) {
     const boss = new PgBoss({ connectionString: servers.databaseUrl, supervise: false, schedule: false })

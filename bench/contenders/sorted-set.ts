@@ -9,8 +9,8 @@ const IDS_AT_ONCE = 1_000
 export const sortedSet: Contender = {
   name: 'sorted-set',
   advice:
-    'A bare sorted set of ids by deadline; a Lua script pops up to 250 that are due, one UPDATE for them all. What it has popped is lost ' +
-    'when it ends or the UPDATE fails: the limit, and no queue.',
+    'A bare sorted set of ids by deadline: a Lua script pops up to 250 that are due, and one UPDATE settles them all. If the process ends ' +
+    'or the UPDATE fails, what was popped is lost: an upper limit, not a queue.',
   cancels: true,
   async place(servers, orders) {
     const redis = new Redis(servers.redisUrl)
