@@ -127,7 +127,7 @@ export const GOALS: readonly Goal[] = [
     decimals: 0,
   },
   {
-    title: 'memory: that / bullmq with default settings',
+    title: 'memory: ours, embedded Redis / bullmq, default Redis',
     of: memory('ours', MEMORY_CASES.uuidEmbedded),
     to: memory('bullmq', MEMORY_CASES.uuidDefault),
     bound: { atMost: 0.6 },

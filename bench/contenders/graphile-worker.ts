@@ -9,7 +9,7 @@ const COUNT_SQL = 'SELECT count(*)::int AS n FROM graphile_worker.jobs'
 export const graphileWorker: Contender = {
   name: 'graphile-worker',
   advice:
-    'graphile-worker: one UPDATE per job through a pool of 10. By worker.graphile.org/docs/performance and /docs/config: localQueue of 500, ' +
+    'graphile-worker: one UPDATE per job through a pool of 10. Following worker.graphile.org/docs/performance and /docs/config: localQueue of 500, ' +
     'batched completion without delay, maxPoolSize two more than concurrentJobs, which is 75 (24, as in its own test, was slower in a few runs here); ' +
     'pollInterval 1 s, as in /docs/library; jobs added in bulk with add_jobs.',
   cancels: true,

@@ -8,7 +8,7 @@ const KEYS_AT_ONCE = 1_000
 export const keyspace: Contender = {
   name: 'keyspace',
   advice:
-    'Redis keyspace events: SET order:<id> PXAT, one UPDATE per expired event through a pool of 10. By redis.io/docs/manual/keyspace-notifications: ' +
+    'Redis keyspace events: SET order:<id> PXAT, one UPDATE per expired event through a pool of 10. Following redis.io/docs/manual/keyspace-notifications: ' +
     'notify-keyspace-events Ex; Redis sends an event when it finds the expired key, not when the key expires, and a listener that is away misses it.',
   cancels: true,
   async place(servers, orders) {

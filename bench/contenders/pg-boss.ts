@@ -11,7 +11,7 @@ const COUNT_SQL = `SELECT count(*)::int AS n FROM pgboss.job WHERE name = '${QUE
 export const pgBoss: Contender = {
   name: 'pg-boss',
   advice:
-    'pg-boss: one UPDATE per job through a pool of 10, all jobs of a batch at once. By timgit.github.io/pg-boss, Workers: batchSize 100, ' +
+    'pg-boss: one UPDATE per job through a pool of 10, all jobs of a batch at once. Following timgit.github.io/pg-boss, Workers: batchSize 100, ' +
     'localConcurrency 10 (fewer and bigger batches were no faster here), burstWhenBatchFull, polling every 0.5 s, its minimum; jobs added in bulk with insert().',
   cancels: true,
   async place(servers, orders) {
