@@ -8,7 +8,7 @@ import { createProgram } from '../../src/commands/program.ts'
 import { readAlerts } from './queries.ts'
 
 const FOLDER = 'deploy/prometheus'
-const QUESTIONS = ['Means', 'Affects', 'Look at', 'Mends']
+const QUESTIONS = ['Means', 'Affects', 'Look at', 'Fix']
 
 const alerts = readAlerts()
 const runbook = readFileSync('docs/runbook.md', 'utf8')
