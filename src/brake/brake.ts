@@ -8,21 +8,21 @@ import type { BrakeReason, BrakeStatus, SharedBrake } from './shared-brake.ts'
 /** Orders that would have been cancelled. */
 export interface Held {
   orders: number
-  /** `unknown`: whether the brake is engaged, or how many may be cancelled, could not be found out. */
+  /** `unknown`: it is not known whether the brake is engaged, or how many orders may be cancelled. */
   reason: BrakeReason | 'unknown'
-  /** What kept it from being found out, for people. */
+  /** Why it is not known, for people. */
   cause?: string
 }
 
-/** When to look again at an order that was held back: at random, so that they do not all come at once. */
+/** When to check a held-back order again: at random, so that they do not all come at once. */
 const LOOK_AGAIN_MIN_MS = 10_000
 const LOOK_AGAIN_MAX_MS = 30_000
 
-/** How long the newest payment that was read counts as the newest: a share of the silence, and this at most. */
+/** How long the newest payment read still counts as the newest: a share of the silence, but at most this. */
 const PAYMENT_FRESH_SHARE = 0.05
 const PAYMENT_FRESH_MAX_MS = 60_000
 
-/** How long nobody asks again for the state after its keeper has not answered. */
+/** How long the state is not asked for again after its keeper failed to answer. */
 const AFTER_FAILURE_MS = 5_000
 /** How old a grant may be when it is used: it counts in the minute after it was given, not in the minute of its use. */
 const GRANT_FRESH_MS = 5_000
@@ -32,7 +32,7 @@ export interface BrakeOptions {
   shared: SharedBrake
   /** Cancellations in any minute, over all processes; undefined: no limit. */
   maxPerMinute: number | undefined
-  /** How long no order may have become paid while orders fall due; undefined: for ever. */
+  /** How long payments may be absent while orders fall due; undefined: for ever. */
   paymentSilenceMs: number | undefined
   /** Who engages it, for people: `host:pid`. */
   by: string
@@ -68,7 +68,7 @@ export class Brake {
     return this.#status
   }
 
-  /** {@link OrderStore.cancelUnpaid} as far as the brake lets it; what it holds back is postponed with reason `brake`. */
+  /** {@link OrderStore.cancelUnpaid} as far as the brake allows; held-back orders are postponed with reason `brake`. */
   async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
     const { store, maxPerMinute, paymentSilenceMs } = this.#options
     const isWatching = maxPerMinute !== undefined || paymentSilenceMs !== undefined
@@ -121,7 +121,7 @@ export class Brake {
     const id = randomUUID()
     const nothing = { id, granted: 0 }
     this.#watchingSince ??= decidedAt
-    // If the brake was last released, the reservation itself tells whether it is engaged now.
+    // If the brake was last released, the reservation itself shows whether it is engaged now.
     if (this.#status?.engaged !== false && (await this.#isEngaged())) return nothing
     const isSilent = await this.#isSilent(decidedAt)
     const askedAt = clock.monotonic()
@@ -131,7 +131,7 @@ export class Brake {
         this.#learn(await shared.engage('payment-silence', by))
         if (this.#status?.engaged) return nothing
       }
-      // Also without a limit: a brake engaged since the last look counts.
+      // Even without a limit: the brake may have been engaged since the last look.
       const { granted, status } = await shared.reserve(id, count, maxPerMinute ?? Number.MAX_SAFE_INTEGER)
       this.#learn(status)
       if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { id, granted }
@@ -183,7 +183,7 @@ export class Brake {
     }
   }
 
-  /** Others may hold grants for these very orders. So it counts what has been cancelled, and what is still to be. */
+  /** Others may hold grants for these very orders, so it counts those cancelled and those still due. */
   async #engageIfTooMany(checks: readonly Check[]): Promise<void> {
     const { shared, maxPerMinute } = this.#options
     if (maxPerMinute === undefined || this.#status?.engaged) return
@@ -191,7 +191,7 @@ export class Brake {
       if ((await shared.countUsed()) + (await this.#countDue(checks)) <= maxPerMinute) return
       this.#learn(await shared.engage('limit', `more than ${maxPerMinute} cancellations in a minute`))
     } catch {
-      // The limit holds all the same, and the next batch gets here again.
+      // The limit still holds, and the next batch tries again.
     }
   }
 
@@ -212,7 +212,7 @@ export class Brake {
 
   #tellHeld(orders: number, why: string | undefined): void {
     const { engaged = false, reason } = this.#status ?? {}
-    const cause = why ?? (engaged ? undefined : 'the rest of the limit is granted to others just now')
+    const cause = why ?? (engaged ? undefined : 'the rest of the limit is currently granted to others')
     this.#options.onHeld({ orders, reason: (!cause && reason) || 'unknown', ...(cause && { cause }) })
   }
 
@@ -223,7 +223,7 @@ export class Brake {
   }
 }
 
-/** An order may stand in a batch twice, but is cancelled once. */
+/** An order may be in a batch twice, but is cancelled once. */
 function idsOf(checks: readonly Check[]): Set<string> {
   return new Set(checks.map(({ orderId }) => orderId))
 }

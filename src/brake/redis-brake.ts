@@ -63,7 +63,7 @@ export class RedisBrake implements SharedBrake {
     const keysAndArgs = [brake, brakeCancelled, brakeReserved, known, JSON.stringify(asked)]
     const reply = JSON.parse((await this.#redis.eval(SCRIPTS[script], 3, ...keysAndArgs)) as string) as BrakeReply
     const { state, second } = reply
-    // Requests under way at once carry what was known when they left.
+    // Concurrent requests carry the state known when they were sent.
     if (Number(state.changed) < Number(this.#state?.changed ?? 0)) {
       throw new Error('Redis has fallen back to an older state')
     }

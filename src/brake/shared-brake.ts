@@ -31,12 +31,9 @@ export interface SharedBrake {
    * @param id of this request alone: however often it arrives, it is granted and counted once
    */
   reserve(id: string, count: number, limit: number): Promise<Grant>
-  /**
-   * What was granted to `id` has been used, or will not be: no more than `used` of it counts from now on; also if the
-   * request arrives only later.
-   */
+  /** Of the grant to `id`, at most `used` counts from now on, even if the request for it arrives only later. */
   use(id: string, used: number): Promise<void>
-  /** Cancellations within the last minute that have been made, without those that are only granted. */
+  /** Cancellations made within the last minute, without those only granted. */
   countUsed(): Promise<number>
   /** Engages it, unless it is suspended and the reason is not `manual`. */
   engage(reason: BrakeReason, by: string): Promise<BrakeStatus>

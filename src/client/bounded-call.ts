@@ -4,7 +4,7 @@ import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import { startTimer } from '../runtime/clock.ts'
 
-/** A shop's request may wait for 2 s; a call gives up before. */
+/** A shop's request may wait for 2 s; a call gives up earlier. */
 export const CALL_TIMEOUT_MS = 1_500
 
 /** Does work on the queue within the time that a shop's request may wait, or says in our own words why it cannot be done. */
@@ -58,7 +58,7 @@ export class BoundedCalls {
     })
   }
 
-  /** What Redis or the connection says, in our own words. */
+  /** An error of Redis or the connection, in our own words. */
   explain(error: unknown): OrderExpiryError {
     if (this.#isClosed) return new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
     return this.#connection.explain(error)

@@ -18,7 +18,7 @@ import { placeOrders } from './place-orders.ts'
 import type { FoundOrder, Refusal, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
 import { parsePlacement, tryPlacement } from './schedule-call.ts'
 
-/** `scheduleMany` may take the time of a single call for each so many orders. */
+/** `scheduleMany` may take the time of a single call per this many orders. */
 const ORDERS_PER_CALL_TIMEOUT = 1_000
 
 /**
@@ -37,7 +37,7 @@ export class OrderExpiry {
     this.#options = parseClientOptions(options)
     const { redis, orders, queueName, queuePrefix } = this.#options
     const queue = namedQueue({ name: queueName, prefix: queuePrefix })
-    // Each call has a time-out; one for each command would take as long as the command itself.
+    // Each call has a time-out; one per command would cost as much as the command itself.
     const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
     const connection = new Connection({ address: redis, profile })
     this.#calls = new BoundedCalls({ connection, queue })
@@ -60,7 +60,7 @@ export class OrderExpiry {
 
   /**
    * {@link schedule} for many orders: one result for each, in their order. A bad item has an `error` of its own and does not
-   * hold up the others. Once Redis cannot be used, the orders that are left have that error; if nothing at all could be
+   * hold up the others. Once Redis cannot be used, the remaining orders get that error; if nothing at all could be
    * written, the call rejects. Takes at most 1.5 s for each 1,000 orders.
    */
   scheduleMany(items: readonly ScheduleItem[]): Promise<(ScheduleResult | Refusal)[]> {
@@ -104,7 +104,7 @@ export class OrderExpiry {
    */
   async reschedule(item: ScheduleItem & { deadline: DeadlineInput }): Promise<RescheduleResult> {
     if (item?.deadline === undefined) {
-      throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected the new one, given none')
+      throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected a new deadline, given none')
     }
     const placement = parsePlacement(item, this.#callNow())
     const { orderId, deadline } = placement
@@ -121,7 +121,7 @@ export class OrderExpiry {
   }
 
   /**
-   * Afterwards the order will not be cancelled by us, unless its check is under way. Where the shop's own table is the
+   * Afterwards we will not cancel the order, unless its check is under way. Where the shop's own table is the
    * record, only the job is gone: the row still decides.
    *
    * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_UNAVAILABLE
@@ -139,7 +139,7 @@ export class OrderExpiry {
   }
 
   /**
-   * What is known of an order: its check, if it was scheduled by this library, and its record, if this library keeps
+   * What is known about an order: its check, if it was scheduled by this library, and its record, if this library keeps
    * it. Undefined if neither is there.
    *
    * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_UNAVAILABLE
@@ -204,7 +204,7 @@ export class OrderExpiry {
     }
   }
 
-  /** Behind calls that have waited in vain for Redis, nobody waits as long again. `onEnd` is told what these fail with. */
+  /** Behind calls that waited in vain for Redis, none waits as long again. `onEnd` is told how these calls fail. */
   #sharedTerms(placements: readonly Placement[]) {
     const waitedMs = this.#isUnavailable ? systemClock.now() - (placements[0] as Placement).placedAt : 0
     return {

@@ -19,8 +19,8 @@ export interface OrderExpiryOptions {
   paymentTimeout?: string
   /**
    * BullMQ's own option of that name, such as `new BullMQOtel({ tracerName: 'shop' })` of the package bullmq-otel: the check
-   * of an order is linked to the span that is active when it is scheduled. docs/traces.md says what that costs of Redis'
-   * memory for each waiting order. Default: none.
+   * of an order is linked to the span that is active when it is scheduled. docs/traces.md says how much
+   * Redis memory that costs per waiting order. Default: none.
    */
   telemetry?: Telemetry
 }
@@ -31,7 +31,7 @@ const clientOptions = z.strictObject({
   redis: z.union([
     z.string().min(1),
     z.custom<object>((value) => isObject(value) && !('nodes' in value), {
-      error: 'expected a URL, ioredis options or an ioredis client that is no cluster',
+      error: 'expected a URL, ioredis options or a non-cluster ioredis client',
     }),
   ]),
   orders: z.enum(Object.keys(RECORDS) as [RecordsName]).optional(),
@@ -46,7 +46,7 @@ const clientOptions = z.strictObject({
     .optional(),
   telemetry: z
     .custom<object>((value) => isObject(value) && 'tracer' in value && 'contextManager' in value, {
-      error: 'expected what BullMQ takes as telemetry',
+      error: 'expected a BullMQ telemetry object',
     })
     .optional(),
 })

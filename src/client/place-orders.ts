@@ -8,11 +8,11 @@ import type { OrderRecords } from '../stores/records.ts'
 import type { Refusal, ScheduleResult } from './results.ts'
 
 /**
- * Afterwards each order has a check at its deadline and, where this library keeps it, a record. What Redis refuses of one
- * does not hold up the others.
+ * Afterwards each order has a check at its deadline and, where this library keeps it, a record. If Redis
+ * refuses one order, the others are still placed.
  *
  * @param options.isLate nothing more is sent once it says yes, and the promise rejects
- * @param options.explain says in our own words what Redis, or the connection, says
+ * @param options.explain words an error of Redis, or of the connection, for the shop
  * @returns one result or refusal for each placement, in their order
  */
 export async function placeOrders(options: {
@@ -39,7 +39,7 @@ export async function placeOrders(options: {
 
 type Recorded = Awaited<ReturnType<OrderRecords['record']>>[number]
 
-/** Where Redis refuses some of them, each is recorded alone, so that it shows which. */
+/** If Redis refuses some of them, each is recorded alone, to find out which. */
 async function record(orders: OrderRecords, placements: readonly Placement[]): Promise<(Recorded | Error)[]> {
   const refused = (error: Error) => {
     if (redisErrorCode(error)) return error
@@ -51,7 +51,7 @@ async function record(orders: OrderRecords, placements: readonly Placement[]): P
   return (await Promise.all(placements.map((placement) => record(orders, [placement])))).flat()
 }
 
-/** The check that an order needs, given what is on record of it; undefined if none: it is decided, or its record was refused. */
+/** The check that an order needs, given its record; undefined if none: it is decided, or its record was refused. */
 function checkNeeded(placement: Placement, known: Recorded | Error | undefined): Placement | undefined {
   if (known instanceof Error || known?.result === 'settled') return undefined
   // An order on record for another deadline needs a check then: an earlier call may have failed half-way.

@@ -23,7 +23,7 @@ export interface ScheduleResult {
   /** The deadline that counts now. */
   deadline: Date
   /**
-   * Of an order recorded here that is no longer unpaid: its status. It stays so, whatever is scheduled, and no check is planned:
+   * The status of an order recorded here that is no longer unpaid. Scheduling does not change it and plans no check:
    * `unchanged` and `conflict` then only compare the deadlines.
    */
   status?: string
@@ -31,7 +31,7 @@ export interface ScheduleResult {
 
 /** An order that could not be scheduled. */
 export interface Refusal {
-  /** As the caller gave it, where it cannot be read. */
+  /** As the caller gave it, if it cannot be read. */
   orderId: unknown
   error: OrderExpiryError
 }

@@ -4,7 +4,7 @@ import { parseOrderId } from '../order/order-id.ts'
 import type { Placement } from '../queue/contract.ts'
 import type { Refusal, ScheduleItem } from './results.ts'
 
-/** Characters of the name of whoever schedules an order. */
+/** The most characters in the name of whoever schedules an order. */
 const LONGEST_NAME = 100
 
 /** @property trace the trace context to be written on the job */

@@ -238,7 +238,7 @@ describe('with a limit', () => {
     await brake.cancelUnpaid(checks)
     expect([store.count('cancelled'), shared.state.engaged]).toEqual([5, false])
     expect(held).toEqual([
-      { orders: 15, reason: 'unknown', cause: 'the rest of the limit is granted to others just now' },
+      { orders: 15, reason: 'unknown', cause: 'the rest of the limit is currently granted to others' },
     ])
     await shared.use('other', 25)
     await brake.cancelUnpaid(checks)
