@@ -9,13 +9,13 @@ import { printsResult } from './result.ts'
 
 /** `order-expiry brake status | engage | release`: the mass-cancel brake of all processes. */
 export function brakeCommand(context: CommandContext): Command {
-  const silence = 'for this long it does not engage by itself, so that what was held back can be cancelled'
+  const silence = 'do not engage by itself for this long, so that held-back orders can be cancelled'
   const command = new Command('brake').description(
     'the mass-cancel brake: while it is engaged, no process cancels an order',
   )
 
   add('status', 'print whether it is engaged, why and since when', (brake) => brake.status())
-  add('engage', 'stop all cancellations; checks go on and wait', (brake) => brake.engage('manual', whoAsks()))
+  add('engage', 'stop all cancellations; checks continue and wait', (brake) => brake.engage('manual', whoAsks()))
   add('release', 'cancel orders again', (brake, forMs) => brake.release(whoAsks(), forMs)).addOption(
     new Option('--for <duration>', silence).default(600_000, '10m').argParser(asDuration),
   )

@@ -8,7 +8,7 @@ const DURATIONS = /_(TIMEOUT|EVERY|AHEAD|SILENCE)$/
 
 /** `order-expiry check`: exit code 0 if `start` would take the settings; 1 and all their problems if not. */
 export function checkCommand(context: CommandContext): Command {
-  const command = new Command('check').description('check the settings and print what they come to')
+  const command = new Command('check').description('check the settings and print the values in effect')
   return printsResult(context, command, () => {
     const config = context.readConfig()
     const names = Object.keys(SETTINGS) as SettingName[]

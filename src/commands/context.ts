@@ -8,7 +8,7 @@ export interface CommandContext {
   readConfig(): Config
   /** Writes a line to standard output. */
   print(line: string): void
-  /** Writes a line to standard error: how far a long run is. */
+  /** Writes a line to standard error: the progress of a long run. */
   progress(line: string): void
   readonly stdout: NodeJS.WriteStream
   exitWith(code: number): void

@@ -2,7 +2,7 @@ import type { Finding } from '../doctor/finding.ts'
 import { count } from '../runtime/human-numbers.ts'
 
 const WIDTH = 110
-/** Where what is said begins, below the level and the name of what was looked at. */
+/** The column where the text begins, after the level and the name. */
 const INDENT = 26
 
 const LEVELS: Record<Finding['level'], string> = { ok: 'ok', info: 'info', warning: 'WARNING', error: 'ERROR' }
@@ -12,7 +12,7 @@ const SHELLS = [
   { fix: /;$/, how: 'SQL statements:  psql "$DATABASE_URL", as the owner of the table or a superuser' },
 ]
 
-/** Lines for people: one for each finding that is fine; the others with what they mean and what mends them. */
+/** Lines for people: one for each finding that is fine; the others with their meaning and their fix. */
 export function describeFindings(findings: readonly Finding[]): string[] {
   const lines: string[] = []
   for (const [index, found] of findings.entries()) {

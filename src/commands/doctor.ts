@@ -14,7 +14,7 @@ import { printsResult } from './result.ts'
 
 /** `order-expiry doctor`: changes nothing. Exit code 1 if there is an error; warnings do not count. */
 export function doctorCommand(context: CommandContext): Command {
-  const purpose = 'look for what keeps, or could keep, orders from being cancelled on time, and say what mends it'
+  const purpose = 'find what keeps, or could keep, orders from being cancelled on time, and how to fix it'
   return printsResult(context, new Command('doctor').description(purpose), async () => {
     const findings = await diagnose(context.readConfig(), context.clock)
     findings.sort((a, b) => FINDING_CODES.indexOf(a.code) - FINDING_CODES.indexOf(b.code))
@@ -29,7 +29,7 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
   const keepsOrders = KINDS[config.ORDER_STORE].recordsAs !== undefined
   const inStore = (redisUrl = '') => diagnoseStore(chooseStore({ config, redisUrl }), clock)
   const notLookedAt: FindingCode[] = keepsOrders ? ['store-reachable', 'queue-reachable'] : ['queue-reachable']
-  const what = 'not looked at, because Redis cannot be used'
+  const what = 'not checked, because Redis cannot be used'
   const skipped = notLookedAt.map((code) => finding('info', code, { what }))
 
   const inRedis = withRedis({ config, clock }, async (redis) => {
@@ -42,8 +42,8 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
   const noRedis = (error: unknown) =>
     finding('error', 'redis-reachable', {
       what: asOrderExpiryError(error).message,
-      meaning: 'No order can be scheduled, and none is looked at on time.',
-      fix: '# set REDIS_URL to a Redis of your own, or mend the embedded one',
+      meaning: 'No order can be scheduled, and none is checked on time.',
+      fix: '# set REDIS_URL to a Redis of your own, or repair the embedded one',
     })
   const found = await Promise.all([
     inRedis.catch((error) => [noRedis(error), ...skipped]),

@@ -1,16 +1,16 @@
 import { Command } from 'commander'
 import { withQueueView } from '../daemon/with-redis.ts'
+import { MINUTE_MS } from '../observe/minutes.ts'
 import type { Forecast } from '../observe/vitals.ts'
 import { number } from '../runtime/human-numbers.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
 
 const BAR_WIDTH = 50
-const MINUTE_MS = 60_000
 /** Minutes that share a line. */
 const STEP_MINUTES = 3
 
-/** `order-expiry forecast`: how many checks are to come, as numbers and as bars. */
+/** `order-expiry forecast`: how many checks are coming, as numbers and as bars. */
 export function forecastCommand(context: CommandContext): Command {
   const command = new Command('forecast').description('how many orders fall due within the next minutes')
   return printsResult(context, command, async () => {
@@ -33,6 +33,6 @@ export function drawForecast({ at, due, within, minutes }: Forecast): string[] {
     const length = Math.ceil((count / most) * BAR_WIDTH)
     return `${from}  ${number(count).padStart(widest)}  ${'█'.repeat(length)}`.trimEnd()
   })
-  const heading = `checks to come, by ${STEP_MINUTES} minutes from (UTC)`
+  const heading = `upcoming checks per ${STEP_MINUTES} minutes, starting at (UTC)`
   return [`due now: ${number(due)}   ${sums.join('   ')}`, '', heading, ...bars]
 }

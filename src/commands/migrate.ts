@@ -3,11 +3,11 @@ import { chooseStore } from '../daemon/parts.ts'
 import { migrateStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 
-/** `order-expiry migrate`: the tables beside the orders and, with --index, the missing indexes exist. May be run again. */
+/** `order-expiry migrate`: creates the tables beside the orders; with --index, missing indexes too. May be rerun. */
 export function migrateCommand(context: CommandContext): Command {
   return new Command('migrate')
     .description('create the outbox table beside the orders table (PostgreSQL)')
-    .option('--index', 'also create the indexes that the orders table lacks; the shop goes on meanwhile')
+    .option('--index', 'also create the indexes that the orders table lacks, without stopping the shop')
     .option('--dry-run', 'only print the statements')
     .action(async (options: { index?: true; dryRun?: true }) => {
       const config = context.readConfig()

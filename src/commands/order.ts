@@ -47,7 +47,7 @@ const COMMANDS: readonly OrderCommand[] = [
   },
   {
     name: 'withdraw',
-    description: 'take the check of an order back',
+    description: 'withdraw the check of an order',
     ask: ({ client, orderId }) => client.withdraw(orderId),
   },
   {
@@ -57,7 +57,7 @@ const COMMANDS: readonly OrderCommand[] = [
   },
   {
     name: 'show',
-    description: 'show what is known of an order: its check and its record',
+    description: 'show what is known about an order: its check and its record',
     async ask({ client, orderId, ...settings }) {
       const found = await client.find(orderId)
       const [order] = await withStore(settings, (store) => store.find([orderId]))

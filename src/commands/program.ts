@@ -30,7 +30,7 @@ export function createProgram(context: CommandContext): Command {
   const program = new Command('order-expiry')
     .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
     .version(context.version)
-    .showHelpAfterError('(add --help for what is expected)')
+    .showHelpAfterError('(add --help for usage)')
   for (const command of commands.flatMap((create) => create(context))) program.addCommand(command)
   return program
 }

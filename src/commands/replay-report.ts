@@ -7,7 +7,7 @@ const LONGEST_TEXT = 200
 /** What `replay` prints on standard output. A dry run prints each check as it is found, so that many need no memory. */
 export function createReplayReport(options: { print: (line: string) => void; dryRun: boolean; json: boolean }) {
   const { print, dryRun, json } = options
-  // The last line is held back: only with the next one is it known whether a comma follows.
+  // The last line is held back: only the next one shows whether a comma follows.
   let held: string | undefined
   return {
     found({ jobId, code, failedReason = '' }: GivenUp) {
@@ -41,7 +41,7 @@ function describe(replay: Replay, dryRun: boolean): string[] {
     const advice = `${code}: bad data; edit the jobs, then replay --code ${code}`
     if (leftOut[code]) lines.push(row('left out', `${number(leftOut[code])} ${advice}`))
   }
-  if (stopped) lines.push(row('stopped', 'before the end; running it again goes on'))
+  if (stopped) lines.push(row('stopped', 'before the end; run it again to continue'))
   return lines
 }
 
@@ -49,7 +49,7 @@ function row(name: string, value: string): string {
   return `${oneLine(name).padEnd(20)}  ${value}`
 }
 
-/** Ids and reasons come from other programs, and a terminal would obey what is in them. */
+/** Ids and reasons come from other programs, and a terminal would obey control characters in them. */
 function oneLine(text: string): string {
   const line = text.replace(/\p{Cc}+/gu, ' ')
   return line.length > LONGEST_TEXT ? `${line.slice(0, LONGEST_TEXT)}…` : line

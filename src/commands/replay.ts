@@ -21,16 +21,16 @@ const PROGRESS_MS = 1_000
 /** `order-expiry replay`: exit code 1 if an order given has no failed check or Redis failed half-way. */
 export function replayCommand(context: CommandContext): Command {
   return new Command('replay')
-    .description('have checks that were given up looked at again, now')
+    .description('retry given-up checks now')
     .argument('[id...]', 'the order ids')
     .option('--code <codes>', 'those given up with these errors, such as STORE_REJECTED,UNEXPECTED', parseCodes)
     .option('--all', 'all but those with bad data, which can only fail again')
-    .option('--dry-run', 'only print which, and how many by error')
+    .option('--dry-run', 'only print which checks, and how many per error')
     .option('--json', 'print JSON')
-    .addHelpText('after', '\nGive either order ids or --code or --all. May be stopped at any time, and run again.')
+    .addHelpText('after', '\nGive order ids, --code or --all. May be stopped at any time, and run again.')
     .action(async (orderIds: string[], options: ReplayOptions, command: Command) => {
       const selection = selectionOf(orderIds, options)
-      if (!selection) return command.error('error: expected either order ids or --code or --all')
+      if (!selection) return command.error('error: expected order ids, --code or --all')
       const { dryRun = false, json = false } = options
       const config = context.readConfig()
       const report = createReplayReport({ print: context.print, dryRun, json })
@@ -89,6 +89,6 @@ function reportProgress({ clock, progress }: CommandContext, dryRun: boolean): (
 
 function halfWay({ replayed, lookedAt, failed }: Replay, cause: OrderExpiryError): OrderExpiryError {
   const done = `${number(replayed)} replayed, ${number(lookedAt)} of ${number(failed)} looked at`
-  const message = `ended half-way (${done}; running it again goes on): ${cause.message}`
+  const message = `ended half-way (${done}; run it again to continue): ${cause.message}`
   return new OrderExpiryError(cause.code, message, { cause })
 }

@@ -9,7 +9,7 @@ interface Found {
   isSuccess?: boolean
 }
 
-/** The command prints what `find` finds, as JSON with --json or as lines for people. Exit code 1 if it is no success. */
+/** The command prints what `find` finds, as JSON with --json or as lines for people. Exit code 1 if it failed. */
 export function printsResult<Given extends unknown[]>(
   context: CommandContext,
   command: Command,

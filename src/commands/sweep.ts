@@ -2,16 +2,17 @@ import { Command } from 'commander'
 import { sweepOnce } from '../daemon/sweep-once.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { EventBus } from '../observe/events.ts'
+import { number } from '../runtime/human-numbers.ts'
 import type { SweepResult } from '../sweep/tally.ts'
 import { type CommandContext, stopSignal } from './context.ts'
 import { printsResult } from './result.ts'
 
 const MOST_IDS_SHOWN = 20
 
-/** `order-expiry sweep`: one sweep over the order store. Exit code 0 if it came to its end and settled all. */
+/** `order-expiry sweep`: one sweep over the order store. Exit code 0 if it finished and settled everything. */
 export function sweepCommand(context: CommandContext): Command {
   const command = new Command('sweep')
-    .description('settle every overdue order now, and give those due soon the check they lack')
+    .description('settle every overdue order now, and add the missing checks of those due soon')
     .option('--dry-run', 'print what would be done; change nothing')
   return printsResult(context, command, async ({ dryRun = false }: { dryRun?: boolean }) => {
     const { clock } = context
@@ -43,24 +44,24 @@ function reportOf(swept: SweepResult, wouldCancel: readonly string[] | undefined
 
 function describe(report: ReturnType<typeof reportOf>, changesNothing: boolean): string[] {
   const { overdue, outcomes, left, handedOver, upcoming, added, wouldCancel, failed, error } = report
-  const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${count}`)
-  const lines = [`overdue   ${overdue}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`]
+  const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${number(count)}`)
+  const lines = [`overdue   ${number(overdue)}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`]
   if (wouldCancel) {
     const more = wouldCancel.length - MOST_IDS_SHOWN
     const ids = wouldCancel.slice(0, MOST_IDS_SHOWN).join(' ') || 'none'
-    lines.push(`          would be cancelled: ${ids}${more > 0 ? ` and ${more} more` : ''}`)
+    lines.push(`          would be cancelled: ${ids}${more > 0 ? ` and ${number(more)} more` : ''}`)
   }
   if (left?.oldest) {
-    lines.push(`          left unpaid: ${left.orders}, the oldest ${left.oldest.orderId}: ${left.oldest.why}`)
+    lines.push(`          left unpaid: ${number(left.orders)}, the oldest ${left.oldest.orderId}: ${left.oldest.why}`)
   }
-  if (handedOver && !changesNothing) {
-    lines.push(`          undecided: ${handedOver} have a check now, for the workers`)
-  }
+  if (handedOver && !changesNothing)
+    lines.push(`          undecided: ${number(handedOver)} have a check now, for the workers`)
   const now = changesNothing || added === 0 ? '' : ', which they now have'
-  lines.push(`upcoming  ${upcoming}: ${added} without a check${now}`)
+  lines.push(`upcoming  ${number(upcoming)}: ${number(added)} without a check${now}`)
   if (failed) {
-    lines.push(`${outcomes.failed} could not be settled, such as ${failed.orderId}: ${failed.code}: ${failed.message}`)
+    const { orderId, code, message } = failed
+    lines.push(`${number(outcomes.failed ?? 0)} could not be settled, such as ${orderId}: ${code}: ${message}`)
   }
-  if (error) lines.push(`The sweep has left something undone: ${error.code}: ${error.message}`)
+  if (error) lines.push(`The sweep did not finish: ${error.code}: ${error.message}`)
   return lines
 }

@@ -109,10 +109,10 @@ test('by error: given more than once or with commas; bad data too, when it is na
 })
 
 test.each([
-  [[], 'expected either order ids or --code or --all'],
-  [['1', '--all'], 'expected either order ids or --code or --all'],
-  [['--all', '--code', 'UNEXPECTED'], 'expected either order ids or --code or --all'],
-  [['1', '--code', 'UNEXPECTED'], 'expected either order ids or --code or --all'],
+  [[], 'expected order ids, --code or --all'],
+  [['1', '--all'], 'expected order ids, --code or --all'],
+  [['--all', '--code', 'UNEXPECTED'], 'expected order ids, --code or --all'],
+  [['1', '--code', 'UNEXPECTED'], 'expected order ids, --code or --all'],
   [['--code', 'STORE_REJECTD'], 'did you mean STORE_REJECTED?'],
   [['--code', 'UNEXPECTED,store_rejected'], 'did you mean STORE_REJECTED?'],
   [['--code', '_JOB'], 'did you mean INVALID_JOB or UNKNOWN_JOB?'],
@@ -180,7 +180,7 @@ describe('a long run', () => {
     expect(cut.code).toBe(1)
     expect(cut.stdout).toMatch(/^replayed +[\d,]+ of [\d,]+ failed\n/)
     expect(cut.progress.at(-1)).toMatch(
-      /^REDIS_UNAVAILABLE: ended half-way \([\d,]+ replayed, .* goes on\): Redis at .*; try again$/,
+      /^REDIS_UNAVAILABLE: ended half-way \([\d,]+ replayed, .* run it again to continue\): Redis at .*; try again$/,
     )
     left = (await failed()).length
     expect(left).toBeLessThan(MANY - first.replayed)

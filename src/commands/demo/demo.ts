@@ -31,7 +31,7 @@ export function demoCommand(context: CommandContext): Command {
   return new Command('demo')
     .description('place orders, pay half of them, some at the last moment, and watch the rest being cancelled')
     .option('--orders <n>', 'how many', wholeNumber(2, 100_000), 1_000)
-    .option('--seconds <n>', 'the stretch of time in which their deadlines fall', wholeNumber(1, 600), 8)
+    .option('--seconds <n>', 'the period in which their deadlines fall', wholeNumber(1, 600), 8)
     .action(async (options: DemoOptions) => {
       const { clock } = context
       const interrupted = stopSignal(context)
@@ -72,14 +72,14 @@ async function runDemo(
   const records = new RECORDS[DEFAULT_RECORDS]({ redis, queue })
   const over = new AbortController()
   const signal = AbortSignal.any([interrupted, over.signal])
-  setMaxListeners(0, signal) // one for each payment to come
+  setMaxListeners(0, signal) // one per upcoming payment
   try {
     await daemon.start(signal)
     const orders = planOrders(options, clock.now())
     await placeAndPay(orders, { shop, events, context, signal })
     if (interrupted.aborted) return false
 
-    // What counts is the record and the stream of events, not what the daemon says of itself.
+    // The record and the stream of events count, not what the daemon says about itself.
     const found = await records.findMany(orders.map(({ orderId }) => orderId))
     const report = judge({ orders, found, cancellations: await readAll(records) })
     for (const line of renderReport(report)) print(line)

@@ -1,4 +1,4 @@
-/** What is promised of each order: I1 no paid order is cancelled, I2 an unpaid one is in time, I3 once, I4 not before its deadline. */
+/** For each order: I1 no paid one is cancelled, I2 an unpaid one is in time, I3 once, I4 not before its deadline. */
 export type Promised = 'I1' | 'I2' | 'I3' | 'I4'
 
 /** One thing that has happened to an order. Times are epoch milliseconds by the clock of whoever keeps the orders. */
@@ -7,8 +7,8 @@ export interface Fact {
   at: number
   /**
    * - `paying`: a payment holds the order, until it is `paid` or `payment-given-up`.
-   * - `payment-lost`: the payment was accepted, and the record knows nothing of it.
-   * - `announced`: an event tells of the cancellation.
+   * - `payment-lost`: the payment was accepted, but is not on record.
+   * - `announced`: an event reports the cancellation.
    */
   what:
     | ('placed' | 'extended' | 'withdrawn' | 'cancelled' | 'announced')
@@ -36,13 +36,13 @@ export interface Breach {
 interface Bounds {
   /** How long after its deadline an order may be cancelled. Infinity: it may stay unpaid. */
   withinMs: (orderId: string) => number
-  /** Until then nothing was promised about time. */
+  /** Before then no time was promised. */
   healthySince: number
   /** When the facts were read. */
   until: number
 }
 
-/** The only judge of I1 to I4: for the demo, the suite of faults and the simulation, each with facts of a witness of its own. */
+/** The only judge of I1 to I4, for the demo, the fault suite and the simulation, each with its own witness. */
 export function judgePromises({ facts, ...bounds }: Bounds & { facts: readonly Fact[] }): Breach[] {
   const orders = new Map<string, Fact[]>()
   for (const fact of facts) {
@@ -62,7 +62,7 @@ function judgeOrder(orderId: string, facts: readonly Fact[], { healthySince, unt
     breaches.push({ promise, orderId, at: last, text: `${promise}: ${text}`, ...more })
 
   if (events.length === facts.length) {
-    broken('I3', `an event tells of order ${orderId}, which does not exist`, { surplus: events.length })
+    broken('I3', `an event reports order ${orderId}, which does not exist`, { surplus: events.length })
     return breaches
   }
   const times = cancellations.length
@@ -85,7 +85,7 @@ function judgeOrder(orderId: string, facts: readonly Fact[], { healthySince, unt
   return breaches
 }
 
-/** Goes through the facts of one order. What breaks I1 and I4 shows at once. */
+/** Goes through the facts of one order. Breaches of I1 and I4 show at once. */
 function replay(facts: readonly Fact[]): { breaches: Breach[]; state: string; deadline: number | undefined } {
   const breaches: Breach[] = []
   let state = 'missing'
@@ -107,7 +107,7 @@ function replay(facts: readonly Fact[]): { breaches: Breach[]; state: string; de
   return { breaches, state, deadline }
 }
 
-/** What an order is after a fact, where that has another name. */
+/** The state of an order after a fact, if it has another name. */
 const STATES: { [What in Fact['what']]?: string } = {
   placed: 'unpaid',
   extended: 'unpaid',

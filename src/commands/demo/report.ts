@@ -12,7 +12,7 @@ export interface DemoOrder {
   payment: PayResult['result'] | undefined
 }
 
-/** Holds what was asked and answered against the records and the stream of events. */
+/** Compares what was asked and answered with the records and the stream of events. */
 export function judge(options: {
   orders: readonly DemoOrder[]
   found: readonly (Order | undefined)[]
@@ -53,7 +53,7 @@ export function judge(options: {
   }
 }
 
-/** What must have happened to an order, by what its buyer was answered and what its record says in the end. */
+/** What must have happened to an order, by the answer to its buyer and its final record. */
 function factsOf(order: DemoOrder, status: string | undefined, cancelledAt: number | undefined): Fact[] {
   const { orderId, deadline, payAt = deadline, payment } = order
   const facts: Fact[] = [{ orderId, at: 0, what: 'placed', deadline }]
@@ -81,7 +81,7 @@ export function renderReport(report: ReturnType<typeof judge>): string[] {
     ...rows.map(([name, value]) => `│ ${name.padEnd(23)} │ ${value.padStart(width)} │`),
     line('└', '┴', '┘'),
     ...(tooLate > 0
-      ? [`${tooLate} more came to pay just after the cancellation; they were told, and paid nothing.`]
+      ? [`${tooLate} more tried to pay just after the cancellation; they were told, and paid nothing.`]
       : []),
     broken.length === 0 ? 'Every promise was kept.' : `BROKEN: ${broken.join('; ')}`,
   ]

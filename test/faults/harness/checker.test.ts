@@ -67,7 +67,7 @@ describe('the judge', () => {
   })
 
   test('finds an event of an order that does not exist', () => {
-    expect(violations([told('7')])).toEqual([expect.stringMatching(/^I3: an event tells of order 7/)])
+    expect(violations([told('7')])).toEqual([expect.stringMatching(/^I3: an event reports order 7/)])
   })
 
   test('finds stock that was given back twice', () => {

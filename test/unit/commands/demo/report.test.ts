@@ -114,8 +114,8 @@ describe('renderReport', () => {
   })
 
   test('speaks of those who came too late, if there are any', () => {
-    expect(renderReport(judged(tooLate)).at(-2)).toMatch(/^1 more came to pay/)
-    expect(renderReport(judged(tooLate, tooLate)).at(-2)).toMatch(/^2 more came to pay/)
-    expect(renderReport(judged(paid)).join('\n')).not.toMatch(/more came to pay/)
+    expect(renderReport(judged(tooLate)).at(-2)).toMatch(/^1 more tried to pay/)
+    expect(renderReport(judged(tooLate, tooLate)).at(-2)).toMatch(/^2 more tried to pay/)
+    expect(renderReport(judged(paid)).join('\n')).not.toMatch(/more tried to pay/)
   })
 })
