@@ -46,7 +46,7 @@ export const FINDING_CODES = [
 
 export type FindingCode = (typeof FINDING_CODES)[number]
 
-/** What one look at Redis, the store or the queue has shown. */
+/** What one look at Redis, the store or the queue has found. */
 export interface Finding {
   /** `error`: orders are not cancelled on time, or can get lost. `warning`: they could be. */
   level: 'ok' | 'info' | 'warning' | 'error'
@@ -55,7 +55,7 @@ export interface Finding {
   what: string
   /** What follows from it. */
   meaning?: string
-  /** What mends it, a command or statement a line; a line that begins with `#` is for people. */
+  /** What fixes it, one command or statement per line; a line that begins with `#` is for people. */
   fix?: string
 }
 
@@ -75,7 +75,7 @@ export function ok(code: FindingCode, what: string): Finding {
   return finding('ok', code, { what })
 }
 
-/** What several looks have found; undefined where there was nothing to tell. */
+/** The findings of several looks; undefined where there was nothing to report. */
 export function listed(...found: (Finding | readonly Finding[] | undefined)[]): Finding[] {
   return found.flat().filter((one) => one !== undefined)
 }
@@ -92,6 +92,6 @@ export async function examine(options: {
   try {
     return await withTimeout({ work: look(), ms: withinMs, clock, onTimeout })
   } catch (error) {
-    return [finding('error', code, { what: `could not be looked at: ${asOrderExpiryError(error).message}` })]
+    return [finding('error', code, { what: `could not be checked: ${asOrderExpiryError(error).message}` })]
   }
 }

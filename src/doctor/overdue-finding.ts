@@ -13,7 +13,7 @@ export function overdueFinding(lateMs: number | undefined): Finding {
   return finding(lateMs > VERY_LATE_AFTER_MS ? 'error' : 'warning', 'store-overdue', {
     what,
     meaning:
-      'Nothing cancels what is overdue, or not fast enough; its stock is not given back. (Intended if the brake is engaged or DRY_RUN is set.)',
+      'Nothing cancels the overdue orders, or not fast enough; their stock is not given back. (Intended if the brake is engaged or DRY_RUN is set.)',
     fix: ['# start the daemon, or look at its log and at /readyz if it runs already:', 'order-expiry start'],
   })
 }

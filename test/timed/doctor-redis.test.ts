@@ -60,13 +60,13 @@ async function mend(findings: Finding[], code: FindingCode): Promise<void> {
 
 describe('a setting', () => {
   test.each<[FindingCode, string, [string, string][], string, string]>([
-    ['redis-persistence', 'warning', [], 'nothing is written to disk', 'append-only file, written through each second'],
+    ['redis-persistence', 'warning', [], 'nothing is written to disk', 'append-only file, fsynced every second'],
     [
       'redis-persistence',
       'warning',
       [['save', '3600 1 300 100']],
       'snapshots only (save 3600 1 300 100)',
-      'append-only file, written through each second',
+      'append-only file, fsynced every second',
     ],
     [
       'redis-persistence',
@@ -76,7 +76,7 @@ describe('a setting', () => {
         ['appendfsync', 'no'],
       ],
       'append-only file, but appendfsync no',
-      'append-only file, written through each second',
+      'append-only file, fsynced every second',
     ],
     [
       'redis-eviction',
@@ -158,7 +158,7 @@ describe('memory of the orders that wait', () => {
     await scheduleMany(Array.from({ length: 50 }, (_, n) => `${1234567890123456n + BigInt(n)}`))
     expect(await listpack()).toMatchObject({
       level: 'ok',
-      what: 'hash-max-listpack-value 64, which is enough for the orders that wait',
+      what: 'hash-max-listpack-value 64, which is enough for the waiting orders',
     })
   })
 

@@ -12,8 +12,8 @@ export function lookAtEviction(state: RedisState): Finding | undefined {
   const what = `maxmemory-policy ${policy}`
   if (policy === 'noeviction') return ok('redis-eviction', what)
   const meaning = policy.startsWith('volatile')
-    ? 'At its memory limit Redis deletes the locks of checks under way, and whatever else has an expiry, without a word.'
-    : 'At its memory limit Redis deletes waiting orders without a word.'
+    ? 'At its memory limit Redis silently deletes the locks of checks under way, and whatever else has an expiry.'
+    : 'At its memory limit Redis silently deletes waiting orders.'
   return finding('error', 'redis-eviction', { what, meaning, fix: configSet(state, 'maxmemory-policy noeviction') })
 }
 
@@ -26,7 +26,7 @@ export function lookAtMemory(state: RedisState): Finding | undefined {
   if (used === 0 || most === 0) return undefined
   const percent = (100 * used) / most
   const whole = limit ? `maxmemory (${size(limit)})` : `the machine (${size(total)}; no maxmemory is set)`
-  const what = `${size(used)} used, ${percent.toFixed(0)} % of ${whole}`
+  const what = `${size(used)} used, ${number(Math.round(percent))} % of ${whole}`
   if (percent <= MUCH_PERCENT) return ok('redis-memory', what)
   const more = Math.ceil((used * 2) / MEGABYTE)
   const hasRoom = limit && (total === 0 || more * MEGABYTE < total * 0.8)
@@ -35,7 +35,7 @@ export function lookAtMemory(state: RedisState): Finding | undefined {
     meaning: limit
       ? 'At the limit Redis refuses every write (OOM): nothing can be scheduled or finished.'
       : 'When the machine has no memory left, the kernel ends Redis.',
-    fix: hasRoom ? configSet(state, `maxmemory ${more}mb`) : '# give the server more memory, or take other data off it',
+    fix: hasRoom ? configSet(state, `maxmemory ${more}mb`) : '# give the server more memory, or move other data off it',
   })
 }
 
@@ -46,7 +46,7 @@ export function lookAtListpack(state: RedisState): Finding | undefined {
   const saves = waiting
     ? saving(waiting)
     : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its id is a UUID.`
-  const meaning = `${saves} It counts for orders scheduled from then on.`
+  const meaning = `${saves} It applies to orders scheduled afterwards.`
   if (value === undefined) {
     if (!waiting?.reducible) return undefined
     // Settings cannot be read here, but the jobs show them.
@@ -56,11 +56,11 @@ export function lookAtListpack(state: RedisState): Finding | undefined {
   }
   const what = `${name} ${value}`
   if (Number(value) >= ADVISED_LIMIT) return ok('redis-listpack', what)
-  if (waiting?.reducible === 0) return ok('redis-listpack', `${what}, which is enough for the orders that wait`)
+  if (waiting?.reducible === 0) return ok('redis-listpack', `${what}, which is enough for the waiting orders`)
   return finding('info', 'redis-listpack', { what, meaning, fix: configSet(state, `${name} ${ADVISED_LIMIT}`) })
 }
 
 function saving({ count, reducible, bytes, reducedBytes }: WaitingJobs): string {
   const each = `${Math.round(reducedBytes)} bytes instead of ${Math.round(bytes)} for each job`
-  return `With ${ADVISED_LIMIT} the orders that wait would take about ${size(reducible * (bytes - reducedBytes))} less: ${each}, ${number(reducible)} of ${number(count)}.`
+  return `With ${ADVISED_LIMIT} the waiting orders would take about ${size(reducible * (bytes - reducedBytes))} less: ${each}, ${number(reducible)} of ${number(count)}.`
 }

@@ -2,8 +2,8 @@ import { type Finding, finding, ok } from '../../doctor/finding.ts'
 import { configSet, type RedisState } from './state.ts'
 
 const WRITTEN: Record<string, string> = {
-  always: ', written through each time',
-  everysec: ', written through each second',
+  always: ', fsynced after every write',
+  everysec: ', fsynced every second',
 }
 
 export function lookAtPersistence(state: RedisState): Finding | undefined {
@@ -28,7 +28,7 @@ export function lookAtPersistence(state: RedisState): Finding | undefined {
   const every = Math.min(...[...save.matchAll(/(\d+) \d+/g)].map(([, seconds]) => Number(seconds)))
   return finding(keepsOrders ? 'warning' : 'info', 'redis-persistence', {
     what: `snapshots only (save ${save})`,
-    meaning: `When Redis crashes, the ${lost} since the last snapshot are lost: those of ${every} s and more.`,
+    meaning: `When Redis crashes, the ${lost} since the last snapshot are lost: at least the last ${every} s.`,
     fix,
   })
 }

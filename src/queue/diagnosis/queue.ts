@@ -15,7 +15,7 @@ import { openQueue } from '../open-queue.ts'
 import { codeOf, type FailureCode, NEVER_SUCCEED } from '../replay/selection.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
-const WITHIN_MS = 8_000
+const QUEUE_LIMIT_MS = 8_000
 /** At most this many of the active and of the failed jobs are read one by one. */
 const MOST_JOBS_READ = 1_000
 
@@ -39,7 +39,7 @@ export async function diagnoseQueue(options: {
     return looks.map((lookAt) => lookAt(state))
   }
   try {
-    return await examine({ code: 'queue-reachable', withinMs: WITHIN_MS, clock, look: () => connection.ask(look) })
+    return await examine({ code: 'queue-reachable', withinMs: QUEUE_LIMIT_MS, clock, look: () => connection.ask(look) })
   } finally {
     connection.close()
   }
@@ -66,7 +66,7 @@ async function countWorkers(queue: Queue): Promise<number | undefined> {
   return workers?.some(({ rawname }) => rawname === undefined) ? undefined : workers?.length
 }
 
-/** How long ago the oldest job was due that nobody has taken. */
+/** How long ago the oldest job that nobody has taken was due. */
 async function readOverdue({ redis, keys, now }: Source): Promise<number> {
   const due: number[] = []
   const [, score] = await redis.zrange(keys.delayed, 0, '0', 'WITHSCORES')
@@ -121,7 +121,7 @@ const looks: readonly ((state: State) => Finding)[] = [
     if (workers === undefined) {
       return finding('info', 'queue-worker', {
         what: 'cannot be told here: CLIENT LIST is not allowed',
-        meaning: 'Whether a worker is there shows in queue-overdue.',
+        meaning: 'queue-overdue shows whether a worker is running.',
       })
     }
     if (workers > 0) return ok('queue-worker', `${count(workers, 'worker')} connected`)
@@ -154,7 +154,7 @@ const looks: readonly ((state: State) => Finding)[] = [
     if (stuck === 0) return ok('queue-stuck', 'no check was left half done')
     return finding('warning', 'queue-stuck', {
       what: `${count(stuck, 'check')} begun and not finished, by a worker that is gone`,
-      meaning: 'A worker that runs takes them over within 25 s; if they stay, none runs.',
+      meaning: 'A running worker takes them over within 25 s; if they stay, none is running.',
       fix: ['# start the daemon, or restart it if it runs already:', 'order-expiry start'],
     })
   },
@@ -169,7 +169,7 @@ const looks: readonly ((state: State) => Finding)[] = [
     const replayBad = [correct, `order-expiry replay --code ${bad.join(',')}`]
     return finding('warning', 'queue-failed', {
       what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
-      meaning: 'The queue no longer looks at these orders. Once the reason is gone, have them looked at again.',
+      meaning: 'The queue no longer checks these orders. Once the cause is fixed, replay them.',
       fix: [...(bad.length < failures.size ? replayAll : []), ...(bad.length > 0 ? replayBad : [])],
     })
   },

@@ -15,7 +15,7 @@ import { lookAtRefused, type RedisState, readState } from './state.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const CONNECT_TIMEOUT_MS = 4_000
-const WITHIN_MS = 6_000
+const REDIS_LIMIT_MS = 6_000
 const NEEDED_VERSION = 6.2
 const TESTED_VERSION = 7
 
@@ -57,7 +57,7 @@ export async function diagnoseRedis(options: {
   }
   try {
     await withTimeout({ work: connected, ms: CONNECT_TIMEOUT_MS, clock, onTimeout })
-    return await examine({ code: 'redis-reachable', withinMs: WITHIN_MS, clock, look })
+    return await examine({ code: 'redis-reachable', withinMs: REDIS_LIMIT_MS, clock, look })
   } catch (error) {
     return [unreachable(connection.explain(error), where)]
   } finally {
@@ -77,7 +77,7 @@ function unreachable({ code, cause, message }: OrderExpiryError, where: string):
   const why = cause instanceof Error && cause.message ? cause.message : message
   return finding('error', 'redis-reachable', {
     what: `${code === 'REDIS_REFUSED' ? 'refuses us' : 'cannot be reached'} at ${where}: ${why}`,
-    meaning: 'No order can be scheduled, and none is looked at on time.',
+    meaning: 'No order can be scheduled, and none is checked on time.',
     fix:
       REMEDIES[redisErrorCode(cause) ?? ''] ??
       '# start Redis, or correct REDIS_URL; then from this machine: redis-cli -u "$REDIS_URL" PING',
@@ -133,6 +133,6 @@ function lookAtClock({ redis }: Connection, clock: Clock): Promise<Finding> {
       return Number(seconds) * 1_000 + Number(micros) / 1_000
     },
     meaning:
-      'A check is due by the clock of the worker, and the redis store decides by the clock of Redis: checks come that much too early and are looked at again, or too late.',
+      'A check is due by the clock of the worker, and the redis store decides by the clock of Redis: checks run that much early and are repeated, or run late.',
   })
 }

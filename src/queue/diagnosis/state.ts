@@ -9,7 +9,7 @@ const SETTINGS = ['save', 'appendfsync', 'hash-max-*-value', 'min-replicas-to-wr
 export type RedisState = Awaited<ReturnType<typeof readState>>
 
 /**
- * What `INFO`, `CONFIG GET` and the waiting jobs say. A setting that may not be read is not there, and `refused` says why.
+ * What `INFO`, `CONFIG GET` and the waiting jobs say. A setting that may not be read is absent, and `refused` says why.
  *
  * @param options.keepsOrders whether the orders themselves are in it
  */
@@ -49,7 +49,7 @@ export function lookAtRefused({ info, config, refused }: RedisState): Finding | 
   ]
   return finding('info', 'redis-config', {
     what: `cannot be read here: ${unknown.join(', ')} (${refused})`,
-    meaning: 'Usual for managed servers. Expected are: an append-only file, noeviction, hash-max-listpack-value 128.',
+    meaning: 'Usual for managed servers. Expected: an append-only file, noeviction, hash-max-listpack-value 128.',
     fix: "# look at these in the provider's console",
   })
 }

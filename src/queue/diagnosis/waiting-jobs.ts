@@ -5,7 +5,7 @@ const JOBS_MEASURED = 100
 /** The limit that is advised, in bytes: fields up to it stay in the compact encoding. */
 export const ADVISED_LIMIT = 128
 
-/** What the jobs that wait for their deadline take in memory, by a sample of them. */
+/** The memory that jobs waiting for their deadline take, by a sample of them. */
 export interface WaitingJobs {
   count: number
   /** About how many of them take less memory with the advised limit. */

@@ -80,7 +80,7 @@ export async function readColumns(database: Database, options: MatchOptions): Pr
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.settings.ORDERS_TABLE)])
   const { columns, problems } = matchColumns(rows, options)
   if (columns) return columns
-  const message = `the orders table is not as the settings say:\n  ${problems.join('\n  ')}`
+  const message = `the orders table does not match the settings:\n  ${problems.join('\n  ')}`
   throw new OrderExpiryError('STORE_MISMATCH', message)
 }
 

@@ -28,7 +28,7 @@ test('a look that throws is a finding', async () => {
     throw new Error('out of the blue')
   }
   expect(await examine({ code: 'queue-counts', withinMs: 1_000, clock: systemClock, look })).toEqual([
-    finding('error', 'queue-counts', { what: 'could not be looked at: out of the blue' }),
+    finding('error', 'queue-counts', { what: 'could not be checked: out of the blue' }),
   ])
 })
 
@@ -37,6 +37,6 @@ test('a look that does not end is a finding', async () => {
   const found = examine({ code: 'store-overdue', withinMs: 5_000, clock, look: () => new Promise(() => {}) })
   await clock.advance(5_000)
   expect(await found).toEqual([
-    finding('error', 'store-overdue', { what: 'could not be looked at: no answer within 5 s' }),
+    finding('error', 'store-overdue', { what: 'could not be checked: no answer within 5 s' }),
   ])
 })

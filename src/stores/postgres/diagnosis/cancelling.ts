@@ -12,8 +12,8 @@ import { bounded, PLANNING_MS } from './bounded-look.ts'
 const ORDERS_CHECKED = 1_000
 
 /**
- * Whether the cancelling statement can be planned, which has the table, names, types and permissions checked and runs nothing,
- * and whether the type of the column or a constraint would refuse its result.
+ * Whether the cancelling statement can be planned, which checks the table, names, types and permissions and runs
+ * nothing, and whether the type of the column or a constraint would refuse its result.
  */
 export async function lookAtCancelling(options: OrdersTable & { cancelSql: string | undefined }): Promise<Finding[]> {
   const { database, columns, cancelSql } = options
@@ -86,7 +86,7 @@ async function lookAtConstraints({ database, columns }: OrdersTable): Promise<Fi
     const sql = `SELECT count(*)::int AS looked, count(*) FILTER (WHERE NOT (${holds}))::int AS refused FROM (SELECT ${row} ${source}) o`
     const found = await bounded(database, () => one<{ looked: number; refused: number }>(database, sql))
     if (found === 'unknown' || found.refused === 0) continue
-    const those = isWritten ? '' : `: so for ${found.refused} of ${found.looked} unpaid orders that were looked at`
+    const those = isWritten ? '' : ` (${found.refused} of the ${found.looked} unpaid orders checked)`
     const refused = finding('error', 'store-table', {
       what: `the constraint ${name} does not take '${cancelledStatus}'${target ? `: ${target} has no such ${key}` : those}`,
       meaning: `Each attempt to cancel ${isWritten ? 'an' : 'such an'} order fails.`,
@@ -117,7 +117,7 @@ SELECT * FROM (
 ) c
 WHERE columns && $2 ORDER BY condition IS NULL, name`
 
-/** What runs along when an order is cancelled. */
+/** What else runs when an order is cancelled. */
 export async function lookAtTriggers({ database, columns }: OrdersTable): Promise<Finding> {
   const { rows } = await database.query<{ name: string }>(
     `SELECT 'trigger ' || quote_ident(tgname) AS name FROM pg_trigger
@@ -131,7 +131,6 @@ export async function lookAtTriggers({ database, columns }: OrdersTable): Promis
   if (rows.length === 0) return ok('store-triggers', 'none runs when an order is cancelled')
   return finding('info', 'store-triggers', {
     what: `runs when an order is cancelled: ${rows.map(({ name }) => name).join(', ')}`,
-    meaning:
-      'In the same transaction: what it raises keeps the order from being cancelled, what it waits for holds up others.',
+    meaning: 'In the same transaction: an error in it blocks the cancellation; a wait in it delays other orders.',
   })
 }

@@ -42,7 +42,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
       findings.push(...listed(await from))
     } catch (error) {
       if (sqlStateOf(error) === undefined) throw error // the connection is lost, and with it all that follows
-      findings.push(finding('error', code, { what: `could not be looked at: ${asStoreError(error).message}` }))
+      findings.push(finding('error', code, { what: `could not be checked: ${asStoreError(error).message}` }))
     }
   }
   const role = await oneValue<string>(database, 'SELECT quote_ident(current_user)')
@@ -66,7 +66,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
   await look('store-triggers', lookAtTriggers(table))
   // Where the outbox or a permission is missing, the statement fails for that.
   if (!isWrong('store-permissions', 'store-outbox')) await look('store-table', lookAtCancelling(table))
-  if (!isWrong('store-table')) findings.push(ok('store-table', `${columns.table} is as the settings say`))
+  if (!isWrong('store-table')) findings.push(ok('store-table', `${columns.table} matches the settings`))
   if (isWrong('store-permissions')) return findings
   await look('store-index', lookAtIndexes(table))
   await look('store-statuses', lookAtStatuses(table))

@@ -50,7 +50,7 @@ async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise
   return finding('warning', 'store-index', {
     what: `${mixed[0]?.name} is by ${deadline}, but holds other orders than unpaid ones too`,
     meaning:
-      'Each sweep reads all that were ever due, paid ones and cancelled ones; when that takes longer than 10 s, nothing is swept.',
+      'Each sweep reads all that were ever due, including paid and cancelled ones; when that takes longer than 10 s, nothing is swept.',
     fix: await fix(),
   })
 }
@@ -78,7 +78,7 @@ async function lookAtPaidIndex(options: OrdersTable, paidAt: string): Promise<Fi
     return ok('store-paid-index', `one ${forSilence}`)
   return finding('warning', 'store-paid-index', {
     what: `there is none ${forSilence}`,
-    meaning: 'To find the latest payment the whole table is read, again and again.',
+    meaning: 'Finding the latest payment reads the whole table, again and again.',
     fix: await createIndex(options, paidIndex(columns)),
   })
 }

@@ -10,7 +10,7 @@ const MOST_EVENTS_COUNTED = 100_000
 export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
   const { database, columns, role } = options
   const outbox = outboxTable(columns)
-  // What makes it: `migrate`, or, if our role may not create a table there, what its owner does for it.
+  // How to create it: `migrate` or, if our role may not create a table there, statements for its owner.
   const mayCreate = await oneValue<boolean>(database, "SELECT has_schema_privilege($1, 'CREATE')", [columns.schema])
   const byOwner = [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
@@ -43,7 +43,7 @@ async function lookAtBacklog(options: OrdersTable & { role: string }): Promise<F
   if (!(await oneValue<boolean>(database, "SELECT has_table_privilege($1, 'SELECT')", [outbox]))) {
     return finding('info', 'store-backlog', {
       what: `the role ${role} may not read the outbox`,
-      meaning: 'How many events wait in it is not among the metrics: order_expiry_outbox_up is 0.',
+      meaning: 'The metrics do not show how many events wait in it: order_expiry_outbox_up is 0.',
       fix: `GRANT SELECT ON ${outbox} TO ${role};`,
     })
   }

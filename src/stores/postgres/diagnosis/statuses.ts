@@ -6,7 +6,7 @@ import { boundedValue, cannotTell } from './bounded-look.ts'
 
 /** Rows in which we look for the statuses that occur. */
 const ROWS_READ = 10_000
-/** Shorter words differ in one letter and mean something else. */
+/** Shorter words that differ in one letter mean different things. */
 const LEAST_LETTERS = 5
 
 export async function lookAtStatuses({ database, columns }: OrdersTable): Promise<Finding[]> {
@@ -42,7 +42,7 @@ export async function lookAtStatuses({ database, columns }: OrdersTable): Promis
     return finding('warning', 'store-statuses', {
       what: `${setting} has ${quoteLiteral(name)}, the table has ${isThere ? 'also ' : ''}${alike.map(quoteLiteral).join(', ')}`,
       meaning: isCancelled
-        ? 'Other programs may not take our cancelled orders for cancelled.'
+        ? 'Other programs may not treat our cancelled orders as cancelled.'
         : 'Statuses are compared exactly: orders in the other one are never cancelled.',
       fix: ['# if they mean the same:', `${setting}=${isCancelled ? alike[0] : unpaid}`],
     })
@@ -59,7 +59,7 @@ export async function lookAtStatuses({ database, columns }: OrdersTable): Promis
   ]
 }
 
-/** Another writing of the same word: other case, other separators, or one letter wrong, missing or too many. */
+/** Another spelling of the same word: other case, other separators, or one letter wrong, missing or too many. */
 function looksLike(a: string, b: string): boolean {
   const [x = '', y = ''] = [a, b].map((text) => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, ''))
   return x === y || (Math.min(x.length, y.length) >= LEAST_LETTERS && distance(x, y) <= 1)

@@ -26,7 +26,7 @@ export async function lookAtSchema(
 
 const MISMATCH = { meaning: 'The daemon does not start.', fix: '# correct the setting, or the table' }
 
-/** Where the table is not as the settings say: what `matchColumns` says of its columns. Without any there is no such table. */
+/** Where the table does not match the settings, as `matchColumns` says. Without columns there is no such table. */
 export async function mismatches(
   { database, settings }: { database: Database; settings: PostgresSettings },
   { first, problems }: { first: ColumnRow | undefined; problems: readonly string[] },
