@@ -69,7 +69,7 @@ export function tellStory(facts: OrderFacts): Story {
 function linesOfCheck(check: CheckFacts | undefined): CheckNote[] {
   if (!check) {
     const what =
-      'the queue has no check under our id for it: nobody scheduled one, or it has another id, was withdrawn, or is no longer kept'
+      'the queue has no check under our id for it: it was never scheduled, has another id, was withdrawn, or has been deleted'
     return [{ at: undefined, what }]
   }
   const { scheduledAt, scheduledBy, notes, starts, startedAt, finishedAt, finished, failedReason, dueAt, state } = check
@@ -96,13 +96,14 @@ function linesOfOrder({ order, check, now }: OrderFacts): CheckNote[] {
   if (deadline !== undefined) {
     lines.push({ at: deadline, what: deadline > now ? 'payment deadline, to come' : 'payment deadline' })
   }
-  if (order?.paidAt !== undefined) lines.push({ at: order.paidAt, what: 'paid, says the order store' })
-  if (order?.cancelledAt !== undefined) lines.push({ at: order.cancelledAt, what: 'cancelled, says the order store' })
-  const state = order ? `status ${order.status}, says the order store` : 'the order store has no such order'
+  if (order?.paidAt !== undefined) lines.push({ at: order.paidAt, what: 'paid, according to the order store' })
+  if (order?.cancelledAt !== undefined)
+    lines.push({ at: order.cancelledAt, what: 'cancelled, according to the order store' })
+  const state = order ? `status ${order.status}, according to the order store` : 'the order store has no such order'
   return [...lines, { at: now, what: `now: ${state}` }]
 }
 
-/** What became of the events that tell others of the cancellation. */
+/** What became of the events that announce the cancellation. */
 function linesOfEvents({ events, check, now }: OrderFacts): CheckNote[] {
   if (events?.length === 0 && check?.finished?.outcome === 'cancelled') {
     return [{ at: now, what: 'now: its event is no longer in the outbox, so it has been taken' }]
@@ -116,8 +117,8 @@ function linesOfEvents({ events, check, now }: OrderFacts): CheckNote[] {
 }
 
 const WHERE_READERS_ARE = {
-  past: 'has nothing left to acknowledge of',
-  given: 'has been given, and has not acknowledged,',
+  past: 'is done with',
+  given: 'has received but not acknowledged',
   waiting: 'has not reached',
 }
 

@@ -48,9 +48,9 @@ export function verdictOf(facts: OrderFacts): string {
   return `Overdue: still unpaid (${order.status}) ${howLate(now - deadline)} after its payment deadline${hold ? `: ${hold}` : ''}.`
 }
 
-/** A cancellation that no check tells of. */
+/** A cancellation that no check reports. */
 function cancellationOf({ order, events }: OrderFacts): string | undefined {
-  // An order may be unpaid again after it was cancelled: then its event tells nothing of the present.
+  // An order may be unpaid again after it was cancelled: then its event says nothing about the present.
   const event = order?.isUnpaid ? undefined : events?.find(({ type }) => type === 'order.cancelled')
   const at = order?.cancelledAt ?? event?.at
   if (at === undefined) return undefined

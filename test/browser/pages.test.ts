@@ -244,7 +244,7 @@ describe('an operator', () => {
       action: 'promote',
       msg: 'bob on the board: promote',
     })
-    await (await openStory(page)).getByText('cancelled, says the order store', { exact: true }).waitFor()
+    await (await openStory(page)).getByText('cancelled, according to the order store', { exact: true }).waitFor()
     expect(complaints).toEqual([])
   })
 

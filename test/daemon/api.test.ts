@@ -122,9 +122,9 @@ describe('the API on loopback', () => {
       'check scheduled',
       'payment deadline',
       expect.stringMatching(/^decided by .*: cancelled, the store said: status pending$/),
-      'cancelled, says the order store',
+      'cancelled, according to the order store',
       expect.stringMatching(/^event order\.cancelled written, /),
-      'now: status cancelled, says the order store',
+      'now: status cancelled, according to the order store',
     ])
   })
 

@@ -104,7 +104,7 @@ describe('orders in PostgreSQL', () => {
       0,
       expect.stringMatching(/^Cancelled \S+Z, by a sweep or a check of order-expiry that is no longer kept\.$/),
     ])
-    expect(whats).toContain('cancelled, says the order store')
+    expect(whats).toContain('cancelled, according to the order store')
   })
 
   test('a paid order is told as paid, not as overdue, though it has no check', async () => {
@@ -117,7 +117,7 @@ describe('orders in PostgreSQL', () => {
     const { code, stdout } = await runCli(['explain', 'paid'], { env })
     expect(code).toBe(0)
     expect(stdout).toMatch(/^Paid .*\n\n/)
-    expect(stdout).toMatch(/\n\d{4}-\d\d-\d\dT\S+Z {2}now: status paid, says the order store\n/)
+    expect(stdout).toMatch(/\n\d{4}-\d\d-\d\dT\S+Z {2}now: status paid, according to the order store\n/)
     expect(await runCli(['explain', 'never'], { env })).toMatchObject({
       code: 1,
       stdout: expect.stringMatching(/^Unknown: neither the queue nor the order store has it\./),
@@ -165,8 +165,8 @@ test('orders in Redis: how far each reader of the stream is with the event', asy
   await raw.redis.xack(stream, 'mailer', id)
   expect((await explain()).filter((what) => what.endsWith(`event ${id}`))).toEqual([
     `now: audit has not reached event ${id}`,
-    `now: mailer has nothing left to acknowledge of event ${id}`,
-    `now: stock has been given, and has not acknowledged, event ${id}`,
+    `now: mailer is done with event ${id}`,
+    `now: stock has received but not acknowledged event ${id}`,
   ])
   await raw.redis.xtrim(stream, 'MAXLEN', 0)
   expect((await explain()).filter((what) => what.includes('event'))).toEqual([])

@@ -170,8 +170,8 @@ test('the lines are in order of time, with what was written down on the way', ()
     [15 * MINUTE + 1, 'check postponed by 500 ms: locked'],
     [15 * MINUTE + 4, 'check begun, for the 2nd time'],
     [15 * MINUTE + 7, 'decided by host:1: cancelled, the store said: status pending'],
-    [15 * MINUTE + 7, 'cancelled, says the order store'],
-    [20 * MINUTE, 'now: status cancelled, says the order store'],
+    [15 * MINUTE + 7, 'cancelled, according to the order store'],
+    [20 * MINUTE, 'now: status cancelled, according to the order store'],
   ])
 })
 
