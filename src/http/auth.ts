@@ -9,8 +9,8 @@ import { refuseOtherNames } from './same-site.ts'
 type Credentials = Pick<BoardUser, 'name' | 'password'>
 
 /**
- * Afterwards the pages of this scope want HTTP Basic with one of the users, whose role the request has. Without users they
- * are open to everybody if `isOpen`, for looking only, else closed.
+ * Afterwards the pages of this scope require HTTP Basic with one of the users, whose role the request has. Without
+ * users they are open to everybody, read-only, if `isOpen`, else closed.
  */
 export async function requireBasic(
   scope: FastifyInstance,
@@ -46,8 +46,8 @@ export function findUser<User extends Credentials>(users: readonly User[], given
 }
 
 /**
- * Afterwards the routes of this scope want `Authorization: Bearer` (RFC 6750) with one of the tokens, compared in constant
- * time; `request.caller` is its name. Without tokens they are open to everybody if `isOpen`, else closed.
+ * Afterwards the routes of this scope require `Authorization: Bearer` (RFC 6750) with one of the tokens, compared in
+ * constant time; `request.caller` is its name. Without tokens they are open to everybody if `isOpen`, else closed.
  */
 export function requireBearer(
   scope: FastifyInstance,

@@ -8,11 +8,11 @@ import { withTimeout } from '../runtime/timeout.ts'
 type Asked = Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>
 
 const PING_TIMEOUT_MS = 2_000
-/** A loop that has not gone on for so long is stuck: its longest step is three statements that all but time out. */
+/** A loop that has been silent this long is stuck: its longest step is three statements that nearly time out. */
 const STUCK_MS = 45_000
 
 /**
- * What looks after the process asks these.
+ * For whatever supervises the process.
  *
  * - `/livez`: 200 as long as every loop goes on; 503 if one is stuck, and only a restart helps. A missing Redis or store is
  *   no reason to restart. If the event loop itself is blocked, there is no answer at all.

@@ -62,7 +62,7 @@ export function sendProblem(
     type: typeOf(code),
     title: STATUS_CODES[status] ?? 'Error',
     status,
-    detail: status < 500 ? error.message : `${code}: the log says more, under this request id`,
+    detail: status < 500 ? error.message : `${code}: see the log under this request id`,
     code,
     requestId: request.id,
   }

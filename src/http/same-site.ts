@@ -19,8 +19,8 @@ export function refuseOtherSites(server: FastifyInstance): void {
 }
 
 /**
- * Refuses a request to any name but this machine's own. For routes that want no credentials: another site's page could have
- * its own name point here (DNS rebinding).
+ * Refuses a request to any name but this machine's own. For routes that require no credentials: another site's page
+ * could have its own name point here (DNS rebinding).
  */
 export function refuseOtherNames(scope: FastifyInstance): void {
   scope.addHook('onRequest', async (request) => {

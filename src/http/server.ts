@@ -11,7 +11,7 @@ const BODY_LIMIT = 1_048_576
 /** From the first byte of a request to its last. */
 const REQUEST_TIMEOUT_MS = 10_000
 /** How often Node looks for requests that take longer. Its default would add half a minute. */
-const LOOK_EVERY_MS = 1_000
+const LOOK_AT_REQUESTS_EVERY_MS = 1_000
 /** An order id of 200 bytes, each of them percent-encoded. */
 const LONGEST_ID = 600
 
@@ -39,7 +39,7 @@ export function createHttpService(options: {
         bodyLimit: BODY_LIMIT,
         // Node takes the longer of the two for the whole request, and its default for the headers is a minute.
         requestTimeout: REQUEST_TIMEOUT_MS,
-        http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: LOOK_EVERY_MS },
+        http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: LOOK_AT_REQUESTS_EVERY_MS },
         clientErrorHandler: refuseConnection,
         // Called for an address that cannot be decoded, for which no hook runs.
         frameworkErrors(error, request, reply) {
@@ -61,7 +61,7 @@ export function createHttpService(options: {
         const why = cause instanceof Error ? cause.message : String(cause)
         throw new OrderExpiryError(
           'HTTP_LISTEN_FAILED',
-          `HTTP_HOST ${host}, HTTP_PORT ${port}: expected an address and a port that are free; set them otherwise (${why})`,
+          `HTTP_HOST ${host}, HTTP_PORT ${port}: expected a free address and port; set others (${why})`,
           { cause },
         )
       }

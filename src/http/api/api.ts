@@ -61,7 +61,7 @@ async function limitRate(scope: FastifyInstance, { tokens, requestsPerSecond }: 
  * happens while no traces are sent.
  */
 function joinTraces(scope: FastifyInstance): void {
-  // The last hook before the handler, which runs within it: what is active earlier is lost where a body is read.
+  // The last hook before the handler, which runs within it: a context set earlier is lost when a body is read.
   scope.addHook('preHandler', (request, _reply, done) => {
     context.with(propagation.extract(context.active(), request.headers), done)
   })
@@ -70,7 +70,7 @@ function joinTraces(scope: FastifyInstance): void {
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const
 const URLS = ['/v1/orders/:id', '/v1/orders/:id/paid', '/v1/orders/:id/explain', '/v1/forecast']
 
-/** What is there, but not by this method, is answered with 405 and the methods that are (RFC 9110, 15.5.6). */
+/** A path that exists, but not for this method, is answered with 405 and the allowed methods (RFC 9110, 15.5.6). */
 function refuseOtherMethods(scope: FastifyInstance): void {
   for (const url of URLS) {
     const allowed = METHODS.filter((method) => scope.hasRoute({ url, method }))

@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 
-/** Routes that are registered from now on are checked by their schemas, and told of at `/openapi.json` and `/docs`. */
+/** Routes registered from now on are validated by their schemas, and described at `/openapi.json` and `/docs`. */
 export async function registerOpenApi(server: FastifyInstance, options: { version: string }): Promise<void> {
   server.setValidatorCompiler(validatorCompiler)
   server.setSerializerCompiler(serializerCompiler)
@@ -19,7 +19,7 @@ export async function registerOpenApi(server: FastifyInstance, options: { versio
       security: [{ token: [] }],
       tags: [
         { name: 'orders', description: 'Deadlines of orders' },
-        { name: 'forecast', description: 'Checks to come' },
+        { name: 'forecast', description: 'Upcoming checks' },
       ],
     },
     transform: jsonSchemaTransform,

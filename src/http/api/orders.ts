@@ -11,7 +11,7 @@ import { recognizeRepeat, wantedDeadlineOf } from './wanted-deadline.ts'
 export interface OrdersApi {
   client: Pick<OrderExpiry, 'schedule' | 'scheduleMany' | 'reschedule' | 'withdraw' | 'find' | 'pay'>
   vitals: ExplainSources
-  /** What an order gets that is scheduled without a deadline, in milliseconds. */
+  /** The time-out of an order scheduled without a deadline, in milliseconds. */
   paymentTimeoutMs: number
 }
 
@@ -28,7 +28,7 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
     if (result.result !== 'conflict') return reply.code(result.result === 'scheduled' ? 201 : 200).send(result)
     if (result.status !== undefined) throw refused({ ...result, result: 'settled' })
     const at = result.deadline.toISOString()
-    throw new OrderExpiryError('DEADLINE_CONFLICT', `${result.orderId}: has its check at ${at} already; PATCH moves it`)
+    throw new OrderExpiryError('DEADLINE_CONFLICT', `${result.orderId}: already has its check at ${at}; PATCH moves it`)
   })
 
   server.patch(ORDER, { schema: routes.reschedule }, async ({ params: { id }, body }, reply) => {
@@ -76,14 +76,14 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
 }
 
 const REFUSALS = {
-  missing: { code: 'ORDER_UNKNOWN', why: 'there is no such order, and no check of it' },
-  settled: { code: 'ORDER_SETTLED', why: 'is settled already' },
+  missing: { code: 'ORDER_UNKNOWN', why: 'there is no such order, and no check for it' },
+  settled: { code: 'ORDER_SETTLED', why: 'is already settled' },
   checking: { code: 'CHECK_UNDER_WAY', why: 'its check is under way and may still cancel it; look again' },
 } as const
 
-/** What the client's result is answered with if nothing was done. */
+/** The error for the client's result if nothing was done. */
 function refused(options: { orderId: string; result: keyof typeof REFUSALS; status?: string }): OrderExpiryError {
   const { orderId, result, status } = options
   const { code, why } = REFUSALS[result]
-  return new OrderExpiryError(code, `${orderId}: ${status === undefined ? why : `is ${status} already`}`)
+  return new OrderExpiryError(code, `${orderId}: ${status === undefined ? why : `is already ${status}`}`)
 }

@@ -93,8 +93,8 @@ const forecast = z.object({
   at: z.iso.datetime().describe('When Redis was asked.'),
   waiting: count.describe('Checks that are not due yet.'),
   due: count.describe('Checks whose time has come and that have not ended yet.'),
-  within: z.object({ '1m': count, '5m': count, '15m': count, '60m': count }).describe('Checks to come within so long.'),
-  minutes: z.array(count).length(60).describe('Checks to come in each of the next 60 minutes.'),
+  within: z.object({ '1m': count, '5m': count, '15m': count, '60m': count }).describe('Checks due within each period.'),
+  minutes: z.array(count).length(60).describe('Checks due in each of the next 60 minutes.'),
 })
 
 const tags = ['orders']
@@ -104,7 +104,7 @@ export const routes = {
     tags,
     summary: 'Have an order checked at its payment deadline',
     description:
-      'Idempotent: the same again is answered with 200, another deadline with 409. Without deadline and timeout it is PAYMENT_TIMEOUT from now.',
+      'Idempotent: the same request again is answered with 200, another deadline with 409. Without deadline and timeout it is PAYMENT_TIMEOUT from now.',
     params,
     body: deadlines.nullish(),
     response: { 200: scheduled, 201: scheduled, ...problems(400, 409, 503) },
@@ -118,14 +118,14 @@ export const routes = {
   },
   withdraw: {
     tags,
-    summary: 'Withdraw an order: it is not checked any more',
-    description: 'Where your own table is the record, only the check goes: the sweep still finds a row that is unpaid.',
+    summary: 'Withdraw an order: it will no longer be checked',
+    description: 'Where your own table is the record, only the check is removed: the sweep still finds an unpaid row.',
     params,
     response: { 200: withdrawn, ...problems(400, 404, 409, 503) },
   },
   find: {
     tags,
-    summary: 'What is known of an order: its check and its record',
+    summary: 'What is known about an order: its check and its record',
     params,
     response: { 200: found, ...problems(400, 404, 503) },
   },

@@ -41,8 +41,8 @@ export function wantedDeadlineOf(options: {
 }
 
 /**
- * The result of scheduling, with `unchanged` in place of a `conflict` that comes of the same request sent again: the span it
- * asks for began when it was first sent, so it now asks for another deadline.
+ * The result of scheduling, with `unchanged` in place of a `conflict` caused by the same request sent again: the span
+ * it asks for began when it was first sent, so it now asks for another deadline.
  */
 export async function recognizeRepeat(options: {
   result: ScheduleResult

@@ -27,8 +27,8 @@ interface BoardOptions {
 }
 
 /**
- * Bull Board at `/board`, a service that needs Redis to start: 503 before, and while Redis is away. Who may do what is decided
- * here, on the server; the board then shows no more buttons than work.
+ * Bull Board at `/board`, a service that needs Redis to start: 503 before, and while Redis is away. Permissions are
+ * decided here, on the server; the board then shows only buttons that work.
  */
 export class Board implements Service {
   readonly name = 'board'
@@ -52,7 +52,7 @@ export class Board implements Service {
         },
       },
     })
-    // In place of the board's own: the handler of the scope answers, which knows the request.
+    // Replaces the board's own: the scope's handler, which knows the request, answers.
     this.#adapter.setErrorHandler((error) => {
       throw error
     })
@@ -115,7 +115,7 @@ function withoutOtherSites(html: string): string {
   return html.replace(/<link\b[^>]*\bhref="https?:[^>]*>/g, '')
 }
 
-/** The board shows no buttons that are refused anyway, as far as it can be told to. */
+/** Hides the buttons that would be refused anyway, as far as the board lets us. */
 function withoutButtons(payload: unknown, { role }: FastifyRequest): unknown {
   const { queues, ...rest } = payload as { queues?: object[] }
   if (!queues) return payload

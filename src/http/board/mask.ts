@@ -1,4 +1,4 @@
-/** What the contract has on a job, and we on a finished one. Anything else a producer has put there may be personal. */
+/** What the contract puts on a job, and we put on a finished one. Anything else from a producer may be personal. */
 const KNOWN = new Set(['orderId', 'deadline', 'by', 'outcome', 'status', 'paid', 'decidedAt', 'decidedBy'])
 const MASKED = '•••'
 

@@ -26,7 +26,7 @@ const OPERATOR_MAY: Record<string, string> = {
   [`${QUEUE}/:jobId/delay`]: 'change the delay',
 }
 
-/** Afterwards each route of the board's API refuses who may not use it, and tells of whoever does something. */
+/** Afterwards each route of the board's API refuses those who may not use it, and reports every action. */
 export function guardBoard(
   scope: FastifyInstance,
   options: {
@@ -56,7 +56,7 @@ export function guardBoard(
     if (request.routeOptions.url === RETRY_ONE && (await queue()?.getJobState(jobId as string)) === 'completed') {
       throw keepsEvidence()
     }
-    // Before it is done: whoever asked may be gone by then, and a part of it done.
+    // Reported first: afterwards the caller may be gone, with a part of it done.
     events.emit('operator-acted', {
       by: callerOf(request),
       action,
@@ -75,9 +75,9 @@ function actionOf({ routeOptions }: FastifyRequest): string | undefined {
   return OPERATOR_MAY[routeOptions.url ?? '']
 }
 
-/** A finished check says why its order was cancelled, or was not. Done again, it would say something else. */
+/** A finished check says why its order was cancelled, or was not. Repeated, it would say something else. */
 function keepsEvidence(): OrderExpiryError {
-  return forbidden('only checks that were given up are done again: a finished one is evidence')
+  return forbidden('only given-up checks can be retried: a finished one is evidence')
 }
 
 function forbidden(message: string): OrderExpiryError {

@@ -1,6 +1,7 @@
 import { html } from 'ghtml'
 import { type Counts, LATENESS_BOUNDS, latenessOf } from '../../observe/minutes.ts'
-import { number } from '../../runtime/human-numbers.ts'
+import { LEFT_BEHIND_AFTER_MS } from '../../order/promise.ts'
+import { howLong, number } from '../../runtime/human-numbers.ts'
 import { page } from './page.ts'
 import { plotsOf } from './plots.ts'
 import type { Overview, State } from './read-overview.ts'
@@ -8,7 +9,6 @@ import type { Overview, State } from './read-overview.ts'
 const REFRESH_S = 10
 const LONGEST_KNOWN_MS = LATENESS_BOUNDS.at(-1) as number
 const LATENESS_MINUTES = 15
-const BADLY_OVERDUE_S = 120
 
 /** `/`: everything at a glance. The page reloads itself, with or without JavaScript. */
 export function overviewPage(options: {
@@ -22,7 +22,7 @@ export function overviewPage(options: {
   const body = html`<header>
 <h1>order-expiry</h1>
 !${environment ? html`<span class="badge">${environment}</span>` : ''}
-<span class="soft">${version}, ${time} UTC, again every ${REFRESH_S} s</span>
+<span class="soft">${version}, ${time} UTC, refreshed every ${REFRESH_S} s</span>
 <a href="/orders">Find an order</a>
 <a href="/board">Board</a>
 <a href="/docs">API</a>
@@ -51,8 +51,8 @@ function figuresOf({ waiting, due, failed, overdue, history }: Overview): State[
     },
     {
       name: 'Oldest overdue',
-      text: overdue ? `${Math.round(overdue.oldestSeconds)} s` : '–',
-      level: overdue && (overdue.oldestSeconds > BADLY_OVERDUE_S ? 'bad' : 'good'),
+      text: overdue ? howLong(overdue.oldestSeconds * 1_000) : '–',
+      level: overdue && (overdue.oldestSeconds * 1_000 > LEFT_BEHIND_AFTER_MS ? 'bad' : 'good'),
     },
     { name: `Lateness, ${LATENESS_MINUTES} min, p99`, text: latenessText(history) },
     { name: 'Given up', text: count(failed), level: failed === undefined ? undefined : failed > 0 ? 'warn' : 'good' },

@@ -27,7 +27,7 @@ h1, p, td { overflow-wrap: anywhere } table { border-collapse: collapse; width: 
   border-top: 1px solid var(--line) } td:first-child { width: 1%; white-space: nowrap; font-variant-numeric: tabular-nums }
 `
 
-/** A whole page around `body`, which is HTML. It has no script, asks nothing of another site, and needs no build. */
+/** A whole page around `body`, which is HTML. It has no script, loads nothing from another site, and needs no build. */
 export function page(options: { title: string; refreshSeconds?: number; body: string }): string {
   const { title, refreshSeconds, body } = options
   return html`<!doctype html>
@@ -48,7 +48,7 @@ export function page(options: { title: string; refreshSeconds?: number; body: st
 `
 }
 
-/** Answers with a page that shows the present, so nobody may keep it. */
+/** Answers with a page that shows the present, so it must not be cached. */
 export function sendPage(reply: FastifyReply, content: string): FastifyReply {
   return reply.header('cache-control', 'no-store').type('text/html; charset=utf-8').send(content)
 }

@@ -1,5 +1,5 @@
 import { html } from 'ghtml'
-import { type Counts, LATENESS_BOUNDS, latenessOf } from '../../observe/minutes.ts'
+import { type Counts, LATENESS_BOUNDS, latenessOf, MINUTE_MS } from '../../observe/minutes.ts'
 import type { Forecast } from '../../observe/vitals.ts'
 import type { Overview } from './read-overview.ts'
 import { barChart, lineChart, type Series } from './svg.ts'
@@ -7,7 +7,6 @@ import { barChart, lineChart, type Series } from './svg.ts'
 type History = readonly Counts[]
 type Key = Pick<Series, 'look' | 'name'>
 
-const MINUTE_MS = 60_000
 /** Lateness that is only known to be longer is drawn as this. */
 const LONGEST_DRAWN_MS = LATENESS_BOUNDS.at(-1) as number
 const LOOKS_OF_DECISIONS = { cancelled: 'a', kept: 'b', missing: 'c' }
@@ -16,7 +15,7 @@ const PERCENTILES = [
   { look: 'c', name: 'p99', quantile: 0.99 },
 ]
 
-/** What is to come and what was, by the minute: a figure for each, as HTML. */
+/** The future and the past by the minute: a figure for each, as HTML. */
 export function plotsOf({ forecast, history, at }: Overview): string[] {
   return [
     forecast ? plotDeadlines(forecast) : missingFigure('Deadlines to come'),

@@ -26,7 +26,7 @@ export interface State {
   text: string
 }
 
-/** The page comes whatever is down. */
+/** The page is served whatever is down. */
 const READ_WITHIN_MS = 1_500
 
 /** Reads all parts at once. Those that do not answer in time are undefined. */

@@ -23,7 +23,7 @@ export interface Series {
   values: readonly (number | undefined)[]
 }
 
-/** Stacked bars, from 0 to a round number. A bar's tooltip tells its numbers. */
+/** Stacked bars, from 0 to a round number. A bar's tooltip shows its numbers. */
 export function barChart(chart: Chart): string {
   const { series, labels } = chart
   const totals = labels.map((_, index) => series.reduce((sum, { values }) => sum + (values[index] ?? 0), 0))
@@ -45,7 +45,7 @@ export function barChart(chart: Chart): string {
   return frame({ ...chart, from: '0', to: number(most), body: bars })
 }
 
-/** Lines on a logarithmic scale from 1, with a gap where there is no value. A dot's tooltip tells its value. */
+/** Lines on a logarithmic scale from 1, with a gap where there is no value. A dot's tooltip shows its value. */
 export function lineChart(chart: Chart & { unit: string }): string {
   const { series, labels, unit } = chart
   const known = series.flatMap(({ values }) => values.filter((value) => value !== undefined))

@@ -58,7 +58,7 @@ describe('the overview', () => {
   })
 
   test('marks what is overdue', () => {
-    expect(render({ overdue: { orders: 3, oldestSeconds: 300 } })).toContain('<b class="bad">300 s</b>')
+    expect(render({ overdue: { orders: 3, oldestSeconds: 300 } })).toContain('<b class="bad">5 min</b>')
   })
 })
 
