@@ -56,7 +56,7 @@ export interface Events {
     tookMs: number
     /** The first order that could not be settled. */
     failed?: { orderId: string; error: OrderExpiryError }
-    /** Why the sweep left something undone. */
+    /** Why the sweep did not finish. */
     error?: OrderExpiryError
   }
   'store-breaker-opened': { error: OrderExpiryError }

@@ -1,4 +1,5 @@
 import { Gauge, type Registry } from 'prom-client'
+import { OVERDUE_AFTER_MS } from '../order/promise.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import type { Counts } from './minutes.ts'
@@ -56,9 +57,9 @@ function gaugesOfParts(vitals: Vitals) {
       read: queue.figure(([{ isPaused }]) => isPaused),
     },
     store_up: { help: '1 if the order store answered; absent until it was first tried.', read: store.isUp },
-    overdue_up: { help: '1 if the order store has said, just now, what is overdue.', read: overdue.isUp },
+    overdue_up: { help: '1 if the overdue orders could be read.', read: overdue.isUp },
     overdue_orders: {
-      help: 'Unpaid orders more than 10 s past their deadline, counted up to 10,000.',
+      help: `Unpaid orders more than ${OVERDUE_AFTER_MS / 1_000} s past their deadline, counted up to 10,000.`,
       read: overdue.figure(({ orders }) => orders),
     },
     oldest_overdue_seconds: {

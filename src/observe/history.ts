@@ -22,7 +22,7 @@ export class History {
     this.#key = queue.keys.minute
   }
 
-  /** @throws what ioredis says */
+  /** @throws ioredis' error */
   async add(minutes: ReadonlyMap<number, Counts>): Promise<void> {
     const pipeline = this.#redis.pipeline()
     for (const [minute, counts] of minutes) {
@@ -33,7 +33,7 @@ export class History {
     for (const [error] of (await pipeline.exec()) ?? []) if (error) throw error
   }
 
-  /** The minutes up to and including that of `now`, oldest first. @throws what ioredis says */
+  /** The minutes up to and including that of `now`, oldest first. @throws ioredis' error */
   async read(options: { now: number; minutes: number }): Promise<Counts[]> {
     const last = Math.floor(options.now / MINUTE_MS)
     const pipeline = this.#redis.pipeline()
@@ -46,7 +46,7 @@ export class History {
   }
 }
 
-/** Hands on to the history what was counted, every few seconds and once more at the stop, unless Redis did not answer last. */
+/** Writes the counts to the history every few seconds and once more at the stop, unless Redis last failed to answer. */
 export function createHistoryWriter(options: {
   counts: MinuteCounts
   history: History
@@ -61,7 +61,7 @@ export function createHistoryWriter(options: {
     const minutes = counts.take()
     if (minutes.size === 0) return
     try {
-      // ioredis would send later what it accepts without a connection, even after its time-out: it would count twice.
+      // ioredis sends commands accepted without a connection later, even after their time-out: they would count twice.
       await connection.untilReady()
       await history.add(minutes)
       isAway = false

@@ -4,7 +4,7 @@ const SAME_TROUBLE_EVERY_MS = 5_000
 const MOST_TROUBLES_REMEMBERED = 1_000
 const RATIONED_LINES_PER_SECOND = 2
 
-/** Logs a trouble, unless the same one (by `key`) was logged a moment ago. Returns whether it was logged. */
+/** Logs a problem, unless the same one (by `key`) was logged a moment ago. Returns whether it was logged. */
 export type LogTrouble = (key: string, fields: object, message: string) => boolean
 
 /** Returns true at most `count` times within any second. */
@@ -17,7 +17,7 @@ export function limitPerSecond(count: number, clock: Clock): () => boolean {
   }
 }
 
-/** Logs the same trouble once in {@link SAME_TROUBLE_EVERY_MS} at most, with the number of times it was left out. */
+/** Logs the same problem at most once per {@link SAME_TROUBLE_EVERY_MS}, with the number of times it was left out. */
 export function throttle(options: {
   clock: Clock
   isAllowed: () => boolean

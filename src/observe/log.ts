@@ -41,7 +41,7 @@ export function createLogger(options: {
 const TROUBLES_PER_SECOND = 6
 const BATCHES_EVERY_MS = 1_000
 const DRY_RUN_EVERY_MS = 5_000
-/** Reasons that leave all orders at once: they are logged where they begin. */
+/** Reasons that leave all orders unpaid at once: they are logged where they begin. */
 const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
 
 interface Log {
@@ -171,7 +171,7 @@ function logLeftOverdue({ left, failed }: Events['sweep-finished'], { trouble }:
 
 function logSweep({ error, failed, left: _, ...e }: Events['sweep-finished'], { logger, trouble }: Log): void {
   const { cancelled, failed: unsettled } = e.outcomes
-  if (error) trouble(...because('sweep', { ...e, error }, 'sweep left something undone'))
+  if (error) trouble(...because('sweep', { ...e, error }, 'sweep did not finish'))
   else if (failed) {
     const message = `sweep could not settle ${unsettled} overdue orders, including this one`
     trouble(...because('sweep failed', { ...e, ...failed }, message))

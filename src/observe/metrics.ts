@@ -37,7 +37,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
     on: { 'check-finished': ({ begunLateMs }, observe) => observeLateness(begunLateMs, observe) },
   },
   settle_lateness_seconds: {
-    help: "From the payment deadline to the decision of a check, by the order store's clock; without those of sweeps.",
+    help: "From the payment deadline to the decision of a check, by the order store's clock; excludes sweeps.",
     buckets: LATENESS_BUCKETS_S,
     on: { 'check-finished': ({ lateMs }, observe) => observeLateness(lateMs, observe) },
   },
@@ -60,7 +60,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
     },
   },
   checks_early_total: {
-    help: 'Checks that came before the deadline that the order store knows.',
+    help: 'Checks that ran before the deadline in the order store.',
     on: { 'check-postponed': ({ why }, add) => why === 'not-due' && add(1) },
   },
   checks_given_up_total: {
@@ -83,7 +83,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
     on: { 'batch-settled': ({ by, outcomes }, add) => by === 'sweep' && add(outcomes.failed ?? 0) },
   },
   sweep_checks_added_total: {
-    help: 'Orders without a check to which a sweep gave one.',
+    help: 'Missing checks added by sweeps.',
     on: { 'sweep-finished': ({ added, handedOver = 0 }, add) => add(added + handedOver) },
   },
   store_failures_total: {

@@ -35,7 +35,7 @@ export class MinuteCounts {
     return taken
   }
 
-  /** Counts again what was taken and could not be handed on. */
+  /** Restores counts that were taken but could not be handed on. */
   giveBack(minutes: ReadonlyMap<number, Counts>): void {
     for (const [minute, counts] of minutes) {
       for (const [name, count] of Object.entries(counts)) this.#add(minute, name, count)

@@ -1,7 +1,7 @@
 const CENSOR = '[redacted]'
-/** Fields with these names are hidden: the error of another program may bring them along. */
+/** Fields with these names are hidden: another program's error may contain them. */
 const SECRET_FIELDS = new Set(['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString'])
-/** The password in any URL, also in one that is not among the settings. */
+/** The password in any URL, even in one that is not among the settings. */
 const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]{0,256}):[^\s/"]{1,512}@/gi
 /** Shorter ones protect nothing, and are in every other word. */
 const SHORTEST_SECRET = 4

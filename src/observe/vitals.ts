@@ -27,7 +27,7 @@ export interface Vitals {
     counts(): Promise<{ jobs: Counts; isPaused: boolean }>
     forecast(): Promise<Forecast>
   }
-  /** Unpaid orders more than 10 s past their deadline. Rejects while the order store is away. */
+  /** Orders that count as overdue. Rejects while the order store is away. */
   readOverdue(): Promise<{ orders: number; oldestSeconds: number }>
   /** Events that nobody has taken. Undefined: the order store keeps none. */
   readOutbox(): Promise<{ events: number; oldestAgeMs: number | undefined }> | undefined
@@ -35,7 +35,7 @@ export interface Vitals {
   readHistory(): Promise<Counts[]>
 }
 
-/** Checks to come, over all producers and workers. */
+/** Upcoming checks, over all producers and workers. */
 export interface Forecast {
   /** When Redis was asked, in epoch milliseconds. */
   at: number
@@ -43,8 +43,8 @@ export interface Forecast {
   waiting: number
   /** Checks whose time has come and that have not ended. */
   due: number
-  /** Checks to come within each of these times from `at` on. */
+  /** Checks due within each of these times from `at` on. */
   within: Record<'1m' | '5m' | '15m' | '60m', number>
-  /** Checks to come in each of the next 60 minutes, counted from `at`. */
+  /** Checks due in each of the next 60 minutes, counted from `at`. */
   minutes: number[]
 }
