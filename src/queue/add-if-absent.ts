@@ -6,8 +6,8 @@ import type { OpenQueue } from './check-queue.ts'
 import { deadlineOf, jobOf, type Placement } from './contract.ts'
 
 /**
- * BullMQ does not say whether a job id existed. So its own script that adds a job, as it is, runs within this one, which
- * looks before: of clients that add the same order at the same moment, exactly one adds it.
+ * BullMQ does not say whether a job id existed. So this wraps its unchanged script that adds a job, and checks first:
+ * of clients that add the same order at the same moment, exactly one wins.
  *
  * KEYS, ARGV: those of BullMQ's script, and as the last key the hash of the job
  * Returns {timestamp, delay, finishedOn, data, returnvalue} of a job that was there, what is absent being nil; otherwise what BullMQ's

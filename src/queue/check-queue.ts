@@ -7,7 +7,7 @@ import { withTimeout } from '../runtime/timeout.ts'
 import type { JobData } from './contract.ts'
 import { openQueue } from './open-queue.ts'
 
-const OPEN_MS = 1_500
+const OPEN_QUEUE_TIMEOUT_MS = 1_500
 
 /** The queue, and the connection that it uses. */
 export interface OpenQueue {
@@ -28,7 +28,7 @@ export class CheckQueue {
     this.#named = options.queue
   }
 
-  /** The queue, if commands can be sent at once; otherwise a promise for it, which rejects with what ioredis says. */
+  /** The queue, if commands can be sent at once; otherwise a promise for it, which rejects with ioredis' error. */
   open(): OpenQueue | Promise<OpenQueue> {
     return this.#open && this.#connection.redis.status === 'ready' ? this.#open : this.#reopen()
   }
@@ -44,8 +44,8 @@ export class CheckQueue {
     this.#queue ??= openQueue({ queue: this.#named, redis: this.#connection.redis })
     const queue = this.#queue
     try {
-      // What it asks Redis first may never be answered, and never fail: ioredis can lose it between two connections.
-      await withTimeout({ work: queue.waitUntilReady(), ms: OPEN_MS, clock: systemClock })
+      // Its first command may neither be answered nor fail: ioredis can lose it between two connections.
+      await withTimeout({ work: queue.waitUntilReady(), ms: OPEN_QUEUE_TIMEOUT_MS, clock: systemClock })
       this.#open = { queue, redis: this.#connection.redis, keys: this.#named.keys }
       return this.#open
     } catch (error) {

@@ -13,7 +13,7 @@ export interface JobData {
   orderId: string
   /** Epoch milliseconds. */
   deadline: number
-  /** Who asked for it, where that was said. */
+  /** Who asked for it, if known. */
   by?: string
 }
 

@@ -6,13 +6,13 @@ import { jobIdOf, type Placement } from './contract.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
 /**
- * How orders are packed: so many in one piece, and so many pieces under way, so that the next one is made while Redis works.
- * Redis never has much to do for us, and our own process is never held up: not all orders are sent, nor all answers read, in
+ * How orders are packed: batch size, and batches in flight, so that the next one is made while Redis works.
+ * This holds up neither Redis nor our own process: not all orders are sent, nor all answers read, in
  * one turn of the event loop.
  */
 export const PACKETS = { maxBatch: 16, maxInFlight: 4 } as const
 
-const MOST_ROUNDS = 40
+const MOST_ROUNDS_OF_ADDING = 40
 const REPLACE_WAIT_MS = 20
 const REPLACE_LOCK_MS = 5_000
 
@@ -43,7 +43,7 @@ export async function placeJobs(
     await Promise.all(wanted.map(({ orderId }) => removeFinished(open, jobIdOf(orderId))))
     if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
     stopIfLate(isLate)
-    const again = round < MOST_ROUNDS ? await addIfAbsent(open, wanted) : wanted.map(beingReplaced)
+    const again = round < MOST_ROUNDS_OF_ADDING ? await addIfAbsent(open, wanted) : wanted.map(beingReplaced)
     for (const [at, index] of indexes.entries()) found[index] = again[at]
   }
   return found

@@ -58,7 +58,7 @@ export class MissingChecks {
     for (let start = 0; start < orders.length; start += ORDERS_COMPARED_AT_ONCE) {
       const { missing, late } = await next
       next = compare(start + ORDERS_COMPARED_AT_ONCE)
-      next.catch(() => {}) // if the adding fails as well, that is told
+      next.catch(() => {}) // if adding fails as well, that error is reported
       count += missing.length + late.length
       if (dryRun) continue
       const before = await runInBatches({ ...PACKETS, items: missing, run })

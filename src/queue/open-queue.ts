@@ -6,7 +6,7 @@ import type { JobData } from './contract.ts'
 /**
  * BullMQ's view of a queue on a connection of ours, which stays ours to close. The connection remembers what goes wrong.
  *
- * @param options.readOnly BullMQ then writes nothing by itself, and warns of nothing on the console
+ * @param options.readOnly BullMQ then writes nothing by itself, and prints no warnings on the console
  */
 export function openQueue(options: {
   queue: NamedQueue

@@ -16,7 +16,7 @@ export interface Retention {
 type State = 'completed' | 'failed'
 
 const DAY_MS = 86_400_000
-const KEEP: Record<State, Retention> = {
+const CHECKS_KEPT: Record<State, Retention> = {
   completed: { ageMs: 7 * DAY_MS, count: 20_000 },
   failed: { ageMs: 90 * DAY_MS, count: 100_000 },
 }
@@ -43,8 +43,8 @@ export function createRetention(options: {
   clock: Clock
   random?: () => number
 }): Service {
-  const { connection, keep = KEEP, events, clock, random = Math.random } = options
-  const queues = new CheckQueue(options)
+  const { connection, keep = CHECKS_KEPT, events, clock, random = Math.random } = options
+  const checkQueue = new CheckQueue(options)
   const { keys } = options.queue
 
   async function step(signal: AbortSignal): Promise<number> {
@@ -57,7 +57,7 @@ export function createRetention(options: {
   }
 
   async function trim(state: State, signal: AbortSignal): Promise<void> {
-    const open = await queues.open()
+    const open = await checkQueue.open()
     const { redis } = open
     let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !signal.aborted) {

@@ -20,7 +20,7 @@ export function parseRedisAddress(address: RedisAddress): RedisProfile {
   if (!isUnix && (url.search || url.hash)) throw invalid('a query or fragment, which would have no effect')
   if (url.port === '0') throw invalid('port 0')
   const db = isUnix ? (url.searchParams.get('db') ?? '') : url.pathname.slice(1)
-  if (!/^\d{0,9}$/.test(db)) throw invalid('something that is no number as the database')
+  if (!/^\d{0,9}$/.test(db)) throw invalid('a database that is not a number')
   return {
     ...(isUnix
       ? { path: decode(url.pathname) }

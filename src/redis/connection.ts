@@ -54,7 +54,7 @@ export class Connection {
     await withTimeout({ work: this.redis.select(db), ms: SELECT_MS, clock: systemClock })
   }
 
-  /** Runs `work`; whatever it fails with is told in our own words. */
+  /** Runs `work`; its errors are told in our own words. */
   ask<T>(work: () => Promise<T>): Promise<T> {
     return work().catch((error) => Promise.reject(this.explain(error)))
   }

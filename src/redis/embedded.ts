@@ -21,7 +21,7 @@ const LONGEST_SOCKET_PATH = 100
 interface EmbeddedRedisOptions {
   dir: string
   clock: Clock
-  /** It ended without being asked to, and is started again. How it ended is known only of a child of this process. */
+  /** It ended without being asked to, and is started again. How it ended is known only for a child of this process. */
   onExit: (exit: { code: number | null; signal: string | null }) => void
 }
 

@@ -1,4 +1,4 @@
-/** Redis cannot now, but will: it starts, fails over, is full or busy. */
+/** Redis cannot now, but will: it is starting, failing over, full or busy. */
 const PASSING = /^(LOADING|BUSY|READONLY|MASTERDOWN|OOM|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|MISCONF|NOSCRIPT|UNBLOCKED)$/
 
 /**

@@ -6,7 +6,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 const LOG_FILE = 'redis.log'
-const LOOK_EVERY_MS = 20
+const LOOK_AT_START_EVERY_MS = 20
 /** A large append-only file takes time. Whoever holds the lock for longer loses it to others. */
 const START_TIMEOUT_MS = 30_000
 
@@ -76,7 +76,7 @@ async function untilReady(child: ChildProcess, { dir, isReady, clock, signal }: 
       if (hasExited(child) || clock.now() > endsAt) {
         throw failed(`${child.spawnfile} did not start; the last line of its log: ${lastLineOfLog(dir)}`)
       }
-      await clock.sleep(LOOK_EVERY_MS, signal)
+      await clock.sleep(LOOK_AT_START_EVERY_MS, signal)
     }
   } catch (error) {
     child.kill('SIGKILL')
@@ -105,7 +105,7 @@ export async function takeStartLock(
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       if (clock.now() > endsAt || !isHolderAlive(path)) rmSync(path, { force: true })
-      else await clock.sleep(LOOK_EVERY_MS, signal)
+      else await clock.sleep(LOOK_AT_START_EVERY_MS, signal)
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Connection } from './connection.ts'
 import type { NamedQueue } from './keys.ts'
 import { isRedisRejection } from './reply.ts'
 
-const LOOK_EVERY_MS = 3_000
+const LOOK_AT_REDIS_EVERY_MS = 3_000
 
 export interface RedisWatch extends Service {
   /** Why Redis did not answer, or took no writes, when it was last asked; undefined if it did. */
@@ -49,7 +49,7 @@ export function createRedisWatch(options: {
       onFailure(failure)
     }
     onTick()
-    return LOOK_EVERY_MS
+    return LOOK_AT_REDIS_EVERY_MS
   }
 
   // An outage can be shorter than the time between two looks.

@@ -20,7 +20,7 @@ interface BatchOptions<Item, Result> {
  * under way, a full batch starts at once beside it, and a smaller one when one of those under way ends or its patience does.
  *
  * Without patience, an item that meets nothing under way starts before {@link add} returns, and what is added meanwhile
- * starts together as soon as that code, and what it has set going, is through.
+ * starts together as soon as that code, and the microtasks it queued, have run.
  */
 export class Batcher<Item, Result> {
   readonly #options: BatchOptions<Item, Result>
@@ -50,7 +50,7 @@ export class Batcher<Item, Result> {
     return result
   }
 
-  /** Once all that arrives together is there. */
+  /** Once everything that arrives together is there. */
   #flushSoon(): void {
     if (this.#isFlushing || this.#inFlight >= this.#options.maxInFlight) return
     this.#isFlushing = true
@@ -62,7 +62,7 @@ export class Batcher<Item, Result> {
     else process.nextTick(flush)
   }
 
-  /** Starts what may start. Those behind the last batch begin a patience of their own. */
+  /** Starts what may start. Items left after the last batch get a patience of their own. */
   #flush(options: { isOverdue?: boolean } = {}): void {
     const { maxBatch, maxInFlight } = this.#options
     let { isOverdue = false } = options
@@ -103,7 +103,7 @@ export class Batcher<Item, Result> {
   }
 }
 
-/** The results of a list that is run in batches, in its order. Rejects with the first error, and begins nothing behind it. */
+/** The results of a list run in batches, in its order. Rejects with the first error, and begins nothing after it. */
 export async function runInBatches<Item, Result>(
   options: BatchOptions<Item, Result> & { items: readonly Item[] },
 ): Promise<Result[]> {

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts'
 
-/** When a loop that must go on last did. */
+/** When a loop that must go on last went on. */
 export class Heartbeat {
   readonly name: string
   readonly #clock: Clock

@@ -11,7 +11,7 @@ export interface FailedJob {
   isGone: boolean
 }
 
-/** @property withData also read what is on the jobs, which can be much */
+/** @property withData also read what is on the jobs, which can be large */
 type FailedSet = Pick<OpenQueue, 'redis' | 'keys'> & { withData: boolean }
 
 /** A job and when it failed: BullMQ orders the set by that. */

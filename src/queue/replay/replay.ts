@@ -97,7 +97,7 @@ interface Context {
 async function replayPages(context: Context): Promise<void> {
   const { redis, selector, result, options } = context
   for await (const page of failedPages({ redis, keys: options.queue.keys, withData: selector.orders !== undefined })) {
-    // Also those that are moved before the call for another one fails are counted.
+    // Those moved before the call for another one fails are counted too.
     const ends = await Promise.allSettled(page.map((job) => lookAt(job, context)))
     const failure = ends.find((end) => end.status === 'rejected')
     if (failure) throw failure.reason
@@ -109,7 +109,7 @@ async function replayPages(context: Context): Promise<void> {
   }
 }
 
-/** Counts a check; if it is selected, tells of it and, unless this is a dry run, replays it. */
+/** Counts a check; if it is selected, reports it and, unless this is a dry run, replays it. */
 async function lookAt(job: FailedJob, { queue, selector, result, options }: Context): Promise<void> {
   const { jobId, failedReason, isGone } = job
   const { dryRun, onFound } = options

@@ -41,7 +41,7 @@ const STATES: Record<string, FoundCheck['state']> = {
   failed: 'failed',
 }
 
-/** What a job says of its order's check. */
+/** What a job says about its order's check. */
 export function describeJob(job: Job<JobData>, state: string): FoundCheck {
   const deadline = deadlineOf(job.data)
   return {
@@ -65,7 +65,7 @@ function isFinishedCheck(value: unknown): value is FinishedCheck {
 /**
  * What the queue still knows of the check of an order. Undefined: nothing, or the job is of another order.
  *
- * @throws what ioredis says
+ * @throws ioredis' error
  */
 export async function readCheckFacts(
   { queue, redis, keys }: OpenQueue,

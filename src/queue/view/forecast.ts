@@ -1,15 +1,15 @@
+import { MINUTE_MS } from '../../observe/minutes.ts'
 import type { Forecast } from '../../observe/vitals.ts'
 import type { OpenQueue } from '../check-queue.ts'
 import { scoreOf } from '../due-score.ts'
 
 const MINUTES = 60
-const MINUTE_MS = 60_000
 
 /**
  * What the queue already knows of the future: counts of ranges of its sorted set, each as quick as a look-up, however many
  * orders wait.
  *
- * @throws what ioredis says
+ * @throws ioredis' error
  */
 export async function readForecast({ redis, keys }: Pick<OpenQueue, 'redis' | 'keys'>, at: number): Promise<Forecast> {
   const { delayed, wait, paused, prioritized, active } = keys

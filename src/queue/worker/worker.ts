@@ -39,9 +39,9 @@ const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
 /** About as long as a statement takes: a check that has just come waits no longer, and batches get larger. */
 const BATCH_PATIENCE_MS = 5
-/** The pause between two looks, at the stop, whether there is still something to wait for. */
+/** During the stop, the pause between two looks for work still to wait for. */
 const STOP_LOOK_MS = 100
-/** A Redis that has not taken in what became of the last batch within this time is away. */
+/** A Redis that has not recorded the outcomes of the last batch within this time is away. */
 const STOP_IDLE_MS = 5_000
 
 export interface WorkerService extends Service {
