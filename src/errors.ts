@@ -1,5 +1,5 @@
 /**
- * Every error that order-expiry reports. The code is its public name: nobody tells errors apart by their wording.
+ * Every error that order-expiry reports. The code is its public name: never tell errors apart by their wording.
  * `retryable`: the same call can succeed later without anything being changed by hand.
  * `blames`, for errors of the order store: what has to change before the same batch can succeed.
  */

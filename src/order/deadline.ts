@@ -11,7 +11,7 @@ const MAX_PAST_MS = 60_000
 const EARLIEST = 1_000_000_000_000
 
 const CONTRACT = 'epoch milliseconds or ISO 8601 with an offset'
-const ANY = `a Date, ${CONTRACT}, or ${DURATION_FORMAT}`
+const ANY_DEADLINE = `a Date, ${CONTRACT}, or ${DURATION_FORMAT}`
 
 const isoDateTime = z.iso.datetime({ offset: true })
 
@@ -24,7 +24,7 @@ const isoDateTime = z.iso.datetime({ offset: true })
 export function parseDeadline(options: { input: unknown; now: number; allowPast?: boolean }): number {
   const { input, now, allowPast = false } = options
   const timeoutMs = typeof input === 'string' ? parseDuration(input) : undefined
-  const deadline = timeoutMs === undefined ? parseInstant(input, ANY) : now + timeoutMs
+  const deadline = timeoutMs === undefined ? parseInstant(input, ANY_DEADLINE) : now + timeoutMs
   return checkRange({ deadline, now, allowPast })
 }
 

@@ -41,7 +41,7 @@ export function nextStep(options: {
   if (settlement.kind !== 'failed') return { kind: 'finish', outcome: settlement }
 
   const { error } = settlement
-  // That includes a permission or a table that somebody has changed: the order is settled once that is mended.
+  // That includes a permission or a table that somebody has changed: the order is settled once that is fixed.
   if (error.retryable || isOutage(error)) {
     const delayMs = backoffMs({ attempt: started, ...OUTAGE, random })
     return { kind: 'postpone', delayMs, why: error.code }

@@ -1,7 +1,7 @@
 import { OrderExpiryError } from '../errors.ts'
 
 const MAX_BYTES = 200
-const WANTED = 'a string or a safe integer'
+const WANTED_ID = 'a string or a safe integer'
 
 /**
  * The id exactly as the shop writes it: 1 to 200 bytes (UTF-8) without control characters, or a safe integer.
@@ -13,8 +13,8 @@ export function parseOrderId(input: unknown): string {
     if (Number.isSafeInteger(input)) return String(input)
     throw invalid('a safe integer', String(input))
   }
-  if (input === null) throw invalid(WANTED, 'null')
-  if (typeof input !== 'string') throw invalid(WANTED, Array.isArray(input) ? 'an array' : typeof input)
+  if (input === null) throw invalid(WANTED_ID, 'null')
+  if (typeof input !== 'string') throw invalid(WANTED_ID, Array.isArray(input) ? 'an array' : typeof input)
   if (input === '') throw invalid('at least one character', 'an empty string')
   const bytes = Buffer.byteLength(input)
   if (bytes > MAX_BYTES) throw invalid(`at most ${MAX_BYTES} bytes`, `${bytes} bytes`)

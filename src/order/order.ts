@@ -2,7 +2,7 @@
 export interface Order {
   orderId: string
   status: string
-  /** Whether the store takes it for unpaid: a check cancels it once its deadline has passed. */
+  /** Whether the store counts it as unpaid: a check cancels it once its deadline has passed. */
   isUnpaid: boolean
   /** Undefined when the store keeps no deadline for it. */
   deadline: number | undefined
@@ -22,7 +22,7 @@ export function describeOrder({ status, deadline, paidAt, cancelledAt }: Order) 
   }
 }
 
-/** A wish to look at an order now. */
+/** A request to check an order now. */
 export interface Check {
   orderId: string
   /** Epoch milliseconds. Counts only where the store itself keeps no deadline for the order. */

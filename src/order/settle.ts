@@ -18,7 +18,7 @@ export interface SettledBatch {
   error?: OrderExpiryError
 }
 
-/** How long a batch is halved at most: where only locks stop it, and where something else does. */
+/** The longest time a batch is halved: if only locks stop it, and if anything else does. */
 const HALVE_FOR_LOCKS_MS = 3_000
 const HALVE_FOR_OTHERS_MS = 10_000
 
@@ -42,8 +42,8 @@ export function isOutage(error: OrderExpiryError): boolean {
  *
  * If the store refuses the batch because of what is in it (a constraint, a trigger, a lock on something else), the batch is
  * halved until the bad orders stand alone, so that they do not hold up the others. The time for that is bounded: when a
- * whole table is locked, halving helps nobody. What still stands together by then is `STORE_UNDECIDED`. While the breaker is
- * open, the store is not asked at all.
+ * whole table is locked, halving helps nobody. Whatever is still together by then is `STORE_UNDECIDED`. While the
+ * breaker is open, the store is not asked at all.
  *
  * @param options.store the store, or what stands in front of it: the brake, a dry run
  * @param options.ping resolves if the store as a whole works; without it, an error in doubt counts as an outage

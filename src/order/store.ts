@@ -17,7 +17,7 @@ export interface OrderStore {
   /** The orders as they are now, one for each id, in their order; undefined for those that do not exist. */
   find(orderIds: readonly string[]): Promise<(Order | undefined)[]>
 
-  /** A page of the unpaid orders due at or before `instant`, by deadline, then id, behind the last order of the one before. */
+  /** A page of unpaid orders due at or before `instant`, by deadline, then id, after the last of the page before. */
   unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]>
 
   /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */

@@ -19,7 +19,7 @@ const NOT_YET: Readonly<Record<string, string>> = {
 const OUR_FAMILIES = /^(ORDERS|SWEEP|BRAKE)_/
 const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
 
-/** A line for each variable of `env` that is no setting, but was probably meant to be one; in `.env`, each should be ours. */
+/** A line for each variable of `env` that is not a setting but probably meant to be; in `.env`, each should be ours. */
 export function* findUnknownNames(options: {
   settings: Settings
   env: Environment

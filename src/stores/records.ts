@@ -3,7 +3,7 @@ import { RedisOrders } from './redis/orders.ts'
 export type { OrderEvent } from './redis/events.ts'
 export type { PayResult } from './redis/orders.ts'
 
-/** Where the library records orders, by the value of its option `orders`. Apart from `kinds.ts`, so that a shop loads no more. */
+/** Where the library records orders, by its option `orders`. Kept apart from `kinds.ts` so that shops load less. */
 export const RECORDS = { redis: RedisOrders } as const
 
 export type RecordsName = keyof typeof RECORDS

@@ -15,7 +15,7 @@ export interface StoreOptions<Settings> {
   watchesPayments: boolean
   /** Told of errors of idle connections. */
   onError: (error: Error) => void
-  /** Told in words for people, when the store is opened, what works but not well. */
+  /** Told, in words for people, of problems that do not prevent the start. */
   onNotice: (notice: string) => void
 }
 
@@ -30,7 +30,7 @@ export interface MigrationOptions {
 /** An index that the orders table lacks, and why it should have it. */
 export interface MissingIndex {
   why: string
-  /** What creates it, a statement a line; a line that begins with `#` is for people. */
+  /** What creates it, one statement per line; a line that begins with `#` is for people. */
   fix: string[]
   /** Whether it is made without holding up writers, and so by a migration that is asked for indexes. */
   isHarmless: boolean

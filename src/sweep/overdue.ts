@@ -2,16 +2,16 @@ import { OVERDUE_AFTER_MS } from '../order/promise.ts'
 import type { DueOrder, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-const PAGE_SIZE = 1_000
+const ORDERS_PER_PAGE = 1_000
 const MOST_ORDERS_COUNTED = 10_000
 /** An answer stays fresh this many times as long as it took to find, and at least this long. */
 const FRESH_TIMES = 20
-const FRESH_MS = 5_000
-/** A page or a scrape can wait this long. */
-const SLOW_MS = 500
+const FRESH_FOR_MS = 5_000
+/** A page or a scrape can wait this long for an answer. */
+const SLOW_LOOK_MS = 500
 
 interface OverdueFigures {
-  /** Unpaid orders more than 10 s past their deadline, counted up to 10,000. */
+  /** Those that count as overdue, up to {@link MOST_ORDERS_COUNTED}. */
   orders: number
   /** How long ago the oldest of them was due; 0 if there is none. */
   oldestSeconds: number
@@ -58,15 +58,15 @@ export class Overdue {
     let orders = 0
     let last: DueOrder | undefined
     do {
-      const page = await store.unpaidDueBefore(now - OVERDUE_AFTER_MS, last, PAGE_SIZE)
+      const page = await store.unpaidDueBefore(now - OVERDUE_AFTER_MS, last, ORDERS_PER_PAGE)
       oldest ??= page[0]?.deadline
       orders += page.length
-      last = page.length === PAGE_SIZE ? page.at(-1) : undefined
+      last = page.length === ORDERS_PER_PAGE ? page.at(-1) : undefined
     } while (last && orders < MOST_ORDERS_COUNTED)
     const figures = { orders, oldestSeconds: oldest === undefined ? 0 : (now - oldest) / 1_000 }
     const at = this.#clock.monotonic()
     const tookMs = at - startedAt
-    this.#known = { figures, at, freshMs: Math.max(FRESH_MS, FRESH_TIMES * tookMs), isSlow: tookMs > SLOW_MS }
+    this.#known = { figures, at, freshMs: Math.max(FRESH_FOR_MS, FRESH_TIMES * tookMs), isSlow: tookMs > SLOW_LOOK_MS }
     return figures
   }
 }

@@ -48,13 +48,13 @@ export async function settleOverdue(
   } catch (error) {
     return { tally: tally.note(error), rejected, end: 'broken' }
   }
-  // The others are not overdue any more.
+  // The others are no longer overdue.
   for (const { orderId } of rejected) rejectedIds.add(orderId)
   memory.rejected = rejectedIds
   return { tally, rejected, end: 'reached' }
 }
 
-/** Whether perhaps only another order of the batch has stopped it. */
+/** Whether another order of the batch may be what stopped it. */
 function isUndecided(error: OrderExpiryError): boolean {
   return error.code === 'STORE_UNDECIDED' || blameOf(error) === 'lock'
 }

@@ -14,9 +14,9 @@ export interface SweepOptions {
   memory?: SweepMemory
   /** The `next` of an earlier sweep: the orders up to it have their checks. */
   from?: DueOrder | undefined
-  /** How long it deals, at most, with the orders that fall due soon. Default: to their end. */
+  /** The maximum time for the orders that fall due soon. Default: no limit. */
   upcomingMs?: number
-  /** Whether to leave the orders that fall due soon, since another sweep is wanted at once. */
+  /** Whether to skip the orders that fall due soon, because another sweep is wanted at once. */
   isWoken?: () => boolean
   /** Called before and after each page is dealt with: the sweep is getting on. */
   onStep?: () => void

@@ -11,9 +11,9 @@ const SOON_MS = 2_000
 /** The pause before another sweep if one has left undecided orders that no worker will take apart. */
 const UNDECIDED_AGAIN_MS = 5_000
 const JITTER_SHARE = 0.1
-/** How long, at most, orders that fall due soon keep a sweep from those that are overdue. */
-const UPCOMING_MS = 10_000
-/** All orders that fall due soon are gone through for about one part in so many of the time. */
+/** The maximum time that orders due soon keep a sweep from overdue ones. */
+const MOST_TIME_FOR_UPCOMING_MS = 10_000
+/** Full passes over the orders that fall due soon take about one part in this many of the time. */
 const FULL_SHARE = 20
 
 /** What changes from one sweep to the next. */
@@ -53,7 +53,7 @@ export function createSweeper(options: {
     const { isWantedSoon, error } = await sweepThrough({
       aheadMs: isFull ? aheadMs : Math.min(2 * everyMs, aheadMs),
       memory,
-      upcomingMs: UPCOMING_MS,
+      upcomingMs: MOST_TIME_FOR_UPCOMING_MS,
       isWoken: () => isWoken,
       signal,
     })

@@ -34,7 +34,7 @@ export class Tally {
       if (isOutage(error)) result.error ??= error
       this.leave(order, error.code)
     }
-    // An order that is not due any more has a new deadline.
+    // An order that is no longer due has a new deadline.
     if (settlement.kind === 'postponed' && settlement.reason !== 'not-due') this.leave(order, settlement.reason)
   }
 

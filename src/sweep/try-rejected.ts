@@ -4,8 +4,8 @@ import { pauseSince } from './pages.ts'
 import type { StepOptions } from './sweep-options.ts'
 import { hasMetOutage, isHeld } from './tally.ts'
 
-/** How long a sweep tries, at most, what the store has rejected before. */
-const REJECTED_MS = 10_000
+/** The maximum time a sweep tries orders that the store has rejected before. */
+const MOST_TIME_FOR_REJECTED_MS = 10_000
 
 interface RejectedFound {
   tried: Map<DueOrder, Settlement>
@@ -19,7 +19,7 @@ interface RejectedFound {
  */
 export async function tryRejected(options: StepOptions & { orders: readonly DueOrder[] }): Promise<RejectedFound> {
   const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
-  const until = clock.monotonic() + REJECTED_MS
+  const until = clock.monotonic() + MOST_TIME_FOR_REJECTED_MS
   const untried = shuffled(options)
   const tried = new Map<DueOrder, Settlement>()
   // A rejected order costs one call alone and several in a batch; once mended, it is the other way round.

@@ -25,8 +25,8 @@ export function cancelStatements(columns: OrdersColumns) {
      *
      * Each look-up goes by the id, with a plan for these values or for any, and whatever the statistics say: the lateral
      * subqueries and the array leave no other way to join, and with IS TRUE no index on the status, the payment or the
-     * deadline fits. Left free, the planner may start from "all unpaid orders", which it takes for few where statistics are
-     * old or missing.
+     * deadline fits. Left free, the planner may start from "all unpaid orders", which it expects to be few where
+     * statistics are old or missing.
      */
     cancelUnpaid: `
 WITH ${seen}, due AS MATERIALIZED (

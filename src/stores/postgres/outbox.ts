@@ -40,7 +40,7 @@ export function outboxStatements(columns: OrdersColumns) {
     /* For the orders that the shop's own statement has cancelled. $1 text[] ids, $2 timestamptz[] deadlines. */
     insertOutbox: insertEvents(columns, 'unnest($1::text[], $2::timestamptz[]) AS c (id, deadline)'),
 
-    /* How many events wait, counted only so far, and how long the first one has waited. */
+    /* How many events wait, counted up to a limit, and how long the first one has waited. */
     outbox: `
 SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} LIMIT ${MOST_EVENTS_COUNTED}) o) AS events,
        (SELECT ${ms('now()')} - ${ms('o.created_at')} FROM ${outbox} o ORDER BY o.id LIMIT 1) AS "ageMs"`,

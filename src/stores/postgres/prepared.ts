@@ -25,8 +25,8 @@ const OF_A_POOLER = ['26000', '42P05']
 /** The table has been altered, and with it the answer: this connection cannot use the name any more. */
 const OUTDATED = '0A000'
 
-/** Far more than a batch takes that goes by the index. */
-const SLOW_MS = 250
+/** Far more than a batch that uses the index takes. */
+const SLOW_STATEMENT_MS = 250
 
 export class PreparedStatements {
   #areUsable = true
@@ -54,7 +54,7 @@ export class PreparedStatements {
       else throw error
       return (await connection.query(unnamed)).rows
     } finally {
-      if (this.#clock.monotonic() - startedAt > SLOW_MS) this.#worn.add(connection)
+      if (this.#clock.monotonic() - startedAt > SLOW_STATEMENT_MS) this.#worn.add(connection)
     }
   }
 

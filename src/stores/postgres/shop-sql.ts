@@ -11,8 +11,8 @@ const shopRow = z.object({
 })
 
 /**
- * What the rows of the shop's own statement say, as one outcome for each check. An order of which they say nothing is not
- * settled: if it is unpaid and due, somebody else has most likely locked it.
+ * What the rows of the shop's own statement say, as one outcome for each check. An order that they do not mention is
+ * not settled: if it is unpaid and due, somebody else has most likely locked it.
  *
  * @param options.before the orders as they were before the statement, for the evidence; undefined where there is none
  * @throws {OrderExpiryError} STORE_REJECTED for a row that is not as docs/cancel-sql.md says; the batch is then halved

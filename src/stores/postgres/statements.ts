@@ -6,13 +6,13 @@ import { atMs, deadlineOf, inUtc, isUnpaid, ms } from './sql.ts'
 
 /**
  * For the transaction of `unpaidDueBefore`. An index that has its order is then read from where the page begins, and no
- * further, even if the planner takes the unpaid orders for few and would rather find and sort them all. It must know the
+ * further, even if the planner expects few unpaid orders and would rather find and sort them all. It must know the
  * values for that. Where there is no such index, it still sorts, but at a cost that looks high enough to compile code for it.
  */
 export const SWEEP_SETTINGS =
   'SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off'
 
-/** The statements of one orders table; an empty one needs a column that the shop has not. */
+/** The statements of one orders table; an empty one needs a column that the shop does not have. */
 export function buildStatements(columns: OrdersColumns) {
   return { ...cancelStatements(columns), ...readStatements(columns), ...outboxStatements(columns) }
 }

@@ -26,7 +26,7 @@ export async function verifyShopSql(database: pg.PoolClient, cancelSql: string):
   throw new OrderExpiryError('STORE_MISMATCH', message)
 }
 
-/** Tells what keeps the sweeper from doing its part. */
+/** Reports what keeps the sweeper from doing its part. */
 export async function noticeSweep(table: OrdersTable, onNotice: (notice: string) => void): Promise<void> {
   if (!table.columns.deadline) {
     onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')

@@ -16,7 +16,7 @@ export function toEvent([id, fields]: [id: string, fields: string[]]): OrderEven
 }
 
 /** An entry's id is the time it was added, or a little later if the entry before it has a later one. */
-const SEARCHED_MS = 50
+const EVENT_SEARCHED_MS = 50
 const MOST_ENTRIES_SEARCHED = 10_000
 
 /**
@@ -28,7 +28,7 @@ export async function findEvents(
   redis: Redis,
   { key, orderId, at }: { key: string; orderId: string; at: number },
 ): Promise<KeptEvent[] | undefined> {
-  const entries = await redis.xrange(key, at, at + SEARCHED_MS, 'COUNT', MOST_ENTRIES_SEARCHED)
+  const entries = await redis.xrange(key, at, at + EVENT_SEARCHED_MS, 'COUNT', MOST_ENTRIES_SEARCHED)
   const found = entries.map(toEvent).filter((event) => event.orderId === orderId)
   const events = found.map(async ({ id, type }) => ({ id, type, at, readers: await readersOf(redis, key, id) }))
   return found.length > 0 ? Promise.all(events) : undefined

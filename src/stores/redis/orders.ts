@@ -19,7 +19,7 @@ const PROBE_KEPT_MS = 60_000
  * Orders in one script call at most. Redis serves nobody else for half a millisecond then, or for one if it writes an
  * append-only file. Larger calls are no faster for each order.
  */
-const SCRIPT_CHUNK = 50
+const MOST_ORDERS_PER_SCRIPT = 50
 
 /**
  * Orders recorded in Redis by this package, for shops that have no table of their own.
@@ -122,7 +122,7 @@ export class RedisOrders {
 
   /** Deletes every record, index and event of this queue. */
   async clear(): Promise<void> {
-    const own = this.#keys.own.replace(/[\\*?[\]^-]/g, '\\$&') // what is a pattern in the name of the queue is none here
+    const own = this.#keys.own.replace(/[\\*?[\]^-]/g, '\\$&') // escapes glob characters
     for await (const keys of this.#redis.scanStream({ match: `${own}*`, count: 1_000 })) {
       if (keys.length > 0) await this.#redis.unlink(...(keys as string[]))
     }
@@ -148,8 +148,8 @@ export class RedisOrders {
   async #runForEach(script: string, orders: readonly DueOrder[]): Promise<string[][]> {
     const { unpaid, events, order } = this.#keys
     const answers: Promise<unknown>[] = []
-    for (let start = 0; start < orders.length; start += SCRIPT_CHUNK) {
-      const chunk = orders.slice(start, start + SCRIPT_CHUNK)
+    for (let start = 0; start < orders.length; start += MOST_ORDERS_PER_SCRIPT) {
+      const chunk = orders.slice(start, start + MOST_ORDERS_PER_SCRIPT)
       const keys = [unpaid, events, ...chunk.map(({ orderId }) => order(orderId))]
       const args = chunk.flatMap(({ orderId, deadline }) => [orderId, deadline])
       answers.push(this.#redis.eval(script, keys.length, ...keys, ...args))
