@@ -125,7 +125,7 @@ function parse(path, code) {
     const breaks = [...bytes.keys()].filter((at) => bytes[at] === 10)
     return { body: tree.body, lineAt: (position) => firstAtLeast(breaks, position - tree.span.start) + 1 }
   } catch (error) {
-    throw new Error(`${path} is no TypeScript`, { cause: error })
+    throw new Error(`${path} is not TypeScript`, { cause: error })
   }
 }
 
@@ -140,7 +140,7 @@ function firstAtLeast(sorted, bound) {
   return from
 }
 
-/** Every function, however it is written, also within another one; a class is none. */
+/** Every function, however it is written, also within another one; classes do not count. */
 function functionsOf({ path, tree }) {
   const found = []
   visit(tree.body, (node, around) => {
