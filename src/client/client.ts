@@ -204,7 +204,7 @@ export class OrderExpiry {
     }
   }
 
-  /** Behind calls that waited in vain for Redis, none waits as long again. `onEnd` is told how these calls fail. */
+  /** Behind calls that waited in vain for Redis, later ones wait less. `onEnd` is told how these calls fail. */
   #sharedTerms(placements: readonly Placement[]) {
     const waitedMs = this.#isUnavailable ? systemClock.now() - (placements[0] as Placement).placedAt : 0
     return {

@@ -10,7 +10,7 @@ import { type OrderFacts, verdictOf } from './verdict.ts'
 /** What happened to an order, or will. */
 export interface Story {
   orderId: string
-  /** The answer in one sentence, for whoever is asked why. */
+  /** The answer in one sentence. */
   verdict: string
   /** In order of time. */
   lines: CheckNote[]

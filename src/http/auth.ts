@@ -36,7 +36,7 @@ export async function requireBasic(
 /** The user with this name and password. Takes the same time whether the name, the password or nothing is right. */
 export function findUser<User extends Credentials>(users: readonly User[], given: Credentials): User | undefined {
   const [name, password] = [digest(given.name), digest(given.password)]
-  // Every user is compared, whoever is found.
+  // Every user is compared, even after a match.
   const found = users.filter((user) => {
     const isName = timingSafeEqual(digest(user.name), name)
     const isPassword = timingSafeEqual(digest(user.password), password)

@@ -8,7 +8,7 @@ import { createRedactor } from './redact.ts'
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** Writes lines without the secrets, whoever worded them: JSON on `stdout`, or readable ones where a person is looking. */
+/** Writes lines without secrets, whatever their source: JSON on `stdout`, or readable lines on a terminal. */
 export function createLogger(options: {
   level: LogLevel
   pretty: boolean

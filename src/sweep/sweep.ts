@@ -10,7 +10,7 @@ import { tryRejected } from './try-rejected.ts'
  * due soon has a check. All by the store's clock.
  *
  * It leaves what somebody else has locked to the next sweep, and what a bad order keeps undecided to the workers. A bad
- * order does not hold up those after it, and what the store says of the overdue orders does not keep the others from their
+ * order does not hold up those after it, and what the store says of overdue ones does not keep the others from their
  * checks. Orders that the store has rejected before are tried again at the end, for a bounded time. Never rejects.
  */
 export async function sweep(options: SweepOptions): Promise<SweepResult> {

@@ -65,7 +65,7 @@ export function createSweeper(options: {
     return pauseMs * (1 + JITTER_SHARE * (2 * random() - 1))
   }
 
-  /** Sweeps until it comes to the end of what is to be looked at, or somebody asks for another sweep. */
+  /** Sweeps until it has looked at everything, or somebody asks for another sweep. */
   async function sweepThrough(part: SweepPart) {
     let from: SweepPart['from']
     let error: SweepResult['error']

@@ -22,7 +22,7 @@ export async function tryRejected(options: StepOptions & { orders: readonly DueO
   const until = clock.monotonic() + MOST_TIME_FOR_REJECTED_MS
   const untried = shuffled(options)
   const tried = new Map<DueOrder, Settlement>()
-  // A rejected order costs one call alone and several in a batch; once mended, it is the other way round.
+  // A rejected order costs one call alone and several in a batch; once fixed, it is the other way round.
   let size = 1
   try {
     while (untried.length > 0 && clock.monotonic() < until && !isWoken?.()) {

@@ -24,7 +24,7 @@ export const deadlines = z.strictObject({
 
 export const batchOrder = deadlines.extend({ orderId })
 
-/** Each order is looked at by itself, so that a bad one does not fail the others. */
+/** Each order is checked by itself, so that a bad one does not fail the others. */
 const batch = z.strictObject({
   orders: z
     .array(z.unknown())

@@ -16,13 +16,13 @@ import { codeOf, type FailureCode, type OrderResult, type Selection, type Select
 export type GivenUp = Pick<FailedJob, 'jobId' | 'failedReason'> & { code: FailureCode }
 
 export interface Replay {
-  /** How many failed checks there were at the start, and how many of them were looked at. */
+  /** How many failed checks there were at the start, and how many of them were read. */
   failed: number
   lookedAt: number
   /** Those that were selected, and by code; those gone before their code could be read are in `found` only. */
   found: number
   byCode: Partial<Record<FailureCode, number>>
-  /** Back in the queue, to be looked at now. */
+  /** Back in the queue, to be checked now. */
   replayed: number
   /** Replayed or removed by somebody else meanwhile. A dry run does not count them as `found`. */
   gone: number
@@ -31,7 +31,7 @@ export interface Replay {
   /** For a selection by order. */
   orders?: { orderId: string; result: OrderResult }[]
   stopped?: true
-  /** Why it ended half-way. The counts hold all the same. */
+  /** Why it ended half-way. The counts are still right. */
   error?: OrderExpiryError
 }
 
@@ -57,7 +57,7 @@ const GONE_CODES: readonly unknown[] = [-3, -1]
  * Puts checks that were given up back into the queue, behind what is due already, with all their attempts before them.
  * The store decides about them as about any other, so a paid order stays.
  *
- * Those that were given up before the start are looked at once; one that fails again is not replayed again. May be stopped
+ * Those given up before the start are replayed at most once; one that fails again is not replayed again. May be stopped
  * at any time, run again, and run beside workers and other replays: each job is moved by one atomic script.
  *
  * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_UNAVAILABLE, REDIS_REFUSED: then nothing was changed. If Redis fails

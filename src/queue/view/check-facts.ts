@@ -7,7 +7,7 @@ import { type CheckNote, parseNote } from './check-notes.ts'
 /** The check of an order, as its job has it. */
 export interface FoundCheck {
   jobId: string
-  /** `waiting` for its deadline, `due` and about to be looked at, `checking` now, `finished`, or `failed` for good. */
+  /** `waiting` for its deadline, `due` and about to begin, `checking` now, `finished`, or `failed` for good. */
   state: 'waiting' | 'due' | 'checking' | 'finished' | 'failed'
   deadline?: Date
   /** When it was added. */

@@ -26,7 +26,7 @@ export class Alarm {
   readonly #ring: () => Promise<unknown>
   readonly #clock: Clock
   readonly #random: () => number
-  /** Times in a row that the alarm has gone off in vain. */
+  /** How many times in a row the alarm has rung in vain. */
   #inVain = 0
   #hasGoneOff = false
 

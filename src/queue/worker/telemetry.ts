@@ -24,7 +24,7 @@ const ADDED_WITHIN = createContextKey('order-expiry: added within')
  * - A check is a trace of its own, with a link to the span within which its job was added. BullMQ would make it a child of that
  *   span, and stretch the shop's trace to the payment deadline. (https://opentelemetry.io/docs/specs/semconv/messaging/)
  * - What the worker does on its own, such as looking for work each second, is not traced.
- * - A job whose trace context cannot be read is checked all the same. BullMQ would throw before it begins the job, and never
+ * - A job whose trace context cannot be read is checked anyway. BullMQ would throw before it begins the job, and never
  *   end it.
  *
  * The spans go to whatever provider is registered with `@opentelemetry/api`.

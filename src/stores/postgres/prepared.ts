@@ -22,7 +22,7 @@ export function prepare(what: string, text: string): Prepared {
  * somebody else has taken it (42P05). https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const OF_A_POOLER = ['26000', '42P05']
-/** The table has been altered, and with it the answer: this connection cannot use the name any more. */
+/** The table has been altered, and with it the answer: this connection can no longer use the name. */
 const OUTDATED = '0A000'
 
 /** Far more than a batch that uses the index takes. */

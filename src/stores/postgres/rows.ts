@@ -83,7 +83,7 @@ export function toOutcomes(rows: readonly unknown[], cancelledStatus: string): O
   })
 }
 
-/** An unpaid order is looked at when it is due; if it is due, somebody else has most likely locked it. */
+/** An unpaid order is checked when it is due; if it is due, somebody else has most likely locked it. */
 export function postponed(until: number, evidence: Evidence): Outcome {
   const { decidedAt } = evidence
   if (until > decidedAt) return { kind: 'postponed', until, reason: 'not-due', evidence }

@@ -90,7 +90,7 @@ function unreachableFinding(where: string, error: unknown): Finding {
   const { message, cause } = asStoreError(error)
   return finding('error', 'store-reachable', {
     what: `cannot be used at ${where}: ${message}`,
-    meaning: 'No order can be looked at; checks wait until it is back.',
+    meaning: 'No order can be checked; checks wait until it is back.',
     fix:
       REMEDIES[sqlStateOf(cause)?.slice(0, 2) ?? ''] ??
       '# start PostgreSQL, or correct DATABASE_URL; then from this machine: psql "$DATABASE_URL" -c "SELECT 1"',

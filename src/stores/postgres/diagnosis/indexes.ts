@@ -37,7 +37,7 @@ async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise
   const fix = () => createIndex(options, sweepIndex(columns))
   if (!used?.every((index) => isByDeadline(index) || isByStatus(index))) {
     return finding('warning', 'store-index', {
-      what: `there is none that the sweeper can use (first column ${deadline}, for unpaid orders)`,
+      what: `the sweeper has no index to use (first column ${deadline}, for unpaid orders)`,
       meaning: 'Each sweep reads the whole table; when that takes longer than 10 s, nothing is swept.',
       fix: await fix(),
     })
@@ -77,7 +77,7 @@ async function lookAtPaidIndex(options: OrdersTable, paidAt: string): Promise<Fi
   if (used?.every(({ first }) => first === unquoteIdentifier(paidAt)))
     return ok('store-paid-index', `one ${forSilence}`)
   return finding('warning', 'store-paid-index', {
-    what: `there is none ${forSilence}`,
+    what: `there is no index ${forSilence}`,
     meaning: 'Finding the latest payment reads the whole table, again and again.',
     fix: await createIndex(options, paidIndex(columns)),
   })
