@@ -218,7 +218,7 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
     })
 
     describe('a dry run', () => {
-      const judge = (checks: readonly { orderId: string; deadline: number }[]) =>
+      const dryRun = (checks: readonly { orderId: string; deadline: number }[]) =>
         under.store.cancelUnpaid(checks, { dryRun: true })
 
       test('says what then happens to every kind of order, and changes nothing itself', async () => {
@@ -237,7 +237,7 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
           await under.changes?.(),
         ]
 
-        const said = await judge(checks)
+        const said = await dryRun(checks)
         expect(said).toMatchObject([
           { kind: 'cancelled', at: expect.any(Number), evidence: { status: 'pending', deadline: due.deadline } },
           { kind: 'kept', status: 'paid' },
@@ -262,13 +262,13 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
 
       test('says of an order that stands twice that each check would cancel it: neither has', async () => {
         const order = await placed(Date.now() - 10)
-        expect(await judge([order, order])).toMatchObject([{ kind: 'cancelled' }, { kind: 'cancelled' }])
+        expect(await dryRun([order, order])).toMatchObject([{ kind: 'cancelled' }, { kind: 'cancelled' }])
         expect(await under.store.find([order.orderId])).toMatchObject([{ status: 'pending' }])
       })
 
       test('may be repeated, and an order is still cancelled once after it', async () => {
         const order = await placed(Date.now() - 10)
-        for (let n = 0; n < 3; n++) expect(await judge([order])).toMatchObject([{ kind: 'cancelled' }])
+        for (let n = 0; n < 3; n++) expect(await dryRun([order])).toMatchObject([{ kind: 'cancelled' }])
         expect(await newlyAnnounced()).toEqual([])
         expect(await under.store.cancelUnpaid([order])).toMatchObject([{ kind: 'cancelled' }])
         expect(await newlyAnnounced()).toEqual([order.orderId])
@@ -278,7 +278,7 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
         const later = await placed(Date.now() + HOUR)
         const sooner = await placed(Date.now() - 10)
         expect(
-          await judge([
+          await dryRun([
             { orderId: later.orderId, deadline: 1_000_000_000_000 },
             { orderId: sooner.orderId, deadline: Date.now() + HOUR },
           ]),
@@ -291,23 +291,23 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
           deadline: Date.now() + (i % 3 === 1 ? HOUR : -1_000),
         }))
         await under.place(orders.filter((_, i) => i % 3 !== 2))
-        const outcomes = await judge(orders)
+        const outcomes = await dryRun(orders)
         expect(outcomes.map(({ kind }) => kind)).toEqual(
           orders.map((_, i) => ['cancelled', 'postponed', 'missing'][i % 3]),
         )
-        expect(await judge([])).toEqual([])
+        expect(await dryRun([])).toEqual([])
       })
 
       test('waits for no lock and takes none', async () => {
         const order = await placed(Date.now() - 10)
         const unlock = await under.lock?.(order.orderId)
         try {
-          expect(await judge([order])).toMatchObject([{ kind: 'cancelled' }])
+          expect(await dryRun([order])).toMatchObject([{ kind: 'cancelled' }])
           if (unlock) expect(await under.store.cancelUnpaid([order])).toMatchObject([{ reason: 'locked' }])
         } finally {
           await unlock?.()
         }
-        const [said, done] = await Promise.all([judge([order]), under.store.cancelUnpaid([order])])
+        const [said, done] = await Promise.all([dryRun([order]), under.store.cancelUnpaid([order])])
         expect(done).toMatchObject([{ kind: 'cancelled' }])
         expect(said).toMatchObject([{ kind: expect.stringMatching(/^(cancelled|kept)$/) }])
       })

@@ -74,7 +74,7 @@ export class SimulatedStore {
     return {
       cancelUnpaid: (checks, { dryRun = false } = {}) =>
         dryRun
-          ? read('store.judge', () => this.orders.dryRun(checks))
+          ? read('store.dryRun', () => this.orders.dryRun(checks))
           : host.request('store.cancelUnpaid', () => this.#cancelUnpaid(checks, host)),
       find: async () => {
         throw new Error('not needed by what is simulated')

@@ -35,7 +35,7 @@ test('Redis is never held for long, however large the batch, and whatever waits'
       const from = run * 1_000
       const work: Record<string, () => Promise<unknown>> = {
         record: () => records.record(batch(100_000 + from)),
-        judge: () => large.cancelUnpaid(batch(from), { dryRun: true }),
+        'dry run': () => large.cancelUnpaid(batch(from), { dryRun: true }),
         cancel: () => large.cancelUnpaid(batch(from)),
         keep: () => large.cancelUnpaid(batch(from)),
         'first page': () => large.unpaidDueBefore(PAST, undefined, 1_000),

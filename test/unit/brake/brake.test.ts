@@ -269,7 +269,7 @@ describe('with a limit', () => {
     const { brake, store, shared } = createBrake({ maxPerMinute: 1 })
     await brake.cancelUnpaid(store.placeMany(3, NOW + 5_000))
     expect(shared.calls).toEqual([])
-    expect(store.calls.map(({ what }) => what)).toEqual(['judge'])
+    expect(store.calls.map(({ what }) => what)).toEqual(['dryRun'])
   })
 
   test('what was granted and not used is given back: paid in between, and standing twice', async () => {
@@ -438,7 +438,7 @@ describe('with a silence of a minute', () => {
     store.setNewestPayment(NOW - 3_600_000)
     store.set('paid', 'paid')
     await brake.cancelUnpaid([{ orderId: 'paid', deadline: 0 }, ...store.placeMany(1, NOW + 1_000)])
-    expect([shared.state.engaged, store.calls.map(({ what }) => what)]).toEqual([false, ['judge']])
+    expect([shared.state.engaged, store.calls.map(({ what }) => what)]).toEqual([false, ['dryRun']])
   })
 
   test('where no order was ever paid, it counts from the first that fell due here', async () => {

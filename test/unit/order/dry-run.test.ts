@@ -22,7 +22,7 @@ test('what would be cancelled is postponed by a minute of the clock of the store
   const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW - 1_000 }
   expect(outcomes).toEqual(Array(3).fill({ kind: 'postponed', until: NOW + 60_000, reason: 'dry-run', evidence }))
   expect(store.count('pending')).toBe(3)
-  expect(store.calls.map(({ what }) => what)).toEqual(['judge'])
+  expect(store.calls.map(({ what }) => what)).toEqual(['dryRun'])
 })
 
 test('each order is reported once, however often and how many times in a batch it comes', async () => {

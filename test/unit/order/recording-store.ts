@@ -8,7 +8,7 @@ export class RecordingStore extends MemoryStore {
   /** What its clock shows. */
   readonly clock: { now: number }
   /** Each call, with the ids it was given. */
-  readonly calls: { what: 'judge' | 'cancel' | 'payment'; orderIds: string[] }[] = []
+  readonly calls: { what: 'dryRun' | 'cancel' | 'payment'; orderIds: string[] }[] = []
   /** Called before each statement that cancels. */
   beforeCancel: (checks: readonly Check[]) => void = () => {}
 
@@ -34,7 +34,7 @@ export class RecordingStore extends MemoryStore {
   }
 
   override async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
-    this.calls.push({ what: options.dryRun ? 'judge' : 'cancel', orderIds: checks.map(({ orderId }) => orderId) })
+    this.calls.push({ what: options.dryRun ? 'dryRun' : 'cancel', orderIds: checks.map(({ orderId }) => orderId) })
     if (!options.dryRun) this.beforeCancel(checks)
     return super.cancelUnpaid(checks, options)
   }
