@@ -1,4 +1,5 @@
 import { judgePromises } from '../../src/commands/demo/judge.ts'
+import { HEALTHY_MS, SWEPT_AFTER_MS } from '../../src/order/promise.ts'
 import type { Exemption } from './fake-brake.ts'
 import type { FinishedJob } from './fake-worker.ts'
 import { EPOCH, type Host } from './host.ts'
@@ -6,14 +7,13 @@ import type { Scenario } from './scenario.ts'
 import type { Servers, SimulatedDaemon } from './simulated-daemon.ts'
 import type { SimulatedStore } from './simulated-store.ts'
 
-const OVERDUE_MS = 5_000
 const SLACK_MS = 25_000
 /** From a reservation at the brake to the commit, at the longest, where nothing is frozen. */
 const ON_THE_WAY_MS = 2_000
 /** How long a process may believe what it has read of the brake and of payments. */
 const FRESH_MS = 4_000
 /** While everything is healthy: what is promised, and six messages at the slowest. */
-const PROMPT_MS = 1_000 + 6 * 150
+const PROMPT_MS = HEALTHY_MS + 6 * 150
 const HEART_MS = 60_000
 
 interface Evidence {
@@ -47,7 +47,7 @@ function judgeOrders({ scenario, servers: { store }, endedAt }: Evidence): strin
     withinMs: (orderId) => {
       if (store.bad.has(orderId)) return Number.POSITIVE_INFINITY
       if (scenario.isHealthy && !wasHeld.has(orderId)) return PROMPT_MS
-      return OVERDUE_MS + SLACK_MS + scenario.settings.sweepEveryMs
+      return SWEPT_AFTER_MS + SLACK_MS + scenario.settings.sweepEveryMs
     },
     healthySince: scenario.isHealthy ? 0 : EPOCH + scenario.spanMs,
     until: EPOCH + endedAt,

@@ -1,3 +1,4 @@
+import { HEALTHY_MS, LATE_AFTER_MS, VERY_LATE_AFTER_MS } from '../../../src/order/promise.ts'
 import type { World, WorldOptions } from './world.ts'
 
 /** One fault, what is promised under it, and how it is brought about. */
@@ -32,10 +33,10 @@ export interface FaultCase {
 }
 
 /** I2, while nothing that an order needs is broken. */
-export const AT_ONCE_MS = 1_000
+export const AT_ONCE_MS = HEALTHY_MS
 /** I2, for orders placed when all is well again, on a busy machine. */
 export const LATE_MS = 3_000
 /** I2, for a job that Redis still knows. */
-export const KNOWN_MS = 30_000
+export const KNOWN_MS = LATE_AFTER_MS
 /** I2, for an order of which Redis knows nothing: until the next sweep. */
-export const UNKNOWN_MS = 90_000
+export const UNKNOWN_MS = VERY_LATE_AFTER_MS
