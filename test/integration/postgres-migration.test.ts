@@ -96,16 +96,21 @@ test('it waits for what is under way, and writers do not wait for it; another on
   await writer.query('BEGIN')
   await writer.query(`INSERT INTO orders (id, status) VALUES (1, 'pending')`)
   const first = migrate(table, { withIndexes: true })
-  await eventually('it waits for the writer', async () => {
-    const { rowCount } = await table.pool.query(
-      `SELECT FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX CONCURRENTLY%"${table.schema}"%' AND wait_event_type = 'Lock'`,
-    )
-    return rowCount === 1
-  })
+  const untilItHasWaited = (ms: number) =>
+    eventually(`it has waited ${ms} ms for the writer`, async () => {
+      const { rowCount } = await table.pool.query(
+        `SELECT FROM pg_stat_activity
+         WHERE query LIKE 'CREATE INDEX CONCURRENTLY%"${table.schema}"%' AND wait_event_type = 'Lock'
+           AND query_start <= clock_timestamp() - $1 * interval '1 ms'`,
+        [ms],
+      )
+      return rowCount === 1
+    })
+  await untilItHasWaited(0)
   await table.pool.query(`INSERT INTO orders (id, status) VALUES (2, 'pending')`)
   await expect(migrate(table, { withIndexes: true })).rejects.toMatchObject({ code: 'STORE_LOCKED' })
   // Longer than any statement of the daemon waits for a lock.
-  await new Promise((resolve) => setTimeout(resolve, 400))
+  await untilItHasWaited(400)
   expect(await migrate(table)).toEqual({ statements: ['CREATE TABLE'], missing: ['not harmless'] })
   await writer.query('COMMIT')
   writer.release()

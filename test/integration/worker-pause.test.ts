@@ -73,8 +73,27 @@ function createWorker(options: { concurrency?: number } = {}) {
   }
 }
 
-/** A worker blocks for a second at most; after two it would have fetched what there is. */
-const twoFetches = () => new Promise((resolve) => setTimeout(resolve, 2_500))
+/** Waits until a heart has beaten once more. @returns how old its last beat was by then */
+function nextBeat(heartbeat: Heartbeat): Promise<number> {
+  let lastAge = 0
+  return eventually('the heart beats', () => {
+    const age = heartbeat.ageMs
+    if (age < lastAge) return lastAge
+    lastAge = age
+    return undefined
+  })
+}
+
+/**
+ * A paused worker shows nothing of its loop. So one beside it is watched, with a queue of its own: by when that has fetched
+ * at its start and twice more, once a second, the paused one would have fetched what there is.
+ */
+async function twoFetches(): Promise<void> {
+  const { worker, heartbeat } = createWorker()
+  await worker.start(running)
+  for (let n = 0; n < 3; n++) await nextBeat(heartbeat)
+  await worker.stop()
+}
 
 describe('a paused worker', () => {
   test('fetches nothing; once it is resumed, it goes on with what has come meanwhile', async () => {
@@ -168,11 +187,7 @@ describe('the heart of a worker', () => {
   test('beats every second or so while there is nothing to do', async () => {
     const { worker, heartbeat } = createWorker()
     await worker.start(running)
-    await twoFetches()
-    for (let n = 0; n < 10; n++) {
-      expect(heartbeat.ageMs).toBeLessThan(2_000)
-      await new Promise((resolve) => setTimeout(resolve, 300))
-    }
+    for (let n = 0; n < 6; n++) expect(await nextBeat(heartbeat)).toBeLessThan(2_000)
   })
 
   test('beats while all its slots are taken again and again', async () => {
