@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runCli } from '../../helpers/daemon.ts'
 import { type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../harness/fault-case.ts'
-import { crowd, perform, planWorkload } from '../harness/workload.ts'
+import { crowd, perform, planWorkload, untilLookedAt } from '../harness/workload.ts'
 import type { World } from '../harness/world.ts'
 
 const LIMIT = 20
@@ -56,7 +56,7 @@ export const brakeCases: FaultCase[] = [
         ...planWorkload(random, { orders: 80, overMs: 5_000, toPayMs: [500, 1_500], fate: { paid: 1, unpaid: 2 } }),
         ...planWorkload(random, { ...FEW, overMs: 16_000 }),
       ])
-      await sleep(3_000)
+      await untilLookedAt(world)
       const history = await world.shop.history()
       const lastPayment = Math.max(...history.filter(({ what }) => what === 'paid').map(({ at }) => at))
       // The newest payment is read again after a twentieth of that time, and a batch takes a moment.
@@ -77,7 +77,7 @@ export const brakeCases: FaultCase[] = [
     world: { hasStock: true, env: { DRY_RUN: 'true' } },
     async run(world) {
       await perform(world, planWorkload(world.random, FEW))
-      await sleep(3_000)
+      await untilLookedAt(world)
       const cancelled = (await cancellations(world)).length
       world.expect(cancelled === 0, `dry run: ${cancelled} orders were cancelled`)
       await Promise.all(world.workers.map((worker) => world.kill(worker)))

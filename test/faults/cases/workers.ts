@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DaemonProcess } from '../../helpers/daemon.ts'
+import { eventually } from '../../helpers/eventually.ts'
 import { atStatement } from '../harness/at-statement.ts'
 import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
 import type { FaultProxy } from '../harness/fault-proxy.ts'
-import { crowd, during, perform, planWorkload, SOON } from '../harness/workload.ts'
+import { crowd, during, perform, planWorkload, SOON, underLoad } from '../harness/workload.ts'
 import { CANCELLING, type World } from '../harness/world.ts'
 
 /** An idle worker is woken by the first order that is placed, to wait for its deadline; it dies before that. */
@@ -20,6 +21,15 @@ async function killTheWoken(world: World): Promise<void> {
   await world.kill(await Promise.race(woken))
 }
 const ways = new WeakMap<DaemonProcess, FaultProxy>()
+
+/** Waits until each worker that is left has begun to wait for work. */
+async function untilAllWait(world: World): Promise<void> {
+  const since = Date.now()
+  const living = world.workers.filter((worker) => !world.ended.has(worker))
+  await eventually('all workers wait for work', () =>
+    living.every((worker) => (ways.get(worker)?.countSince('blocking', since) ?? 0) > 0),
+  )
+}
 
 async function startWithOwnWay(world: World): Promise<void> {
   const way = await world.ownWay()
@@ -79,9 +89,9 @@ export const workerCases: FaultCase[] = [
       await startWithOwnWay(world)
       for (let round = 0; round < 3; round++) {
         await startWithOwnWay(world)
-        await sleep(500) // until it waits for work
+        await untilAllWait(world)
         await killTheWoken(world)
-        await sleep(4_800)
+        await eventually('the order is cancelled', async () => (await world.shop.countWaiting()) === 0)
       }
       return startedAt
     },
@@ -133,7 +143,7 @@ export const workerCases: FaultCase[] = [
     seconds: 40,
     run: (world) =>
       during(world, { ...SOON, overMs: 12_000 }, async () => {
-        await sleep(3_000)
+        await underLoad(world)
         await Promise.all(world.workers.map((worker) => world.kill(worker)))
         await sleep(15_000)
         const backAt = Date.now()

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { eventually } from '../../helpers/eventually.ts'
 import type { Random } from '../../helpers/random.ts'
 import type { World } from './world.ts'
 
@@ -168,6 +169,21 @@ export async function during(world: World, options: WorkloadOptions, fault: () =
   const healedAt = typeof said === 'number' ? said : Date.now()
   await work
   return healedAt
+}
+
+/** Waits until workers are well into the orders of a shop that goes on: they have finished this many checks. */
+export async function underLoad(world: World, checks = 20): Promise<void> {
+  await eventually(`${checks} checks are finished`, async () => (await world.countJobs('completed')) >= checks)
+}
+
+/** Waits until every order is due and workers have looked at each, whatever has become of it. */
+export async function untilLookedAt(world: World): Promise<void> {
+  const lastDeadline = await world.shop.lastDeadline()
+  await eventually('every order is looked at', async () => {
+    const isDue = Date.now() > lastDeadline
+    // A check that is postponed comes again much later than that.
+    return isDue && (await world.countJobsDue(Date.now() + 1_000)) === 0 && (await world.countJobs('active')) === 0
+  })
 }
 
 /** Places unpaid orders of one deadline and tells Redis of all of them. @returns the deadline */
