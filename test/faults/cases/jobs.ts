@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { JobsOptions } from 'bullmq'
 import { AT_ONCE_MS, type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../harness/fault-case.ts'
-import { crowd, during, SOON, STEADY } from '../harness/workload.ts'
+import { crowd, during, SOON, STEADY, underLoad } from '../harness/workload.ts'
 import type { World } from '../harness/world.ts'
 
 /** Through the suite's proxies, and with a history that triggers write, each order costs a multiple. */
@@ -96,7 +96,7 @@ export const jobCases: FaultCase[] = [
     seconds: 80,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(5_000)
+        await underLoad(world, 60)
         await world.rawQueue.drain(true)
         world.known.clear()
       }),
@@ -109,7 +109,7 @@ export const jobCases: FaultCase[] = [
     seconds: 30,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(3_000)
+        await underLoad(world)
         await world.rawQueue.pause()
         await sleep(10_000)
         await world.rawQueue.resume()

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
-import { crowd, during, perform, planWorkload, SOON, STEADY } from '../harness/workload.ts'
+import { crowd, during, perform, planWorkload, SOON, STEADY, underLoad } from '../harness/workload.ts'
 import { CANCELLING, type World } from '../harness/world.ts'
 
 /** For a commit whose fate nobody knows: the connection on which it went is lost while its answer is on the way. */
@@ -103,7 +103,7 @@ export const postgresCases: FaultCase[] = [
         await crowd(world, { orders: 2_000, inMs: 5_000 })
         world.toPostgres.cut()
         const before = world.toPostgres.attempts
-        await sleep(29_000)
+        await sleep(29_000) // away for 30 s, with what follows
         await world.expectAliveAndNotReady()
         await sleep(1_000)
         const knocks = world.toPostgres.attempts - before
@@ -121,7 +121,7 @@ export const postgresCases: FaultCase[] = [
     world: OWN,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(4_000)
+        await underLoad(world)
         world.postgres?.freeze()
         await sleep(20_000)
         world.postgres?.thaw()
@@ -137,7 +137,7 @@ export const postgresCases: FaultCase[] = [
     world: { hasStock: true },
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(4_000)
+        await underLoad(world)
         for (const connection of world.toPostgres.connections) connection.blackHole()
       }),
   },
@@ -151,7 +151,7 @@ export const postgresCases: FaultCase[] = [
     world: OWN,
     run: (world) =>
       byAdmin(world, async (admin) => {
-        await sleep(3_000)
+        await underLoad(world)
         await repeating(
           async () => {
             await terminateBackends(admin)
@@ -176,7 +176,7 @@ export const postgresCases: FaultCase[] = [
       await sleep(deadline + 5_000 - Date.now())
       const left = await shop.countOverdue()
       world.expect(left === 20, `I5: ${left} orders are unpaid 5 s after their deadline, 20 are locked`)
-      await sleep(3_000)
+      await sleep(3_000) // locked for 8 s in all
       await client.query('COMMIT')
       client.release()
       return Date.now()
@@ -227,7 +227,7 @@ export const postgresCases: FaultCase[] = [
             world.postgresShop.transaction(
               `UPDATE orders SET slow = NOT slow WHERE id % 3 = 0 AND status = 'pending'; SELECT pg_sleep(0.02)`,
             ),
-          () => sleep(6_000),
+          () => sleep(6_000), // from before they are due until well after
         )
         await withAdmin(world, (admin) => configure(admin, `default_transaction_isolation = 'read committed'`))
       })
@@ -244,7 +244,7 @@ export const postgresCases: FaultCase[] = [
     async run(world) {
       await world.postgresShop.openAll()
       return byAdmin(world, async (admin) => {
-        await sleep(3_000)
+        await underLoad(world)
         const hogs: pg.Client[] = []
         const grab = async (): Promise<boolean> => {
           const hog = new pg.Client({ connectionString: world.postgres?.url })
@@ -281,7 +281,7 @@ export const postgresCases: FaultCase[] = [
     world: OWN,
     run: (world) =>
       byAdmin(world, async (admin) => {
-        await sleep(3_000)
+        await underLoad(world)
         await configure(admin, 'default_transaction_read_only = on')
         await sleep(8_000)
         await configure(admin, 'default_transaction_read_only = off')
@@ -298,7 +298,7 @@ export const postgresCases: FaultCase[] = [
       const startedAt = Date.now()
       world.toPostgres.delayMs = 150
       await perform(world, planWorkload(world.random, SOON))
-      await sleep(2_000)
+      await sleep(2_000) // slow for 8 s in all
       world.heal()
       return startedAt
     },

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
-import { during, STEADY } from '../harness/workload.ts'
+import { during, STEADY, underLoad } from '../harness/workload.ts'
 import type { World } from '../harness/world.ts'
 
 /** Under load, Redis dies and comes back with what it had written down. */
 export async function killAndRestart(world: World): Promise<void> {
-  await sleep(4_000)
+  await underLoad(world)
   await world.redis.die('SIGKILL')
   await sleep(1_000)
   await world.redis.start()
@@ -13,9 +13,9 @@ export async function killAndRestart(world: World): Promise<void> {
 
 /** Under load, nobody reaches Redis for a while; the probes must say so. */
 export async function cutOff(world: World, seconds: number): Promise<void> {
-  await sleep(3_000)
+  await underLoad(world)
   world.cutRedis()
-  await sleep(seconds * 1_000 - 1_000)
+  await sleep(seconds * 1_000 - 1_000) // away for that long, with what follows
   await world.expectAliveAndNotReady()
   await sleep(1_000)
   world.heal()
@@ -52,7 +52,7 @@ function refusing(
     run: (world) => {
       const [name = '', ...args] = command
       return during(world, STEADY, async () => {
-        await sleep(4_000)
+        await underLoad(world)
         await world.admin.call(name, ...args, ...refused)
         await sleep(8_000)
         await world.admin.call(name, ...args, ...after)
@@ -79,7 +79,7 @@ export const redisCases: FaultCase[] = [
     seconds: 80,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(5_000)
+        await underLoad(world, 60)
         await world.admin.flushall()
         world.known.clear()
       }),
@@ -95,7 +95,7 @@ export const redisCases: FaultCase[] = [
     seconds: 95,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(4_000)
+        await underLoad(world)
         world.redis.freeze()
         await sleep(20_000)
         world.redis.thaw()
@@ -138,7 +138,7 @@ export const redisCases: FaultCase[] = [
     seconds: 80,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(5_000)
+        await underLoad(world, 60)
         const ids = await world.admin.zrange('bull:check-payment:delayed', '0', '49')
         const keys = ids.map((id) => `bull:check-payment:${id}`)
         const data = await Promise.all(keys.map((key) => world.admin.hget(key, 'data')))
