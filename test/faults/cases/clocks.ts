@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../harness/fault-case.ts'
-import { during, SOON, STEADY } from '../harness/workload.ts'
+import { during, SOON, STEADY, underLoad } from '../harness/workload.ts'
 
 const MINUTE_MS = 60_000
 
@@ -50,7 +49,7 @@ export const clockCases: FaultCase[] = [
       const { env, setClock } = world.skewedClock()
       await world.startWorkers(1, env)
       return during(world, STEADY, async () => {
-        await sleep(4_000)
+        await underLoad(world)
         setClock(-MINUTE_MS)
       })
     },

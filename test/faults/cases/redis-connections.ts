@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
 import type { Rule } from '../harness/fault-proxy.ts'
-import { crowd, during, SOON, STEADY } from '../harness/workload.ts'
+import { crowd, during, SOON, STEADY, underLoad } from '../harness/workload.ts'
 import { REDIS_MARKS, type World } from '../harness/world.ts'
 
 /** A worker alone, so that nobody else does its work, loses the connection on which requests of this kind go. */
@@ -15,7 +14,7 @@ function halfOpen(name: string, pick: (world: World) => { blackHole(): void }[])
     world: { workers: 1, env: { SWEEP_EVERY: '20s' } },
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(4_000)
+        await underLoad(world)
         const connections = pick(world)
         if (connections.length === 0) throw new Error('expected such a connection')
         for (const connection of connections) connection.blackHole()

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DaemonProcess } from '../../helpers/daemon.ts'
 import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
-import { crowd, during, SOON, STEADY } from '../harness/workload.ts'
+import { crowd, during, SOON, STEADY, underLoad } from '../harness/workload.ts'
 import type { World } from '../harness/world.ts'
 
 /** SHUTDOWN_TIMEOUT, and what a process may take to end after it. */
@@ -58,7 +58,7 @@ export const shutdownCases: FaultCase[] = [
     seconds: 60,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(3_000)
+        await underLoad(world)
         world.toRedis.cut()
         await sleep(3_000)
         await terminate(world, world.worker(0), AT_ONCE_MS)
@@ -73,9 +73,9 @@ export const shutdownCases: FaultCase[] = [
     seconds: 70,
     run: (world) =>
       during(world, STEADY, async () => {
-        await sleep(4_000)
+        await underLoad(world)
         world.toPostgres.blackHole()
-        await sleep(1_000)
+        await sleep(1_000) // away for so long when it is told to end
         await terminate(world, world.worker(0))
         world.heal()
       }),
