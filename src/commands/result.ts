@@ -16,7 +16,7 @@ export function printsResult<Given extends unknown[]>(
   find: (...given: Given) => Found | Promise<Found>,
 ): Command {
   return command.option('--json', 'print JSON').action(async (...given) => {
-    const { result, lines = describe(result), isSuccess = true } = await find(...(given as unknown as Given))
+    const { result, lines = describe(result), isSuccess = true } = await find(...(given as Given))
     if (command.opts().json) context.print(JSON.stringify(result, null, 2))
     else for (const line of lines) context.print(line)
     if (!isSuccess) context.exitWith(1)

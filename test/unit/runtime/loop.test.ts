@@ -1,4 +1,5 @@
-import { describe, expect, test } from '@jest/globals'
+import { getEventListeners } from 'node:events'
+import { describe, expect, jest, test } from '@jest/globals'
 import { Heartbeat } from '../../../src/runtime/heartbeat.ts'
 import { createLoop } from '../../../src/runtime/loop.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
@@ -35,6 +36,19 @@ describe('a loop', () => {
     await loop.start(running)
     await clock.advance(20_000)
     expect(steps).toEqual([0, 10_000, 10_100])
+    await loop.stop()
+  })
+
+  test('leaves nothing on the signal of its stop, however many pauses it makes', async () => {
+    // Node keeps a trace of each signal that is made of a longer-lived one.
+    const any = jest.spyOn(AbortSignal, 'any')
+    const { loop, clock, steps, signals } = createRun({ step: async () => 10 })
+    await loop.start(running)
+    await clock.advance(1_000)
+    expect(steps.length).toBeGreaterThan(50)
+    expect(any).not.toHaveBeenCalled()
+    expect(getEventListeners(signals[0] as AbortSignal, 'abort')).toEqual([])
+    any.mockRestore()
     await loop.stop()
   })
 
