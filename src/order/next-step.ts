@@ -1,11 +1,10 @@
 import type { OrderExpiryError } from '../errors.ts'
 import { backoffMs } from '../runtime/retry.ts'
-import type { Outcome } from './order.ts'
 import { isOutage, type Settlement } from './settle.ts'
 
 /** What to do with a job, given what became of its check. */
 export type Step =
-  | { kind: 'finish'; outcome: Exclude<Outcome, { kind: 'postponed' }> }
+  | { kind: 'finish'; outcome: Exclude<Settlement, { kind: 'postponed' | 'failed' }> }
   | { kind: 'postpone'; delayMs: number; why: string }
   | { kind: 'retry'; delayMs: number; error: OrderExpiryError }
   | { kind: 'give-up'; error: OrderExpiryError }

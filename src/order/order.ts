@@ -1,3 +1,5 @@
+import type { OrderExpiryError } from '../errors.ts'
+
 /** The order as its store knows it now. Times are epoch milliseconds. */
 export interface Order {
   orderId: string
@@ -47,4 +49,6 @@ export type Outcome = { evidence: Evidence } & (
   | { kind: 'kept'; status: string }
   | { kind: 'missing' }
   | { kind: 'postponed'; until: number; reason: PostponeReason }
+  /** The order itself stands in the way of its cancellation, which left nothing behind: STORE_REJECTED says why. */
+  | { kind: 'rejected'; error: OrderExpiryError }
 )

@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Check, Outcome } from './order.ts'
 
 /** What became of one check in a batch: its outcome, or why there is none. */
-export type Settlement = Outcome | { kind: 'failed'; error: OrderExpiryError }
+export type Settlement = Exclude<Outcome, { kind: 'rejected' }> | { kind: 'failed'; error: OrderExpiryError }
 
 export type Settle = (checks: readonly Check[]) => Promise<Settlement[]>
 
@@ -96,7 +96,7 @@ export function createSettle(options: {
     const outcomes = await store.cancelUnpaid(checks).finally(onStep)
     if (outcomes.length !== checks.length) throw mismatch(checks.length, outcomes.length)
     breaker?.succeeded()
-    return outcomes.map((outcome, index) => waitForMissing(outcome, checks[index] as Check))
+    return outcomes.map((outcome, index) => settlementOf(outcome, checks[index] as Check))
   }
 
   async function halve(checks: readonly Check[], time: HalvingTime): Promise<Settlement[]> {
@@ -140,7 +140,8 @@ function fail(checks: readonly Check[], error: OrderExpiryError): Settlement[] {
 }
 
 /** A job can overtake the transaction that inserts its order: until the deadline, a missing order may still come. */
-function waitForMissing(outcome: Outcome, check: Check): Outcome {
+function settlementOf(outcome: Outcome, check: Check): Settlement {
+  if (outcome.kind === 'rejected') return { kind: 'failed', error: outcome.error }
   if (outcome.kind !== 'missing' || check.deadline <= outcome.evidence.decidedAt) return outcome
   return { kind: 'postponed', until: check.deadline, reason: 'not-due', evidence: outcome.evidence }
 }

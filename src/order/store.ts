@@ -17,8 +17,21 @@ export interface OrderStore {
   /** The orders as they are now, one for each id, in their order; undefined for those that do not exist. */
   find(orderIds: readonly string[]): Promise<(Order | undefined)[]>
 
-  /** A page of unpaid orders due at or before `instant`, by deadline, then id, after the last of the page before. */
-  unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]>
+  /**
+   * A page of unpaid orders due at or before `instant`, by deadline, then id, after the last of the page before. Those that
+   * are set aside are not among them.
+   *
+   * @param options.backlog only those of the backlog instead
+   */
+  unpaidDueBefore(
+    instant: number,
+    after: DueOrder | undefined,
+    limit: number,
+    options?: { backlog?: boolean },
+  ): Promise<DueOrder[]>
+
+  /** Unpaid orders past their deadline that nobody cancels. Only for stores that can hold such orders. */
+  setAside?(): Promise<SetAside>
 
   /** When an order last became paid, in epoch milliseconds; undefined if none has, or the store does not keep it. */
   newestPayment(): Promise<number | undefined>
@@ -34,6 +47,14 @@ export interface OrderStore {
 
   /** Gives the connections back. Resolves whatever is down; nothing can be called afterwards. */
   close(): Promise<void>
+}
+
+/** Orders that are never cancelled by themselves, so that somebody must decide; counted up to 10,000 each. */
+export interface SetAside {
+  /** Overdue for more than a day when the daemon first saw the table. `oldest`: the first deadline, in epoch milliseconds. */
+  backlog: { orders: number; oldest?: number }
+  /** With a deadline that cannot be meant: before 2001, or not a time. `examples`: the ids of up to five. */
+  unreadable: { orders: number; examples: string[] }
 }
 
 /** Events that nobody has taken yet: how many, counted up to 10,000, and the age of the oldest by the store's clock. */

@@ -79,7 +79,8 @@ export class SimulatedStore {
       find: async () => {
         throw new Error('not needed by what is simulated')
       },
-      unpaidDueBefore: (...page) => read('store.page', () => this.orders.unpaidDueBefore(...page)),
+      unpaidDueBefore: (instant, after, limit) =>
+        read('store.page', () => this.orders.unpaidDueBefore(instant, after, limit)),
       newestPayment: () =>
         read('store.newestPayment', () =>
           this.#flaw === 'says that somebody has just paid' ? this.now : this.orders.newestPayment(),
