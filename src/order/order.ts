@@ -8,6 +8,8 @@ export interface Order {
   isUnpaid: boolean
   /** Undefined when the store keeps no deadline for it. */
   deadline: number | undefined
+  /** Why nobody cancels it by itself, although it is unpaid and past its deadline; see {@link SetAside} in store.ts. */
+  setAside?: 'backlog' | 'unreadable' | undefined
   paidAt?: number | undefined
   cancelledAt: number | undefined
 }

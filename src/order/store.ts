@@ -52,7 +52,7 @@ export interface OrderStore {
 /** Orders that are never cancelled by themselves, so that somebody must decide; counted up to 10,000 each. */
 export interface SetAside {
   /** Overdue for more than a day when the daemon first saw the table. `oldest`: the first deadline, in epoch milliseconds. */
-  backlog: { orders: number; oldest?: number }
+  backlog: { orders: number; oldest?: number | undefined }
   /** With a deadline that cannot be meant: before 2001, or not a time. `examples`: the ids of up to five. */
   unreadable: { orders: number; examples: string[] }
 }

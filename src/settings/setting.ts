@@ -12,21 +12,21 @@ interface Setting<T = unknown> {
   secret?: true
   /** Not a secret, but not shown when it is wrong: it may contain one by mistake. */
   isPrivate?: true
-  /** The variable set to an empty text means "none" instead of "not set". */
-  emptyIsNone?: true
+  /** What the variable set to an empty text means, where it is not the same as one that is not set. */
+  empty?: 'none' | 'refused'
 }
 
 export type Settings = Readonly<Record<string, Setting>>
 
 export type SettingValues<Table extends Settings> = { readonly [Name in keyof Table]: Value<Table[Name]> }
 
-type Value<Row extends Setting> = Row extends { default: string; emptyIsNone?: never }
+type Value<Row extends Setting> = Row extends { default: string; empty?: 'refused' }
   ? z.output<Row['schema']>
   : z.output<Row['schema']> | undefined
 
-/** Both in one: the process environment wins over the `.env` file, but for empty variables that do not mean "none". */
+/** Both in one: the process environment wins over the `.env` file, but for empty variables that mean "not set". */
 export function mergeEnvironments(settings: Settings, input: { env: Environment; dotenv: Environment }): Environment {
-  const given = Object.entries(input.env).filter(([name, text]) => text !== '' || settings[name]?.emptyIsNone)
+  const given = Object.entries(input.env).filter(([name, text]) => text !== '' || settings[name]?.empty)
   return { ...input.dotenv, ...Object.fromEntries(given) }
 }
 
@@ -54,7 +54,8 @@ function readText(name: string, setting: Setting, env: Environment, problems: st
     return undefined
   }
   if (path) return readFile({ name: `${name}_FILE`, path, problems })
-  if (text === '' && setting.emptyIsNone) return undefined
+  if (text === '' && setting.empty === 'refused') problems.push(`${name}: expected a name, given an empty text`)
+  if (text === '' && setting.empty) return undefined
   return text || setting.default
 }
 

@@ -3,6 +3,7 @@ import { EventBus } from '../../src/observe/events.ts'
 import { migratePostgres } from '../../src/stores/postgres/migration.ts'
 import type { PostgresSettings, PostgresStoreOptions } from '../../src/stores/postgres/settings.ts'
 import { databaseUrl, uniqueName } from './env.ts'
+import { postgresSettings } from './postgres-settings.ts'
 
 export interface TableOptions {
   idType?: string
@@ -56,19 +57,17 @@ export class OrdersTable {
 
   get settings(): PostgresSettings {
     const { deadlineType, paidAt } = this.options
-    return {
-      DATABASE_URL: databaseUrl(),
+    return postgresSettings({
       ORDERS_TABLE: `${this.schema}.orders`,
       ORDERS_ID_COLUMN: 'id',
       ORDERS_STATUS_COLUMN: 'status',
       ORDERS_DEADLINE_COLUMN: deadlineType ? 'payment_deadline' : undefined,
+      ORDERS_TIME_ZONE: deadlineType === 'timestamp' ? 'UTC' : undefined,
       ORDERS_PAID_AT_COLUMN: paidAt ? 'paid_at' : undefined,
       ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
       ORDERS_UNPAID_STATUSES: ['pending'],
       ORDERS_CANCELLED_STATUS: 'cancelled',
-      CANCEL_SQL_FILE: undefined,
-      cancelSql: undefined,
-    }
+    })
   }
 
   /** The settings by which the daemon finds this table. */
@@ -78,6 +77,7 @@ export class OrdersTable {
       DATABASE_URL: databaseUrl(),
       ORDERS_TABLE: `${this.schema}.orders`,
       ORDERS_DEADLINE_COLUMN: this.options.deadlineType ? 'payment_deadline' : '',
+      ...(this.options.deadlineType === 'timestamp' && { ORDERS_TIME_ZONE: 'UTC' }),
       ORDERS_PAID_AT_COLUMN: this.options.paidAt ? 'paid_at' : '',
       ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
     }
@@ -120,8 +120,10 @@ export class OrdersTable {
     }
   }
 
-  async migrate(): Promise<void> {
+  /** @param firstSeen when the daemon is to have seen the table first: long ago, so that nothing is its backlog */
+  async migrate(firstSeen = '2002-01-01'): Promise<void> {
     await migratePostgres(this.storeOptions(), { dryRun: false })
+    await this.pool.query('UPDATE order_expiry_tables SET first_seen_at = $1', [firstSeen])
   }
 
   async drop(): Promise<void> {

@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Client } from 'pg'
 import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
-import { readColumns } from '../../src/stores/postgres/columns.ts'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
+import { readColumns } from '../../src/stores/postgres/inspection.ts'
 import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { diagnosePostgres } from '../helpers/diagnose-postgres.ts'
@@ -12,6 +12,7 @@ import { databaseUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
 import { OrdersTable, type StoreOverrides, type TableOptions } from '../helpers/orders-table.ts'
+import { postgresSettings } from '../helpers/postgres-settings.ts'
 import { freePort, type Server, startPostgres } from '../helpers/processes.ts'
 
 const inAnHour = () => Date.now() + 3_600_000
@@ -614,19 +615,7 @@ describe('a server', () => {
     await client.query('SELECT pg_reload_conf()')
     const look = () =>
       diagnosePostgres({
-        settings: {
-          DATABASE_URL: own?.url,
-          ORDERS_TABLE: 'orders',
-          ORDERS_ID_COLUMN: 'id',
-          ORDERS_STATUS_COLUMN: 'status',
-          ORDERS_DEADLINE_COLUMN: 'payment_deadline',
-          ORDERS_PAID_AT_COLUMN: undefined,
-          ORDERS_CANCELLED_AT_COLUMN: undefined,
-          ORDERS_UNPAID_STATUSES: ['pending'],
-          ORDERS_CANCELLED_STATUS: 'cancelled',
-          CANCEL_SQL_FILE: undefined,
-          cancelSql: undefined,
-        },
+        settings: postgresSettings({ DATABASE_URL: own?.url }),
         connections: 190,
         onError: () => {},
       })

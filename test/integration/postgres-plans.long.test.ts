@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
 import pg from 'pg'
-import { readColumns } from '../../src/stores/postgres/columns.ts'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
+import { readColumns } from '../../src/stores/postgres/inspection.ts'
 import { migratePostgres } from '../../src/stores/postgres/migration.ts'
 import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
+import { postgresSettings } from '../helpers/postgres-settings.ts'
 
 /** The statements that the store sends, at this many orders, whatever the planner knows of them. */
 const ROWS = 10_000_000
@@ -54,19 +55,15 @@ const STATISTICS: [name: string, sql: string][] = [
   ],
 ]
 
-const settingsOf = (idColumn: IdColumn, statusColumn: StatusColumn): PostgresSettings => ({
-  DATABASE_URL: databaseUrl(),
-  ORDERS_TABLE: `${schema}.orders`,
-  ORDERS_ID_COLUMN: idColumn,
-  ORDERS_STATUS_COLUMN: statusColumn,
-  ORDERS_DEADLINE_COLUMN: 'due',
-  ORDERS_PAID_AT_COLUMN: 'paid_at',
-  ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
-  ORDERS_UNPAID_STATUSES: ['pending'],
-  ORDERS_CANCELLED_STATUS: 'cancelled',
-  CANCEL_SQL_FILE: undefined,
-  cancelSql: undefined,
-})
+const settingsOf = (idColumn: IdColumn, statusColumn: StatusColumn): PostgresSettings =>
+  postgresSettings({
+    ORDERS_TABLE: `${schema}.orders`,
+    ORDERS_ID_COLUMN: idColumn,
+    ORDERS_STATUS_COLUMN: statusColumn,
+    ORDERS_DEADLINE_COLUMN: 'due',
+    ORDERS_PAID_AT_COLUMN: 'paid_at',
+    ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
+  })
 const storeOptions = (settings: PostgresSettings) => ({ settings, connections: 1, onError: () => {} })
 
 beforeAll(async () => {

@@ -1,19 +1,20 @@
 import type { OrdersColumns } from './columns.ts'
+import { atMs, FLOOR_MS, ms } from './instants.ts'
 import { insertEvents } from './outbox.ts'
-import { atMs, deadlineOf, inUtc, isUnpaid, ms } from './sql.ts'
+import { assignments, deadlineOf, isCancelled, isUnpaid, statusOf } from './sql.ts'
 
 /**
- * The statement that cancels, and its dry run.
+ * The statement that cancels, its dry run, and what shows whether it could and did.
  *
- * $1 ids, $2 deadlines in milliseconds that count where the row has none, $3 text[] unpaid statuses, $4 (to cancel only) the
- * cancelled status. One row for each id, in their order, as `toOutcomes` takes them: what became of it, the status seen, its
- * deadline and, in the first row, now, in milliseconds.
+ * $1 ids, $2 deadlines in milliseconds that count where the row has none. One row for each id, in their order, as
+ * `toOutcomes` takes them: what became of it, the status seen, its deadline and, in the first row, now, in milliseconds.
  */
 export function cancelStatements(columns: OrdersColumns) {
-  const { table, id, status, statusType, deadline, cancelledAt } = columns
+  const { table, id, idCast, deadline } = columns
   const seen = seenSql(columns)
-  const unpaid = isUnpaid(columns, '$3')
+  const unpaid = isUnpaid(columns)
   const own = deadlineOf(columns, 'o')
+  const floor = atMs(`${FLOOR_MS}`)
   return {
     /*
      * Cancels what is unpaid and due.
@@ -21,7 +22,8 @@ export function cancelStatements(columns: OrdersColumns) {
      * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, in the order of the ids, and
      * PostgreSQL checks its conditions again on the newest version of each row it locks, so a payment that has been
      * committed meanwhile counts. What `seen` finds due and `due` does not, somebody else has locked or just changed. Only
-     * rows that are to be cancelled are locked or written.
+     * rows that are to be cancelled are locked or written; of those, `done` has what came of it: a trigger may have kept the
+     * row as it was, or have written something else.
      *
      * Each look-up goes by the id, with a plan for these values or for any, and whatever the statistics say: the lateral
      * subqueries and the array leave no other way to join, and with IS TRUE no index on the status, the payment or the
@@ -31,49 +33,61 @@ export function cancelStatements(columns: OrdersColumns) {
     cancelUnpaid: `
 WITH ${seen}, due AS MATERIALIZED (
   SELECT o.id, o.deadline, s.ord
-  FROM (SELECT id, min(ms) AS ms, min(ord) AS ord FROM seen WHERE unpaid AND deadline <= now() GROUP BY id ORDER BY id) s
+  FROM (SELECT id, min(ms) AS ms, min(ord) AS ord FROM seen WHERE unpaid AND copies = 1 AND deadline BETWEEN ${floor} AND now()
+        GROUP BY id ORDER BY id) s
   CROSS JOIN LATERAL (
     SELECT o.${id} AS id, coalesce(${own}, ${atMs('s.ms')}) AS deadline
     FROM ${table} o
-    WHERE o.${id} = s.id AND (${unpaid} AND coalesce(${own}, ${atMs('s.ms')}) <= now()) IS TRUE
+    WHERE o.${id} = s.id AND (${unpaid} AND coalesce(${own}, ${atMs('s.ms')}) BETWEEN ${floor} AND now()) IS TRUE
     FOR UPDATE SKIP LOCKED
   ) o
 ), updated AS (
   UPDATE ${table} o
-  SET ${status} = $4::text::${statusType}${cancelledAt ? `, ${cancelledAt.sql} = ${inUtc('now()', cancelledAt.type)}` : ''}
+  SET ${assignments(columns)}
   WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND (${unpaid}${deadline ? ` AND coalesce(${own} <= now(), true)` : ''}) IS TRUE
-  RETURNING o.${id} AS id
-), cancelled AS (
-  SELECT id, ord, deadline FROM updated JOIN due USING (id)
-), event AS (${insertEvents(columns, 'cancelled')}
-)${answerSql(`WHEN c.ord = s.ord THEN 'cancelled' WHEN c.id IS NOT NULL THEN 'again'`)}
-FROM seen s LEFT JOIN cancelled c ON c.id = s.id
+  RETURNING o.${id} AS id, (${isCancelled(columns)}) IS TRUE AS cancelled
+), done AS (
+  SELECT due.id, due.ord, due.deadline, coalesce(updated.cancelled, false) AS cancelled FROM due LEFT JOIN updated USING (id)
+), event AS (${insertEvents(columns, '(SELECT id, deadline FROM done WHERE cancelled) c')}
+)${answerSql(`WHEN d.cancelled AND d.ord = s.ord THEN 'cancelled' WHEN d.cancelled THEN 'again' WHEN d.id IS NOT NULL THEN 'undone'`)}
+FROM seen s LEFT JOIN done d ON d.id = s.id
 ORDER BY s.ord`,
 
     /* What `cancelUnpaid` would do, without doing it. */
     dryRun: `
-WITH ${seen}${answerSql(`WHEN s.unpaid AND s.deadline <= now() THEN 'cancelled'`)}
+WITH ${seen}${answerSql(`WHEN s.unpaid AND s.copies = 1 AND s.deadline BETWEEN ${floor} AND now() THEN 'cancelled'`)}
 FROM seen s
 ORDER BY s.ord`,
+
+    /* $1 ids. Those whose rows are not as their cancellation would have left them. */
+    notCancelled: `
+SELECT o.${id}::text AS id FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[]) AND (${isCancelled(columns)}) IS NOT TRUE`,
+
+    /* $1 ids. Those whose rows nobody has locked and we may change; SQLSTATE 55P03 if somebody has locked one. */
+    lockable: `SELECT o.${id}::text AS id FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[]) FOR UPDATE NOWAIT`,
   }
 }
 
-/** The orders of the batch as the snapshot has them. */
+/** The orders of the batch as the snapshot has them. Of several rows with one id, an unpaid one is seen. */
 function seenSql(columns: OrdersColumns): string {
-  const { table, id, idType, status, paidAt } = columns
+  const { table, id, idCast, isUnique, paidAt } = columns
+  const isThis = `FROM ${table} o WHERE o.${id} = i.id`
   return `seen AS (
-  SELECT i.ord, i.ms, o.id, o.status, o.unpaid, o.paid, coalesce(o.deadline, ${atMs('i.ms')}) AS deadline
-  FROM unnest($1::${idType}[], $2::float8[]) WITH ORDINALITY AS i (id, ms, ord)
+  SELECT i.ord, i.ms, o.id, o.status, o.unpaid, o.paid, ${isUnique ? '1' : 'c.copies'} AS copies,
+         coalesce(o.deadline, ${atMs('i.ms')}) AS deadline
+  FROM unnest($1::${idCast}[], $2::float8[]) WITH ORDINALITY AS i (id, ms, ord)
   LEFT JOIN LATERAL (
-    SELECT o.${id} AS id, o.${status}::text AS status, ${isUnpaid(columns, '$3')} AS unpaid,
+    SELECT o.${id} AS id, ${statusOf(columns, 'o')} AS status, ${isUnpaid(columns)} AS unpaid,
            ${paidAt ? `o.${paidAt.sql} IS NOT NULL` : 'false'} AS paid, ${deadlineOf(columns, 'o')} AS deadline
-    FROM ${table} o WHERE o.${id} = i.id LIMIT 1
-  ) o ON true
+    ${isThis}${isUnique ? '' : ` ORDER BY (${isUnpaid(columns)}) IS TRUE DESC`} LIMIT 1
+  ) o ON true${isUnique ? '' : `\n  CROSS JOIN LATERAL (SELECT count(*) AS copies FROM (SELECT ${isThis} LIMIT 2) o) c`}
 )`
 }
 
 function answerSql(cancelled: string): string {
   return `
-SELECT CASE WHEN s.id IS NULL THEN 'missing' ${cancelled} WHEN s.unpaid THEN 'unpaid' WHEN s.paid THEN 'paid' ELSE 'kept' END,
+SELECT CASE WHEN s.id IS NULL THEN 'missing' ${cancelled}
+            WHEN s.unpaid AND s.copies > 1 THEN 'ambiguous' WHEN s.unpaid AND s.deadline < ${atMs(`${FLOOR_MS}`)} THEN 'unreadable'
+            WHEN s.unpaid THEN 'unpaid' WHEN s.paid THEN 'paid' ELSE 'kept' END,
        s.status, ${ms('s.deadline')}, CASE s.ord WHEN 1 THEN ${ms('now()')} END`
 }

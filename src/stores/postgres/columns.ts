@@ -1,21 +1,36 @@
-import { OrderExpiryError } from '../../errors.ts'
 import type { Database } from './database.ts'
-import { quoteIdentifier, quoteTable } from './quoting.ts'
+import type { IdType } from './ids.ts'
+import type { TimeColumn, TimeType } from './instants.ts'
+import { quoteIdentifier, quoteTable, readableName, splitTable } from './quoting.ts'
 import type { PostgresSettings, PostgresStoreOptions } from './settings.ts'
+import { type Fragment, parseAssignments, parseExpression } from './sql-fragment.ts'
 
-/** The orders table of the settings as the database has it. Names and types but `schema` are SQL, quoted. */
+/** The orders table of the settings as the database has it. Names and types but `schema` and `name` are SQL, quoted. */
 export interface OrdersColumns {
   schema: string
   table: string
+  /** With its schema, for people and for the outbox; quoted only where it must be. */
+  name: string
+  outbox: string
+  /** Where `migrate` writes down when it first saw an orders table. */
+  registry: string
   id: string
   idType: IdType
-  status: string
-  statusType: string
+  /** The type of an id, as SQL. */
+  idCast: string
+  /** Whether the database guarantees that no two rows have the same id. */
+  isUnique: boolean
+  /** Undefined where the condition alone says what is unpaid. */
+  status: { sql: string; type: string } | undefined
   deadline: TimeColumn | undefined
-  paidAt: TimeColumn | TimeColumn<'date'> | undefined
+  paidAt: TimeColumn | { sql: string; type: 'date' } | undefined
   cancelledAt: TimeColumn | undefined
   unpaidStatuses: readonly string[]
   cancelledStatus: string
+  /** What must hold beside the status, and whether an index may have it as its condition. */
+  condition: (Fragment & { isImmutable: boolean }) | undefined
+  /** What a cancellation writes beside the status. */
+  assigned: readonly (Fragment & { column: string })[]
 }
 
 /** The orders table, and a connection to its database. */
@@ -23,10 +38,6 @@ export interface OrdersTable {
   database: Database
   columns: OrdersColumns
 }
-
-type TimeColumn<Type = TimeType> = { sql: string; type: Type }
-export type TimeType = 'timestamptz' | 'timestamp'
-export type IdType = 'text' | 'uuid' | keyof typeof INTEGER_BITS
 
 /** A row of {@link COLUMNS_SQL}. */
 export interface ColumnRow {
@@ -36,8 +47,10 @@ export interface ColumnRow {
   type: string
   sql_type: string
   labels: string[] | null
-  /** Whether no two rows have the same value; true for views and partitioned tables, which have no index that says so. */
+  /** Whether no two rows have the same value, guaranteed by an index of this table. */
   is_unique: boolean
+  /** As in pg_class: a table is r or p, a view v or m, a foreign table f. */
+  kind: string
 }
 
 /**
@@ -50,8 +63,8 @@ SELECT n.nspname AS schema, c.relname AS relation, a.attname AS name,
        coalesce(base.typname, t.typname) AS type, format_type(coalesce(base.oid, t.oid), NULL) AS sql_type,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e
         WHERE e.enumtypid = coalesce(base.oid, t.oid)) AS labels,
-       c.relkind NOT IN ('r', 'm') OR EXISTS (
-         SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL
+       c.relkind AS kind, EXISTS (
+         SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
            AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -61,35 +74,23 @@ LEFT JOIN pg_type base ON base.oid = t.typbasetype
 WHERE c.oid = to_regclass($1)
 ORDER BY a.attnum`
 
-const ID_TYPES: Record<string, IdType> = {
-  text: 'text',
-  varchar: 'text',
-  uuid: 'uuid',
-  int2: 'smallint',
-  int4: 'integer',
-  int8: 'bigint',
-}
-const STATUS_TYPES: Record<string, string> = { text: 'text', varchar: 'text', 'an enum': 'enum' }
-const TIME_TYPES: Record<string, TimeType> = { timestamptz: 'timestamptz', timestamp: 'timestamp' }
-const PAYMENT_TYPES: Record<string, TimeType | 'date'> = { ...TIME_TYPES, date: 'date' }
+const INTEGERS = { int2: 'smallint', int4: 'integer', int8: 'bigint' } as const
+const TEXTS = { text: 'text', varchar: 'text', bpchar: 'bpchar', citext: 'citext' } as const
+const ID_TYPES: Record<string, IdType> = { ...TEXTS, uuid: 'uuid', ...INTEGERS }
+const STATUS_TYPES: Record<string, string> = { ...TEXTS, 'an enum': 'enum', ...INTEGERS, bool: 'boolean' }
+const TIME_TYPES = { timestamptz: 'timestamptz', timestamp: 'timestamp' } as const
+const NUMBERS = { int4: 'number', int8: 'number' } as const
+/** What people call the types, where it is not their name in the catalogue. */
+const NAMES: Record<string, string> = { ...INTEGERS, bpchar: 'char(n)', bool: 'boolean' }
 
-type MatchOptions = Pick<PostgresStoreOptions, 'settings' | 'watchesPayments'>
-
-/** @throws {OrderExpiryError} STORE_MISMATCH, with all that does not fit */
-export async function readColumns(database: Database, options: MatchOptions): Promise<OrdersColumns> {
-  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [quoteTable(options.settings.ORDERS_TABLE)])
-  const { columns, problems } = matchColumns(rows, options)
-  if (columns) return columns
-  const message = `the orders table does not match the settings:\n  ${problems.join('\n  ')}`
-  throw new OrderExpiryError('STORE_MISMATCH', message)
-}
+export type MatchOptions = Pick<PostgresStoreOptions, 'settings' | 'watchesPayments'>
 
 /** What the settings name, among the columns of the table; no columns if something does not fit, which `problems` says, a line each. */
 export function matchColumns(
   rows: readonly ColumnRow[],
   { settings, watchesPayments }: MatchOptions,
 ): { columns?: OrdersColumns; problems: string[] } {
-  const { ORDERS_TABLE, ORDERS_ID_COLUMN, ORDERS_STATUS_COLUMN, ORDERS_PAID_AT_COLUMN } = settings
+  const { ORDERS_TABLE, ORDERS_ID_COLUMN, ORDERS_PAID_AT_COLUMN, ORDERS_CONDITION, ORDERS_SET } = settings
   const [first] = rows
   if (!first) {
     return { problems: [`ORDERS_TABLE: expected a table, but there is no ${ORDERS_TABLE} (names are case-sensitive)`] }
@@ -98,32 +99,61 @@ export function matchColumns(
   const find = columnFinder({ settings, rows, problems })
   const id = find('ORDERS_ID_COLUMN', ID_TYPES)
   const status = find('ORDERS_STATUS_COLUMN', STATUS_TYPES)
-  const deadline = find('ORDERS_DEADLINE_COLUMN', TIME_TYPES)
-  const paidAt = find('ORDERS_PAID_AT_COLUMN', PAYMENT_TYPES)
-  const cancelledAt = find('ORDERS_CANCELLED_AT_COLUMN', TIME_TYPES)
+  const unit = settings.ORDERS_DEADLINE_UNIT
+  const deadline = find<TimeType>('ORDERS_DEADLINE_COLUMN', unit ? NUMBERS : TIME_TYPES)
+  const paidAt = find<TimeType | 'date'>('ORDERS_PAID_AT_COLUMN', { ...TIME_TYPES, date: 'date' })
+  const cancelledAt = find<TimeType>('ORDERS_CANCELLED_AT_COLUMN', TIME_TYPES)
+  const assigned = ORDERS_SET ? parseAssignments(ORDERS_SET) : []
 
-  if (rows.some(({ name, is_unique }) => name === ORDERS_ID_COLUMN && !is_unique)) {
-    const expected = `a primary key or a unique index on ${ORDERS_ID_COLUMN} alone`
-    problems.push(`ORDERS_ID_COLUMN: expected ${expected}, there is none`)
+  const isUnique = rows.some(({ name, is_unique }) => name === ORDERS_ID_COLUMN && is_unique)
+  if (id && !isUnique && first.kind === 'r') {
+    problems.push(
+      `ORDERS_ID_COLUMN: expected a primary key or a unique index on ${ORDERS_ID_COLUMN} alone, there is none; for a key of several columns, name a view in ORDERS_TABLE (docs/tables.md)`,
+    )
   }
   if (watchesPayments && paidAt?.type === 'date') {
     problems.push(
       `BRAKE_PAYMENT_SILENCE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid`,
     )
   }
-  const { ORDERS_UNPAID_STATUSES: unpaidStatuses, ORDERS_CANCELLED_STATUS: cancelledStatus } = settings
-  const { labels, sql_type: statusType = '' } = rows.find(({ name }) => name === ORDERS_STATUS_COLUMN) ?? {}
-  const statuses = { ORDERS_UNPAID_STATUSES: unpaidStatuses, ORDERS_CANCELLED_STATUS: [cancelledStatus] }
-  for (const [setting, wanted] of labels ? Object.entries(statuses) : []) {
-    const unknown = wanted.filter((label) => !labels?.includes(label)).join(', ')
-    if (unknown) problems.push(`${setting}: ${statusType} has no ${unknown}; it has ${labels?.join(', ')}`)
-  }
-  if (problems.length > 0 || !id || !status) return { problems }
+  problems.push(...statusProblems(rows, settings), ...assignmentProblems(rows, settings, assigned))
+  if (problems.length > 0 || !id) return { problems }
 
+  const zone = settings.ORDERS_TIME_ZONE ?? 'UTC'
+  const read = { zone, unitMs: unit === 's' ? 1_000 : 1, afterMs: 0 }
   const { schema, relation } = first
-  const table = `${quoteIdentifier(schema)}.${quoteIdentifier(relation)}`
-  const columns = { id: id.sql, idType: id.type, status: status.sql, statusType, deadline, paidAt, cancelledAt }
-  return { problems, columns: { schema, table, ...columns, unpaidStatuses, cancelledStatus } }
+  const statusType = rows.find(({ name }) => name === settings.ORDERS_STATUS_COLUMN)?.sql_type ?? ''
+  const columns: OrdersColumns = {
+    schema,
+    table: `${quoteIdentifier(schema)}.${quoteIdentifier(relation)}`,
+    name: readableName(schema, relation),
+    ...recordsBeside(schema, settings.OUTBOX_TABLE),
+    id: id.sql,
+    idType: id.type,
+    idCast: id.type === 'citext' ? id.sqlType : id.type,
+    isUnique,
+    status: status && { sql: status.sql, type: statusType },
+    deadline: deadline && {
+      ...read,
+      sql: deadline.sql,
+      type: deadline.type,
+      afterMs: settings.ORDERS_DEADLINE_AFTER ?? 0,
+    },
+    paidAt: paidAt && paymentColumn(paidAt, read),
+    cancelledAt: cancelledAt && { ...read, sql: cancelledAt.sql, type: cancelledAt.type },
+    unpaidStatuses: settings.ORDERS_UNPAID_STATUSES ?? [],
+    cancelledStatus: settings.ORDERS_CANCELLED_STATUS ?? '',
+    condition: ORDERS_CONDITION ? { ...parseExpression(ORDERS_CONDITION), isImmutable: true } : undefined,
+    assigned: assigned.map((one) => ({ ...one, column: quoteIdentifier(one.column) })),
+  }
+  return { problems, columns }
+}
+
+function paymentColumn(
+  { sql, type }: { sql: string; type: TimeType | 'date' },
+  read: Omit<TimeColumn, 'sql' | 'type'>,
+) {
+  return type === 'date' ? ({ sql, type } as const) : { ...read, sql, type }
 }
 
 /** Finds the column of a setting, of one of the types; where it cannot, it adds to the problems. */
@@ -139,24 +169,76 @@ function columnFinder(options: { settings: PostgresSettings; rows: readonly Colu
 
     const row = rows.find((candidate) => candidate.name === name)
     const type = row && types[row.labels ? 'an enum' : row.type]
-    if (type) return { sql: quoteIdentifier(name), type }
-    const expected = Object.entries(types).map(([is, of]) => (is.startsWith('int') ? of : is)) // `smallint`, not `int2`
+    if (type) return { sql: quoteIdentifier(name), type, sqlType: row.sql_type }
+    const expected = Object.keys(types).map((type) => NAMES[type] ?? type)
     problems.push(
       row
-        ? `${setting}: expected ${name} to be ${expected.join(', ')}, it is ${row.sql_type}`
+        ? `${setting}: expected ${name} to be ${expected.join(', ')}, it is ${row.sql_type}; ${wayOut(setting, row)}`
         : `${setting}: ${settings.ORDERS_TABLE} has no column ${name}; it has ${rows.map((each) => each.name).join(', ')}`,
     )
     return undefined
   }
 }
 
-const INTEGER_BITS = { smallint: 16, integer: 32, bigint: 64 }
+/** Which setting gets somebody further whose column has a type that the setting does not take. */
+function wayOut(setting: string, { name, type }: ColumnRow): string {
+  const isInteger = type in INTEGERS
+  const written = quoteIdentifier(name)
+  if (setting === 'ORDERS_DEADLINE_COLUMN' && (isInteger || type.startsWith('timestamp'))) {
+    return isInteger
+      ? 'say with ORDERS_DEADLINE_UNIT=s or ms what its numbers are'
+      : 'leave ORDERS_DEADLINE_UNIT out, which is for numbers'
+  }
+  if (setting === 'ORDERS_PAID_AT_COLUMN') {
+    const unpaid = type === 'bool' ? `NOT ${written}` : isInteger ? `${written} = 0` : `${written} = '…'`
+    return `leave it out, and say when an order is unpaid with ORDERS_CONDITION=${unpaid}`
+  }
+  if (setting === 'ORDERS_CANCELLED_AT_COLUMN') return `leave it out, and write it with ORDERS_SET=${written} = …`
+  return 'name a view that has it as such a type in ORDERS_TABLE (docs/tables.md)'
+}
 
-/** Whether the id column can hold this id at all. Others are missing by definition, and must not fail a whole batch. */
-export function canHoldId(type: IdType, id: string): boolean {
-  if (type === 'text') return true
-  if (type === 'uuid') return /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i.test(id)
-  // Only the canonical form: `007` is not the order `7`.
-  if (!/^(0|-?[1-9]\d{0,18})$/.test(id)) return false
-  return BigInt.asIntN(INTEGER_BITS[type], BigInt(id)) === BigInt(id)
+function statusProblems(rows: readonly ColumnRow[], settings: PostgresSettings): string[] {
+  const { ORDERS_STATUS_COLUMN: name, ORDERS_UNPAID_STATUSES = [], ORDERS_CANCELLED_STATUS = '' } = settings
+  const row = rows.find((candidate) => candidate.name === name)
+  if (!row) return []
+  const { labels, type, sql_type: sqlType } = row
+  const isValue = (text: string) => {
+    if (labels) return labels.includes(text)
+    if (type in INTEGERS) return /^(0|-?[1-9]\d{0,17})$/.test(text)
+    return type !== 'bool' || ['true', 'false'].includes(text)
+  }
+  const values = labels?.join(', ') ?? (type === 'bool' ? 'true and false' : 'whole numbers')
+  const wanted = { ORDERS_UNPAID_STATUSES, ORDERS_CANCELLED_STATUS: [ORDERS_CANCELLED_STATUS] }
+  return Object.entries(wanted).flatMap(([setting, texts]) => {
+    const unknown = texts.filter((text) => !isValue(text)).join(', ')
+    return unknown ? [`${setting}: ${sqlType} has no ${unknown}; it has ${values}`] : []
+  })
+}
+
+function assignmentProblems(
+  rows: readonly ColumnRow[],
+  settings: PostgresSettings,
+  assigned: readonly { column: string }[],
+): string[] {
+  const taken = ['ORDERS_ID_COLUMN', 'ORDERS_STATUS_COLUMN', 'ORDERS_CANCELLED_AT_COLUMN'] as const
+  return assigned.flatMap(({ column }, n) => {
+    if (!rows.some(({ name }) => name === column)) {
+      const names = rows.map(({ name }) => name).join(', ')
+      return [
+        `ORDERS_SET: ${settings.ORDERS_TABLE} has no column ${column}; it has ${names} (quote capitals: "paidAt")`,
+      ]
+    }
+    const other = taken.find((setting) => settings[setting] === column)
+    if (other) return [`ORDERS_SET: expected other columns than ${column}, which is ${other}`]
+    const isTwice = assigned.findIndex((one) => one.column === column) < n
+    return isTwice ? [`ORDERS_SET: expected ${column} once, given twice`] : []
+  })
+}
+
+/** Our own tables: beside the orders, or wherever OUTBOX_TABLE says. */
+function recordsBeside(schema: string, outbox: string): { outbox: string; registry: string } {
+  const named = quoteTable(outbox) as string // the setting is refused otherwise
+  const [where, name] =
+    splitTable(named)?.length === 2 ? (splitTable(named) as string[]) : [quoteIdentifier(schema), named]
+  return { outbox: `${where}.${name}`, registry: `${where}.order_expiry_tables` }
 }

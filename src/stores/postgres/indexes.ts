@@ -1,13 +1,16 @@
 import { createHash } from 'node:crypto'
 import type { OrdersColumns } from './columns.ts'
 import { type Database, one } from './database.ts'
-import { quoteIdentifier, quoteLiteral } from './quoting.ts'
+import { quoteIdentifier } from './quoting.ts'
+import { isUnpaid } from './sql.ts'
 
 /** Finds overdue unpaid orders. It holds unpaid orders only, and so stays small. */
 export function sweepIndex(columns: OrdersColumns) {
+  const { condition } = columns
+  const where = isUnpaid({ ...columns, condition: condition?.isImmutable ? condition : undefined })
   return wanted(
     'order_expiry_unpaid',
-    `${columns.table} (${columns.deadline?.sql}, ${columns.id}) WHERE ${isUnpaidSql(columns)}`,
+    `${columns.table} (${columns.deadline?.sql}, ${columns.id})${where && ` WHERE ${where}`}`,
   )
 }
 
@@ -22,11 +25,6 @@ export function paidIndex({ table, paidAt }: OrdersColumns) {
  */
 function wanted(prefix: string, on: string) {
   return { name: `${prefix}_${createHash('sha256').update(on).digest('hex').slice(0, 8)}`, on }
-}
-
-/** The condition that an order counts as unpaid, with its statuses as literals. */
-export function isUnpaidSql({ status, paidAt, unpaidStatuses }: OrdersColumns): string {
-  return `${status} IN (${unpaidStatuses.map(quoteLiteral).join(', ')})${paidAt ? ` AND ${paidAt.sql} IS NULL` : ''}`
 }
 
 /** What creates an index, as far as the table allows: one statement a line, and lines for people. */

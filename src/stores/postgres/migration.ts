@@ -1,9 +1,10 @@
 import { OrderExpiryError } from '../../errors.ts'
 import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
-import { readColumns } from './columns.ts'
+
 import { type Database, oneValue } from './database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
-import { createOutboxSql } from './outbox.ts'
+import { readColumns } from './inspection.ts'
+import { missingRecords } from './outbox.ts'
 import { withPool } from './pool.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 
@@ -20,11 +21,11 @@ export async function migratePostgres(
     const database = await pool.connect()
     const table = { ...options, database, columns }
     try {
-      const statement = createOutboxSql(columns)
-      onStatement?.(statement)
       // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
       const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
-      if (!dryRun) await database.query(['BEGIN', lock, statement, 'COMMIT'].join(';\n'))
+      const statements = await missingRecords(table)
+      for (const statement of statements) onStatement?.(statement)
+      if (!dryRun) await database.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
       if (!withIndexes) return await missingIndexes(table)
       if (dryRun) return await createIndexes(table, migration)
       return await alone(database, () => createIndexes(table, migration))

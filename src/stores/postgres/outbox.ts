@@ -1,55 +1,88 @@
-import type { OrdersColumns } from './columns.ts'
-import { quoteIdentifier } from './quoting.ts'
-import { ms } from './sql.ts'
-
-/** The table of events that wait to be sent, beside the orders table. */
-export const OUTBOX_TABLE = 'order_expiry_outbox'
-export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'created_at'] as const
+import type { OrdersColumns, OrdersTable } from './columns.ts'
+import { oneValue } from './database.ts'
+import { ms } from './instants.ts'
+import { quoteLiteral } from './quoting.ts'
+import { isCancelled } from './sql.ts'
 
 const MOST_EVENTS_COUNTED = 10_000
 /** How many events are searched for those of one order; it takes a few milliseconds. */
 export const EVENTS_SEARCHED = 10_000
 
-/** The outbox as SQL, quoted, with its schema. */
-export function outboxTable(columns: OrdersColumns): string {
-  return `${quoteIdentifier(columns.schema)}.${quoteIdentifier(OUTBOX_TABLE)}`
-}
+export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'created_at', 'orders_table'] as const
 
-/** Creates the outbox; may be run again. */
-export function createOutboxSql(columns: OrdersColumns): string {
-  return `CREATE TABLE IF NOT EXISTS ${outboxTable(columns)} (
+/** Our records of a table: its events, and when it was first seen. */
+const CREATE = {
+  outbox: (columns: OrdersColumns) => `CREATE TABLE IF NOT EXISTS ${columns.outbox} (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   event_id uuid NOT NULL DEFAULT gen_random_uuid(),
   type text NOT NULL,
   order_id text NOT NULL,
   data jsonb NOT NULL,
-  created_at timestamptz NOT NULL DEFAULT now()
-)`
+  created_at timestamptz NOT NULL DEFAULT now(),
+  orders_table text
+)`,
+  /* Events from before this column say nothing of their table. */
+  ordersTable: (columns: OrdersColumns) => `ALTER TABLE ${columns.outbox} ADD COLUMN IF NOT EXISTS orders_table text`,
+  registry: (columns: OrdersColumns) => `CREATE TABLE IF NOT EXISTS ${columns.registry} (
+  orders_table text PRIMARY KEY,
+  first_seen_at timestamptz NOT NULL DEFAULT now()
+)`,
+  entry: (columns: OrdersColumns) =>
+    `INSERT INTO ${columns.registry} (orders_table) VALUES (${quoteLiteral(columns.name)}) ON CONFLICT DO NOTHING`,
 }
 
-/** @param cancelled a table with the id and the deadline of each cancelled order */
+/** The statements that create what is missing of our records, in their order; each may be run again. */
+export async function missingRecords({ database, columns }: OrdersTable): Promise<string[]> {
+  const exists = (table: string) => oneValue<boolean>(database, 'SELECT to_regclass($1) IS NOT NULL', [table])
+  const missing: (keyof typeof CREATE)[] = []
+  if (!(await exists(columns.outbox))) missing.push('outbox')
+  else if (!(await oneValue<boolean>(database, HAS_COLUMN, [columns.outbox, 'orders_table'])))
+    missing.push('ordersTable')
+  if (!(await exists(columns.registry))) missing.push('registry', 'entry')
+  else if ((await firstSeen({ database, columns })) === undefined) missing.push('entry')
+  return missing.map((what) => CREATE[what](columns))
+}
+
+const HAS_COLUMN =
+  'SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2 AND NOT attisdropped)'
+
+/** When `migrate` first saw the orders table, in epoch milliseconds. */
+export async function firstSeen({ database, columns }: OrdersTable): Promise<number | undefined> {
+  const sql = `SELECT (SELECT ${ms('first_seen_at')} FROM ${columns.registry} WHERE orders_table = $1)`
+  return (await oneValue<number | null>(database, sql, [columns.name])) ?? undefined
+}
+
+/** @param cancelled what has the id and the deadline of each cancelled order, as a FROM */
 export function insertEvents(columns: OrdersColumns, cancelled: string): string {
   return `
-  INSERT INTO ${outboxTable(columns)} (type, order_id, data)
-  SELECT 'order.cancelled', id::text, jsonb_build_object('at', now(), 'deadline', deadline) FROM ${cancelled}`
+  INSERT INTO ${columns.outbox} (type, order_id, orders_table, data)
+  SELECT 'order.cancelled', id::text, ${quoteLiteral(columns.name)}, jsonb_build_object('at', now(), 'deadline', deadline)
+  FROM ${cancelled}`
 }
 
 export function outboxStatements(columns: OrdersColumns) {
-  const outbox = outboxTable(columns)
+  const { outbox, table, id, idCast, idType } = columns
+  const isOfOrder = idType === 'citext' ? 'lower(o.order_id) = lower($1)' : 'o.order_id = $1'
+  const isOurs = `o.orders_table = ${quoteLiteral(columns.name)}`
   return {
     /* For the orders that the shop's own statement has cancelled. $1 text[] ids, $2 timestamptz[] deadlines. */
     insertOutbox: insertEvents(columns, 'unnest($1::text[], $2::timestamptz[]) AS c (id, deadline)'),
 
-    /* How many events wait, counted up to a limit, and how long the first one has waited. */
+    /* How many events of this table wait, counted up to a limit, and how long the first one has waited. */
     outbox: `
-SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} LIMIT ${MOST_EVENTS_COUNTED}) o) AS events,
-       (SELECT ${ms('now()')} - ${ms('o.created_at')} FROM ${outbox} o ORDER BY o.id LIMIT 1) AS "ageMs"`,
+SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} o WHERE ${isOurs} OR o.orders_table IS NULL LIMIT ${MOST_EVENTS_COUNTED}) o) AS events,
+       (SELECT ${ms('now()')} - ${ms('o.created_at')} FROM ${outbox} o WHERE ${isOurs} OR o.orders_table IS NULL
+        ORDER BY o.id LIMIT 1) AS "ageMs"`,
 
-    /* $1 order id. Searches the newest events, since no index has the order ids; `searched` says how many. */
+    /*
+     * $1 order id. Searches the newest events, since no index has the order ids; `searched` says how many. An event that does
+     * not say of which table it is counts, unless the order of this one is not cancelled.
+     */
     eventsOf: `
 SELECT count(*)::int AS searched,
        coalesce(jsonb_agg(jsonb_build_object('id', o.event_id, 'type', o.type, 'at', ${ms('o.created_at')}) ORDER BY o.id)
-         FILTER (WHERE o.order_id = $1), '[]') AS events
-FROM (SELECT id, event_id, type, order_id, created_at FROM ${outbox} ORDER BY id DESC LIMIT ${EVENTS_SEARCHED}) o`,
+         FILTER (WHERE ${isOfOrder} AND (${isOurs} OR o.orders_table IS NULL AND NOT c.is_another)), '[]') AS events
+FROM (SELECT id, event_id, type, order_id, created_at, orders_table FROM ${outbox} ORDER BY id DESC LIMIT ${EVENTS_SEARCHED}) o,
+     (SELECT EXISTS (SELECT FROM ${table} t WHERE t.${id} = $1::text::${idCast} AND (${isCancelled(columns)}) IS NOT TRUE) AS is_another) c`,
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { sqlStateOf } from './errors.ts'
 
 /** Parsed once for each connection, and planned at most a few times. */
-interface Prepared {
+export interface Prepared {
   name: string
   text: string
 }
@@ -38,10 +38,17 @@ export class PreparedStatements {
   }
 
   /**
-   * Runs a statement by its name, outside of a transaction; each row is an array. Where names cannot be used, as behind a
+   * Runs a statement by its name; each row is an array. Where names cannot be used, as behind a
    * pooler in transaction mode, it is sent without, at once and from then on.
+   *
+   * @param restart within a transaction, which the failed attempt has ended: begins another one
    */
-  async run(connection: Connection, { name, text }: Prepared, values: unknown[]): Promise<unknown[]> {
+  async run(
+    connection: Connection,
+    { name, text }: Prepared,
+    values: unknown[],
+    restart?: () => Promise<unknown>,
+  ): Promise<unknown[]> {
     const unnamed = { text, values, rowMode: 'array' } as const
     if (!this.#areUsable) return (await connection.query(unnamed)).rows
     const startedAt = this.#clock.monotonic()
@@ -52,6 +59,7 @@ export class PreparedStatements {
       if (state === OUTDATED) this.#worn.add(connection)
       else if (OF_A_POOLER.includes(state)) this.#areUsable = false
       else throw error
+      await restart?.()
       return (await connection.query(unnamed)).rows
     } finally {
       if (this.#clock.monotonic() - startedAt > SLOW_STATEMENT_MS) this.#worn.add(connection)

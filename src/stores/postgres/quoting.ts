@@ -14,13 +14,21 @@ export function quoteLiteral(text: string): string {
   return text.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted
 }
 
-/** The parts of `orders`, `schema.orders` or `"my.schema"."Orders"`, each quoted. Undefined if the name is malformed. */
+/** `orders`, `schema.orders` or `"my.schema"."Orders"` with each part quoted. Undefined if the name is malformed. */
 export function quoteTable(name: string): string | undefined {
+  return splitTable(name)
+    ?.map((text) => (text.startsWith('"') ? text : quoteIdentifier(text)))
+    .join('.')
+}
+
+/** The parts of a name, as they are written. Undefined if the name is malformed. */
+export function splitTable(name: string): string[] | undefined {
   const part = '("(?:[^"]|"")+"|[^".]+)'
   const match = new RegExp(`^(?:${part}\\.)?${part}$`).exec(name)
-  return match
-    ?.slice(1)
-    .filter((text) => text !== undefined)
-    .map((text) => (text.startsWith('"') ? text : quoteIdentifier(text)))
-    .join('.')
+  return match?.slice(1).filter((text) => text !== undefined)
+}
+
+/** A table for people: `public.orders`, `shop."Order"`. */
+export function readableName(...parts: string[]): string {
+  return parts.map((part) => (/^[a-z_][a-z0-9_$]*$/.test(part) ? part : quoteIdentifier(part))).join('.')
 }

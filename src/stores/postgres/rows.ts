@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Evidence, Outcome } from '../../order/order.ts'
 
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
@@ -23,6 +24,10 @@ export const ANSWERS = {
   now: z.object({ now: wholeMs, isReadOnly: z.boolean() }),
   page: z.array(z.object({ orderId: z.string(), deadline: instant })),
   outbox: z.object({ events: z.number(), ageMs: z.number().nullable() }),
+  setAside: z.object({
+    backlog: z.object({ orders: z.number(), oldest: instant.nullable().transform((ms) => ms ?? undefined) }),
+    unreadable: z.object({ orders: z.number(), examples: z.array(z.string()) }),
+  }),
   events: z.object({ searched: z.number(), events: z.array(event) }),
   payment: z.object({ paidAt: milliseconds }),
   orders: z.array(
@@ -30,6 +35,10 @@ export const ANSWERS = {
       orderId: z.string(),
       status: z.string(),
       isUnpaid: z.boolean(),
+      setAside: z
+        .enum(['backlog', 'unreadable'])
+        .nullable()
+        .transform((why) => why ?? undefined),
       deadline: milliseconds,
       cancelledAt: milliseconds,
       paidAt: milliseconds,
@@ -40,11 +49,11 @@ export const ANSWERS = {
 /**
  * What `cancelUnpaid` and `dryRun` answer: for each order what became of it, the status seen, the deadline, and in the first
  * row when it was decided. `again` is an order cancelled by another check of the batch; `unpaid` one not due, or locked;
- * `paid` one with a time of payment, whatever its status.
+ * `undone` one that was to be cancelled and is not; `paid` one with a time of payment, whatever its status.
  */
 const answer = z.array(
   z.tuple([
-    z.enum(['missing', 'cancelled', 'again', 'unpaid', 'paid', 'kept']),
+    z.enum(['missing', 'cancelled', 'again', 'undone', 'ambiguous', 'unreadable', 'unpaid', 'paid', 'kept']),
     z.string().nullable(),
     instant.nullable(),
     z.number().nullable(),
@@ -67,8 +76,8 @@ function toInstant(deadline: number): number {
   return deadline > LAST_MS ? Number.POSITIVE_INFINITY : deadline
 }
 
-/** One outcome for each row that `cancelUnpaid` or `dryRun` answers, in their order. */
-export function toOutcomes(rows: readonly unknown[], cancelledStatus: string): Outcome[] {
+/** One outcome for each row that `cancelUnpaid` or `dryRun` answers, in their order. @param undoneBy for people */
+export function toOutcomes(rows: readonly unknown[], cancelledStatus: string, undoneBy: readonly string[]): Outcome[] {
   const answers = answer.parse(rows)
   if (answers.length === 0) return []
   const decidedAt = wholeMs.parse(answers[0]?.[3])
@@ -77,10 +86,42 @@ export function toOutcomes(rows: readonly unknown[], cancelledStatus: string): O
     const status = what === 'again' ? cancelledStatus : (seen ?? '')
     const deadline = ceil(ms)
     const evidence: Evidence = { decidedAt, status, deadline, ...(what === 'paid' && { paid: true }) }
-    if (what === 'cancelled') return { kind: 'cancelled', at: decidedAt, evidence }
-    if (what !== 'unpaid' || deadline === undefined) return { kind: 'kept', status, evidence }
-    return postponed(deadline, evidence)
+    switch (what) {
+      case 'cancelled':
+        return { kind: 'cancelled', at: decidedAt, evidence }
+      case 'undone':
+        return rejected(undone(undoneBy), evidence)
+      case 'ambiguous':
+        return rejected(
+          'expected one row with this id, there are several; name a view with an id of its own in ORDERS_TABLE (docs/tables.md)',
+          evidence,
+        )
+      case 'unreadable':
+        return rejected(
+          `expected a deadline from 2001 on, the row has ${deadline === undefined ? 'none' : readable(deadline)}; correct it`,
+          evidence,
+        )
+      case 'unpaid':
+        return deadline === undefined ? { kind: 'kept', status, evidence } : postponed(deadline, evidence)
+      default:
+        return { kind: 'kept', status, evidence }
+    }
   })
+}
+
+/** What stands in the way of one order alone. */
+export function rejected(why: string, evidence: Evidence): Outcome {
+  return { kind: 'rejected', error: new OrderExpiryError('STORE_REJECTED', why), evidence }
+}
+
+/** @param by for people, those that may have done it */
+export function undone(by: readonly string[]): string {
+  const who = by.join(' or ') || 'a trigger, a rule or a policy'
+  return `expected the order to be cancelled after the statement, but ${who} has prevented or undone it`
+}
+
+function readable(ms: number): string {
+  return ms <= -LAST_MS ? '-infinity' : new Date(ms).toISOString()
 }
 
 /** An unpaid order is checked when it is due; if it is due, somebody else has most likely locked it. */

@@ -1,7 +1,9 @@
 import { z } from 'zod'
 import { readFile, type Settings, type SettingValues } from '../../settings/setting.ts'
+import { duration } from '../../settings/values.ts'
 import type { StoreOptions } from '../store-kind.ts'
 import { quoteTable } from './quoting.ts'
+import { parseAssignments, parseExpression } from './sql-fragment.ts'
 
 const databaseUrl = z
   .string()
@@ -15,6 +17,24 @@ const tableName = z
 const columnName = z
   .string()
   .refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
+/** SQL of the shop, checked as far as that goes without the database. */
+const fragment = (parse: (text: string) => unknown) =>
+  z.string().superRefine((text, context) => {
+    try {
+      parse(text)
+    } catch (error) {
+      context.addIssue((error as Error).message)
+    }
+  })
+
+const isTimeZone = (name: string) => {
+  try {
+    return /^[a-z]/i.test(name) && new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined
+  } catch {
+    return false
+  }
+}
+
 const orderStatus = z.string().trim().min(1, 'expected a status')
 const orderStatuses = z
   .string()
@@ -24,14 +44,22 @@ const orderStatuses = z
 /** Where the shop's own table is, and what its columns mean. `.env.example` says what each is for. */
 export const settings = {
   DATABASE_URL: { schema: databaseUrl, secret: true },
-  ORDERS_TABLE: { schema: tableName, default: 'orders' },
-  ORDERS_ID_COLUMN: { schema: columnName, default: 'id' },
-  ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status' },
-  ORDERS_DEADLINE_COLUMN: { schema: columnName, default: 'payment_deadline', emptyIsNone: true },
+  ORDERS_TABLE: { schema: tableName, default: 'orders', empty: 'refused' },
+  ORDERS_ID_COLUMN: { schema: columnName, default: 'id', empty: 'refused' },
+  ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status', empty: 'none' },
+  ORDERS_DEADLINE_COLUMN: { schema: columnName, default: 'payment_deadline', empty: 'none' },
+  ORDERS_DEADLINE_AFTER: { schema: duration(1, 366 * 86_400_000) },
+  ORDERS_DEADLINE_UNIT: { schema: z.enum(['s', 'ms'], 'expected s or ms') },
+  ORDERS_TIME_ZONE: {
+    schema: z.string().refine(isTimeZone, 'expected an IANA time zone such as Europe/Berlin or UTC'),
+  },
   ORDERS_PAID_AT_COLUMN: { schema: columnName },
   ORDERS_CANCELLED_AT_COLUMN: { schema: columnName },
-  ORDERS_UNPAID_STATUSES: { schema: orderStatuses, default: 'pending' },
-  ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled' },
+  ORDERS_UNPAID_STATUSES: { schema: orderStatuses, default: 'pending', empty: 'none' },
+  ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled', empty: 'none' },
+  ORDERS_CONDITION: { schema: fragment(parseExpression) },
+  ORDERS_SET: { schema: fragment(parseAssignments) },
+  OUTBOX_TABLE: { schema: tableName, default: 'order_expiry_outbox', empty: 'refused' },
   CANCEL_SQL_FILE: { schema: z.string() },
 } as const satisfies Settings
 
@@ -57,15 +85,35 @@ export function contradictions(
   given: Partial<PostgresSettings>,
   { isChosen, watchesPayments }: { isChosen: boolean; watchesPayments: boolean },
 ): string[] {
-  const { ORDERS_UNPAID_STATUSES: unpaid = [], ORDERS_CANCELLED_STATUS: cancelled = '' } = given
+  const { ORDERS_STATUS_COLUMN: status, ORDERS_UNPAID_STATUSES: unpaid, ORDERS_CANCELLED_STATUS: cancelled } = given
+  const hasStatus = isChosen && status !== undefined
+  const hasNoStatus = isChosen && status === undefined && !given.CANCEL_SQL_FILE
   return [
     isChosen && given.DATABASE_URL === undefined && 'DATABASE_URL: expected with ORDER_STORE=postgres, given none',
     isChosen &&
       watchesPayments &&
       given.ORDERS_PAID_AT_COLUMN === undefined &&
       'BRAKE_PAYMENT_SILENCE: expected only with ORDERS_PAID_AT_COLUMN, which tells when an order was paid',
-    unpaid.includes(cancelled) &&
+    hasStatus && !unpaid && 'ORDERS_UNPAID_STATUSES: expected at least one, with ORDERS_STATUS_COLUMN; given none',
+    hasStatus && !cancelled && 'ORDERS_CANCELLED_STATUS: expected one, with ORDERS_STATUS_COLUMN; given none',
+    hasStatus &&
+      cancelled &&
+      unpaid?.includes(cancelled) &&
       `ORDERS_CANCELLED_STATUS: expected none of ORDERS_UNPAID_STATUSES, given ${JSON.stringify(cancelled)}`,
+    isChosen &&
+      status === undefined &&
+      given.ORDERS_CONDITION === undefined &&
+      'ORDERS_CONDITION: expected with an empty ORDERS_STATUS_COLUMN: it must say which orders are unpaid, such as closed_at IS NULL',
+    hasNoStatus &&
+      given.ORDERS_SET === undefined &&
+      'ORDERS_SET: expected with an empty ORDERS_STATUS_COLUMN: it must end what ORDERS_CONDITION asks for, such as closed_at = now()',
+    isChosen &&
+      given.ORDERS_DEADLINE_COLUMN === undefined &&
+      given.ORDERS_DEADLINE_AFTER !== undefined &&
+      'ORDERS_DEADLINE_AFTER: expected only with ORDERS_DEADLINE_COLUMN, the time from which it counts',
+    given.CANCEL_SQL_FILE !== undefined &&
+      given.ORDERS_SET !== undefined &&
+      'ORDERS_SET: expected to be empty with CANCEL_SQL_FILE, your own statement, which can set the columns itself',
     !isChosen && given.CANCEL_SQL_FILE !== undefined && 'CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres',
-  ].filter((problem) => problem !== false)
+  ].filter((problem) => typeof problem === 'string')
 }

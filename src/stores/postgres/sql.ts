@@ -1,28 +1,58 @@
-import type { OrdersColumns, TimeType } from './columns.ts'
+import type { OrdersColumns } from './columns.ts'
+import { atMs, FLOOR_MS, instantOf, type TimeColumn, valueAt } from './instants.ts'
+import { quoteLiteral } from './quoting.ts'
 
 /**
- * The condition that an order `o` counts as unpaid. The parameter with the statuses is not cast by way of text[]: PostgreSQL
- * does a cast to an enum only after planning, and then no partial index fits.
+ * The condition that an order counts as unpaid, on the columns of the innermost query. Its statuses are literals: a parameter
+ * is compared only after planning, and then no partial index fits.
  */
-export function isUnpaid({ status, statusType, paidAt }: OrdersColumns, statuses: string): string {
-  return `o.${status} = ANY (${statuses}::${statusType}[])${paidAt ? ` AND o.${paidAt.sql} IS NULL` : ''}`
+export function isUnpaid({ status, unpaidStatuses, paidAt, condition }: OrdersColumns): string {
+  return [
+    status && `${status.sql} IN (${unpaidStatuses.map(quoteLiteral).join(', ')})`,
+    paidAt && `${paidAt.sql} IS NULL`,
+    condition && `(${condition.sql})`,
+  ]
+    .filter(Boolean)
+    .join(' AND ')
+}
+
+/** The condition that an order has become what its cancellation makes of it. */
+export function isCancelled(columns: OrdersColumns): string {
+  const { status, cancelledStatus } = columns
+  return status ? `${status.sql} = ${quoteLiteral(cancelledStatus)}` : `(${isUnpaid(columns)}) IS NOT TRUE`
+}
+
+/** What a cancellation writes. */
+export function assignments({ status, cancelledStatus, cancelledAt, assigned }: OrdersColumns): string {
+  return [
+    status && `${status.sql} = ${quoteLiteral(cancelledStatus)}`,
+    cancelledAt && `${cancelledAt.sql} = ${valueAt(cancelledAt, 'now()', 'atMost')}`,
+    ...assigned.map(({ column, sql }) => `${column} = (${sql})`),
+  ]
+    .filter(Boolean)
+    .join(', ')
 }
 
 export function deadlineOf({ deadline }: OrdersColumns, alias: string): string {
-  return deadline ? inUtc(`${alias}.${deadline.sql}`, deadline.type) : 'NULL::timestamptz'
+  return deadline ? instantOf(deadline, alias) : 'NULL::timestamptz'
 }
 
-/** A value of a column as a timestamptz, or a timestamptz as a value for it. A `timestamp` is UTC, whatever the session says. */
-export function inUtc(sql: string, type: TimeType): string {
-  return type === 'timestamp' ? `(${sql} AT TIME ZONE 'UTC')` : sql
+/** The status of an order, for people; null for orders that have none. */
+export function statusOf({ status }: OrdersColumns, alias: string): string {
+  return status ? `${alias}.${status.sql}::text` : 'NULL::text'
 }
 
-/** The time of epoch milliseconds. */
-export function atMs(sql: string): string {
-  return `to_timestamp(${sql} / 1000)`
+/** The condition on the column that it means a time from `from` on; both it and `before` are epoch milliseconds as SQL. */
+export function isFrom(column: TimeColumn, from: string, alias = 'o'): string {
+  return `${alias}.${column.sql} >= ${valueAt(column, atMs(from), 'atLeast')}`
 }
 
-/** The epoch milliseconds of a time, with a fraction. */
-export function ms(sql: string): string {
-  return `(extract(epoch FROM ${sql}) * 1000)::float8`
+/** The opposite of {@link isFrom}. */
+export function isBefore(column: TimeColumn, before: string, alias = 'o'): string {
+  return `${alias}.${column.sql} < ${valueAt(column, atMs(before), 'atLeast')}`
+}
+
+/** The condition that the deadline of a row cannot be meant. */
+export function isUnreadable(column: TimeColumn): string {
+  return isBefore(column, `${FLOOR_MS}`)
 }

@@ -1,8 +1,9 @@
 import { cancelStatements } from './cancelling.ts'
 import type { OrdersColumns } from './columns.ts'
+import { atMs, FLOOR_MS, instantOf, isMonotonic, ms, valueAt } from './instants.ts'
 import { outboxStatements } from './outbox.ts'
 import { idsAndDeadlines } from './rows.ts'
-import { atMs, deadlineOf, inUtc, isUnpaid, ms } from './sql.ts'
+import { deadlineOf, isBefore, isFrom, isUnpaid, isUnreadable, statusOf } from './sql.ts'
 
 /**
  * For the transaction of `unpaidDueBefore`. An index that has its order is then read from where the page begins, and no
@@ -12,57 +13,95 @@ import { atMs, deadlineOf, inUtc, isUnpaid, ms } from './sql.ts'
 export const SWEEP_SETTINGS =
   'SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off'
 
-/** The statements of one orders table; an empty one needs a column that the shop does not have. */
-export function buildStatements(columns: OrdersColumns) {
-  return { ...cancelStatements(columns), ...readStatements(columns), ...outboxStatements(columns) }
+const MOST_SET_ASIDE_COUNTED = 10_000
+const EXAMPLES_TOLD = 5
+
+interface SweepRange {
+  /** Orders due before that are left to `sweep --backlog`, in epoch milliseconds. Default: there is no backlog. */
+  backlogEndMs?: number
+  /** Whether the shop's own statement keeps orders that the columns show as unpaid. */
+  remembersKept?: boolean
 }
 
-/** What cancels, so that every name and permission is checked and nothing is run. */
+/** The statements of one orders table; an empty one needs a column that the shop does not have. */
+export function buildStatements(columns: OrdersColumns, range: SweepRange = {}) {
+  return {
+    ...cancelStatements(columns),
+    ...readStatements(columns, range),
+    ...sweepStatements(columns, range),
+    ...outboxStatements(columns),
+  }
+}
+
+/** What cancels, so that every name, status and permission is checked and nothing is run. */
 export function explanations(columns: OrdersColumns, cancelSql: string | undefined) {
   const { cancelUnpaid, insertOutbox } = buildStatements(columns)
   const values = idsAndDeadlines([])
-  if (cancelSql) return [cancelSql, insertOutbox].map((sql) => ({ sql: `EXPLAIN ${sql}`, values }))
-  return [{ sql: `EXPLAIN ${cancelUnpaid}`, values: [...values, columns.unpaidStatuses, columns.cancelledStatus] }]
+  return (cancelSql ? [cancelSql, insertOutbox] : [cancelUnpaid]).map((sql) => ({ sql: `EXPLAIN ${sql}`, values }))
 }
 
-function readStatements(columns: OrdersColumns) {
-  const { table, id, idType, status, deadline, cancelledAt } = columns
+function readStatements(columns: OrdersColumns, { backlogEndMs = FLOOR_MS }: SweepRange) {
+  const { table, id, idCast, deadline, cancelledAt } = columns
   const paidAt = columns.paidAt?.type === 'date' ? undefined : columns.paidAt
-  const instant = (parameter: string) => deadline && inUtc(atMs(`${parameter}::float8`), deadline.type)
   return {
     /* Reads the end of an index on the column; BRAKE_PAYMENT_SILENCE needs one. */
     newestPayment: paidAt
-      ? `SELECT ${ms(inUtc(`max(o.${paidAt.sql})`, paidAt.type))} AS "paidAt" FROM ${table} o WHERE o.${paidAt.sql} <= ${inUtc('now()', paidAt.type)}`
+      ? `
+SELECT ${ms(instantOf(paidAt, 'p'))} AS "paidAt" FROM (
+  SELECT max(o.${paidAt.sql}) AS ${paidAt.sql} FROM ${table} o
+  WHERE ${isFrom(paidAt, `${FLOOR_MS}`)} AND o.${paidAt.sql} <= ${valueAt(paidAt, 'now()', 'atMost')}) p`
       : '',
 
-    /* $1 ids, $2 text[] unpaid statuses. Rows in any order; times are milliseconds. */
+    /* $1 ids. Rows in any order; times are milliseconds. */
     find: `
-SELECT o.${id}::text AS "orderId", o.${status}::text AS status, (${isUnpaid(columns, '$2')}) IS TRUE AS "isUnpaid",
+SELECT o.${id}::text AS "orderId", coalesce(${statusOf(columns, 'o')}, '') AS status, (${isUnpaid(columns)}) IS TRUE AS "isUnpaid",
        ${ms(deadlineOf(columns, 'o'))} AS deadline,
-       ${cancelledAt ? ms(inUtc(`o.${cancelledAt.sql}`, cancelledAt.type)) : 'NULL'} AS "cancelledAt",
-       ${paidAt ? ms(inUtc(`o.${paidAt.sql}`, paidAt.type)) : 'NULL'} AS "paidAt"
-FROM ${table} o WHERE o.${id} = ANY ($1::${idType}[])`,
+       ${deadline ? `CASE WHEN ${isUnreadable(deadline)} THEN 'unreadable' WHEN ${isBefore(deadline, `${backlogEndMs}`)} THEN 'backlog' END` : 'NULL'} AS "setAside",
+       ${cancelledAt ? ms(instantOf(cancelledAt, 'o')) : 'NULL'} AS "cancelledAt",
+       ${paidAt ? ms(instantOf(paidAt, 'o')) : 'NULL'} AS "paidAt"
+FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[])`,
 
-    /*
-     * $1 text[] unpaid statuses, $2 instant and $3 the last deadline of the page before in milliseconds, $4 its id, $5 limit.
-     * To be run with SWEEP_SETTINGS.
-     *
-     * Milliseconds tell apart all times of some centuries. For others they are too coarse to continue from, so the deadline is
-     * taken from the last row itself while it is still the same.
-     */
-    unpaidDueBefore: deadline
-      ? `
+    /* $1 ids. What a row is now, all of it. */
+    versions: `SELECT o.${id}::text AS id, md5(o::text) AS version FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[])`,
+  }
+}
+
+/**
+ * $1 an instant and $2 the last deadline of the page before in milliseconds, $3 its id, $4 limit; with `remembersKept` also $5
+ * ids and $6 versions of rows to leave out. To be run with SWEEP_SETTINGS.
+ *
+ * Milliseconds tell apart all times of some centuries. For others they are too coarse to continue from, so the deadline is
+ * taken from the last row itself while it is still the same.
+ */
+function sweepStatements(columns: OrdersColumns, { backlogEndMs = FLOOR_MS, remembersKept }: SweepRange) {
+  const { table, id, idCast, deadline } = columns
+  if (!deadline) return { unpaidDueBefore: '', backlogDueBefore: '', setAside: '' }
+  const at = (parameter: string) => valueAt(deadline, atMs(`${parameter}::float8`), 'atMost')
+  const page = (range: string) => `
 SELECT o.${id}::text AS "orderId", ${ms(deadlineOf(columns, 'o'))} AS deadline
 FROM ${table} o
-WHERE ${isUnpaid(columns, '$1')} AND o.${deadline.sql} <= ${instant('$2')}
-  AND ($3::float8 IS NULL OR (o.${deadline.sql}, o.${id}) > (
+WHERE ${isUnpaid(columns)} AND ${range} AND o.${deadline.sql} <= ${at('$1')}
+  ${isMonotonic(deadline) ? '' : `AND ${deadlineOf(columns, 'o')} <= ${atMs('$1::float8')}`}
+  AND ($2::float8 IS NULL OR (o.${deadline.sql}, o.${id}) > (
     coalesce(
       (SELECT l.${deadline.sql} FROM ${table} l
-       WHERE l.${id} = $4::text::${idType} AND ${ms(deadlineOf(columns, 'l'))} = $3::float8 LIMIT 1),
-      ${instant('$3')}
-    ), $4::text::${idType}))
+       WHERE l.${id} = $3::text::${idCast} AND ${ms(deadlineOf(columns, 'l'))} = $2::float8 LIMIT 1),
+      ${at('$2')}
+    ), $3::text::${idCast}))
+  ${remembersKept ? `AND (o.${id}::text, md5(o::text)) NOT IN (SELECT * FROM unnest($5::text[], $6::text[]))` : ''}
 ORDER BY o.${deadline.sql}, o.${id}
-LIMIT $5`
-      : '',
+LIMIT $4`
+  const isBacklog = `${isFrom(deadline, `${FLOOR_MS}`)} AND ${isBefore(deadline, `${backlogEndMs}`)}`
+  const counted = (range: string) => `(
+    SELECT o.${id}, o.${deadline.sql} FROM ${table} o WHERE ${isUnpaid(columns)} AND ${range}
+    ORDER BY o.${deadline.sql} LIMIT ${MOST_SET_ASIDE_COUNTED}) o`
+  return {
+    unpaidDueBefore: page(isFrom(deadline, `${backlogEndMs}`)),
+    backlogDueBefore: page(isBacklog),
+
+    setAside: `
+SELECT (SELECT jsonb_build_object('orders', count(*), 'oldest', min(${ms(deadlineOf(columns, 'o'))})) FROM ${counted(isBacklog)}) AS backlog,
+       (SELECT jsonb_build_object('orders', count(*), 'examples', coalesce((array_agg(o.${id}::text))[1:${EXAMPLES_TOLD}], '{}'))
+        FROM ${counted(isUnreadable(deadline))}) AS unreadable`,
   }
 }

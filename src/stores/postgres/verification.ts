@@ -1,15 +1,18 @@
 import type pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
 import type { OrdersTable } from './columns.ts'
-import { oneValue } from './database.ts'
+import { one } from './database.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
 import { missingIndexes } from './migration.ts'
-import { OUTBOX_TABLE, outboxTable } from './outbox.ts'
+import { firstSeen, missingRecords } from './outbox.ts'
 
-/** @throws {OrderExpiryError} OUTBOX_MISSING */
-export async function verifyOutbox({ database, columns }: OrdersTable): Promise<void> {
-  if (await oneValue<boolean>(database, 'SELECT to_regclass($1) IS NOT NULL', [outboxTable(columns)])) return
-  const expected = `expected the table ${columns.schema}.${OUTBOX_TABLE}, but it is missing`
+/** @returns when `migrate` first saw the table, in epoch milliseconds. @throws {OrderExpiryError} OUTBOX_MISSING */
+export async function verifyRecords(table: OrdersTable): Promise<number> {
+  const missing = await missingRecords(table)
+  const seenAt = missing.length === 0 ? await firstSeen(table) : undefined
+  if (seenAt !== undefined) return seenAt
+  const { outbox, registry, name } = table.columns
+  const expected = `expected the tables ${outbox} and ${registry}, with an entry for ${name}; that is missing`
   throw new OrderExpiryError('OUTBOX_MISSING', `${expected}: run \`order-expiry migrate\``)
 }
 
@@ -26,13 +29,30 @@ export async function verifyShopSql(database: pg.PoolClient, cancelSql: string):
   throw new OrderExpiryError('STORE_MISMATCH', message)
 }
 
-/** Reports what keeps the sweeper from doing its part. */
-export async function noticeSweep(table: OrdersTable, onNotice: (notice: string) => void): Promise<void> {
-  if (!table.columns.deadline) {
+/** Reports what does not prevent the start: what keeps the sweeper from doing its part, and what cannot be proved. */
+export async function noticeTable(table: OrdersTable, onNotice: (notice: string) => void): Promise<void> {
+  const { columns } = table
+  if (!columns.isUnique) {
+    onNotice(
+      `ORDERS_ID_COLUMN: it cannot be proved that no two rows of ${columns.name} have the same id, since ${await whyNotUnique(table)}: an order with several rows is not cancelled`,
+    )
+  }
+  if (!columns.deadline) {
     onNotice('ORDERS_DEADLINE_COLUMN is empty: orders whose jobs are lost cannot be found by the sweep')
     return
   }
   for (const { why, fix } of await missingIndexes(table)) {
     onNotice(`an index for the sweep: ${why} ${fix.filter((line) => !line.startsWith('#')).join(' ')}`)
   }
+}
+
+async function whyNotUnique({ database, columns }: OrdersTable): Promise<string> {
+  const { kind, keys } = await one<{ kind: string; keys: string[] | null }>(
+    database,
+    `SELECT relkind AS kind, (SELECT array_agg(pg_get_indexdef(indexrelid)) FROM pg_index
+       WHERE indrelid = c.oid AND indisunique) AS keys FROM pg_class c WHERE oid = $1::regclass`,
+    [columns.table],
+  )
+  if (kind === 'v' || kind === 'f') return kind === 'v' ? 'it is a view' : 'it is a foreign table'
+  return `it has no unique index on ${columns.id} alone${keys ? `, only: ${keys.join('; ')}` : ''}`
 }

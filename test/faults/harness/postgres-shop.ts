@@ -5,6 +5,7 @@ import pg from 'pg'
 import type { Fact } from '../../../src/commands/demo/judge.ts'
 import { migratePostgres } from '../../../src/stores/postgres/migration.ts'
 import { uniqueName } from '../../helpers/env.ts'
+import { postgresSettings } from '../../helpers/postgres-settings.ts'
 import type { Shop } from './shop.ts'
 
 const POOL = 12
@@ -95,7 +96,7 @@ export class PostgresShop implements Shop {
     const shop = new PostgresShop(options.databaseUrl, options.hasStock)
     const { pool, schema } = shop
     await pool.query(`CREATE SCHEMA ${schema}; ${TABLES} ${witness(schema)}`)
-    const settings = {
+    const settings = postgresSettings({
       DATABASE_URL: options.databaseUrl,
       ORDERS_TABLE: `${schema}.orders`,
       ORDERS_ID_COLUMN: 'id',
@@ -103,11 +104,7 @@ export class PostgresShop implements Shop {
       ORDERS_DEADLINE_COLUMN: 'payment_deadline',
       ORDERS_PAID_AT_COLUMN: 'paid_at',
       ORDERS_CANCELLED_AT_COLUMN: 'cancelled_at',
-      ORDERS_UNPAID_STATUSES: ['pending'],
-      ORDERS_CANCELLED_STATUS: 'cancelled',
-      CANCEL_SQL_FILE: undefined,
-      cancelSql: undefined,
-    }
+    })
     await migratePostgres({ settings, connections: 1, onError: () => {} }, { dryRun: false })
     await pool.query(TRIGGERS)
     return shop

@@ -1,10 +1,11 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
+import { readActors } from '../actors.ts'
 import type { OrdersTable } from '../columns.ts'
 import { type Database, one, oneValue } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
-import { isUnpaidSql } from '../indexes.ts'
+import { valueAt } from '../instants.ts'
 import { quoteLiteral, unquoteIdentifier } from '../quoting.ts'
-import { inUtc } from '../sql.ts'
+import { isUnpaid } from '../sql.ts'
 import { explanations } from '../statements.ts'
 import { bounded, PLANNING_MS } from './bounded-look.ts'
 
@@ -45,9 +46,10 @@ function shopSqlFinding(refusal: string | undefined): Finding {
 
 /** A cast to the column's own type runs the checks of a domain. */
 async function lookAtType({ database, columns }: OrdersTable): Promise<Finding | undefined> {
+  if (!columns.status) return undefined
   const typeOf =
     'SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2'
-  const type = await oneValue<string>(database, typeOf, [columns.table, unquoteIdentifier(columns.status)])
+  const type = await oneValue<string>(database, typeOf, [columns.table, unquoteIdentifier(columns.status.sql)])
   const refusal = await refusalOf(database, `SELECT $1::text::${type}`, [columns.cancelledStatus])
   if (refusal === undefined) return undefined
   return finding('error', 'store-table', {
@@ -73,15 +75,16 @@ async function refusalOf(database: Database, sql: string, values: unknown[]): Pr
 }
 
 async function lookAtConstraints({ database, columns }: OrdersTable): Promise<Finding[]> {
-  const { table, status, statusType, cancelledAt, cancelledStatus } = columns
-  const written = new Map([[status, `${quoteLiteral(cancelledStatus)}::${statusType}`]])
-  if (cancelledAt) written.set(cancelledAt.sql, inUtc('now()', cancelledAt.type))
+  const { table, status, cancelledAt, cancelledStatus, assigned } = columns
+  const written = new Map(assigned.map(({ column, sql }) => [column, `(${sql})`]))
+  if (status) written.set(status.sql, `${quoteLiteral(cancelledStatus)}::${status.type}`)
+  if (cancelledAt) written.set(cancelledAt.sql, valueAt(cancelledAt, 'now()', 'atMost'))
   const { rows } = await database.query<Constraint>(CONSTRAINTS_SQL, [table, [...written.keys()]])
   const findings: Finding[] = []
   for (const { name, columns: on, condition, target, key } of rows) {
     const isWritten = on.every((column) => written.has(column))
     const row = on.map((column) => `${written.get(column) ?? `o.${column}`} AS ${column}`).join(', ')
-    const source = isWritten ? '' : `FROM ${table} o WHERE ${isUnpaidSql(columns)} LIMIT ${ORDERS_CHECKED}`
+    const source = isWritten ? '' : `FROM ${table} o WHERE ${isUnpaid(columns)} LIMIT ${ORDERS_CHECKED}`
     const holds = condition ?? `EXISTS (SELECT FROM ${target} t WHERE t.${key} = o.${on[0]})`
     const sql = `SELECT count(*)::int AS looked, count(*) FILTER (WHERE NOT (${holds}))::int AS refused FROM (SELECT ${row} ${source}) o`
     const found = await bounded(database, () => one<{ looked: number; refused: number }>(database, sql))
@@ -118,19 +121,12 @@ SELECT * FROM (
 WHERE columns && $2 ORDER BY condition IS NULL, name`
 
 /** What else runs when an order is cancelled. */
-export async function lookAtTriggers({ database, columns }: OrdersTable): Promise<Finding> {
-  const { rows } = await database.query<{ name: string }>(
-    `SELECT 'trigger ' || quote_ident(tgname) AS name FROM pg_trigger
-     WHERE tgrelid = $1::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND (tgtype & 16) <> 0
-     UNION ALL
-     SELECT 'rule ' || quote_ident(rulename) FROM pg_rewrite
-     WHERE ev_class = $1::regclass AND rulename <> '_RETURN' AND ev_enabled <> 'D' AND ev_type = '2'
-     ORDER BY 1`,
-    [columns.table],
-  )
-  if (rows.length === 0) return ok('store-triggers', 'none runs when an order is cancelled')
+export async function lookAtTriggers(table: OrdersTable): Promise<Finding> {
+  const { names } = await readActors(table)
+  if (names.length === 0) return ok('store-triggers', 'none runs when an order is cancelled')
   return finding('info', 'store-triggers', {
-    what: `runs when an order is cancelled: ${rows.map(({ name }) => name).join(', ')}`,
-    meaning: 'In the same transaction: an error in it blocks the cancellation; a wait in it delays other orders.',
+    what: `runs when an order is cancelled: ${names.join(', ')}`,
+    meaning:
+      'In the same transaction: an error in it blocks the cancellation, a wait in it delays other orders, and an order whose cancellation it undoes is rejected.',
   })
 }

@@ -3,8 +3,8 @@ import { overdueFinding } from '../../../doctor/overdue-finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
 import type { OrdersTable } from '../columns.ts'
 import { databaseNow } from '../database.ts'
-import { isUnpaidSql } from '../indexes.ts'
-import { inUtc } from '../sql.ts'
+import { valueAt } from '../instants.ts'
+import { isUnpaid } from '../sql.ts'
 import { buildStatements, SWEEP_SETTINGS } from '../statements.ts'
 import { bounded, cannotTell, countRows } from './bounded-look.ts'
 
@@ -19,7 +19,7 @@ export async function lookAtDeadlines({ database, columns }: OrdersTable): Promi
       fix: '# add a timestamptz column, write it when an order is placed, and name it in ORDERS_DEADLINE_COLUMN',
     })
   }
-  const without = `${isUnpaidSql(columns)} AND ${deadline.sql} IS NULL`
+  const without = `${isUnpaid(columns)} AND ${deadline.sql} IS NULL`
   const orders = await countRows(database, `${table} WHERE ${without}`, MOST_ORDERS_COUNTED)
   if (orders === 'unknown') return cannotTell('store-deadlines', 'whether unpaid orders without a deadline exist')
   if (orders === 0) return ok('store-deadlines', 'every unpaid order has one')
@@ -28,7 +28,7 @@ export async function lookAtDeadlines({ database, columns }: OrdersTable): Promi
     meaning: 'The sweeper never cancels these; only a job that brings a deadline of its own does.',
     fix: [
       '# give them one, and write it when an order is placed:',
-      `UPDATE ${table} SET ${deadline.sql} = ${inUtc('now()', deadline.type)} + interval '1 hour' WHERE ${without};`,
+      `UPDATE ${table} SET ${deadline.sql} = ${valueAt(deadline, "now() + interval '1 hour'", 'atLeast')} WHERE ${without};`,
     ],
   })
 }
@@ -38,7 +38,7 @@ export async function lookAtOverdue({ database, columns }: OrdersTable): Promise
   const lateMs = await bounded(database, async () => {
     await database.query(SWEEP_SETTINGS)
     const now = await databaseNow(database)
-    const values = [columns.unpaidStatuses, now, null, null, 1]
+    const values = [now, null, null, 1]
     const { rows } = await database.query<{ deadline: number }>(buildStatements(columns).unpaidDueBefore, values)
     return rows[0] && now - rows[0].deadline
   })

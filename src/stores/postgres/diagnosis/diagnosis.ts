@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import { type Finding, type FindingCode, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
-import { COLUMNS_SQL, type ColumnRow, matchColumns } from '../columns.ts'
 import { type Database, oneValue } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
+import { inspectTable } from '../inspection.ts'
 import { createPool } from '../pool.ts'
 import { quoteTable } from '../quoting.ts'
 import type { PostgresStoreOptions } from '../settings.ts'
@@ -54,8 +54,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
   const name = quoteTable(settings.ORDERS_TABLE)
   const hidden = await lookAtSchema(database, { name, role })
   if (hidden) return [...findings, hidden]
-  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [name])
-  const { columns, problems } = matchColumns(rows, options)
+  const { rows, columns, problems } = await inspectTable(database, options)
   if (!columns) return [...findings, ...(await mismatches(options, { first: rows[0], problems }))]
 
   const isWrong = (...codes: FindingCode[]) =>

@@ -3,6 +3,7 @@ import type { OrdersTable } from '../columns.ts'
 import { type Database, databaseNow, one, oneValue } from '../database.ts'
 import { createIndex, paidIndex, sweepIndex } from '../indexes.ts'
 import { quoteIdentifier, unquoteIdentifier } from '../quoting.ts'
+import { isUnpaid } from '../sql.ts'
 import { buildStatements } from '../statements.ts'
 import { bounded, cannotTell, PLANNING_MS } from './bounded-look.ts'
 
@@ -28,10 +29,10 @@ export async function lookAtIndexes(options: OrdersTable & { watchesPayments?: b
 /** Whether the sweeper's query reads little more than the orders it looks for. */
 async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise<Finding> {
   const { database, columns } = options
-  const values = [columns.unpaidStatuses, await databaseNow(database), null, null, 1]
+  const values = [await databaseNow(database), null, null, 1]
   const used = await usedIndexes(database, buildStatements(columns).unpaidDueBefore, values)
   if (used === 'unknown') return cannotTell('store-index', 'whether there is one for the sweeper', PLANNING_MS)
-  const [dueAt, status] = [deadline, columns.status].map(unquoteIdentifier)
+  const [dueAt, status] = [deadline, columns.status?.sql ?? ''].map(unquoteIdentifier)
   const isByDeadline = ({ first }: UsedIndex) => first === dueAt
   const isByStatus = ({ first, second }: UsedIndex) => first === status && second === dueAt
   const fix = () => createIndex(options, sweepIndex(columns))
@@ -42,7 +43,7 @@ async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise
       fix: await fix(),
     })
   }
-  const mixed = used.filter((index) => isByDeadline(index) && holdsOthers(index, columns.paidAt?.sql))
+  const mixed = used.filter((index) => isByDeadline(index) && holdsOthers(index, status))
   const many = mixed.reduce((sum, index) => sum + index.many, 0)
   if (many <= FEW_ORDERS || many - (await estimateUnpaid(options)) <= FEW_ORDERS) {
     return ok('store-index', `one on ${deadline}, for the sweeper`)
@@ -56,16 +57,19 @@ async function lookAtSweepIndex(options: OrdersTable, deadline: string): Promise
 }
 
 /** Whether the status has to be checked: the planner leaves out what the condition of a partial index already says. */
-function holdsOthers({ filter }: UsedIndex, paidAt: string | undefined): boolean {
-  const unquoted = (sql: string) => sql.replaceAll('"', '')
-  return filter !== undefined && unquoted(filter).replace(/^\(\w+\./, '(') !== `(${unquoted(paidAt ?? '')} IS NULL)`
+function holdsOthers({ isPartial, filter = '' }: UsedIndex, status: string | undefined): boolean {
+  return !isPartial || (Boolean(status) && filter.replaceAll('"', '').includes(`.${status} `))
 }
 
 /** By the statistics, and by the status alone: orders with an unpaid status and unpaid orders are nearly the same. */
 async function estimateUnpaid({ database, columns }: OrdersTable): Promise<number> {
-  const { table, status, statusType, unpaidStatuses } = columns
-  const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${table} WHERE ${status} = ANY ($1::${statusType}[])`
-  const plan = await bounded(database, () => one<QueryPlan>(database, sql, [unpaidStatuses]), PLANNING_MS)
+  const byStatus = isUnpaid({
+    ...columns,
+    paidAt: undefined,
+    condition: columns.status ? undefined : columns.condition,
+  })
+  const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${columns.table} WHERE ${byStatus}`
+  const plan = await bounded(database, () => one<QueryPlan>(database, sql), PLANNING_MS)
   return plan === 'unknown' ? 0 : plan['QUERY PLAN'][0].Plan['Plan Rows']
 }
 
@@ -92,6 +96,7 @@ interface UsedIndex {
   first: string | null
   second: string | null
   many: number
+  isPartial: boolean
   filter: string | undefined
 }
 
@@ -127,7 +132,7 @@ function flatten(node: PlanNode): PlanNode[] {
 /* $1 text[] indexes, quoted. A row for each, in their order. */
 const INDEXES_SQL = `
 SELECT (SELECT relname FROM pg_class WHERE oid = coalesce(pg_partition_root(c.oid), c.oid)) AS name,
-       a.attname AS first, b.attname AS second, c.reltuples::float8 AS many
+       a.attname AS first, b.attname AS second, i.indpred IS NOT NULL AS "isPartial", c.reltuples::float8 AS many
 FROM unnest($1::text[]) WITH ORDINALITY AS used (name, n)
 JOIN pg_class c ON c.oid = used.name::regclass
 JOIN pg_index i ON i.indexrelid = c.oid

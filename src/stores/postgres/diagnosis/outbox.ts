@@ -2,44 +2,60 @@ import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
 import { COLUMNS_SQL, type ColumnRow, type OrdersTable } from '../columns.ts'
 import { oneValue } from '../database.ts'
-import { createOutboxSql, OUTBOX_COLUMNS, OUTBOX_TABLE, outboxTable } from '../outbox.ts'
+import { missingRecords, OUTBOX_COLUMNS } from '../outbox.ts'
+import { splitTable, unquoteIdentifier } from '../quoting.ts'
 import { countRows } from './bounded-look.ts'
 
 const MOST_EVENTS_COUNTED = 100_000
 
+/** Whether our own tables are there, and as we need them. */
 export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
   const { database, columns, role } = options
-  const outbox = outboxTable(columns)
+  const { outbox, registry } = columns
+  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
+  const lacking = OUTBOX_COLUMNS.filter((name) => name !== 'orders_table' && !rows.some((row) => row.name === name))
+  if (rows.length > 0 && lacking.length > 0) {
+    const wrong = finding('error', 'store-outbox', {
+      what: `${outbox} has no ${lacking.join(', ')}`,
+      meaning: 'It is not our table: no order can be cancelled.',
+      fix: ['# name another table in OUTBOX_TABLE, then:', 'order-expiry migrate'],
+    })
+    return [wrong]
+  }
+  const canRead = "SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), true)"
+  if (!(await oneValue<boolean>(database, canRead, [registry]))) {
+    const refused = finding('error', 'store-outbox', {
+      what: `the role ${role} may not read ${registry}`,
+      meaning: 'The daemon does not start: it says since when the table is known.',
+      fix: `GRANT SELECT ON ${registry} TO ${role};`,
+    })
+    return [refused]
+  }
+  const missing = await missingRecords(options)
+  if (missing.length === 0) return listed(ok('store-outbox', `${outbox} is as expected`), await lookAtBacklog(options))
   // How to create it: `migrate` or, if our role may not create a table there, statements for its owner.
-  const mayCreate = await oneValue<boolean>(database, "SELECT has_schema_privilege($1, 'CREATE')", [columns.schema])
+  const [schema = ''] = splitTable(outbox) ?? []
+  const mayCreate = await oneValue<boolean>(database, "SELECT has_schema_privilege($1, 'CREATE')", [
+    unquoteIdentifier(schema),
+  ])
   const byOwner = [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
-    `${createOutboxSql(columns).replace(/\s+/g, ' ')};`,
+    ...missing.map((statement) => `${statement.replace(/\s+/g, ' ')};`),
     `GRANT INSERT, SELECT ON ${outbox} TO ${role};`,
+    `GRANT SELECT ON ${registry} TO ${role};`,
   ]
-  const create = mayCreate ? ['order-expiry migrate'] : byOwner
-  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
-  if (rows.length === 0) {
-    const missing = finding('error', 'store-outbox', {
-      what: `there is no table ${outbox}`,
-      meaning: 'The daemon does not start: each cancellation adds its event there.',
-      fix: create,
-    })
-    return [missing]
-  }
-  const lacking = OUTBOX_COLUMNS.filter((name) => !rows.some((row) => row.name === name))
-  const wrong = finding('error', 'store-outbox', {
-    what: `${outbox} has no ${lacking.join(', ')}`,
-    meaning: 'It is not our table, or an old one: no order can be cancelled.',
-    fix: [`ALTER TABLE ${outbox} RENAME TO ${OUTBOX_TABLE}_old;`, ...create],
+  const what = rows.length === 0 ? `there is no table ${outbox}` : `${outbox} and ${registry} are not complete`
+  const incomplete = finding('error', 'store-outbox', {
+    what,
+    meaning: 'The daemon does not start: each cancellation adds its event there.',
+    fix: mayCreate ? ['order-expiry migrate'] : byOwner,
   })
-  const right = ok('store-outbox', `${outbox} is as expected`)
-  return listed(lacking.length > 0 ? wrong : right, await lookAtBacklog(options))
+  return [incomplete]
 }
 
 async function lookAtBacklog(options: OrdersTable & { role: string }): Promise<Finding | undefined> {
-  const { database, columns, role } = options
-  const outbox = outboxTable(columns)
+  const { database, role } = options
+  const { outbox } = options.columns
   if (!(await oneValue<boolean>(database, "SELECT has_table_privilege($1, 'SELECT')", [outbox]))) {
     return finding('info', 'store-backlog', {
       what: `the role ${role} may not read the outbox`,

@@ -10,7 +10,9 @@ const ROWS_READ = 10_000
 const LEAST_LETTERS = 5
 
 export async function lookAtStatuses({ database, columns }: OrdersTable): Promise<Finding[]> {
-  const { schema, table, status, statusType, unpaidStatuses, cancelledStatus } = columns
+  const { schema, table, unpaidStatuses, cancelledStatus } = columns
+  if (!columns.status) return []
+  const { sql: status, type: statusType } = columns.status
   // The frequent ones according to the statistics, and those of the first rows.
   const first = await boundedValue<string[]>(
     database,

@@ -1,7 +1,6 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { ColumnRow, OrdersTable } from '../columns.ts'
 import { type Database, one } from '../database.ts'
-import { outboxTable } from '../outbox.ts'
 import { quoteIdentifier, quoteTable, unquoteIdentifier } from '../quoting.ts'
 import type { PostgresSettings } from '../settings.ts'
 
@@ -61,10 +60,11 @@ export async function lookAtPermissions(
   options: OrdersTable & { role: string; cancelSql: string | undefined },
 ): Promise<Finding[]> {
   const { database, columns, role, cancelSql } = options
-  const { table, id, status, deadline, paidAt, cancelledAt } = columns
-  const outbox = outboxTable(columns)
-  const read = [id, status, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((name) => name !== undefined)
-  const written = read.filter((name) => !cancelSql && (name === status || name === cancelledAt?.sql))
+  const { table, outbox, id, status, deadline, paidAt, cancelledAt, assigned } = columns
+  const read = [id, status?.sql, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((name) => name !== undefined)
+  const written = cancelSql
+    ? []
+    : [status?.sql, cancelledAt?.sql, ...assigned.map(({ column }) => column)].filter((name) => name !== undefined)
   const { unread, unwritten, mayRecord, hides } = await one<
     Record<'unread' | 'unwritten', string[]> & Record<'mayRecord' | 'hides', boolean>
   >(

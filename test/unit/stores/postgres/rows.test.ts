@@ -9,6 +9,7 @@ const outcomes = (...rows: unknown[][]) =>
   toOutcomes(
     rows.map((row, n) => [...row, n === 0 ? NOW - 0.4 : null]),
     'cancelled',
+    [],
   )
 const evidence = { decidedAt: NOW, status: 'pending', deadline: DUE }
 
@@ -58,7 +59,7 @@ describe('what is no answer of our statements is an error:', () => {
   })
 
   test('no time', () => {
-    expect(() => toOutcomes([['kept', 'paid', DUE, null]], 'cancelled')).toThrow()
+    expect(() => toOutcomes([['kept', 'paid', DUE, null]], 'cancelled', [])).toThrow()
   })
 })
 

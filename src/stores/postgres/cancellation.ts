@@ -1,0 +1,78 @@
+import type { Check, Outcome } from '../../order/order.ts'
+import type { Actors } from './actors.ts'
+import type { OrdersColumns } from './columns.ts'
+import type { Connections } from './connections.ts'
+import { canonicalId } from './ids.ts'
+import { rejectUnlocked } from './locks.ts'
+import { prepare } from './prepared.ts'
+import { idsAndMs, rejected, toOutcomes, undone } from './rows.ts'
+import type { buildStatements } from './statements.ts'
+import { runWatched, type Undone } from './watched.ts'
+
+export interface CancellationOptions {
+  connections: Connections
+  columns: OrdersColumns
+  statements: ReturnType<typeof buildStatements>
+  /** What acts beside the statement, as far as it is known now. */
+  actors: () => Actors
+}
+
+/** Cancels by our own statement. */
+export class Cancellation {
+  readonly #options: CancellationOptions
+  readonly #cancel: ReturnType<typeof prepare>
+  readonly #dryRun: ReturnType<typeof prepare>
+  readonly #idOf: (check: Check) => string
+
+  constructor(options: CancellationOptions) {
+    this.#options = options
+    this.#cancel = prepare('cancel', options.statements.cancelUnpaid)
+    this.#dryRun = prepare('dry_run', options.statements.dryRun)
+    this.#idOf = ({ orderId }) => canonicalId(options.columns.idType, orderId)
+  }
+
+  async dryRun(checks: readonly Check[]): Promise<Outcome[]> {
+    return this.#toOutcomes(await this.#options.connections.run(this.#dryRun, idsAndMs(checks)))
+  }
+
+  /** A transaction of one statement; where something else acts on the rows, one that is looked at before it ends. */
+  async run(checks: readonly Check[]): Promise<Outcome[]> {
+    const { connections, statements, actors } = this.#options
+    const idOf = this.#idOf
+    const outcomes =
+      actors().names.length > 0
+        ? await runWatched({ checks, idOf, attempt: (...some) => this.#attempt(...some) })
+        : this.#toOutcomes(await connections.run(this.#cancel, idsAndMs(checks)))
+    if (!actors().hasRowSecurity) return outcomes
+    const why = 'expected to be allowed to change the row; by the row security of the table, our role may only see it'
+    return rejectUnlocked({ checks, outcomes, why, connections, lockable: statements.lockable, idOf })
+  }
+
+  async #attempt(checks: readonly Check[], undoneOrders: Undone): Promise<Outcome[] | undefined> {
+    const { connections, statements, actors } = this.#options
+    return connections.transaction('BEGIN', async (client) => {
+      const rows = await connections.runWithin(client, this.#cancel, idsAndMs(checks))
+      const outcomes = this.#toOutcomes(rows)
+      const cancelled = checks.filter((_, n) => outcomes[n]?.kind === 'cancelled')
+      const stayed = new Set<string>()
+      if (cancelled.length > 0) {
+        await client.query('SET CONSTRAINTS ALL IMMEDIATE') // with them, the triggers that would run at the end
+        const { rows } = await client.query<{ id: string }>(statements.notCancelled, [cancelled.map(this.#idOf)])
+        for (const { id } of rows) stayed.add(this.#idOf({ orderId: id, deadline: 0 }))
+      }
+      let isUndone = false
+      for (const [n, check] of checks.entries()) {
+        const [what] = rows[n] as [string]
+        if (what !== 'undone' && !(what === 'cancelled' && stayed.has(this.#idOf(check)))) continue
+        isUndone = true
+        const { evidence } = outcomes[n] as Outcome
+        undoneOrders.set(this.#idOf(check), rejected(undone(actors().names), evidence))
+      }
+      return isUndone ? { end: 'ROLLBACK', value: undefined } : { end: 'COMMIT', value: outcomes }
+    })
+  }
+
+  #toOutcomes(rows: readonly unknown[]): Outcome[] {
+    return toOutcomes(rows, this.#options.columns.cancelledStatus, this.#options.actors().names)
+  }
+}

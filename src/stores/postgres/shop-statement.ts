@@ -1,0 +1,105 @@
+import type pg from 'pg'
+import type { Check, Order, Outcome } from '../../order/order.ts'
+import type { CancellationOptions } from './cancellation.ts'
+import { canonicalId } from './ids.ts'
+import { rejectUnlocked } from './locks.ts'
+import { ANSWERS, idsAndDeadlines, NOW_SQL, rejected, undone } from './rows.ts'
+import { toShopOutcomes } from './shop-sql.ts'
+import { runWatched, type Undone } from './watched.ts'
+
+const MOST_KEPT_REMEMBERED = 10_000
+
+interface ShopStatementOptions extends CancellationOptions {
+  /** The text of CANCEL_SQL_FILE. */
+  sql: string
+  find: (client: pg.PoolClient, orderIds: readonly string[]) => Promise<(Order | undefined)[]>
+}
+
+/** Cancels by the shop's own statement, with our events in the same transaction. */
+export class ShopStatement {
+  readonly #options: ShopStatementOptions
+  readonly #idOf: (check: Check) => string
+  /** Unpaid orders that the statement keeps: their ids, and what their rows were then. */
+  readonly kept = new Map<string, string>()
+
+  constructor(options: ShopStatementOptions) {
+    this.#options = options
+    this.#idOf = ({ orderId }) => canonicalId(options.columns.idType, orderId)
+  }
+
+  async run(checks: readonly Check[]): Promise<Outcome[]> {
+    const { connections, statements } = this.#options
+    const answered = new Set<string>()
+    const idOf = this.#idOf
+    const attempt = (some: readonly Check[], undoneOrders: Undone) => this.#attempt(some, undoneOrders, answered)
+    const outcomes = await runWatched({ checks, idOf, attempt })
+    return rejectUnlocked({
+      checks,
+      outcomes,
+      isDoubtful: (check) => !answered.has(idOf(check)),
+      why: 'CANCEL_SQL_FILE: expected a row for this order, which is unpaid, due and not locked; given none (docs/cancel-sql.md)',
+      connections,
+      lockable: statements.lockable,
+      idOf,
+    })
+  }
+
+  async #attempt(
+    checks: readonly Check[],
+    undoneOrders: Undone,
+    answered: Set<string>,
+  ): Promise<Outcome[] | undefined> {
+    const { connections, columns, statements, sql, find, actors } = this.#options
+    const idOf = this.#idOf
+    const input = idsAndDeadlines(checks)
+    return connections.transaction('BEGIN', async (client) => {
+      const { now: decidedAt } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
+      const before = await find(client, input[0])
+      const { rows } = await client.query<{ id: unknown }>(sql, input)
+      const { cancelledStatus } = columns
+      const canonical = (orderId: string) => idOf({ orderId, deadline: 0 })
+      for (const { id } of rows) answered.add(canonical(String(id)))
+      const outcomes = toShopOutcomes({ checks, rows, before, cancelledStatus, decidedAt, canonical })
+      const cancelled = checks.flatMap((check, n) => {
+        const { kind, evidence } = outcomes[n] as Outcome
+        return kind === 'cancelled'
+          ? [{ ...check, orderId: idOf(check), deadline: evidence.deadline ?? check.deadline, evidence }]
+          : []
+      })
+      if (cancelled.length > 0) {
+        await client.query('SET CONSTRAINTS ALL IMMEDIATE')
+        const after = await find(
+          client,
+          cancelled.map(({ orderId }) => orderId),
+        )
+        const stayed = cancelled.filter((_, n) => after[n]?.isUnpaid)
+        for (const { orderId, evidence } of stayed) {
+          undoneOrders.set(orderId, rejected(undone(['CANCEL_SQL_FILE', ...actors().names]), evidence))
+        }
+        if (stayed.length > 0) return { end: 'ROLLBACK', value: undefined }
+        await client.query(statements.insertOutbox, idsAndDeadlines(cancelled))
+      }
+      await this.#remember(
+        client,
+        checks.filter((_, n) => outcomes[n]?.kind === 'kept' && before[n]?.isUnpaid),
+      )
+      return { end: 'COMMIT', value: outcomes }
+    })
+  }
+
+  /** The statement has not changed their rows, and need not be asked again until somebody else has. */
+  async #remember(client: pg.PoolClient, checks: readonly Check[]): Promise<void> {
+    if (checks.length === 0) return
+    const { rows } = await client.query<{ id: string; version: string }>(this.#options.statements.versions, [
+      checks.map(this.#idOf),
+    ])
+    for (const { id, version } of rows) {
+      this.kept.delete(id)
+      this.kept.set(id, version)
+    }
+    for (const id of this.kept.keys()) {
+      if (this.kept.size <= MOST_KEPT_REMEMBERED) break
+      this.kept.delete(id)
+    }
+  }
+}

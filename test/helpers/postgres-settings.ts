@@ -1,0 +1,26 @@
+import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
+import { databaseUrl } from './env.ts'
+
+/** The settings of a table `orders` with a column `payment_deadline`, or as a test wants them. */
+export function postgresSettings(settings: Partial<PostgresSettings> = {}): PostgresSettings {
+  return {
+    DATABASE_URL: databaseUrl(),
+    ORDERS_TABLE: 'orders',
+    ORDERS_ID_COLUMN: 'id',
+    ORDERS_STATUS_COLUMN: 'status',
+    ORDERS_DEADLINE_COLUMN: 'payment_deadline',
+    ORDERS_DEADLINE_AFTER: undefined,
+    ORDERS_DEADLINE_UNIT: undefined,
+    ORDERS_TIME_ZONE: undefined,
+    ORDERS_PAID_AT_COLUMN: undefined,
+    ORDERS_CANCELLED_AT_COLUMN: undefined,
+    ORDERS_UNPAID_STATUSES: ['pending'],
+    ORDERS_CANCELLED_STATUS: 'cancelled',
+    ORDERS_CONDITION: undefined,
+    ORDERS_SET: undefined,
+    OUTBOX_TABLE: 'order_expiry_outbox',
+    CANCEL_SQL_FILE: undefined,
+    cancelSql: undefined,
+    ...settings,
+  }
+}
