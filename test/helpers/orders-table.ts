@@ -58,6 +58,7 @@ export class OrdersTable {
   get settings(): PostgresSettings {
     const { deadlineType, paidAt } = this.options
     return postgresSettings({
+      DATABASE_URL: databaseUrl(),
       ORDERS_TABLE: `${this.schema}.orders`,
       ORDERS_ID_COLUMN: 'id',
       ORDERS_STATUS_COLUMN: 'status',

@@ -1,10 +1,9 @@
 import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
-import { databaseUrl } from './env.ts'
 
 /** The settings of a table `orders` with a column `payment_deadline`, or as a test wants them. */
 export function postgresSettings(settings: Partial<PostgresSettings> = {}): PostgresSettings {
   return {
-    DATABASE_URL: databaseUrl(),
+    DATABASE_URL: undefined,
     ORDERS_TABLE: 'orders',
     ORDERS_ID_COLUMN: 'id',
     ORDERS_STATUS_COLUMN: 'status',

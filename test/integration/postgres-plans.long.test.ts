@@ -57,6 +57,7 @@ const STATISTICS: [name: string, sql: string][] = [
 
 const settingsOf = (idColumn: IdColumn, statusColumn: StatusColumn): PostgresSettings =>
   postgresSettings({
+    DATABASE_URL: databaseUrl(),
     ORDERS_TABLE: `${schema}.orders`,
     ORDERS_ID_COLUMN: idColumn,
     ORDERS_STATUS_COLUMN: statusColumn,
