@@ -5,7 +5,7 @@ import { asStoreError, sqlStateOf } from './errors.ts'
 import { type Prepared, PreparedStatements } from './prepared.ts'
 
 /** How a transaction is to end, and what it has found. */
-export interface Ending<T> {
+interface Ending<T> {
   end: 'COMMIT' | 'ROLLBACK'
   value: T
 }

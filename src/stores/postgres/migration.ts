@@ -3,10 +3,14 @@ import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
 
 import { type Database, oneValue } from './database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
+import { sqlStateOf } from './errors.ts'
 import { readColumns } from './inspection.ts'
 import { missingRecords } from './outbox.ts'
 import { withPool } from './pool.ts'
 import type { PostgresStoreOptions } from './settings.ts'
+
+/** Functions in the condition of an index must be immutable. */
+const NOT_IMMUTABLE = '42P17'
 
 type Table = Parameters<typeof lookAtIndexes>[0]
 
@@ -47,14 +51,26 @@ export async function missingIndexes(table: Table): Promise<MissingIndex[]> {
     }))
 }
 
-async function createIndexes(table: Table, { dryRun, onStatement }: MigrationOptions): Promise<MissingIndex[]> {
+async function createIndexes(table: Table, options: MigrationOptions): Promise<MissingIndex[]> {
   const missing = await missingIndexes(table)
-  for (const line of missing.flatMap(({ isHarmless, fix }) => (isHarmless ? fix : []))) {
-    if (line.startsWith('#')) continue
-    onStatement?.(line.replace(/;$/, ''))
-    if (!dryRun) await table.database.query(line)
+  try {
+    await create(missing.filter(({ isHarmless }) => isHarmless))
+  } catch (error) {
+    const { condition } = table.columns
+    if (sqlStateOf(error) !== NOT_IMMUTABLE || !condition?.isImmutable) throw error
+    // Of the functions in ORDERS_CONDITION we know the names only; of a cast, not even these.
+    const columns = { ...table.columns, condition: { ...condition, isImmutable: false } }
+    return createIndexes({ ...table, columns }, options)
   }
   return missing.filter(({ isHarmless }) => !isHarmless)
+
+  async function create(indexes: readonly MissingIndex[]): Promise<void> {
+    for (const line of indexes.flatMap(({ fix }) => fix)) {
+      if (line.startsWith('#')) continue
+      options.onStatement?.(line.replace(/;$/, ''))
+      if (!options.dryRun) await table.database.query(line)
+    }
+  }
 }
 
 /**

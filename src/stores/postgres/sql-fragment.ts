@@ -6,7 +6,7 @@ export interface Fragment {
 }
 
 /** One assignment of a Fragment. `column` is the bare name, in lower case if it was written without quotes. */
-export interface Assignment extends Fragment {
+interface Assignment extends Fragment {
   column: string
 }
 
