@@ -32,9 +32,10 @@ export async function rejectUnlocked(options: {
       const lockableNow = new Set(rows.map(({ id }) => idOf({ orderId: id, deadline: 0 })))
       return new Set(some.filter((id) => !lockableNow.has(id)))
     } catch (error) {
-      const { code } = error as OrderExpiryError
-      if (code === 'STORE_REFUSED') return new Set(some) // without the permission to lock rows, nobody can tell
-      if (code !== 'STORE_LOCKED') throw error
+      const code = error instanceof OrderExpiryError ? error.code : undefined
+      // Whoever may not lock rows, or asks a view that cannot, will never be told that they are locked.
+      if (code && ['STORE_REFUSED', 'STORE_MISMATCH', 'STORE_REJECTED'].includes(code)) return new Set(some)
+      if (code !== 'STORE_LOCKED') return new Set() // the batch is decided all the same
       if (some.length === 1) return new Set()
       const middle = Math.ceil(some.length / 2)
       const front = await findUnlocked(some.slice(0, middle))
