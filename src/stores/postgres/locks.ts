@@ -1,4 +1,4 @@
-import type { OrderExpiryError } from '../../errors.ts'
+import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Outcome } from '../../order/order.ts'
 import type { Connections } from './connections.ts'
 import { rejected } from './rows.ts'
