@@ -20,6 +20,8 @@ const id = '1'
 
 let table: OrdersTable
 let store: PostgresStore
+/** The same, with the ORDERS_SET of the docs. */
+let raisingStore: PostgresStore
 beforeAll(async () => {
   table = await OrdersTable.create({ idType: 'text', paidAt: false })
   await table.migrate()
@@ -27,9 +29,11 @@ beforeAll(async () => {
     'ALTER TABLE orders ADD version integer NOT NULL DEFAULT 1, ADD updated_at timestamptz NOT NULL DEFAULT now()',
   )
   store = await PostgresStore.open(table.storeOptions())
+  raisingStore = await PostgresStore.open(table.storeOptions({ settings: { ORDERS_SET } }))
 })
 afterAll(async () => {
   await store.close()
+  await raisingStore.close()
   await table.drop()
 })
 beforeEach(async () => {
@@ -37,13 +41,8 @@ beforeEach(async () => {
   await table.insert([{ id, deadline: Date.now() - 1_000 }])
 })
 
-async function cancel(): Promise<void> {
-  expect(await store.cancelUnpaid([{ orderId: id, deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
-}
-
-/** What ORDERS_SET adds to the cancellation. */
-async function raiseVersion(): Promise<void> {
-  await table.pool.query(`UPDATE orders SET ${ORDERS_SET} WHERE id = $1`, [id])
+async function cancel(by = store): Promise<void> {
+  expect(await by.cancelUnpaid([{ orderId: id, deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
 }
 
 const ORMS = {
@@ -104,8 +103,7 @@ describe.each(Object.entries(ORMS))('%s', (name, { open, rewritesAll }) => {
     })
 
     test('raised by ORDERS_SET, stops a save after the cancellation, which hears of it', async () => {
-      await cancel()
-      await raiseVersion()
+      await cancel(raisingStore)
       await expectStopped()
       expect(await table.statusOf(id)).toBe('cancelled')
     })
@@ -148,8 +146,7 @@ test("TypeORM's save() does not compare the version", async () => {
   const orm = await openTypeOrm({ url: databaseUrl(), schema: table.schema })
   try {
     const loaded = await orm.load(id)
-    await cancel()
-    await raiseVersion()
+    await cancel(raisingStore)
     await loaded.confirm()
     expect(await table.statusOf(id)).toBe('paid')
   } finally {
