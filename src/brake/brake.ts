@@ -37,6 +37,10 @@ export interface BrakeOptions {
   /** Who engages it, for people: `host:pid`. */
   by: string
   onChange: (status: BrakeStatus) => void
+  /** It has become unknown whether it is engaged: nothing is cancelled until `onKnown`. */
+  onUnknown: (error: OrderExpiryError) => void
+  /** The state has become known, if `onUnknown` was called before. */
+  onKnown: (status: BrakeStatus) => void
   onHeld: (held: Held) => void
   clock: Clock
   random?: () => number
@@ -49,12 +53,17 @@ export interface BrakeOptions {
  * With a limit or a silence set, each batch is first run dry, and only as many of its orders are cancelled as are granted.
  * While the keeper of the state does not answer, nothing is granted: unknown is never "unpaid". Without either, only a brake
  * that somebody engages by hand counts; while the keeper is away, its last known state does.
+ *
+ * Until the state has been read once, nothing is cancelled. Nor is anything while the keeper answers that it does not tell
+ * (REDIS_REFUSED): that is no outage which passes, and whoever engages the brake could not stop this process.
  */
 export class Brake {
   readonly #options: BrakeOptions
   #status: BrakeStatus | undefined
   /** When the keeper of the state last failed to answer. */
   #triedInVainAt = Number.NEGATIVE_INFINITY
+  /** Why it is not known whether it is engaged. */
+  #unknown: OrderExpiryError | undefined
   #refreshing: Promise<void> | undefined
   /** When, by the store's clock, the first order fell due here: silence is counted from then on. */
   #watchingSince: number | undefined
@@ -65,14 +74,18 @@ export class Brake {
   }
 
   get known(): BrakeStatus | undefined {
-    return this.#status
+    return this.#unknown ? undefined : this.#status
+  }
+
+  /** Why nothing is cancelled, where it is not known whether the brake is engaged. */
+  get unknown(): OrderExpiryError | undefined {
+    return this.#unknown
   }
 
   /** {@link OrderStore.cancelUnpaid} as far as the brake allows; held-back orders are postponed with reason `brake`. */
   async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
-    const { store, maxPerMinute, paymentSilenceMs } = this.#options
-    const isWatching = maxPerMinute !== undefined || paymentSilenceMs !== undefined
-    if (!isWatching && !(await this.#isEngaged())) return store.cancelUnpaid(checks)
+    const { store } = this.#options
+    if (!this.#isWatching && (await this.#isReleased())) return store.cancelUnpaid(checks)
 
     const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
     const decidedAt = outcomes.find(({ kind }) => kind === 'cancelled')?.evidence.decidedAt
@@ -95,20 +108,29 @@ export class Brake {
     })
   }
 
-  async #isEngaged(): Promise<boolean> {
+  get #isWatching(): boolean {
+    const { maxPerMinute, paymentSilenceMs } = this.#options
+    return maxPerMinute !== undefined || paymentSilenceMs !== undefined
+  }
+
+  async #isReleased(): Promise<boolean> {
+    await this.#look()
+    return this.known?.engaged === false
+  }
+
+  async #look(): Promise<void> {
     if (this.#options.clock.monotonic() - this.#triedInVainAt > AFTER_FAILURE_MS) await this.refresh()
-    return this.#status?.engaged ?? false
   }
 
   /** Reads the shared state. Resolves whatever is down. */
   refresh(): Promise<void> {
-    const { shared, clock } = this.#options
-    const keepLast = () => {
-      this.#triedInVainAt = clock.monotonic()
-    }
+    const { shared } = this.#options
     this.#refreshing ??= shared
       .status()
-      .then((status) => this.#learn(status), keepLast)
+      .then(
+        (status) => this.#learn(status),
+        (error) => this.#fail(error),
+      )
       .finally(() => {
         this.#refreshing = undefined
       })
@@ -122,7 +144,9 @@ export class Brake {
     const nothing = { id, granted: 0 }
     this.#watchingSince ??= decidedAt
     // If the brake was last released, the reservation itself shows whether it is engaged now.
-    if (this.#status?.engaged !== false && (await this.#isEngaged())) return nothing
+    if (this.known?.engaged !== false) await this.#look()
+    if (this.known?.engaged) return nothing
+    if (this.#unknown && !this.#isWatching) return { ...nothing, cause: causeOf(this.#unknown) }
     const isSilent = await this.#isSilent(decidedAt)
     const askedAt = clock.monotonic()
     let cause = 'the grant came too late to be used'
@@ -136,7 +160,8 @@ export class Brake {
       this.#learn(status)
       if (clock.monotonic() - askedAt <= GRANT_FRESH_MS) return { id, granted }
     } catch (error) {
-      cause = `its state is not known: ${asOrderExpiryError(error).message}`
+      cause = causeOf(error)
+      if (isRefusal(error)) this.#fail(error)
     }
     // It may have been counted. Nobody waits for a keeper that has just failed to answer.
     void this.#use(id, 0)
@@ -218,9 +243,30 @@ export class Brake {
 
   #learn(status: BrakeStatus): void {
     const before = this.#status
+    const wasUnknown = this.#unknown !== undefined
     this.#status = status
+    this.#unknown = undefined
+    this.#triedInVainAt = Number.NEGATIVE_INFINITY
+    if (wasUnknown) this.#options.onKnown(status)
     if (before?.engaged !== status.engaged && (before || status.engaged)) this.#options.onChange(status)
   }
+
+  #fail(error: unknown): void {
+    this.#triedInVainAt = this.#options.clock.monotonic()
+    if (this.#status && !isRefusal(error)) return // an outage: the last known state counts
+    const wasKnown = this.#unknown === undefined
+    this.#unknown = asOrderExpiryError(error)
+    if (wasKnown) this.#options.onUnknown(this.#unknown)
+  }
+}
+
+/** The keeper is there, but does not tell. */
+function isRefusal(error: unknown): boolean {
+  return asOrderExpiryError(error).code === 'REDIS_REFUSED'
+}
+
+function causeOf(error: unknown): string {
+  return `its state is not known: ${asOrderExpiryError(error).message}`
 }
 
 /** An order may be in a batch twice, but is cancelled once. */

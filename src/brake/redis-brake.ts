@@ -1,7 +1,11 @@
-import type { Redis } from 'ioredis'
+import { OrderExpiryError } from '../errors.ts'
+import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
-import { type BrakeReply, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
+import { redisErrorCode } from '../redis/reply.ts'
+import { type BrakeReply, PEEK, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
 import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
+
+type BrakeConnection = Pick<Connection, 'redis' | 'explain'>
 
 /**
  * The state of the brake in Redis, for all processes and the command line. Commands of its connection must time out.
@@ -11,14 +15,14 @@ import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brak
  * - Each process remembers what was granted to it in the last minute, and adds it again if the newest grant is gone.
  */
 export class RedisBrake implements SharedBrake {
-  readonly #redis: Redis
+  readonly #connection: BrakeConnection
   readonly #keys: QueueKeys
   #state: StoredState | undefined
   /** What was granted to this process within the last minute, oldest first. */
   readonly #grants: { id: string; second: number; used: number }[] = []
 
-  constructor(options: { redis: Redis; queue: NamedQueue }) {
-    this.#redis = options.redis
+  constructor(options: { connection: BrakeConnection; queue: NamedQueue }) {
+    this.#connection = options.connection
     this.#keys = options.queue.keys
   }
 
@@ -58,14 +62,12 @@ export class RedisBrake implements SharedBrake {
   }
 
   async #eval(script: keyof typeof SCRIPTS, asked: object, grants?: readonly object[]): Promise<BrakeReply> {
-    const { brake, brakeCancelled, brakeReserved } = this.#keys
     const known = JSON.stringify({ state: this.#state, newest: this.#grants.at(-1), grants })
-    const keysAndArgs = [brake, brakeCancelled, brakeReserved, known, JSON.stringify(asked)]
-    const reply = JSON.parse((await this.#redis.eval(SCRIPTS[script], 3, ...keysAndArgs)) as string) as BrakeReply
+    const reply = await this.#ask(SCRIPTS[script], [known, JSON.stringify(asked)])
     const { state, second } = reply
     // Concurrent requests carry the state known when they were sent.
     if (Number(state.changed) < Number(this.#state?.changed ?? 0)) {
-      throw new Error('Redis has fallen back to an older state')
+      throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis has fallen back to an older state')
     }
     this.#state = state
     const releasedIn = state.engaged === '1' ? 0 : Math.floor(Number(state.since) / 1_000)
@@ -73,17 +75,99 @@ export class RedisBrake implements SharedBrake {
     while (this.#grants[0] && this.#grants[0].second <= forgotten) this.#grants.shift()
     return reply
   }
+
+  async #ask(script: string, args: readonly string[]): Promise<BrakeReply> {
+    const keys = this.#keys
+    try {
+      const reply = parseReply(await evaluate({ ...this.#connection, keys, script, args }))
+      if (!isReply(reply)) throw malformed()
+      return reply
+    } catch (error) {
+      throw explainRefusal({ error, connection: this.#connection, keys })
+    }
+  }
 }
 
-/** The state as Redis has it. Writes nothing, unlike the scripts. */
-export async function peekBrake({
-  redis,
-  keys,
-}: {
-  redis: Redis
+/**
+ * The state as Redis has it. Writes nothing, unlike the scripts, but fails where they would.
+ *
+ * @throws {OrderExpiryError} REDIS_UNAVAILABLE; REDIS_REFUSED where Redis answers, but not with a state
+ */
+export async function peekBrake(options: {
+  connection: BrakeConnection
   keys: QueueKeys
 }): Promise<Omit<BrakeStatus, 'lastMinute'>> {
-  return stateOf(await redis.hgetall(keys.brake))
+  const { connection, keys } = options
+  try {
+    const flat = (await evaluate({ redis: connection.redis, keys, script: PEEK, args: [] })) as string[]
+    const state: Record<string, string> = {}
+    for (let n = 0; n < flat.length; n += 2) state[flat[n] as string] = flat[n + 1] as string
+    if (flat.length > 0 && !isState(state)) throw malformed()
+    return stateOf(state)
+  } catch (error) {
+    throw connection.explain(error)
+  }
+}
+
+function evaluate(call: {
+  redis: Connection['redis']
+  keys: QueueKeys
+  script: string
+  args: readonly string[]
+}): Promise<unknown> {
+  const { brake, brakeCancelled, brakeReserved } = call.keys
+  return call.redis.eval(call.script, 3, brake, brakeCancelled, brakeReserved, ...call.args)
+}
+
+function parseReply(reply: unknown): unknown {
+  try {
+    return JSON.parse(reply as string)
+  } catch {
+    return undefined
+  }
+}
+
+/** Somebody else may have written the key: what cannot be read must not pass for a brake that is released. */
+function isReply(reply: unknown): reply is BrakeReply {
+  const { second, state } = (reply ?? {}) as Partial<BrakeReply>
+  return Number.isFinite(second) && isState(state)
+}
+
+function isState(state: Partial<StoredState> | undefined): state is StoredState {
+  const { engaged, changed } = state ?? {}
+  return (engaged === '0' || engaged === '1') && /^\d+$/.test(changed ?? '')
+}
+
+function malformed(): OrderExpiryError {
+  return new OrderExpiryError('REDIS_REFUSED', 'Redis has something else in the place of the state of the brake')
+}
+
+/** Redis' error in our own words, with what lets the brake be read. */
+function explainRefusal(options: { error: unknown; connection: BrakeConnection; keys: QueueKeys }): OrderExpiryError {
+  const { error, connection, keys } = options
+  const explained = connection.explain(error)
+  if (explained.code !== 'REDIS_REFUSED') return explained
+  const repair = repairOf({ error, keys }).map((line) => line.replace(/^# /, ''))
+  const message = `${explained.message}; ${repair.join(' ')}`
+  return new OrderExpiryError('REDIS_REFUSED', message, { cause: explained.cause })
+}
+
+/** What lets the brake be read, one command or remark per line. @param options.error or its cause: what Redis answered */
+export function repairOf({ error, keys }: { error: unknown; keys: QueueKeys }): string[] {
+  if (isAboutPermissions(error)) {
+    return ['# let the user use the keys of the brake, and a command where Redis names one:', permissionOf(keys)]
+  }
+  const look = `# look at the keys ${keys.brake}*: delete what is not of the type that docs/brake.md says, then`
+  return [...(redisErrorCode(error) ? [look] : ['# write it anew:']), 'order-expiry brake engage']
+}
+
+/** Within a script, the refusal of a command comes as an error of the script. */
+function isAboutPermissions(error: unknown): boolean {
+  return redisErrorCode(error) === 'NOPERM' || /ACL failure|user executing the script/.test(String(error))
+}
+
+function permissionOf({ own }: QueueKeys): string {
+  return `ACL SETUSER <user> ~${own}* +eval`
 }
 
 function statusOf({ state, last_minute: lastMinute }: BrakeReply): BrakeStatus {

@@ -35,9 +35,13 @@ local time = redis.call('TIME')
 local second = tonumber(time[1])
 local now = string.format('%.0f', second * 1000 + math.floor(time[2] / 1000))
 
-local state = {engaged = '0', reason = '', by = '', since = '', suspended_until = '', changed = '0'}
+local state = {}
 local fields = redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do state[fields[i]] = fields[i + 1] end
+-- Nobody has ever decided. Where a part of a state is missing, it is not filled in: it could have said anything.
+if #fields == 0 then
+  state = {engaged = '0', reason = '', by = '', since = '', suspended_until = '', changed = '0'}
+end
 
 local function write(decision)
   state = decision
@@ -47,7 +51,7 @@ end
 -- Each decision has a higher stamp than the one before, even if the clock is set back.
 local function decide(decision)
   decision.since = now
-  decision.changed = string.format('%.0f', math.max(tonumber(now), tonumber(state.changed) + 1))
+  decision.changed = string.format('%.0f', math.max(tonumber(now), (tonumber(state.changed) or 0) + 1))
   write(decision)
 end
 
@@ -79,7 +83,7 @@ local function reply(found)
 end
 
 -- Redis has fallen back to older data.
-if known.state and tonumber(known.state.changed) > tonumber(state.changed) then write(known.state) end
+if known.state and tonumber(known.state.changed) > (tonumber(state.changed) or 0) then write(known.state) end
 
 -- Grants that are older than the last minute go.
 if redis.call('EXISTS', KEYS[2], KEYS[3]) < 2 then redis.call('DEL', KEYS[2], KEYS[3]) end
@@ -93,6 +97,19 @@ for _, grant in ipairs(known.grants or {}) do
   if is_lost(grant) then count(grant.id, math.min(second, grant.second), grant.used) end
 end
 if known.newest and is_lost(known.newest) then return reply({is_lost = true}) end
+`
+
+/**
+ * Reads the state and writes nothing, but fails where the other scripts cannot read.
+ *
+ * KEYS those of the other scripts
+ * Returns the fields and values of the state, in turn
+ */
+export const PEEK = `
+redis.call('TIME')
+redis.call('HLEN', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+return redis.call('HGETALL', KEYS[1])
 `
 
 export const SCRIPTS = {

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
+import type { Brake } from '../brake/brake.ts'
 import { sweepOnce } from '../daemon/sweep-once.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { EventBus } from '../observe/events.ts'
 import { number } from '../runtime/human-numbers.ts'
-import type { SweepResult } from '../sweep/tally.ts'
 import { type CommandContext, stopSignal } from './context.ts'
 import { printsResult } from './result.ts'
 
@@ -25,15 +25,17 @@ export function sweepCommand(context: CommandContext): Command {
       sweepOnce({ config, redisUrl, dryRun, events, clock, signal }),
     )
     const result = reportOf(swept, dryRun || config.DRY_RUN ? wouldCancel : undefined)
-    return { result, lines: describe(result, dryRun), isSuccess: !result.error && !result.failed }
+    const isSuccess = !result.error && !result.failed && !swept.brake.unknown
+    return { result, lines: describe(result, dryRun), isSuccess }
   })
 }
 
 /** @param wouldCancel undefined: orders were cancelled */
-function reportOf(swept: SweepResult, wouldCancel: readonly string[] | undefined) {
-  const { error, failed, outcomes, left, isWantedSoon, ...counts } = swept
+function reportOf(swept: Awaited<ReturnType<typeof sweepOnce>>, wouldCancel: readonly string[] | undefined) {
+  const { error, failed, outcomes, left, isWantedSoon, brake, ...counts } = swept
   return {
     ...counts,
+    brake: brakeOf(brake),
     outcomes,
     left: left?.oldest && !wouldCancel ? left : undefined,
     wouldCancel,
@@ -42,8 +44,14 @@ function reportOf(swept: SweepResult, wouldCancel: readonly string[] | undefined
   }
 }
 
+/** What of the brake keeps orders from being cancelled now, even if this was a dry run; undefined: nothing does. */
+function brakeOf({ unknown, known }: Brake): { engaged: boolean | 'unknown'; reason: string | undefined } | undefined {
+  if (unknown) return { engaged: 'unknown', reason: `${unknown.code}: ${unknown.message}` }
+  return known?.engaged ? { engaged: true, reason: known.reason } : undefined
+}
+
 function describe(report: ReturnType<typeof reportOf>, changesNothing: boolean): string[] {
-  const { overdue, outcomes, left, handedOver, upcoming, added, wouldCancel, failed, error } = report
+  const { overdue, outcomes, left, handedOver, upcoming, added, wouldCancel, failed, error, brake } = report
   const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${number(count)}`)
   const lines = [`overdue   ${number(overdue)}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`]
   if (wouldCancel) {
@@ -54,6 +62,9 @@ function describe(report: ReturnType<typeof reportOf>, changesNothing: boolean):
   if (left?.oldest) {
     lines.push(`          left unpaid: ${number(left.orders)}, the oldest ${left.oldest.orderId}: ${left.oldest.why}`)
   }
+  if (brake?.engaged === 'unknown') {
+    lines.push(`          nothing is cancelled: it is not known whether the brake is engaged: ${brake.reason}`)
+  } else if (brake) lines.push(`          nothing is cancelled: the brake is engaged (${brake.reason})`)
   if (handedOver && !changesNothing)
     lines.push(`          undecided: ${number(handedOver)} have a check now, for the workers`)
   const now = changesNothing || added === 0 ? '' : ', which they now have'

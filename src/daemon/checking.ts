@@ -96,9 +96,11 @@ export function createChecking(options: CheckingOptions) {
     worker.resume()
     sweeper.wake()
   })
-  events.on('brake-changed', ({ engaged }) => {
-    if (!engaged) sweeper.wake()
-  })
+  for (const event of ['brake-changed', 'brake-known'] as const) {
+    events.on(event, ({ engaged }) => {
+      if (!engaged) sweeper.wake()
+    })
+  }
   return { store, brake, breaker, watch, worker, sweeper }
 }
 
@@ -124,7 +126,7 @@ function watchRedis(
         sweptAt = clock.monotonic()
         sweeper.wake()
       }
-      void brake.refresh() // for the metric
+      void brake.refresh() // for the probes and metrics
     },
     clock,
   })

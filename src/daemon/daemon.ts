@@ -144,6 +144,7 @@ function storeService(parts: Parts): Service {
       const store = await waitFor({ service: 'store', attempt: () => openStore(choice), signal, parts })
       const checking = createCheckingOf(store, parts)
       vitals.checking = checking
+      await checking.brake.refresh() // before the first check: it would be held back while the state is not known
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
       return [checking.watch, checking.worker, checking.sweeper]
     },

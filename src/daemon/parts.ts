@@ -55,8 +55,8 @@ export function chooseStore(options: { config: Config; redisUrl: string; events?
 }
 
 /** The brake that all processes of this queue share. */
-export function openBrake(config: Config, { redis }: Connection): RedisBrake {
-  return new RedisBrake({ redis, queue: queueOf(config) })
+export function openBrake(config: Config, connection: Connection): RedisBrake {
+  return new RedisBrake({ connection, queue: queueOf(config) })
 }
 
 /** What gives orders the check that they lack. */
@@ -108,6 +108,8 @@ export function createGuards(options: {
     by: nameOfProcess(),
     onChange: ({ engaged, reason, by }) =>
       events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }) }),
+    onUnknown: (error) => events.emit('brake-unknown', { error }),
+    onKnown: ({ engaged }) => events.emit('brake-known', { engaged }),
     onHeld: (held) => events.emit('brake-held', held),
     clock,
     ...(random && { random }),

@@ -1,3 +1,4 @@
+import type { Brake } from '../brake/brake.ts'
 import { createSettle } from '../order/settle.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
@@ -8,16 +9,17 @@ import { chooseStore, createGuards, type Given, openBrake, openConnection, openM
  * One sweep by hand, with a brake and dry run as the settings say.
  *
  * @param options.dryRun change nothing, whatever the settings say
+ * @returns also the brake, as it was last read
  */
 export async function sweepOnce(
   options: Omit<Given, 'version'> & { redisUrl: string; dryRun: boolean; signal: AbortSignal },
-): Promise<SweepResult> {
+): Promise<SweepResult & { brake: Brake }> {
   const { config, redisUrl, dryRun, events, clock, signal } = options
   const store = await openStore(chooseStore({ config, redisUrl }))
   const connection = openConnection(redisUrl)
   const missingChecks = openMissingChecks(options)
   try {
-    const { guarded } = createGuards({
+    const { brake, guarded } = createGuards({
       settings: { ...config, DRY_RUN: dryRun || config.DRY_RUN },
       store,
       shared: openBrake(config, connection),
@@ -25,7 +27,8 @@ export async function sweepOnce(
       events,
       clock,
     })
-    return await sweep({
+    await brake.refresh() // a dry run does not ask for it
+    const swept = await sweep({
       store,
       settle: createSettle({ store: guarded, ping: () => store.ping(), clock }),
       addChecks: (orders) => missingChecks.add(orders, { dryRun }),
@@ -34,6 +37,7 @@ export async function sweepOnce(
       clock,
       signal,
     })
+    return { ...swept, brake }
   } finally {
     await missingChecks.close()
     connection.close()

@@ -50,9 +50,13 @@ export class DaemonVitals implements Vitals, ExplainSources {
     return this.checking.store
   }
 
-  /** The last state that was known. */
+  /** The last state that was known, while it counts. */
   get brake(): BrakeStatus | undefined {
     return this.checking?.brake.known
+  }
+
+  get brakeFailure(): OrderExpiryError | undefined {
+    return this.checking?.brake.unknown
   }
 
   get isBreakerOpen(): boolean {

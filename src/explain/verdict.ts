@@ -70,6 +70,7 @@ function verdictOfUnknown(check: CheckFacts | undefined, now: number): string {
 
 function holdOf({ holds = {}, check }: OrderFacts): string | undefined {
   const { brake, isPaused, dryRun } = holds
+  if (brake?.isUnknown) return 'nothing is cancelled, because the state of the brake cannot be read'
   if (brake) return `the brake is holding back all cancellations${brake.reason ? ` (${brake.reason})` : ''}`
   if (dryRun) return 'nothing is cancelled while DRY_RUN is set'
   return isPaused && check ? 'the queue is paused, so only the sweep cancels orders' : undefined

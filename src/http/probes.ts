@@ -2,10 +2,11 @@ import type { FastifyInstance } from 'fastify'
 import type { Registry } from 'prom-client'
 import { asOrderExpiryError } from '../errors.ts'
 import type { Vitals } from '../observe/vitals.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
-type Asked = Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'clock'>
+type Asked = Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'brakeFailure' | 'clock'>
 
 const PING_TIMEOUT_MS = 2_000
 /** A loop that has been silent this long is stuck: its longest step is three statements that nearly time out. */
@@ -16,7 +17,8 @@ const STUCK_MS = 45_000
  *
  * - `/livez`: 200 as long as every loop goes on; 503 if one is stuck, and only a restart helps. A missing Redis or store is
  *   no reason to restart. If the event loop itself is blocked, there is no answer at all.
- * - `/readyz`: 200 once it has started, until it stops, while Redis and the store answer; else 503, with the reason.
+ * - `/readyz`: 200 once it has started, until it stops, while Redis and the store answer and the state of the brake is known;
+ *   else 503, with the reason.
  * - `/metrics`: in Prometheus' text format.
  */
 export function registerProbes(
@@ -31,10 +33,12 @@ export function registerProbes(
   })
 
   server.get('/readyz', async (_request, reply) => {
-    const { clock } = vitals
+    const { clock, brakeFailure } = vitals
+    const brake = brakeFailure ? Promise.reject(brakeFailure) : Promise.resolve()
     const checks = await Promise.all([
       checkOf({ name: 'redis', ping: vitals.pingRedis(), clock }),
       checkOf({ name: 'store', ping: vitals.pingStore(), clock }),
+      checkOf({ name: 'brake', ping: brake, clock }),
     ])
     const { phase } = vitals
     const isReady = phase === 'running' && checks.every(({ status }) => status === 'ok')
@@ -50,7 +54,13 @@ async function checkOf({ name, ping, clock }: { name: string; ping: Promise<unkn
     await withTimeout({ work: ping, ms: PING_TIMEOUT_MS, clock, onTimeout: () => late })
     return { name, status: 'ok' }
   } catch (error) {
-    // Only the code: anybody may ask, and the driver's words name hosts, users and databases. The log has them.
-    return { name, status: 'unavailable', reason: error === late ? late.message : asOrderExpiryError(error).code }
+    return { name, status: 'unavailable', reason: error === late ? late.message : reasonOf(error) }
   }
+}
+
+/** Only codes: anybody may ask, and the driver's words name hosts, users and databases. The log has them. */
+function reasonOf(error: unknown): string {
+  const { code, cause } = asOrderExpiryError(error)
+  const inRedis = redisErrorCode(cause)
+  return inRedis ? `${code} (${inRedis})` : code
 }

@@ -63,6 +63,9 @@ export interface Events {
   'store-breaker-closed': object
   'store-notice': { notice: string }
   'brake-changed': { engaged: boolean; reason?: string; by?: string }
+  /** Nothing is cancelled until its state is known again. */
+  'brake-unknown': { error: OrderExpiryError }
+  'brake-known': { engaged: boolean }
   'brake-held': { orders: number; reason: string; cause?: string }
   'operator-acted': { by: string; action: string; requestId: string; queue?: string; jobId?: string }
   'redis-emptied': object

@@ -113,6 +113,10 @@ function gaugesOfProcess(vitals: Vitals) {
       help: '1 while the mass-cancel brake holds back all cancellations.',
       read: () => vitals.brake?.engaged,
     },
+    brake_unknown: {
+      help: '1 while nothing is cancelled because it is not known whether the brake is engaged.',
+      read: () => vitals.brakeFailure !== undefined,
+    },
     store_breaker_open: {
       help: '1 while the order store fails and no checks are taken.',
       read: () => vitals.isBreakerOpen,

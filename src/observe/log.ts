@@ -136,6 +136,10 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     const until = 'until somebody runs `order-expiry brake release`'
     logger.error(e, `the brake is engaged (${e.reason}): no order is cancelled ${until}`)
   },
+  'brake-unknown': (e, { failure }) =>
+    failure(...because('brake', e, 'no order is cancelled, because it is not known whether the brake is engaged')),
+  'brake-known': (e, { trouble }) =>
+    trouble('brake known', e, `the state of the brake is known again: ${e.engaged ? 'engaged' : 'released'}`),
   'brake-held': (e, { failure }) =>
     failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
 

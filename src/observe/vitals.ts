@@ -21,6 +21,8 @@ export interface Vitals {
   readonly isBreakerOpen: boolean
   /** Undefined: not known. */
   readonly brake: { engaged: boolean; reason?: string } | undefined
+  /** Why it is not known whether the brake is engaged, so that nothing is cancelled. Undefined: it is, or was not read yet. */
+  readonly brakeFailure: Error | undefined
   /** Rejects while Redis is away. */
   readonly view: {
     /** Jobs by BullMQ's state. */

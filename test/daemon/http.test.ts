@@ -38,6 +38,7 @@ describe('on loopback', () => {
       checks: [
         { name: 'redis', status: 'ok' },
         { name: 'store', status: 'ok' },
+        { name: 'brake', status: 'ok' },
       ],
     })
     expect((await fetch(`${url}/nothing`)).status).toBe(404)

@@ -17,6 +17,7 @@ export function fakeVitals(given: Partial<Vitals> = {}): { -readonly [Name in ke
     pingStore: async () => {},
     isBreakerOpen: false,
     brake: undefined,
+    brakeFailure: undefined,
     view: { counts: async () => ({ jobs: {}, isPaused: false }), forecast: async () => forecast },
     readOverdue: async () => ({ orders: 0, oldestSeconds: 0 }),
     readOutbox: () => undefined,

@@ -3,6 +3,7 @@ import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { RedisBrake } from '../../src/brake/redis-brake.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
+import { asOrderExpiryError } from '../../src/errors.ts'
 import { diagnoseQueue } from '../../src/queue/diagnosis/queue.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
@@ -119,7 +120,10 @@ test('checks that were given up are a warning, with their error codes and nothin
 })
 
 test('an engaged brake is a warning until it is released', async () => {
-  const brake = new RedisBrake({ redis: raw.redis, queue: namedQueue({ name: raw.name }) })
+  const brake = new RedisBrake({
+    connection: { redis: raw.redis, explain: asOrderExpiryError },
+    queue: namedQueue({ name: raw.name }),
+  })
   await brake.engage('manual', 'somebody')
   expect(ofCode(await diagnose(), 'queue-brake')).toEqual([
     ['warning', expect.stringMatching(/^the brake is engaged, for \d s \(manual\)$/)],
@@ -127,6 +131,34 @@ test('an engaged brake is a warning until it is released', async () => {
   await brake.release('somebody', 1_000)
   expect(ofCode(await diagnose(), 'queue-brake')[0]?.[0]).toBe('ok')
   await raw.redis.del(namedQueue({ name: raw.name }).keys.brake)
+})
+
+test.each([
+  ['the user may not use its keys', '~bull:*', '+@all', /^ACL SETUSER <user> ~\{bull:.*\}:\* \+eval$/],
+  ['the user may not run a command of its scripts', '~*', '+@all -time', /^ACL SETUSER <user> /],
+])('a brake that cannot be read is an error that says what to grant: %s', async (_, keys, commands, fix) => {
+  const { hostname, port } = new URL(redisUrl())
+  const admin = new Redis(redisUrl())
+  await admin.call('ACL', 'SETUSER', raw.name, 'reset', 'on', '>geheim', keys, '&*', ...commands.split(' '))
+  try {
+    const findings = await diagnose(`redis://${raw.name}:geheim@${hostname}:${port}`)
+    expect(ofCode(findings, 'queue-brake')).toEqual([['error', expect.stringMatching(/^the brake cannot be read: /)]])
+    expect(fixesOf(findings, 'queue-brake')).toEqual([expect.stringMatching(fix)])
+    expect(JSON.stringify(findings)).not.toContain('geheim')
+  } finally {
+    await admin.call('ACL', 'DELUSER', raw.name)
+    admin.disconnect()
+  }
+})
+
+test.each([
+  ['a string', (key: string) => raw.redis.set(key, 'x')],
+  ['a hash of somebody else', (key: string) => raw.redis.hset(key, { engaged: 'no' })],
+])('a brake that is %s is an error, and not a brake that is released', async (_, write) => {
+  const { brake } = namedQueue({ name: raw.name }).keys
+  await write(brake)
+  expect(ofCode(await diagnose(), 'queue-brake')).toEqual([['error', expect.stringMatching(/cannot be read/)]])
+  await raw.redis.del(brake)
 })
 
 test('where CLIENT LIST is not allowed, whether a worker is there is not known, and said so', async () => {

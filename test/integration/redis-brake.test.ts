@@ -4,13 +4,17 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import type { Redis } from 'ioredis'
 import { peekBrake, RedisBrake } from '../../src/brake/redis-brake.ts'
-import { openRedis } from '../../src/redis/connection.ts'
+import { asRedisError, openRedis } from '../../src/redis/connection.ts'
 import { namedQueue, type QueueKeys } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { startRedis } from '../helpers/processes.ts'
+
+function connectionOf(redis: Redis) {
+  return { redis, explain: (error: unknown) => asRedisError(error, redisUrl()) }
+}
 
 /** Processes that share a brake: each with a connection of its own. */
 function openBrakes(
@@ -23,7 +27,10 @@ function openBrakes(
     for (const redis of connections) redis.disconnect()
   })
   return {
-    brakes: connections.map((redis) => new RedisBrake({ redis, queue })) as [RedisBrake, ...RedisBrake[]],
+    brakes: connections.map((redis) => new RedisBrake({ connection: connectionOf(redis), queue })) as [
+      RedisBrake,
+      ...RedisBrake[],
+    ],
     redis: connections[0] as Redis,
     keys: queue.keys,
     key: queue.keys.brake,
@@ -38,14 +45,14 @@ test('a brake that nobody has touched is released, and nothing is written by loo
 
 test('who only peeks at it sees its state, and writes nothing, whatever is there', async () => {
   const { brakes, redis, keys, key } = openBrakes(1)
-  expect(await peekBrake({ redis, keys })).toEqual({ engaged: false })
+  expect(await peekBrake({ connection: connectionOf(redis), keys })).toEqual({ engaged: false })
   expect(await redis.exists(key, `${key}:cancelled`, `${key}:reserved`)).toBe(0)
   const { lastMinute, ...engaged } = await brakes[0].engage('limit', 'p:1')
-  expect(await peekBrake({ redis, keys })).toEqual(engaged)
+  expect(await peekBrake({ connection: connectionOf(redis), keys })).toEqual(engaged)
   await brakes[0].reserve('a', 1, 100)
   const { lastMinute: none, ...released } = await brakes[0].release('ann', 60_000)
   const before = await redis.dumpBuffer(key)
-  expect([lastMinute, none, await peekBrake({ redis, keys })]).toEqual([0, 0, released])
+  expect([lastMinute, none, await peekBrake({ connection: connectionOf(redis), keys })]).toEqual([0, 0, released])
   expect(await redis.dumpBuffer(key)).toEqual(before)
 })
 

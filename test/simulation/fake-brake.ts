@@ -2,7 +2,12 @@ import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from '../../src/bra
 import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
-export type BrakeFlaw = 'forgets to count' | 'takes nothing back' | 'forgets that it is engaged' | 'begins a new minute'
+export type BrakeFlaw =
+  | 'forgets to count'
+  | 'takes nothing back'
+  | 'forgets that it is engaged'
+  | 'begins a new minute'
+  | 'takes unknown for released'
 
 /** What a limit does not hold across: until then cancellations are not counted, or what was counted is lost. */
 export interface Exemption {
@@ -32,6 +37,8 @@ export class FakeBrake {
   readonly exemptions: Exemption[] = []
   /** Since when it is engaged, and since when it is not. */
   readonly changes: { at: number; engaged: boolean; reason?: BrakeReason | undefined }[] = []
+  /** When each process first got an answer. */
+  readonly firstReadAt = new Map<Host, number>()
   isAway = false
   readonly #scheduler: Scheduler
   readonly #flaw: BrakeFlaw | undefined
@@ -49,7 +56,11 @@ export class FakeBrake {
     const own = new Map<string, Counted>()
     const run = (what: string, effect: () => number) =>
       host.request(what, (): Grant => {
-        if (this.isAway) throw new Error('Redis is away')
+        if (this.isAway) {
+          if (this.#flaw !== 'takes unknown for released') throw new Error('Redis is away')
+          return { granted: 0, status: { engaged: false, lastMinute: 0 } }
+        }
+        if (!this.firstReadAt.has(host)) this.firstReadAt.set(host, this.#scheduler.now)
         if (known && known.changed > (this.#state?.changed ?? 0)) this.#write(known, { isOld: true })
         for (const [id, grant] of own) {
           const isForgotten = !this.#state?.engaged && grant.second <= Math.floor((this.#state?.since ?? 0) / 1_000)

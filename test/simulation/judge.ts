@@ -114,7 +114,7 @@ function judgeEngagements({ scenario, servers }: Evidence): string[] {
 
 /**
  * Never more than the limit in any minute, by one process not even where Redis has lost its data; none while the brake is
- * engaged, none in silence.
+ * engaged, none in silence, none by a process that does not know yet whether it is engaged.
  */
 function judgeBrake({ scenario, servers }: Evidence): string[] {
   const { maxPerMinute, paymentSilenceMs } = scenario.settings
@@ -145,6 +145,8 @@ function judgeBrake({ scenario, servers }: Evidence): string[] {
     const count = Math.max(countMinute(time, brake.exemptions), countMinute(time, releases, by))
     if (maxPerMinute !== undefined && count > maxPerMinute)
       violations.push(`brake: ${count} cancelled within a minute, ${where}`)
+    if (by && (brake.firstReadAt.get(by) ?? Number.POSITIVE_INFINITY) > time)
+      violations.push(`brake: cancelled before its state was read, ${where}`)
     if (!isUnknown && isEngagedThroughout(brake.changes, time - onTheWay - FRESH_MS, time))
       violations.push(`brake: cancelled while engaged, ${where}`)
     const newest = payments.findLast((at) => at <= time)

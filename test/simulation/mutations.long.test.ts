@@ -77,6 +77,11 @@ const flaws: [string, Flaws, RegExp][] = [
     { brake: 'begins a new minute' },
     /^brake: \d+ cancelled within a minute/m,
   ],
+  [
+    'a brake that takes unknown for released',
+    { brake: 'takes unknown for released' },
+    /^brake: cancelled before its state was read/m,
+  ],
   ['a brake that forgets to count', { brake: 'forgets to count' }, /^brake: \d+ cancelled within a minute/m],
   [
     'a brake that forgets that it is engaged',

@@ -55,7 +55,7 @@ export async function readOverview(vitals: Vitals): Promise<Overview> {
       stateOf('Redis', isRedisUp, { good: 'up', bad: 'down' }),
       stateOf('Order store', isStoreUp, { good: 'up', bad: 'down' }),
       stateOf('Breaker', !vitals.isBreakerOpen, { good: 'closed', bad: 'open' }),
-      brakeState(isRedisUp ? vitals.brake : undefined), // Redis keeps it
+      brakeState(isRedisUp ? vitals : undefined), // Redis keeps it
       stateOf('Queue', counts && !counts.isPaused, { good: 'running', bad: 'paused' }),
       ...(vitals.dryRun ? [{ name: 'Dry run', level: 'warn', text: 'cancels nothing' } as const] : []),
     ],
@@ -68,7 +68,8 @@ function stateOf(name: string, isGood: boolean | undefined, texts: { good: strin
   return isGood ? { name, level: 'good', text: texts.good } : { name, level: 'bad', text: texts.bad }
 }
 
-function brakeState(brake: Vitals['brake']): State {
+function brakeState({ brake, brakeFailure }: Partial<Vitals> = {}): State {
+  if (brakeFailure) return { name: 'Brake', level: 'bad', text: 'unknown: cancels nothing' }
   const reason = brake?.reason ? `: ${brake.reason}` : ''
   return stateOf('Brake', brake && !brake.engaged, { good: 'released', bad: `engaged${reason}` })
 }

@@ -1,6 +1,7 @@
 import type { Queue } from 'bullmq'
-import { peekBrake } from '../../brake/redis-brake.ts'
+import { peekBrake, repairOf } from '../../brake/redis-brake.ts'
 import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
+import { asOrderExpiryError } from '../../errors.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { Connection } from '../../redis/connection.ts'
@@ -19,7 +20,7 @@ const QUEUE_LIMIT_MS = 8_000
 /** At most this many of the active and of the failed jobs are read one by one. */
 const MOST_JOBS_READ = 1_000
 
-type Source = OpenQueue & { now: number }
+type Source = OpenQueue & { connection: Connection; now: number }
 
 type State = Awaited<ReturnType<typeof readState>>
 
@@ -35,7 +36,7 @@ export async function diagnoseQueue(options: {
   const look = async () => {
     await connection.untilReady()
     const queue = openQueue({ queue: named, redis, readOnly: true })
-    const state = await readState({ queue, redis, keys: named.keys, now: clock.now() })
+    const state = await readState({ queue, redis, connection, keys: named.keys, now: clock.now() })
     return looks.map((lookAt) => lookAt(state))
   }
   try {
@@ -55,8 +56,24 @@ async function readState(source: Source) {
     overdueMs: await readOverdue(source),
     stuck: await countStuck(source),
     failures: await readFailures(source),
-    brake: await peekBrake(source),
+    brake: await readBrake(source),
   }
+}
+
+/** @returns `unreadable`, and what to do, where Redis answers but does not tell */
+async function readBrake(source: Source): Promise<Awaited<ReturnType<typeof peekBrake>> | Unreadable> {
+  try {
+    return await peekBrake(source)
+  } catch (error) {
+    const { code, message: unreadable, cause } = asOrderExpiryError(error)
+    if (code !== 'REDIS_REFUSED') throw error
+    return { unreadable, fix: repairOf({ error: cause, keys: source.keys }) }
+  }
+}
+
+interface Unreadable {
+  unreadable: string
+  fix: readonly string[]
 }
 
 /** @returns undefined where CLIENT LIST is not allowed */
@@ -174,7 +191,13 @@ const looks: readonly ((state: State) => Finding)[] = [
     })
   },
 
-  ({ now, brake: { engaged, reason = 'unknown', since = now } }) => {
+  ({ now, brake }) => {
+    if ('unreadable' in brake) {
+      const { unreadable, fix } = brake
+      const meaning = 'Unknown is not released: a daemon that cannot read the brake cancels no order.'
+      return finding('error', 'queue-brake', { what: `the brake cannot be read: ${unreadable}`, meaning, fix })
+    }
+    const { engaged, reason = 'unknown', since = now } = brake
     if (!engaged) return ok('queue-brake', 'the brake is not engaged')
     return finding('warning', 'queue-brake', {
       what: `the brake is engaged, for ${howLong(Math.max(0, now - since))} (${reason})`,

@@ -1,4 +1,5 @@
 import { peekBrake } from '../../brake/redis-brake.ts'
+import { asOrderExpiryError } from '../../errors.ts'
 import type { Forecast, Vitals } from '../../observe/vitals.ts'
 import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
@@ -11,7 +12,8 @@ import { readForecast } from './forecast.ts'
 
 /** What holds up checks and cancellations of all orders. */
 export interface QueueHolds {
-  brake?: { reason?: string | undefined } | undefined
+  /** It is engaged, or nobody can tell. */
+  brake?: { reason?: string | undefined; isUnknown?: true } | undefined
   isPaused: boolean
 }
 
@@ -41,10 +43,20 @@ export class QueueView {
   }
 
   holds(): Promise<QueueHolds> {
-    return this.#ask(async ({ queue, redis, keys }) => {
-      const [isPaused, { engaged, reason }] = await Promise.all([queue.isPaused(), peekBrake({ redis, keys })])
-      return { isPaused, ...(engaged && { brake: { reason } }) }
+    return this.#ask(async ({ queue, keys }) => {
+      const [isPaused, brake] = await Promise.all([queue.isPaused(), this.#brakeHold(keys)])
+      return { isPaused, ...(brake && { brake }) }
     })
+  }
+
+  async #brakeHold(keys: OpenQueue['keys']): Promise<QueueHolds['brake']> {
+    try {
+      const { engaged, reason } = await peekBrake({ connection: this.#options.connection, keys })
+      return engaged ? { reason } : undefined
+    } catch (error) {
+      if (asOrderExpiryError(error).code === 'REDIS_REFUSED') return { isUnknown: true }
+      throw error
+    }
   }
 
   /** @returns undefined if the queue has no check of this order under `jobId`, by default our own */

@@ -11,6 +11,7 @@ class FakeShared implements SharedBrake {
   state: BrakeStatus = { engaged: false, lastMinute: 0 }
   isSuspended = false
   isAway = false
+  failure: Error | undefined
   /** The answers are lost; what they answer is done. */
   losesAnswers = false
   readonly grants = new Map<string, number>()
@@ -57,6 +58,7 @@ class FakeShared implements SharedBrake {
   async #answer<T>(what: string, answer: () => T): Promise<T> {
     this.calls.push(what)
     if (this.isAway) throw new Error('Redis is away')
+    if (this.failure) throw this.failure
     const answered = answer()
     if (this.losesAnswers) throw new Error('the answer is lost')
     await this.beforeAnswer(what)
@@ -69,6 +71,8 @@ function createBrake(options: Partial<BrakeOptions> = {}) {
   const store = new RecordingStore()
   const shared = new FakeShared()
   const changes: BrakeStatus[] = []
+  /** What was told of the state being known or not. */
+  const known: (ErrorCode | boolean)[] = []
   const held: Held[] = []
   const brake = new Brake({
     store,
@@ -77,12 +81,14 @@ function createBrake(options: Partial<BrakeOptions> = {}) {
     paymentSilenceMs: undefined,
     by: 'test:1',
     onChange: (status) => changes.push(status),
+    onUnknown: ({ code }) => known.push(code),
+    onKnown: ({ engaged }) => known.push(engaged),
     onHeld: (each) => held.push(each),
     clock,
     random: () => 0,
     ...options,
   })
-  return { brake, clock, store, shared, changes, held }
+  return { brake, clock, store, shared, changes, known, held }
 }
 
 const kinds = (outcomes: readonly { kind: string }[]) => outcomes.map(({ kind }) => kind)
@@ -105,15 +111,10 @@ describe('without a limit or a silence', () => {
     expect(brake.known).toMatchObject({ engaged: true, reason: 'manual' })
   })
 
-  test('a keeper that was never there does not stop the cancellations', async () => {
-    const { brake, store, shared } = createBrake()
-    shared.isAway = true
-    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['cancelled'])
-    expect(brake.known).toBeUndefined()
-  })
-
   test('while the keeper is away, it is asked once in 5 s, by all batches together', async () => {
     const { brake, store, shared, clock } = createBrake()
+    await brake.refresh()
+    shared.calls.splice(0)
     shared.isAway = true
     const batches = () => Promise.all([1, 2, 3].map(() => brake.cancelUnpaid(store.placeMany(1))))
     await batches()
@@ -138,6 +139,67 @@ describe('without a limit or a silence', () => {
     shared.state = { engaged: false, lastMinute: 0 }
     await brake.refresh()
     expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['cancelled', 'cancelled'])
+  })
+})
+
+describe('not known', () => {
+  const settings = [
+    ['without a limit or a silence', {}],
+    ['with a limit', { maxPerMinute: 100 }],
+    ['with a silence', { paymentSilenceMs: 60_000 }],
+  ] as const
+  const failures = [
+    ['away', new OrderExpiryError('REDIS_UNAVAILABLE', 'away')],
+    ['too slow', new Error('Command timed out')],
+    ['refusing', new OrderExpiryError('REDIS_REFUSED', 'NOPERM')],
+  ] as const
+  const cases = settings.flatMap(([how, options]) => failures.map(([is, error]) => [how, is, options, error] as const))
+
+  test.each(cases)(
+    '%s, a keeper that is %s before the first answer: nothing is cancelled',
+    async (_, __, options, error) => {
+      const { brake, store, shared, clock, known, held } = createBrake(options)
+      shared.failure = error
+      await brake.refresh()
+      const checks = store.placeMany(2)
+      expect(await brake.cancelUnpaid(checks)).toMatchObject([
+        { kind: 'postponed', reason: 'brake' },
+        { kind: 'postponed', reason: 'brake' },
+      ])
+      expect([store.count('cancelled'), brake.known]).toEqual([0, undefined])
+      expect(brake.unknown?.message).toBe(error.message)
+      expect(held).toEqual([{ orders: 2, reason: 'unknown', cause: expect.stringContaining(error.message) }])
+
+      shared.failure = undefined
+      await clock.advance(5_001)
+      expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['cancelled', 'cancelled'])
+      expect(known).toEqual([expect.any(String), false])
+    },
+  )
+
+  test('without an answer, it is not asked again by every batch', async () => {
+    const { brake, store, shared } = createBrake()
+    shared.isAway = true
+    await Promise.all([1, 2, 3].map(() => brake.cancelUnpaid(store.placeMany(1))))
+    await brake.cancelUnpaid(store.placeMany(1))
+    expect(shared.calls).toEqual(['status'])
+    expect(store.count('cancelled')).toBe(0)
+  })
+
+  test.each(settings)('%s, a keeper that refuses ends what was known: that is no outage', async (_, options) => {
+    const { brake, store, shared, clock, known, held } = createBrake(options)
+    await brake.refresh()
+    shared.failure = new OrderExpiryError('REDIS_REFUSED', 'NOPERM')
+    const checks = store.placeMany(1)
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed'])
+    shared.failure = new OrderExpiryError('REDIS_UNAVAILABLE', 'away')
+    await clock.advance(5_001)
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['postponed'])
+    expect(held.map(({ reason }) => reason)).toEqual(['unknown', 'unknown'])
+    shared.failure = undefined
+    await clock.advance(5_001)
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['cancelled'])
+    expect(known).toEqual(['REDIS_REFUSED', false])
   })
 })
 

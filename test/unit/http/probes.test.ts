@@ -15,15 +15,20 @@ const servers: { close(): Promise<unknown> }[] = []
 afterEach(() => Promise.all(servers.splice(0).map((server) => server.close())))
 
 async function createProbes(
-  options: { phase?: 'starting' | 'running' | 'stopping'; redis?: () => Promise<unknown> } = {},
+  options: {
+    phase?: 'starting' | 'running' | 'stopping'
+    redis?: () => Promise<unknown>
+    brakeFailure?: OrderExpiryError
+  } = {},
 ) {
-  const { phase = 'running', redis = up } = options
+  const { phase = 'running', redis = up, brakeFailure } = options
   const server = fastify()
   servers.push(server)
   const clock = new FakeClock()
   const heartbeats = ['worker', 'sweeper'].map((name) => new Heartbeat({ name, clock }))
   const loops = () => (phase === 'running' ? heartbeats : [])
-  registerProbes(server, { vitals: { phase, loops, pingRedis: redis, pingStore: up, clock }, metrics: new Registry() })
+  const vitals = { phase, loops, pingRedis: redis, pingStore: up, brakeFailure, clock }
+  registerProbes(server, { vitals, metrics: new Registry() })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   const get = async (path: string) => {
     const answer = await fetch(base + path)
@@ -74,6 +79,7 @@ describe('/readyz', () => {
   const ok = [
     { name: 'redis', status: 'ok' },
     { name: 'store', status: 'ok' },
+    { name: 'brake', status: 'ok' },
   ]
 
   test('is green when all is up', async () => {
@@ -98,8 +104,18 @@ describe('/readyz', () => {
       checks: [
         { name: 'redis', status: 'unavailable', reason: 'REDIS_UNAVAILABLE' },
         { name: 'store', status: 'ok' },
+        { name: 'brake', status: 'ok' },
       ],
     })
+  })
+
+  test('is red while the state of the brake is not known, and says why in the code of Redis, not in its words', async () => {
+    const cause = Object.assign(new Error("NOPERM No permissions to access a key of user 'x'"), { name: 'ReplyError' })
+    const brakeFailure = new OrderExpiryError('REDIS_REFUSED', 'Redis at 10.0.0.1 refuses', { cause })
+    const { code, body } = await (await createProbes({ brakeFailure })).get('/readyz')
+    expect(code).toBe(503)
+    const brake = { name: 'brake', status: 'unavailable', reason: 'REDIS_REFUSED (NOPERM)' }
+    expect(body).toMatchObject({ status: 'unavailable', checks: [{ status: 'ok' }, { status: 'ok' }, brake] })
   })
 
   test('waits two seconds at most for something that does not answer', async () => {
@@ -115,7 +131,11 @@ describe('/readyz', () => {
     const { code, body } = await answer
     expect(code).toBe(503)
     expect(body).toMatchObject({
-      checks: [{ status: 'unavailable', reason: expect.stringContaining('2000 ms') }, { status: 'ok' }],
+      checks: [
+        { status: 'unavailable', reason: expect.stringContaining('2000 ms') },
+        { status: 'ok' },
+        { status: 'ok' },
+      ],
     })
     expect(clock.sleeping).toEqual([])
   })

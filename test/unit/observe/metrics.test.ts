@@ -33,6 +33,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_batch_size_checks',
     'order_expiry_brake_engaged',
     'order_expiry_brake_held_total',
+    'order_expiry_brake_unknown',
     'order_expiry_build_info',
     'order_expiry_check_lateness_seconds',
     'order_expiry_checks_early_total',
@@ -157,6 +158,13 @@ describe('a gauge', () => {
 
   test('of a store that has not been opened says nothing', async () => {
     expect(await createRegistry({ isStoreTried: false }).scrape()).not.toHaveProperty('order_expiry_store_up')
+  })
+
+  test('of a brake whose state cannot be read says so', async () => {
+    const { scrape, vitals } = createRegistry({ brake: { engaged: false } })
+    expect(await scrape()).toHaveProperty('order_expiry_brake_unknown', 0)
+    Object.assign(vitals, { brake: undefined, brakeFailure: new Error('NOPERM') })
+    expect(await scrape()).toHaveProperty('order_expiry_brake_unknown', 1)
   })
 
   test('of a brake whose state is not known says nothing', async () => {
