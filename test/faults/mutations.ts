@@ -63,6 +63,11 @@ const MUTATIONS: readonly Mutation[] = [
     cases: ['lost answer to the cancelling statement'],
   },
   {
+    name: 'the rule that a brake which is not known is not released',
+    edits: [{ file: 'brake/brake.js', from: 'this.known?.engaged === false', to: '!this.known?.engaged' }],
+    cases: ['brake engaged where the workers may not read it'],
+  },
+  {
     name: 'the breaker',
     edits: [{ file: 'runtime/breaker.js', from: /this\.#failure = failure;/, to: 'return;' }],
     cases: ['PostgreSQL away for 30 s'],

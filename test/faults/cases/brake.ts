@@ -20,7 +20,38 @@ async function cancellations(world: World): Promise<number[]> {
   return history.filter(({ what }) => what === 'cancelled').map(({ at }) => at)
 }
 
+/** The settings of workers whose user of Redis may use BullMQ's keys and not ours. */
+async function blindWorkers(world: World): Promise<Record<string, string>> {
+  await world.admin.call('ACL', 'SETUSER', 'blind', 'reset', 'on', '>secret', '~bull:*', '&*', '+@all')
+  const url = new URL(world.workerEnv().REDIS_URL as string)
+  return { REDIS_URL: `redis://blind:secret@${url.host}` }
+}
+
 export const brakeCases: FaultCase[] = [
+  {
+    name: 'brake engaged where the workers may not read it',
+    injected:
+      "the brake is engaged; the workers' user of Redis may use BullMQ's keys and not the brake's; granted after 10 s, and released",
+    promise: 'no cancellation, /readyz is red until they may read it; after the release all within 32 s',
+    boundMs: RELEASED_MS,
+    seconds: 60,
+    refusal: 'NOPERM',
+    world: { workers: 0 },
+    async run(world) {
+      const { code, stderr } = await runCli(['brake', 'engage'], { env: world.workerEnv() })
+      world.expect(code === 0, `brake engage: exit code ${code}: ${stderr}`)
+      await world.startWorkers(2, await blindWorkers(world))
+      await perform(world, planWorkload(world.random, FEW))
+      await untilLookedAt(world)
+      await sleep(10_000)
+      await world.expectAliveAndNotReady()
+      await world.admin.call('ACL', 'SETUSER', 'blind', '~{bull:check-payment}:*')
+      await sleep(10_000) // they read the state every few seconds
+      world.expect((await cancellations(world)).length === 0, 'brake: cancelled though engaged')
+      await release(world)
+      return Date.now()
+    },
+  },
   {
     name: 'payment feed stops: cancellations per minute',
     injected: `no order is paid any more, 100 fall due, BRAKE_MAX_PER_MINUTE=${LIMIT}; released by hand after 65 s`,
