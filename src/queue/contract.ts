@@ -4,6 +4,7 @@ import { parseContractDeadline } from '../order/deadline.ts'
 import type { Check } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import { systemClock } from '../runtime/clock.ts'
+import { UnreadableData } from './unreadable-data.ts'
 
 /** The name of the only kind of job in the queue. */
 export const JOB_NAME = 'check-payment'
@@ -73,9 +74,11 @@ const jobData = z.looseObject({
  * @throws {OrderExpiryError} UNKNOWN_JOB or INVALID_JOB, saying what is wrong
  */
 export function parseJob(
-  job: { name: string; data: unknown; timestamp: number; opts: { delay?: number | undefined } },
+  job: { id?: string; name: string; data: unknown; timestamp: number; opts: { delay?: number | undefined } },
   { now, paymentTimeoutMs }: { now: number; paymentTimeoutMs: number },
 ): Check {
+  if (job.data instanceof UnreadableData) throw unreadableJob(String(job.id), job.data.unreadable)
+  if (job.name === undefined) throw unreadableJob(String(job.id), 'Redis no longer has what was on it')
   if (job.name !== JOB_NAME) {
     throw new OrderExpiryError('UNKNOWN_JOB', `expected a job named ${JOB_NAME}, given ${JSON.stringify(job.name)}`)
   }
@@ -97,6 +100,11 @@ export function parseJob(
 
 function invalidJob(what: string, cause?: unknown): OrderExpiryError {
   return new OrderExpiryError('INVALID_JOB', `expected data {"orderId": "…", "deadline": …}: ${what}`, { cause })
+}
+
+/** A job that BullMQ cannot read. */
+export function unreadableJob(jobId: string, why: string): OrderExpiryError {
+  return new OrderExpiryError('INVALID_JOB', `the job ${jobId} cannot be read: ${why}`)
 }
 
 /** What is on a finished job: the outcome, and the evidence it rests on. Times are ISO 8601, by the order store's clock. */

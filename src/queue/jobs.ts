@@ -3,6 +3,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { addIfAbsent, type JobBefore } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { jobIdOf, type Placement } from './contract.ts'
+import { UnreadableData } from './unreadable-data.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
 /**
@@ -72,6 +73,10 @@ export async function moveJob(
   if (before instanceof Error) throw before
   const job = await open.queue.getJob(jobIdOf(orderId))
   if (!job) return moveJob(open, placement)
+  if (job.data instanceof UnreadableData) {
+    // With other data or another delay it would still fail.
+    return (await open.queue.remove(jobIdOf(orderId))) === 1 ? moveJob(open, placement) : 'checking'
+  }
   const isSame = before.deadline === deadline
   // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
   if (!isSame || job.data.deadline === undefined) await job.updateData({ ...job.data, orderId, deadline })

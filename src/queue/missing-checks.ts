@@ -11,6 +11,7 @@ import { CheckQueue } from './check-queue.ts'
 import { jobIdOf, type Placement } from './contract.ts'
 import { dueAtOf } from './due-score.ts'
 import { moveJob, PACKETS, placeJobs } from './jobs.ts'
+import { isJsonObject } from './unreadable-data.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 const CALL_TIMEOUT_MS = 20_000
@@ -92,19 +93,10 @@ export class MissingChecks {
       const placement = { orderId, deadline: Math.ceil(deadline), placedAt: now, by: 'a sweep' }
       const dueAt = dueAtOf(Number(score ?? 0))
       if (timestamp == null || finishedOn != null) missing.push(placement)
-      else if (placement.deadline > now && dueAt > placement.deadline + TOLERANCE_MS && isObject(data))
+      // One that cannot be read is left to its check.
+      else if (placement.deadline > now && dueAt > placement.deadline + TOLERANCE_MS && isJsonObject(data ?? ''))
         late.push(placement)
     }
     return { missing, late }
-  }
-}
-
-/** Whether a job can be read at all; one that cannot is left to its check. */
-function isObject(data: string | null | undefined): boolean {
-  try {
-    const value: unknown = JSON.parse(data ?? '')
-    return typeof value === 'object' && value !== null
-  } catch {
-    return false
   }
 }

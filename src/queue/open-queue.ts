@@ -1,7 +1,8 @@
-import { Queue } from 'bullmq'
+import type { Queue } from 'bullmq'
 import type { Redis } from 'ioredis'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { JobData } from './contract.ts'
+import { ReadableQueue } from './readable-queue.ts'
 
 /**
  * BullMQ's view of a queue on a connection of ours, which stays ours to close. The connection remembers what goes wrong.
@@ -15,7 +16,7 @@ export function openQueue(options: {
   onError?: (error: Error) => void
 }): Queue<JobData> {
   const { queue, redis, readOnly = false, onError = () => {} } = options
-  const opened = new Queue<JobData>(queue.name, {
+  const opened = new ReadableQueue(queue.name, {
     connection: redis,
     prefix: queue.prefix,
     ...(readOnly && { skipMetasUpdate: true, skipVersionCheck: true }),

@@ -90,8 +90,10 @@ async function readOverdue({ redis, keys, now }: Source): Promise<number> {
   if (score !== undefined) due.push(dueAtOf(Number(score)))
   const next = await redis.lindex(keys.wait, -1)
   if (next != null) {
-    const [timestamp, delay] = await redis.hmget(keys.job(next), 'timestamp', 'delay')
-    if (timestamp != null) due.push(Number(timestamp) + Number(delay ?? 0))
+    // What is in the place of a job may be none, and hold anything.
+    const [timestamp, delay] = (await unlessRefused(redis.hmget(keys.job(next), 'timestamp', 'delay'))) ?? []
+    const dueAt = Number(timestamp ?? Number.NaN) + Number(delay ?? 0)
+    if (Number.isFinite(dueAt)) due.push(dueAt)
   }
   return Math.max(0, now - Math.min(...due))
 }
@@ -101,14 +103,14 @@ async function countStuck({ redis, keys, now }: Source): Promise<number> {
   const ids = await redis.lrange(keys.active, -MOST_JOBS_READ, -1)
   const isStuck = async (id: string) =>
     !(await redis.exists(keys.jobLock(id))) &&
-    now - Number(await redis.hget(keys.job(id), 'processedOn')) > LATE_AFTER_MS
+    now - Number(await unlessRefused(redis.hget(keys.job(id), 'processedOn'))) > LATE_AFTER_MS
   return (await Promise.all(ids.map(isStuck))).filter(Boolean).length
 }
 
 /** How often each error code occurs among the newest failed jobs, the most frequent one first. */
 async function readFailures({ redis, keys }: Source): Promise<ReadonlyMap<FailureCode, number>> {
   const ids = await redis.zrevrange(keys.failed, 0, MOST_JOBS_READ - 1)
-  const reasons = await Promise.all(ids.map((id) => redis.hget(keys.job(id), 'failedReason')))
+  const reasons = await Promise.all(ids.map((id) => unlessRefused(redis.hget(keys.job(id), 'failedReason'))))
   const failures = new Map<FailureCode, number>()
   for (const reason of reasons) {
     const code = codeOf(reason ?? '') // what others have written there can hold anything, and is not shown

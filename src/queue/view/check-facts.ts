@@ -2,6 +2,7 @@ import type { Job } from 'bullmq'
 import type { OpenQueue } from '../check-queue.ts'
 import { deadlineOf, type FinishedCheck, type JobData, jobIdOf } from '../contract.ts'
 import { dueAtOf } from '../due-score.ts'
+import { UnreadableData } from '../unreadable-data.ts'
 import { type CheckNote, parseNote } from './check-notes.ts'
 
 /** The check of an order, as its job has it. */
@@ -48,7 +49,7 @@ export function describeJob(job: Job<JobData>, state: string): FoundCheck {
     jobId: job.id as string,
     state: STATES[state] ?? 'due',
     ...(deadline !== undefined && { deadline: new Date(deadline) }),
-    scheduledAt: new Date(job.timestamp),
+    scheduledAt: new Date(Number.isFinite(job.timestamp) ? job.timestamp : 0), // somebody else may have written it
     attempts: job.attemptsMade,
     ...(job.failedReason && { failedReason: job.failedReason }),
     ...(isFinishedCheck(job.returnvalue) && { finished: job.returnvalue }),
@@ -80,10 +81,10 @@ export async function readCheckFacts(
   if (!job) return undefined
   const { by, orderId: isOf } = (job.data ?? {}) as { by?: unknown; orderId?: unknown }
   if (jobId !== jobIdOf(orderId) && String(isOf) !== orderId) return undefined
-  const { state, deadline, failedReason, finished } = describeJob(job, jobState)
+  const { state, scheduledAt, deadline, failedReason, finished } = describeJob(job, jobState)
   return {
     state,
-    scheduledAt: job.timestamp,
+    scheduledAt: scheduledAt.getTime(),
     scheduledBy: typeof by === 'string' ? by : undefined,
     deadline: deadline?.getTime(),
     dueAt: score === null ? undefined : dueAtOf(Number(score)),
@@ -92,6 +93,11 @@ export async function readCheckFacts(
     starts: job.attemptsStarted,
     ...(failedReason && { failedReason }),
     ...(finished && { finished }),
-    notes: logs.map(parseNote),
+    notes: [...notesOfUnreadable(job.data), ...logs.map(parseNote)],
   }
+}
+
+function notesOfUnreadable(data: unknown): CheckNote[] {
+  if (!(data instanceof UnreadableData)) return []
+  return [{ at: undefined, what: `its check cannot be read, and fails with INVALID_JOB: ${data.unreadable}` }]
 }

@@ -4,6 +4,7 @@ import { callScriptsFast } from '../../redis/fast-scripts.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
+import { jobOf, readAnyJob } from './stored-jobs.ts'
 
 /** The longest sleep. An earlier job wakes exactly one sleeping worker; if that one dies, another finds it this much later. */
 const LONGEST_SLEEP_S = 1
@@ -36,13 +37,21 @@ export class CheckWorker extends Worker {
   #inARow = 0
   #fetchedBeside = 0
 
-  /** @param options.ring sends Redis a command that does nothing */
+  /**
+   * @param options.ring sends Redis a command that does nothing
+   * @param options.onStranger told of a key in the place of a job that is none, and that nobody will fetch again
+   */
   constructor(
     queueName: string,
     processor: Processor,
-    options: WorkerOptions & { heartbeat: Heartbeat; ring: () => Promise<unknown>; clock: Clock },
+    options: WorkerOptions & {
+      heartbeat: Heartbeat
+      ring: () => Promise<unknown>
+      onStranger?: (jobId: string) => void
+      clock: Clock
+    },
   ) {
-    const { heartbeat, ring, clock, ...workerOptions } = options
+    const { heartbeat, ring, onStranger = () => {}, clock, ...workerOptions } = options
     const alarm = new Alarm({ ring, clock })
     super(
       queueName,
@@ -54,6 +63,7 @@ export class CheckWorker extends Worker {
         const clientReady = backend.client.then((client) => {
           joinWrites(client)
           callScriptsFast(client)
+          readAnyJob(client, { toKey: (part) => this.toKey(part), onStranger })
         })
         clientReady.catch(() => {}) // the worker reports that itself
         return Object.assign(backend, {
@@ -133,9 +143,16 @@ export class CheckWorker extends Worker {
   ): ReturnType<Worker['nextJobFromJobData']> {
     this.#heartbeat.beat()
     if (args[0]) this.#alarm.tell(true)
-    const job = await super.nextJobFromJobData(...args)
+    const [json, ...rest] = args
+    let job = await super.nextJobFromJobData(...args)
+    // BullMQ drops a job whose next repetition it cannot add.
+    if (json && !job) job = await super.nextJobFromJobData({ ...json, repeatJobKey: '' }, ...rest)
     if (job) this.#notBegun++
     return job
+  }
+
+  protected override createJob(...[json, jobId]: Parameters<Worker['createJob']>): Job {
+    return jobOf(json, (readable) => super.createJob(readable, jobId))
   }
 
   override processJob(...args: Parameters<Worker['processJob']>): ReturnType<Worker['processJob']> {

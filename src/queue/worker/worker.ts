@@ -11,6 +11,8 @@ import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { retryUntilDone } from '../../runtime/retry.ts'
 import type { Service } from '../../runtime/service.ts'
 import { untilAborted } from '../../runtime/timeout.ts'
+import { unreadableJob } from '../contract.ts'
+import { whyUnreadable } from '../unreadable-data.ts'
 import { type CheckBatcher, type CheckOptions, check } from './check.ts'
 import { CheckWorker } from './check-worker.ts'
 
@@ -115,6 +117,8 @@ function createWorker(options: WorkerOptions, batcher: CheckBatcher): Worker {
     settings: { backoffStrategy: () => RUN_RETRY_MS },
     heartbeat: options.heartbeat,
     ring: options.ring,
+    onStranger: (jobId) =>
+      events.emit('check-given-up', { jobId, error: unreadableJob(jobId, whyUnreadable(undefined)) }),
     ...(options.telemetry && { telemetry: options.telemetry }),
     clock: options.clock,
   })
