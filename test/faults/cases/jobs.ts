@@ -30,6 +30,9 @@ function wrongDelay(options: { name: string; delay: unknown; promise: string; bo
   }
 }
 
+/** What somebody writes on a job that BullMQ can then not read. */
+const UNREADABLE = [{ data: '{' }, { opts: 'x' }, { opts: 'null' }, { parent: 'x', stc: 'x' }, { ats: 'x', atm: 'x' }]
+
 /** Jobs are lost while the sweepers of two workers, every second, and the workers themselves go for the same orders. */
 async function loseJobs(world: World): Promise<void> {
   for (let round = 0; round < 5; round++) {
@@ -152,6 +155,28 @@ export const jobCases: FaultCase[] = [
           ][index % 3]
           await job.updateData(edited)
           if (index % 3 === 0) await job.promote()
+        }),
+      )
+      if (Date.now() > deadline) throw new Error('expected to be able to edit them in time')
+      return deadline
+    },
+  },
+  {
+    name: 'jobs that BullMQ cannot read',
+    injected: '30 of 150 jobs get data, options, a parent or counts that are no JSON, no object or no number',
+    promise: 'each order within 90 s of its deadline; nothing stays active, and each fails once at most',
+    boundMs: UNKNOWN_MS,
+    seconds: 100,
+    failedJobs: UNREADABLE.length * 6,
+    async run(world) {
+      const deadline = await crowd(world, { orders: 150, inMs: 6_000 })
+      const jobs = await world.rawQueue.getDelayed()
+      const bad = jobs.slice(0, UNREADABLE.length * 6)
+      await Promise.all(
+        bad.map((job, index) => {
+          // Only the sweep finds its order: the check fails.
+          world.known.delete(job.data.orderId as string)
+          return world.admin.hset(`bull:check-payment:${job.id}`, UNREADABLE[index % UNREADABLE.length] as object)
         }),
       )
       if (Date.now() > deadline) throw new Error('expected to be able to edit them in time')
