@@ -17,7 +17,7 @@ import { KINDS, type StoreChoice } from '../stores/kinds.ts'
 
 /** For single commands of the daemon. */
 const REDIS_TIMEOUT_MS = 2_000
-/** Batches of the worker in flight at once. One more connection serves the sweeper, and one the probes. */
+/** Batches of the worker in flight at once. Further connections: for orders left behind, for the sweeper, for the probes. */
 export const MAX_BATCHES = 4
 
 /** What the daemon is made from. */
@@ -47,7 +47,7 @@ export function chooseStore(options: { config: Config; redisUrl: string; events?
     settings: config,
     redisUrl,
     queue: queueOf(config),
-    connections: MAX_BATCHES + 2,
+    connections: MAX_BATCHES + 3,
     watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
     onError: (error) => events?.emit('store-error', { error }),
     onNotice: (notice) => events?.emit('store-notice', { notice }),

@@ -1,22 +1,28 @@
 import type { OrderExpiryError } from '../errors.ts'
 import { backoffMs } from '../runtime/retry.ts'
-import { isOutage, type Settlement } from './settle.ts'
+import type { Evidence } from './order.ts'
+import { isLeftBehind, isOutage, type Settlement } from './settle.ts'
 
 /** What to do with a job, given what became of its check. */
 export type Step =
   | { kind: 'finish'; outcome: Exclude<Settlement, { kind: 'postponed' | 'failed' }> }
-  | { kind: 'postpone'; delayMs: number; why: string }
+  | { kind: 'postpone'; delayMs: number; why: string; isLeftBehind: boolean }
   | { kind: 'retry'; delayMs: number; error: OrderExpiryError }
   | { kind: 'give-up'; error: OrderExpiryError }
 
-const LOCKED = { baseMs: 1, capMs: 2_000 }
+/** A lock is most often a payment that commits in a moment: while an order is late by no more, it is looked at soon again. */
+const SOON_WITHIN_MS = 1_000
+const LOCKED = { soonestMs: 100, leastMs: 2_000, mostMs: 24_000, shareOfLateness: 0.5 }
+const JITTER_SHARE = 0.25
 const OUTAGE = { baseMs: 500, capMs: 5_000 }
+const LEFT_BEHIND = { baseMs: 500, capMs: 10_000 }
 const RETRY = { baseMs: 1_000, capMs: 60_000 }
 
 /**
  * What follows from a settlement.
  *
  * - A postponement lasts as long as it does by the store's clock: the worker's own may be wrong.
+ * - An order that stays locked is looked at ever more rarely: every 2 s at first, every 30 s once it is a minute late.
  * - A store that is away, is busy or refuses us says nothing about the order: the check is postponed and loses no attempt.
  * - Any other failure costs an attempt; after `maxAttempts` of them the job is given up.
  *
@@ -32,20 +38,34 @@ export function nextStep(options: {
 }): Step {
   const { settlement, started, failed, maxAttempts, random = Math.random } = options
   if (settlement.kind === 'postponed') {
-    const spanMs = settlement.until - settlement.evidence.decidedAt
-    const leastMs = settlement.reason === 'locked' ? backoffMs({ attempt: started, ...LOCKED, random }) : 1
-    const delayMs = Number.isFinite(spanMs) ? Math.max(leastMs, spanMs) : OUTAGE.capMs
-    return { kind: 'postpone', delayMs, why: settlement.reason }
+    const { until, evidence, reason } = settlement
+    const spanMs = Number.isFinite(until - evidence.decidedAt) ? Math.max(1, until - evidence.decidedAt) : OUTAGE.capMs
+    const delayMs = reason === 'locked' ? lockedMs({ spanMs, evidence, started, random }) : spanMs
+    return { kind: 'postpone', delayMs, why: reason, isLeftBehind: isLeftBehind(settlement) }
   }
   if (settlement.kind !== 'failed') return { kind: 'finish', outcome: settlement }
 
   const { error } = settlement
   // That includes a permission or a table that somebody has changed: the order is settled once that is fixed.
   if (error.retryable || isOutage(error)) {
-    const delayMs = backoffMs({ attempt: started, ...OUTAGE, random })
-    return { kind: 'postpone', delayMs, why: error.code }
+    const isBehind = isLeftBehind(settlement)
+    const delayMs = backoffMs({ attempt: started, ...(isBehind ? LEFT_BEHIND : OUTAGE), random })
+    return { kind: 'postpone', delayMs, why: error.code, isLeftBehind: isBehind }
   }
   if (failed + 1 >= maxAttempts) return { kind: 'give-up', error }
   const delayMs = backoffMs({ attempt: failed + 1, ...RETRY, random })
   return { kind: 'retry', delayMs, error }
+}
+
+/** With jitter: those that somebody has locked together must not all come back together. */
+function lockedMs(options: { spanMs: number; evidence: Evidence; started: number; random: () => number }): number {
+  const { spanMs, evidence, started, random } = options
+  const { decidedAt, deadline = decidedAt } = evidence
+  const lateMs = decidedAt - deadline
+  const { soonestMs, leastMs, mostMs, shareOfLateness } = LOCKED
+  const isSoon = started === 1 || lateMs <= SOON_WITHIN_MS
+  const baseMs = isSoon
+    ? Math.max(soonestMs, spanMs)
+    : Math.min(mostMs, Math.max(leastMs, spanMs, lateMs * shareOfLateness))
+  return Math.round(baseMs * (1 + JITTER_SHARE * random()))
 }

@@ -4,7 +4,10 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Check, Outcome } from './order.ts'
 
 /** What became of one check in a batch: its outcome, or why there is none. */
-export type Settlement = Exclude<Outcome, { kind: 'rejected' }> | { kind: 'failed'; error: OrderExpiryError }
+export type Settlement =
+  | Exclude<Outcome, { kind: 'rejected' }>
+  /** `isAlone`: the store has told it from the other orders of its batch, which it does not stop. */
+  | { kind: 'failed'; error: OrderExpiryError; isAlone?: true }
 
 export type Settle = (checks: readonly Check[]) => Promise<Settlement[]>
 
@@ -22,8 +25,18 @@ export interface SettledBatch {
 const HALVE_FOR_LOCKS_MS = 3_000
 const HALVE_FOR_OTHERS_MS = 10_000
 
-/** Until when a batch is halved, by the monotonic clock; `othersUntil` is set once something else than a lock stops it. */
-type HalvingTime = { locksUntil: number; othersUntil?: number }
+/** A batch that is being halved asks the store again how it is after this time. */
+const PROBE_FRESH_MS = 1_000
+
+/** What the parts of a batch know together. Times are of the monotonic clock. */
+interface Halving {
+  /** Until when it is halved, if only locks stop it. */
+  locksUntil: number
+  /** The same, once something else stops it. */
+  othersUntil?: number
+  /** What the store last said of itself: its own error, or undefined if it works. */
+  probe?: { at: number; failure: OrderExpiryError | undefined }
+}
 
 /** What became of a check, in a word, for counting. */
 export function nameOfOutcome(settlement: Settlement): string {
@@ -31,10 +44,32 @@ export function nameOfOutcome(settlement: Settlement): string {
   return isDryRun ? 'would-cancel' : settlement.kind
 }
 
+/**
+ * An error of the store where it says nothing about a single order: of its probe, or of what reads many orders. A renamed
+ * label of an enum, for one, looks like bad data of an order.
+ */
+export function asStoreFault(cause: unknown): OrderExpiryError {
+  const error = asOrderExpiryError(cause)
+  if (blameOf(error) !== 'order') return error
+  const message = `the order store no longer is as it was at the start: ${error.message}`
+  return new OrderExpiryError('STORE_MISMATCH', message, { cause })
+}
+
 /** Whether every other order would fail in the same way now. */
 export function isOutage(error: OrderExpiryError): boolean {
   const blame = blameOf(error)
   return blame === 'store' || blame === 'store-or-order'
+}
+
+/**
+ * Whether the order stays unpaid because somebody has locked it, or because it or its company in the batch stops the
+ * statement: it may well stay so for long, and good orders come before it.
+ */
+export function isLeftBehind(settlement: Settlement): boolean {
+  if (settlement.kind === 'postponed') return settlement.reason === 'locked'
+  if (settlement.kind !== 'failed') return false
+  const { error } = settlement
+  return error.code === 'STORE_UNDECIDED' || ['lock', 'order'].includes(blameOf(error) ?? '')
 }
 
 /**
@@ -45,8 +80,11 @@ export function isOutage(error: OrderExpiryError): boolean {
  * whole table is locked, halving helps nobody. Whatever is still together by then is `STORE_UNDECIDED`. While the
  * breaker is open, the store is not asked at all.
  *
+ * No error but that of a lock is an order's unless the store passes its own probe: somebody may have altered the table.
+ *
  * @param options.store the store, or what stands in front of it: the brake, a dry run
- * @param options.ping resolves if the store as a whole works; without it, an error in doubt counts as an outage
+ * @param options.ping resolves if the store as a whole works; without it, an error in doubt counts as an outage, any other as
+ *   the order's
  * @param options.onStep called before and after each call of the store, as a sign of life
  * @param options.onOrder told of each order, by {@link nameOfOutcome}, before `onBatch`
  */
@@ -71,23 +109,24 @@ export function createSettle(options: {
     return settlements
   }
 
-  async function settle(checks: readonly Check[], time: HalvingTime): Promise<Settlement[]> {
+  async function settle(checks: readonly Check[], halving: Halving): Promise<Settlement[]> {
     if (breaker?.failure) return fail(checks, breaker.failure)
     try {
       return await ask(checks)
     } catch (cause) {
       const error = asOrderExpiryError(cause)
-      if (!(await isAboutOrders(error, ping))) {
-        if (isOutage(error)) breaker?.failed(error)
-        return fail(checks, error)
+      const failure = await faultOfStore({ error, halving, ping, clock })
+      if (failure) {
+        if (isOutage(failure)) breaker?.failed(failure)
+        return fail(checks, failure)
       }
       const now = clock.monotonic()
       if (blameOf(error) === 'lock') {
-        return checks.length === 1 || now >= time.locksUntil ? fail(checks, error) : halve(checks, time)
+        return checks.length === 1 || now >= halving.locksUntil ? fail(checks, error) : halve(checks, halving)
       }
       if (checks.length === 1) return fail(checks, asRejection(error))
-      const othersUntil = time.othersUntil ?? now + HALVE_FOR_OTHERS_MS
-      return now >= othersUntil ? fail(checks, asUndecided(error)) : halve(checks, { ...time, othersUntil })
+      halving.othersUntil ??= now + HALVE_FOR_OTHERS_MS
+      return now >= halving.othersUntil ? fail(checks, asUndecided(error)) : halve(checks, halving)
     }
   }
 
@@ -99,24 +138,33 @@ export function createSettle(options: {
     return outcomes.map((outcome, index) => settlementOf(outcome, checks[index] as Check))
   }
 
-  async function halve(checks: readonly Check[], time: HalvingTime): Promise<Settlement[]> {
+  async function halve(checks: readonly Check[], halving: Halving): Promise<Settlement[]> {
     const middle = Math.ceil(checks.length / 2)
     const [front, back] = [checks.slice(0, middle), checks.slice(middle)]
     // In random order, so that when time runs out, it is not always the same orders that go without.
-    if (random() < 0.5) return [...(await settle(front, time)), ...(await settle(back, time))]
-    const last = await settle(back, time)
-    return [...(await settle(front, time)), ...last]
+    if (random() < 0.5) return [...(await settle(front, halving)), ...(await settle(back, halving))]
+    const last = await settle(back, halving)
+    return [...(await settle(front, halving)), ...last]
   }
 }
 
-async function isAboutOrders(error: OrderExpiryError, ping?: () => Promise<unknown>): Promise<boolean> {
+/** Undefined if the error is about orders; else the one that says what is wrong with the store. */
+async function faultOfStore(asked: {
+  error: OrderExpiryError
+  halving: Halving
+  ping: (() => Promise<unknown>) | undefined
+  clock: Clock
+}): Promise<OrderExpiryError | undefined> {
+  const { error, halving, ping, clock } = asked
   const blame = blameOf(error)
-  if (blame !== 'store-or-order') return blame === 'order' || blame === 'lock'
-  return ping
-    ? await ping()
-        .then(() => true)
-        .catch(() => false)
-    : false
+  if (blame === 'lock') return undefined
+  if (blame === 'store' || blame === undefined) return error
+  if (!ping) return blame === 'order' ? undefined : error
+  if (!halving.probe || clock.monotonic() - halving.probe.at > PROBE_FRESH_MS) {
+    const failure = await ping().then(() => undefined, asStoreFault)
+    halving.probe = { at: clock.monotonic(), failure }
+  }
+  return halving.probe.failure && (blame === 'order' ? halving.probe.failure : error)
 }
 
 function mismatch(asked: number, given: number): OrderExpiryError {
@@ -141,7 +189,7 @@ function fail(checks: readonly Check[], error: OrderExpiryError): Settlement[] {
 
 /** A job can overtake the transaction that inserts its order: until the deadline, a missing order may still come. */
 function settlementOf(outcome: Outcome, check: Check): Settlement {
-  if (outcome.kind === 'rejected') return { kind: 'failed', error: outcome.error }
+  if (outcome.kind === 'rejected') return { kind: 'failed', error: outcome.error, isAlone: true }
   if (outcome.kind !== 'missing' || check.deadline <= outcome.evidence.decidedAt) return outcome
   return { kind: 'postponed', until: check.deadline, reason: 'not-due', evidence: outcome.evidence }
 }

@@ -4,6 +4,7 @@ import { addIfAbsent, type JobBefore } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { jobIdOf, type Placement } from './contract.ts'
 import { UnreadableData } from './unreadable-data.ts'
+import { forgetLeftBehind } from './left-behind.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
 /**
@@ -84,6 +85,7 @@ export async function moveJob(
     const what = `deadline moved from ${new Date(before.deadline).toISOString()} to ${new Date(deadline).toISOString()}`
     await open.queue.addJobLog(jobIdOf(orderId), noteOf(systemClock.now(), what), NOTES_KEPT)
   }
+  if (!isSame) await forgetLeftBehind(job)
   const state = await job.getState()
   // Even to the same deadline: an earlier call may have written it and then failed.
   if (state === 'delayed') {

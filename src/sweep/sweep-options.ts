@@ -29,8 +29,8 @@ export interface SweepOptions {
 export interface SweepMemory {
   /** The id of an order that the store has named: a page can only begin at an id of the store's own kind. */
   seenId?: string
-  /** The orders that the store rejected when they were last tried, as far as there is room. */
-  rejected: Set<string>
+  /** The orders that were locked or rejected when they were last tried, and why, as far as there is room. */
+  leftBehind: Map<string, string>
 }
 
 /** What the steps of a sweep work with. */

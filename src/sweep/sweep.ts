@@ -1,9 +1,10 @@
 import { SWEPT_AFTER_MS } from '../order/promise.ts'
+import { asStoreFault } from '../order/settle.ts'
 import { addUpcoming } from './add-upcoming.ts'
 import { settleOverdue } from './settle-overdue.ts'
 import type { SweepOptions } from './sweep-options.ts'
 import { type SweepResult, Tally } from './tally.ts'
-import { tryRejected } from './try-rejected.ts'
+import { tryLeftBehind } from './try-left-behind.ts'
 
 /**
  * One sweep over the order store: settles what is overdue straight away, without the queue, and makes sure that what falls
@@ -11,33 +12,32 @@ import { tryRejected } from './try-rejected.ts'
  *
  * It leaves what somebody else has locked to the next sweep, and what a bad order keeps undecided to the workers. A bad
  * order does not hold up those after it, and what the store says of overdue ones does not keep the others from their
- * checks. Orders that the store has rejected before are tried again at the end, for a bounded time. Never rejects.
+ * checks. Orders that were locked or rejected before are tried again at the end, for a bounded time. Never rejects.
  */
 export async function sweep(options: SweepOptions): Promise<SweepResult> {
-  const { store, memory = { rejected: new Set() }, aheadMs, clock } = options
+  const { store, memory = { leftBehind: new Map() }, aheadMs, clock } = options
   let now: number
   try {
     now = await store.ping()
   } catch (error) {
-    return new Tally(options).note(error).result
+    return new Tally(options).note(asStoreFault(error)).result
   }
   const askedAt = clock.monotonic()
   const step = { ...options, memory, overdueBefore: now - SWEPT_AFTER_MS }
 
-  const { tally, rejected, end } = await settleOverdue(step)
+  const { tally, leftBehind, end } = await settleOverdue(step)
   if (end === 'broken') return tally.result
 
   const { error, ...upcoming } = await addUpcoming({ ...step, dueBefore: now + aheadMs })
   if (error) tally.note(error)
 
-  let untried = rejected
+  let untried = leftBehind
   if (end === 'reached' && !upcoming.next) {
-    const found = await tryRejected({ ...step, orders: rejected })
+    const found = await tryLeftBehind({ ...step, orders: leftBehind })
     for (const [order, settlement] of found.tried) tally.add(order, settlement)
     if (found.error) tally.note(found.error)
     untried = found.untried
   }
-  // The store has rejected them before.
-  for (const order of untried) tally.leave(order, 'STORE_REJECTED')
+  for (const order of untried) tally.leave(order, memory.leftBehind.get(order.orderId) as string)
   return { ...tally.result, ...upcoming, left: tally.left(now + clock.monotonic() - askedAt) }
 }

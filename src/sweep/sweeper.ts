@@ -42,7 +42,7 @@ export function createSweeper(options: {
   random?: () => number
 }): Sweeper {
   const { sweep, everyMs, aheadMs, heartbeat, events, clock, random = Math.random } = options
-  const memory: SweepMemory = { rejected: new Set() }
+  const memory: SweepMemory = { leftBehind: new Map() }
   let isWoken = false
   let isFullAgainAt = Number.NEGATIVE_INFINITY
 

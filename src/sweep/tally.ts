@@ -32,10 +32,10 @@ export class Tally {
       const { error } = settlement
       result.failed ??= { orderId: order.orderId, error }
       if (isOutage(error)) result.error ??= error
-      this.leave(order, error.code)
     }
+    const why = whyUnsettled(settlement)
     // An order that is no longer due has a new deadline.
-    if (settlement.kind === 'postponed' && settlement.reason !== 'not-due') this.leave(order, settlement.reason)
+    if (why && why !== 'not-due') this.leave(order, why)
   }
 
   /** Counts an order that stays unpaid past its deadline. */
@@ -54,6 +54,12 @@ export class Tally {
     const oldest = this.#oldest && { ...this.#oldest, lateMs: now - this.#oldest.deadline }
     return { orders: this.#left, ...(oldest && { oldest }) }
   }
+}
+
+/** The reason of a postponement, or the code of an error; empty if the order is settled. */
+export function whyUnsettled(settlement: Settlement): string {
+  if (settlement.kind === 'failed') return settlement.error.code
+  return settlement.kind === 'postponed' ? settlement.reason : ''
 }
 
 export function isHeld(settlement: Settlement): boolean {

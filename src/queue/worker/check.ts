@@ -4,9 +4,10 @@ import type { EventBus } from '../../observe/events.ts'
 import { nextStep } from '../../order/next-step.ts'
 import type { Check } from '../../order/order.ts'
 import type { Settlement } from '../../order/settle.ts'
-import type { Batcher } from '../../runtime/batcher.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { type FinishedCheck, parseJob } from '../contract.ts'
+import { wasLeftBehind } from '../left-behind.ts'
+import type { Lanes } from './lanes.ts'
 import { giveUp, overridePolicy, record } from './record.ts'
 
 /** More than two clocks that are both kept right differ by. */
@@ -23,20 +24,19 @@ export interface CheckOptions {
   clock: Clock
 }
 
-export type CheckBatcher = Batcher<Check, Settlement>
-
 /** One job, from fetch to its end: read, settle, decide what comes next, record it. Resolves and rejects as BullMQ wants it. */
 export async function check(context: {
   job: Job
   worker: Worker
-  batcher: CheckBatcher
+  lanes: Lanes
   options: CheckOptions
 }): Promise<FinishedCheck> {
-  const { job, worker, batcher, options } = context
+  const { job, worker, lanes, options } = context
   const { maxAttempts, decidedBy, events, clock } = options
   overridePolicy(job, maxAttempts)
   const wanted = read(job, options)
-  const settlement = await settleWhenDue(wanted, batcher, clock)
+  const settle = () => lanes.add(wanted, { isLeftBehind: wasLeftBehind(job) })
+  const settlement = await settleWhenDue(settle, clock)
   const step = nextStep({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
   return record({ job, worker, wanted, step, decidedBy, events, clock })
 }
@@ -52,11 +52,11 @@ function read(job: Job, { paymentTimeoutMs, events, clock }: CheckOptions): Chec
 }
 
 /** Where the store's clock is a little behind ours, the check waits here for its deadline, without a word to Redis. */
-async function settleWhenDue(wanted: Check, batcher: CheckBatcher, clock: Clock): Promise<Settlement> {
-  const settlement = await batcher.add(wanted)
+async function settleWhenDue(settle: () => Promise<Settlement>, clock: Clock): Promise<Settlement> {
+  const settlement = await settle()
   if (settlement.kind !== 'postponed' || settlement.reason !== 'not-due') return settlement
   const leftMs = settlement.until - settlement.evidence.decidedAt
   if (leftMs > NOT_DUE_WAIT_MS) return settlement
   await clock.sleep(Math.max(1, leftMs))
-  return batcher.add(wanted)
+  return settle()
 }

@@ -5,6 +5,7 @@ import type { Step } from '../../order/next-step.ts'
 import type { Check } from '../../order/order.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { FinishedCheck } from '../contract.ts'
+import { forgetLeftBehind, LEFT_BEHIND_PRIORITY, priorityOf } from '../left-behind.ts'
 import { NOTES_KEPT, noteOf } from '../view/check-notes.ts'
 
 /** The last instant that a Date can hold. */
@@ -35,7 +36,7 @@ interface Recording {
  * step.
  */
 export async function record(recording: Recording): Promise<FinishedCheck> {
-  const { job, wanted, step, events, clock } = recording
+  const { job, wanted, step, events } = recording
   const about = { orderId: wanted.orderId, jobId: job.id as string }
   switch (step.kind) {
     case 'finish':
@@ -43,18 +44,32 @@ export async function record(recording: Recording): Promise<FinishedCheck> {
     case 'postpone':
       events.emit('check-postponed', { ...about, delayMs: step.delayMs, why: step.why })
       note(recording, `check postponed by ${step.delayMs} ms: ${step.why}`)
-      await job.moveToDelayed(clock.now() + step.delayMs, job.token)
-      await followReschedule(recording)
-      throw new DelayedError()
+      return putBack(recording, step)
     case 'retry':
       events.emit('check-retried', { ...about, delayMs: step.delayMs, error: step.error })
       note(recording, `check failed, again in ${step.delayMs} ms: ${step.error.code}`)
-      job.opts.backoff = { type: 'fixed', delay: step.delayMs }
-      throw new Error(messageOf(step.error), { cause: step.error })
+      return putBack(recording, { ...step, isLeftBehind: true })
     case 'give-up':
       events.emit('check-given-up', { ...about, error: step.error })
       return giveUp(step.error)
   }
+}
+
+/**
+ * Moves the job back to the delayed ones; a failure costs it an attempt. It comes after all others if its order was left
+ * behind, and where the producer wants it otherwise.
+ */
+async function putBack(
+  recording: Recording,
+  { delayMs, error, isLeftBehind }: { delayMs: number; error?: OrderExpiryError; isLeftBehind: boolean },
+): Promise<never> {
+  const { job, worker, clock } = recording
+  const priority = isLeftBehind ? LEFT_BEHIND_PRIORITY : priorityOf(job)
+  const fieldsToUpdate = { priority, ...(error && { failedReason: messageOf(error) }) }
+  const how = { skipAttempt: !error, fieldsToUpdate }
+  await worker.getBackend().moveToDelayed(job.id as string, clock.now(), delayMs, job.token, how)
+  await followReschedule(recording)
+  throw new DelayedError()
 }
 
 /** The job fails for good, with the error as the reason. */
@@ -96,5 +111,6 @@ async function followReschedule({ job, worker, clock }: Recording): Promise<void
   const fresh = await Job.fromId(worker, job.id as string).catch(() => undefined) // the job is already where it belongs
   const deadline: unknown = fresh?.data?.deadline
   if (typeof deadline !== 'number' || deadline === job.data.deadline) return
+  if (fresh) await forgetLeftBehind(fresh).catch(() => {}) // it is only looked at a little later
   await fresh?.changeDelay(Math.max(0, deadline - clock.now())).catch(() => {}) // it may be due and fetched again by now
 }

@@ -6,15 +6,15 @@ import { asRedisError } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { workerProfile } from '../../redis/profiles.ts'
 import { isRedisRefusal } from '../../redis/reply.ts'
-import { Batcher } from '../../runtime/batcher.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { retryUntilDone } from '../../runtime/retry.ts'
 import type { Service } from '../../runtime/service.ts'
 import { untilAborted } from '../../runtime/timeout.ts'
 import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
-import { type CheckBatcher, type CheckOptions, check } from './check.ts'
+import { type CheckOptions, check } from './check.ts'
 import { CheckWorker } from './check-worker.ts'
+import { Lanes } from './lanes.ts'
 
 export interface WorkerOptions extends CheckOptions {
   redis: RedisAddress
@@ -23,7 +23,7 @@ export interface WorkerOptions extends CheckOptions {
   concurrency: number
   /** Checks in one statement at most. */
   batchSize: number
-  /** Batches in flight at once: as many as the store has connections for. */
+  /** Batches of good orders in flight at once. One more connection of the store serves those that were left behind. */
   maxBatches: number
   settle: Settle
   heartbeat: Heartbeat
@@ -39,8 +39,6 @@ const STALLED_CHECK_MS = 10_000
 /** Stalling says something about workers, never about the order, so it must not fail its job. */
 const MAX_STALLED = 1_000_000
 const RUN_RETRY_MS = 500
-/** About as long as a statement takes: a check that has just come waits no longer, and batches get larger. */
-const BATCH_PATIENCE_MS = 5
 /** During the stop, the pause between two looks for work still to wait for. */
 const STOP_LOOK_MS = 100
 /** A Redis that has not recorded the outcomes of the last batch within this time is away. */
@@ -55,12 +53,7 @@ export interface WorkerService extends Service {
 /** The worker pool as a service: takes due checks from the queue, settles them in batches, records what became of them. */
 export function createWorkerService(options: WorkerOptions): WorkerService {
   const { redis, events, clock } = options
-  const batcher = new Batcher({
-    run: options.settle,
-    maxBatch: options.batchSize,
-    maxInFlight: options.maxBatches,
-    patience: { ms: BATCH_PATIENCE_MS, clock },
-  })
+  const lanes = new Lanes(options)
   let worker: Worker | undefined
   let isPaused = false
   let stopping: Promise<void> | undefined
@@ -70,7 +63,7 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
     async start(signal) {
       await retryUntilDone({
         attempt: async () => {
-          worker = createWorker(options, batcher)
+          worker = createWorker(options, lanes)
           if (isPaused) void worker.pause(true) // before it fetches anything
           try {
             await untilAborted(worker.waitUntilReady(), signal)
@@ -98,15 +91,15 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
       void worker?.resume() // reports its own errors
     }),
     async stop() {
-      stopping ??= worker && close({ ...options, worker, batcher })
+      stopping ??= worker && close({ ...options, worker, lanes })
       await stopping
     },
   }
 }
 
-function createWorker(options: WorkerOptions, batcher: CheckBatcher): Worker {
+function createWorker(options: WorkerOptions, lanes: Lanes): Worker {
   const { queue, events } = options
-  const worker: Worker = new CheckWorker(queue.name, (job) => check({ job, worker, batcher, options }), {
+  const worker: Worker = new CheckWorker(queue.name, (job) => check({ job, worker, lanes, options }), {
     connection: workerProfile(options.redis) as ConnectionOptions,
     prefix: queue.prefix,
     concurrency: options.concurrency,
@@ -127,13 +120,13 @@ function createWorker(options: WorkerOptions, batcher: CheckBatcher): Worker {
 }
 
 /** Waits for the checks in flight; whoever calls stop limits how long. */
-async function close(options: WorkerOptions & { worker: Worker; batcher: CheckBatcher }): Promise<void> {
-  const { worker, batcher, isRedisAway, clock } = options
+async function close(options: WorkerOptions & { worker: Worker; lanes: Lanes }): Promise<void> {
+  const { worker, lanes, isRedisAway, clock } = options
   const closed = new AbortController()
   const done = worker.close().finally(() => closed.abort())
   let idleSince: number | undefined
   while (!closed.signal.aborted) {
-    idleSince = batcher.isIdle ? (idleSince ?? clock.monotonic()) : undefined
+    idleSince = lanes.isIdle ? (idleSince ?? clock.monotonic()) : undefined
     if (idleSince !== undefined && (isRedisAway() || clock.monotonic() - idleSince > STOP_IDLE_MS)) {
       // BullMQ would wait for ever to tell Redis what became of the checks, or for a lost connection to end, even if Redis is
       // back by now. The checks are decided: whoever gets one of them again finds that.

@@ -28,20 +28,22 @@ describe('an outcome', () => {
     'postponed (%s) postpones by a span of the clock of the store',
     (reason) => {
       const settlement = { kind: 'postponed', until: NOW + 1_234, reason, evidence } as const
-      expect(step(settlement)).toEqual({ kind: 'postpone', delayMs: 1_234, why: reason })
+      const isLeftBehind = reason === 'locked'
+      expect(step(settlement)).toEqual({ kind: 'postpone', delayMs: 1_234, why: reason, isLeftBehind })
     },
   )
 
   test('postponed until a moment that has passed comes again soon, but never at once', () => {
     for (const until of [NOW, NOW - 60_000]) {
-      const settlement = { kind: 'postponed', until, reason: 'locked', evidence } as const
-      expect(step(settlement)).toEqual({ kind: 'postpone', delayMs: 1, why: 'locked' })
+      expect(step({ kind: 'postponed', until, reason: 'not-due', evidence })).toMatchObject({ delayMs: 1 })
+      expect(step({ kind: 'postponed', until, reason: 'locked', evidence })).toMatchObject({ delayMs: 100 })
     }
   })
 
   test.each(['brake', 'dry-run'] as const)('postponed (%s) comes no later, however often it has come', (reason) => {
     const settlement = { kind: 'postponed', until: NOW + 10_000, reason, evidence } as const
-    expect(step(settlement, { started: 1_000, failed: 2 })).toEqual({ kind: 'postpone', delayMs: 10_000, why: reason })
+    const expected = { kind: 'postpone', delayMs: 10_000, why: reason, isLeftBehind: false }
+    expect(step(settlement, { started: 1_000, failed: 2 })).toEqual(expected)
   })
 
   test('postponed costs no attempt, however often it happens', () => {
@@ -84,11 +86,61 @@ describe('a store that is away or busy', () => {
 })
 
 describe('a row that stays locked', () => {
-  test('is looked at less and less often, but at least every two seconds', () => {
-    const settlement = { kind: 'postponed', until: NOW + 300, reason: 'locked', evidence } as const
-    const delays = [1, 5, 10, 12, 100].map((started) => step(settlement, { started, random: () => 0.999999 }))
-    expect(delays).toMatchObject([300, 300, 512, 2_000, 2_000].map((delayMs) => ({ kind: 'postpone', delayMs })))
+  const lockedFor = (lateMs: number, counts: { started: number; random?: () => number }) => {
+    const lateEvidence = { ...evidence, deadline: NOW - lateMs }
+    return step({ kind: 'postponed', until: NOW + 300, reason: 'locked', evidence: lateEvidence }, counts)
+  }
+  const delays = (lateMs: number, started = 100) =>
+    [() => 0, () => 0.999999]
+      .map((random) => lockedFor(lateMs, { started, random }))
+      .map((next) => Object(next).delayMs)
+
+  test('is looked at soon while the order is late by no more than a second: most often a payment commits', () => {
+    for (const lateMs of [0, 300, 1_000]) expect(delays(lateMs)).toEqual([300, 375])
   })
+
+  test('is looked at soon for the first time, however late the order is', () => {
+    expect(delays(86_400_000, 1)).toEqual([300, 375])
+  })
+
+  test('is looked at every 2 s then, and ever more rarely the later the order is, but every 30 s at the latest', () => {
+    const lateness = [1_001, 4_000, 20_000, 48_000, 60_000, 86_400_000]
+    expect(lateness.map((lateMs) => delays(lateMs))).toEqual([
+      [2_000, 2_500],
+      [2_000, 2_500],
+      [10_000, 12_500],
+      [24_000, 30_000],
+      [24_000, 30_000],
+      [24_000, 30_000],
+    ])
+  })
+
+  test('of thousands that come at once, does not come back together with the others', () => {
+    const many = Array.from({ length: 20_000 }, () => lockedFor(60_000, { started: 9, random: Math.random }))
+    const inSecond = new Map<number, number>()
+    for (const next of many) {
+      const second = Math.floor(Object(next).delayMs / 1_000)
+      inSecond.set(second, (inSecond.get(second) ?? 0) + 1)
+    }
+    expect(Math.max(...inSecond.values())).toBeLessThan(4_500)
+  })
+})
+
+describe('an order that is left behind, and comes after all others,', () => {
+  test.each(['STORE_LOCKED', 'STORE_DEADLOCK', 'STORE_SERIALIZATION', 'STORE_UNDECIDED'] as const)(
+    'is one that a lock or its company stops (%s)',
+    (code) => {
+      const next = step(failure(code).settlement, { started: 100, random: () => 0.999999 })
+      expect(next).toEqual({ kind: 'postpone', delayMs: 10_000, why: code, isLeftBehind: true })
+    },
+  )
+
+  test.each(['STORE_UNAVAILABLE', 'STORE_BUSY', 'STORE_MISMATCH'] as const)(
+    'is not one that an outage stops (%s)',
+    (code) => {
+      expect(step(failure(code).settlement)).toMatchObject({ isLeftBehind: false })
+    },
+  )
 })
 
 test.each(['STORE_REFUSED', 'STORE_MISMATCH', 'OUTBOX_MISSING'] as const)(

@@ -326,6 +326,43 @@ describe('an error that may be about the store or about an order', () => {
     },
   )
 
+  test.each(['STORE_REJECTED', 'UNEXPECTED'] as const)(
+    '%s is not that of the orders, if the store does not pass its probe: whoever alters the table blames no order',
+    async (code) => {
+      const ping = () => Promise.reject(new OrderExpiryError('STORE_REJECTED', 'no label "cancelled"'))
+      const { settle, failures, calls } = create({ code, ping })
+      const settlements = await settle([...checksOf(20), bad(1)])
+      expect(settlements.map(codeOf)).toEqual(Array(21).fill('STORE_MISMATCH'))
+      expect(settlements[0]).toMatchObject({ error: { message: expect.stringContaining('no label "cancelled"') } })
+      expect([failures, calls()]).toEqual([['STORE_MISMATCH'], 1])
+    },
+  )
+
+  test('the store is probed once for a batch, not for each half; again only where that takes long', async () => {
+    const probes: number[] = []
+    const quick = create({ code: 'STORE_REJECTED', ping: async () => probes.push(0) })
+    await quick.settle([...checksOf(60), bad(1), bad(2), bad(3)])
+    expect(probes).toEqual([0])
+    const slow = create({ code: 'STORE_REJECTED', ping: async () => probes.push(1), tookMs: 600 })
+    const settled = slow.settle([bad(1), bad(2), bad(3), bad(4)])
+    for (let tick = 0; tick < 20; tick++) await slow.clock.advance(600)
+    await settled
+    expect(probes).toEqual([0, 1, 1, 1, 1])
+  })
+
+  test('a store that is altered while a batch is halved blames no further order', async () => {
+    let isAltered = false
+    const ping = async () => {
+      if (isAltered) throw new OrderExpiryError('STORE_MISMATCH', 'no column "status"')
+    }
+    const { settle, clock } = create({ code: 'STORE_REJECTED', ping, tookMs: 1_100 })
+    const settled = settle([bad(1), bad(2)])
+    await clock.advance(1_100)
+    isAltered = true
+    for (let tick = 0; tick < 5; tick++) await clock.advance(1_100)
+    expect((await settled).map(codeOf)).toEqual(['STORE_MISMATCH', 'STORE_MISMATCH'])
+  })
+
   test('is looked for no longer than ten seconds; what is not taken apart by then is undecided, and blamed for nothing', async () => {
     const { settle, clock, failures } = create({ code: 'STORE_REJECTED', ping: async () => NOW, tookMs: 1_000 })
     const settlements = settle(Array.from({ length: 64 }, (_, n) => bad(n)))

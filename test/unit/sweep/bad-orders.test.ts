@@ -48,7 +48,7 @@ describe('orders that the store has rejected', () => {
   const good = ordersDue(-50_000, -40_000, 1_000)
 
   function createBad(options: { memory?: SweepMemory; tookMs?: number } = {}) {
-    const { memory = { rejected: new Set() }, tookMs = 0 } = options
+    const { memory = { leftBehind: new Map() }, tookMs = 0 } = options
     const became: Record<string, Settlement> = Object.fromEntries(
       bad.map(({ orderId }) => [orderId, failed('STORE_REJECTED')]),
     )
@@ -98,8 +98,35 @@ describe('orders that the store has rejected', () => {
     for (const { orderId } of bad) became[orderId] = cancelled
     expect(await run()).toMatchObject({ outcomes: { cancelled: 6 }, left: { orders: 0 } })
     expect(done).toEqual(['-50000 -40000', 'upcoming', '-60000', '-80000 -70000', '-90000'])
-    expect(bad.filter(({ orderId }) => memory.rejected.has(orderId))).toEqual([])
+    expect(bad.filter(({ orderId }) => memory.leftBehind.has(orderId))).toEqual([])
     expect(store.orders.size).toBe(7)
+  })
+
+  test.each(['locked', 'STORE_LOCKED', 'STORE_REJECTED'] as const)(
+    'or left %s, come after all the others the next time, and are left for the same reason',
+    async (why) => {
+      const left = why === 'locked' ? postponed(why) : failed(why)
+      const { run, became, done, wanted } = createBad()
+      for (const { orderId } of bad) became[orderId] = left
+      expect(await run()).toMatchObject({ left: { orders: 4, oldest: { why } } })
+      done.length = 0
+      await run()
+      expect(done.slice(0, 3)).toEqual(['-50000 -40000', 'upcoming', '-60000'])
+      wanted.isWoken = () => true
+      expect(await run()).toMatchObject({ left: { orders: 4, oldest: { why } } })
+    },
+  )
+
+  test.each([
+    ['locked', postponed('locked')],
+    ['told from the others of their batch', { ...failed('STORE_REJECTED'), isAlone: true } as Settlement],
+  ])('are tried in batches that grow where they are %s: they stop no batch', async (_, left) => {
+    const { run, became, done } = createBad()
+    for (const { orderId } of bad) became[orderId] = left
+    await run()
+    done.length = 0
+    await run()
+    expect(done).toEqual(['-50000 -40000', 'upcoming', '-60000', '-80000 -70000', '-90000'])
   })
 
   test('are forgotten when a sweep meets them no more', async () => {
@@ -107,7 +134,7 @@ describe('orders that the store has rejected', () => {
     await run()
     for (const { orderId } of bad.slice(0, 2)) store.orders.delete(orderId)
     await run()
-    expect(bad.map(({ orderId }) => memory.rejected.has(orderId))).toEqual([false, false, true, true])
+    expect(bad.map(({ orderId }) => memory.leftBehind.has(orderId))).toEqual([false, false, true, true])
   })
 
   test('are not tried where the sweep ends early: the brake holds, another sweep is wanted, more falls due soon', async () => {
@@ -138,8 +165,8 @@ describe('orders that the store has rejected', () => {
 
   test('are tried with the others where nothing is remembered of them, as far as the memory goes', async () => {
     const room = 1
-    const others = Array.from({ length: 100_000 - room }, (_, n) => `other-${n}`)
-    const { run, done } = createBad({ memory: { rejected: new Set(others) } })
+    const others = Array.from({ length: 100_000 - room }, (_, n) => [`other-${n}`, 'locked'] as const)
+    const { run, done } = createBad({ memory: { leftBehind: new Map(others) } })
     await run()
     done.length = 0
     await run()
@@ -148,7 +175,7 @@ describe('orders that the store has rejected', () => {
 })
 
 test('what falls due soon is read from where it begins, as soon as an id is known to begin at', async () => {
-  const { run, asked } = createSweep(ordersDue(1_000), { memory: { rejected: new Set() } })
+  const { run, asked } = createSweep(ordersDue(1_000), { memory: { leftBehind: new Map() } })
   await run()
   await run()
   expect(asked.map(({ instant, after }) => [instant - NOW, after])).toEqual([

@@ -1,28 +1,28 @@
-import type { Settlement } from '../order/settle.ts'
+import { isLeftBehind, type Settlement } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
 import { pauseSince } from './pages.ts'
 import type { StepOptions } from './sweep-options.ts'
-import { hasMetOutage, isHeld } from './tally.ts'
+import { hasMetOutage, isHeld, whyUnsettled } from './tally.ts'
 
-/** The maximum time a sweep tries orders that the store has rejected before. */
-const MOST_TIME_FOR_REJECTED_MS = 10_000
+/** The maximum time a sweep tries orders that were left behind before. */
+const MOST_TIME_MS = 10_000
 
-interface RejectedFound {
+interface LeftBehindFound {
   tried: Map<DueOrder, Settlement>
   untried: DueOrder[]
   error?: unknown
 }
 
 /**
- * Tries orders that the store has rejected before, in random order, so that each gets its turn where time runs out. Forgets
- * those that it no longer rejects. Never rejects.
+ * Tries orders that were locked or rejected before, in random order, so that each gets its turn where time runs out. Forgets
+ * those that no longer are. Never rejects.
  */
-export async function tryRejected(options: StepOptions & { orders: readonly DueOrder[] }): Promise<RejectedFound> {
+export async function tryLeftBehind(options: StepOptions & { orders: readonly DueOrder[] }): Promise<LeftBehindFound> {
   const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
-  const until = clock.monotonic() + MOST_TIME_FOR_REJECTED_MS
+  const until = clock.monotonic() + MOST_TIME_MS
   const untried = shuffled(options)
   const tried = new Map<DueOrder, Settlement>()
-  // A rejected order costs one call alone and several in a batch; once fixed, it is the other way round.
+  // An order that stops its batch costs one call alone and several in a batch; for any other it is the other way round.
   let size = 1
   try {
     while (untried.length > 0 && clock.monotonic() < until && !isWoken?.()) {
@@ -34,16 +34,21 @@ export async function tryRejected(options: StepOptions & { orders: readonly DueO
       for (const [index, order] of untried.splice(-size).entries()) {
         const settlement = settlements[index] as Settlement
         tried.set(order, settlement)
-        if (settlement.kind !== 'failed') memory.rejected.delete(order.orderId)
+        if (isLeftBehind(settlement)) memory.leftBehind.set(order.orderId, whyUnsettled(settlement))
+        else memory.leftBehind.delete(order.orderId)
       }
       if (settlements.some((settlement) => isHeld(settlement) || hasMetOutage(settlement))) break
-      size = settlements.some(({ kind }) => kind === 'failed') ? 1 : Math.min(2 * size, pageSize)
+      size = settlements.some(stopsBatch) ? 1 : Math.min(2 * size, pageSize)
       await pauseSince(startedAt, options)
     }
     return { tried, untried }
   } catch (error) {
     return { tried, untried, error }
   }
+}
+
+function stopsBatch(settlement: Settlement): boolean {
+  return settlement.kind === 'failed' && !settlement.isAlone
 }
 
 function shuffled({
