@@ -33,7 +33,14 @@ export interface Events {
     /** Milliseconds from the deadline to the start of the check, by the worker's clock. */
     begunLateMs?: number | undefined
   }
-  'check-postponed': { orderId: string; jobId: string; delayMs: number; why: string }
+  'check-postponed': {
+    orderId: string
+    jobId: string
+    delayMs: number
+    why: string
+    /** Milliseconds since the deadline that the job has, by the worker's clock. */
+    lateMs?: number
+  }
   'check-retried': { orderId: string; jobId: string; delayMs: number; error: OrderExpiryError }
   'check-given-up': { orderId?: string; jobId: string; error: OrderExpiryError }
   'batch-settled': SettledBatch & { by: 'worker' | 'sweep' }

@@ -1,5 +1,5 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
-import { LEFT_BEHIND_AFTER_MS } from '../order/promise.ts'
+import { LATE_AFTER_MS, OVERDUE_AFTER_MS } from '../order/promise.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { type LogTrouble, limitPerSecond, type Ration, ration, throttle } from './log-quietly.ts'
@@ -43,6 +43,7 @@ const BATCHES_EVERY_MS = 1_000
 const DRY_RUN_EVERY_MS = 5_000
 /** Reasons that leave all orders unpaid at once: they are logged where they begin. */
 const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
+const STAYS_LOCKED = 'an overdue order stays unpaid: another transaction has locked its row; it is looked at again'
 
 interface Log {
   logger: Logger
@@ -104,7 +105,10 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     const isTold = e.outcome === 'missing' && trouble('missing', e, 'the order of this check does not exist')
     if (!isTold) logger.debug(e, `order ${e.outcome}`)
   },
-  'check-postponed': (e, { logger }) => logger.debug(e, 'check postponed'),
+  'check-postponed': (e, { logger, trouble }) => {
+    const isTold = e.why === 'locked' && (e.lateMs ?? 0) > OVERDUE_AFTER_MS && trouble('locked', e, STAYS_LOCKED)
+    if (!isTold) logger.debug(e, 'check postponed')
+  },
   'check-retried': (e, { trouble }) => trouble(...because('retried', e, 'check failed and will be tried again')),
   'check-given-up': (e, { failure }) => failure(...because('given-up', e, 'check given up')),
   'batch-settled': ({ error, ...batch }, { logger, trouble, batches }) => {
@@ -167,9 +171,9 @@ function because(kind: string, { error, ...fields }: { error: Error }, message: 
 
 function logLeftOverdue({ left, failed }: Events['sweep-finished'], { trouble }: Log): void {
   const oldest = left?.oldest
-  if (!oldest || oldest.lateMs <= LEFT_BEHIND_AFTER_MS || LEFT_ON_PURPOSE.includes(oldest.why)) return
+  if (!oldest || oldest.lateMs <= LATE_AFTER_MS || LEFT_ON_PURPOSE.includes(oldest.why)) return
   if (oldest.orderId === failed?.orderId) return // logged as a failure
-  const message = `overdue orders stay unpaid sweep after sweep; this is the oldest: ${oldest.why}`
+  const message = `overdue orders stay unpaid; this is the oldest: ${oldest.why}`
   trouble(`left ${oldest.why}`, { ...oldest, orders: left.orders }, message)
 }
 

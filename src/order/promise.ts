@@ -18,5 +18,5 @@ export const LATE_AFTER_MS = 30_000
 /** After an outage, every order has been cancelled by then, even where Redis has lost all jobs: sweeps find it. */
 export const VERY_LATE_AFTER_MS = 90_000
 
-/** A single sweep may meet a lock; what is left this long was left by sweep after sweep, so it is logged and alerted on. */
+/** A single sweep may meet a lock; what is left this long was left by sweep after sweep, so it is shown in red and alerted on. */
 export const LEFT_BEHIND_AFTER_MS = 120_000

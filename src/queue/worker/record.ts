@@ -36,13 +36,18 @@ interface Recording {
  * step.
  */
 export async function record(recording: Recording): Promise<FinishedCheck> {
-  const { job, wanted, step, events } = recording
+  const { job, wanted, step, events, clock } = recording
   const about = { orderId: wanted.orderId, jobId: job.id as string }
   switch (step.kind) {
     case 'finish':
       return finish(step.outcome, recording)
     case 'postpone':
-      events.emit('check-postponed', { ...about, delayMs: step.delayMs, why: step.why })
+      events.emit('check-postponed', {
+        ...about,
+        delayMs: step.delayMs,
+        why: step.why,
+        lateMs: clock.now() - wanted.deadline,
+      })
       note(recording, `check postponed by ${step.delayMs} ms: ${step.why}`)
       return putBack(recording, step)
     case 'retry':

@@ -344,9 +344,23 @@ describe('what goes well by the thousand', () => {
   })
 })
 
-describe('an overdue order that stays unpaid sweep after sweep', () => {
+test('a check of an order that stays locked is told of once it is overdue by ten seconds, and not too often', async () => {
+  const { events, clock, lines } = createLog('info')
+  const postponed = { orderId: '7', jobId: 'order-7', delayMs: 2_000, why: 'locked' }
+  events.emit('check-postponed', { ...postponed, lateMs: 10_000 })
+  events.emit('check-postponed', { ...postponed, why: 'brake', lateMs: 20_000 })
+  expect(lines).toEqual([])
+  for (let n = 0; n < 20_000; n++) events.emit('check-postponed', { ...postponed, lateMs: 10_001 })
+  const msg = 'an overdue order stays unpaid: another transaction has locked its row; it is looked at again'
+  expect(lines).toEqual([{ level: 'warn', msg, ...postponed, lateMs: 10_001 }])
+  await clock.advance(5_000)
+  events.emit('check-postponed', { ...postponed, lateMs: 15_001 })
+  expect(lines[1]).toMatchObject({ msg, alsoLeftOut: 19_999 })
+})
+
+describe('an overdue order that stays unpaid', () => {
   const swept = { overdue: 3, outcomes: { postponed: 3 }, upcoming: 0, added: 0, tookMs: 1 }
-  const oldest = { orderId: '7', deadline: 1, lateMs: 120_001, why: 'locked' }
+  const oldest = { orderId: '7', deadline: 1, lateMs: 30_001, why: 'locked' }
 
   test('is named, with why, and not too often', async () => {
     const { events, clock, lines } = createLog('info')
@@ -354,7 +368,7 @@ describe('an overdue order that stays unpaid sweep after sweep', () => {
     expect(lines).toEqual([
       {
         level: 'warn',
-        msg: 'overdue orders stay unpaid sweep after sweep; this is the oldest: locked',
+        msg: 'overdue orders stay unpaid; this is the oldest: locked',
         orders: 3,
         ...oldest,
       },
@@ -365,7 +379,7 @@ describe('an overdue order that stays unpaid sweep after sweep', () => {
   })
 
   test.each([
-    ['for less than two minutes', { ...oldest, lateMs: 120_000 }],
+    ['for less than half a minute', { ...oldest, lateMs: 30_000 }],
     ['by the brake', { ...oldest, why: 'brake' }],
     ['by a dry run', { ...oldest, why: 'dry-run' }],
   ])('is no news where it is left %s', (_, left) => {
