@@ -12,7 +12,7 @@ export type Step =
 
 /** A lock is most often a payment that commits in a moment: while an order is late by no more, it is looked at soon again. */
 const SOON_WITHIN_MS = 1_000
-const LOCKED = { soonestMs: 100, leastMs: 2_000, mostMs: 24_000, shareOfLateness: 0.5 }
+const LOCKED = { soonestMs: 100, leastMs: 2_000, mostMs: 24_000, shareOfLateness: 0.4 }
 const JITTER_SHARE = 0.25
 const OUTAGE = { baseMs: 500, capMs: 5_000 }
 const LEFT_BEHIND = { baseMs: 500, capMs: 10_000 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
-import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
 import { crowd, during, perform, planWorkload, SOON, STEADY, underLoad } from '../harness/workload.ts'
 import { CANCELLING, type World } from '../harness/world.ts'
 
@@ -177,6 +177,40 @@ export const postgresCases: FaultCase[] = [
       const left = await shop.countOverdue()
       world.expect(left === 20, `I5: ${left} orders are unpaid 5 s after their deadline, 20 are locked`)
       await sleep(3_000) // locked for 8 s in all
+      await client.query('COMMIT')
+      client.release()
+      return Date.now()
+    },
+  },
+  {
+    name: 'thousands of rows locked',
+    injected:
+      'a transaction of the shop locks 5,000 due orders for 20 s, while 600 others fall due one after the other',
+    promise: 'the others within 1 s of their deadline; those within 30 s of the unlocking',
+    boundMs: KNOWN_MS,
+    seconds: 60,
+    isAlone: true,
+    async run(world) {
+      const { postgresShop: shop } = world
+      const locked = 5_000
+      const deadline = await crowd(world, { orders: locked, inMs: 6_000 })
+      const client = await shop.pool.connect()
+      await client.query('BEGIN')
+      await client.query('SELECT FROM orders FOR UPDATE')
+      await sleep(deadline + 5_000 - Date.now())
+      while (Date.now() < deadline + 20_000) {
+        await crowd(world, { orders: 20, inMs: 500 })
+        await sleep(480)
+      }
+      const { rows } = await shop.pool.query<{ late: number; n: number }>(
+        `SELECT count(*)::int AS n, max(extract(epoch FROM cancelled_at - payment_deadline) * 1000)::int AS late
+         FROM orders WHERE status = 'cancelled'`,
+      )
+      const { n = 0, late = 0 } = rows[0] ?? {}
+      world.expect(
+        n > 0 && late < AT_ONCE_MS,
+        `I5: of ${n} orders beside the locked ones, one was cancelled ${late} ms late`,
+      )
       await client.query('COMMIT')
       client.release()
       return Date.now()
