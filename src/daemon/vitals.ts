@@ -3,7 +3,6 @@ import { OrderExpiryError } from '../errors.ts'
 import type { ExplainSources } from '../explain/story.ts'
 import { History } from '../observe/history.ts'
 import type { Vitals } from '../observe/vitals.ts'
-import { asStoreFault } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -84,9 +83,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
 
   /** Resolves if the order store works. */
   async pingStore(): Promise<void> {
-    await this.store.ping().catch((error: unknown) => {
-      throw asStoreFault(error)
-    })
+    await this.store.ping()
     if (this.checking?.breaker.failure) throw this.checking.breaker.failure
   }
 

@@ -44,17 +44,6 @@ export function nameOfOutcome(settlement: Settlement): string {
   return isDryRun ? 'would-cancel' : settlement.kind
 }
 
-/**
- * An error of the store where it says nothing about a single order: of its probe, or of what reads many orders. A renamed
- * label of an enum, for one, looks like bad data of an order.
- */
-export function asStoreFault(cause: unknown): OrderExpiryError {
-  const error = asOrderExpiryError(cause)
-  if (blameOf(error) !== 'order') return error
-  const message = `the order store no longer is as it was at the start: ${error.message}`
-  return new OrderExpiryError('STORE_MISMATCH', message, { cause })
-}
-
 /** Whether every other order would fail in the same way now. */
 export function isOutage(error: OrderExpiryError): boolean {
   const blame = blameOf(error)
@@ -165,6 +154,14 @@ async function faultOfStore(asked: {
     halving.probe = { at: clock.monotonic(), failure }
   }
   return halving.probe.failure && (blame === 'order' ? halving.probe.failure : error)
+}
+
+/** A renamed label of an enum, for one, looks like bad data of an order; where the probe meets it, it is not. */
+function asStoreFault(cause: unknown): OrderExpiryError {
+  const error = asOrderExpiryError(cause)
+  if (blameOf(error) !== 'order') return error
+  const message = `the order store no longer is as it was at the start: ${error.message}`
+  return new OrderExpiryError('STORE_MISMATCH', message, { cause })
 }
 
 function mismatch(asked: number, given: number): OrderExpiryError {

@@ -2,7 +2,8 @@ import type { Check, Order, Outcome } from './order.ts'
 
 /**
  * The port to the shop's orders, and the only truth about them. Every adapter passes `test/contract/order-store.ts`.
- * Every method rejects with a STORE_* error of `errors.ts`, and within a bounded time.
+ * Every method rejects with a STORE_* error of `errors.ts`, and within a bounded time. Only `cancelUnpaid` rejects with one that
+ * blames an order.
  */
 export interface OrderStore {
   /**

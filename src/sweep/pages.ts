@@ -1,4 +1,3 @@
-import { asStoreFault } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
 import type { StepOptions } from './sweep-options.ts'
 
@@ -14,9 +13,7 @@ export async function* pagesOf(
   for (;;) {
     signal.throwIfAborted()
     const startedAt = clock.monotonic()
-    const page = await store.unpaidDueBefore(dueBefore, after, pageSize).catch((error: unknown) => {
-      throw asStoreFault(error)
-    })
+    const page = await store.unpaidDueBefore(dueBefore, after, pageSize)
     after = page.at(-1)
     if (after) memory.seenId = after.orderId
     onStep?.()

@@ -1,5 +1,4 @@
 import { SWEPT_AFTER_MS } from '../order/promise.ts'
-import { asStoreFault } from '../order/settle.ts'
 import { addUpcoming } from './add-upcoming.ts'
 import { settleOverdue } from './settle-overdue.ts'
 import type { SweepOptions } from './sweep-options.ts'
@@ -20,7 +19,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   try {
     now = await store.ping()
   } catch (error) {
-    return new Tally(options).note(asStoreFault(error)).result
+    return new Tally(options).note(error).result
   }
   const askedAt = clock.monotonic()
   const step = { ...options, memory, overdueBefore: now - SWEPT_AFTER_MS }

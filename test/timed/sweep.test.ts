@@ -108,8 +108,9 @@ describe('a daemon that sweeps every second', () => {
 
   test('names an order that stays unpaid without an error, in log and metrics', async () => {
     const { table, env } = await openSilentShop()
-    await onUpdate(table, 'IF NEW.id = 1 THEN RETURN NULL; END IF;')
     await table.insert(['1', '2'].map((id) => ({ id, deadline: Date.now() - 3 * MINUTE })))
+    const payment = await table.pool.connect()
+    await payment.query('BEGIN; SELECT FROM orders WHERE id = 1 FOR UPDATE')
     const daemon = await DaemonProcess.start({ ...env, ...often })
     closing.push(() => daemon.stop('SIGKILL'))
     const line = await daemon.until(({ msg }) => msg.startsWith('overdue orders stay unpaid'))
@@ -117,7 +118,8 @@ describe('a daemon that sweeps every second', () => {
     const metrics = await (await fetch(`${await daemon.url()}/metrics`)).text()
     expect(metrics).toContain('\norder_expiry_overdue_orders 1\n')
     expect(Number(/\norder_expiry_oldest_overdue_seconds (\S+)\n/.exec(metrics)?.[1])).toBeGreaterThan(180)
-    await table.pool.query('DROP TRIGGER on_update ON orders')
+    await payment.query('COMMIT')
+    payment.release()
     await eventually('nothing is overdue', async () =>
       (await (await fetch(`${await daemon.url()}/metrics`)).text()).includes(
         '\norder_expiry_oldest_overdue_seconds 0\n',
