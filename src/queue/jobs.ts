@@ -3,8 +3,8 @@ import { systemClock } from '../runtime/clock.ts'
 import { addIfAbsent, type JobBefore } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { jobIdOf, type Placement } from './contract.ts'
-import { UnreadableData } from './unreadable-data.ts'
 import { forgetLeftBehind } from './left-behind.ts'
+import { UnreadableData } from './unreadable-data.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
 /**
