@@ -5,7 +5,7 @@ import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import type { OrdersTable } from '../helpers/orders-table.ts'
-import { onUpdate, openSilentShop } from '../helpers/silent-shop.ts'
+import { openSilentShop } from '../helpers/silent-shop.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 const MINUTE = 60_000
