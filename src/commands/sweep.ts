@@ -1,8 +1,10 @@
 import { Command } from 'commander'
 import type { Brake } from '../brake/brake.ts'
-import { sweepOnce } from '../daemon/sweep-once.ts'
+import { type SweptOnce, sweepOnce } from '../daemon/sweep-once.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { EventBus } from '../observe/events.ts'
+import { describeSetAside, isAnySetAside } from '../order/set-aside.ts'
+import type { SetAside } from '../order/store.ts'
 import { number } from '../runtime/human-numbers.ts'
 import { type CommandContext, stopSignal } from './context.ts'
 import { printsResult } from './result.ts'
@@ -13,8 +15,9 @@ const MOST_IDS_SHOWN = 20
 export function sweepCommand(context: CommandContext): Command {
   const command = new Command('sweep')
     .description('settle every overdue order now, and add the missing checks of those due soon')
+    .option('--backlog', 'settle instead the orders that were long overdue when order-expiry first saw the table')
     .option('--dry-run', 'print what would be done; change nothing')
-  return printsResult(context, command, async ({ dryRun = false }: { dryRun?: boolean }) => {
+  return printsResult(context, command, async ({ backlog = false, dryRun = false }: Options) => {
     const { clock } = context
     const config = context.readConfig()
     const events = new EventBus()
@@ -22,18 +25,26 @@ export function sweepCommand(context: CommandContext): Command {
     events.on('would-cancel', ({ orderId }) => wouldCancel.push(orderId))
     const signal = stopSignal(context)
     const swept = await withRedis({ config, clock }, (redisUrl) =>
-      sweepOnce({ config, redisUrl, dryRun, events, clock, signal }),
+      sweepOnce({ config, redisUrl, dryRun, backlog, events, clock, signal }),
     )
     const result = reportOf(swept, dryRun || config.DRY_RUN ? wouldCancel : undefined)
-    const isSuccess = !result.error && !result.failed && !swept.brake.unknown
-    return { result, lines: describe(result, dryRun), isSuccess }
+    const lines = describe({ report: result, backlog, changesNothing: dryRun, now: clock.now() })
+    return { result, lines, isSuccess: !result.error && !result.failed && !swept.brake.unknown }
   })
 }
 
+interface Options {
+  backlog?: boolean
+  dryRun?: boolean
+}
+
+type Report = ReturnType<typeof reportOf>
+
 /** @param wouldCancel undefined: orders were cancelled */
-function reportOf(swept: Awaited<ReturnType<typeof sweepOnce>>, wouldCancel: readonly string[] | undefined) {
-  const { error, failed, outcomes, left, isWantedSoon, brake, ...counts } = swept
+function reportOf(swept: SweptOnce, wouldCancel: readonly string[] | undefined) {
+  const { error, failed, outcomes, left, isWantedSoon, setAside, brake, ...counts } = swept
   return {
+    setAside: setAside && isAnySetAside(setAside) ? setAside : undefined,
     ...counts,
     brake: brakeOf(brake),
     outcomes,
@@ -50,10 +61,14 @@ function brakeOf({ unknown, known }: Brake): { engaged: boolean | 'unknown'; rea
   return known?.engaged ? { engaged: true, reason: known.reason } : undefined
 }
 
-function describe(report: ReturnType<typeof reportOf>, changesNothing: boolean): string[] {
-  const { overdue, outcomes, left, handedOver, upcoming, added, wouldCancel, failed, error, brake } = report
+function describe(options: { report: Report; backlog: boolean; changesNothing: boolean; now: number }): string[] {
+  const { report, backlog, changesNothing, now } = options
+  const { setAside, overdue, outcomes, left, handedOver, wouldCancel, failed, error, brake } = report
+  const lines = setAside ? linesOfSetAside({ setAside, backlog, now }) : []
   const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${number(count)}`)
-  const lines = [`overdue   ${number(overdue)}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`]
+  lines.push(
+    `${backlog ? 'backlog' : 'overdue'}   ${number(overdue)}${parts.length > 0 ? `: ${parts.join(', ')}` : ''}`,
+  )
   if (wouldCancel) {
     const more = wouldCancel.length - MOST_IDS_SHOWN
     const ids = wouldCancel.slice(0, MOST_IDS_SHOWN).join(' ') || 'none'
@@ -67,12 +82,23 @@ function describe(report: ReturnType<typeof reportOf>, changesNothing: boolean):
   } else if (brake) lines.push(`          nothing is cancelled: the brake is engaged (${brake.reason})`)
   if (handedOver && !changesNothing)
     lines.push(`          undecided: ${number(handedOver)} have a check now, for the workers`)
-  const now = changesNothing || added === 0 ? '' : ', which they now have'
-  lines.push(`upcoming  ${number(upcoming)}: ${number(added)} without a check${now}`)
+  if (!backlog) lines.push(lineOfUpcoming(report, changesNothing))
   if (failed) {
     const { orderId, code, message } = failed
     lines.push(`${number(outcomes.failed ?? 0)} could not be settled, such as ${orderId}: ${code}: ${message}`)
   }
   if (error) lines.push(`The sweep did not finish: ${error.code}: ${error.message}`)
   return lines
+}
+
+function linesOfSetAside(options: { setAside: SetAside; backlog: boolean; now: number }): string[] {
+  return describeSetAside(options).flatMap(({ why, what, remedy }) => {
+    const isSettledNow = why === 'backlog' && options.backlog
+    return [`set aside ${what}`, ...(isSettledNow ? [] : [`          ${remedy}`])]
+  })
+}
+
+function lineOfUpcoming({ upcoming, added }: Report, changesNothing: boolean): string {
+  const now = changesNothing || added === 0 ? '' : ', which they now have'
+  return `upcoming  ${number(upcoming)}: ${number(added)} without a check${now}`
 }

@@ -3,6 +3,7 @@ import type { SharedBrake } from '../brake/shared-brake.ts'
 import type { Config } from '../config.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
+import type { Vitals } from '../observe/vitals.ts'
 import { createSettle, type Settle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { WorkerService } from '../queue/worker/worker.ts'
@@ -12,6 +13,7 @@ import { createRedisWatch, type RedisWatch } from '../redis/watch.ts'
 import { Breaker } from '../runtime/breaker.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
+import { createSetAsideTeller } from '../sweep/set-aside-teller.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepOptions } from '../sweep/sweep-options.ts'
 import { createSweeper, type Sweeper } from '../sweep/sweeper.ts'
@@ -31,6 +33,7 @@ interface CheckingOptions {
   connection: Connection
   queue: NamedQueue
   addChecks: SweepOptions['addChecks']
+  readSetAside: Vitals['readSetAside']
   createWorker: (parts: { settle: Settle; heartbeat: Heartbeat; isRedisAway: () => boolean }) => WorkerService
   heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
   /** Default {@link createSettle}. */
@@ -78,6 +81,7 @@ export function createChecking(options: CheckingOptions) {
         clock,
         random,
       }),
+    onSwept: createSetAsideTeller({ read: options.readSetAside, events, clock }),
     everyMs: settings.SWEEP_EVERY,
     aheadMs: settings.SWEEP_AHEAD,
     heartbeat: heartbeats.sweeper,

@@ -163,6 +163,7 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
     store,
     sharedBrake: openBrake(config, connection),
     addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
+    readSetAside: () => vitals.readSetAside(),
     createWorker: (given) =>
       createWorkerService({
         ...given,

@@ -1,20 +1,30 @@
 import type { Brake } from '../brake/brake.ts'
+import { asOrderExpiryError } from '../errors.ts'
 import { createSettle } from '../order/settle.ts'
+import type { OrderStore, SetAside } from '../order/store.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
 import { chooseStore, createGuards, type Given, openBrake, openConnection, openMissingChecks } from './parts.ts'
 
+export interface SweptOnce extends SweepResult {
+  /** As it was last read. */
+  brake: Brake
+  /** As it was before the sweep. Undefined: the store has none, or cannot tell. */
+  setAside?: SetAside
+}
+
 /**
  * One sweep by hand, with a brake and dry run as the settings say.
  *
  * @param options.dryRun change nothing, whatever the settings say
+ * @param options.backlog settle the backlog instead of what is overdue
  * @returns also the brake, as it was last read
  */
 export async function sweepOnce(
-  options: Omit<Given, 'version'> & { redisUrl: string; dryRun: boolean; signal: AbortSignal },
-): Promise<SweepResult & { brake: Brake }> {
-  const { config, redisUrl, dryRun, events, clock, signal } = options
+  options: Omit<Given, 'version'> & { redisUrl: string; dryRun: boolean; backlog: boolean; signal: AbortSignal },
+): Promise<SweptOnce> {
+  const { config, redisUrl, dryRun, backlog, events, clock, signal } = options
   const store = await openStore(chooseStore({ config, redisUrl }))
   const connection = openConnection(redisUrl)
   const missingChecks = openMissingChecks(options)
@@ -28,19 +38,31 @@ export async function sweepOnce(
       clock,
     })
     await brake.refresh() // a dry run does not ask for it
+    const found = await readSetAside(store)
     const swept = await sweep({
       store,
       settle: createSettle({ store: guarded, ping: () => store.ping(), clock }),
       addChecks: (orders) => missingChecks.add(orders, { dryRun }),
       aheadMs: config.SWEEP_AHEAD,
+      backlog,
       pageSize: config.BATCH_SIZE,
       clock,
       signal,
     })
-    return { ...swept, brake }
+    return { ...found, ...swept, brake }
   } finally {
     await missingChecks.close()
     connection.close()
     await store.close()
+  }
+}
+
+/** A failure is no reason not to sweep. */
+async function readSetAside(store: OrderStore): Promise<Pick<SweptOnce, 'setAside' | 'error'>> {
+  try {
+    const setAside = await store.setAside?.()
+    return setAside ? { setAside } : {}
+  } catch (error) {
+    return { error: asOrderExpiryError(error) }
   }
 }

@@ -3,16 +3,19 @@ import { OrderExpiryError } from '../errors.ts'
 import type { ExplainSources } from '../explain/story.ts'
 import { History } from '../observe/history.ts'
 import type { Vitals } from '../observe/vitals.ts'
-import type { OrderStore } from '../order/store.ts'
+import { NOTHING_SET_ASIDE } from '../order/set-aside.ts'
+import type { OrderStore, SetAside } from '../order/store.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Heartbeat } from '../runtime/heartbeat.ts'
+import { SeldomRead } from '../runtime/seldom-read.ts'
 import { Overdue } from '../sweep/overdue.ts'
 import type { Checking } from './checking.ts'
 
 const HISTORY_MINUTES = 60
+const SET_ASIDE_FRESH_FOR_MS = 30_000
 
 export class DaemonVitals implements Vitals, ExplainSources {
   readonly version: string
@@ -27,6 +30,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
   checking: Checking | undefined
   readonly #connection: Connection
   readonly #overdue: Overdue
+  readonly #setAside: SeldomRead<SetAside>
 
   /** @param options.connection whose commands time out */
   constructor(options: { connection: Connection; queue: NamedQueue; version: string; dryRun: boolean; clock: Clock }) {
@@ -41,6 +45,11 @@ export class DaemonVitals implements Vitals, ExplainSources {
     }
     this.view = new QueueView({ connection, queue, clock })
     this.history = new History({ redis: connection.redis, queue })
+    this.#setAside = new SeldomRead({
+      look: async () => (await this.store.setAside?.()) ?? NOTHING_SET_ASIDE,
+      freshForMs: SET_ASIDE_FRESH_FOR_MS,
+      clock,
+    })
     this.#overdue = new Overdue({ store: () => this.store, clock })
   }
 
@@ -89,6 +98,10 @@ export class DaemonVitals implements Vitals, ExplainSources {
 
   readOverdue(): ReturnType<Vitals['readOverdue']> {
     return this.#overdue.read()
+  }
+
+  readSetAside(): ReturnType<Vitals['readSetAside']> {
+    return this.checking?.store.setAside && this.#setAside.read().then(({ value }) => value)
   }
 
   readOutbox(): ReturnType<Vitals['readOutbox']> {

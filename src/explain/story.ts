@@ -94,7 +94,8 @@ function linesOfOrder({ order, check, now }: OrderFacts): CheckNote[] {
   const deadline = order?.deadline ?? check?.deadline
   const lines: CheckNote[] = []
   if (deadline !== undefined) {
-    lines.push({ at: deadline, what: deadline > now ? 'payment deadline, to come' : 'payment deadline' })
+    const what = deadline > now ? 'payment deadline, to come' : 'payment deadline'
+    lines.push({ at: deadline, what: order?.setAside === 'unreadable' ? `${what}, which cannot be meant` : what })
   }
   if (order?.paidAt !== undefined) lines.push({ at: order.paidAt, what: 'paid, according to the order store' })
   if (order?.cancelledAt !== undefined)

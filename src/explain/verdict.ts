@@ -1,4 +1,5 @@
 import type { Order } from '../order/order.ts'
+import { instantOf } from '../order/set-aside.ts'
 import type { KeptEvent } from '../order/store.ts'
 import type { CheckFacts } from '../queue/view/check-facts.ts'
 import type { QueueHolds } from '../queue/view/queue-view.ts'
@@ -35,6 +36,10 @@ export function verdictOf(facts: OrderFacts): string {
   if (!order) return verdictOfUnknown(check, now)
   if (order.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, so it is never cancelled.`
   if (!order.isUnpaid) return `No longer unpaid: its status is ${order.status}, so no check cancels it.`
+  if (order.setAside === 'unreadable') {
+    const which = order.deadline === undefined ? '' : ` ${instantOf(order.deadline)}`
+    return `Set aside: its deadline${which} cannot be meant (before 2001), so it is never cancelled until that is corrected.`
+  }
   if (check?.state === 'failed') {
     const why = check.failedReason ?? 'no reason was recorded'
     return `Undecided: its check was given up (${why}); replay it once the cause is fixed.`
@@ -42,6 +47,9 @@ export function verdictOf(facts: OrderFacts): string {
   const deadline = order.deadline ?? check?.deadline
   if (deadline === undefined) return `Unpaid (${order.status}), without a payment deadline.`
   const hold = holdOf(facts)
+  if (order.setAside === 'backlog' && !isToBeChecked(check)) {
+    return `Backlog: overdue since ${iso(deadline)}, more than a day before order-expiry first saw the table, so it is left alone until \`order-expiry sweep --backlog\`.`
+  }
   if (deadline > now) {
     return `Waiting: it will be cancelled ${iso(deadline)} if it is still unpaid${hold ? `, but ${hold}` : ''}.`
   }
@@ -59,6 +67,11 @@ function cancellationOf({ order, events }: OrderFacts): string | undefined {
   return isEarly
     ? `Cancelled ${iso(at)}, before its payment deadline, so not by order-expiry.`
     : `Cancelled ${iso(at)}; who cancelled it is no longer known.`
+}
+
+/** Somebody has added it on purpose: no sweep gives an order of the backlog a check. */
+function isToBeChecked(check: CheckFacts | undefined): boolean {
+  return check !== undefined && check.state !== 'finished' && check.state !== 'failed'
 }
 
 function verdictOfUnknown(check: CheckFacts | undefined, now: number): string {

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { OrderExpiryError } from '../errors.ts'
 import type { SettledBatch } from '../order/settle.ts'
+import type { SetAside } from '../order/store.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 
 /** The overdue orders that a sweep left unpaid. */
@@ -66,6 +67,8 @@ export interface Events {
     /** Why the sweep did not finish. */
     error?: OrderExpiryError
   }
+  /** Unpaid orders past their deadline that nobody cancels, as the store tells of them; `at`: when, in epoch milliseconds. */
+  'orders-set-aside': SetAside & { at: number }
   'store-breaker-opened': { error: OrderExpiryError }
   'store-breaker-closed': object
   'store-notice': { notice: string }

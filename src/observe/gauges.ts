@@ -44,6 +44,7 @@ function gaugesOfParts(vitals: Vitals) {
   const store = partOf(() => (vitals.isStoreTried ? vitals.pingStore() : undefined), clock)
   const overdue = partOf(() => (vitals.isStoreTried ? vitals.readOverdue() : undefined), clock)
   const outbox = partOf(() => vitals.readOutbox(), clock)
+  const setAside = partOf(() => vitals.readSetAside(), clock)
   return {
     queue_up: { help: '1 if Redis answered; if 0, the other figures of the queue are missing.', read: queue.isUp },
     jobs: { help: 'Jobs in the queue, by state.', label: 'state', read: queue.figure(([{ jobs }]) => jobs) },
@@ -65,6 +66,19 @@ function gaugesOfParts(vitals: Vitals) {
     oldest_overdue_seconds: {
       help: 'How long ago the oldest of these orders was due; 0 if there is none.',
       read: overdue.figure(({ oldestSeconds }) => oldestSeconds),
+    },
+    set_aside_up: {
+      help: '1 if the orders that are set aside could be read; absent if the order store has none.',
+      read: setAside.isUp,
+    },
+    set_aside_orders: {
+      help: 'Unpaid orders past their deadline that nobody cancels, counted up to 10,000: backlog from before the first start, or with an unreadable deadline.',
+      label: 'why',
+      read: setAside.figure(({ backlog, unreadable }) => ({ backlog: backlog.orders, unreadable: unreadable.orders })),
+    },
+    oldest_backlog_seconds: {
+      help: 'How long ago the oldest order of the backlog was due; 0 if there is none.',
+      read: setAside.figure(({ backlog: { oldest } }) => (oldest === undefined ? 0 : (clock.now() - oldest) / 1_000)),
     },
     outbox_up: { help: '1 if the outbox could be read; absent if the order store keeps none.', read: outbox.isUp },
     outbox_events: {

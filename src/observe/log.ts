@@ -1,5 +1,6 @@
 import { type Logger, type LoggerOptions, pino } from 'pino'
 import { LATE_AFTER_MS, OVERDUE_AFTER_MS } from '../order/promise.ts'
+import { describeSetAside } from '../order/set-aside.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { type LogTrouble, limitPerSecond, type Ration, ration, throttle } from './log-quietly.ts'
@@ -129,6 +130,7 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     logLeftOverdue(e, log)
     logSweep(e, log)
   },
+  'orders-set-aside': logSetAside,
 
   'store-breaker-opened': ({ error: { code, message } }, { trouble }) =>
     trouble('breaker opened', { code }, `the order store fails; no checks are taken until it recovers: ${message}`),
@@ -185,4 +187,10 @@ function logSweep({ error, failed, left: _, ...e }: Events['sweep-finished'], { 
     trouble(...because('sweep failed', { ...e, ...failed }, message))
   } else if (cancelled || e.added || e.handedOver) logger.info(e, 'sweep found orders that had been missed')
   else logger.debug(e, 'sweep finished')
+}
+
+function logSetAside({ at, ...setAside }: Events['orders-set-aside'], { logger }: Log): void {
+  const reasons = describeSetAside({ setAside, now: at })
+  for (const { why, what, remedy } of reasons) logger.warn({ why, ...setAside[why] }, `${what}; ${remedy}`)
+  if (reasons.length === 0) logger.info('no unpaid orders are set aside any longer')
 }

@@ -1,3 +1,4 @@
+import type { SetAside } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Counts } from './minutes.ts'
 
@@ -33,6 +34,8 @@ export interface Vitals {
   readOverdue(): Promise<{ orders: number; oldestSeconds: number }>
   /** Events that nobody has taken. Undefined: the order store keeps none. */
   readOutbox(): Promise<{ events: number; oldestAgeMs: number | undefined }> | undefined
+  /** Unpaid orders past their deadline that nobody cancels. Undefined: the order store has none. */
+  readSetAside(): Promise<SetAside> | undefined
   /** The last hour, by the minute. */
   readHistory(): Promise<Counts[]>
 }

@@ -22,12 +22,13 @@ export interface Order {
 /** An {@link Order} for a reader: its times as dates, without those that are unknown. */
 export type ReadableOrder = ReturnType<typeof describeOrder>
 
-export function describeOrder({ status, deadline, paidAt, cancelledAt }: Order) {
+export function describeOrder({ status, deadline, paidAt, cancelledAt, setAside }: Order) {
   return {
     status,
     ...(deadline !== undefined && { deadline: new Date(deadline) }),
     ...(paidAt !== undefined && { paidAt: new Date(paidAt) }),
     ...(cancelledAt !== undefined && { cancelledAt: new Date(cancelledAt) }),
+    ...(setAside && { setAside }),
   }
 }
 

@@ -3,7 +3,7 @@ import { pagesOf } from './pages.ts'
 import type { StepOptions } from './sweep-options.ts'
 import type { SweepResult } from './tally.ts'
 
-interface UpcomingFound extends Pick<SweepResult, 'upcoming' | 'added' | 'next'> {
+export interface UpcomingFound extends Pick<SweepResult, 'upcoming' | 'added' | 'next'> {
   error?: unknown
 }
 

@@ -8,12 +8,12 @@ const PAUSE_SHARE = 0.25
 export async function* pagesOf(
   options: StepOptions & { dueBefore: number; after?: DueOrder | undefined },
 ): AsyncGenerator<DueOrder[]> {
-  const { store, dueBefore, pageSize, memory, onStep, clock, signal } = options
+  const { store, dueBefore, backlog = false, pageSize, memory, onStep, clock, signal } = options
   let { after } = options
   for (;;) {
     signal.throwIfAborted()
     const startedAt = clock.monotonic()
-    const page = await store.unpaidDueBefore(dueBefore, after, pageSize)
+    const page = await store.unpaidDueBefore(dueBefore, after, pageSize, { backlog })
     after = page.at(-1)
     if (after) memory.seenId = after.orderId
     onStep?.()

@@ -9,6 +9,8 @@ export interface SweepOptions {
   /** Gives the orders a check if they have none. @returns how many had none */
   addChecks: (orders: readonly DueOrder[]) => Promise<number>
   aheadMs: number
+  /** Settle the backlog instead, and nothing else. Default false */
+  backlog?: boolean
   pageSize: number
   /** By default nothing is remembered, so that all overdue orders are tried alike. */
   memory?: SweepMemory

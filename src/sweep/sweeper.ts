@@ -34,6 +34,8 @@ export interface Sweeper extends Service {
  */
 export function createSweeper(options: {
   sweep: (part: SweepPart) => Promise<SweepResult>
+  /** Called at the end of each sweep; must not reject. */
+  onSwept?: () => Promise<void>
   everyMs: number
   aheadMs: number
   heartbeat: Heartbeat
@@ -41,7 +43,7 @@ export function createSweeper(options: {
   clock: Clock
   random?: () => number
 }): Sweeper {
-  const { sweep, everyMs, aheadMs, heartbeat, events, clock, random = Math.random } = options
+  const { sweep, onSwept, everyMs, aheadMs, heartbeat, events, clock, random = Math.random } = options
   const memory: SweepMemory = { leftBehind: new Map() }
   let isWoken = false
   let isFullAgainAt = Number.NEGATIVE_INFINITY
@@ -57,6 +59,7 @@ export function createSweeper(options: {
       isWoken: () => isWoken,
       signal,
     })
+    if (!signal.aborted) await onSwept?.()
     if (isFull && !isWoken && !error) {
       const endedAt = clock.monotonic()
       isFullAgainAt = endedAt + Math.min(aheadMs, FULL_SHARE * (endedAt - startedAt))

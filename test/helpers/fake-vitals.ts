@@ -20,6 +20,7 @@ export function fakeVitals(given: Partial<Vitals> = {}): { -readonly [Name in ke
     brakeFailure: undefined,
     view: { counts: async () => ({ jobs: {}, isPaused: false }), forecast: async () => forecast },
     readOverdue: async () => ({ orders: 0, oldestSeconds: 0 }),
+    readSetAside: () => undefined,
     readOutbox: () => undefined,
     readHistory: async () => [],
     ...given,

@@ -1,7 +1,11 @@
+import { OrderExpiryError } from '../../src/errors.ts'
 import type { Check, Evidence, Order, Outcome } from '../../src/order/order.ts'
-import type { Backlog, DueOrder, KeptEvent, OrderStore } from '../../src/order/store.ts'
+import type { Backlog, DueOrder, KeptEvent, OrderStore, SetAside } from '../../src/order/store.ts'
 
 const LOCKED_RETRY_MS = 300
+const DAY_MS = 86_400_000
+/** A deadline before it cannot be meant. */
+const FIRST_DEADLINE = Date.UTC(2001, 0)
 
 export interface MemoryOrder {
   orderId: string
@@ -27,10 +31,15 @@ export class MemoryStore implements OrderStore {
   /** What has been announced, oldest first. */
   readonly events: { orderId: string; id: string; type: string; at: number }[] = []
   readonly #now: () => number
+  readonly #firstSeenAt: number | undefined
 
-  /** @param options.now its clock. Default: that of this machine */
-  constructor(options: { now?: () => number } = {}) {
+  /**
+   * @param options.now its clock. Default: that of this machine
+   * @param options.firstSeenAt when the daemon first saw the orders. Undefined: none is ever set aside
+   */
+  constructor(options: { now?: () => number; firstSeenAt?: number } = {}) {
     this.#now = options.now ?? Date.now
+    this.#firstSeenAt = options.firstSeenAt
   }
 
   get now(): number {
@@ -67,17 +76,35 @@ export class MemoryStore implements OrderStore {
       const order = this.orders.get(id)
       if (!order) return undefined
       const { orderId, status, deadline, paidAt, cancelledAt } = order
-      return { orderId, status, isUnpaid: status === 'pending', deadline, paidAt, cancelledAt }
+      const setAside = this.#whySetAside(order)
+      return { orderId, status, isUnpaid: status === 'pending', deadline, paidAt, cancelledAt, setAside }
     })
   }
 
-  async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
+  async unpaidDueBefore(
+    instant: number,
+    after: DueOrder | undefined,
+    limit: number,
+    { backlog = false }: { backlog?: boolean } = {},
+  ): Promise<DueOrder[]> {
     return [...this.orders.values()]
       .filter(({ status, deadline }) => status === 'pending' && deadline <= instant)
+      .filter((order) => this.#whySetAside(order) === (backlog ? 'backlog' : undefined))
       .filter((order) => !after || compare(after, order) < 0)
       .sort(compare)
       .slice(0, limit)
       .map(({ orderId, deadline }) => ({ orderId, deadline }))
+  }
+
+  async setAside(): Promise<SetAside> {
+    const all = [...this.orders.values()].sort(compare)
+    const backlog = all.filter((order) => this.#whySetAside(order) === 'backlog')
+    const unreadable = all.filter((order) => this.#whySetAside(order) === 'unreadable').map(({ orderId }) => orderId)
+    const [oldest] = backlog
+    return {
+      backlog: { orders: backlog.length, ...(oldest && { oldest: oldest.deadline }) },
+      unreadable: { orders: unreadable.length, examples: unreadable.slice(0, 5) },
+    }
   }
 
   async newestPayment(): Promise<number | undefined> {
@@ -148,6 +175,12 @@ export class MemoryStore implements OrderStore {
     return order
   }
 
+  #whySetAside({ status, deadline }: MemoryOrder): 'backlog' | 'unreadable' | undefined {
+    if (status !== 'pending' || this.#firstSeenAt === undefined) return undefined
+    if (deadline < FIRST_DEADLINE) return 'unreadable'
+    return deadline < this.#firstSeenAt - DAY_MS ? 'backlog' : undefined
+  }
+
   #cancel(order: MemoryOrder): void {
     Object.assign(order, { status: 'cancelled', cancelledAt: this.now })
     const id = `${this.events.length + 1}`
@@ -161,6 +194,9 @@ export class MemoryStore implements OrderStore {
     const evidence: Evidence = { decidedAt: now, status: order.status, deadline: order.deadline }
     const { status, deadline, isLocked } = this.seen(order)
     if (status !== 'pending') return { kind: 'kept', status, evidence }
+    if (this.#whySetAside(order) === 'unreadable') {
+      return { kind: 'rejected', error: new OrderExpiryError('STORE_REJECTED', 'its deadline is unreadable'), evidence }
+    }
     if (deadline > now) return { kind: 'postponed', until: deadline, reason: 'not-due', evidence }
     if (isLocked && takesLocks) return { kind: 'postponed', until: now + LOCKED_RETRY_MS, reason: 'locked', evidence }
     return { kind: 'cancelled', at: now, evidence }

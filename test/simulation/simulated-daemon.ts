@@ -72,6 +72,7 @@ export class SimulatedDaemon {
       sharedBrake: servers.brake.connect(host),
       connection: asConnection(queue),
       queue: namedQueue({ name: 'check-payment' }),
+      readSetAside: () => undefined,
       addChecks: (orders) => queue.addMissing(host, orders),
       createWorker: ({ settle }) =>
         new FakeWorker({

@@ -79,6 +79,12 @@ const order = z.object({
   deadline: time.optional(),
   paidAt: time.optional(),
   cancelledAt: time.optional(),
+  setAside: z
+    .enum(['backlog', 'unreadable'])
+    .optional()
+    .describe(
+      'Why no sweep cancels it though it is unpaid: overdue since long before the first start, or with a deadline that cannot be meant.',
+    ),
 })
 const found = z.object({ orderId: z.string(), check: check.optional(), order: order.optional() })
 

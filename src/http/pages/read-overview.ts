@@ -1,5 +1,7 @@
 import type { Counts } from '../../observe/minutes.ts'
 import type { Forecast, Vitals } from '../../observe/vitals.ts'
+import type { SetAside } from '../../order/store.ts'
+import { number } from '../../runtime/human-numbers.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
 
 /** What a person on call wants to know. A part that cannot be read is undefined, and the page says so. */
@@ -35,11 +37,12 @@ export async function readOverview(vitals: Vitals): Promise<Overview> {
   const part = async <T>(work: Promise<T>): Promise<T | undefined> =>
     withTimeout({ work, ms: READ_WITHIN_MS, clock, onTimeout: () => new Error('too late') }).catch(() => undefined)
   const isUp = async (ping: Promise<unknown>) => (await part(ping.then(() => true))) ?? false
-  const [counts, forecast, history, overdue, isRedisUp, isStoreUp] = await Promise.all([
+  const [counts, forecast, history, overdue, setAside, isRedisUp, isStoreUp] = await Promise.all([
     part(view.counts()),
     part(view.forecast()),
     part(vitals.readHistory()),
     part(vitals.readOverdue()),
+    part(Promise.resolve(vitals.readSetAside())),
     isUp(vitals.pingRedis()),
     isUp(vitals.pingStore()),
   ])
@@ -57,6 +60,7 @@ export async function readOverview(vitals: Vitals): Promise<Overview> {
       stateOf('Breaker', !vitals.isBreakerOpen, { good: 'closed', bad: 'open' }),
       brakeState(isRedisUp ? vitals : undefined), // Redis keeps it
       stateOf('Queue', counts && !counts.isPaused, { good: 'running', bad: 'paused' }),
+      ...(setAside ? setAsideStates(setAside) : []),
       ...(vitals.dryRun ? [{ name: 'Dry run', level: 'warn', text: 'cancels nothing' } as const] : []),
     ],
   }
@@ -72,4 +76,12 @@ function brakeState({ brake, brakeFailure }: Partial<Vitals> = {}): State {
   if (brakeFailure) return { name: 'Brake', level: 'bad', text: 'unknown: cancels nothing' }
   const reason = brake?.reason ? `: ${brake.reason}` : ''
   return stateOf('Brake', brake && !brake.engaged, { good: 'released', bad: `engaged${reason}` })
+}
+
+/** Nothing where no order is set aside: most shops never have one. */
+function setAsideStates({ backlog, unreadable }: SetAside): State[] {
+  const rows = { Backlog: backlog.orders, 'Unreadable deadlines': unreadable.orders }
+  return Object.entries(rows).flatMap(([name, orders]): State[] =>
+    orders > 0 ? [{ name, level: 'warn', text: number(orders) }] : [],
+  )
 }

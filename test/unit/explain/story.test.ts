@@ -6,6 +6,7 @@ import type { KeptEvent } from '../../../src/order/store.ts'
 import type { CheckFacts } from '../../../src/queue/view/check-facts.ts'
 
 const T = Date.parse('2026-11-25T10:00:00Z')
+const LONG_AGO = Date.parse('2024-11-25T10:00:00Z')
 const MINUTE = 60_000
 const cancellation = { id: 'e', type: 'order.cancelled', at: T + 15 * MINUTE + 9 }
 const iso = (ms: number) => new Date(ms).toISOString()
@@ -120,6 +121,41 @@ describe('the verdict', () => {
       'overdue',
       { check: check(), order: order(), now: T + 16 * MINUTE },
       /^Overdue: still unpaid \(pending\) 60 s after its payment deadline\.$/,
+    ],
+    [
+      'of the backlog, which no sweep touches',
+      { order: order({ deadline: LONG_AGO, setAside: 'backlog' }), holds: { dryRun: true } },
+      /^Backlog: overdue since 2024-11-25T10:00:00\.000Z, more than a day before order-expiry first saw the table, so it is left alone until `order-expiry sweep --backlog`\.$/,
+    ],
+    [
+      'of the backlog, with a check that somebody has added on purpose',
+      { order: order({ deadline: LONG_AGO, setAside: 'backlog' }), check: check({ state: 'due' }) },
+      /^Overdue: still unpaid \(pending\) \d+ min after its payment deadline\.$/,
+    ],
+    [
+      'of the backlog, whose check was given up',
+      { order: order({ deadline: LONG_AGO, setAside: 'backlog' }), check: check({ state: 'failed' }) },
+      /^Undecided: its check was given up/,
+    ],
+    [
+      'with an unreadable deadline',
+      { order: order({ deadline: Date.parse('0001-01-01'), setAside: 'unreadable' }) },
+      /^Set aside: its deadline 0001-01-01T00:00:00\.000Z cannot be meant \(before 2001\), so it is never cancelled until that is corrected\.$/,
+    ],
+    [
+      'with the deadline -infinity, and a check that was given up for it',
+      { order: order({ deadline: -8.64e15, setAside: 'unreadable' }), check: check({ state: 'failed' }) },
+      /^Set aside: its deadline -infinity cannot be meant/,
+    ],
+    [
+      'with a deadline that is no time',
+      { order: order({ deadline: undefined, setAside: 'unreadable' }) },
+      /^Set aside: its deadline cannot be meant/,
+    ],
+    [
+      'paid, with an unreadable deadline',
+      { order: order({ status: 'paid', paidAt: T, setAside: 'unreadable' }) },
+      /^Paid 2026-11-25T10:00:00\.000Z, so it is never cancelled\.$/,
     ],
     [
       'without a deadline',

@@ -4,6 +4,7 @@ import { pino } from 'pino'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus, type EventName, type Events } from '../../../src/observe/events.ts'
 import { createLogger, LOG_LEVELS, type LogLevel, logEvents } from '../../../src/observe/log.ts'
+import { NOTHING_SET_ASIDE } from '../../../src/order/set-aside.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 
 type Line = Record<string, unknown> & { level: string; msg: string }
@@ -162,6 +163,37 @@ const wordings: Wording[] = [
     'traces-error',
     { error: Object.assign(new Error('connect'), { code: 'ECONNREFUSED' }) },
     { level: 'warn', msg: 'traces: connect', code: 'ECONNREFUSED' },
+  ],
+  [
+    'orders-set-aside',
+    {
+      at: Date.UTC(2026, 10, 29),
+      backlog: { orders: 3_000, oldest: Date.UTC(2024, 10, 29) },
+      unreadable: { orders: 0, examples: [] },
+    },
+    {
+      level: 'warn',
+      msg: 'backlog: 3,000 unpaid orders overdue for more than a day when order-expiry first saw the table, the oldest due 2024-11-29T00:00:00.000Z, 730.0 days ago; left alone until `order-expiry sweep --backlog`; look first: `order-expiry sweep --backlog --dry-run`',
+      why: 'backlog',
+      orders: 3_000,
+      oldest: Date.UTC(2024, 10, 29),
+    },
+  ],
+  [
+    'orders-set-aside',
+    { at: Date.UTC(2026, 10, 29), backlog: { orders: 0 }, unreadable: { orders: 10_000, examples: ['7', '8'] } },
+    {
+      level: 'warn',
+      msg: 'unreadable: 10,000 unpaid orders or more with a deadline that cannot be meant (before 2001), such as 7 8; never cancelled until the deadline is corrected in the table',
+      why: 'unreadable',
+      orders: 10_000,
+      examples: ['7', '8'],
+    },
+  ],
+  [
+    'orders-set-aside',
+    { at: Date.UTC(2026, 10, 29), ...NOTHING_SET_ASIDE },
+    { level: 'info', msg: 'no unpaid orders are set aside any longer' },
   ],
   ['store-error', { error: new Error('terminated') }, { level: 'warn', msg: 'order store: terminated', code: 'Error' }],
   [

@@ -3,6 +3,7 @@ import { OrderExpiryError } from '../../../src/errors.ts'
 import { EventBus } from '../../../src/observe/events.ts'
 import { createMetrics } from '../../../src/observe/metrics.ts'
 import type { Vitals } from '../../../src/observe/vitals.ts'
+import { NOTHING_SET_ASIDE } from '../../../src/order/set-aside.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { fakeVitals } from '../../helpers/fake-vitals.ts'
 
@@ -43,6 +44,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_http_requests_total',
     'order_expiry_jobs',
     'order_expiry_loop_silent_seconds',
+    'order_expiry_oldest_backlog_seconds',
     'order_expiry_oldest_overdue_seconds',
     'order_expiry_outbox_events',
     'order_expiry_outbox_oldest_seconds',
@@ -53,6 +55,8 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_queue_up',
     'order_expiry_redis_emptied_total',
     'order_expiry_redis_errors_total',
+    'order_expiry_set_aside_orders',
+    'order_expiry_set_aside_up',
     'order_expiry_settle_lateness_seconds',
     'order_expiry_store_breaker_open',
     'order_expiry_store_failures_total',
@@ -256,6 +260,32 @@ describe('what others know is read at the scrape:', () => {
       ['order_expiry_outbox_up', 0],
     ])
     expect(await outboxOf({ readOutbox: () => undefined })).toEqual([])
+  })
+
+  test('what is set aside, if the order store can hold such orders', async () => {
+    const setAsideOf = async (readSetAside: Vitals['readSetAside']) => {
+      const clock = new FakeClock()
+      const all = await createRegistry({ readSetAside, readOverdue: async () => overdue, clock }).scrape()
+      expect(all).toMatchObject({ order_expiry_overdue_orders: 3 }) // whatever becomes of the look
+      return Object.fromEntries(Object.entries(all).filter(([name]) => /set_aside|backlog/.test(name)))
+    }
+    const overdue = { orders: 3, oldestSeconds: 145.5 }
+    const oldest = new FakeClock().now() - 90_000
+    const found = { backlog: { orders: 3_000, oldest }, unreadable: { orders: 2, examples: ['7', '8'] } }
+    expect(await setAsideOf(async () => found)).toEqual({
+      order_expiry_set_aside_up: 1,
+      'order_expiry_set_aside_orders{why="backlog"}': 3_000,
+      'order_expiry_set_aside_orders{why="unreadable"}': 2,
+      order_expiry_oldest_backlog_seconds: 90,
+    })
+    expect(await setAsideOf(async () => NOTHING_SET_ASIDE)).toEqual({
+      order_expiry_set_aside_up: 1,
+      'order_expiry_set_aside_orders{why="backlog"}': 0,
+      'order_expiry_set_aside_orders{why="unreadable"}': 0,
+      order_expiry_oldest_backlog_seconds: 0,
+    })
+    expect(await setAsideOf(() => Promise.reject(new Error('away')))).toEqual({ order_expiry_set_aside_up: 0 })
+    expect(await setAsideOf(() => undefined)).toEqual({})
   })
 
   test('the loops that are to go on, and what runs', async () => {

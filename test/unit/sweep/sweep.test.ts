@@ -1,9 +1,13 @@
 import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { sweep } from '../../../src/sweep/sweep.ts'
+import type { SweepOptions } from '../../../src/sweep/sweep-options.ts'
+import { MemoryStore } from '../../helpers/memory-store.ts'
 import { AHEAD, createSweep, failed, NOW, ordersDue, postponed } from './create-sweep.ts'
 
 const left = { orders: 0 }
+const DAY = 86_400_000
+const YEAR = 365 * DAY
 
 test('settles what is overdue by more than five seconds, page by page, and adds checks for what is due soon', async () => {
   const orders = ordersDue(-60_000, -50_000, -40_000, -5_001, -5_000, -4_999, -1, 0, 1, 599_999, 600_000, 600_001)
@@ -259,5 +263,27 @@ describe('never rejects', () => {
   test('where something else goes wrong', async () => {
     const { run } = createSweep(ordersDue(1_000), { addChecks: () => Promise.reject(new TypeError('x')) })
     expect(await run()).toMatchObject({ error: { code: 'UNEXPECTED' } })
+  })
+})
+
+describe('orders that are set aside', () => {
+  /** Two of the backlog, one with an unreadable deadline, one overdue and one due soon. */
+  function createOldTable(options: Partial<SweepOptions> = {}) {
+    const store = new MemoryStore({ now: () => NOW, firstSeenAt: NOW })
+    for (const { orderId, deadline } of ordersDue(-2 * YEAR, -2 * DAY, -60_000, 1_000)) store.place(orderId, deadline)
+    store.place('year 1', Date.parse('0001-01-01'))
+    return createSweep([], { store, ...options })
+  }
+
+  test('are left alone by a sweep', async () => {
+    const { run, settled, added } = createOldTable()
+    expect(await run()).toMatchObject({ overdue: 1, upcoming: 1 })
+    expect([settled, added]).toEqual([[['-60000']], [['1000']]])
+  })
+
+  test('are settled, page by page, by a sweep of the backlog, which touches nothing else', async () => {
+    const { run, settled, added } = createOldTable({ backlog: true, pageSize: 1 })
+    expect(await run()).toEqual({ overdue: 2, outcomes: { cancelled: 2 }, left, upcoming: 0, added: 0 })
+    expect([settled, added]).toEqual([[[`${-2 * YEAR}`], [`${-2 * DAY}`]], []])
   })
 })

@@ -17,9 +17,16 @@ function createRun(
     everyMs?: number
     aheadMs?: number
     sweep?: (part: SweepPart) => Promise<SweepResult>
+    onSwept?: () => Promise<void>
   } = {},
 ) {
-  const { random = 0.5, everyMs = EVERY, aheadMs = 10 * EVERY, sweep = async () => nothing } = options
+  const {
+    random = 0.5,
+    everyMs = EVERY,
+    aheadMs = 10 * EVERY,
+    sweep = async () => nothing,
+    onSwept = async () => {},
+  } = options
   const clock = new FakeClock()
   const events = new EventBus()
   const finished: unknown[] = []
@@ -35,6 +42,7 @@ function createRun(
       parts.push(part)
       return sweep(part)
     },
+    onSwept,
     everyMs,
     aheadMs,
     heartbeat,
@@ -55,6 +63,29 @@ test.each([
   await clock.advance(135_000)
   await sweeper.stop()
   expect(sweeps.slice(0, 3)).toEqual(expected)
+})
+
+test('what follows each sweep is waited for, and left out of one that is asked to stop', async () => {
+  const first = deferred()
+  const second = deferred<SweepResult>()
+  let followed = 0
+  const { sweeper, clock, sweeps } = createRun({
+    sweep: async () => (sweeps.length === 1 ? nothing : second.promise),
+    onSwept() {
+      followed++
+      return first.promise
+    },
+  })
+  await sweeper.start(running)
+  await clock.advance(200_000)
+  expect([sweeps.length, followed]).toEqual([1, 1])
+  first.resolve()
+  await clock.advance(EVERY)
+  expect(sweeps).toHaveLength(2)
+  const stopped = sweeper.stop()
+  second.resolve(nothing)
+  await stopped
+  expect(followed).toBe(1)
 })
 
 test('the first sweep comes within the interval where that is shorter than two seconds', async () => {
