@@ -80,6 +80,9 @@ function describe(options: { report: Report; backlog: boolean; changesNothing: b
   if (brake?.engaged === 'unknown') {
     lines.push(`          nothing is cancelled: it is not known whether the brake is engaged: ${brake.reason}`)
   } else if (brake) lines.push(`          nothing is cancelled: the brake is engaged (${brake.reason})`)
+  if (backlog && left?.oldest?.why === 'brake') {
+    lines.push('          Held by the brake: `order-expiry brake release --for 1h`, then run this again')
+  }
   if (handedOver && !changesNothing)
     lines.push(`          undecided: ${number(handedOver)} have a check now, for the workers`)
   if (!backlog) lines.push(lineOfUpcoming(report, changesNothing))
