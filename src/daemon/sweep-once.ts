@@ -1,5 +1,5 @@
 import type { Brake } from '../brake/brake.ts'
-import { asOrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { createSettle } from '../order/settle.ts'
 import type { OrderStore, SetAside } from '../order/store.ts'
 import { openStore } from '../stores/kinds.ts'
@@ -63,6 +63,7 @@ async function readSetAside(store: OrderStore): Promise<Pick<SweptOnce, 'setAsid
     const setAside = await store.setAside?.()
     return setAside ? { setAside } : {}
   } catch (error) {
-    return { error: asOrderExpiryError(error) }
+    const { code, message } = asOrderExpiryError(error)
+    return { error: new OrderExpiryError(code, `what is set aside cannot be read: ${message}`, { cause: error }) }
   }
 }

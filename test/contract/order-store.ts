@@ -217,6 +217,14 @@ export function describeOrderStore(name: string, open: () => Promise<StoreUnderT
       expect(new Set(seen).size).toBe(seen.length)
     })
 
+    test('what has just fallen due is not in the backlog', async () => {
+      const due = await placed(Date.now() - 1_000)
+      const idsOf = async (backlog: boolean) =>
+        (await under.store.unpaidDueBefore(Date.now(), undefined, 1_000, { backlog })).map(({ orderId }) => orderId)
+      expect(await idsOf(false)).toContain(due.orderId)
+      expect(await idsOf(true)).not.toContain(due.orderId)
+    })
+
     describe('a dry run', () => {
       const dryRun = (checks: readonly { orderId: string; deadline: number }[]) =>
         under.store.cancelUnpaid(checks, { dryRun: true })

@@ -52,17 +52,15 @@ describe('a first start on a table with old unpaid orders', () => {
     const unreadable = await daemon.until(({ why }) => why === 'unreadable')
     expect(unreadable).toMatchObject({ level: 'warn', orders: 1, examples: ['year-1'] })
     await eventually('the fresh one is cancelled', async () => (await table.statusOf('fresh')) === 'cancelled')
-    const metrics = await (await fetch(`${await daemon.url()}/metrics`)).text()
+    const url = await daemon.url()
+    const read = async (path: string) => (await fetch(url + path)).text()
+    const metrics = await read('/metrics')
     expect(metrics).toContain(`\norder_expiry_set_aside_orders{why="backlog"} ${OLD}\n`)
     expect(metrics).toContain('\norder_expiry_set_aside_orders{why="unreadable"} 1\n')
     expect(metrics).toContain('\norder_expiry_overdue_orders 0\n')
+    expect(await read('/')).toMatch(/Backlog.*3,000/)
 
-    const sweeps = async () =>
-      Number(
-        /sweeps_total\{result="complete"\} (\d+)/.exec(
-          await (await fetch(`${await daemon.url()}/metrics`)).text(),
-        )?.[1],
-      )
+    const sweeps = async () => Number(/sweeps_total\{result="complete"\} (\d+)/.exec(await read('/metrics'))?.[1])
     const before = await sweeps()
     await eventually('it has swept some more', async () => (await sweeps()) >= before + 3)
     expect(await countOf(table)).toEqual({ pending: OLD + 1, cancelled: 1 })
@@ -72,9 +70,10 @@ describe('a first start on a table with old unpaid orders', () => {
     const explain = async (id: string) => JSON.parse((await runCli(['explain', id, '--json'], { env })).stdout).verdict
     expect(await explain('1')).toMatch(/^Backlog: overdue since .*left alone until `order-expiry sweep --backlog`\.$/)
     expect(await explain('year-1')).toMatch(/^Set aside: its deadline 0001-01-01T00:00:00.000Z cannot be meant/)
-    expect(JSON.parse((await runCli(['show', '1', '--json'], { env })).stdout)).toMatchObject({
-      order: { status: 'pending', setAside: 'backlog' },
-    })
+    const order = { status: 'pending', setAside: 'backlog' }
+    expect(JSON.parse((await runCli(['show', '1', '--json'], { env })).stdout)).toMatchObject({ order })
+    expect(JSON.parse(await read('/v1/orders/1'))).toMatchObject({ order })
+    expect(await read('/orders/1')).toContain('left alone until')
     expect(await daemon.stop()).toBe(0)
   })
 

@@ -48,7 +48,9 @@ export function createRedisStore(options: { redis: Redis; queue: NamedQueue }): 
   return {
     cancelUnpaid: (checks, how) => inOurWords(orders.cancelUnpaid(checks, how)),
     find: (orderIds) => inOurWords(orders.findMany(orderIds)),
-    unpaidDueBefore: (instant, after, limit) => inOurWords(orders.unpaidDueBefore(instant, after, limit)),
+    // It sees each order from its placing on, so it has no backlog.
+    unpaidDueBefore: async (instant, after, limit, { backlog = false } = {}) =>
+      backlog ? [] : inOurWords(orders.unpaidDueBefore(instant, after, limit)),
     eventsOf: (orderId) => inOurWords(orders.eventsOf(orderId)),
     newestPayment: () => inOurWords(orders.newestPayment()),
     ping: () => inOurWords(orders.probe()),
