@@ -34,7 +34,7 @@ export interface Sweeper extends Service {
  */
 export function createSweeper(options: {
   sweep: (part: SweepPart) => Promise<SweepResult>
-  /** Called at the end of each sweep; must not reject. */
+  /** Called at the end of each sweep, unless another one is wanted at once; must not reject. */
   onSwept?: () => Promise<void>
   everyMs: number
   aheadMs: number
@@ -59,7 +59,6 @@ export function createSweeper(options: {
       isWoken: () => isWoken,
       signal,
     })
-    if (!signal.aborted) await onSwept?.()
     if (isFull && !isWoken && !error) {
       const endedAt = clock.monotonic()
       isFullAgainAt = endedAt + Math.min(aheadMs, FULL_SHARE * (endedAt - startedAt))
@@ -78,6 +77,7 @@ export function createSweeper(options: {
       if (part.signal.aborted) return { isWantedSoon, error }
       events.emit('sweep-finished', { ...result, tookMs: clock.monotonic() - startedAt })
       error ??= result.error
+      if (!isWoken) await onSwept?.()
       if (!next || isWoken) return { isWantedSoon, error }
       from = next
     }
