@@ -12,11 +12,6 @@ export interface Order {
   setAside?: 'backlog' | 'unreadable' | undefined
   paidAt?: number | undefined
   cancelledAt: number | undefined
-  /**
-   * Why no sweep cancels it though it is unpaid and past its deadline: it was overdue for more than a day when the daemon
-   * first saw the table, or its deadline cannot be meant.
-   */
-  setAside?: 'backlog' | 'unreadable' | undefined
 }
 
 /** An {@link Order} for a reader: its times as dates, without those that are unknown. */

@@ -1,31 +1,41 @@
 import { describe, expect, test } from '@jest/globals'
 import { closing } from '../helpers/closing.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
+import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { openShop } from '../helpers/open-shop.ts'
-import type { OrdersTable } from '../helpers/orders-table.ts'
+import { OrdersTable } from '../helpers/orders-table.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
 
 const MINUTE = 60_000
 const TWO_YEARS = 730 * 86_400_000
 const OLD = 3_000
 const LIMIT = 100
 
-/** Unpaid orders of two years ago, 1 to 3,000; `fresh`, due a minute ago; and `year-1`, which is not readable. */
+/**
+ * A table that `migrate` sees for the first time, with unpaid orders of two years ago, 1 to 3,000; `fresh`, due a minute ago;
+ * and `year-1`, which is not readable.
+ */
 async function openOldTable() {
-  const shop = await openShop({ idType: 'text' })
-  const { table, env } = shop
+  const table = await OrdersTable.create({ idType: 'text' })
+  const raw = new RawQueue()
+  closing.push(
+    () => table.drop(),
+    () => raw.close(),
+  )
+  const env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, ...table.env }
   const now = Date.now()
   await table.insert([
     ...Array.from({ length: OLD }, (_, n) => ({ id: `${n + 1}`, deadline: now - TWO_YEARS + n })),
     { id: 'fresh', deadline: now - MINUTE },
     { id: 'year-1', deadline: Date.parse('0001-01-01') },
   ])
+  expect((await runCli(['migrate', '--index'], { env })).code).toBe(0)
   const sweep = async (args: readonly string[], more: Record<string, string> = {}) => {
     const { code, stdout, stderr } = await runCli(['sweep', ...args, '--json'], { env: { ...env, ...more } })
     expect(stderr).toBe('')
     return { code, ...JSON.parse(stdout) }
   }
-  return { ...shop, sweep, oldest: now - TWO_YEARS }
+  return { table, raw, env, sweep, oldest: now - TWO_YEARS }
 }
 
 async function countOf(table: OrdersTable): Promise<Record<string, number>> {

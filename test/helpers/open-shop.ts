@@ -1,13 +1,11 @@
 import { closing } from './closing.ts'
 import { redisUrl } from './env.ts'
-import { OrdersTable, type TableOptions } from './orders-table.ts'
+import { OrdersTable } from './orders-table.ts'
 import { RawQueue } from './raw-queue.ts'
 
 /** An orders table with an outbox, a queue, and the settings by which a daemon finds both; removed after the test. */
-export async function openShop(
-  options: TableOptions = {},
-): Promise<{ table: OrdersTable; raw: RawQueue; env: Record<string, string> }> {
-  const table = await OrdersTable.create(options)
+export async function openShop(): Promise<{ table: OrdersTable; raw: RawQueue; env: Record<string, string> }> {
+  const table = await OrdersTable.create()
   await table.migrate()
   const raw = new RawQueue()
   closing.push(
