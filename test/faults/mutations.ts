@@ -39,6 +39,28 @@ const MUTATIONS: readonly Mutation[] = [
     cases: ['jobs promoted', 'worker clock 5 min ahead'],
   },
   {
+    name: 'what keeps sweeps from the backlog',
+    edits: [
+      {
+        file: 'stores/postgres/statements.js',
+        from: /unpaidDueBefore: page\(isFrom\(deadline, `[^`]*`\)\)/,
+        to: "unpaidDueBefore: page(isFrom(deadline, '0'))",
+      },
+    ],
+    cases: ['first start on an old table'],
+  },
+  {
+    name: 'the least deadline that can be meant',
+    edits: [
+      {
+        file: 'stores/postgres/instants.js',
+        from: /export const FLOOR_MS = [^;]*;/,
+        to: 'export const FLOOR_MS = -9e13;',
+      },
+    ],
+    cases: ['first start on an old table'],
+  },
+  {
     name: 'the sweeper',
     edits: [{ file: 'sweep/sweeper.js', from: '...loop,', to: '...loop, start: async () => {},' }],
     cases: ['orders of which nobody tells Redis', 'Redis emptied'],
