@@ -281,6 +281,18 @@ describe.each(['timestamptz', 'timestamp'] as const)(
       })
     })
 
+    test.each<[string, boolean]>([
+      ['our statement', false],
+      ['the statement of the shop', true],
+    ])('are rejected where they cannot be meant, with %s', async (_, usesShopSql) => {
+      const { table, store } = await openOdd(usesShopSql ? shopSqlOf : undefined)
+      const checks = [...unreadable, ...due].map(([orderId]) => ({ orderId, deadline: 0 }))
+      const outcomes = await store.cancelUnpaid(checks)
+      expect(outcomes.map(({ kind }) => kind)).toEqual([...unreadable.map(() => 'rejected'), 'cancelled'])
+      expect(outcomes[0]).toMatchObject({ error: { code: 'STORE_REJECTED', message: expect.stringContaining('2001') } })
+      expect(await table.outbox()).toHaveLength(1)
+    })
+
     test('are judged by a dry run', async () => {
       const { store } = await openOdd()
       const checks = [...unreadable, ...due].map(([orderId]) => ({ orderId, deadline: 0 }))

@@ -97,10 +97,7 @@ export function toOutcomes(rows: readonly unknown[], cancelledStatus: string, un
           evidence,
         )
       case 'unreadable':
-        return rejected(
-          `expected a deadline from 2001 on, the row has ${deadline === undefined ? 'none' : readable(deadline)}; correct it`,
-          evidence,
-        )
+        return rejected(unreadableDeadline(deadline), evidence)
       case 'unpaid':
         return deadline === undefined ? { kind: 'kept', status, evidence } : postponed(deadline, evidence)
       default:
@@ -120,8 +117,9 @@ export function undone(by: readonly string[]): string {
   return `expected the order to be cancelled after the statement, but ${who} has prevented or undone it`
 }
 
-function readable(ms: number): string {
-  return ms <= -LAST_MS ? '-infinity' : new Date(ms).toISOString()
+export function unreadableDeadline(ms: number | undefined): string {
+  const given = ms === undefined ? 'none' : ms <= -LAST_MS ? '-infinity' : new Date(ms).toISOString()
+  return `expected a deadline from 2001 on, the row has ${given}; correct it`
 }
 
 /** An unpaid order is checked when it is due; if it is due, somebody else has most likely locked it. */

@@ -3,7 +3,7 @@ import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { CancellationOptions } from './cancellation.ts'
 import { canonicalId } from './ids.ts'
 import { rejectUnlocked } from './locks.ts'
-import { ANSWERS, idsAndDeadlines, NOW_SQL, rejected, undone } from './rows.ts'
+import { ANSWERS, idsAndDeadlines, NOW_SQL, rejected, undone, unreadableDeadline } from './rows.ts'
 import { toShopOutcomes } from './shop-sql.ts'
 import { runWatched, type Undone } from './watched.ts'
 
@@ -55,6 +55,15 @@ export class ShopStatement {
     return connections.transaction('BEGIN', async (client) => {
       const { now: decidedAt } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
       const before = await find(client, input[0])
+      const unreadable = checks.filter((_, n) => before[n]?.setAside === 'unreadable')
+      for (const check of unreadable) {
+        const order = before[checks.indexOf(check)]
+        undoneOrders.set(
+          idOf(check),
+          rejected(unreadableDeadline(order?.deadline), { decidedAt, status: order?.status }),
+        )
+      }
+      if (unreadable.length > 0) return { end: 'ROLLBACK', value: undefined }
       const { rows } = await client.query<{ id: unknown }>(sql, input)
       const { cancelledStatus } = columns
       const canonical = (orderId: string) => idOf({ orderId, deadline: 0 })
