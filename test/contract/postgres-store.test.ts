@@ -19,6 +19,22 @@ const tables: [string, TableOptions, (n: number) => string][] = [
     { idType: 'varchar(40)', statusType: 'enum', deadlineType: 'timestamp' },
     (n) => `order/${n}`,
   ],
+  ['no trigger', { hasTrigger: false }, digits],
+  [
+    'char id, integer status, deadline in seconds',
+    { hasTrigger: false, idType: 'char(12)', statusType: 'integer', deadlineType: 'bigint', deadlineUnit: 's' },
+    (n) => `no ${n}`,
+  ],
+  [
+    'citext id, boolean status, deadline in milliseconds',
+    { hasTrigger: false, idType: 'citext', statusType: 'boolean', deadlineType: 'bigint', deadlineUnit: 'ms' },
+    (n) => `Order-${n}`,
+  ],
+  ['no status, but a condition and an assignment', { hasTrigger: false, statusType: null }, digits],
+  ['a deadline 30 minutes after its column', { hasTrigger: false, deadlineAfterMs: 1_800_000 }, digits],
+  ['times of New York', { hasTrigger: false, deadlineType: 'timestamp', timeZone: 'America/New_York' }, digits],
+  ['a view of a composite key', { hasTrigger: false, idType: 'text', shape: 'view' }, (n) => `1-${n}`],
+  ['a partitioned table', { hasTrigger: false, shape: 'partitioned' }, digits],
 ]
 
 for (const [what, options, id] of tables) {
@@ -29,18 +45,19 @@ for (const [what, options, id] of tables) {
     return {
       store,
       id,
+      statuses: {
+        pending: table.written('pending'),
+        paid: table.written('paid'),
+        cancelled: table.written('cancelled'),
+      },
+      unitMs: table.options.deadlineUnit === 's' ? 1_000 : 1,
       keepsPayments: table.options.paidAt,
       place: (orders) => table.insert(orders.map(({ orderId, deadline }) => ({ id: orderId, deadline }))),
-      async pay(orderId) {
-        const paidAt = table.options.paidAt ? ', paid_at = now()' : ''
-        const type = table.options.statusType === 'enum' ? 'order_status' : 'text'
-        await table.pool.query(
-          `UPDATE orders SET status = 'paid'::${type}${paidAt} WHERE id::text = $1 AND status::text = 'pending'`,
-          [orderId],
-        )
-      },
+      pay: (orderId) => table.pay(orderId),
       announced: async () => (await table.outbox()).map(({ order_id }) => order_id),
-      changes: async () => (await table.pool.query('SELECT count(*)::int AS n FROM audit')).rows[0].n,
+      ...(table.options.hasTrigger && {
+        changes: async () => (await table.pool.query('SELECT count(*)::int AS n FROM audit')).rows[0].n,
+      }),
       async lock(orderId) {
         const client = await table.pool.connect()
         await client.query('BEGIN')
