@@ -35,12 +35,15 @@ export class Cancellation {
     return this.#toOutcomes(await this.#options.connections.run(this.#dryRun, idsAndMs(checks)))
   }
 
-  /** A transaction of one statement; where something else acts on the rows, one that is looked at before it ends. */
+  /**
+   * A transaction of one statement; where something else acts on the rows, one that is looked at before it ends. Without
+   * orders, the statement alone: names and permissions are checked.
+   */
   async run(checks: readonly Check[]): Promise<Outcome[]> {
     const { connections, statements, actors } = this.#options
     const idOf = this.#idOf
     const outcomes =
-      actors().names.length > 0
+      checks.length > 0 && actors().names.length > 0
         ? await runWatched({ checks, idOf, attempt: (...some) => this.#attempt(...some) })
         : this.#toOutcomes(await connections.run(this.#cancel, idsAndMs(checks)))
     if (!actors().hasRowSecurity) return outcomes

@@ -17,6 +17,7 @@ const BY_SQLSTATE: Record<string, ErrorCode> = {
   '25P': 'STORE_BUSY', // idle-in-transaction time-out: this process has been frozen
   '28': 'STORE_REFUSED', // authorization
   '3D': 'STORE_REFUSED', // no such database
+  '0A': 'STORE_MISMATCH', // not possible with such a table: rules, or a view that adds up
   '42501': 'STORE_REFUSED', // insufficient privilege
   '42': 'STORE_MISMATCH', // tables, columns or the statement are not what is expected
   '3F': 'STORE_MISMATCH', // no such schema
