@@ -63,6 +63,9 @@ ORDER BY s.ord`,
     notCancelled: `
 SELECT o.${id}::text AS id FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[]) AND (${isCancelled(columns)}) IS NOT TRUE`,
 
+    /* $1 ids. Locks those whose rows nobody else has locked. */
+    lockFree: `SELECT o.${id}::text AS id FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[]) ORDER BY o.${id} FOR UPDATE SKIP LOCKED`,
+
     /* $1 ids. Those whose rows nobody has locked and we may change; SQLSTATE 55P03 if somebody has locked one. */
     lockable: `SELECT o.${id}::text AS id FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[]) FOR UPDATE NOWAIT`,
   }

@@ -44,6 +44,6 @@ export async function rejectUnlocked(options: {
   }
 }
 
-function isLocked(outcome: Outcome | undefined): boolean {
+export function isLocked(outcome: Outcome | undefined): boolean {
   return outcome?.kind === 'postponed' && outcome.reason === 'locked'
 }

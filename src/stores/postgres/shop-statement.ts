@@ -2,12 +2,14 @@ import type pg from 'pg'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { CancellationOptions } from './cancellation.ts'
 import { canonicalId } from './ids.ts'
-import { rejectUnlocked } from './locks.ts'
+import { isLocked, rejectUnlocked } from './locks.ts'
 import { ANSWERS, idsAndDeadlines, NOW_SQL, rejected, undone, unreadableDeadline } from './rows.ts'
 import { toShopOutcomes } from './shop-sql.ts'
 import { runWatched, type Undone } from './watched.ts'
 
 const MOST_KEPT_REMEMBERED = 10_000
+const SILENT =
+  'CANCEL_SQL_FILE: expected a row for this order, which is unpaid, due and not locked; given none (docs/cancel-sql.md)'
 
 interface ShopStatementOptions extends CancellationOptions {
   /** The text of CANCEL_SQL_FILE. */
@@ -29,30 +31,43 @@ export class ShopStatement {
 
   async run(checks: readonly Check[]): Promise<Outcome[]> {
     const { connections, statements } = this.#options
-    const answered = new Set<string>()
     const idOf = this.#idOf
-    const attempt = (some: readonly Check[], undoneOrders: Undone) => this.#attempt(some, undoneOrders, answered)
-    const outcomes = await runWatched({ checks, idOf, attempt })
-    return rejectUnlocked({
-      checks,
-      outcomes,
-      isDoubtful: (check) => !answered.has(idOf(check)),
-      why: 'CANCEL_SQL_FILE: expected a row for this order, which is unpaid, due and not locked; given none (docs/cancel-sql.md)',
-      connections,
-      lockable: statements.lockable,
-      idOf,
+    const answered = new Set<string>()
+    const isSilent = (check: Check, outcome: Outcome | undefined) => isLocked(outcome) && !answered.has(idOf(check))
+    const ask = (some: readonly Check[], held?: Set<string>) => {
+      const attempt = (rest: readonly Check[], undoneOrders: Undone) =>
+        this.#attempt(rest, { undoneOrders, answered, held })
+      return runWatched({ checks: some, idOf, attempt })
+    }
+    const outcomes = await ask(checks)
+    const silent = checks.filter((check, n) => isSilent(check, outcomes[n]))
+    if (silent.length === 0) return outcomes
+
+    // Somebody may have locked their rows at that moment: again, with the rows locked by us.
+    const held = new Set<string>()
+    const again = (await ask(silent, held).catch(() => undefined))?.values()
+    const asked = outcomes.map((outcome, n) => {
+      const check = checks[n] as Check
+      const known = silent.includes(check) ? (again?.next().value ?? outcome) : outcome
+      return isSilent(check, known) && held.has(idOf(check)) ? rejected(SILENT, known.evidence) : known
     })
+    const isDoubtful = (check: Check) => !answered.has(idOf(check))
+    const { lockable } = statements
+    return rejectUnlocked({ checks, outcomes: asked, isDoubtful, why: SILENT, connections, lockable, idOf })
   }
 
   async #attempt(
     checks: readonly Check[],
-    undoneOrders: Undone,
-    answered: Set<string>,
+    { undoneOrders, answered, held }: { undoneOrders: Undone; answered: Set<string>; held?: Set<string> | undefined },
   ): Promise<Outcome[] | undefined> {
     const { connections, columns, statements, sql, find, actors } = this.#options
     const idOf = this.#idOf
     const input = idsAndDeadlines(checks)
     return connections.transaction('BEGIN', async (client) => {
+      if (held) {
+        const { rows } = await client.query<{ id: string }>(statements.lockFree, [input[0]])
+        for (const { id } of rows) held.add(idOf({ orderId: id, deadline: 0 }))
+      }
       const { now: decidedAt } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
       const before = await find(client, input[0])
       const unreadable = checks.filter((_, n) => before[n]?.setAside === 'unreadable')

@@ -1,0 +1,240 @@
+import { describe, expect, test } from '@jest/globals'
+import type { Outcome } from '../../src/order/order.ts'
+import { migratePostgres } from '../../src/stores/postgres/migration.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
+import { closing } from '../helpers/closing.ts'
+import { OrdersTable, type StoreOverrides, type TableOptions } from '../helpers/orders-table.ts'
+
+const past = () => Date.now() - 1_000
+const checks = (...ids: number[]) => ids.map((id) => ({ orderId: `${id}`, deadline: past() }))
+const kindsOf = (outcomes: readonly Outcome[]) => outcomes.map(({ kind }) => kind)
+
+async function openTable(options: TableOptions = {}): Promise<OrdersTable> {
+  const table = await OrdersTable.create({ hasTrigger: false, ...options })
+  closing.push(() => table.drop())
+  await table.migrate()
+  return table
+}
+
+async function openStore(table: OrdersTable, overrides: StoreOverrides = {}): Promise<PostgresStore> {
+  const store = await PostgresStore.open(table.storeOptions(overrides))
+  closing.push(() => store.close())
+  return store
+}
+
+const place = (table: OrdersTable, ...ids: number[]) =>
+  table.insert(ids.map((id) => ({ id: `${id}`, deadline: past() })))
+const eventsOf = async (table: OrdersTable) => (await table.outbox()).map(({ order_id }) => order_id).sort()
+
+describe('two rows with one id', () => {
+  const twins = (name: string) => `
+    ALTER TABLE orders RENAME TO one; CREATE TABLE two (LIKE one INCLUDING ALL);
+    INSERT INTO two (id, status, payment_deadline) SELECT id, CASE id WHEN 2 THEN 'paid' ELSE status END, payment_deadline
+    FROM one WHERE id <= 2; ${name}`
+
+  test.each<[string, string, RegExp]>([
+    [
+      'of a partitioned table',
+      `CREATE TABLE orders (id bigint, status text, payment_deadline timestamptz, paid_at timestamptz,
+         cancelled_at timestamptz, note text, shop int, PRIMARY KEY (id, shop)) PARTITION BY LIST (shop);
+       CREATE TABLE p1 PARTITION OF orders FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF orders FOR VALUES IN (2);
+       INSERT INTO orders SELECT *, 1 FROM one; INSERT INTO orders SELECT *, 2 FROM two`,
+      /no unique index on "?id"? alone, only: .*\(id, shop\)/,
+    ],
+    [
+      'of a view',
+      `CREATE TABLE both_ones AS SELECT * FROM one UNION ALL SELECT * FROM two;
+       CREATE VIEW orders AS SELECT * FROM both_ones`,
+      /a view/,
+    ],
+  ])('%s are refused for that order alone, once, and no row of it is touched', async (_, sql, why) => {
+    const table = await openTable()
+    await place(table, 1, 2, 3)
+    await table.pool.query(twins(sql))
+    const notices: string[] = []
+    const store = await openStore(table, { onNotice: (notice) => notices.push(notice) })
+    expect(notices.filter((notice) => why.test(notice))).toHaveLength(1)
+
+    const rows = async () => (await table.pool.query('SELECT * FROM orders WHERE id <= 2 ORDER BY id, status')).rows
+    const before = await rows()
+    const outcomes = await store.cancelUnpaid(checks(1, 2, 3))
+    expect(outcomes).toMatchObject([
+      { kind: 'rejected', error: { code: 'STORE_REJECTED', message: expect.stringContaining('several') } },
+      { kind: 'rejected', error: { code: 'STORE_REJECTED' } },
+      { kind: 'cancelled' },
+    ])
+    expect(kindsOf(await store.cancelUnpaid(checks(1, 3), { dryRun: true }))).toEqual(['rejected', 'kept'])
+    expect(await rows()).toEqual(before)
+    expect(await eventsOf(table)).toEqual(['3'])
+  })
+})
+
+describe('two tables in one schema', () => {
+  async function openBoth() {
+    const table = await openTable()
+    await table.pool.query('CREATE TABLE bookings (LIKE orders INCLUDING ALL)')
+    await place(table, 1, 2)
+    await table.pool.query('INSERT INTO bookings SELECT * FROM orders')
+    await table.pool.query(`UPDATE bookings SET status = 'paid', paid_at = now() WHERE id = 1`)
+    const settings = { ORDERS_TABLE: `${table.schema}.bookings` }
+    await migratePostgres(table.storeOptions({ settings }), { dryRun: false })
+    return { table, orders: await openStore(table), bookings: await openStore(table, { settings }) }
+  }
+
+  test('each has its own events: those of the other are neither told of nor counted', async () => {
+    const { table, orders, bookings } = await openBoth()
+    expect(kindsOf(await orders.cancelUnpaid(checks(1, 2)))).toEqual(['cancelled', 'cancelled'])
+    expect(await bookings.eventsOf('1')).toEqual([])
+    expect(await bookings.outbox()).toEqual({ events: 0, oldestAgeMs: undefined })
+    expect(kindsOf(await bookings.cancelUnpaid(checks(1, 2)))).toEqual(['kept', 'cancelled'])
+    expect(await orders.outbox()).toMatchObject({ events: 2 })
+    expect(await bookings.outbox()).toMatchObject({ events: 1 })
+    const [ofOrder, ofBooking] = [await orders.eventsOf('2'), await bookings.eventsOf('2')]
+    expect([ofOrder, ofBooking]).toEqual([[expect.anything()], [expect.anything()]])
+    expect(ofOrder).not.toEqual(ofBooking)
+    const { rows } = await table.pool.query('SELECT order_id, orders_table FROM order_expiry_outbox ORDER BY 2, 1')
+    expect(rows.map(({ order_id, orders_table }) => `${orders_table} ${order_id}`)).toEqual([
+      `${table.schema}.bookings 2`,
+      `${table.schema}.orders 1`,
+      `${table.schema}.orders 2`,
+    ])
+  })
+
+  test('each has its own backlog', async () => {
+    const { table, orders, bookings } = await openBoth()
+    const twoDaysAgo = "payment_deadline = now() - interval '2 days'"
+    await table.pool.query(`UPDATE bookings SET ${twoDaysAgo}; UPDATE orders SET ${twoDaysAgo}`)
+    expect(await bookings.setAside()).toMatchObject({ backlog: { orders: 1 } })
+    expect(await orders.setAside()).toMatchObject({ backlog: { orders: 0 } })
+  })
+})
+
+describe('the outbox', () => {
+  const OLD = `DROP TABLE order_expiry_outbox, order_expiry_tables;
+    CREATE TABLE order_expiry_outbox (
+      id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+      event_id uuid NOT NULL DEFAULT gen_random_uuid(),
+      type text NOT NULL,
+      order_id text NOT NULL,
+      data jsonb NOT NULL,
+      created_at timestamptz NOT NULL DEFAULT now()
+    );
+    INSERT INTO order_expiry_outbox (type, order_id, data) SELECT 'order.cancelled', n::text, '{}' FROM generate_series(1, 1000) n`
+  const COLUMNS = 'id, event_id, type, order_id, data, created_at'
+
+  test('of version 0.2.0 is asked to be migrated, and loses no event by it', async () => {
+    const table = await openTable()
+    await table.pool.query(OLD)
+    const rows = async () =>
+      (await table.pool.query(`SELECT ${COLUMNS} FROM order_expiry_outbox ORDER BY id LIMIT 1000`)).rows
+    const before = await rows()
+    await expect(openStore(table)).rejects.toMatchObject({
+      code: 'OUTBOX_MISSING',
+      message: expect.stringContaining('migrate'),
+    })
+    await table.migrate()
+    await table.migrate()
+    expect(await rows()).toEqual(before)
+
+    await place(table, 7, 2_000)
+    await table.pool.query(`UPDATE orders SET status = 'cancelled' WHERE id = 7`)
+    const store = await openStore(table)
+    expect(await store.outbox()).toMatchObject({ events: 1_000 })
+    expect(kindsOf(await store.cancelUnpaid(checks(2_000)))).toEqual(['cancelled'])
+    expect(await store.outbox()).toMatchObject({ events: 1_001 })
+    // An old event does not say of which table it is: it counts for an order that is cancelled, not for a paid one.
+    expect(await store.eventsOf('7')).toHaveLength(1)
+    await table.pool.query(`UPDATE orders SET status = 'paid' WHERE id = 7`)
+    expect(await store.eventsOf('7')).toEqual([])
+  })
+
+  test.each([
+    ['a name', 'cancelled_orders', ''],
+    ['a schema and a name that needs quotes', '"Other"."Cancelled Orders"', 'Other'],
+  ])('is where OUTBOX_TABLE says: %s', async (_, name, schema) => {
+    const table = await openTable()
+    const of = schema && `${schema}_${table.schema}`
+    const outbox = name.replace('"Other"', `"${of}"`)
+    if (of) {
+      await table.pool.query(`CREATE SCHEMA "${of}"`)
+      closing.push(() => table.pool.query(`DROP SCHEMA "${of}" CASCADE`))
+    }
+    await table.pool.query('DROP TABLE order_expiry_outbox, order_expiry_tables')
+    const settings = { OUTBOX_TABLE: outbox }
+    await migratePostgres(table.storeOptions({ settings }), { dryRun: false })
+    const store = await openStore(table, { settings })
+    await place(table, 1)
+    expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['cancelled'])
+    expect((await table.pool.query(`SELECT order_id FROM ${outbox}`)).rows).toEqual([{ order_id: '1' }])
+    expect(await store.eventsOf('1')).toHaveLength(1)
+    expect(await store.outbox()).toMatchObject({ events: 1 })
+    await expect(table.outbox()).rejects.toThrow('order_expiry_outbox')
+  })
+})
+
+describe("the shop's own statement", () => {
+  /** Leaves alone what is marked with `note`, and says so, or says nothing. */
+  const statement = (schema: string, saysKept: boolean) => `
+    WITH done AS (
+      UPDATE ${schema}.orders SET status = 'cancelled', cancelled_at = now()
+      WHERE id::text = ANY ($1::text[]) AND status = 'pending' AND payment_deadline <= now() AND note IS NULL
+        AND $2::timestamptz[] IS NOT NULL
+      RETURNING id)
+    SELECT o.id::text, CASE WHEN d.id IS NULL THEN 'kept' ELSE 'cancelled' END AS outcome, NULL::timestamptz AS until
+    FROM ${schema}.orders o LEFT JOIN done d USING (id)
+    WHERE o.id::text = ANY ($1::text[]) ${saysKept ? '' : 'AND d.id IS NOT NULL'}`
+
+  async function openMarked(saysKept: boolean) {
+    const table = await openTable()
+    await place(table, 1, 2)
+    await table.pool.query(`UPDATE orders SET note = 'deleted' WHERE id = 1`)
+    return { table, store: await openStore(table, { settings: { cancelSql: statement(table.schema, saysKept) } }) }
+  }
+
+  test('that keeps an unpaid order is not asked again until somebody changes the row', async () => {
+    const { table, store } = await openMarked(true)
+    const due = async () =>
+      (await store.unpaidDueBefore(Date.now(), undefined, 10)).map(({ orderId }) => orderId).sort()
+    expect(await due()).toEqual(['1', '2'])
+    expect(kindsOf(await store.cancelUnpaid(checks(1, 2)))).toEqual(['kept', 'cancelled'])
+    expect(await due()).toEqual([])
+    await table.pool.query(`UPDATE orders SET note = 'deleted twice' WHERE id = 1`)
+    expect(await due()).toEqual(['1'])
+    expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['kept'])
+    expect(await due()).toEqual([])
+    await table.pool.query('UPDATE orders SET note = NULL WHERE id = 1')
+    expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['cancelled'])
+    expect(await eventsOf(table)).toEqual(['1', '2'])
+  })
+
+  test('that says nothing of an unpaid order is told to, unless somebody has locked the row', async () => {
+    const { table, store } = await openMarked(false)
+    expect(await store.cancelUnpaid(checks(1, 2))).toMatchObject([
+      { kind: 'rejected', error: { code: 'STORE_REJECTED', message: expect.stringContaining('CANCEL_SQL_FILE') } },
+      { kind: 'cancelled' },
+    ])
+    const payment = await table.pool.connect()
+    await payment.query('BEGIN; SELECT FROM orders WHERE id = 1 FOR UPDATE')
+    expect(await store.cancelUnpaid(checks(1))).toMatchObject([{ kind: 'postponed', reason: 'locked' }])
+    await payment.query('ROLLBACK')
+    payment.release()
+  })
+})
+
+describe('a table that changes under the store', () => {
+  test.each<[string, TableOptions, string]>([
+    ['a status is renamed', { statusType: 'enum' }, `ALTER TYPE order_status RENAME VALUE 'pending' TO 'waiting'`],
+    ['another status is renamed', { statusType: 'enum' }, `ALTER TYPE order_status RENAME VALUE 'cancelled' TO 'gone'`],
+    ['a column is dropped', {}, 'ALTER TABLE orders DROP COLUMN paid_at'],
+    ['a column has another type', {}, 'ALTER TABLE orders ALTER status TYPE int USING 1'],
+    ['the outbox loses a column', {}, 'ALTER TABLE order_expiry_outbox DROP COLUMN orders_table'],
+    ['the table is gone', {}, 'DROP TABLE orders'],
+  ])('%s: the ping says that the table no longer matches', async (_, options, sql) => {
+    const table = await openTable(options)
+    await place(table, 1)
+    const store = await openStore(table)
+    await expect(store.ping()).resolves.toBeGreaterThan(0)
+    await table.pool.query(sql)
+    await expect(store.ping()).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+  })
+})
