@@ -11,16 +11,18 @@ interface Mutation {
 }
 
 const SQL = 'stores/postgres/cancelling.js'
+const CONDITIONS = 'stores/postgres/sql.js'
+const CANCELLATION = 'stores/postgres/cancellation.js'
 const SCRIPTS = 'stores/redis/scripts.js'
 
 const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the condition on the deadline, in the cancelling statement',
     edits: [
-      { file: SQL, from: 'WHERE unpaid AND deadline <= now() GROUP BY', to: 'WHERE unpaid GROUP BY' },
+      { file: SQL, from: / AND deadline BETWEEN \$\{floor\} AND now\(\)(?=\n\s+GROUP BY)/, to: '' },
       {
         file: SQL,
-        from: / AND coalesce\(\$\{own\}, \$\{atMs\('s\.ms'\)\}\) <= now\(\)(?=\) IS TRUE\n\s+FOR UPDATE)/,
+        from: / AND coalesce\(\$\{own\}, \$\{atMs\('s\.ms'\)\}\) BETWEEN \$\{floor\} AND now\(\)(?=\) IS TRUE\n\s+FOR UPDATE)/,
         to: '',
       },
       { file: SQL, from: /\$\{deadline \? ` AND coalesce\(\$\{own\} <= now\(\), true\)` : ''\}/, to: '' },
@@ -30,35 +32,53 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the condition on the status and the payment, in the cancelling statement',
     edits: [
-      {
-        file: 'stores/postgres/sql.js',
-        from: /return `o\.\$\{status\} = ANY [^;]*;/,
-        to: "return '(' + statuses + '::text[] IS NOT NULL)';",
-      },
+      { file: CONDITIONS, from: /status && `\$\{status\.sql\} IN .*`(?=,\n\s+paidAt &&)/, to: "'true'" },
+      { file: CONDITIONS, from: /paidAt && `[^`]* IS NULL`/, to: "''" },
     ],
     cases: ['jobs promoted', 'worker clock 5 min ahead'],
   },
   {
-    name: 'what keeps sweeps from the backlog',
+    name: 'ORDERS_CONDITION, in the cancelling statement',
+    edits: [{ file: CONDITIONS, from: /condition && `[^`]*`/, to: "''" }],
+    cases: ['payments that only a condition tells of'],
+  },
+  {
+    name: 'ORDERS_TIME_ZONE: every time is taken for UTC',
+    edits: [{ file: 'stores/postgres/columns.js', from: "settings.ORDERS_TIME_ZONE ?? 'UTC'", to: "'UTC'" }],
+    cases: ['times without a zone, written in New York'],
+  },
+  {
+    name: 'the floor of deadlines',
+    edits: [{ file: 'stores/postgres/instants.js', from: /FLOOR_MS = [\d_]+/, to: 'FLOOR_MS = -63_000_000_000_000' }],
+    cases: ['first start on an old table'],
+  },
+  {
+    name: 'the end of the backlog, in what the sweep reads',
     edits: [
       {
         file: 'stores/postgres/statements.js',
         from: /unpaidDueBefore: page\(isFrom\(deadline, `[^`]*`\)\)/,
-        to: "unpaidDueBefore: page(isFrom(deadline, '0'))",
+        to: 'unpaidDueBefore: page(isFrom(deadline, String(FLOOR_MS)))',
       },
     ],
     cases: ['first start on an old table'],
   },
   {
-    name: 'the least deadline that can be meant',
+    name: 'the look at what was written: what was asked for counts',
     edits: [
-      {
-        file: 'stores/postgres/instants.js',
-        from: /export const FLOOR_MS = [^;]*;/,
-        to: 'export const FLOOR_MS = -9e13;',
-      },
+      { file: SQL, from: 'coalesce(updated.cancelled, false) AS cancelled', to: 'true AS cancelled' },
+      { file: CANCELLATION, from: 'checks.length > 0 && actors().names.length > 0', to: 'false' },
     ],
-    cases: ['first start on an old table'],
+    cases: [
+      'a trigger gives the status back',
+      'a trigger puts the status back afterwards',
+      'a trigger of a view changes nothing',
+    ],
+  },
+  {
+    name: 'the ROLLBACK of a transaction in which a cancellation was undone',
+    edits: [{ file: CANCELLATION, from: "isUndone ? { end: 'ROLLBACK'", to: "isUndone ? { end: 'COMMIT'" }],
+    cases: ['a trigger puts the status back afterwards'],
   },
   {
     name: 'the sweeper',
@@ -70,19 +90,16 @@ const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: SQL, from: /, event AS \(\$\{insertEvents\(.*\)\}\n\)/, to: '' },
       {
-        file: 'stores/postgres/store.js',
-        from: 'return toOutcomes(rows, this.#columns.cancelledStatus);',
-        to: `const outcomes = toOutcomes(rows, this.#columns.cancelledStatus);
-        const gone = checks
-            .map(({ orderId }, index) => ({ ...outcomes[index], orderId }))
-            .filter(({ kind }) => kind === 'cancelled' && !isDryRun)
-            .map(({ orderId, evidence }) => ({ orderId, deadline: evidence.deadline }));
+        file: CANCELLATION,
+        from: 'if (!actors().hasRowSecurity)',
+        to: `const gone = checks.filter((_, n) => outcomes[n].kind === 'cancelled');
+        const events = [gone.map(idOf), gone.map(({ deadline }) => new Date(deadline))];
         if (gone.length > 0)
-            await this.#one(this.#statements.insertOutbox, idsAndDeadlines(gone));
-        return outcomes;`,
+            await connections.with((client) => client.query(statements.insertOutbox, events));
+        if (!actors().hasRowSecurity)`,
       },
     ],
-    cases: ['lost answer to the cancelling statement'],
+    cases: ['lost answer to the COMMIT of our own statement'],
   },
   {
     name: 'the rule that a brake which is not known is not released',

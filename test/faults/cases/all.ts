@@ -9,6 +9,7 @@ import { redisCases } from './redis.ts'
 import { redisConnectionCases } from './redis-connections.ts'
 import { redisStoreCases } from './redis-store.ts'
 import { shutdownCases } from './shutdown.ts'
+import { tableCases } from './tables.ts'
 import { workerCases } from './workers.ts'
 
 /** Every fault of the suite, in the order of the table in docs/reliability.md. */
@@ -19,6 +20,7 @@ export const cases: readonly FaultCase[] = [
   ...redisStoreCases,
   ...postgresCases,
   ...oldTableCases,
+  ...tableCases,
   ...clockCases,
   ...jobCases,
   ...shutdownCases,

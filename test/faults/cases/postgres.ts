@@ -89,6 +89,7 @@ export const postgresCases: FaultCase[] = [
       }),
   },
   lostAnswer('lost answer to the COMMIT', /COMMIT/, true),
+  lostAnswer('lost answer to the COMMIT of our own statement', /COMMIT/, false),
   lostAnswer('lost answer to the cancelling statement', CANCELLING, false),
   {
     name: 'PostgreSQL away for 30 s',

@@ -30,12 +30,15 @@ export function judgeRun(options: {
   forgottenBoundMs: number
   /** Orders placed when all was well again, and what is promised for them. They do not count as recoveries. */
   late?: { ids: ReadonlySet<string>; boundMs: number }
+  /** Orders that cannot be cancelled: they may stay unpaid, but none of them is told of as cancelled. */
+  rejects?: ((orderId: string) => boolean) | undefined
   /** When the history was read. */
   now: number
 }): Verdict {
-  const { history, shelf, healedAt, known, boundMs, forgottenBoundMs, now, late } = options
+  const { history, shelf, healedAt, known, boundMs, forgottenBoundMs, now, late, rejects } = options
   const isLate = (orderId: string) => late?.ids.has(orderId) ?? false
   const withinMs = (orderId: string) => {
+    if (rejects?.(orderId)) return Number.POSITIVE_INFINITY
     if (late?.ids.has(orderId)) return late.boundMs
     return known.has(orderId) ? boundMs : forgottenBoundMs
   }
@@ -45,6 +48,11 @@ export function judgeRun(options: {
   )
   for (const { sku, available, expected } of shelf) {
     if (available !== expected) violations.push(`I3: ${available} of ${sku} on the shelf, expected ${expected}`)
+  }
+
+  for (const { orderId, what } of history) {
+    const isToldOf = what === 'cancelled' || what === 'announced'
+    if (isToldOf && rejects?.(orderId)) violations.push(`I3: order ${orderId} was ${what}, and cannot be cancelled`)
   }
 
   const cancellations = new Map<string, Fact>()

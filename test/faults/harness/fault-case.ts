@@ -24,7 +24,9 @@ export interface FaultCase {
   lateMs?: number | 'none'
   /** How long after the healing, in milliseconds, what was broken may still show. Default 0. */
   aftermathMs?: number
-  /** Jobs in the failed set at the end, at most. Default 0. */
+  /** Whether something in the shop does not let an order be cancelled. It is never told of as cancelled, and its job fails. */
+  rejects?: (orderId: string) => boolean
+  /** Jobs of other orders in the failed set at the end, at most. Default 0. */
   failedJobs?: number
   /** What a worker must have been sent, or the fault has not reached it: an SQLSTATE, or the first word of an error of Redis. */
   refusal?: string

@@ -50,9 +50,19 @@ export async function runCase(
     const violations = [...late.violations, ...(await expectQueueDrained(world, fault, healedAt))]
     const { shop, known, scheduled } = world
     const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
-    const { boundMs } = fault
+    const { boundMs, rejects } = fault
     const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
-    const verdict = judgeRun({ history, shelf, healedAt, boundMs, known, forgottenBoundMs, late, now: Date.now() })
+    const verdict = judgeRun({
+      history,
+      shelf,
+      healedAt,
+      boundMs,
+      known,
+      forgottenBoundMs,
+      late,
+      rejects,
+      now: Date.now(),
+    })
     violations.push(...world.violations, ...verdict.violations, ...judgeWorkers(world))
     violations.push(...(await shop.brokenWords(scheduled)))
     const { recoveries, forgottenRecoveries } = verdict
@@ -114,7 +124,12 @@ async function settle(world: World, fault: FaultCase, healedAt: number): Promise
   const isAllKnown = (await shop.unpaid()).every((id) => world.known.has(id))
   const boundMs = isAllKnown ? fault.boundMs : Math.max(UNKNOWN_MS, fault.boundMs)
   const endsAt = Math.max(healedAt, lastDeadline) + boundMs + 1_000
-  while ((await shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(100)
+  while ((await countWaiting(world, fault)) > 0 && Date.now() < endsAt) await sleep(100)
+}
+
+/** Unpaid orders that can be cancelled, due or not. */
+async function countWaiting({ shop }: World, { rejects }: FaultCase): Promise<number> {
+  return rejects ? (await shop.unpaid()).filter((id) => !rejects(id)).length : shop.countWaiting()
 }
 
 /**
@@ -134,7 +149,7 @@ async function expectRecovery(
   const { ids, deadline } = await placeLateCrowd(world)
   const endsAt = deadline + boundMs
   await sleep(deadline - Date.now())
-  while ((await world.shop.countWaiting()) > 0 && Date.now() < endsAt) await sleep(50)
+  while ((await countWaiting(world, fault)) > 0 && Date.now() < endsAt) await sleep(50)
   violations.push(...(await untilAllServe(world)), ...(await untilNoneDue(world)))
   return { ids, boundMs, violations }
 }
@@ -147,10 +162,25 @@ async function expectQueueDrained(world: World, fault: FaultCase, healedAt: numb
   let active = await world.countJobs('active')
   for (; active > 0 && Date.now() < activeUntil; active = await world.countJobs('active')) await sleep(100)
   if (active > 0) violations.push(`I6: ${active} jobs are still active`)
-  const failed = await world.countJobs('failed')
-  const expected = fault.failedJobs ?? 0
+  const { rejects = () => false, failedJobs: expected = 0 } = fault
+  const failed = (await world.failedOrders()).filter((id) => !rejects(id)).length
   if (failed > expected) violations.push(`I6: ${failed} jobs in the failed set, expected at most ${expected}`)
+  if (fault.rejects) violations.push(...(await untilRejectedAreSeen(world, fault.rejects)))
   return violations
+}
+
+/** Waits until each order that cannot be cancelled stands in the failed set. @returns what is wrong */
+async function untilRejectedAreSeen(world: World, rejects: (orderId: string) => boolean): Promise<string[]> {
+  const endsAt = Date.now() + KNOWN_MS
+  for (;;) {
+    const failed = new Set(await world.failedOrders())
+    const rejected = (await world.shop.unpaid()).filter(rejects)
+    const unseen = rejected.filter((id) => world.known.has(id) && !failed.has(id))
+    if (rejected.length === 0) return ['expected some orders that cannot be cancelled']
+    if (unseen.length === 0) return []
+    if (Date.now() > endsAt) return [`I6: ${unseen.length} rejected orders are not in the failed set, as ${unseen[0]}`]
+    await sleep(100)
+  }
 }
 
 /** What the workers' processes show from outside. */

@@ -10,7 +10,7 @@ import { databaseUrl } from '../../helpers/env.ts'
 import { Random } from '../../helpers/random.ts'
 import { FaultProxy, type Protocol } from './fault-proxy.ts'
 import { KillableServer } from './killable-server.ts'
-import { PostgresShop } from './postgres-shop.ts'
+import { type Peculiarity, PostgresShop } from './postgres-shop.ts'
 import { RedisShop } from './redis-shop.ts'
 import type { Shop } from './shop.ts'
 
@@ -25,6 +25,8 @@ export interface WorldOptions {
   ownPostgres?: boolean
   /** Cancelling gives stock back. */
   hasStock?: boolean
+  /** What is peculiar about the tables of the shop, in PostgreSQL. */
+  peculiarity?: Peculiarity
 }
 
 /** By what a request to Redis contains, what its connection is for. */
@@ -118,7 +120,7 @@ export class World {
   }
 
   static async create(options: WorldOptions & { seed: number }): Promise<World> {
-    const { seed, workers = 2, env = {}, orders, ownPostgres = false, hasStock = false } = options
+    const { seed, workers = 2, env = {}, orders, ownPostgres = false, ...tables } = options
     const redis = await KillableServer.redis()
     let postgres: KillableServer | undefined
     let world: World
@@ -134,7 +136,7 @@ export class World {
       const client = new OrderExpiry({ redis: producersToRedis.urlOf(redis.url), ...(orders && { orders }) })
       const shop = orders
         ? new RedisShop({ redisUrl: redis.url, client })
-        : await PostgresShop.open({ databaseUrl: url, hasStock })
+        : await PostgresShop.open({ databaseUrl: url, hasStock: false, peculiarity: {}, ...tables })
       world = new World({ seed, redis, postgres, ...proxies, shop, client, databaseUrl: url, env })
     } catch (error) {
       await Promise.all([redis.remove(), postgres?.remove()])
@@ -257,6 +259,12 @@ export class World {
     const names = { failed: 'zcard', active: 'llen', delayed: 'zcard', wait: 'llen', completed: 'zcard' } as const
     const counts = await Promise.all(states.map((state) => this.admin[names[state]](`bull:check-payment:${state}`)))
     return counts.reduce((sum, count) => sum + count, 0)
+  }
+
+  /** The orders of the jobs that have failed for good. */
+  async failedOrders(): Promise<string[]> {
+    const jobs = await this.rawQueue.getJobs('failed')
+    return jobs.map(({ data }) => String(data.orderId))
   }
 
   /** Neither workers nor producers reach Redis, and are told so. */
