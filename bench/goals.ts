@@ -2,6 +2,7 @@ import { type FigureName, medianOf, medianRatio, mostOf } from './figures.ts'
 import { CASES as GROWTH_CASES } from './growth-cases.ts'
 import { CASES as MEMORY_CASES } from './memory-cases.ts'
 import type { Measured } from './question.ts'
+import { CASES as COLUMN_CASES } from './shop-columns-cases.ts'
 
 /** A target for a figure of ours, or for its ratio to another one. */
 export interface Goal {
@@ -72,6 +73,8 @@ const schedule = (contender: string, ofCase: string) => ({
 })
 const growth = (ofCase: string) => ({ question: 'growth', contender: 'ours', case: ofCase, key: 'settledPerSecond' })
 
+const columns = (ofCase: string) => ({ question: 'columns', contender: 'ours', case: ofCase, key: 'settledPerSecond' })
+
 const api = (key: string) => ({ question: 'api', contender: 'ours', case: '', key })
 
 const ratioAtLeast = (title: string, of: FigureName, to: FigureName, atLeast: number): Goal => ({
@@ -117,6 +120,12 @@ export const GOALS: readonly Goal[] = [
     decimals: 0,
     over: 'most',
   },
+  ratioAtLeast(
+    'burst with ORDERS_CONDITION, ORDERS_SET and ORDERS_DEADLINE_AFTER / without',
+    columns(COLUMN_CASES.all),
+    columns(COLUMN_CASES.without),
+    0.9,
+  ),
   ...latenessGoals('100/s'),
   ...latenessGoals('1,000/s'),
   {

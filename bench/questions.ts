@@ -6,11 +6,13 @@ import { latenessQuestion } from './lateness.ts'
 import { memoryQuestion } from './memory.ts'
 import type { Question } from './question.ts'
 import { scheduleQuestion } from './schedule.ts'
+import { shopColumnsQuestion } from './shop-columns.ts'
 import { tuningQuestion } from './tuning.ts'
 
 /** All, in the order in which they are put. */
 export const questions: readonly Question[] = [
   burstQuestion(),
+  shopColumnsQuestion(),
   latenessQuestion(),
   scheduleQuestion(),
   memoryQuestion(),

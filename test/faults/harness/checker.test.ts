@@ -87,6 +87,17 @@ describe('the judge', () => {
   })
 })
 
+test('an order that cannot be cancelled may stay unpaid, and is not told of', () => {
+  const judge = (...rows: Fact[]) =>
+    judgeRun({
+      ...{ history: [placed('1'), ...rows], shelf: [], healedAt: HEALED_AT, known: new Set(['1']) },
+      ...{ boundMs: 100, forgottenBoundMs: 1_000, now: 9_000, rejects: () => true },
+    }).violations
+  expect(judge()).toEqual([])
+  expect(judge(cancelled('1'), told('1'))).toHaveLength(2)
+  expect(judge(told('1'))).toContainEqual('I3: order 1 was announced, and cannot be cancelled')
+})
+
 describe('what Redis has in the end', () => {
   /** Extended once, cancelled, and paid for too late. */
   const told: Told = { asked: [1_500, DEADLINE], extendedTo: DEADLINE, payment: 'refused' }

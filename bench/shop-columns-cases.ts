@@ -1,0 +1,2 @@
+/** The cases of the question `columns`. */
+export const CASES = { without: 'without', all: 'with all three' } as const
