@@ -1,11 +1,11 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
 import { readColumns } from '../../src/stores/postgres/inspection.ts'
 import { migratePostgres } from '../../src/stores/postgres/migration.ts'
 import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
-import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { databaseUrl, uniqueName } from '../helpers/env.ts'
+import { plansOf, sentBy } from '../helpers/plans.ts'
 import { postgresSettings } from '../helpers/postgres-settings.ts'
 
 /** The statements that the store sends, at this many orders, whatever the planner knows of them. */
@@ -115,7 +115,7 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
       for (const { text, values } of sent) {
         const deadlines = text.includes('$2::float8[]') ? [batch.map(() => 0)] : []
         const whole = [batch.map(ids[idColumn]), ...deadlines, ...values.slice(1 + deadlines.length)]
-        for (const plan of await plansOf({ text, values: whole })) {
+        for (const plan of await plansOf(admin, { text, values: whole })) {
           expect(plan.waysToOrders).toEqual([`by_${idColumn}`])
           expect(plan.mostOrders).toBeLessThanOrEqual(BATCH)
           expect(plan.pages).toBeLessThan(PAGES_PER_ORDER * BATCH)
@@ -137,7 +137,7 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
       const pages = sent.filter(({ values }) => values.length > 0)
       expect(pages).toHaveLength(4)
       for (const page of pages) {
-        for (const plan of await plansOf({ ...page, settings })) {
+        for (const plan of await plansOf(admin, { ...page, settings })) {
           // The last order of the page before is looked up by its id.
           expect(plan.waysToOrders.filter((way) => way !== 'by_id')).toEqual([name])
           expect(plan.mostOrders).toBeLessThanOrEqual(BATCH)
@@ -148,91 +148,6 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
   })
 })
 
-interface Statement {
-  text: string
-  values: readonly unknown[]
-  /** What is set in its transaction before it. */
-  settings?: string | undefined
-}
-
-/** What a plan has done. */
-interface Done {
-  /** The indexes by which the table of orders was read; `Seq Scan` where it was read from end to end. */
-  waysToOrders: string[]
-  /** Orders that one of its steps has looked at, at most. */
-  mostOrders: number
-  pages: number
-}
-
-interface Node {
-  'Node Type': string
-  'Relation Name'?: string
-  'Index Name'?: string
-  'Actual Rows': number
-  'Actual Loops': number
-  'Rows Removed by Filter'?: number
-  'Rows Removed by Index Recheck'?: number
-  'Shared Hit Blocks': number
-  'Shared Read Blocks': number
-  Plans?: Node[]
-}
-
 async function sweepIndexOf(statusColumn: StatusColumn): Promise<{ name: string; on: string }> {
   return sweepIndex(await readColumns(admin, { settings: settingsOf('id', statusColumn) }))
-}
-
-/** The statements that a store sends for a piece of work, as they reach the driver. */
-async function sentBy(
-  settings: PostgresSettings,
-  work: (store: PostgresStore) => Promise<unknown>,
-): Promise<readonly Statement[]> {
-  const store = await PostgresStore.open(storeOptions(settings))
-  const spy = jest.spyOn(pg.Client.prototype, 'query')
-  try {
-    await work(store)
-    return spy.mock.calls.map(([query, values]: unknown[]) =>
-      typeof query === 'string'
-        ? { text: query, values: (values as unknown[] | undefined) ?? [] }
-        : (query as Statement),
-    )
-  } finally {
-    spy.mockRestore()
-    await store.close()
-  }
-}
-
-/** Runs a statement with a plan for its values and, unless it asks for that, with one for any values; takes back what it does. */
-async function plansOf({ text, values, settings = '' }: Statement): Promise<Done[]> {
-  const literals = values.map((value) =>
-    value === null ? 'NULL' : `'${Array.isArray(value) ? `{${value.join()}}` : value}'`,
-  )
-  const done: Done[] = []
-  for (const mode of ['force_custom_plan', 'force_generic_plan']) {
-    await admin.query(`BEGIN; SET LOCAL plan_cache_mode = ${mode}; ${settings}; PREPARE probe AS ${text}`)
-    const { rows } = await admin.query(`EXPLAIN (ANALYZE, BUFFERS, TIMING off, FORMAT JSON) EXECUTE probe(${literals})`)
-    await admin.query('ROLLBACK; DEALLOCATE probe')
-    const root: Node = rows[0]['QUERY PLAN'][0].Plan
-    const nodes = flatten(root)
-    const reads = nodes.filter((node) => node['Relation Name'] === 'orders' && node['Node Type'] !== 'ModifyTable')
-    const ways = [...nodes.map((node) => node['Index Name']), ...reads.map(way)].filter((name) => name !== undefined)
-    done.push({
-      waysToOrders: [...new Set(ways)],
-      mostOrders: Math.max(...reads.map(ordersReadBy)),
-      pages: root['Shared Hit Blocks'] + root['Shared Read Blocks'],
-    })
-  }
-  return done
-}
-
-function flatten(node: Node): Node[] {
-  return [node, ...(node.Plans ?? []).flatMap(flatten)]
-}
-
-function way(node: Node): string | undefined {
-  return node['Node Type'] === 'Seq Scan' ? 'Seq Scan' : undefined
-}
-
-function ordersReadBy(node: Node): number {
-  const removed = (node['Rows Removed by Filter'] ?? 0) + (node['Rows Removed by Index Recheck'] ?? 0)
-  return (node['Actual Rows'] + removed) * node['Actual Loops']
 }

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 
-/** What the header of a file in this folder says about it. Its README is that of `../shared/shops`. */
+/** A file of this folder, and what its header says; README.md explains it. */
 export interface Shop {
   name: string
   sql: string
@@ -11,7 +11,7 @@ export interface Shop {
   cancelled: string
   /** SQL that has to be true for every cancelled row as well. */
   also: string
-  /** `-- role`: the file makes a role with the name of the database, and the daemon connects as this role. */
+  /** Whether the daemon connects as a role of its own, which the file makes. */
   hasRole: boolean
 }
 
