@@ -14,6 +14,7 @@ CREATE TABLE orders (
   PRIMARY KEY (tenant_id, id)
 );
 CREATE UNIQUE INDEX ON orders ((tenant_id::text || '-' || id::text));
+CREATE INDEX ON orders (expires_at, (tenant_id::text || '-' || id::text)) WHERE status IN ('pending');
 CREATE VIEW orders_by_tenant AS
 SELECT tenant_id::text || '-' || id::text AS id, status, expires_at, updated_at, expect FROM orders;
 INSERT INTO orders (tenant_id, id, status, expires_at, expect)
