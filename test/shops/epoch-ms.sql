@@ -6,7 +6,7 @@
 -- env ORDERS_CONDITION="paidAt" IS NULL
 -- env ORDERS_SET="cancelledAt" = (extract(epoch FROM now()) * 1000)::bigint
 -- cancelled status = 'cancelled'
--- also "cancelledAt" BETWEEN "createdAt" + 900000 AND "createdAt" + 960000
+-- also "cancelledAt" - "createdAt" - 900000 BETWEEN 0 AND 60000
 CREATE TABLE orders (
   id varchar(40) PRIMARY KEY,
   status varchar(16) NOT NULL DEFAULT 'pending',
