@@ -38,7 +38,12 @@ export default {
       testMatch: tests('*', 'unit/**/*', 'deploy/*', 'simulation/*', 'faults/{cases,harness}/*'),
     },
     // Their files share a Redis and a PostgreSQL, each under names of its own; whoever changes a whole server starts one.
-    { ...shared, ...withServers, displayName: 'servers', testMatch: tests('{contract,integration,daemon,orms,shops}/*') },
+    {
+      ...shared,
+      ...withServers,
+      displayName: 'servers',
+      testMatch: tests('{contract,integration,daemon,orms,shops}/*'),
+    },
     // They assert a time, so nothing else may run beside them.
     {
       ...shared,

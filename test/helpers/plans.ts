@@ -3,7 +3,7 @@ import pg from 'pg'
 import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 
-export interface Statement {
+interface Statement {
   text: string
   values: readonly unknown[]
   /** What is set in its transaction before it. */
@@ -11,7 +11,7 @@ export interface Statement {
 }
 
 /** What a plan has done. */
-export interface Done {
+interface Done {
   /** The indexes by which the table of orders was read; `Seq Scan` where it was read from end to end. */
   waysToOrders: string[]
   /** Orders that one of its steps has looked at, at most. */
