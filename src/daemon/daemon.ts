@@ -5,6 +5,7 @@ import type { EventBus } from '../observe/events.ts'
 import { createHistoryWriter } from '../observe/history.ts'
 import { MinuteCounts } from '../observe/minutes.ts'
 import type { OrderStore } from '../order/store.ts'
+import { reportClocks, withdrawReport } from '../queue/clock-reports.ts'
 import type { MissingChecks } from '../queue/missing-checks.ts'
 import { createRetention } from '../queue/retention.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
@@ -12,10 +13,12 @@ import { describeRedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import type { NamedQueue } from '../redis/keys.ts'
+import { timeOf } from '../redis/time.ts'
 import { retryUntilDone } from '../runtime/retry.ts'
 import { Lifecycle, type Service } from '../runtime/service.ts'
 import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
+import { createClockWatch } from './clock-watch.ts'
 import {
   chooseStore,
   type Given,
@@ -146,7 +149,7 @@ function storeService(parts: Parts): Service {
       vitals.checking = checking
       await checking.brake.refresh() // before the first check: it would be held back while the state is not known
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
-      return [checking.watch, checking.worker, checking.sweeper]
+      return [clockWatch(parts, checking), checking.watch, checking.worker, checking.sweeper]
     },
     async stop() {
       vitals.checking?.breaker.stop()
@@ -155,8 +158,24 @@ function storeService(parts: Parts): Service {
   }
 }
 
+function clockWatch({ connection, queue, vitals, events, clock }: Parts, { store, breaker, watch }: Checking): Service {
+  const { redis } = connection
+  const source = { redis, keys: queue.keys }
+  const by = nameOfProcess()
+  return createClockWatch({
+    clocks: vitals.clocks,
+    read: {
+      redis: () => (watch.failure ? undefined : timeOf(redis)),
+      store: () => (breaker.failure ? undefined : store.ping()),
+    },
+    report: (offsets) => (offsets ? reportClocks(source, by, offsets) : withdrawReport(source, by)),
+    events,
+    clock,
+  })
+}
+
 function createCheckingOf(store: OrderStore, parts: Parts): Checking {
-  const { config, redisUrl, connection, queue, missingChecks, vitals, tracing, events, clock } = parts
+  const { config, redisUrl, connection, queue, missingChecks, vitals, tracing, events } = parts
   return createChecking({
     ...parts,
     settings: config,
@@ -178,7 +197,7 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
         ring: () => connection.redis.ping(),
         telemetry: tracing?.telemetry,
         events,
-        clock,
+        clock: vitals.clocks.redis,
       }),
     heartbeats: vitals.heartbeats,
   })

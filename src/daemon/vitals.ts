@@ -11,6 +11,7 @@ import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { Heartbeat } from '../runtime/heartbeat.ts'
 import { SeldomRead } from '../runtime/seldom-read.ts'
+import { RemoteClock } from '../runtime/remote-clock.ts'
 import { Overdue } from '../sweep/overdue.ts'
 import type { Checking } from './checking.ts'
 
@@ -22,6 +23,8 @@ export class DaemonVitals implements Vitals, ExplainSources {
   readonly dryRun: boolean
   readonly clock: Clock
   readonly heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
+  /** Those of Redis and the order store. */
+  readonly clocks: Readonly<Record<'redis' | 'store', RemoteClock>>
   readonly view: QueueView
   readonly history: History
   phase: Vitals['phase'] = 'starting'
@@ -43,7 +46,8 @@ export class DaemonVitals implements Vitals, ExplainSources {
       worker: new Heartbeat({ name: 'worker', clock }),
       sweeper: new Heartbeat({ name: 'sweeper', clock }),
     }
-    this.view = new QueueView({ connection, queue, clock })
+    this.clocks = { redis: new RemoteClock({ clock }), store: new RemoteClock({ clock }) }
+    this.view = new QueueView({ connection, queue })
     this.history = new History({ redis: connection.redis, queue })
     this.#setAside = new SeldomRead({
       look: async () => (await this.store.setAside?.()) ?? NOTHING_SET_ASIDE,
@@ -75,6 +79,10 @@ export class DaemonVitals implements Vitals, ExplainSources {
   /** Whether Redis takes no writes, as far as the watch over it knows. */
   get redisFailure(): OrderExpiryError | undefined {
     return this.phase === 'running' ? this.checking?.watch.failure : undefined
+  }
+
+  get clockOffsets(): Vitals['clockOffsets'] {
+    return { redis: this.clocks.redis.offsetMs, store: this.clocks.store.offsetMs }
   }
 
   loops(): readonly Heartbeat[] {

@@ -43,10 +43,8 @@ export function withQueueView<T>(
   settings: Settings,
   work: (view: QueueView, redisUrl: string) => Promise<T>,
 ): Promise<T> {
-  const { config, clock } = settings
-  return withConnection(settings, (connection, redisUrl) =>
-    work(new QueueView({ connection, queue: queueOf(config), clock }), redisUrl),
-  )
+  const queue = queueOf(settings.config)
+  return withConnection(settings, (connection, redisUrl) => work(new QueueView({ connection, queue }), redisUrl))
 }
 
 function withConnection<T>(

@@ -42,6 +42,7 @@ export const FINDING_CODES = [
   'queue-stuck',
   'queue-failed',
   'queue-brake',
+  'queue-clocks',
 ] as const
 
 export type FindingCode = (typeof FINDING_CODES)[number]

@@ -31,7 +31,7 @@ export interface Events {
     status?: string | undefined
     /** Milliseconds from the deadline to the decision, by the order store's clock. */
     lateMs?: number | undefined
-    /** Milliseconds from the deadline to the start of the check, by the worker's clock. */
+    /** Milliseconds from the deadline to the start of the check, by Redis' clock. */
     begunLateMs?: number | undefined
   }
   'check-postponed': {
@@ -79,6 +79,9 @@ export interface Events {
   'brake-held': { orders: number; reason: string; cause?: string }
   'operator-acted': { by: string; action: string; requestId: string; queue?: string; jobId?: string }
   'redis-emptied': object
+  /** By how much the clock of Redis or the order store is ahead of ours; negative: behind. */
+  'clock-differs': { of: 'redis' | 'store'; offsetMs: number }
+  'clock-agrees': { of: 'redis' | 'store' }
   'request-finished': {
     requestId: string
     method: string

@@ -135,6 +135,11 @@ function gaugesOfProcess(vitals: Vitals) {
       help: '1 while the order store fails and no checks are taken.',
       read: () => vitals.isBreakerOpen,
     },
+    clock_offset_seconds: {
+      help: "How far the clock of Redis or the order store is ahead of the process's; 0 if the difference is too small to prove.",
+      label: 'of',
+      read: () => clockOffsets(vitals),
+    },
     dry_run: { help: '1 while nothing is cancelled because DRY_RUN is set.', read: () => vitals.dryRun },
     loop_silent_seconds: {
       help: 'How long ago each loop last made progress.',
@@ -143,4 +148,9 @@ function gaugesOfProcess(vitals: Vitals) {
     },
     build_info: { help: 'Always 1; the label is what runs.', label: 'version', read: () => ({ [vitals.version]: 1 }) },
   }
+}
+
+function clockOffsets({ clockOffsets }: Vitals): Counts {
+  const known = Object.entries(clockOffsets).filter((entry): entry is [string, number] => entry[1] !== undefined)
+  return Object.fromEntries(known.map(([of, ms]) => [of, ms / 1_000]))
 }

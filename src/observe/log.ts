@@ -2,6 +2,7 @@ import { type Logger, type LoggerOptions, pino } from 'pino'
 import { LATE_AFTER_MS, OVERDUE_AFTER_MS } from '../order/promise.ts'
 import { describeSetAside } from '../order/set-aside.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { clockDifference } from '../runtime/human-numbers.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { type LogTrouble, limitPerSecond, type Ration, ration, throttle } from './log-quietly.ts'
 import { createRedactor } from './redact.ts'
@@ -89,6 +90,8 @@ function sumOf(batches: readonly Batch[]): Pick<Batch, 'checks' | 'outcomes'> {
   return { checks: batches.reduce((sum, { checks }) => sum + checks, 0), outcomes }
 }
 
+const OWNER = { redis: 'Redis', store: 'the order store' } as const
+
 /** How each event is logged. */
 const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => unknown } = {
   'service-started': (e, { logger }) => logger.info(e, `${e.service} started`),
@@ -157,6 +160,12 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   },
 
   'redis-emptied': (_, { logger }) => logger.error('Redis has lost its data: giving unpaid orders their checks back'),
+  'clock-differs': (e, { trouble }) => {
+    const how = `${clockDifference(Math.abs(e.offsetMs))} ${e.offsetMs < 0 ? 'behind' : 'ahead of'} ours`
+    trouble(`clock of ${e.of} differs`, e, `the clock of ${OWNER[e.of]} is ${how}: set both by NTP`)
+  },
+  'clock-agrees': (e, { trouble }) =>
+    trouble(`clock of ${e.of} agrees`, e, `the clock of ${OWNER[e.of]} agrees with ours again`),
   'worker-error': (e, { trouble }) => trouble(...because('worker', e, 'worker')),
   'redis-error': (e, { trouble }) => trouble(...because('Redis', e, 'Redis')),
   'store-error': (e, { trouble }) => trouble(...because('store', e, 'order store')),

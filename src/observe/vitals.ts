@@ -24,6 +24,8 @@ export interface Vitals {
   readonly brake: { engaged: boolean; reason?: string } | undefined
   /** Why it is not known whether the brake is engaged, so that nothing is cancelled. Undefined: it is, or was not read yet. */
   readonly brakeFailure: Error | undefined
+  /** How far the clocks of Redis and the order store are ahead of ours, in milliseconds; undefined: not known. */
+  readonly clockOffsets: Readonly<Record<'redis' | 'store', number | undefined>>
   /** Rejects while Redis is away. */
   readonly view: {
     /** Jobs by BullMQ's state. */

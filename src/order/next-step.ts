@@ -1,6 +1,7 @@
 import type { OrderExpiryError } from '../errors.ts'
 import { backoffMs } from '../runtime/retry.ts'
 import type { Evidence } from './order.ts'
+import { LATE_AFTER_MS } from './promise.ts'
 import { isLeftBehind, isOutage, type Settlement } from './settle.ts'
 
 /** What to do with a job, given what became of its check. */
@@ -23,23 +24,27 @@ const RETRY = { baseMs: 1_000, capMs: 60_000 }
  *
  * - A postponement lasts as long as it does by the store's clock: the worker's own may be wrong.
  * - An order that stays locked is looked at ever more rarely: every 2 s at first, every 30 s once it is a minute late.
+ * - But what is due by the queue's clock and not by the store's is looked at again soon: one of them may be set right.
  * - A store that is away, is busy or refuses us says nothing about the order: the check is postponed and loses no attempt.
  * - Any other failure costs an attempt; after `maxAttempts` of them the job is given up.
  *
  * @param options.started how often the check has been started, this time included
  * @param options.failed how often it has failed before
+ * @param options.now by the queue's clock, in epoch milliseconds
  */
 export function nextStep(options: {
   settlement: Settlement
   started: number
   failed: number
   maxAttempts: number
+  now: number
   random?: () => number
 }): Step {
-  const { settlement, started, failed, maxAttempts, random = Math.random } = options
+  const { settlement, started, failed, maxAttempts, now, random = Math.random } = options
   if (settlement.kind === 'postponed') {
     const { until, evidence, reason } = settlement
-    const spanMs = Number.isFinite(until - evidence.decidedAt) ? Math.max(1, until - evidence.decidedAt) : OUTAGE.capMs
+    const storeMs = Number.isFinite(until - evidence.decidedAt) ? Math.max(1, until - evidence.decidedAt) : OUTAGE.capMs
+    const spanMs = reason === 'not-due' ? Math.min(storeMs, Math.max(LATE_AFTER_MS, until - now)) : storeMs
     const delayMs = reason === 'locked' ? lockedMs({ spanMs, evidence, started, random }) : spanMs
     return { kind: 'postpone', delayMs, why: reason, isLeftBehind: isLeftBehind(settlement) }
   }

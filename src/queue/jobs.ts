@@ -89,7 +89,9 @@ export async function moveJob(
   const state = await job.getState()
   // Even to the same deadline: an earlier call may have written it and then failed.
   if (state === 'delayed') {
-    await job.changeDelay(Math.max(0, deadline - systemClock.now())).catch(async (error: unknown) => {
+    const delayMs = deadline - systemClock.now()
+    // BullMQ would count a delay of 0 from our own clock, which may be ahead. If the check comes early, it is postponed.
+    await (delayMs > 0 ? job.changeDelay(delayMs) : job.promote()).catch(async (error: unknown) => {
       if (await job.isDelayed()) throw error // else it has just become due, and its check will find the new deadline
     })
   }

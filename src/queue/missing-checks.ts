@@ -4,6 +4,7 @@ import { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { commandProfile } from '../redis/profiles.ts'
 import { redisErrorCode } from '../redis/reply.ts'
+import { timeOf } from '../redis/time.ts'
 import { runInBatches } from '../runtime/batcher.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
@@ -71,7 +72,7 @@ export class MissingChecks {
 
   /**
    * Which orders have no check, and which have one that runs after their deadline, whatever its data says. A check whose
-   * time has come by our clock was most likely looked at and postponed, with reason.
+   * time has come by the clock of Redis was most likely looked at and postponed, with reason.
    */
   async #compare(keys: QueueKeys, orders: readonly DueOrder[]): Promise<{ missing: Placement[]; late: Placement[] }> {
     if (orders.length === 0) return { missing: [], late: [] }
@@ -80,13 +81,13 @@ export class MissingChecks {
       pipeline.hmget(keys.job(jobId), 'timestamp', 'finishedOn', 'data')
       pipeline.zscore(keys.delayed, jobId)
     }
-    const replies = (await pipeline.exec()) ?? []
-    const now = this.#clock.now()
+    const [replies, time] = await Promise.all([pipeline.exec(), timeOf(this.#connection.redis)])
+    const now = Math.floor(time)
     const missing: Placement[] = []
     const late: Placement[] = []
     for (const [index, { orderId, deadline }] of orders.entries()) {
-      const [jobError, fields] = replies[2 * index] ?? []
-      const [scoreError, score] = replies[2 * index + 1] ?? []
+      const [jobError, fields] = replies?.[2 * index] ?? []
+      const [scoreError, score] = replies?.[2 * index + 1] ?? []
       if (redisErrorCode(jobError) === 'WRONGTYPE') continue // not a job: the sweep settles the order when it is overdue
       if (jobError ?? scoreError) throw jobError ?? scoreError
       const [timestamp, finishedOn, data] = fields as (string | null)[]

@@ -2,7 +2,7 @@ import type { IRedisClient } from 'bullmq'
 import { Command } from 'ioredis'
 
 /** A client of ioredis on which scripts are defined, directly or as BullMQ wraps it. */
-interface ScriptClient {
+export interface ScriptClient {
   /** ioredis' `Script`s, by name. */
   readonly scriptsSet: Readonly<Record<string, Script>>
   sendCommand(command: Command): unknown

@@ -39,6 +39,8 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     brake: `${own}brake`,
     brakeCancelled: `${own}brake:cancelled`,
     brakeReserved: `${own}brake:reserved`,
+    /** Processes whose clock differs from that of Redis or the order store, and by how much. */
+    clocks: `${own}clocks`,
     /** What was decided in a minute, counted from 1970. */
     minute: (minute: number) => `${own}minute:${minute}`,
 

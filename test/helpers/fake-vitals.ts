@@ -18,6 +18,7 @@ export function fakeVitals(given: Partial<Vitals> = {}): { -readonly [Name in ke
     isBreakerOpen: false,
     brake: undefined,
     brakeFailure: undefined,
+    clockOffsets: { redis: undefined, store: undefined },
     view: { counts: async () => ({ jobs: {}, isPaused: false }), forecast: async () => forecast },
     readOverdue: async () => ({ orders: 0, oldestSeconds: 0 }),
     readSetAside: () => undefined,

@@ -141,7 +141,7 @@ describe('a check whose order is locked', () => {
       await shop.close()
       connection.close()
     })
-    const view = new QueueView({ connection, queue: namedQueue({ name: raw.name }), clock: systemClock })
+    const view = new QueueView({ connection, queue: namedQueue({ name: raw.name }) })
     for (const orderId of ['1', '2']) {
       await shop.schedule({ orderId, deadline: '1h' })
       const job = await jobOf(raw, `order-${orderId}`)

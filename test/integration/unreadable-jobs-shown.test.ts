@@ -33,7 +33,7 @@ describe.each(Object.entries(UNREADABLE))('an order whose check is %s', (_, fiel
     const deadline = Date.now() + HOUR
     await client.schedule({ orderId: '17', deadline })
     await raw.redis.hset(queue.keys.job('order-17'), fields)
-    return { raw, client, deadline, view: new QueueView({ connection, queue, clock: systemClock }) }
+    return { raw, client, deadline, view: new QueueView({ connection, queue }) }
   }
 
   test('is found, and explained', async () => {

@@ -1,6 +1,6 @@
 import { OrderExpiryError } from '../../src/errors.ts'
 import type { DueOrder } from '../../src/order/store.ts'
-import type { Host } from './host.ts'
+import { EPOCH, type Host } from './host.ts'
 import type { Scheduler } from './scheduler.ts'
 
 const LOCK_MS = 15_000
@@ -11,7 +11,7 @@ export interface Job {
   orderId: string
   /** What the job says. */
   deadline: number
-  /** Compared with the clock of the worker that looks. */
+  /** By the clock of Redis. */
   dueAt: number
   state: 'delayed' | 'active' | 'completed' | 'failed'
   started: number
@@ -66,7 +66,7 @@ export class FakeQueue {
         const job = this.jobs.get(orderId)
         if (!job || job.state === 'completed' || job.state === 'failed')
           this.#put({ jobId: orderId, orderId, deadline })
-        else if (job.state === 'delayed' && deadline > host.now() && job.dueAt > deadline) this.move(orderId, deadline)
+        else if (job.state === 'delayed' && deadline > this.now && job.dueAt > deadline) this.move(orderId, deadline)
         else continue
         added++
       }
@@ -74,11 +74,11 @@ export class FakeQueue {
     })
   }
 
-  /** At most `limit` jobs that are due by the clock of the host, which holds them from now on. */
+  /** At most `limit` jobs that are due, which the host holds from now on. */
   fetch(host: Host, limit: number): Promise<Job[]> {
     return host.request('queue.fetch', () => {
       this.#failIfAway()
-      const due = [...this.jobs.values()].filter(({ state, dueAt }) => state === 'delayed' && dueAt <= host.now())
+      const due = [...this.jobs.values()].filter(({ state, dueAt }) => state === 'delayed' && dueAt <= this.now)
       const taken = due.sort((a, b) => a.dueAt - b.dueAt).slice(0, limit)
       for (const job of taken) {
         Object.assign(job, { state: 'active', holder: host, droppedAt: undefined })
@@ -116,7 +116,12 @@ export class FakeQueue {
     return wasThere ? null : 'OK'
   }
 
-  /** When the next job falls due, by the clocks of the workers. */
+  /** What the clock of Redis shows. */
+  get now(): number {
+    return EPOCH + this.#scheduler.now
+  }
+
+  /** When the next job falls due, by that clock. */
   get nextDue(): number {
     return Math.min(...[...this.jobs.values()].map(({ state, dueAt }) => (state === 'delayed' ? dueAt : Infinity)))
   }

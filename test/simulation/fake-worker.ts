@@ -57,13 +57,13 @@ export class FakeWorker implements WorkerService {
     const { host, queue, concurrency } = this.#options
     for (;;) {
       const free = concurrency - this.#inFlight
-      if (!this.#isPaused && free > 0 && queue.nextDue <= host.now()) {
+      if (!this.#isPaused && free > 0 && queue.nextDue <= queue.now) {
         const jobs = await queue.fetch(host, free).catch(() => undefined)
         for (const job of jobs ?? []) void this.#check(job)
         if (!jobs) await host.sleep(RUN_RETRY_MS)
         else if (jobs.length > 0) continue
       }
-      const untilDue = this.#isPaused || free === 0 ? 100 : queue.nextDue - host.now()
+      const untilDue = this.#isPaused || free === 0 ? 100 : queue.nextDue - queue.now
       await queue.rest(host, Math.min(LONGEST_SLEEP_MS, Math.max(1, untilDue)))
     }
   }
@@ -73,10 +73,16 @@ export class FakeWorker implements WorkerService {
     this.#inFlight++
     const { orderId, deadline, started, failed } = job
     const settlement = await this.#batcher.add({ orderId, deadline })
-    const step = nextStep({ settlement, started, failed, maxAttempts: MAX_ATTEMPTS, random: host.random })
+    const step = nextStep({
+      settlement,
+      started,
+      failed,
+      maxAttempts: MAX_ATTEMPTS,
+      now: queue.now,
+      random: host.random,
+    })
     const why = step.kind === 'finish' ? step.outcome.kind : step.kind === 'postpone' ? step.why : step.error.code
     host.note(`check of ${orderId}: ${step.kind}, ${why}${'delayMs' in step ? `, for ${step.delayMs} ms` : ''}`)
-    const dueAt = 'delayMs' in step ? host.now() + step.delayMs : 0
     try {
       await queue.settle(host, job, () => {
         if (step.kind === 'retry') job.failed++
@@ -84,7 +90,7 @@ export class FakeWorker implements WorkerService {
           job.state = 'completed'
           onFinished({ job, at: host.scheduler.now, kind: why, decidedAt: step.outcome.evidence.decidedAt })
         } else if (step.kind === 'give-up') job.state = 'failed'
-        else Object.assign(job, { state: 'delayed', dueAt })
+        else Object.assign(job, { state: 'delayed', dueAt: queue.now + step.delayMs })
       })
     } catch (error) {
       host.note(`check of ${orderId} cannot be recorded: ${(error as Error).message}`)

@@ -8,18 +8,22 @@ import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { unlessRefused } from '../../redis/reply.ts'
+import { timeOf } from '../../redis/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { count, howLong, number } from '../../runtime/human-numbers.ts'
 import type { OpenQueue } from '../check-queue.ts'
+import { readClockReports } from '../clock-reports.ts'
 import { dueAtOf } from '../due-score.ts'
 import { openQueue } from '../open-queue.ts'
 import { codeOf, type FailureCode, NEVER_SUCCEED } from '../replay/selection.ts'
+import { lookAtClocks } from './clocks.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const QUEUE_LIMIT_MS = 8_000
 /** At most this many of the active and of the failed jobs are read one by one. */
 const MOST_JOBS_READ = 1_000
 
+/** `now` by the clock of Redis. */
 type Source = OpenQueue & { connection: Connection; now: number }
 
 type State = Awaited<ReturnType<typeof readState>>
@@ -36,7 +40,7 @@ export async function diagnoseQueue(options: {
   const look = async () => {
     await connection.untilReady()
     const queue = openQueue({ queue: named, redis, readOnly: true })
-    const state = await readState({ queue, redis, connection, keys: named.keys, now: clock.now() })
+    const state = await readState({ queue, redis, connection, keys: named.keys, now: await timeOf(redis) })
     return looks.map((lookAt) => lookAt(state))
   }
   try {
@@ -57,6 +61,7 @@ async function readState(source: Source) {
     stuck: await countStuck(source),
     failures: await readFailures(source),
     brake: await readBrake(source),
+    clocks: await readClockReports(source),
   }
 }
 
@@ -120,6 +125,8 @@ async function readFailures({ redis, keys }: Source): Promise<ReadonlyMap<Failur
 }
 
 const looks: readonly ((state: State) => Finding)[] = [
+  lookAtClocks,
+
   ({ counts }) => {
     const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
     const toCome = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due`

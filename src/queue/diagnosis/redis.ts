@@ -6,6 +6,7 @@ import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
+import { timeOf } from '../../redis/time.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
@@ -128,11 +129,8 @@ function lookAtClock({ redis }: Connection, clock: Clock): Promise<Finding> {
   return compareClocks({
     code: 'redis-clock',
     clock,
-    read: async () => {
-      const [seconds, micros] = await redis.time()
-      return Number(seconds) * 1_000 + Number(micros) / 1_000
-    },
+    read: () => timeOf(redis),
     meaning:
-      'A check is due by the clock of the worker, and the redis store decides by the clock of Redis: checks run that much early and are repeated, or run late.',
+      'Checks run by the clock of Redis, which gives a deadline its meaning: a shop whose clock is like the one here has its checks that much early, and they are repeated, or late.',
   })
 }

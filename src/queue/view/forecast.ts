@@ -1,17 +1,19 @@
 import { MINUTE_MS } from '../../observe/minutes.ts'
 import type { Forecast } from '../../observe/vitals.ts'
+import { timeOf } from '../../redis/time.ts'
 import type { OpenQueue } from '../check-queue.ts'
 import { scoreOf } from '../due-score.ts'
 
 const MINUTES = 60
 
 /**
- * What the queue already knows of the future: counts of ranges of its sorted set, each as quick as a look-up, however many
+ * What the queue already knows of the future, from now on by the clock of Redis: counts of ranges of its sorted set, each as quick as a look-up, however many
  * orders wait.
  *
  * @throws ioredis' error
  */
-export async function readForecast({ redis, keys }: Pick<OpenQueue, 'redis' | 'keys'>, at: number): Promise<Forecast> {
+export async function readForecast({ redis, keys }: Pick<OpenQueue, 'redis' | 'keys'>): Promise<Forecast> {
+  const at = Math.floor(await timeOf(redis))
   const { delayed, wait, paused, prioritized, active } = keys
   const pipeline = redis.pipeline()
   pipeline.zcount(delayed, scoreOf(at), '+inf').zcount(delayed, '-inf', `(${scoreOf(at)}`)

@@ -4,7 +4,6 @@ import type { Forecast, Vitals } from '../../observe/vitals.ts'
 import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
-import type { Clock } from '../../runtime/clock.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
 import { jobIdOf } from '../contract.ts'
 import { type CheckFacts, readCheckFacts } from './check-facts.ts'
@@ -21,12 +20,12 @@ const STATES = ['delayed', 'waiting', 'prioritized', 'active', 'completed', 'fai
 
 /** The queue for those who only look at it. Every call rejects with REDIS_UNAVAILABLE or REDIS_REFUSED of `errors.ts`. */
 export class QueueView {
-  readonly #options: { connection: Connection; clock: Clock }
+  readonly #connection: Connection
   readonly #queue: CheckQueue
 
   /** @param options.connection whose commands time out; it is not closed */
-  constructor(options: { connection: Connection; queue: NamedQueue; clock: Clock }) {
-    this.#options = options
+  constructor(options: { connection: Connection; queue: NamedQueue }) {
+    this.#connection = options.connection
     this.#queue = new CheckQueue(options)
   }
 
@@ -39,7 +38,7 @@ export class QueueView {
   }
 
   forecast(): Promise<Forecast> {
-    return this.#ask((open) => readForecast(open, this.#options.clock.now()))
+    return this.#ask(readForecast)
   }
 
   holds(): Promise<QueueHolds> {
@@ -51,7 +50,7 @@ export class QueueView {
 
   async #brakeHold(keys: OpenQueue['keys']): Promise<QueueHolds['brake']> {
     try {
-      const { engaged, reason } = await peekBrake({ connection: this.#options.connection, keys })
+      const { engaged, reason } = await peekBrake({ connection: this.#connection, keys })
       return engaged ? { reason } : undefined
     } catch (error) {
       if (asOrderExpiryError(error).code === 'REDIS_REFUSED') return { isUnknown: true }
@@ -70,6 +69,6 @@ export class QueueView {
   }
 
   #ask<T>(read: (open: OpenQueue) => Promise<T>): Promise<T> {
-    return this.#options.connection.ask(async () => read(await this.#queue.open()))
+    return this.#connection.ask(async () => read(await this.#queue.open()))
   }
 }

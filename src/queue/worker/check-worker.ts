@@ -1,9 +1,10 @@
 import { createRedisBackend, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
 import { joinWrites } from '../../redis/corked-writes.ts'
 import { callScriptsFast } from '../../redis/fast-scripts.ts'
-import type { Clock } from '../../runtime/clock.ts'
+import { type Clock, systemClock } from '../../runtime/clock.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
+import { goByRedisTime } from './redis-time.ts'
 import { jobOf, readAnyJob } from './stored-jobs.ts'
 
 /** The longest sleep. An earlier job wakes exactly one sleeping worker; if that one dies, another finds it this much later. */
@@ -24,7 +25,7 @@ interface Loop {
   drained: boolean
 }
 
-/** BullMQ's worker, but it wakes on the millisecond, and its fetch loop gives signs of life. */
+/** BullMQ's worker, but it goes by the clock of Redis, wakes on the millisecond, and its fetch loop gives signs of life. */
 export class CheckWorker extends Worker {
   readonly #heartbeat: Heartbeat
   readonly #alarm: Alarm
@@ -40,6 +41,7 @@ export class CheckWorker extends Worker {
   /**
    * @param options.ring sends Redis a command that does nothing
    * @param options.onStranger told of a key in the place of a job that is none, and that nobody will fetch again
+   * @param options.clock that of Redis
    */
   constructor(
     queueName: string,
@@ -62,6 +64,7 @@ export class CheckWorker extends Worker {
         const waitForJob = backend.waitForJob.bind(backend)
         const clientReady = backend.client.then((client) => {
           joinWrites(client)
+          goByRedisTime(client)
           callScriptsFast(client)
           readAnyJob(client, { toKey: (part) => this.toKey(part), onStranger })
         })
@@ -74,6 +77,7 @@ export class CheckWorker extends Worker {
     this.#heartbeat = heartbeat
     this.#alarm = alarm
     this.#clock = clock
+    this.#trackLocksByOwnTime()
     this.run().catch((error) => this.emit('error', error))
   }
 
@@ -83,10 +87,17 @@ export class CheckWorker extends Worker {
 
   /** Redis ends the longest wait on its timer, too late for a job that is due just after it: so before one it is shorter. */
   protected override getBlockTimeout(blockUntil: number): number {
-    const seconds = super.getBlockTimeout(blockUntil)
-    this.#isDueThen = blockUntil > 0 && seconds < LONGEST_SLEEP_S
-    if (!(blockUntil > 0) || this.#isDueThen) return seconds
-    return Math.min(LONGEST_SLEEP_S, (blockUntil - this.#clock.now() - REDIS_TIMER_MS) / 1_000)
+    const untilDueMs = blockUntil > 0 ? blockUntil - this.#clock.now() : Number.POSITIVE_INFINITY
+    this.#isDueThen = untilDueMs < LONGEST_SLEEP_S * 1_000
+    if (!this.#isDueThen) return Math.min(LONGEST_SLEEP_S, (untilDueMs - REDIS_TIMER_MS) / 1_000)
+    return untilDueMs > 0 ? Math.max(untilDueMs / 1_000, this.minimumBlockTimeout) : untilDueMs
+  }
+
+  /** BullMQ renews a lock when the job was begun long enough ago by our own clock, but what the job says is by that of Redis. */
+  #trackLocksByOwnTime(): void {
+    const { lockManager } = this
+    const trackJob = lockManager.trackJob.bind(lockManager)
+    lockManager.trackJob = (jobId, token, _begunAt, ...rest) => trackJob(jobId, token, systemClock.now(), ...rest)
   }
 
   /**

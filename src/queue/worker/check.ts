@@ -21,6 +21,7 @@ export interface CheckOptions {
   /** Who decides, for the evidence: `host:pid`. */
   decidedBy: string
   events: EventBus
+  /** That of Redis. */
   clock: Clock
 }
 
@@ -37,7 +38,13 @@ export async function check(context: {
   const wanted = read(job, options)
   const settle = () => lanes.add(wanted, { isLeftBehind: wasLeftBehind(job) })
   const settlement = await settleWhenDue(settle, clock)
-  const step = nextStep({ settlement, started: job.attemptsStarted, failed: job.attemptsMade, maxAttempts })
+  const step = nextStep({
+    settlement,
+    started: job.attemptsStarted,
+    failed: job.attemptsMade,
+    maxAttempts,
+    now: clock.now(),
+  })
   return record({ job, worker, wanted, step, decidedBy, events, clock })
 }
 

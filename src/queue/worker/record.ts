@@ -28,6 +28,7 @@ interface Recording {
   step: Step
   decidedBy: string
   events: EventBus
+  /** That of Redis. */
   clock: Clock
 }
 

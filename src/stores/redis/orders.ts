@@ -3,6 +3,7 @@ import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { DueOrder, KeptEvent } from '../../order/store.ts'
 import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
+import { timeOf } from '../../redis/time.ts'
 import { findEvents, type OrderEvent, toEvent } from './events.ts'
 import { CANCEL_UNPAID, DRY_RUN, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './scripts.ts'
 
@@ -140,8 +141,7 @@ export class RedisOrders {
 
   /** @returns epoch milliseconds by Redis' clock */
   async now(): Promise<number> {
-    const [seconds, microseconds] = await this.#redis.time()
-    return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000)
+    return Math.floor(await timeOf(this.#redis))
   }
 
   /** Runs a script over orders, in chunks. @returns its answers, in their order */

@@ -7,8 +7,10 @@ import type { Settlement } from '../../../src/order/settle.ts'
 const NOW = Date.UTC(2030, 0, 1)
 const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW - 5 }
 
-const step = (settlement: Settlement, counts: { started?: number; failed?: number; random?: () => number } = {}) =>
-  nextStep({ settlement, started: 1, failed: 0, maxAttempts: 3, random: () => 0, ...counts })
+const step = (
+  settlement: Settlement,
+  counts: { started?: number; failed?: number; now?: number; random?: () => number } = {},
+) => nextStep({ settlement, started: 1, failed: 0, maxAttempts: 3, now: NOW, random: () => 0, ...counts })
 
 const failure = (code: ErrorCode) => {
   const error = new OrderExpiryError(code, 'no')
@@ -44,6 +46,16 @@ describe('an outcome', () => {
     const settlement = { kind: 'postponed', until: NOW + 10_000, reason, evidence } as const
     const expected = { kind: 'postpone', delayMs: 10_000, why: reason, isLeftBehind: false }
     expect(step(settlement, { started: 1_000, failed: 2 })).toEqual(expected)
+  })
+
+  test.each([
+    ['agree', 0, 600_000],
+    ['disagree and it is due by that of the queue', 600_000, 30_000],
+    ['disagree and it is due sooner by that of the queue', 400_000, 200_000],
+    ['disagree and it is due later by that of the queue', -600_000, 600_000],
+  ])('not due by the clock of the store is postponed where the clocks %s', (_, aheadMs, delayMs) => {
+    const settlement = { kind: 'postponed', until: NOW + 600_000, reason: 'not-due', evidence } as const
+    expect(step(settlement, { now: NOW + aheadMs })).toMatchObject({ kind: 'postpone', delayMs })
   })
 
   test('postponed costs no attempt, however often it happens', () => {
@@ -175,6 +187,7 @@ describe('any other failure', () => {
       started: 1,
       failed: 500,
       maxAttempts: 1_000,
+      now: NOW,
       random: () => 0.999999,
     })
     expect(wait).toMatchObject({ kind: 'retry', delayMs: 60_000 })
@@ -182,7 +195,10 @@ describe('any other failure', () => {
 
   test('is given up at once where one attempt is allowed', () => {
     const { settlement, error } = failure('STORE_REJECTED')
-    expect(nextStep({ settlement, started: 1, failed: 0, maxAttempts: 1 })).toEqual({ kind: 'give-up', error })
+    expect(nextStep({ settlement, started: 1, failed: 0, maxAttempts: 1, now: NOW })).toEqual({
+      kind: 'give-up',
+      error,
+    })
   })
 })
 
@@ -195,7 +211,7 @@ test('whatever fails however often, a wait is a whole number of milliseconds abo
       fc.integer({ min: 1, max: 1_000 }),
       (code, started, failed, maxAttempts) => {
         const error = new OrderExpiryError(code, 'no')
-        const next = nextStep({ settlement: { kind: 'failed', error }, started, failed, maxAttempts })
+        const next = nextStep({ settlement: { kind: 'failed', error }, started, failed, maxAttempts, now: NOW })
         if (next.kind === 'postpone' || next.kind === 'retry') {
           expect(Number.isInteger(next.delayMs)).toBe(true)
           expect(next.delayMs).toBeGreaterThan(0)

@@ -1,0 +1,68 @@
+import type { EventBus } from '../observe/events.ts'
+import type { ClockOffsets } from '../queue/clock-reports.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { createLoop } from '../runtime/loop.ts'
+import type { RemoteClock } from '../runtime/remote-clock.ts'
+import type { Service } from '../runtime/service.ts'
+
+const LOOK_EVERY_MS = 5_000
+/** More than NTP leaves between two machines, and less than anybody notices of an order. */
+const DIFFERS_MS = 2_000
+/** A difference that has been told of ends below this, so that one about as large is not told of again and again. */
+const AGREES_MS = 1_000
+
+const OTHERS = ['redis', 'store'] as const
+type Other = (typeof OTHERS)[number]
+
+/**
+ * Asks the clocks of Redis and the order store every few seconds, and tells when one begins and ceases to differ from ours.
+ *
+ * @param options.read ask them, in epoch milliseconds; undefined: do not ask now. What fails is not reported here
+ * @param options.report called after each look with what differs, and once with nothing when all agree again
+ */
+export function createClockWatch(options: {
+  clocks: Readonly<Record<Other, RemoteClock>>
+  read: Readonly<Record<Other, () => Promise<number> | undefined>>
+  report: (offsets: ClockOffsets | undefined) => Promise<void>
+  events: EventBus
+  clock: Clock
+}): Service {
+  const { clocks, read, report, events, clock } = options
+  const differing = new Set<Other>()
+  let isReported = false
+
+  async function step(): Promise<number> {
+    await Promise.all(OTHERS.map(look))
+    if (differing.size > 0 || isReported) {
+      const offsets = { redis: clocks.redis.offsetMs, store: clocks.store.offsetMs }
+      await report(differing.size > 0 ? offsets : undefined).then(
+        () => {
+          isReported = differing.size > 0
+        },
+        () => {}, // with the next look
+      )
+    }
+    return LOOK_EVERY_MS
+  }
+
+  async function look(of: Other): Promise<void> {
+    const answer = read[of]()
+    if (!answer) return
+    try {
+      await clocks[of].ask(() => answer)
+    } catch {
+      return // whoever needs it reports that
+    }
+    const offsetMs = clocks[of].offsetMs ?? 0
+    const isTold = differing.has(of)
+    if (!isTold && Math.abs(offsetMs) > DIFFERS_MS) {
+      differing.add(of)
+      events.emit('clock-differs', { of, offsetMs })
+    } else if (isTold && Math.abs(offsetMs) < AGREES_MS) {
+      differing.delete(of)
+      events.emit('clock-agrees', { of })
+    }
+  }
+
+  return createLoop({ name: 'clock-watch', step, clock })
+}
