@@ -1,18 +1,15 @@
+import { CLOCKS_DIFFER_MS, type ClockOffsets } from '../observe/clock-offsets.ts'
 import type { EventBus } from '../observe/events.ts'
-import type { ClockOffsets } from '../queue/clock-reports.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { RemoteClock } from '../runtime/remote-clock.ts'
 import type { Service } from '../runtime/service.ts'
 
 const LOOK_EVERY_MS = 5_000
-/** More than NTP leaves between two machines, and less than anybody notices of an order. */
-const DIFFERS_MS = 2_000
 /** A difference that has been told of ends below this, so that one about as large is not told of again and again. */
 const AGREES_MS = 1_000
 
-const OTHERS = ['redis', 'store'] as const
-type Other = (typeof OTHERS)[number]
+type Other = keyof ClockOffsets
 
 /**
  * Asks the clocks of Redis and the order store every few seconds, and tells when one begins and ceases to differ from ours.
@@ -32,7 +29,7 @@ export function createClockWatch(options: {
   let isReported = false
 
   async function step(): Promise<number> {
-    await Promise.all(OTHERS.map(look))
+    await Promise.all((Object.keys(clocks) as Other[]).map(look))
     if (differing.size > 0 || isReported) {
       const offsets = { redis: clocks.redis.offsetMs, store: clocks.store.offsetMs }
       await report(differing.size > 0 ? offsets : undefined).then(
@@ -55,7 +52,7 @@ export function createClockWatch(options: {
     }
     const offsetMs = clocks[of].offsetMs ?? 0
     const isTold = differing.has(of)
-    if (!isTold && Math.abs(offsetMs) > DIFFERS_MS) {
+    if (!isTold && Math.abs(offsetMs) > CLOCKS_DIFFER_MS) {
       differing.add(of)
       events.emit('clock-differs', { of, offsetMs })
     } else if (isTold && Math.abs(offsetMs) < AGREES_MS) {

@@ -1,6 +1,7 @@
 import type { BrakeStatus } from '../brake/shared-brake.ts'
 import { OrderExpiryError } from '../errors.ts'
 import type { ExplainSources } from '../explain/story.ts'
+import type { ClockOffsets } from '../observe/clock-offsets.ts'
 import { History } from '../observe/history.ts'
 import type { Vitals } from '../observe/vitals.ts'
 import { NOTHING_SET_ASIDE } from '../order/set-aside.ts'
@@ -24,7 +25,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
   readonly clock: Clock
   readonly heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
   /** Those of Redis and the order store. */
-  readonly clocks: Readonly<Record<'redis' | 'store', RemoteClock>>
+  readonly clocks: Readonly<Record<keyof ClockOffsets, RemoteClock>>
   readonly view: QueueView
   readonly history: History
   phase: Vitals['phase'] = 'starting'
@@ -81,7 +82,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
     return this.phase === 'running' ? this.checking?.watch.failure : undefined
   }
 
-  get clockOffsets(): Vitals['clockOffsets'] {
+  get clockOffsets(): ClockOffsets {
     return { redis: this.clocks.redis.offsetMs, store: this.clocks.store.offsetMs }
   }
 

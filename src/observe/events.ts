@@ -3,6 +3,7 @@ import type { OrderExpiryError } from '../errors.ts'
 import type { SettledBatch } from '../order/settle.ts'
 import type { SetAside } from '../order/store.ts'
 import { redisErrorCode } from '../redis/reply.ts'
+import type { ClockOffsets } from './clock-offsets.ts'
 
 /** The overdue orders that a sweep left unpaid. */
 export interface LeftOverdue {
@@ -80,8 +81,8 @@ export interface Events {
   'operator-acted': { by: string; action: string; requestId: string; queue?: string; jobId?: string }
   'redis-emptied': object
   /** By how much the clock of Redis or the order store is ahead of ours; negative: behind. */
-  'clock-differs': { of: 'redis' | 'store'; offsetMs: number }
-  'clock-agrees': { of: 'redis' | 'store' }
+  'clock-differs': { of: keyof ClockOffsets; offsetMs: number }
+  'clock-agrees': { of: keyof ClockOffsets }
   'request-finished': {
     requestId: string
     method: string

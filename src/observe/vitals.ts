@@ -1,5 +1,6 @@
 import type { SetAside } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
+import type { ClockOffsets } from './clock-offsets.ts'
 import type { Counts } from './minutes.ts'
 
 /** What is known of the process and of what it depends on: the same for metrics, pages, probes and the board. */
@@ -24,8 +25,7 @@ export interface Vitals {
   readonly brake: { engaged: boolean; reason?: string } | undefined
   /** Why it is not known whether the brake is engaged, so that nothing is cancelled. Undefined: it is, or was not read yet. */
   readonly brakeFailure: Error | undefined
-  /** How far the clocks of Redis and the order store are ahead of ours, in milliseconds; undefined: not known. */
-  readonly clockOffsets: Readonly<Record<'redis' | 'store', number | undefined>>
+  readonly clockOffsets: ClockOffsets
   /** Rejects while Redis is away. */
   readonly view: {
     /** Jobs by BullMQ's state. */

@@ -1,15 +1,10 @@
 import type { Redis } from 'ioredis'
+import type { ClockOffsets } from '../observe/clock-offsets.ts'
 import type { QueueKeys } from '../redis/keys.ts'
 import { timeOf } from '../redis/time.ts'
 
 /** A process repeats its report more often than this; an older one is of a process that is gone. */
 const FRESH_FOR_MS = 30_000
-
-/** How far the clocks of Redis and the order store are ahead of that of a process, in milliseconds. */
-export interface ClockOffsets {
-  redis?: number | undefined
-  store?: number | undefined
-}
 
 interface Source {
   redis: Redis

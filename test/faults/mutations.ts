@@ -27,7 +27,7 @@ const MUTATIONS: readonly Mutation[] = [
       },
       { file: SQL, from: /\$\{deadline \? ` AND coalesce\(\$\{own\} <= now\(\), true\)` : ''\}/, to: '' },
     ],
-    cases: ['jobs promoted', 'worker clock 5 min ahead', 'negative delay'],
+    cases: ['jobs promoted', 'negative delay'],
   },
   {
     name: 'the condition on the status and the payment, in the cancelling statement',
@@ -133,6 +133,17 @@ const MUTATIONS: readonly Mutation[] = [
       'Redis killed and restarted from its append-only file',
       'Redis read-only under load',
     ],
+  },
+  {
+    name: 'the clock of Redis, by which checks run',
+    edits: [
+      {
+        file: 'queue/worker/redis-time.js',
+        from: 'Object.entries(PRESENT_TIME_AT)',
+        to: '[]',
+      },
+    ],
+    cases: ['worker clock 10 min ahead, then set right', 'worker clock 10 min behind, no deadline column'],
   },
   {
     name: 'the end without Redis, of a worker that stops',

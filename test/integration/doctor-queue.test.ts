@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals'
 import { Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { RedisBrake } from '../../src/brake/redis-brake.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
 import { asOrderExpiryError } from '../../src/errors.ts'
+import { reportClocks, withdrawReport } from '../../src/queue/clock-reports.ts'
 import { diagnoseQueue } from '../../src/queue/diagnosis/queue.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
@@ -159,6 +160,42 @@ test.each([
   await write(brake)
   expect(ofCode(await diagnose(), 'queue-brake')).toEqual([['error', expect.stringMatching(/cannot be read/)]])
   await raw.redis.del(brake)
+})
+
+test('a running process whose clock differs is told of, until it withdraws that or is gone', async () => {
+  const named = namedQueue({ name: raw.name })
+  const source = { redis: raw.redis, keys: named.keys }
+  expect(ofCode(await diagnose(), 'queue-clocks')[0]?.[0]).toBe('ok')
+
+  await reportClocks(source, 'a:1', { redis: 3_000, store: 2_500 })
+  expect(ofCode(await diagnose(), 'queue-clocks')).toEqual([
+    ['warning', 'for a:1, the clock of Redis is 3.0 s ahead, the clock of the order store is 2.5 s ahead'],
+  ])
+  await reportClocks(source, 'b:2', { redis: -600_000, store: 0 })
+  expect(ofCode(await diagnose(), 'queue-clocks')).toEqual([
+    [
+      'error',
+      expect.stringMatching(/; for b:2, the clock of Redis is 600\.0 s behind, the clock of the order store agrees$/),
+    ],
+  ])
+  await withdrawReport(source, 'b:2')
+  expect(ofCode(await diagnose(), 'queue-clocks')[0]?.[0]).toBe('warning')
+
+  await raw.redis.hset(named.keys.clocks, 'a:1', JSON.stringify({ at: Date.now() - 31_000, redis: 3_000 }))
+  expect(ofCode(await diagnose(), 'queue-clocks')[0]?.[0]).toBe('ok')
+  expect(await raw.redis.pttl(named.keys.clocks)).toBeGreaterThan(0) // the last one leaves nothing behind
+  await raw.redis.del(named.keys.clocks)
+})
+
+test('what is overdue is so by the clock of Redis, whatever the one here says', async () => {
+  const clock = jest.spyOn(Date, 'now')
+  const now = Date.now()
+  for (const aheadMs of [600_000, -600_000]) {
+    await raw.queue.add('check-payment', {}, { jobId: `job${aheadMs}`, timestamp: now - 60_000, delay: 100_000 })
+    clock.mockReturnValue(now + aheadMs)
+    expect(ofCode(await diagnose(), 'queue-overdue')[0]?.[1]).toBe('nothing is overdue')
+  }
+  clock.mockRestore()
 })
 
 test('where CLIENT LIST is not allowed, whether a worker is there is not known, and said so', async () => {

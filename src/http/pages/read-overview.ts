@@ -1,7 +1,8 @@
+import { CLOCKS_DIFFER_MS } from '../../observe/clock-offsets.ts'
 import type { Counts } from '../../observe/minutes.ts'
 import type { Forecast, Vitals } from '../../observe/vitals.ts'
 import type { SetAside } from '../../order/store.ts'
-import { number } from '../../runtime/human-numbers.ts'
+import { clockDifference, number } from '../../runtime/human-numbers.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
 
 /** What a person on call wants to know. A part that cannot be read is undefined, and the page says so. */
@@ -61,6 +62,7 @@ export async function readOverview(vitals: Vitals): Promise<Overview> {
       brakeState(isRedisUp ? vitals : undefined), // Redis keeps it
       stateOf('Queue', counts && !counts.isPaused, { good: 'running', bad: 'paused' }),
       ...(setAside ? setAsideStates(setAside) : []),
+      ...clockStates(vitals.clockOffsets),
       ...(vitals.dryRun ? [{ name: 'Dry run', level: 'warn', text: 'cancels nothing' } as const] : []),
     ],
   }
@@ -84,4 +86,12 @@ function setAsideStates({ backlog, unreadable }: SetAside): State[] {
   return Object.entries(rows).flatMap(([name, orders]): State[] =>
     orders > 0 ? [{ name, level: 'warn', text: number(orders) }] : [],
   )
+}
+
+/** Only those that differ from ours. */
+function clockStates({ redis = 0, store = 0 }: Vitals['clockOffsets']): State[] {
+  return Object.entries({ 'Clock of Redis': redis, 'Clock of the store': store }).flatMap(([name, ms]) => {
+    if (Math.abs(ms) <= CLOCKS_DIFFER_MS) return []
+    return [{ name, level: 'warn', text: `${clockDifference(Math.abs(ms))} ${ms < 0 ? 'behind' : 'ahead'}` }]
+  })
 }

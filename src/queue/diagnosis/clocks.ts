@@ -1,6 +1,6 @@
 import { type Finding, finding, ok } from '../../doctor/finding.ts'
+import type { ClockOffsets } from '../../observe/clock-offsets.ts'
 import { clockDifference } from '../../runtime/human-numbers.ts'
-import type { ClockOffsets } from '../clock-reports.ts'
 
 const BADLY_OFF_MS = 30_000
 

@@ -2,7 +2,7 @@ import type { IRedisClient } from 'bullmq'
 import type { ScriptClient } from '../../redis/fast-scripts.ts'
 
 /** BullMQ's scripts that say when a job is due, or take those that are; and which argument of each is the present time. */
-const PRESENT_TIME_AT: Readonly<Record<string, number>> = {
+export const PRESENT_TIME_AT: Readonly<Record<string, number>> = {
   moveToActive: 2,
   moveToFinished: 2,
   moveToDelayed: 2,

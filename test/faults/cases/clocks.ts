@@ -1,57 +1,80 @@
-import { type FaultCase, KNOWN_MS, UNKNOWN_MS } from '../harness/fault-case.ts'
-import { during, SOON, STEADY, underLoad } from '../harness/workload.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import { during, SOON, STEADY, underLoad, type WorkloadOptions } from '../harness/workload.ts'
+import type { World } from '../harness/world.ts'
 
 const MINUTE_MS = 60_000
+const IN_TIME =
+  'not before the deadline by the clock of the database, and within 30 s, even if there is no other worker'
 
-function clockOff(options: { name: string; offsetMs: number; promise: string; boundMs: number }): FaultCase {
-  const { name, offsetMs, promise, boundMs } = options
+/** Only the deadline of the job counts, and no sweep finds the orders. Nothing moves a deadline in the table alone. */
+const NO_COLUMN = { ORDERS_DEADLINE_COLUMN: '' }
+const BY_JOBS: WorkloadOptions = { ...SOON, fate: { unpaid: 11, paid: 1, 'paid-in-the-last-moment': 4 } }
+
+function clockCase(options: {
+  name: string
+  injected: string
+  offsetMs: number
+  env?: Readonly<Record<string, string>>
+  workload?: WorkloadOptions
+  /** While the shop goes on. */
+  meanwhile?: (world: World, setClock: (offsetMs: number) => void) => Promise<void>
+}): FaultCase {
+  const { name, injected, offsetMs, env, workload = SOON, meanwhile = async () => {} } = options
   return {
     name,
-    injected: 'Date shifted in the only worker, from its start',
-    promise,
-    boundMs,
-    seconds: boundMs > KNOWN_MS ? 80 : 20,
-    ...(offsetMs < 0 && { lateMs: 'none' as const }), // its queue is behind for good
-    world: { workers: 0 },
+    injected,
+    promise: IN_TIME,
+    boundMs: KNOWN_MS,
+    seconds: 20,
+    world: { workers: 0, ...(env && { env }) },
     async run(world) {
-      const { env, setClock } = world.skewedClock()
-      setClock(offsetMs)
-      await world.startWorkers(1, env)
-      const startedAt = Date.now()
-      await during(world, SOON, async () => {})
-      return startedAt
+      const clock = world.skewedClock()
+      clock.setClock(offsetMs)
+      await world.startWorkers(1, clock.env)
+      return during(world, workload, () => meanwhile(world, clock.setClock))
     },
   }
 }
 
 export const clockCases: FaultCase[] = [
-  clockOff({
+  clockCase({
     name: 'worker clock 5 min ahead',
+    injected: 'Date shifted in the only worker, from its start',
     offsetMs: 5 * MINUTE_MS,
-    promise: 'not before the deadline by the clock of the database, and within 30 s',
-    boundMs: KNOWN_MS,
   }),
-  clockOff({
+  clockCase({
     name: 'worker clock 5 min behind',
+    injected: 'Date shifted in the only worker, from its start',
     offsetMs: -5 * MINUTE_MS,
-    promise: 'within 90 s, even if there is no other worker',
-    boundMs: UNKNOWN_MS,
   }),
-  {
+  clockCase({
+    name: 'worker clock 10 min behind, no deadline column',
+    injected: 'Date shifted in the only worker, from its start; ORDERS_DEADLINE_COLUMN is empty',
+    offsetMs: -10 * MINUTE_MS,
+    env: NO_COLUMN,
+    workload: BY_JOBS,
+  }),
+  clockCase({
+    name: 'worker clock 10 min ahead, then set right',
+    injected:
+      'Date shifted in the only worker, from its start, until 2 s into the load; ORDERS_DEADLINE_COLUMN is empty',
+    offsetMs: 10 * MINUTE_MS,
+    env: NO_COLUMN,
+    workload: BY_JOBS,
+    async meanwhile(_, setClock) {
+      await sleep(2_000)
+      setClock(0)
+    },
+  }),
+  clockCase({
     name: 'worker clock steps back 60 s',
     injected: 'Date shifted in the only worker, under load',
-    promise: 'within 90 s, even if there is no other worker',
-    boundMs: UNKNOWN_MS,
-    lateMs: 'none', // its queue is behind for good
-    seconds: 80,
-    world: { workers: 0 },
-    async run(world) {
-      const { env, setClock } = world.skewedClock()
-      await world.startWorkers(1, env)
-      return during(world, STEADY, async () => {
-        await underLoad(world)
-        setClock(-MINUTE_MS)
-      })
+    offsetMs: 0,
+    workload: STEADY,
+    async meanwhile(world, setClock) {
+      await underLoad(world)
+      setClock(-MINUTE_MS)
     },
-  },
+  }),
 ]

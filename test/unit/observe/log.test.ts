@@ -148,6 +148,31 @@ const wordings: Wording[] = [
       outcomes: { cancelled: 1, failed: 1 },
     },
   ],
+  [
+    'clock-differs',
+    { of: 'redis', offsetMs: 600_000 },
+    {
+      level: 'warn',
+      msg: 'the clock of Redis is 600.0 s ahead of ours: set both by NTP',
+      of: 'redis',
+      offsetMs: 600_000,
+    },
+  ],
+  [
+    'clock-differs',
+    { of: 'store', offsetMs: -2_100 },
+    {
+      level: 'warn',
+      msg: 'the clock of the order store is 2.1 s behind ours: set both by NTP',
+      of: 'store',
+      offsetMs: -2_100,
+    },
+  ],
+  [
+    'clock-agrees',
+    { of: 'store' },
+    { level: 'warn', msg: 'the clock of the order store agrees with ours again', of: 'store' },
+  ],
   ['worker-error', { error: new TypeError('x') }, { level: 'warn', msg: 'worker: x', code: 'TypeError' }],
   [
     'worker-error',

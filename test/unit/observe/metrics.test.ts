@@ -39,6 +39,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_check_lateness_seconds',
     'order_expiry_checks_early_total',
     'order_expiry_checks_given_up_total',
+    'order_expiry_clock_offset_seconds',
     'order_expiry_decisions_total',
     'order_expiry_dry_run',
     'order_expiry_http_requests_total',
@@ -286,6 +287,19 @@ describe('what others know is read at the scrape:', () => {
     })
     expect(await setAsideOf(() => Promise.reject(new Error('away')))).toEqual({ order_expiry_set_aside_up: 0 })
     expect(await setAsideOf(() => undefined)).toEqual({})
+  })
+
+  test('how far the clocks of Redis and the order store are ahead, once it is known', async () => {
+    const { vitals, scrape } = createRegistry()
+    const offsets = async () => Object.entries(await scrape()).filter(([name]) => name.includes('clock_offset'))
+    expect(await offsets()).toEqual([])
+    vitals.clockOffsets = { redis: -600_000, store: undefined }
+    expect(await offsets()).toEqual([['order_expiry_clock_offset_seconds{of="redis"}', -600]])
+    vitals.clockOffsets = { redis: 0, store: 2_500 }
+    expect(await offsets()).toEqual([
+      ['order_expiry_clock_offset_seconds{of="redis"}', 0],
+      ['order_expiry_clock_offset_seconds{of="store"}', 2.5],
+    ])
   })
 
   test('the loops that are to go on, and what runs', async () => {
