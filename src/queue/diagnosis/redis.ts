@@ -131,6 +131,6 @@ function lookAtClock({ redis }: Connection, clock: Clock): Promise<Finding> {
     clock,
     read: () => timeOf(redis),
     meaning:
-      'Checks run by the clock of Redis, which gives a deadline its meaning: a shop whose clock is like the one here has its checks that much early, and they are repeated, or late.',
+      'Checks run by the clock of Redis, and the redis store decides by it: a deadline that is counted from the clock here comes that much too early or too late.',
   })
 }

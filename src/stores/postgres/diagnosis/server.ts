@@ -50,7 +50,7 @@ export async function lookAtClock(database: Database, clock: Clock): Promise<Fin
     clock,
     read: () => databaseNow(database),
     meaning:
-      'Orders are cancelled by the clock of the database, checks run by the one here: they run that much early and are repeated, or run late.',
+      'Orders are cancelled by the clock of the database: a deadline that is counted from the clock here comes that much too early or too late.',
   })
 }
 
