@@ -15,21 +15,32 @@ type Other = keyof ClockOffsets
  * Asks the clocks of Redis and the order store every few seconds, and tells when one begins and ceases to differ from ours.
  *
  * @param options.read ask them, in epoch milliseconds; undefined: do not ask now. What fails is not reported here
+ * @param options.onRedisSetBack the clock of Redis was set back by as many milliseconds; again with the next look, if that fails
  * @param options.report called after each look with what differs, and once with nothing when all agree again
  */
 export function createClockWatch(options: {
   clocks: Readonly<Record<Other, RemoteClock>>
   read: Readonly<Record<Other, () => Promise<number> | undefined>>
+  onRedisSetBack: (byMs: number) => Promise<void>
   report: (offsets: ClockOffsets | undefined) => Promise<void>
   events: EventBus
   clock: Clock
 }): Service {
-  const { clocks, read, report, events, clock } = options
+  const { clocks, read, onRedisSetBack, report, events, clock } = options
   const differing = new Set<Other>()
   let isReported = false
+  let setBackMs = 0
 
   async function step(): Promise<number> {
     await Promise.all((Object.keys(clocks) as Other[]).map(look))
+    if (setBackMs > CLOCKS_DIFFER_MS) {
+      await onRedisSetBack(setBackMs).then(
+        () => {
+          setBackMs = 0
+        },
+        () => {}, // with the next look
+      )
+    }
     if (differing.size > 0 || isReported) {
       const offsets = { redis: clocks.redis.offsetMs, store: clocks.store.offsetMs }
       await report(differing.size > 0 ? offsets : undefined).then(
@@ -46,7 +57,8 @@ export function createClockWatch(options: {
     const answer = read[of]()
     if (!answer) return
     try {
-      await clocks[of].ask(() => answer)
+      const byMs = await clocks[of].ask(() => answer)
+      if (clocks[of] === clocks.redis) setBackMs = Math.max(setBackMs, byMs)
     } catch {
       return // whoever needs it reports that
     }

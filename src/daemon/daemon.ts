@@ -4,9 +4,11 @@ import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { createHistoryWriter } from '../observe/history.ts'
 import { MinuteCounts } from '../observe/minutes.ts'
+import { LATE_AFTER_MS } from '../order/promise.ts'
 import type { OrderStore } from '../order/store.ts'
 import { reportClocks, withdrawReport } from '../queue/clock-reports.ts'
 import type { MissingChecks } from '../queue/missing-checks.ts'
+import { makePostponedDue } from '../queue/postponed-checks.ts'
 import { createRetention } from '../queue/retention.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
 import { describeRedisAddress } from '../redis/address.ts'
@@ -168,6 +170,7 @@ function clockWatch({ connection, queue, vitals, events, clock }: Parts, { store
       redis: () => (watch.failure ? undefined : timeOf(redis)),
       store: () => (breaker.failure ? undefined : store.ping()),
     },
+    onRedisSetBack: (byMs) => makePostponedDue({ ...source, withinMs: byMs + LATE_AFTER_MS }),
     report: (offsets) => (offsets ? reportClocks(source, by, offsets) : withdrawReport(source, by)),
     events,
     clock,

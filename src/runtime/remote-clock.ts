@@ -16,11 +16,16 @@ export class RemoteClock implements Clock {
     this.#clock = clock
   }
 
-  /** @param read asks the other clock, in epoch milliseconds; what it rejects with is passed on */
-  async ask(read: () => Promise<number>): Promise<void> {
+  /**
+   * @param read asks the other clock, in epoch milliseconds; what it rejects with is passed on
+   * @returns by how many milliseconds, at least, somebody has set it back since the answer before
+   */
+  async ask(read: () => Promise<number>): Promise<number> {
+    const before = this.#answer
     const askedAt = this.#clock.monotonic()
     const there = await read()
     this.#answer = { there, askedAt, answeredAt: this.#clock.monotonic() }
+    return before ? Math.max(0, before.there + askedAt - before.answeredAt - SLACK_MS - there) : 0
   }
 
   /** What the other clock shows, in epoch milliseconds; before its first answer, what ours shows. */

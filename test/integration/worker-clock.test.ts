@@ -5,6 +5,7 @@ import { OrderExpiry } from '../../src/index.ts'
 import { EventBus } from '../../src/observe/events.ts'
 import type { Settle, Settlement } from '../../src/order/settle.ts'
 import { dueAtOf } from '../../src/queue/due-score.ts'
+import { makePostponedDue } from '../../src/queue/postponed-checks.ts'
 import { createWorkerService } from '../../src/queue/worker/worker.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { timeOf } from '../../src/redis/time.ts'
@@ -155,6 +156,21 @@ describe.each([
     setClock(later)
     await toBe('it waits for its new deadline', async () => Math.abs((await dueAt('a')) - deadline) < 500)
   })
+})
+
+test('a check that was postponed before the clock of Redis was set back comes at once, and no other', async () => {
+  const lookedAt: string[] = []
+  await startWorker((orderId) => {
+    lookedAt.push(orderId)
+    return lookedAt.length === 1 ? postponed('locked', 9 * MINUTE) : cancelled() // 9 min too late: parked by a wrong clock
+  })
+  await add('postponed', 0)
+  await toBe('it is postponed', async () => (await dueAt('postponed')) > rightNow())
+  await Promise.all(Array.from({ length: 1_500 }, (_, n) => add(`${n}`, 5 * MINUTE)))
+  await makePostponedDue({ redis: raw.redis, keys: namedQueue({ name: raw.name }).keys, withinMs: AHEAD })
+  await toBe('it is looked at again', () => lookedAt.length > 1)
+  expect(lookedAt).toEqual(['postponed', 'postponed'])
+  expect(await raw.queue.getDelayedCount()).toBe(1_500)
 })
 
 test('a worker whose clock is behind renews the lock of a long check', async () => {

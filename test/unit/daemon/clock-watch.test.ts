@@ -14,6 +14,8 @@ let told: string[]
 let reports: (ClockOffsets | undefined)[]
 /** Redis takes no report. */
 let isReportRefused: boolean
+/** By how much the clock of Redis was set back. */
+let setBacks: number[]
 /** Of the order store. */
 let read: (() => Promise<number>) | undefined
 
@@ -23,6 +25,7 @@ beforeEach(async () => {
   told = []
   reports = []
   isReportRefused = false
+  setBacks = []
   read = async () => clock.now() + aheadMs.store
   const events = new EventBus()
   events.on('clock-differs', ({ of, offsetMs }) => told.push(`${of} ${offsetMs}`))
@@ -31,6 +34,10 @@ beforeEach(async () => {
   const watch = createClockWatch({
     clocks,
     read: { redis: async () => clock.now() + aheadMs.redis, store: () => read?.() },
+    async onRedisSetBack(byMs) {
+      setBacks.push(byMs)
+      if (setBacks.length === 1) throw new Error('no')
+    },
     async report(offsets) {
       if (isReportRefused) throw new Error('no')
       reports.push(offsets)
@@ -78,6 +85,18 @@ test('is reported with each look while there is one, until Redis has taken that 
   reports = []
   await clock.advance(20 * SECOND)
   expect(reports).toEqual([undefined])
+})
+
+test('only when the clock of Redis is set back is that told, until it has been seen to', async () => {
+  for (const ms of [1_000, 600_000, 599_000]) {
+    aheadMs = { redis: ms, store: -ms }
+    await clock.advance(6 * SECOND)
+  }
+  expect(setBacks).toEqual([])
+  aheadMs.redis = 0
+  await clock.advance(30 * SECOND)
+  expect(setBacks).toHaveLength(2)
+  for (const ms of setBacks) expect(Math.abs(ms - 599_000)).toBeLessThan(100)
 })
 
 test('what is not asked, or does not answer, is as it was', async () => {

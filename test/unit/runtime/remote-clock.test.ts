@@ -70,3 +70,21 @@ test('goes on as before when ours is set, at once', async () => {
     expect(Math.abs(remote.now() - EPOCH - passedMs)).toBeLessThanOrEqual(6)
   }
 })
+
+test('tells by how much the other clock was set back since the answer before, and nothing else', async () => {
+  let wrongMs = 0
+  const ask = (tookMs: number) =>
+    remote.ask(async () => {
+      passedMs += tookMs
+      return EPOCH + passedMs + wrongMs
+    })
+  expect(await ask(50)).toBe(0)
+  ownAheadMs = 10 * MINUTE
+  passedMs += 5_000
+  expect(await ask(300)).toBe(0)
+  wrongMs = 10 * MINUTE
+  expect(await ask(300)).toBe(0)
+  wrongMs = 0
+  expect(Math.abs((await ask(300)) - 10 * MINUTE)).toBeLessThan(610)
+  expect(await ask(0)).toBe(0)
+})
