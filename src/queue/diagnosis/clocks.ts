@@ -5,7 +5,8 @@ import { clockDifference } from '../../runtime/human-numbers.ts'
 const BADLY_OFF_MS = 30_000
 
 /** What running processes say of their own clocks, which are not the one here. */
-export function lookAtClocks({ clocks }: { clocks: ReadonlyMap<string, ClockOffsets> }): Finding {
+export function lookAtClocks({ clocks }: { clocks: ReadonlyMap<string, ClockOffsets> | undefined }): Finding {
+  if (!clocks) return finding('info', 'queue-clocks', { what: 'what processes report cannot be read here' })
   if (clocks.size === 0) return ok('queue-clocks', 'no process reports that its clock differs from others')
   const offsets = [...clocks.values()].flatMap(({ redis = 0, store = 0 }) => [redis, store, store - redis])
   const isBad = offsets.some((ms) => Math.abs(ms) > BADLY_OFF_MS)

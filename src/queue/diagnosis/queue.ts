@@ -40,7 +40,8 @@ export async function diagnoseQueue(options: {
   const look = async () => {
     await connection.untilReady()
     const queue = openQueue({ queue: named, redis, readOnly: true })
-    const state = await readState({ queue, redis, connection, keys: named.keys, now: await timeOf(redis) })
+    const now = (await unlessRefused(timeOf(redis))) ?? clock.now()
+    const state = await readState({ queue, redis, connection, keys: named.keys, now })
     return looks.map((lookAt) => lookAt(state))
   }
   try {
@@ -61,7 +62,7 @@ async function readState(source: Source) {
     stuck: await countStuck(source),
     failures: await readFailures(source),
     brake: await readBrake(source),
-    clocks: await readClockReports(source),
+    clocks: await unlessRefused(readClockReports(source)),
   }
 }
 
