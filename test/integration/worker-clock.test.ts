@@ -162,7 +162,7 @@ test('a check that was postponed before the clock of Redis was set back comes at
   const lookedAt: string[] = []
   await startWorker((orderId) => {
     lookedAt.push(orderId)
-    return lookedAt.length === 1 ? postponed('locked', 9 * MINUTE) : cancelled() // 9 min too late: parked by a wrong clock
+    return lookedAt.length === 1 ? postponed('brake', 9 * MINUTE) : cancelled() // too late: by a wrong clock
   })
   await add('postponed', 0)
   await toBe('it is postponed', async () => (await dueAt('postponed')) > rightNow())
