@@ -2,13 +2,10 @@ import { LATE_AFTER_MS, VERY_LATE_AFTER_MS } from '../order/promise.ts'
 import { howLong } from '../runtime/human-numbers.ts'
 import { type Finding, finding, ok } from './finding.ts'
 
-/** @param lateMs how long ago the oldest unpaid order should have been cancelled; undefined: none is; Infinity: ever since */
+/** @param lateMs how long ago the oldest unpaid order should have been cancelled; undefined: none is */
 export function overdueFinding(lateMs: number | undefined): Finding {
   if (lateMs === undefined) return ok('store-overdue', 'no unpaid order is overdue')
-  const what =
-    lateMs === Number.POSITIVE_INFINITY
-      ? 'an unpaid order has the deadline -infinity: it has always been overdue'
-      : `the oldest unpaid order was due ${howLong(lateMs)} ago`
+  const what = `the oldest unpaid order was due ${howLong(lateMs)} ago`
   if (lateMs <= LATE_AFTER_MS) return ok('store-overdue', what)
   return finding(lateMs > VERY_LATE_AFTER_MS ? 'error' : 'warning', 'store-overdue', {
     what,

@@ -1,3 +1,5 @@
+import { adviceOnMissing, adviceOnType, likeliestValues } from './advice.ts'
+import { ID_TYPES, INTEGERS, NAMES, NUMBERS, STATUS_TYPES, TIME_TYPES } from './column-types.ts'
 import type { Database } from './database.ts'
 import type { IdType } from './ids.ts'
 import type { TimeColumn, TimeType } from './instants.ts'
@@ -51,6 +53,7 @@ export interface ColumnRow {
   is_unique: boolean
   /** As in pg_class: a table is r or p, a view v or m, a foreign table f. */
   kind: string
+  is_not_null: boolean
 }
 
 /**
@@ -63,7 +66,7 @@ SELECT n.nspname AS schema, c.relname AS relation, a.attname AS name,
        coalesce(base.typname, t.typname) AS type, format_type(coalesce(base.oid, t.oid), NULL) AS sql_type,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e
         WHERE e.enumtypid = coalesce(base.oid, t.oid)) AS labels,
-       c.relkind AS kind, EXISTS (
+       c.relkind AS kind, a.attnotnull AS is_not_null, EXISTS (
          SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
            AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique
 FROM pg_class c
@@ -73,15 +76,6 @@ JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_type base ON base.oid = t.typbasetype
 WHERE c.oid = to_regclass($1)
 ORDER BY a.attnum`
-
-const INTEGERS = { int2: 'smallint', int4: 'integer', int8: 'bigint' } as const
-const TEXTS = { text: 'text', varchar: 'text', bpchar: 'bpchar', citext: 'citext' } as const
-const ID_TYPES: Record<string, IdType> = { ...TEXTS, uuid: 'uuid', ...INTEGERS }
-const STATUS_TYPES: Record<string, string> = { ...TEXTS, 'an enum': 'enum', ...INTEGERS, bool: 'boolean' }
-const TIME_TYPES = { timestamptz: 'timestamptz', timestamp: 'timestamp' } as const
-const NUMBERS = { int4: 'number', int8: 'number' } as const
-/** What people call the types, where it is not their name in the catalogue. */
-const NAMES: Record<string, string> = { ...INTEGERS, bpchar: 'char(n)', bool: 'boolean' }
 
 export type MatchOptions = Pick<PostgresStoreOptions, 'settings' | 'watchesPayments'>
 
@@ -93,7 +87,11 @@ export function matchColumns(
   const { ORDERS_TABLE, ORDERS_ID_COLUMN, ORDERS_PAID_AT_COLUMN, ORDERS_CONDITION, ORDERS_SET } = settings
   const [first] = rows
   if (!first) {
-    return { problems: [`ORDERS_TABLE: expected a table, but there is no ${ORDERS_TABLE} (names are case-sensitive)`] }
+    return {
+      problems: [
+        `ORDERS_TABLE: expected a table, but there is no ${ORDERS_TABLE} (names are case-sensitive; \`order-expiry doctor\` says which there are)`,
+      ],
+    }
   }
   const problems: string[] = []
   const find = columnFinder({ settings, rows, problems })
@@ -108,12 +106,12 @@ export function matchColumns(
   const isUnique = rows.some(({ name, is_unique }) => name === ORDERS_ID_COLUMN && is_unique)
   if (id && !isUnique && first.kind === 'r') {
     problems.push(
-      `ORDERS_ID_COLUMN: expected a primary key or a unique index on ${ORDERS_ID_COLUMN} alone, there is none; for a key of several columns, name a view in ORDERS_TABLE (docs/tables.md)`,
+      `ORDERS_ID_COLUMN: expected a primary key or a unique index on ${ORDERS_ID_COLUMN} alone, there is none; create one (\`order-expiry doctor\` has the statement), or for a key of several columns name a view in ORDERS_TABLE (docs/tables.md)`,
     )
   }
   if (watchesPayments && paidAt?.type === 'date') {
     problems.push(
-      `BRAKE_PAYMENT_SILENCE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid`,
+      `BRAKE_PAYMENT_SILENCE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid; set it to off, or name another column`,
     )
   }
   problems.push(...statusProblems(rows, settings), ...assignmentProblems(rows, settings, assigned))
@@ -170,31 +168,19 @@ function columnFinder(options: { settings: PostgresSettings; rows: readonly Colu
     const row = rows.find((candidate) => candidate.name === name)
     const type = row && types[row.labels ? 'an enum' : row.type]
     if (type) return { sql: quoteIdentifier(name), type, sqlType: row.sql_type }
-    const expected = Object.keys(types).map((type) => NAMES[type] ?? type)
-    problems.push(
-      row
-        ? `${setting}: expected ${name} to be ${expected.join(', ')}, it is ${row.sql_type}; ${wayOut(setting, row)}`
-        : `${setting}: ${settings.ORDERS_TABLE} has no column ${name}; it has ${rows.map((each) => each.name).join(', ')}`,
-    )
+    if (row) {
+      const expected = Object.keys(types).map((type) => NAMES[type] ?? type)
+      problems.push(
+        `${setting}: expected ${name} to be ${expected.join(', ')}, it is ${row.sql_type}; ${adviceOnType(setting, row)}`,
+      )
+      return undefined
+    }
+    const isFit = (other: ColumnRow) => (other.labels ? 'an enum' : other.type) in types
+    const advice = adviceOnMissing({ setting, name, rows, isFit })
+    const has = `${settings.ORDERS_TABLE} has no column ${name}; it has ${rows.map((each) => each.name).join(', ')}`
+    problems.push(`${setting}: ${has}${advice ? `: ${advice}` : ''}`)
     return undefined
   }
-}
-
-/** Which setting gets somebody further whose column has a type that the setting does not take. */
-function wayOut(setting: string, { name, type }: ColumnRow): string {
-  const isInteger = type in INTEGERS
-  const written = quoteIdentifier(name)
-  if (setting === 'ORDERS_DEADLINE_COLUMN' && (isInteger || type.startsWith('timestamp'))) {
-    return isInteger
-      ? 'say with ORDERS_DEADLINE_UNIT=s or ms what its numbers are'
-      : 'leave ORDERS_DEADLINE_UNIT out, which is for numbers'
-  }
-  if (setting === 'ORDERS_PAID_AT_COLUMN') {
-    const unpaid = type === 'bool' ? `NOT ${written}` : isInteger ? `${written} = 0` : `${written} = '…'`
-    return `leave it out, and say when an order is unpaid with ORDERS_CONDITION=${unpaid}`
-  }
-  if (setting === 'ORDERS_CANCELLED_AT_COLUMN') return `leave it out, and write it with ORDERS_SET=${written} = …`
-  return 'name a view that has it as such a type in ORDERS_TABLE (docs/tables.md)'
 }
 
 function statusProblems(rows: readonly ColumnRow[], settings: PostgresSettings): string[] {
@@ -207,11 +193,18 @@ function statusProblems(rows: readonly ColumnRow[], settings: PostgresSettings):
     if (type in INTEGERS) return /^(0|-?[1-9]\d{0,17})$/.test(text)
     return type !== 'bool' || ['true', 'false'].includes(text)
   }
-  const values = labels?.join(', ') ?? (type === 'bool' ? 'true and false' : 'whole numbers')
   const wanted = { ORDERS_UNPAID_STATUSES, ORDERS_CANCELLED_STATUS: [ORDERS_CANCELLED_STATUS] }
   return Object.entries(wanted).flatMap(([setting, texts]) => {
-    const unknown = texts.filter((text) => !isValue(text)).join(', ')
-    return unknown ? [`${setting}: ${sqlType} has no ${unknown}; it has ${values}`] : []
+    const unknown = texts.filter((text) => !isValue(text))
+    if (unknown.length === 0) return []
+    if (labels) {
+      const meant = likeliestValues(unknown, labels).join(',')
+      const advice = meant && `: perhaps ${setting}=${meant}`
+      return [`${setting}: ${sqlType} has no ${unknown.join(', ')}; it has ${labels.join(', ')}${advice}`]
+    }
+    const [values, example] = type === 'bool' ? ['true or false', 'false'] : ['whole numbers', '0']
+    const why = `since ${name} is ${sqlType}; given ${unknown.join(', ')}`
+    return [`${setting}: expected ${values}, ${why}: say what its values mean, such as ${setting}=${example}`]
   })
 }
 

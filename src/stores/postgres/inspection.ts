@@ -87,7 +87,7 @@ async function fragmentProblems(database: Database, { table, condition, assigned
       if (state === '42501') continue
       if (!['22', '42', '0A'].includes(state.slice(0, 2))) throw error
       problems.push(
-        `${setting}: expected SQL on the columns of one row, without the name of the table; ${asStoreError(error).message}`,
+        `${setting}: expected SQL on the columns of one row, without the name of the table and with capitals quoted ("paidAt"); ${asStoreError(error).message}`,
       )
     }
   }

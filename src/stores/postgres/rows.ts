@@ -118,8 +118,14 @@ export function undone(by: readonly string[]): string {
 }
 
 export function unreadableDeadline(ms: number | undefined): string {
-  const given = ms === undefined ? 'none' : ms <= -LAST_MS ? '-infinity' : new Date(ms).toISOString()
+  const given = ms === undefined ? 'none' : readable(ms)
   return `expected a deadline from 2001 on, the row has ${given}; correct it`
+}
+
+/** A time for people, in UTC; one beyond those that a Date can hold too. */
+export function readable(ms: number): string {
+  if (Math.abs(ms) >= LAST_MS) return ms < 0 ? '-infinity' : 'infinity'
+  return new Date(ms).toISOString().replace('.000Z', 'Z')
 }
 
 /** An unpaid order is checked when it is due; if it is due, somebody else has most likely locked it. */

@@ -81,7 +81,10 @@ function* matchesOf(text: string): Generator<RegExpExecArray> {
 
 function toFragment(text: string, tokens: readonly Token[]): Fragment {
   const query = tokens.find((token) => QUERIES.test(token.text))
-  if (query) throw new SyntaxError(`expected only columns of the same row, no ${query.text.toUpperCase()}`)
+  if (query)
+    throw new SyntaxError(
+      `expected only columns of the same row, no ${query.text.toUpperCase()}; name a view in ORDERS_TABLE that has what other rows say as a column`,
+    )
   const calls = tokens.filter(({ text: name }, n) => isName(name) && tokens[n + 1]?.text === '(')
   const [first, last] = [tokens[0] as Token, tokens.at(-1) as Token]
   return { sql: text.slice(first.from, last.to), calls: [...new Set(calls.map(({ text: name }) => bareName(name)))] }
@@ -103,4 +106,11 @@ function isName(token: string): boolean {
 /** PostgreSQL folds names without quotes to lower case. */
 function bareName(token: string): string {
   return token.startsWith('"') ? token.slice(1, -1).replaceAll('""', '"') : token.toLowerCase()
+}
+
+/** Whether SQL names a column; its texts and comments do not count. */
+export function namesColumn(sql: string, column: string): boolean {
+  const code = sql.replace(/'(?:[^']|'')*'|--.*|\/\*[\s\S]*?\*\//g, ' ')
+  const name = column.replace(/[$()*+.?[\\\]^{|}]/g, '\\$&')
+  return new RegExp(`(?<![\\p{L}\\p{N}_$])${name}(?![\\p{L}\\p{N}_$])`, 'iu').test(code)
 }

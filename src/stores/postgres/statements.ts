@@ -13,7 +13,9 @@ import { deadlineOf, isBefore, isFrom, isUnpaid, isUnreadable, statusOf } from '
 export const SWEEP_SETTINGS =
   'SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off'
 
-const MOST_SET_ASIDE_COUNTED = 10_000
+export const MOST_SET_ASIDE_COUNTED = 10_000
+/** What was overdue for longer than this when the daemon first saw the table is its backlog. */
+export const BACKLOG_AFTER_MS = 86_400_000
 const EXAMPLES_TOLD = 5
 
 interface SweepRange {

@@ -13,11 +13,8 @@ import { withPool } from './pool.ts'
 import { ANSWERS, NOW_SQL } from './rows.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 import { ShopStatement } from './shop-statement.ts'
-import { buildStatements, explanations, SWEEP_SETTINGS } from './statements.ts'
+import { BACKLOG_AFTER_MS, buildStatements, explanations, SWEEP_SETTINGS } from './statements.ts'
 import { noticeTable, verifyRecords, verifyShopSql } from './verification.ts'
-
-/** What was overdue for longer than this when the daemon first saw the table is its backlog. */
-const BACKLOG_AFTER_MS = 86_400_000
 
 interface Parts {
   pool: pg.Pool
@@ -64,7 +61,11 @@ export class PostgresStore implements OrderStore {
       if (cancelSql) await store.#connections.with((client) => verifyShopSql(client, cancelSql))
       // An empty batch changes nothing, but has every name and permission checked.
       else await store.#cancellation.run([])
-      if (options.onNotice) await noticeTable(table, options.onNotice)
+      const { onNotice } = options
+      if (onNotice) {
+        // Looks are bounded by settings of a transaction, and so need one connection.
+        await store.#connections.with((client) => noticeTable({ database: client, columns, cancelSql }, onNotice))
+      }
       return store
     })
   }

@@ -1,10 +1,11 @@
 import type pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
 import type { OrdersTable } from './columns.ts'
-import { one } from './database.ts'
+import { lookAtUnseenColumns } from './diagnosis/unseen-columns.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
 import { missingIndexes } from './migration.ts'
 import { firstSeen, missingRecords } from './outbox.ts'
+import { whyNotUnique } from './uniqueness.ts'
 
 /** @returns when `migrate` first saw the table, in epoch milliseconds. @throws {OrderExpiryError} OUTBOX_MISSING */
 export async function verifyRecords(table: OrdersTable): Promise<number> {
@@ -25,13 +26,19 @@ export async function verifyShopSql(database: pg.PoolClient, cancelSql: string):
   })
   const missing = ['id', 'outcome', 'until'].filter((name) => !fields.some((field) => field.name === name))
   if (missing.length === 0) return
-  const message = `CANCEL_SQL_FILE: expected the columns id, outcome and until; ${missing.join(' and ')} missing`
+  const message = `CANCEL_SQL_FILE: expected the columns id, outcome and until; ${missing.join(' and ')} missing (docs/cancel-sql.md)`
   throw new OrderExpiryError('STORE_MISMATCH', message)
 }
 
 /** Reports what does not prevent the start: what keeps the sweeper from doing its part, and what cannot be proved. */
-export async function noticeTable(table: OrdersTable, onNotice: (notice: string) => void): Promise<void> {
+export async function noticeTable(
+  table: OrdersTable & { cancelSql: string | undefined },
+  onNotice: (notice: string) => void,
+): Promise<void> {
   const { columns } = table
+  for (const { level, what, meaning, fix = '' } of await lookAtUnseenColumns(table)) {
+    if (level === 'warning') onNotice(`${what}. ${meaning} Say so in the settings: ${onOneLine(fix)}`)
+  }
   if (!columns.isUnique) {
     onNotice(
       `ORDERS_ID_COLUMN: it cannot be proved that no two rows of ${columns.name} have the same id, since ${await whyNotUnique(table)}: an order with several rows is not cancelled`,
@@ -42,17 +49,14 @@ export async function noticeTable(table: OrdersTable, onNotice: (notice: string)
     return
   }
   for (const { why, fix } of await missingIndexes(table)) {
-    onNotice(`an index for the sweep: ${why} ${fix.filter((line) => !line.startsWith('#')).join(' ')}`)
+    onNotice(`an index for the sweep: ${why} ${onOneLine(fix.join('\n'))}`)
   }
 }
 
-async function whyNotUnique({ database, columns }: OrdersTable): Promise<string> {
-  const { kind, keys } = await one<{ kind: string; keys: string[] | null }>(
-    database,
-    `SELECT relkind AS kind, (SELECT array_agg(pg_get_indexdef(indexrelid)) FROM pg_index
-       WHERE indrelid = c.oid AND indisunique) AS keys FROM pg_class c WHERE oid = $1::regclass`,
-    [columns.table],
-  )
-  if (kind === 'v' || kind === 'f') return kind === 'v' ? 'it is a view' : 'it is a foreign table'
-  return `it has no unique index on ${columns.id} alone${keys ? `, only: ${keys.join('; ')}` : ''}`
+/** What is to be typed, without the lines for people. */
+function onOneLine(fix: string): string {
+  return fix
+    .split('\n')
+    .filter((line) => !line.startsWith('#'))
+    .join(' ')
 }

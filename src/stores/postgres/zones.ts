@@ -17,7 +17,7 @@ export async function zoneProblem(
   if (zone !== undefined)
     return (await isKnown(database, zone))
       ? undefined
-      : `ORDERS_TIME_ZONE: expected a zone that PostgreSQL knows, given ${zone}`
+      : `ORDERS_TIME_ZONE: expected a zone that PostgreSQL knows, given ${zone}; SELECT name FROM pg_timezone_names lists them`
   const [column] = [columns.deadline, columns.paidAt, columns.cancelledAt].filter((one) => one?.type === 'timestamp')
   if (!column) return undefined
   const { zones, isServerHidden } = await readZones(database)

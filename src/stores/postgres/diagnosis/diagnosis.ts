@@ -4,16 +4,21 @@ import type { Clock } from '../../../runtime/clock.ts'
 import { type Database, oneValue } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
 import { inspectTable } from '../inspection.ts'
+import { firstSeen } from '../outbox.ts'
 import { createPool } from '../pool.ts'
 import { quoteTable } from '../quoting.ts'
 import type { PostgresStoreOptions } from '../settings.ts'
+import { BACKLOG_AFTER_MS } from '../statements.ts'
 import { lookAtCancelling, lookAtTriggers } from './cancelling.ts'
 import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
+import { lookAtIds } from './ids.ts'
 import { lookAtIndexes } from './indexes.ts'
 import { lookAtOutbox } from './outbox.ts'
 import { lookAtClock, lookAtConnections, lookAtVersion, lookAtWritable } from './server.ts'
+import { lookAtSetAside } from './set-aside.ts'
 import { lookAtStatuses } from './statuses.ts'
 import { lookAtPermissions, lookAtSchema, mismatches } from './table.ts'
+import { lookAtUnseenColumns } from './unseen-columns.ts'
 
 /** Looks at the database and the orders table over one connection, and changes nothing. */
 export async function diagnosePostgres(options: PostgresStoreOptions, clock: Clock): Promise<Finding[]> {
@@ -59,7 +64,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
 
   const isWrong = (...codes: FindingCode[]) =>
     findings.some(({ code, level }) => codes.includes(code) && level === 'error')
-  const table = { ...options, columns, role, cancelSql: settings.cancelSql }
+  const table = { ...options, rows, columns, role, cancelSql: settings.cancelSql }
   await look('store-permissions', lookAtPermissions(table))
   await look('store-outbox', lookAtOutbox(table))
   await look('store-triggers', lookAtTriggers(table))
@@ -69,8 +74,13 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
   if (isWrong('store-permissions')) return findings
   await look('store-index', lookAtIndexes(table))
   await look('store-statuses', lookAtStatuses(table))
+  await look('store-ids', lookAtIds(table))
+  await look('store-paid-columns', lookAtUnseenColumns(table))
   await look('store-deadlines', lookAtDeadlines(table))
-  await look('store-overdue', lookAtOverdue(table))
+  const firstSeenMs = isWrong('store-outbox') ? undefined : await firstSeen(table)
+  const seen = { ...table, firstSeenMs, backlogEndMs: (firstSeenMs ?? clock.now()) - BACKLOG_AFTER_MS }
+  await look('store-unreadable', lookAtSetAside(seen))
+  await look('store-overdue', lookAtOverdue(seen))
   return findings
 }
 

@@ -1,8 +1,10 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
+import { readActors } from '../actors.ts'
 import type { ColumnRow, OrdersTable } from '../columns.ts'
 import { type Database, one } from '../database.ts'
-import { quoteIdentifier, quoteTable, unquoteIdentifier } from '../quoting.ts'
+import { quoteIdentifier, quoteTable } from '../quoting.ts'
 import type { PostgresSettings } from '../settings.ts'
+import { namesColumn } from '../sql-fragment.ts'
 
 /** Without USAGE on its schema, the table cannot even be looked up. @param name of the table as SQL */
 export async function lookAtSchema(
@@ -57,29 +59,27 @@ async function missingTable(database: Database, table: string): Promise<Finding>
 
 /** @param options.cancelSql the shop's own statement, which then writes to the table instead of us */
 export async function lookAtPermissions(
-  options: OrdersTable & { role: string; cancelSql: string | undefined },
+  options: OrdersTable & { rows: readonly ColumnRow[]; role: string; cancelSql: string | undefined },
 ): Promise<Finding[]> {
-  const { database, columns, role, cancelSql } = options
-  const { table, outbox, id, status, deadline, paidAt, cancelledAt, assigned } = columns
-  const read = [id, status?.sql, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((name) => name !== undefined)
-  const written = cancelSql
-    ? []
-    : [status?.sql, cancelledAt?.sql, ...assigned.map(({ column }) => column)].filter((name) => name !== undefined)
-  const { unread, unwritten, mayRecord, hides } = await one<
-    Record<'unread' | 'unwritten', string[]> & Record<'mayRecord' | 'hides', boolean>
+  const { database, columns, role } = options
+  const { table, outbox, registry } = columns
+  const { read, written } = neededColumns(options)
+  const { unread, unwritten, mayRecord, mayKnow } = await one<
+    Record<'unread' | 'unwritten', string[]> & Record<'mayRecord' | 'mayKnow', boolean>
   >(
     database,
     `SELECT ARRAY(SELECT c FROM unnest($2::text[]) c WHERE NOT has_column_privilege($1, c, 'SELECT')) AS unread,
             ARRAY(SELECT c FROM unnest($3::text[]) c WHERE NOT has_column_privilege($1, c, 'UPDATE')) AS unwritten,
             to_regclass($4) IS NULL OR has_table_privilege(to_regclass($4), 'INSERT') AS "mayRecord",
-            row_security_active($1::regclass) AS hides`,
-    [table, read.map(unquoteIdentifier), written.map(unquoteIdentifier), outbox],
+            to_regclass($5) IS NULL OR has_table_privilege(to_regclass($5), 'SELECT') AS "mayKnow"`,
+    [table, read, written, outbox, registry],
   )
   const list = (names: readonly string[]) => names.map(quoteIdentifier).join(', ')
   const missing = [
-    unread.length > 0 && { what: `read ${list(unread)}`, grant: `SELECT (${read.join(', ')}) ON ${table}` },
-    unwritten.length > 0 && { what: `write ${list(unwritten)}`, grant: `UPDATE (${written.join(', ')}) ON ${table}` },
+    unread.length > 0 && { what: `read ${list(unread)}`, grant: `SELECT (${list(read)}) ON ${table}` },
+    unwritten.length > 0 && { what: `write ${list(unwritten)}`, grant: `UPDATE (${list(written)}) ON ${table}` },
     !mayRecord && { what: 'add to the outbox', grant: `INSERT, SELECT ON ${outbox}` },
+    !mayKnow && { what: `read ${registry}`, grant: `SELECT ON ${registry}` },
   ].filter((one) => one !== false)
   const allowed = ok('store-permissions', `the role ${role} may do what is needed`)
   const refused = finding('error', 'store-permissions', {
@@ -87,10 +87,33 @@ export async function lookAtPermissions(
     meaning: 'The daemon does not start, or no order can be cancelled.',
     fix: missing.map(({ grant }) => `GRANT ${grant} TO ${role};`),
   })
-  const hidden = finding('warning', 'store-row-security', {
-    what: `row security is on for ${table}, and the role ${role} is subject to it`,
-    meaning: 'Orders that its policies hide count as missing, and are never cancelled.',
+  return listed(missing.length > 0 ? refused : allowed, await lookAtRowSecurity(options))
+}
+
+/** The names of the columns that our statements read and write. */
+function neededColumns(options: OrdersTable & { rows: readonly ColumnRow[]; cancelSql: string | undefined }) {
+  const { columns, rows, cancelSql } = options
+  const { id, status, deadline, paidAt, cancelledAt, condition, assigned } = columns
+  const sqls = [condition, ...(cancelSql ? [] : assigned)].map((one) => one?.sql ?? '')
+  const named = [id, status?.sql, deadline?.sql, paidAt?.sql, cancelledAt?.sql].filter((sql) => sql !== undefined)
+  const isRead = (name: string) => named.includes(quoteIdentifier(name)) || sqls.some((sql) => namesColumn(sql, name))
+  const isWritten = (name: string) =>
+    [status?.sql, cancelledAt?.sql, ...assigned.map(({ column }) => column)].includes(quoteIdentifier(name))
+  const names = rows.map(({ name }) => name)
+  return {
+    // What the shop's own statement has kept is told by the whole row.
+    read: cancelSql ? names : names.filter(isRead),
+    written: cancelSql ? [] : names.filter(isWritten),
+  }
+}
+
+async function lookAtRowSecurity(options: OrdersTable & { role: string }): Promise<Finding | undefined> {
+  const { columns, role } = options
+  if (!(await readActors(options)).hasRowSecurity) return undefined
+  return finding('warning', 'store-row-security', {
+    what: `row security is on for ${columns.table}, or a table beneath it, and the role ${role} is subject to it`,
+    meaning:
+      'Orders that its policies hide count as missing, and are never cancelled. Orders that it may see but not update are rejected (STORE_REJECTED), and given up after MAX_ATTEMPTS.',
     fix: ['# if the policies are not meant for it:', `ALTER ROLE ${role} BYPASSRLS;`],
   })
-  return listed(missing.length > 0 ? refused : allowed, hides ? hidden : undefined)
 }

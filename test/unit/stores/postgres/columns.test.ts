@@ -173,6 +173,7 @@ describe('matchColumns', () => {
     labels: null,
     is_unique: true,
     kind: 'r',
+    is_not_null: false,
     ...more,
   })
   const labels = ['pending', 'paid', 'cancelled']
