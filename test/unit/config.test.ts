@@ -56,10 +56,16 @@ describe('without any setting', () => {
       ORDERS_ID_COLUMN: 'id',
       ORDERS_STATUS_COLUMN: 'status',
       ORDERS_DEADLINE_COLUMN: 'payment_deadline',
+      ORDERS_DEADLINE_AFTER: undefined,
+      ORDERS_DEADLINE_UNIT: undefined,
+      ORDERS_TIME_ZONE: undefined,
       ORDERS_PAID_AT_COLUMN: undefined,
       ORDERS_CANCELLED_AT_COLUMN: undefined,
       ORDERS_UNPAID_STATUSES: ['pending'],
       ORDERS_CANCELLED_STATUS: 'cancelled',
+      ORDERS_CONDITION: undefined,
+      ORDERS_SET: undefined,
+      OUTBOX_TABLE: 'order_expiry_outbox',
       CANCEL_SQL_FILE: undefined,
       CONCURRENCY: 500,
       BATCH_SIZE: 250,
@@ -85,17 +91,27 @@ describe('without any setting', () => {
     })
   })
 
-  test.each(NAMES.filter((name) => name !== 'ORDERS_DEADLINE_COLUMN'))('an empty %s counts as not set', (name) => {
+  test.each(NAMES.filter((name) => !('empty' in SETTINGS[name])))('an empty %s counts as not set', (name) => {
     expect(read({ [name]: '' })).toEqual(read())
     expect(read({}, { [name]: '' })).toEqual(read())
   })
 
-  test('an empty ORDERS_DEADLINE_COLUMN says that there is none', () => {
-    expect(read({ ORDERS_DEADLINE_COLUMN: '' }).ORDERS_DEADLINE_COLUMN).toBeUndefined()
-    expect(read({}, { ORDERS_DEADLINE_COLUMN: '' }).ORDERS_DEADLINE_COLUMN).toBeUndefined()
-    expect(
-      read({ ORDERS_DEADLINE_COLUMN: '' }, { ORDERS_DEADLINE_COLUMN: 'due' }).ORDERS_DEADLINE_COLUMN,
-    ).toBeUndefined()
+  test.each<SettingName>([
+    'ORDERS_STATUS_COLUMN',
+    'ORDERS_DEADLINE_COLUMN',
+    'ORDERS_UNPAID_STATUSES',
+    'ORDERS_CANCELLED_STATUS',
+  ])('an empty %s says that there is none', (name) => {
+    expect(read({ [name]: '' })[name]).toBeUndefined()
+    expect(read({}, { [name]: '' })[name]).toBeUndefined()
+    expect(read({ [name]: '' }, { [name]: 'due' })[name]).toBeUndefined()
+  })
+
+  test.each<SettingName>(['ORDERS_TABLE', 'ORDERS_ID_COLUMN', 'OUTBOX_TABLE'])('an empty %s is refused', (name) => {
+    const problem = [`${name}: expected a name, given an empty text`]
+    expect(problems({ [name]: '' })).toEqual(problem)
+    expect(problems({}, { [name]: '' })).toEqual(problem)
+    expect(problems({ [name]: '' }, { [name]: 'shop' })).toEqual(problem)
   })
 })
 
@@ -133,6 +149,21 @@ describe('a setting', () => {
     ['ORDERS_TABLE', 'shop.orders', 'shop.orders'],
     ['ORDERS_TABLE', '"my.shop"."Orders"', '"my.shop"."Orders"'],
     ['ORDERS_UNPAID_STATUSES', 'pending, awaiting payment ,new', ['pending', 'awaiting payment', 'new']],
+    ['ORDERS_UNPAID_STATUSES', '0,1', ['0', '1']],
+    ['ORDERS_DEADLINE_AFTER', '30m', 1_800_000],
+    ['ORDERS_DEADLINE_AFTER', '366d', 31_622_400_000],
+    ['ORDERS_DEADLINE_UNIT', 's', 's'],
+    ['ORDERS_DEADLINE_UNIT', 'ms', 'ms'],
+    ['ORDERS_TIME_ZONE', 'America/New_York', 'America/New_York'],
+    ['ORDERS_TIME_ZONE', 'UTC', 'UTC'],
+    [
+      'ORDERS_CONDITION',
+      `"paymentStatus" = 'UNPAID' AND deleted_at IS NULL`,
+      `"paymentStatus" = 'UNPAID' AND deleted_at IS NULL`,
+    ],
+    ['ORDERS_CONDITION', 'NOT paid', 'NOT paid'],
+    ['ORDERS_SET', `version = version + 1, "updatedAt" = now()`, `version = version + 1, "updatedAt" = now()`],
+    ['OUTBOX_TABLE', 'shop."Expired"', 'shop."Expired"'],
     ['CONCURRENCY', '1', 1],
     ['CONCURRENCY', '10000', 10_000],
     ['SWEEP_EVERY', '1s', 1_000],
@@ -204,6 +235,22 @@ describe('a setting', () => {
     ['ORDERS_ID_COLUMN', 'ä'.repeat(32), /63 bytes/],
     ['ORDERS_UNPAID_STATUSES', 'pending,,new', /expected a status/],
     ['ORDERS_CANCELLED_STATUS', ' ', /expected a status/],
+    ['ORDERS_DEADLINE_AFTER', '30', /expected a duration/],
+    ['ORDERS_DEADLINE_AFTER', '0s', /expected a duration/],
+    ['ORDERS_DEADLINE_AFTER', '367d', /expected a duration/],
+    ['ORDERS_DEADLINE_UNIT', 'seconds', /expected s or ms/],
+    ['ORDERS_DEADLINE_UNIT', 'S', /expected s or ms/],
+    ['ORDERS_TIME_ZONE', 'New York', /IANA time zone/],
+    ['ORDERS_TIME_ZONE', '+02:00', /IANA time zone/],
+    ['ORDERS_TIME_ZONE', 'Mars/Olympus', /IANA time zone/],
+    ['ORDERS_CONDITION', 'paid; DROP TABLE orders', /expected no ";"/],
+    ['ORDERS_CONDITION', 'true) OR (true', /opening parenthesis/],
+    ['ORDERS_CONDITION', 'EXISTS (SELECT FROM payments)', /same row, no SELECT; name a view/],
+    ['ORDERS_CONDITION', 'NOT paid, NOT deleted', /one expression/],
+    ['ORDERS_SET', 'version + 1', /column = expression/],
+    ['ORDERS_SET', 'version = version + 1,', /column = expression/],
+    ['ORDERS_SET', 'note = $$x$$', /expected no "\$"/],
+    ['OUTBOX_TABLE', 'a.b.c', /expected table/],
     ['CONCURRENCY', '0', /from 1 to 10000/],
     ['CONCURRENCY', '10001', /from 1 to 10000/],
     ['CONCURRENCY', '1.5', /whole number/],
@@ -552,6 +599,39 @@ describe('a secret', () => {
 })
 
 describe('settings that contradict each other', () => {
+  const postgres = { ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db/shop' }
+
+  test('orders without a status, and nothing that says which are unpaid and what ends that', () => {
+    const holds = { ...postgres, ORDERS_STATUS_COLUMN: '' }
+    expect(problems(holds)).toEqual([
+      expect.stringMatching(/^ORDERS_CONDITION: expected with an empty ORDERS_STATUS_COLUMN.*closed_at IS NULL/),
+      expect.stringMatching(/^ORDERS_SET: expected with an empty ORDERS_STATUS_COLUMN.*closed_at = now\(\)/),
+    ])
+    const rest = { ORDERS_CONDITION: 'closed_at IS NULL', ORDERS_SET: 'closed_at = now()' }
+    expect(problems({ ...holds, ...rest })).toEqual([])
+    expect(problems({ ...holds, ORDERS_CONDITION: 'NOT closed', CANCEL_SQL_FILE: file('SELECT 1') })).toEqual([])
+    expect(problems({ ORDERS_STATUS_COLUMN: '' })).toEqual([])
+  })
+
+  test('a status, and none that is unpaid or cancelled', () => {
+    expect(problems({ ...postgres, ORDERS_UNPAID_STATUSES: '', ORDERS_CANCELLED_STATUS: '' })).toEqual([
+      expect.stringMatching(/^ORDERS_UNPAID_STATUSES: expected at least one/),
+      expect.stringMatching(/^ORDERS_CANCELLED_STATUS: expected one/),
+    ])
+  })
+
+  test('a duration after no column', () => {
+    expect(problems({ ...postgres, ORDERS_DEADLINE_COLUMN: '', ORDERS_DEADLINE_AFTER: '30m' })).toEqual([
+      expect.stringMatching(/^ORDERS_DEADLINE_AFTER: expected only with ORDERS_DEADLINE_COLUMN/),
+    ])
+  })
+
+  test('assignments beside a statement of the shop', () => {
+    expect(problems({ ...postgres, ORDERS_SET: 'x = 1', CANCEL_SQL_FILE: file('SELECT 1') })).toEqual([
+      expect.stringMatching(/^ORDERS_SET: expected to be empty with CANCEL_SQL_FILE/),
+    ])
+  })
+
   test('an embedded Redis in production', () => {
     expect(problems({ NODE_ENV: 'production' })).toEqual([
       expect.stringMatching(/^REDIS_URL: expected with NODE_ENV=production/),
@@ -569,7 +649,7 @@ describe('settings that contradict each other', () => {
   })
 
   test('a cancelled status that counts as unpaid', () => {
-    expect(problems({ ORDERS_UNPAID_STATUSES: 'pending,void', ORDERS_CANCELLED_STATUS: 'void' })).toEqual([
+    expect(problems({ ...postgres, ORDERS_UNPAID_STATUSES: 'pending,void', ORDERS_CANCELLED_STATUS: 'void' })).toEqual([
       expect.stringMatching(/^ORDERS_CANCELLED_STATUS: expected none of ORDERS_UNPAID_STATUSES, given "void"/),
     ])
   })

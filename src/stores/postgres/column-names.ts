@@ -19,7 +19,7 @@ const SHAPES: Record<Purpose, readonly { oneOfEach: readonly string[]; beside?: 
     },
   ],
   creation: [
-    { oneOfEach: ['created create creation inserted placed ordered submitted added'], beside: WHEN },
+    { oneOfEach: ['created create creation inserted placed ordered submitted add added'], beside: WHEN },
     { oneOfEach: ['order', 'at time date'] },
   ],
   deadline: [

@@ -202,7 +202,9 @@ function statusProblems(rows: readonly ColumnRow[], settings: PostgresSettings):
       const advice = meant && `: perhaps ${setting}=${meant}`
       return [`${setting}: ${sqlType} has no ${unknown.join(', ')}; it has ${labels.join(', ')}${advice}`]
     }
-    const [values, example] = type === 'bool' ? ['true or false', 'false'] : ['whole numbers', '0']
+    const isCancelled = setting === 'ORDERS_CANCELLED_STATUS'
+    const [values, example] =
+      type === 'bool' ? ['true or false', `${isCancelled}`] : ['whole numbers', isCancelled ? '4' : '0']
     const why = `since ${name} is ${sqlType}; given ${unknown.join(', ')}`
     return [`${setting}: expected ${values}, ${why}: say what its values mean, such as ${setting}=${example}`]
   })

@@ -45,10 +45,11 @@ interface Token {
 
 /**
  * What may occur, as PostgreSQL splits it (https://www.postgresql.org/docs/current/sql-syntax-lexical.html). Not among it:
- * dollar quotes, parameters and comments; nobody needs them here, and they could hide the rest.
+ * dollar quotes, parameters and comments; nobody needs them here, and they could hide the rest. A text with escapes must be closed
+ * and not be continued by another, in which escapes would count as well.
  */
 const TOKEN =
-  /\s+|([eE]'(?:[^'\\]|''|\\[\s\S])*'|'(?:[^']|'')*'|"(?:[^"]|"")+"|[\p{L}_][\p{L}\p{N}_$]*|\d[\w.]*|::|[<>=!~@#%^&|?+*/-]+|[[\](),.:])/uy
+  /\s+|([eE]'(?:[^'\\]|''|\\[\s\S])*'(?!\s*')|'(?:[^']|'')*'|"(?:[^"]|"")+"|(?![eE]')[\p{L}_][\p{L}\p{N}_$]*|\d[\w.]*|::|[<>=!~@#%^&|?+*/-]+|[[\](),.:])/uy
 /** How a query of other rows begins. All else that is no expression is a syntax error between parentheses. */
 const QUERIES = /^(select|values|table)$/i
 const COMMENTS = /--|\/\*/

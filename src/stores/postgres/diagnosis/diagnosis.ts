@@ -13,7 +13,7 @@ import { lookAtCancelling, lookAtTriggers } from './cancelling.ts'
 import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
 import { lookAtIds } from './ids.ts'
 import { lookAtIndexes } from './indexes.ts'
-import { lookAtOutbox } from './outbox.ts'
+import { hasOutbox, lookAtOutbox } from './outbox.ts'
 import { lookAtClock, lookAtConnections, lookAtVersion, lookAtWritable } from './server.ts'
 import { lookAtSetAside } from './set-aside.ts'
 import { lookAtStatuses } from './statuses.ts'
@@ -69,7 +69,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
   await look('store-outbox', lookAtOutbox(table))
   await look('store-triggers', lookAtTriggers(table))
   // Where the outbox or a permission is missing, the statement fails for that.
-  if (!isWrong('store-permissions', 'store-outbox')) await look('store-table', lookAtCancelling(table))
+  if (!isWrong('store-permissions') && (await hasOutbox(table))) await look('store-table', lookAtCancelling(table))
   if (!isWrong('store-table')) findings.push(ok('store-table', `${columns.table} matches the settings`))
   if (isWrong('store-permissions')) return findings
   await look('store-index', lookAtIndexes(table))

@@ -8,17 +8,31 @@ import { countRows } from './bounded-look.ts'
 
 const MOST_EVENTS_COUNTED = 100_000
 
+/** Whether events can be added, and so the statement that cancels can be planned. */
+export async function hasOutbox({ database, columns }: OrdersTable): Promise<boolean> {
+  const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [columns.outbox])
+  return OUTBOX_COLUMNS.every((column) => rows.some(({ name }) => name === column))
+}
+
 /** Whether our own tables are there, and as we need them. */
 export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
   const { database, columns, role } = options
   const { outbox, registry } = columns
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
   const lacking = OUTBOX_COLUMNS.filter((name) => name !== 'orders_table' && !rows.some((row) => row.name === name))
+  const [schema = ''] = splitTable(outbox) ?? []
+  const mayCreate = await oneValue<boolean>(database, "SELECT has_schema_privilege($1, 'CREATE')", [
+    unquoteIdentifier(schema),
+  ])
   if (rows.length > 0 && lacking.length > 0) {
     const wrong = finding('error', 'store-outbox', {
       what: `${outbox} has no ${lacking.join(', ')}`,
       meaning: 'It is not our table: no order can be cancelled.',
-      fix: ['# name another table in OUTBOX_TABLE, then:', 'order-expiry migrate'],
+      fix: [
+        '# name another table:',
+        'OUTBOX_TABLE=order_expiry_events',
+        mayCreate ? 'order-expiry migrate' : '# and run order-expiry migrate as a role that may create tables',
+      ],
     })
     return [wrong]
   }
@@ -27,10 +41,6 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
   const missing = await missingRecords(options)
   if (missing.length === 0) return listed(ok('store-outbox', `${outbox} is as expected`), await lookAtBacklog(options))
   // How to create it: `migrate` or, if our role may not create a table there, statements for its owner.
-  const [schema = ''] = splitTable(outbox) ?? []
-  const mayCreate = await oneValue<boolean>(database, "SELECT has_schema_privilege($1, 'CREATE')", [
-    unquoteIdentifier(schema),
-  ])
   const byOwner = [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
     ...missing.map((statement) => `${statement.replace(/\s+/g, ' ')};`),

@@ -273,7 +273,7 @@ describe('matchColumns', () => {
 
   test.each(['numeric', 'jsonb', 'bytea'])('refuses ids of type %s', (type) => {
     expect(problems({}, [row('id', type), ...rows.slice(1)])).toEqual([
-      `ORDERS_ID_COLUMN: expected id to be text, varchar, char(n), citext, uuid, smallint, integer, bigint, it is ${type}; name a view that has it as such a type in ORDERS_TABLE (docs/tables.md)`,
+      `ORDERS_ID_COLUMN: expected id to be text, varchar, char(n), citext, uuid, smallint, integer, bigint, it is ${type}; name a view in ORDERS_TABLE that has it as one, such as CREATE VIEW expiring AS SELECT *, "id"::text AS order_id FROM "Orders" (docs/tables.md)`,
     ])
   })
 
@@ -290,13 +290,13 @@ describe('matchColumns', () => {
 
   test('says which column there is not, and which there are', () => {
     expect(problems({ ORDERS_ID_COLUMN: 'ID' })).toEqual([
-      'ORDERS_ID_COLUMN: shop."Orders" has no column ID; it has id, status, due, paid_at, void_at, note',
+      'ORDERS_ID_COLUMN: shop."Orders" has no column ID; it has id, status, due, paid_at, void_at, note: perhaps ORDERS_ID_COLUMN=id',
     ])
   })
 
   test('says so of a table with one column too', () => {
     expect(matchColumns(rows.slice(0, 1), { settings: least }).problems).toEqual([
-      expect.stringMatching(/has no column status; it has id$/),
+      expect.stringMatching(/has no column status; it has id: leave it empty if no column is a status/),
     ])
   })
 
@@ -305,6 +305,90 @@ describe('matchColumns', () => {
       'ORDERS_UNPAID_STATUSES: shop.order_status has no new, draft; it has pending, paid, cancelled',
       'ORDERS_CANCELLED_STATUS: shop.order_status has no void; it has pending, paid, cancelled',
     ])
+  })
+
+  test.each<[setting: string, name: string, column: ColumnRow, advice: string]>([
+    ['ORDERS_ID_COLUMN', 'id', row('order_id', 'uuid'), 'perhaps ORDERS_ID_COLUMN=order_id'],
+    ['ORDERS_STATUS_COLUMN', 'status', row('orderState', 'text'), 'perhaps ORDERS_STATUS_COLUMN=orderState'],
+    ['ORDERS_STATUS_COLUMN', 'status', row('STATUS', 'int2'), 'perhaps ORDERS_STATUS_COLUMN=STATUS'],
+    ['ORDERS_STATUS_COLUMN', 'status', row('amount', 'numeric'), 'leave it empty if no column is a status, and say'],
+    [
+      'ORDERS_DEADLINE_COLUMN',
+      'payment_deadline',
+      row('expiresAt', 'timestamptz'),
+      'perhaps ORDERS_DEADLINE_COLUMN=expiresAt',
+    ],
+    [
+      'ORDERS_DEADLINE_COLUMN',
+      'payment_deadline',
+      row('paymentDeadline', 'timestamp'),
+      'perhaps ORDERS_DEADLINE_COLUMN=paymentDeadline',
+    ],
+    [
+      'ORDERS_DEADLINE_COLUMN',
+      'expires_att',
+      row('expires_at', 'timestamptz'),
+      'perhaps ORDERS_DEADLINE_COLUMN=expires_at',
+    ],
+    [
+      'ORDERS_DEADLINE_COLUMN',
+      'x',
+      row('reserved_until', 'int8'),
+      'perhaps ORDERS_DEADLINE_COLUMN=reserved_until with ORDERS_DEADLINE_UNIT=s or ms',
+    ],
+    [
+      'ORDERS_DEADLINE_COLUMN',
+      'x',
+      row('created_at', 'timestamptz'),
+      'perhaps ORDERS_DEADLINE_COLUMN=created_at with ORDERS_DEADLINE_AFTER=30m',
+    ],
+    ['ORDERS_DEADLINE_COLUMN', 'x', row('note', 'text'), 'leave it empty if there is none'],
+    ['ORDERS_PAID_AT_COLUMN', 'x', row('paidAt', 'date'), 'perhaps ORDERS_PAID_AT_COLUMN=paidAt'],
+    [
+      'ORDERS_CANCELLED_AT_COLUMN',
+      'x',
+      row('canceled_at', 'timestamptz'),
+      'perhaps ORDERS_CANCELLED_AT_COLUMN=canceled_at',
+    ],
+  ])('%s=%s, where there is none: what is most likely meant', (setting, name, column, advice) => {
+    const found = matchColumns([column], { settings: { ...least, [setting]: name } }).problems
+    expect(found.find((problem) => problem.startsWith(setting))).toContain(`it has ${column.name}: ${advice}`)
+  })
+
+  test.each<[setting: string, column: ColumnRow, advice: string]>([
+    ['ORDERS_DEADLINE_COLUMN', row('x', 'int8'), 'say with ORDERS_DEADLINE_UNIT=s or ms'],
+    ['ORDERS_DEADLINE_COLUMN', row('x', 'date'), 'SELECT *, ("x" + 1)::timestamptz AS deadline FROM "Orders"'],
+    ['ORDERS_DEADLINE_COLUMN', row('x', 'text'), 'SELECT *, "x"::timestamptz AS deadline FROM "Orders"'],
+    ['ORDERS_DEADLINE_COLUMN', row('x', 'jsonb'), `("x"->>'…')::timestamptz`],
+    ['ORDERS_PAID_AT_COLUMN', row('x', 'bool'), 'ORDERS_CONDITION=NOT "x"'],
+    ['ORDERS_PAID_AT_COLUMN', row('x', 'int4'), 'ORDERS_CONDITION="x" = 0'],
+    ['ORDERS_PAID_AT_COLUMN', row('x', 'text'), `ORDERS_CONDITION="x" = '…'`],
+    ['ORDERS_CANCELLED_AT_COLUMN', row('x', 'date'), 'ORDERS_SET="x" = current_date'],
+    ['ORDERS_CANCELLED_AT_COLUMN', row('x', 'int8'), 'ORDERS_SET="x" = extract(epoch FROM now())'],
+    ['ORDERS_STATUS_COLUMN', row('x', 'jsonb'), 'leave it empty, and say with ORDERS_CONDITION'],
+  ])('%s that names a column of another type: what gets one further', (setting, column, advice) => {
+    const found = matchColumns([column], { settings: { ...least, [setting]: 'x' } }).problems
+    expect(found.find((problem) => problem.startsWith(`${setting}: expected x to be `))).toContain(advice)
+  })
+
+  test.each<[type: string, labels: string[] | null, problems: string[]]>([
+    [
+      'int2',
+      null,
+      [
+        'expected whole numbers, since status is int2; given pending: say what its values mean, such as ORDERS_UNPAID_STATUSES=0',
+        'ORDERS_CANCELLED_STATUS=4',
+      ],
+    ],
+    ['bool', null, ['expected true or false, since status is bool; given pending', 'ORDERS_CANCELLED_STATUS=true']],
+    [
+      'Status',
+      ['PENDING', 'CANCELED'],
+      ['perhaps ORDERS_UNPAID_STATUSES=PENDING', 'perhaps ORDERS_CANCELLED_STATUS=CANCELED'],
+    ],
+  ])('the default statuses in a column of %s: how to say which of its values are meant', (type, labels, expected) => {
+    const found = problems({}, [rows[0] as ColumnRow, row('status', type, { labels }), ...rows.slice(2)])
+    expect(found).toEqual(expected.map((part) => expect.stringContaining(part)))
   })
 
   test('says everything that does not fit at once, one line for each', () => {
