@@ -5,6 +5,7 @@ import type { Finding, FindingCode } from '../../src/doctor/finding.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
 import { sweepIndex } from '../../src/stores/postgres/indexes.ts'
 import { readColumns } from '../../src/stores/postgres/inspection.ts'
+import { migratePostgres } from '../../src/stores/postgres/migration.ts'
 import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { diagnosePostgres } from '../helpers/diagnose-postgres.ts'
@@ -102,7 +103,9 @@ test.each<TableOptions>([
     'store-clock': 'ok',
     'store-connections': 'ok',
   })
-  expect(ofCode(findings, 'store-triggers')).toEqual([['info', 'runs when an order is cancelled: trigger audit']])
+  expect(ofCode(findings, 'store-triggers')).toEqual([
+    ['info', `runs when an order is cancelled: trigger audit on ${table.schema}.orders`],
+  ])
   expect(findings.filter(({ subject }) => subject !== 'store')).toEqual([])
 })
 
@@ -124,8 +127,10 @@ describe('the outbox', () => {
     await table.pool.query('CREATE TABLE order_expiry_outbox (id bigint, data jsonb)')
     const findings = await diagnose(table)
     expect(ofCode(findings, 'store-outbox')[0]?.[1]).toContain('has no event_id, type, order_id, created_at')
-    await mend(table, findings, 'store-outbox')
-    expect(ofCode(await diagnose(table), 'store-outbox')[0]?.[0]).toBe('ok')
+    expect(fixesOf(findings, 'store-outbox')).toEqual(['OUTBOX_TABLE=order_expiry_events', 'order-expiry migrate'])
+    const another = { settings: { OUTBOX_TABLE: 'order_expiry_events' } }
+    await migratePostgres(table.storeOptions(another), { dryRun: false })
+    expect(ofCode(await diagnose(table, another), 'store-outbox')[0]?.[0]).toBe('ok')
   })
 })
 
@@ -149,7 +154,6 @@ describe('an index for the sweeper', () => {
     const client = await table.pool.connect()
     await client.query('SET enable_seqscan = off')
     const plan = await client.query(`EXPLAIN ${buildStatements(columns).unpaidDueBefore}`, [
-      unpaid,
       Date.now(),
       null,
       null,
@@ -282,14 +286,14 @@ describe('an index for the sweeper', () => {
     await table.pool.query(`CREATE TABLE parts (LIKE orders) PARTITION BY HASH (id);
       CREATE TABLE part0 PARTITION OF parts FOR VALUES WITH (MODULUS 1, REMAINDER 0)`)
     const overrides = { settings: { ORDERS_TABLE: `${table.schema}.parts` } }
-    await table.migrate()
+    await migratePostgres(table.storeOptions(overrides), { dryRun: false })
     const notices = await noticesOf(table, overrides)
-    expect(notices).toHaveLength(1)
+    expect(notices).toEqual([expect.stringContaining('no unique index on id alone'), expect.any(String)])
     const findings = await diagnose(table, overrides)
-    expect(notices[0]?.endsWith(fixesOf(findings, 'store-index').join(' '))).toBe(true)
+    expect(notices[1]?.endsWith(fixesOf(findings, 'store-index').join(' '))).toBe(true)
     await mend(table, findings, 'store-index')
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
-    expect(await noticesOf(table, overrides)).toEqual([])
+    expect(await noticesOf(table, overrides)).toHaveLength(1)
   })
 
   test('of a view is not asked for, neither here nor when the store is opened', async () => {
@@ -297,8 +301,9 @@ describe('an index for the sweeper', () => {
     await table.migrate()
     await table.pool.query('CREATE VIEW seen AS SELECT * FROM orders')
     const overrides = { settings: { ORDERS_TABLE: `${table.schema}.seen` } }
+    await migratePostgres(table.storeOptions(overrides), { dryRun: false })
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('info')
-    expect(await noticesOf(table, overrides)).toEqual([])
+    expect(await noticesOf(table, overrides)).toEqual([expect.stringContaining('since it is a view')])
     expect(await noticesOf(table, {})).toEqual([expect.stringContaining('CREATE INDEX CONCURRENTLY')])
   })
 })
@@ -388,22 +393,13 @@ describe('statuses', () => {
     await table.insert(Array.from({ length: 100 }, (_, n) => ({ id: `${n}`, deadline: inAnHour() })))
     const startedAt = Date.now()
     const findings = await diagnose(table, { settings: { ORDERS_TABLE: `${table.schema}.slow` } })
-    expect(Date.now() - startedAt).toBeLessThan(6_000)
+    expect(Date.now() - startedAt).toBeLessThan(8_000) // it would give up after 10 s
     expect(ofCode(findings, 'store-statuses')).toEqual([['info', 'could not tell which statuses occur within 1 s']])
     expect(ofCode(findings, 'store-overdue')[0]?.[0]).toBe('info')
   })
 })
 
 describe('deadlines', () => {
-  test('unpaid orders without one are a warning, until they have one', async () => {
-    const table = await createSound()
-    await table.insert([{ id: '10' }, { id: '11' }, { id: '12', status: 'paid' }])
-    const findings = await diagnose(table)
-    expect(ofCode(findings, 'store-deadlines')).toEqual([['warning', '2 unpaid orders without a deadline']])
-    await mend(table, findings, 'store-deadlines')
-    expect(complaints(await diagnose(table))).toEqual([])
-  })
-
   test('no column for them is a warning', async () => {
     const table = await create({ deadlineType: null })
     const findings = await diagnose(table)
@@ -487,7 +483,7 @@ describe('a role', () => {
     expect(ofCode(findings, 'store-permissions')).toEqual([
       [
         'error',
-        `the role ${role} may not read "id", "status", "payment_deadline", "paid_at", "cancelled_at", nor write "status", "cancelled_at", nor add to the outbox`,
+        `the role ${role} may not read "id", "status", "payment_deadline", "paid_at", "cancelled_at", nor write "status", "cancelled_at", nor add to the outbox, nor read "${table.schema}".order_expiry_tables`,
       ],
     ])
     await mend(table, findings, 'store-permissions')
@@ -503,11 +499,15 @@ describe('a role', () => {
     ['REVOKE UPDATE ON orders', 'write "status", "cancelled_at"'],
     ['REVOKE SELECT ON orders', 'read "id", "status", "payment_deadline", "paid_at", "cancelled_at"'],
     ['REVOKE INSERT ON order_expiry_outbox', 'add to the outbox'],
+    ['REVOKE SELECT ON order_expiry_tables', 'read "SCHEMA".order_expiry_tables'],
   ])('%s: an error that its statement mends', async (revoke, what) => {
     await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role};
-      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role}; ${revoke} FROM ${role}`)
+      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role};
+      GRANT SELECT ON order_expiry_tables TO ${role}; ${revoke} FROM ${role}`)
     const findings = await asRole(table)
-    expect(ofCode(findings, 'store-permissions')).toEqual([['error', `the role ${role} may not ${what}`]])
+    expect(ofCode(findings, 'store-permissions')).toEqual([
+      ['error', `the role ${role} may not ${what.replace('SCHEMA', table.schema)}`],
+    ])
     expect(fixesOf(findings, 'store-permissions')).toHaveLength(1)
     await mend(table, findings, 'store-permissions')
     expect(complaints(await asRole(table))).toEqual([])
@@ -515,7 +515,8 @@ describe('a role', () => {
 
   test('that may only add to the outbox is told that its metrics are missing, and what brings them', async () => {
     await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role};
-      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role}`)
+      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role};
+      GRANT SELECT ON order_expiry_tables TO ${role}`)
     const findings = await asRole(table)
     expect(ofCode(findings, 'store-backlog')).toEqual([['info', `the role ${role} may not read the outbox`]])
     expect(complaints(findings)).toEqual([])
@@ -527,7 +528,8 @@ describe('a role', () => {
 
   test('from which row security hides orders is warned of', async () => {
     await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role}; ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
-      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role}`)
+      GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role};
+      GRANT SELECT ON order_expiry_tables TO ${role}`)
     const findings = await asRole(table)
     expect(complaints(findings)).toEqual(['store-row-security'])
     await mend(table, findings, 'store-row-security')

@@ -4,6 +4,8 @@ import { sqlStateOf } from '../errors.ts'
 
 /** For a look at the rows themselves, of which there may be many. */
 const READING_MS = 1_000
+/** For one that only adds to what is known: together, all looks must end before doctor gives up. */
+export const GLANCE_MS = 300
 /** For a look that reads no rows, and takes long only if the machine is busy. */
 export const PLANNING_MS = 8_000
 
@@ -27,9 +29,20 @@ export async function boundedValue<T>(...statement: Parameters<typeof oneValue>)
   return bounded(statement[0], () => oneValue<T>(...statement))
 }
 
+/** {@link oneValue} as a glance at the rows. */
+export async function glance<T>(database: Database, sql: string): Promise<T | 'unknown'> {
+  return bounded(database, () => oneValue<T>(database, sql), GLANCE_MS)
+}
+
 /** How many rows there are, counted to one more than `most`. */
-export async function countRows(database: Database, from: string, most: number): Promise<number | 'unknown'> {
-  return boundedValue(database, `SELECT count(*)::int FROM (SELECT FROM ${from} LIMIT ${most + 1}) o`)
+export async function countRows(
+  database: Database,
+  from: string,
+  most: number,
+  ms = READING_MS,
+): Promise<number | 'unknown'> {
+  const sql = `SELECT count(*)::int FROM (SELECT FROM ${from} LIMIT ${most + 1}) o`
+  return bounded(database, () => oneValue<number>(database, sql), ms)
 }
 
 /** The finding if {@link bounded} answers 'unknown'. */

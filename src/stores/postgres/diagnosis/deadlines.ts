@@ -9,7 +9,7 @@ import { readable } from '../rows.ts'
 import type { PostgresSettings } from '../settings.ts'
 import { isFrom, isUnpaid } from '../sql.ts'
 import { buildStatements, SWEEP_SETTINGS } from '../statements.ts'
-import { bounded, cannotTell, countRows } from './bounded-look.ts'
+import { bounded, cannotTell, countRows, GLANCE_MS } from './bounded-look.ts'
 import { findCreation } from './creation.ts'
 
 const MOST_ORDERS_COUNTED = 1_000
@@ -51,14 +51,15 @@ async function lookAtMissing(options: Options, deadline: TimeColumn): Promise<Fi
   const created = await findCreation(options)
   if (!created) return missingFinding(orders, decide)
   const { column } = created
-  const isRecent = `${column.sql} > ${valueAt(column, `now() - ${RECENT}`, 'atMost')} AND ${column.sql} <= ${valueAt(column, 'now()', 'atMost')}`
+  const isRecent = `${column.sql} > ${valueAt(column, `(now() - ${RECENT})`, 'atMost')} AND ${column.sql} <= ${valueAt(column, 'now()', 'atMost')}`
   const older = await countRows(
     database,
     `${table} WHERE ${without} AND (${isRecent}) IS NOT TRUE`,
     MOST_ORDERS_COUNTED,
+    GLANCE_MS,
   )
   const known = older === 'unknown' ? 'the older ones' : countUpTo(MOST_ORDERS_COUNTED, older, 'older order')
-  const value = valueAt(deadline, `${instantOf(column, 'o')} + ${RECENT}`, 'atLeast')
+  const value = valueAt(deadline, `(${instantOf(column, 'o')} + ${RECENT})`, 'atLeast')
   const hour = isMonotonic(column) ? '' : ` AND ${instantOf(column, 'o')} BETWEEN now() - ${RECENT} AND now()`
   return missingFinding(orders, [
     ...decide,
@@ -86,14 +87,18 @@ async function lookAtReading({ database, columns }: Options, deadline: TimeColum
 SELECT o.${deadline.sql}::text AS written, ${ms(instantOf(deadline, 'o'))} AS ms FROM ${columns.table} o
 WHERE ${isUnpaid(columns)} AND ${range} ORDER BY o.${deadline.sql} ${order} LIMIT 1`
   const now = valueAt(deadline, 'now()', 'atMost')
-  const found = await bounded(database, async () => {
-    const { rows: next } = await database.query<Reading>(read(`o.${deadline.sql} > ${now}`, 'ASC'))
-    if (next[0] && Number.isFinite(next[0].ms)) return { ...next[0], now: await databaseNow(database) }
-    const passed = `${isFrom(deadline, '0')} AND o.${deadline.sql} <= ${now}`
-    const { rows } = await database.query<Reading>(read(passed, 'DESC'))
-    return rows[0] && { ...rows[0], now: await databaseNow(database) }
-  })
-  if (found === 'unknown') return cannotTell('store-deadlines', 'which deadline comes next')
+  const found = await bounded(
+    database,
+    async () => {
+      const { rows: next } = await database.query<Reading>(read(`o.${deadline.sql} > ${now}`, 'ASC'))
+      if (next[0] && Number.isFinite(next[0].ms)) return { ...next[0], now: await databaseNow(database) }
+      const passed = `${isFrom(deadline, '0')} AND o.${deadline.sql} <= ${now}`
+      const { rows } = await database.query<Reading>(read(passed, 'DESC'))
+      return rows[0] && { ...rows[0], now: await databaseNow(database) }
+    },
+    GLANCE_MS,
+  )
+  if (found === 'unknown') return cannotTell('store-deadlines', 'which deadline comes next', GLANCE_MS)
   if (!found) return undefined
   const awayMs = found.ms - found.now
   const when = awayMs >= 0 ? `due in ${howLong(awayMs)}` : `due ${howLong(-awayMs)} ago`

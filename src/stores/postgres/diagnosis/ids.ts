@@ -1,7 +1,7 @@
 import { type Finding, finding } from '../../../doctor/finding.ts'
 import type { OrdersTable } from '../columns.ts'
 import { whyNotUnique } from '../uniqueness.ts'
-import { boundedValue } from './bounded-look.ts'
+import { glance } from './bounded-look.ts'
 
 const EXAMPLES_TOLD = 5
 
@@ -11,11 +11,11 @@ export async function lookAtIds(table: OrdersTable): Promise<Finding | undefined
   if (columns.isUnique) return undefined
   const { id, name } = columns
   const twice = `SELECT ARRAY(SELECT ${id}::text FROM ${columns.table} GROUP BY ${id} HAVING count(*) > 1 LIMIT ${EXAMPLES_TOLD})`
-  const examples = await boundedValue<string[]>(database, twice)
+  const examples = await glance<string[]>(database, twice)
   const why = `it cannot be proved that no two rows of ${name} have the same id, since ${await whyNotUnique(table)}`
   const meaning = 'An order with several rows is not cancelled, but rejected.'
   if (examples === 'unknown' || examples.length === 0) {
-    const so = examples === 'unknown' ? 'whether some have could not be told within 1 s' : 'now, none have'
+    const so = examples === 'unknown' ? 'whether some have could not be told in time' : 'now, none have'
     return finding('info', 'store-ids', { what: `${why}; ${so}`, meaning })
   }
   return finding('warning', 'store-ids', {

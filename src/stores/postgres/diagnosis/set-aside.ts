@@ -6,7 +6,7 @@ import { FLOOR_MS, valueAt } from '../instants.ts'
 import { ANSWERS, readable } from '../rows.ts'
 import { isBefore, isUnpaid, isUnreadable } from '../sql.ts'
 import { buildStatements, MOST_SET_ASIDE_COUNTED } from '../statements.ts'
-import { bounded, boundedValue, cannotTell, countRows } from './bounded-look.ts'
+import { bounded, cannotTell, countRows, GLANCE_MS } from './bounded-look.ts'
 
 const MOST_ORDERS_COUNTED = 1_000
 const YEAR = "interval '1 year'"
@@ -23,9 +23,9 @@ async function lookAtPassed({ database, columns, backlogEndMs, firstSeenMs }: Op
   const { id, table, deadline } = columns
   if (!deadline) return []
   const { setAside } = buildStatements(columns, { backlogEndMs })
-  const found = await bounded(database, async () => ANSWERS.setAside.parse(await one(database, setAside)))
+  const found = await bounded(database, async () => ANSWERS.setAside.parse(await one(database, setAside)), GLANCE_MS)
   if (found === 'unknown')
-    return [cannotTell('store-unreadable', 'whether the deadlines of unpaid orders can be meant')]
+    return [cannotTell('store-unreadable', 'whether the deadlines of unpaid orders can be meant', GLANCE_MS)]
   const { backlog, unreadable } = found
   const show = `SELECT ${id}, ${deadline.sql} FROM ${table} o WHERE ${isUnpaid(columns)} AND ${isUnreadable(deadline)};`
   const { orders, examples } = unreadable
@@ -58,8 +58,8 @@ async function lookAtFarDeadlines({ database, columns }: OrdersTable): Promise<F
   const { id, table, deadline } = columns
   if (!deadline) return undefined
   const never = deadline.type === 'number' ? '' : ` AND o.${deadline.sql} < 'infinity'`
-  const isFar = `${isUnpaid(columns)} AND o.${deadline.sql} > ${valueAt(deadline, `now() + ${YEAR}`, 'atMost')}${never}`
-  const orders = await countRows(database, `${table} o WHERE ${isFar}`, MOST_ORDERS_COUNTED)
+  const isFar = `${isUnpaid(columns)} AND o.${deadline.sql} > ${valueAt(deadline, `(now() + ${YEAR})`, 'atMost')}${never}`
+  const orders = await countRows(database, `${table} o WHERE ${isFar}`, MOST_ORDERS_COUNTED, GLANCE_MS)
   if (orders === 'unknown' || orders === 0) return undefined
   return finding('warning', 'store-deadlines', {
     what: `${countUpTo(MOST_ORDERS_COUNTED, orders, 'unpaid order')} with a deadline more than a year ahead`,
@@ -80,8 +80,7 @@ async function lookAtPayments({ database, columns }: OrdersTable): Promise<Findi
   if (!paidAt) return undefined
   const isEarly = paidAt.type === 'date' ? `o.${paidAt.sql} < '2001-09-09'` : isBefore(paidAt, `${FLOOR_MS}`)
   const wherever = [isUnpaid({ ...columns, paidAt: undefined }), isEarly].filter(Boolean).join(' AND ')
-  const counted = `SELECT count(*)::int FROM (SELECT FROM ${table} o WHERE ${wherever} LIMIT ${MOST_ORDERS_COUNTED + 1}) o`
-  const orders = await boundedValue<number>(database, counted)
+  const orders = await countRows(database, `${table} o WHERE ${wherever}`, MOST_ORDERS_COUNTED, GLANCE_MS)
   if (orders === 'unknown' || orders === 0) return undefined
   return finding('warning', 'store-paid-at', {
     what: `${countUpTo(MOST_ORDERS_COUNTED, orders, 'order')} otherwise unpaid, with a time of payment before 2001`,

@@ -6,7 +6,7 @@ import { one } from '../database.ts'
 import { unquoteIdentifier } from '../quoting.ts'
 import { isUnpaid } from '../sql.ts'
 import { namesColumn } from '../sql-fragment.ts'
-import { boundedValue, countRows } from './bounded-look.ts'
+import { glance } from './bounded-look.ts'
 import { type Mark, markOf } from './marks.ts'
 
 const MOST_ORDERS_COUNTED = 1_000
@@ -53,28 +53,28 @@ SELECT coalesce((SELECT string_agg(pg_get_expr(d.adbin, d.adrelid), ', ') FROM p
 FROM pg_class c WHERE c.oid = $1::regclass`
 
 async function readMarks({ database, columns }: OrdersTable, rows: readonly ColumnRow[]): Promise<Mark[]> {
+  const unpaid = `${columns.table} WHERE ${isUnpaid(columns)}`
+  let isSlow = false // then it is asked no more
+  const look = async <T>(sql: string, otherwise: T): Promise<T> => {
+    const found = isSlow ? 'unknown' : await glance<T>(database, sql)
+    isSlow ||= found === 'unknown'
+    return found === 'unknown' ? otherwise : found
+  }
+  const readValues = (column: string) => {
+    const read = `SELECT DISTINCT v FROM (SELECT ${column}::text AS v FROM ${unpaid} LIMIT ${ROWS_READ}) o`
+    return look<string[]>(
+      `SELECT ARRAY(SELECT v FROM (${read}) o WHERE v IS NOT NULL ORDER BY v LIMIT ${VALUES_SHOWN})`,
+      [],
+    )
+  }
   const marks: Mark[] = []
   for (const row of rows) {
-    const mark = markOf(row, async (sql) => {
-      const read = `SELECT DISTINCT v FROM (SELECT ${sql}::text AS v FROM ${columns.table} WHERE ${isUnpaid(columns)} LIMIT ${ROWS_READ}) o`
-      const values = `SELECT ARRAY(SELECT v FROM (${read}) o WHERE v IS NOT NULL ORDER BY v LIMIT ${VALUES_SHOWN})`
-      const found = await boundedValue<string[]>(database, values)
-      return found === 'unknown' ? [] : found
-    })
-    const known = await mark
-    if (known) marks.push({ ...known, orders: await countMarked({ database, columns }, known) })
+    const mark = await markOf(row, readValues)
+    if (!mark) continue
+    const marked = `SELECT FROM ${unpaid} AND ${mark.isSet} LIMIT ${MOST_ORDERS_COUNTED + 1}`
+    marks.push({ ...mark, orders: mark.isSet ? await look(`SELECT count(*)::int FROM (${marked}) o`, 0) : 0 })
   }
   return marks
-}
-
-async function countMarked({ database, columns }: OrdersTable, { isSet }: Mark): Promise<number> {
-  if (!isSet) return 0
-  const orders = await countRows(
-    database,
-    `${columns.table} WHERE ${isUnpaid(columns)} AND ${isSet}`,
-    MOST_ORDERS_COUNTED,
-  )
-  return orders === 'unknown' ? 0 : orders
 }
 
 function paymentFinding(options: Options, marks: readonly Mark[]): Finding | undefined {
