@@ -513,6 +513,29 @@ describe('a role', () => {
     expect(complaints(await asRole(table))).toEqual([])
   })
 
+  test('that may not read what the condition and the assignments name, or write what they set, is told so', async () => {
+    await table.pool.query(`ALTER TABLE orders ADD paid boolean, ADD version int, ADD closed_by text, ADD secret text;
+      GRANT USAGE ON SCHEMA ${table.schema} TO ${role}; GRANT INSERT ON order_expiry_outbox, audit TO ${role};
+      GRANT SELECT ON order_expiry_tables TO ${role};
+      GRANT SELECT (id, status, payment_deadline, paid_at, cancelled_at) ON orders TO ${role};
+      GRANT UPDATE (status, cancelled_at) ON orders TO ${role}`)
+    const settings = {
+      DATABASE_URL: url(),
+      ORDERS_CONDITION: `paid IS NOT TRUE AND status <> 'secret'`,
+      ORDERS_SET: `version = version + 1, closed_by = 'expiry'`,
+    }
+    const findings = await diagnose(table, { settings })
+    expect(ofCode(findings, 'store-permissions')).toEqual([
+      ['error', `the role ${role} may not read "paid", "version", nor write "version", "closed_by"`],
+    ])
+    await mend(table, findings, 'store-permissions')
+    expect(complaints(await diagnose(table, { settings })).filter((code) => code !== 'store-index')).toEqual([])
+    await table.insert([{ id: '10', deadline: Date.now() - 1_000 }])
+    const store = await PostgresStore.open(table.storeOptions({ settings }))
+    expect(await store.cancelUnpaid([{ orderId: '10', deadline: 0 }])).toMatchObject([{ kind: 'cancelled' }])
+    await store.close()
+  })
+
   test('that may only add to the outbox is told that its metrics are missing, and what brings them', async () => {
     await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role};
       GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role};
@@ -532,6 +555,7 @@ describe('a role', () => {
       GRANT SELECT ON order_expiry_tables TO ${role}`)
     const findings = await asRole(table)
     expect(complaints(findings)).toEqual(['store-row-security'])
+    expect(findings.find(({ code }) => code === 'store-row-security')?.meaning).toContain('may see but not update')
     await mend(table, findings, 'store-row-security')
     expect(complaints(await asRole(table))).toEqual([])
     await admin.query(`ALTER ROLE ${role} NOBYPASSRLS`)

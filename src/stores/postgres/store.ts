@@ -59,8 +59,7 @@ export class PostgresStore implements OrderStore {
       const store = new PostgresStore({ pool, columns, firstSeen, actors: await readActors(table), options })
       const { cancelSql } = options.settings
       if (cancelSql) await store.#connections.with((client) => verifyShopSql(client, cancelSql))
-      // An empty batch changes nothing, but has every name and permission checked.
-      else await store.#cancellation.run([])
+      else await store.#cancellation.verify()
       const { onNotice } = options
       if (onNotice) {
         // Looks are bounded by settings of a transaction, and so need one connection.
