@@ -61,7 +61,9 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   '@opentelemetry/sdk-trace-node': { by: ['observe/traces.ts'] },
   commander: { by: ['cli.ts', 'commands/'] },
   dotenv: { by: ['cli.ts'] },
-  'fastest-levenshtein': { by: ['settings/unknown-names.ts', 'stores/postgres/diagnosis/statuses.ts'] },
+  'fastest-levenshtein': {
+    by: ['settings/unknown-names.ts', 'stores/postgres/advice.ts', 'stores/postgres/diagnosis/statuses.ts'],
+  },
   zod: { by: [''] },
 }
 

@@ -1,8 +1,16 @@
 import { distance } from 'fastest-levenshtein'
 import { type Purpose, purposeOf, wordsOf } from './column-names.ts'
 import { INTEGERS } from './column-types.ts'
-import type { ColumnRow } from './columns.ts'
 import { quoteIdentifier } from './quoting.ts'
+
+/** What is known of a column of the table. */
+interface Column {
+  relation: string
+  name: string
+  /** The name of its type in the catalogue. */
+  type: string
+  is_unique: boolean
+}
 
 type ColumnSetting = `ORDERS_${'ID' | 'STATUS' | 'DEADLINE' | 'PAID_AT' | 'CANCELLED_AT'}_COLUMN`
 
@@ -31,15 +39,15 @@ const LEAST_LETTERS = 5
  *
  * @param isFit whether the setting takes a column of this type
  */
-export function adviceOnMissing(options: {
+export function adviceOnMissing<Row extends Column>(options: {
   setting: ColumnSetting
   name: string
-  rows: readonly ColumnRow[]
-  isFit: (row: ColumnRow) => boolean
+  rows: readonly Row[]
+  isFit: (row: Row) => boolean
 }): string | undefined {
   const { setting, name, rows, isFit } = options
   const purpose = PURPOSES[setting]
-  const isNumber = ({ type }: ColumnRow) => setting === 'ORDERS_DEADLINE_COLUMN' && ['int4', 'int8'].includes(type)
+  const isNumber = ({ type }: Column) => setting === 'ORDERS_DEADLINE_COLUMN' && ['int4', 'int8'].includes(type)
   const candidates = rows.filter((row) => isFit(row) || isNumber(row))
   const meant =
     candidates.find((row) => wordsOf(row.name).join() === wordsOf(name).join()) ??
@@ -60,7 +68,7 @@ function isMisspelt(a: string, b: string): boolean {
 }
 
 /** What gets somebody further whose column has a type that the setting does not take. */
-export function adviceOnType(setting: ColumnSetting, { name, type, relation }: ColumnRow): string {
+export function adviceOnType(setting: ColumnSetting, { name, type, relation }: Column): string {
   const isInteger = type in INTEGERS
   const written = quoteIdentifier(name)
   const inView = (sql: string, as: string) =>

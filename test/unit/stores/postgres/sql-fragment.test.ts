@@ -56,7 +56,7 @@ describe('parseExpression', () => {
           return
         }
         const code = sql.replace(/(?<![a-z$])e'(?:[^'\\]|''|\\[\s\S])*'|'(?:[^']|'')*'|"(?:[^"]|"")+"/gi, ' x ')
-        expect(code).not.toMatch(/['";\\]|--|\/\*|\bselect\b(?!\$)|(?<![\w$])\$/)
+        expect(code).not.toMatch(/['";\\]|--|\/\*|(?<![\w$])select(?![\w$])|(?<![\w$])\$/)
         let depth = 0
         for (const letter of code) {
           depth += letter === '(' ? 1 : letter === ')' ? -1 : 0
