@@ -4,7 +4,7 @@ import { formatDuration } from '../../../runtime/duration.ts'
 import { countUpTo, howLong } from '../../../runtime/human-numbers.ts'
 import type { OrdersTable } from '../columns.ts'
 import { databaseNow } from '../database.ts'
-import { instantOf, isMonotonic, ms, type TimeColumn, valueAt } from '../instants.ts'
+import { FLOOR_MS, instantOf, isMonotonic, ms, type TimeColumn, valueAt } from '../instants.ts'
 import { readable } from '../rows.ts'
 import type { PostgresSettings } from '../settings.ts'
 import { isFrom, isUnpaid } from '../sql.ts'
@@ -92,7 +92,7 @@ WHERE ${isUnpaid(columns)} AND ${range} ORDER BY o.${deadline.sql} ${order} LIMI
     async () => {
       const { rows: next } = await database.query<Reading>(read(`o.${deadline.sql} > ${now}`, 'ASC'))
       if (next[0] && Number.isFinite(next[0].ms)) return { ...next[0], now: await databaseNow(database) }
-      const passed = `${isFrom(deadline, '0')} AND o.${deadline.sql} <= ${now}`
+      const passed = `${isFrom(deadline, `${FLOOR_MS}`)} AND o.${deadline.sql} <= ${now}`
       const { rows } = await database.query<Reading>(read(passed, 'DESC'))
       return rows[0] && { ...rows[0], now: await databaseNow(database) }
     },

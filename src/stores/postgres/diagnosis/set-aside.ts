@@ -44,7 +44,7 @@ async function lookAtPassed({ database, columns, backlogEndMs, firstSeenMs }: Op
   const seen =
     firstSeenMs === undefined
       ? 'overdue for more than a day, which `order-expiry migrate` will take for backlog'
-      : `that were overdue for more than a day when order-expiry first saw the table, ${readable(Math.floor(firstSeenMs))}`
+      : `overdue for more than a day when order-expiry first saw the table, at ${readable(Math.floor(firstSeenMs))}`
   const old = countUpTo(MOST_SET_ASIDE_COUNTED - 1, backlog.orders, 'unpaid order')
   const wasOverdue = finding('info', 'store-backlog-orders', {
     what: `${old} ${seen}; the oldest was due ${readable(Math.floor(backlog.oldest ?? 0))}`,
