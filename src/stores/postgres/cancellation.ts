@@ -31,11 +31,6 @@ export class Cancellation {
     this.#idOf = ({ orderId }) => canonicalId(options.columns.idType, orderId)
   }
 
-  /** With no orders the statement changes nothing, but has every name and permission checked. */
-  async verify(): Promise<void> {
-    await this.#options.connections.run(this.#cancel, idsAndMs([]))
-  }
-
   async dryRun(checks: readonly Check[]): Promise<Outcome[]> {
     return this.#toOutcomes(await this.#options.connections.run(this.#dryRun, idsAndMs(checks)))
   }

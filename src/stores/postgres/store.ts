@@ -59,7 +59,8 @@ export class PostgresStore implements OrderStore {
       const store = new PostgresStore({ pool, columns, firstSeen, actors: await readActors(table), options })
       const { cancelSql } = options.settings
       if (cancelSql) await store.#connections.with((client) => verifyShopSql(client, cancelSql))
-      else await store.#cancellation.verify()
+      // An empty batch changes nothing, but has every name and permission checked.
+      else await store.#cancellation.run([])
       const { onNotice } = options
       if (onNotice) {
         // Looks are bounded by settings of a transaction, and so need one connection.
