@@ -120,7 +120,6 @@ export function matchColumns(
   const zone = settings.ORDERS_TIME_ZONE ?? 'UTC'
   const read = { zone, unitMs: unit === 's' ? 1_000 : 1, afterMs: 0 }
   const { schema, relation } = first
-  const statusType = rows.find(({ name }) => name === settings.ORDERS_STATUS_COLUMN)?.sql_type ?? ''
   const columns: OrdersColumns = {
     schema,
     table: `${quoteIdentifier(schema)}.${quoteIdentifier(relation)}`,
@@ -130,7 +129,8 @@ export function matchColumns(
     idType: id.type,
     idCast: id.type === 'citext' ? id.sqlType : id.type,
     isUnique,
-    status: status && { sql: status.sql, type: statusType },
+    // Cast to `character`, a text would lose all but its first letter.
+    status: status && { sql: status.sql, type: status.type === 'bpchar' ? 'bpchar' : status.sqlType },
     deadline: deadline && {
       ...read,
       sql: deadline.sql,

@@ -1,6 +1,7 @@
 import { distance } from 'fastest-levenshtein'
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
 import type { OrdersTable } from '../columns.ts'
+import { canonicalId } from '../ids.ts'
 import { quoteIdentifier, quoteLiteral, unquoteIdentifier } from '../quoting.ts'
 import { boundedValue, cannotTell } from './bounded-look.ts'
 
@@ -23,7 +24,10 @@ export async function lookAtStatuses({ database, columns }: OrdersTable): Promis
     [schema, unquoteIdentifier(table.slice(quoteIdentifier(schema).length + 1)), unquoteIdentifier(status)],
   )
   if (first === 'unknown') return [cannotTell('store-statuses', 'which statuses occur')]
-  const seen = new Set(first)
+  // Compared as the column compares them: char(n) without trailing spaces, citext in any case.
+  const kind = statusType === 'bpchar' ? 'bpchar' : statusType.endsWith('citext') ? 'citext' : 'text'
+  const ours = new Map([...unpaidStatuses, cancelledStatus].map((name) => [canonicalId(kind, name), name]))
+  const seen = new Set(first.map((name) => ours.get(canonicalId(kind, name)) ?? canonicalId(kind, name)))
   if (seen.size === 0) return [finding('info', 'store-statuses', { what: 'there is no order yet' })]
 
   let isUnknown = false
