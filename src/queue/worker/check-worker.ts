@@ -4,6 +4,7 @@ import { callScriptsFast } from '../../redis/fast-scripts.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { Alarm } from './alarm.ts'
+import type { Lanes } from './lanes.ts'
 import { goByRedisTime } from './redis-time.ts'
 import { jobOf, readAnyJob } from './stored-jobs.ts'
 
@@ -25,15 +26,21 @@ interface Loop {
   drained: boolean
 }
 
+/** How fast jobs are fetched, see {@link Lanes}. */
+type Pace = Pick<Lanes, 'isCrowded' | 'untilFetch'>
+
 /** BullMQ's worker, but it goes by the clock of Redis, wakes on the millisecond, and its fetch loop gives signs of life. */
 export class CheckWorker extends Worker {
   readonly #heartbeat: Heartbeat
+  readonly #pace: Pace | undefined
   readonly #alarm: Alarm
   readonly #clock: Clock
   /** Whether a job is due at the end of the next wait. */
   #isDueThen = false
   /** Jobs that the loop has taken and not begun. */
   #notBegun = 0
+  /** A fetch waits for its time. */
+  #pause: Promise<void> | undefined
   /** Fetches in a row that each brought a job. */
   #inARow = 0
   #fetchedBeside = 0
@@ -50,10 +57,11 @@ export class CheckWorker extends Worker {
       heartbeat: Heartbeat
       ring: () => Promise<unknown>
       onStranger?: (jobId: string) => void
+      pace?: Pace
       clock: Clock
     },
   ) {
-    const { heartbeat, ring, onStranger = () => {}, clock, ...workerOptions } = options
+    const { heartbeat, ring, onStranger = () => {}, pace, clock, ...workerOptions } = options
     const alarm = new Alarm({ ring, clock })
     super(
       queueName,
@@ -75,6 +83,7 @@ export class CheckWorker extends Worker {
       },
     )
     this.#heartbeat = heartbeat
+    this.#pace = pace
     this.#alarm = alarm
     this.#clock = clock
     this.#trackLocksByOwnTime()
@@ -108,13 +117,23 @@ export class CheckWorker extends Worker {
   protected override async moveToActive(
     ...args: Parameters<Worker['moveToActive']>
   ): ReturnType<Worker['moveToActive']> {
-    if (this.#notBegun > 0) {
-      this.#loop.drained = false // otherwise it would wait for Redis, without knowing until when
-      return undefined as unknown as Job
+    if (this.#notBegun > 0) return this.#noJob()
+    if (this.#pace?.isCrowded) {
+      // Each check that is postponed asks for another job: after the pause, one of them all fetches.
+      if (this.#pause) return this.#pause.then(() => this.#noJob())
+      this.#pause = this.#pace.untilFetch().finally(() => {
+        this.#pause = undefined
+      })
+      await this.#pause
     }
     const job = await this.#fetch(...args)
     if (job && this.#inARow >= FETCHES_IN_A_ROW) this.#fetchMore()
     return job
+  }
+
+  #noJob(): Job {
+    this.#loop.drained = false // otherwise the loop would wait for Redis, without knowing until when
+    return undefined as unknown as Job
   }
 
   async #fetch(...args: Parameters<Worker['moveToActive']>): ReturnType<Worker['moveToActive']> {
@@ -135,7 +154,7 @@ export class CheckWorker extends Worker {
   /** Fetches beside the loop while many jobs are due, so that full concurrency does not take hundreds of round trips. */
   #fetchMore(): void {
     const { mainLoopQueue: taken } = this.#loop
-    if (!taken || this.closing || this.isPaused()) return
+    if (!taken || this.closing || this.isPaused() || this.#pace?.isCrowded) return
     const room = Math.min(FETCHES_BESIDE, this.#inARow, this.concurrency - taken.numTotal())
     for (let n = 0; n < room; n++) {
       const fetched = this.#fetch(`${this.id}:beside-${this.#fetchedBeside++}`, this.opts.name as string)

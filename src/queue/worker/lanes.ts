@@ -6,76 +6,67 @@ import type { Clock } from '../../runtime/clock.ts'
 
 /** About as long as a statement takes: a check that has just come waits no longer, and batches get larger. */
 const BATCH_PATIENCE_MS = 5
-/** The longest time that a check left behind takes up one of the worker's slots before its batch begins. */
-const LONGEST_WAIT_MS = 250
-
-interface Turn {
-  check: Check
-  /** Aborted when its batch begins. */
-  begins: AbortController
-  isOver: boolean
-}
+/** Orders left behind have this share of the worker's slots, and at most twice as many. */
+const SHARE_LEFT_BEHIND = 0.25
+/** The longest pause before a fetch while they have their share: it may bring another one of them, or a good order. */
+const LONGEST_PAUSE_MS = 50
 
 /**
  * Settles checks in batches, in two lanes. Those whose orders were left behind, locked or rejected, keep to one connection and
- * to batches of their own, so that what stops them does not hold up good orders. One that does not get its turn soon makes
- * room for others, undecided.
+ * to batches of their own, so that what stops them does not hold up good orders.
  */
 export class Lanes {
   readonly #first: Batcher<Check, Settlement>
-  readonly #leftBehind: Batcher<Turn, Settlement>
-  readonly #settle: Settle
+  readonly #leftBehind: Batcher<Check, Settlement>
+  readonly #room: number
   readonly #clock: Clock
+  #numLeftBehind = 0
+  #pauses = new AbortController()
 
   /** @param options.maxBatches of good orders in flight at once */
-  constructor(options: { settle: Settle; batchSize: number; maxBatches: number; clock: Clock }) {
-    const { settle, batchSize, maxBatches, clock } = options
+  constructor(options: { settle: Settle; concurrency: number; batchSize: number; maxBatches: number; clock: Clock }) {
+    const { settle: run, concurrency, batchSize: maxBatch, maxBatches: maxInFlight, clock } = options
     const patience = { ms: BATCH_PATIENCE_MS, clock }
-    this.#settle = settle
     this.#clock = clock
-    this.#first = new Batcher({ run: settle, maxBatch: batchSize, maxInFlight: maxBatches, patience })
-    this.#leftBehind = new Batcher({
-      run: (turns) => this.#settleTurns(turns),
-      maxBatch: batchSize,
-      maxInFlight: 1,
-      patience,
-    })
+    this.#room = Math.ceil(concurrency * SHARE_LEFT_BEHIND)
+    this.#first = new Batcher({ run, maxBatch, maxInFlight, patience })
+    this.#leftBehind = new Batcher({ run, maxBatch: Math.min(maxBatch, this.#room), maxInFlight: 1, patience })
   }
 
   get isIdle(): boolean {
     return this.#first.isIdle && this.#leftBehind.isIdle
   }
 
-  /** Resolves with the check's own settlement. Never rejects. */
-  add(check: Check, { isLeftBehind }: { isLeftBehind: boolean }): Promise<Settlement> {
+  /** Orders left behind have as many slots as they may have. */
+  get isCrowded(): boolean {
+    return this.#numLeftBehind >= this.#room
+  }
+
+  /** Resolves with the check's own settlement; undecided if there are too many left behind. Never rejects. */
+  async add(check: Check, { isLeftBehind }: { isLeftBehind: boolean }): Promise<Settlement> {
     if (!isLeftBehind) return this.#first.add(check)
-    const turn: Turn = { check, begins: new AbortController(), isOver: false }
-    return Promise.race([this.#leftBehind.add(turn), this.#endOf(turn)])
+    if (this.#numLeftBehind >= 2 * this.#room) return { kind: 'failed', error: noRoom() }
+    this.#numLeftBehind++
+    const settlement = await this.#leftBehind.add(check)
+    this.#numLeftBehind--
+    if (!this.isCrowded) this.#endPauses()
+    return settlement
   }
 
-  /** Resolves only if the check has waited too long; its batch then leaves it out. */
-  #endOf(turn: Turn): Promise<Settlement> {
-    return new Promise((resolve) => {
-      this.#clock.sleep(LONGEST_WAIT_MS, turn.begins.signal).then(
-        () => {
-          turn.isOver = true
-          resolve({ kind: 'failed', error: noTurn() })
-        },
-        () => {}, // its batch has begun
-      )
-    })
+  /**
+   * Resolves when a fetch is due: at once, or with a little patience while orders left behind are crowded. Redis does not give
+   * only good orders, so they are fetched slowly then. Never rejects.
+   */
+  async untilFetch(): Promise<void> {
+    if (this.isCrowded) await this.#clock.sleep(LONGEST_PAUSE_MS, this.#pauses.signal).catch(() => {})
   }
 
-  async #settleTurns(turns: readonly Turn[]): Promise<Settlement[]> {
-    const begun = turns.filter(({ isOver }) => !isOver)
-    for (const { begins } of begun) begins.abort()
-    const settlements = begun.length > 0 ? (await this.#settle(begun.map(({ check }) => check))).values() : [].values()
-    return turns.map(({ isOver }) =>
-      isOver ? { kind: 'failed', error: noTurn() } : (settlements.next().value as Settlement),
-    )
+  #endPauses(): void {
+    this.#pauses.abort()
+    this.#pauses = new AbortController()
   }
 }
 
-function noTurn(): OrderExpiryError {
+function noRoom(): OrderExpiryError {
   return new OrderExpiryError('STORE_UNDECIDED', 'other orders that were left behind are being looked at; try again')
 }

@@ -110,6 +110,7 @@ function createWorker(options: WorkerOptions, lanes: Lanes): Worker {
     settings: { backoffStrategy: () => RUN_RETRY_MS },
     heartbeat: options.heartbeat,
     ring: options.ring,
+    pace: lanes,
     onStranger: (jobId) =>
       events.emit('check-given-up', { jobId, error: unreadableJob(jobId, whyUnreadable(undefined)) }),
     ...(options.telemetry && { telemetry: options.telemetry }),

@@ -11,7 +11,7 @@ const GOOD = { isLeftBehind: false }
 const checkOf = (orderId: string): Check => ({ orderId, deadline: 0 })
 const kept = ({ orderId }: Check): Settlement => ({ kind: 'kept', status: orderId, evidence: { decidedAt: 0 } })
 
-/** Lanes whose batches of orders left behind wait for `go`. */
+/** Lanes with room for two orders left behind, whose batches wait for `go`. */
 function createLanes() {
   const clock = new FakeClock()
   const go = deferred<void>()
@@ -22,6 +22,7 @@ function createLanes() {
       if (checks[0]?.orderId.startsWith('behind')) await go.promise
       return checks.map(kept)
     },
+    concurrency: 8,
     batchSize: 10,
     maxBatches: 2,
     clock,
@@ -48,40 +49,56 @@ describe('orders left behind', () => {
     expect(lanes.isIdle).toBe(true)
   })
 
-  test('make room after a quarter of a second if their batch has not begun; the store is not asked about them', async () => {
-    const { lanes, clock, batches, go } = createLanes()
-    const first = lanes.add(checkOf('behind-1'), BEHIND)
+  test('are settled one batch after the other, however many come', async () => {
+    const { lanes, batches, go } = createLanes()
+    const behind = ['1', '2', '3'].map((n) => lanes.add(checkOf(`behind-${n}`), BEHIND))
     await turn()
-    const second = lanes.add(checkOf('behind-2'), BEHIND)
-    await clock.advance(249)
-    const third = lanes.add(checkOf('behind-3'), BEHIND)
-    await clock.advance(1)
-    expect(await second).toMatchObject({ kind: 'failed', error: { code: 'STORE_UNDECIDED', retryable: true } })
+    expect(batches).toEqual([['behind-1', 'behind-2']])
     go.resolve()
-    expect(await Promise.all([first, third])).toEqual([kept(checkOf('behind-1')), kept(checkOf('behind-3'))])
-    expect(batches).toEqual([['behind-1'], ['behind-3']])
+    await Promise.all(behind)
+    expect(batches).toEqual([['behind-1', 'behind-2'], ['behind-3']])
+  })
+})
+
+test('more than half of the slots are never taken by orders left behind: the others are undecided, without asking', async () => {
+  const { lanes, batches, go } = createLanes()
+  const behind = ['1', '2', '3', '4', '5'].map((n) => lanes.add(checkOf(`behind-${n}`), BEHIND))
+  expect(await behind[4]).toMatchObject({ kind: 'failed', error: { code: 'STORE_UNDECIDED', retryable: true } })
+  go.resolve()
+  await Promise.all(behind)
+  expect(batches.flat()).toEqual(['behind-1', 'behind-2', 'behind-3', 'behind-4'])
+})
+
+describe('a fetch', () => {
+  test('comes at once while orders left behind have room', async () => {
+    const { lanes, clock } = createLanes()
+    void lanes.add(checkOf('behind-1'), BEHIND)
+    expect(lanes.isCrowded).toBe(false)
+    await lanes.untilFetch()
     expect(clock.sleeping).toEqual([])
   })
 
-  test('whose batch has begun are waited for, however long it takes', async () => {
-    const { lanes, clock, go } = createLanes()
-    const first = lanes.add(checkOf('behind-1'), BEHIND)
-    await turn()
-    await clock.advance(10_000)
-    go.resolve()
-    expect(await first).toEqual(kept(checkOf('behind-1')))
+  test('waits a little while they have none: the slots do not fill with them, and a good order is found soon', async () => {
+    const { lanes, clock } = createLanes()
+    for (const n of [1, 2]) void lanes.add(checkOf(`behind-${n}`), BEHIND)
+    expect(lanes.isCrowded).toBe(true)
+    let isDue = false
+    const due = lanes.untilFetch().then(() => {
+      isDue = true
+    })
+    await clock.advance(49)
+    expect(isDue).toBe(false)
+    await clock.advance(1)
+    await due
   })
 
-  test('of a batch that have all made room do not reach the store', async () => {
-    const { lanes, clock, batches, go } = createLanes()
-    const first = lanes.add(checkOf('behind-1'), BEHIND)
+  test('comes as soon as they have room again', async () => {
+    const { lanes, clock, go } = createLanes()
+    for (const n of [1, 2]) void lanes.add(checkOf(`behind-${n}`), BEHIND)
+    const due = lanes.untilFetch()
     await turn()
-    const second = lanes.add(checkOf('behind-2'), BEHIND)
-    await clock.advance(250)
     go.resolve()
-    await Promise.all([first, second])
-    await turn()
-    expect(batches).toEqual([['behind-1']])
-    expect(lanes.isIdle).toBe(true)
+    await due
+    expect([lanes.isCrowded, clock.sleeping]).toEqual([false, []])
   })
 })
