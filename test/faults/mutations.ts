@@ -66,7 +66,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the look at what was written: what was asked for counts',
     edits: [
-      { file: SQL, from: 'coalesce(updated.cancelled, false) AS cancelled', to: 'true AS cancelled' },
+      { file: SQL, from: 'bool_or(cancelled) AS cancelled', to: 'true AS cancelled' },
       { file: CANCELLATION, from: 'checks.length > 0 && actors().names.length > 0', to: 'false' },
     ],
     cases: [

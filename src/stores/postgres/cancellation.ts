@@ -58,8 +58,8 @@ export class Cancellation {
       const outcomes = this.#toOutcomes(rows)
       const cancelled = checks.filter((_, n) => outcomes[n]?.kind === 'cancelled')
       const stayed = new Set<string>()
-      if (cancelled.length > 0) {
-        await client.query('SET CONSTRAINTS ALL IMMEDIATE') // with them, the triggers that would run at the end
+      if (cancelled.length > 0 && actors().actLater) {
+        if (actors().canDefer) await client.query('SET CONSTRAINTS ALL IMMEDIATE') // runs what would run at the end
         const { rows } = await client.query<{ id: string }>(statements.notCancelled, [cancelled.map(this.#idOf)])
         for (const { id } of rows) stayed.add(this.#idOf({ orderId: id, deadline: 0 }))
       }

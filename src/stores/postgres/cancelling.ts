@@ -28,7 +28,8 @@ export function cancelStatements(columns: OrdersColumns) {
      * Each look-up goes by the id, with a plan for these values or for any, and whatever the statistics say: the lateral
      * subqueries and the array leave no other way to join, and with IS TRUE no index on the status, the payment or the
      * deadline fits. Left free, the planner may start from "all unpaid orders", which it expects to be few where
-     * statistics are old or missing.
+     * statistics are old or missing. `done` is no join, since the planner, which expects one row of each, would compare each
+     * with each.
      */
     cancelUnpaid: `
 WITH ${seen}, due AS MATERIALIZED (
@@ -47,7 +48,9 @@ WITH ${seen}, due AS MATERIALIZED (
   WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND (${unpaid}${deadline ? ` AND coalesce(${own} <= now(), true)` : ''}) IS TRUE
   RETURNING o.${id} AS id, (${isCancelled(columns)}) IS TRUE AS cancelled
 ), done AS (
-  SELECT due.id, due.ord, due.deadline, coalesce(updated.cancelled, false) AS cancelled FROM due LEFT JOIN updated USING (id)
+  SELECT id, min(ord) AS ord, min(deadline) AS deadline, bool_or(cancelled) AS cancelled
+  FROM (SELECT id, ord, deadline, false AS cancelled FROM due UNION ALL SELECT id, NULL, NULL, cancelled FROM updated) d
+  GROUP BY id
 ), event AS (${insertEvents(columns, '(SELECT id, deadline FROM done WHERE cancelled) c')}
 )${answerSql(`WHEN d.cancelled AND d.ord = s.ord THEN 'cancelled' WHEN d.cancelled THEN 'again' WHEN d.id IS NOT NULL THEN 'undone'`)}
 FROM seen s LEFT JOIN done d ON d.id = s.id
