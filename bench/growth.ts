@@ -170,6 +170,7 @@ async function sweepNow(servers: Servers): Promise<{ ms: number; orders: number 
     config,
     redisUrl: servers.redisUrl,
     dryRun: false,
+    backlog: false,
     events: new EventBus(),
     clock: systemClock,
     signal: new AbortController().signal,
