@@ -88,6 +88,7 @@ beforeAll(async () => {
     await admin.query(`CREATE INDEX ${name} ON ${on}`)
   }
   await migratePostgres(storeOptions(settingsOf('id', 'open')), { dryRun: false })
+  await admin.query(`UPDATE ${schema}.order_expiry_tables SET first_seen_at = '2002-01-01'`)
 }, 180_000)
 
 afterAll(async () => {

@@ -1,12 +1,13 @@
 import { OrderExpiryError } from '../../errors.ts'
 import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
 
-import { type Database, oneValue } from './database.ts'
+import { oneValue } from './database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
 import { sqlStateOf } from './errors.ts'
 import { readColumns } from './inspection.ts'
 import { missingRecords } from './outbox.ts'
 import { withPool } from './pool.ts'
+import { quoteLiteral } from './quoting.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 
 /** Functions in the condition of an index must be immutable. */
@@ -32,7 +33,7 @@ export async function migratePostgres(
       if (!dryRun) await database.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
       if (!withIndexes) return await missingIndexes(table)
       if (dryRun) return await createIndexes(table, migration)
-      return await alone(database, () => createIndexes(table, migration))
+      return await alone(table, () => createIndexes(table, migration))
     } finally {
       database.release(true)
       await pool.end()
@@ -74,11 +75,12 @@ async function createIndexes(table: Table, options: MigrationOptions): Promise<M
 }
 
 /**
- * Keeps out a second migration, to which an index being built would look like one left invalid. It does not wait for the
+ * Keeps out a second migration of the same table, to which an index being built would look like one left invalid. It does not wait for the
  * lock, because building an index waits for every statement that began before it.
  */
-async function alone<T>(database: Database, work: () => Promise<T>): Promise<T> {
-  const lock = "hashtext('order-expiry migrate --index')"
+async function alone<T>(table: Table, work: () => Promise<T>): Promise<T> {
+  const { database } = table
+  const lock = `hashtext(${quoteLiteral(`order-expiry migrate --index ${table.columns.table}`)})`
   await database.query('SET statement_timeout = 0; SET lock_timeout = 0')
   if (!(await oneValue<boolean>(database, `SELECT pg_try_advisory_lock(${lock})`))) {
     const message = 'another `order-expiry migrate --index` is creating indexes: wait for it'
