@@ -86,14 +86,10 @@ test.each(ALTERATIONS)(
     const opened = await daemon.until(({ msg }) => msg.startsWith('the order store fails'))
     expect(opened.msg).toMatch(/PostgreSQL: .*(pending|cancelled|status|payment_deadline|paid_at|cancelled_at|orders)/)
     const readyz = await fetch(`${base}/readyz`)
-    const { checks } = (await readyz.json()) as { checks: object[] }
-    expect([readyz.status, checks]).toMatchObject([
-      503,
-      [
-        { name: 'redis', status: 'ok' },
-        { name: 'store', reason: expect.stringMatching(/^STORE_(MISMATCH|REFUSED)$/) },
-      ],
-    ])
+    const { checks } = (await readyz.json()) as { checks: { name: string; status: string; reason?: string }[] }
+    const unwell = checks.filter(({ status }) => status !== 'ok')
+    const reason = expect.stringMatching(/^STORE_(MISMATCH|REFUSED)\b/)
+    expect([readyz.status, unwell]).toEqual([503, [{ name: 'store', status: 'unavailable', reason }]])
 
     await table.pool.query(repair.replace('$role', role))
     const jobs = await eventually('all are finished', async () => {
@@ -102,10 +98,10 @@ test.each(ALTERATIONS)(
       return finished.length === ORDERS.length ? finished : undefined
     })
     for (const job of jobs) {
-      // Of two checks of an order, the other finds it cancelled.
+      // Of two checks of an order, the other finds it cancelled. A statement that was prepared before knows a renamed label.
       expect(job).toMatchObject({
         attemptsMade: 1,
-        returnvalue: { status: expect.stringMatching(/^(pending|cancelled)$/) },
+        returnvalue: { status: expect.stringMatching(/^(pending|open|cancell?ed)$/) },
       })
       expect(job.failedReason).toBeUndefined()
     }
