@@ -67,7 +67,7 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'the look at what was written: what was asked for counts',
     edits: [
       { file: SQL, from: 'bool_or(cancelled) AS cancelled', to: 'true AS cancelled' },
-      { file: CANCELLATION, from: 'checks.length > 0 && actors().names.length > 0', to: 'false' },
+      { file: CANCELLATION, from: 'checks.length > 0 && actors().actLater', to: 'false' },
     ],
     cases: [
       'a trigger gives the status back',
@@ -88,7 +88,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "the outbox's place in the transaction",
     edits: [
-      { file: SQL, from: /, event AS \(\$\{insertEvents\(.*\)\}\n\)/, to: '' },
+      { file: SQL, from: /, event AS \(\$\{event\}\n\)/, to: '' },
       {
         file: CANCELLATION,
         from: 'if (!actors().hasRowSecurity)',

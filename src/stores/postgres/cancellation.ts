@@ -21,12 +21,14 @@ export interface CancellationOptions {
 export class Cancellation {
   readonly #options: CancellationOptions
   readonly #cancel: ReturnType<typeof prepare>
+  readonly #cancelWatched: ReturnType<typeof prepare>
   readonly #dryRun: ReturnType<typeof prepare>
   readonly #idOf: (check: Check) => string
 
   constructor(options: CancellationOptions) {
     this.#options = options
     this.#cancel = prepare('cancel', options.statements.cancelUnpaid)
+    this.#cancelWatched = prepare('cancel_watched', options.statements.cancelWatched)
     this.#dryRun = prepare('dry_run', options.statements.dryRun)
     this.#idOf = ({ orderId }) => canonicalId(options.columns.idType, orderId)
   }
@@ -35,26 +37,36 @@ export class Cancellation {
     return this.#toOutcomes(await this.#options.connections.run(this.#dryRun, idsAndMs(checks)))
   }
 
-  /**
-   * A transaction of one statement; where something else acts on the rows, one that is looked at before it ends. Without
-   * orders, the statement alone: names and permissions are checked.
-   */
+  /** Without orders, names and permissions are checked. */
   async run(checks: readonly Check[]): Promise<Outcome[]> {
     const { connections, statements, actors } = this.#options
     const idOf = this.#idOf
-    const outcomes =
-      checks.length > 0 && actors().names.length > 0
-        ? await runWatched({ checks, idOf, attempt: (...some) => this.#attempt(...some) })
-        : this.#toOutcomes(await connections.run(this.#cancel, idsAndMs(checks)))
+    const isLookedAt = checks.length > 0 && actors().actLater
+    const outcomes = await (isLookedAt ? this.#runWatched(checks) : this.#runAlone(checks))
     if (!actors().hasRowSecurity) return outcomes
     const why = 'expected to be allowed to change the row; by the row security of the table, our role may only see it'
     return rejectUnlocked({ checks, outcomes, why, connections, lockable: statements.lockable, idOf })
   }
 
+  /** A transaction of one statement; a second one looks for what has been undone, if something has. */
+  async #runAlone(checks: readonly Check[]): Promise<Outcome[]> {
+    try {
+      return this.#toOutcomes(await this.#options.connections.run(this.#cancel, idsAndMs(checks)))
+    } catch (error) {
+      if (!isEventRefused(error)) throw error
+      return this.#runWatched(checks)
+    }
+  }
+
+  /** Transactions that are looked at before they end. */
+  #runWatched(checks: readonly Check[]): Promise<Outcome[]> {
+    return runWatched({ checks, idOf: this.#idOf, attempt: (...some) => this.#attempt(...some) })
+  }
+
   async #attempt(checks: readonly Check[], undoneOrders: Undone): Promise<Outcome[] | undefined> {
     const { connections, statements, actors } = this.#options
     return connections.transaction('BEGIN', async (client) => {
-      const rows = await connections.runWithin(client, this.#cancel, idsAndMs(checks))
+      const rows = await connections.runWithin(client, this.#cancelWatched, idsAndMs(checks))
       const outcomes = this.#toOutcomes(rows)
       const cancelled = checks.filter((_, n) => outcomes[n]?.kind === 'cancelled')
       const stayed = new Set<string>()
@@ -78,4 +90,10 @@ export class Cancellation {
   #toOutcomes(rows: readonly unknown[]): Outcome[] {
     return toOutcomes(rows, this.#options.columns.cancelledStatus, this.#options.actors().names)
   }
+}
+
+/** Whether `cancelUnpaid` has failed because something has undone a cancellation. */
+function isEventRefused(error: unknown): boolean {
+  const cause = (error as Error).cause as { code?: string; column?: string } | undefined
+  return cause?.code === '23502' && cause.column === 'type'
 }

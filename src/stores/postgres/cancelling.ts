@@ -15,23 +15,22 @@ export function cancelStatements(columns: OrdersColumns) {
   const unpaid = isUnpaid(columns)
   const own = deadlineOf(columns, 'o')
   const floor = atMs(`${FLOOR_MS}`)
-  return {
-    /*
-     * Cancels what is unpaid and due.
-     *
-     * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, in the order of the ids, and
-     * PostgreSQL checks its conditions again on the newest version of each row it locks, so a payment that has been
-     * committed meanwhile counts. What `seen` finds due and `due` does not, somebody else has locked or just changed. Only
-     * rows that are to be cancelled are locked or written; of those, `done` has what came of it: a trigger may have kept the
-     * row as it was, or have written something else.
-     *
-     * Each look-up goes by the id, with a plan for these values or for any, and whatever the statistics say: the lateral
-     * subqueries and the array leave no other way to join, and with IS TRUE no index on the status, the payment or the
-     * deadline fits. Left free, the planner may start from "all unpaid orders", which it expects to be few where
-     * statistics are old or missing. `done` is no join, since the planner, which expects one row of each, would compare each
-     * with each.
-     */
-    cancelUnpaid: `
+  /*
+   * Cancels what is unpaid and due.
+   *
+   * `seen` reads the statement's snapshot; it may be behind. `due` takes the locks, in the order of the ids, and
+   * PostgreSQL checks its conditions again on the newest version of each row it locks, so a payment that has been
+   * committed meanwhile counts. What `seen` finds due and `due` does not, somebody else has locked or just changed. Only
+   * rows that are to be cancelled are locked or written; of those, `done` has what came of it: a trigger may have kept the
+   * row as it was, or have written something else.
+   *
+   * Each look-up goes by the id, with a plan for these values or for any, and whatever the statistics say: the lateral
+   * subqueries and the array leave no other way to join, and with IS TRUE no index on the status, the payment or the
+   * deadline fits. Left free, the planner may start from "all unpaid orders", which it expects to be few where
+   * statistics are old or missing. `done` is no join, since the planner, which expects one row of each, would compare each
+   * with each.
+   */
+  const cancel = (event: string) => `
 WITH ${seen}, due AS MATERIALIZED (
   SELECT o.id, o.deadline, s.ord
   FROM (SELECT id, min(ms) AS ms, min(ord) AS ord FROM seen WHERE unpaid AND copies = 1 AND deadline BETWEEN ${floor} AND now()
@@ -51,10 +50,16 @@ WITH ${seen}, due AS MATERIALIZED (
   SELECT id, min(ord) AS ord, min(deadline) AS deadline, bool_or(cancelled) AS cancelled
   FROM (SELECT id, ord, deadline, false AS cancelled FROM due UNION ALL SELECT id, NULL, NULL, cancelled FROM updated) d
   GROUP BY id
-), event AS (${insertEvents(columns, '(SELECT id, deadline FROM done WHERE cancelled) c')}
+), event AS (${event}
 )${answerSql(`WHEN d.cancelled AND d.ord = s.ord THEN 'cancelled' WHEN d.cancelled THEN 'again' WHEN d.id IS NOT NULL THEN 'undone'`)}
 FROM seen s LEFT JOIN done d ON d.id = s.id
-ORDER BY s.ord`,
+ORDER BY s.ord`
+  return {
+    /* Fails as a whole if something has undone a cancellation: the event of that order has no type, which the outbox refuses. */
+    cancelUnpaid: cancel(insertEvents(columns, 'done c', "CASE WHEN cancelled THEN 'order.cancelled' END")),
+
+    /* Tells which have been undone. */
+    cancelWatched: cancel(insertEvents(columns, '(SELECT id, deadline FROM done WHERE cancelled) c')),
 
     /* What `cancelUnpaid` would do, without doing it. */
     dryRun: `

@@ -53,10 +53,10 @@ export async function firstSeen({ database, columns }: OrdersTable): Promise<num
 }
 
 /** @param cancelled what has the id and the deadline of each cancelled order, as a FROM */
-export function insertEvents(columns: OrdersColumns, cancelled: string): string {
+export function insertEvents(columns: OrdersColumns, cancelled: string, type = "'order.cancelled'"): string {
   return `
   INSERT INTO ${columns.outbox} (type, order_id, orders_table, data)
-  SELECT 'order.cancelled', id::text, ${quoteLiteral(columns.name)}, jsonb_build_object('at', now(), 'deadline', deadline)
+  SELECT ${type}, id::text, ${quoteLiteral(columns.name)}, jsonb_build_object('at', now(), 'deadline', deadline)
   FROM ${cancelled}`
 }
 
