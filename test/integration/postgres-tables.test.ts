@@ -191,20 +191,94 @@ describe("the shop's own statement", () => {
     return { table, store: await openStore(table, { settings: { cancelSql: statement(table.schema, saysKept) } }) }
   }
 
-  test('that keeps an unpaid order is not asked again until somebody changes the row', async () => {
+  const dueOf = async (store: PostgresStore) =>
+    (await store.unpaidDueBefore(Date.now(), undefined, 10)).map(({ orderId }) => orderId).sort()
+
+  test('that keeps an unpaid order twice is not asked again until somebody changes the row', async () => {
     const { table, store } = await openMarked(true)
-    const due = async () =>
-      (await store.unpaidDueBefore(Date.now(), undefined, 10)).map(({ orderId }) => orderId).sort()
-    expect(await due()).toEqual(['1', '2'])
+    expect(await dueOf(store)).toEqual(['1', '2'])
     expect(kindsOf(await store.cancelUnpaid(checks(1, 2)))).toEqual(['kept', 'cancelled'])
-    expect(await due()).toEqual([])
-    await table.pool.query(`UPDATE orders SET note = 'deleted twice' WHERE id = 1`)
-    expect(await due()).toEqual(['1'])
+    expect(await dueOf(store)).toEqual(['1'])
     expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['kept'])
-    expect(await due()).toEqual([])
+    expect(await dueOf(store)).toEqual([])
+    await table.pool.query(`UPDATE orders SET note = 'deleted twice' WHERE id = 1`)
+    for (const _ of ['once', 'twice']) {
+      expect(await dueOf(store)).toEqual(['1'])
+      expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['kept'])
+    }
+    expect(await dueOf(store)).toEqual([])
     await table.pool.query('UPDATE orders SET note = NULL WHERE id = 1')
     expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['cancelled'])
     expect(await eventsOf(table)).toEqual(['1', '2'])
+  })
+
+  test('is asked again about a row that somebody changes while it decides', async () => {
+    const table = await openTable()
+    await place(table, 1)
+    await table.pool.query(`UPDATE orders SET note = 'deleted' WHERE id = 1`)
+    const slow = statement(table.schema, true).replace('FROM', 'FROM (SELECT pg_sleep(0.5)) AS slow,')
+    const store = await openStore(table, { settings: { cancelSql: slow } })
+    const deciding = store.cancelUnpaid(checks(1))
+    await new Promise((resolve) => setTimeout(resolve, 250))
+    await table.pool.query('UPDATE orders SET note = NULL WHERE id = 1')
+    expect(kindsOf(await deciding)).toEqual(['kept'])
+    expect(await dueOf(store)).toEqual(['1'])
+    expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['cancelled'])
+  })
+
+  describe('with a role of its own', () => {
+    async function openAs(rights: string, saysKept: boolean) {
+      const table = await openTable()
+      await place(table, 1, 2)
+      const role = `role_of_${table.schema}`
+      await table.pool.query(`CREATE ROLE ${role} LOGIN; GRANT USAGE ON SCHEMA ${table.schema} TO ${role};
+        GRANT SELECT, INSERT ON order_expiry_outbox TO ${role}; GRANT SELECT ON order_expiry_tables TO ${role};
+        ${rights.replaceAll('$role', role)}`)
+      closing.push(() => table.pool.query(`DROP OWNED BY ${role}; DROP ROLE ${role}`))
+      const url = new URL(table.storeOptions().settings.DATABASE_URL as string)
+      url.username = role
+      const settings = { cancelSql: statement(table.schema, saysKept), DATABASE_URL: url.href }
+      return { table, settings }
+    }
+
+    test('that may not read every column, what it keeps is asked about in every sweep', async () => {
+      const columns = 'id, status, payment_deadline, cancelled_at, note'
+      const { table, settings } = await openAs(
+        `GRANT SELECT (${columns}, paid_at), UPDATE (status, cancelled_at) ON orders TO $role;
+         ALTER TABLE orders ADD secret text; UPDATE orders SET note = 'deleted' WHERE id = 1`,
+        true,
+      )
+      const store = await openStore(table, { settings })
+      for (const kinds of [
+        ['kept', 'cancelled'],
+        ['kept', 'kept'],
+      ]) {
+        expect(kindsOf(await store.cancelUnpaid(checks(1, 2)))).toEqual(kinds)
+        expect(await dueOf(store)).toEqual(['1'])
+      }
+    })
+
+    test('that may not lock rows, an order that it does not return is taken for locked until it is overdue', async () => {
+      const { table, settings } = await openAs('GRANT SELECT ON orders TO $role', false)
+      await table.pool.query(`UPDATE orders SET payment_deadline = now() - interval '1 minute' WHERE id = 2`)
+      const { schema } = table
+      await table.pool.query(`CREATE FUNCTION settle(text[], timestamptz[]) RETURNS TABLE (id text, outcome text, until timestamptz)
+        SECURITY DEFINER LANGUAGE sql AS $f$
+          UPDATE ${schema}.orders o SET status = 'cancelled' WHERE o.id IN (
+            SELECT p.id FROM ${schema}.orders p WHERE p.id::text = ANY ($1) AND p.status = 'pending' FOR UPDATE SKIP LOCKED)
+          RETURNING o.id::text, 'cancelled', NULL::timestamptz $f$`)
+      const cancelSql = `SELECT * FROM ${schema}.settle($1, $2)`
+      const store = await openStore(table, { settings: { ...settings, cancelSql } })
+      const payment = await table.pool.connect()
+      await payment.query('BEGIN; SELECT FROM orders FOR UPDATE')
+      expect(await store.cancelUnpaid(checks(1, 2))).toMatchObject([
+        { kind: 'postponed', reason: 'locked' },
+        { kind: 'rejected', error: { code: 'STORE_REJECTED' } },
+      ])
+      await payment.query('ROLLBACK')
+      payment.release()
+      expect(kindsOf(await store.cancelUnpaid(checks(1, 2)))).toEqual(['cancelled', 'cancelled'])
+    })
   })
 
   test('that says nothing of an unpaid order is told to, unless somebody has locked the row', async () => {
@@ -220,6 +294,21 @@ describe("the shop's own statement", () => {
     payment.release()
   })
 })
+
+test.each(['o', 'orders'])(
+  'a condition that names the table, as %s, is refused: an index could not have it',
+  async (name) => {
+    const settings = {
+      ORDERS_CONDITION: `${name}.note IS NULL`,
+      ORDERS_SET: `note = coalesce(${name}.note, 'expired')`,
+    }
+    const opening = openStore(await openTable(), { settings })
+    await expect(opening).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
+    const problem = 'expected SQL on the columns of one row, without the name of the table'
+    for (const setting of ['ORDERS_CONDITION', 'ORDERS_SET'])
+      await expect(opening).rejects.toThrow(`${setting}: ${problem}`)
+  },
+)
 
 describe('a table that changes under the store', () => {
   test.each<[string, TableOptions, string]>([

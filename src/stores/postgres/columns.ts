@@ -22,6 +22,8 @@ export interface OrdersColumns {
   idCast: string
   /** Whether the database guarantees that no two rows have the same id. */
   isUnique: boolean
+  /** Whether our role may read all columns of the table, also those that no setting names. */
+  isReadable: boolean
   /** Undefined where the condition alone says what is unpaid. */
   status: { sql: string; type: string } | undefined
   deadline: TimeColumn | undefined
@@ -54,6 +56,7 @@ export interface ColumnRow {
   /** As in pg_class: a table is r or p, a view v or m, a foreign table f. */
   kind: string
   is_not_null: boolean
+  is_readable: boolean
 }
 
 /**
@@ -66,7 +69,8 @@ SELECT n.nspname AS schema, c.relname AS relation, a.attname AS name,
        coalesce(base.typname, t.typname) AS type, format_type(coalesce(base.oid, t.oid), NULL) AS sql_type,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e
         WHERE e.enumtypid = coalesce(base.oid, t.oid)) AS labels,
-       c.relkind AS kind, a.attnotnull AS is_not_null, EXISTS (
+       c.relkind AS kind, a.attnotnull AS is_not_null,
+       has_column_privilege(c.oid, a.attnum, 'SELECT') AS is_readable, EXISTS (
          SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
            AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique
 FROM pg_class c
@@ -129,6 +133,7 @@ export function matchColumns(
     idType: id.type,
     idCast: id.type === 'citext' ? id.sqlType : id.type,
     isUnique,
+    isReadable: rows.every(({ is_readable }) => is_readable),
     // Cast to `character`, a text would lose all but its first letter.
     status: status && { sql: status.sql, type: status.type === 'bpchar' ? 'bpchar' : status.sqlType },
     deadline: deadline && {

@@ -66,15 +66,18 @@ async function readFunctions(database: Database, names: readonly string[]): Prom
   return new Map(rows.map(({ name, volatility }) => [name, volatility]))
 }
 
+/** The table under a name that nobody writes: in an index and in some statements it has another one than in the rest. */
+const NAMELESS = 'AS " "'
+
 /** What the database says of each part that the shop has written, alone: so that it names the setting that is wrong. */
 async function fragmentProblems(database: Database, { table, condition, assigned }: OrdersColumns): Promise<string[]> {
   const parts = [
     ...(condition
-      ? [{ setting: 'ORDERS_CONDITION', sql: `SELECT FROM ${table} o WHERE (${condition.sql}) IS TRUE` }]
+      ? [{ setting: 'ORDERS_CONDITION', sql: `SELECT FROM ${table} ${NAMELESS} WHERE (${condition.sql}) IS TRUE` }]
       : []),
     ...assigned.map(({ column, sql }) => ({
       setting: 'ORDERS_SET',
-      sql: `UPDATE ${table} o SET ${column} = (${sql}) WHERE false`,
+      sql: `UPDATE ${table} ${NAMELESS} SET ${column} = (${sql}) WHERE false`,
     })),
   ]
   const problems: string[] = []

@@ -1,13 +1,14 @@
 import type pg from 'pg'
 import type { Check, Order, Outcome } from '../../order/order.ts'
+import { systemClock } from '../../runtime/clock.ts'
 import type { CancellationOptions } from './cancellation.ts'
 import { canonicalId } from './ids.ts'
+import { KeptOrders } from './kept-orders.ts'
 import { isLocked, rejectUnlocked } from './locks.ts'
 import { ANSWERS, idsAndDeadlines, NOW_SQL, rejected, undone, unreadableDeadline } from './rows.ts'
 import { toShopOutcomes } from './shop-sql.ts'
 import { runWatched, type Undone } from './watched.ts'
 
-const MOST_KEPT_REMEMBERED = 10_000
 const SILENT =
   'CANCEL_SQL_FILE: expected a row for this order, which is unpaid, due and not locked; given none (docs/cancel-sql.md)'
 
@@ -21,8 +22,7 @@ interface ShopStatementOptions extends CancellationOptions {
 export class ShopStatement {
   readonly #options: ShopStatementOptions
   readonly #idOf: (check: Check) => string
-  /** Unpaid orders that the statement keeps: their ids, and what their rows were then. */
-  readonly kept = new Map<string, string>()
+  readonly kept = new KeptOrders({ clock: systemClock })
 
   constructor(options: ShopStatementOptions) {
     this.#options = options
@@ -113,17 +113,9 @@ export class ShopStatement {
 
   /** The statement has not changed their rows, and need not be asked again until somebody else has. */
   async #remember(client: pg.PoolClient, checks: readonly Check[]): Promise<void> {
-    if (checks.length === 0) return
-    const { rows } = await client.query<{ id: string; version: string }>(this.#options.statements.versions, [
-      checks.map(this.#idOf),
-    ])
-    for (const { id, version } of rows) {
-      this.kept.delete(id)
-      this.kept.set(id, version)
-    }
-    for (const id of this.kept.keys()) {
-      if (this.kept.size <= MOST_KEPT_REMEMBERED) break
-      this.kept.delete(id)
-    }
+    const { versions } = this.#options.statements
+    if (checks.length === 0 || !versions) return
+    const { rows } = await client.query<{ id: string; version: string }>(versions, [checks.map(this.#idOf)])
+    this.kept.add(rows)
   }
 }

@@ -21,7 +21,7 @@ const EXAMPLES_TOLD = 5
 interface SweepRange {
   /** Orders due before that are left to `sweep --backlog`, in epoch milliseconds. Default: there is no backlog. */
   backlogEndMs?: number
-  /** Whether the shop's own statement keeps orders that the columns show as unpaid. */
+  /** Whether to remember the orders that the shop's own statement keeps although the columns show them as unpaid. */
   remembersKept?: boolean
 }
 
@@ -42,7 +42,7 @@ export function explanations(columns: OrdersColumns, cancelSql: string | undefin
   return (cancelSql ? [cancelSql, insertOutbox] : [cancelUnpaid]).map((sql) => ({ sql: `EXPLAIN ${sql}`, values }))
 }
 
-function readStatements(columns: OrdersColumns, { backlogEndMs = FLOOR_MS }: SweepRange) {
+function readStatements(columns: OrdersColumns, { backlogEndMs = FLOOR_MS, remembersKept }: SweepRange) {
   const { table, id, idCast, deadline, cancelledAt } = columns
   const paidAt = columns.paidAt?.type === 'date' ? undefined : columns.paidAt
   return {
@@ -64,7 +64,9 @@ SELECT o.${id}::text AS "orderId", coalesce(${statusOf(columns, 'o')}, '') AS st
 FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[])`,
 
     /* $1 ids. What a row is now, all of it. */
-    versions: `SELECT o.${id}::text AS id, md5(o::text) AS version FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[])`,
+    versions: remembersKept
+      ? `SELECT o.${id}::text AS id, hashtextextended(o::text, 0)::text AS version FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[])`
+      : '',
   }
 }
 
@@ -90,7 +92,7 @@ WHERE ${isUnpaid(columns)} AND ${range} AND o.${deadline.sql} <= ${at('$1')}
        WHERE l.${id} = $3::text::${idCast} AND ${ms(deadlineOf(columns, 'l'))} = $2::float8 LIMIT 1),
       ${at('$2')}
     ), $3::text::${idCast}))
-  ${remembersKept ? `AND (o.${id}::text, md5(o::text)) NOT IN (SELECT * FROM unnest($5::text[], $6::text[]))` : ''}
+  ${remembersKept ? `AND (o.${id}::text, hashtextextended(o::text, 0)::text) NOT IN (SELECT * FROM unnest($5::text[], $6::text[]))` : ''}
 ORDER BY o.${deadline.sql}, o.${id}
 LIMIT $4`
   const isBacklog = `${isFrom(deadline, `${FLOOR_MS}`)} AND ${isBefore(deadline, `${backlogEndMs}`)}`

@@ -40,7 +40,10 @@ export class PostgresStore implements OrderStore {
     this.#columns = columns
     this.#actors = actors
     this.#cancelSql = cancelSql
-    const range = { backlogEndMs: firstSeen - BACKLOG_AFTER_MS, remembersKept: cancelSql !== undefined }
+    const range = {
+      backlogEndMs: firstSeen - BACKLOG_AFTER_MS,
+      remembersKept: cancelSql !== undefined && columns.isReadable,
+    }
     this.#statements = buildStatements(columns, range)
     const parts = { connections: this.#connections, columns, statements: this.#statements, actors: () => this.#actors }
     this.#cancellation = new Cancellation(parts)
@@ -113,8 +116,7 @@ export class PostgresStore implements OrderStore {
     const { unpaidDueBefore, backlogDueBefore } = this.#statements
     const sql = backlog ? backlogDueBefore : unpaidDueBefore
     if (!sql) return []
-    const kept = this.#shopStatement?.kept
-    const leftOut = kept ? [[...kept.keys()], [...kept.values()]] : []
+    const leftOut = this.#statements.versions && this.#shopStatement ? this.#shopStatement.kept.leftOut() : []
     const values = [instant, after?.deadline ?? null, after?.orderId ?? null, limit, ...leftOut]
     const page = this.#connections.transaction(`BEGIN READ ONLY; ${SWEEP_SETTINGS}`, async (client) => {
       return { end: 'ROLLBACK', value: ANSWERS.page.parse((await client.query(sql, values)).rows) }

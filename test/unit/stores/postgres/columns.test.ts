@@ -174,6 +174,7 @@ describe('matchColumns', () => {
     is_unique: true,
     kind: 'r',
     is_not_null: false,
+    is_readable: true,
     ...more,
   })
   const labels = ['pending', 'paid', 'cancelled']
