@@ -8,7 +8,9 @@ export type DeadlineInput = Date | number | string
 const MAX_AHEAD_MS = 366 * 86_400_000
 const MAX_PAST_MS = 60_000
 /** 2001-09-09. Anything earlier is a time in seconds, or a mistake; it must not cancel an order at once. */
-const EARLIEST = 1_000_000_000_000
+export const FLOOR_MS = 1_000_000_000_000
+/** The last instant that a Date can hold, in either direction. */
+export const LAST_MS = 8.64e15
 
 const CONTRACT = 'epoch milliseconds or ISO 8601 with an offset'
 const ANY_DEADLINE = `a Date, ${CONTRACT}, or ${DURATION_FORMAT}`
@@ -71,7 +73,7 @@ function invalid(expected: string, given: string): OrderExpiryError {
 }
 
 function checkRange({ deadline, now, allowPast }: { deadline: number; now: number; allowPast: boolean }): number {
-  if (deadline < EARLIEST) throw outOfRange(deadline, ': is it in seconds? Milliseconds are expected')
+  if (deadline < FLOOR_MS) throw outOfRange(deadline, ': is it in seconds? Milliseconds are expected')
   if (deadline > now + MAX_AHEAD_MS) throw outOfRange(deadline, ', which is over a year ahead')
   if (!allowPast && deadline < now - MAX_PAST_MS) {
     throw outOfRange(deadline, ', which is in the past by over a minute (allowPast permits it)')
@@ -80,6 +82,6 @@ function checkRange({ deadline, now, allowPast }: { deadline: number; now: numbe
 }
 
 function outOfRange(deadline: number, why: string): OrderExpiryError {
-  const instant = Math.abs(deadline) <= 8.64e15 ? new Date(deadline).toISOString() : `${deadline} ms after 1970`
+  const instant = Math.abs(deadline) <= LAST_MS ? new Date(deadline).toISOString() : `${deadline} ms after 1970`
   return new OrderExpiryError('INVALID_DEADLINE', `deadline: understood as ${instant}${why}`)
 }

@@ -1,9 +1,9 @@
 import { count, howLong } from '../runtime/human-numbers.ts'
+import { LAST_MS } from './deadline.ts'
 import type { SetAside } from './store.ts'
 
-const MOST_COUNTED = 10_000
-/** The last instant that a Date can hold, in either direction. */
-const LAST_MS = 8.64e15
+/** Of each reason. */
+export const MOST_COUNTED = 10_000
 
 export const NOTHING_SET_ASIDE: SetAside = { backlog: { orders: 0 }, unreadable: { orders: 0, examples: [] } }
 

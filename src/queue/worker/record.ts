@@ -1,15 +1,13 @@
 import { DelayedError, Job, UnrecoverableError, type Worker } from 'bullmq'
 import type { OrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
+import { LAST_MS } from '../../order/deadline.ts'
 import type { Step } from '../../order/next-step.ts'
 import type { Check } from '../../order/order.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import type { FinishedCheck } from '../contract.ts'
 import { forgetLeftBehind, LEFT_BEHIND_PRIORITY, priorityOf } from '../left-behind.ts'
 import { NOTES_KEPT, noteOf } from '../view/check-notes.ts'
-
-/** The last instant that a Date can hold. */
-const LAST_DATE_MS = 8.64e15
 
 /**
  * Makes retention (`retention.ts`) and retries ours, whatever the producer wrote on the job: a change of policy must reach
@@ -98,7 +96,7 @@ function finish(
     outcome,
     ...(status !== undefined && { status }),
     ...(paid && { paid }),
-    deadline: new Date(Math.min(deadline, LAST_DATE_MS)).toISOString(),
+    deadline: new Date(Math.min(deadline, LAST_MS)).toISOString(),
     decidedAt: new Date(decidedAt).toISOString(),
     decidedBy,
   }

@@ -1,5 +1,6 @@
+import { FLOOR_MS } from '../../order/deadline.ts'
 import type { OrdersColumns } from './columns.ts'
-import { atMs, FLOOR_MS, ms } from './instants.ts'
+import { atMs, ms } from './instants.ts'
 import { insertEvents } from './outbox.ts'
 import { assignments, deadlineOf, isCancelled, isUnpaid, statusOf } from './sql.ts'
 

@@ -1,7 +1,9 @@
 import { OrderExpiryError } from '../../errors.ts'
-import { COLUMNS_SQL, type ColumnRow, type MatchOptions, matchColumns, type OrdersColumns } from './columns.ts'
+import { COLUMNS_SQL, type ColumnRow } from './catalogue.ts'
+import type { OrdersColumns } from './columns.ts'
 import type { Database } from './database.ts'
 import { asStoreError, sqlStateOf } from './errors.ts'
+import { type MatchOptions, matchColumns } from './matching.ts'
 import { quoteTable } from './quoting.ts'
 import { zoneProblem } from './zones.ts'
 

@@ -13,9 +13,6 @@ export interface TimeColumn {
 }
 export type TimeType = 'timestamptz' | 'timestamp' | 'number'
 
-/** 2001-09-09, the least that `order/deadline.ts` takes: an earlier time is a mistake, such as one in seconds. */
-export const FLOOR_MS = 1_000_000_000_000
-
 /** Within these, an instant can be moved to another zone and by a duration; those beyond are never, or unreadable, as well. */
 const FIRST = '0001-01-01'
 const LAST = '290000-01-01'

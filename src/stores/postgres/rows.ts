@@ -1,12 +1,11 @@
 import { z } from 'zod'
 import { OrderExpiryError } from '../../errors.ts'
+import { LAST_MS } from '../../order/deadline.ts'
 import type { Check, Evidence, Outcome } from '../../order/order.ts'
 
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 const LOCKED_RETRY_MS = 300
 
-/** The last instant that a Date can hold, in either direction. */
-const LAST_MS = 8.64e15
 /** The first instant that PostgreSQL can hold, in 4714 BC; a Date holds earlier ones. */
 const FIRST_TIMESTAMP_MS = -210_866_803_200_000
 

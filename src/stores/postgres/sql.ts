@@ -1,5 +1,6 @@
+import { FLOOR_MS } from '../../order/deadline.ts'
 import type { OrdersColumns } from './columns.ts'
-import { atMs, FLOOR_MS, instantOf, type TimeColumn, valueAt } from './instants.ts'
+import { atMs, instantOf, type TimeColumn, valueAt } from './instants.ts'
 import { quoteLiteral } from './quoting.ts'
 
 /**

@@ -1,6 +1,8 @@
+import { FLOOR_MS } from '../../order/deadline.ts'
+import { MOST_COUNTED } from '../../order/set-aside.ts'
 import { cancelStatements } from './cancelling.ts'
 import type { OrdersColumns } from './columns.ts'
-import { atMs, FLOOR_MS, instantOf, isMonotonic, ms, valueAt } from './instants.ts'
+import { atMs, instantOf, isMonotonic, ms, valueAt } from './instants.ts'
 import { outboxStatements } from './outbox.ts'
 import { idsAndDeadlines } from './rows.ts'
 import { deadlineOf, isBefore, isFrom, isUnpaid, isUnreadable, statusOf } from './sql.ts'
@@ -13,7 +15,6 @@ import { deadlineOf, isBefore, isFrom, isUnpaid, isUnreadable, statusOf } from '
 export const SWEEP_SETTINGS =
   'SET LOCAL enable_sort = off; SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL jit = off'
 
-export const MOST_SET_ASIDE_COUNTED = 10_000
 /** What was overdue for longer than this when the daemon first saw the table is its backlog. */
 export const BACKLOG_AFTER_MS = 86_400_000
 const EXAMPLES_TOLD = 5
@@ -98,7 +99,7 @@ LIMIT $4`
   const isBacklog = `${isFrom(deadline, `${FLOOR_MS}`)} AND ${isBefore(deadline, `${backlogEndMs}`)}`
   const counted = (range: string) => `(
     SELECT o.${id}, o.${deadline.sql} FROM ${table} o WHERE ${isUnpaid(columns)} AND ${range}
-    ORDER BY o.${deadline.sql} LIMIT ${MOST_SET_ASIDE_COUNTED}) o`
+    ORDER BY o.${deadline.sql} LIMIT ${MOST_COUNTED}) o`
   return {
     unpaidDueBefore: page(isFrom(deadline, `${backlogEndMs}`)),
     backlogDueBefore: page(isBacklog),

@@ -1,6 +1,7 @@
+import { COLUMNS_SQL, type ColumnRow } from '../catalogue.ts'
 import { purposeOf } from '../column-names.ts'
 import { TIME_TYPES } from '../column-types.ts'
-import { COLUMNS_SQL, type ColumnRow, type OrdersTable } from '../columns.ts'
+import type { OrdersTable } from '../columns.ts'
 import type { TimeColumn } from '../instants.ts'
 import { quoteIdentifier } from '../quoting.ts'
 import type { PostgresSettings } from '../settings.ts'

@@ -1,6 +1,6 @@
+import type { ColumnRow } from '../catalogue.ts'
 import { wordsOf } from '../column-names.ts'
 import { INTEGERS } from '../column-types.ts'
-import type { ColumnRow } from '../columns.ts'
 import { quoteIdentifier, quoteLiteral } from '../quoting.ts'
 
 /** A column that marks some orders, as paid or as deleted. */

@@ -1,6 +1,7 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
-import { COLUMNS_SQL, type ColumnRow, type OrdersTable } from '../columns.ts'
+import { COLUMNS_SQL, type ColumnRow } from '../catalogue.ts'
+import type { OrdersTable } from '../columns.ts'
 import { oneValue } from '../database.ts'
 import { missingRecords, OUTBOX_COLUMNS } from '../outbox.ts'
 import { splitTable, unquoteIdentifier } from '../quoting.ts'

@@ -1,11 +1,13 @@
 import { type Finding, finding, listed } from '../../../doctor/finding.ts'
+import { FLOOR_MS } from '../../../order/deadline.ts'
+import { MOST_COUNTED } from '../../../order/set-aside.ts'
 import { countUpTo } from '../../../runtime/human-numbers.ts'
 import type { OrdersTable } from '../columns.ts'
 import { one } from '../database.ts'
-import { FLOOR_MS, valueAt } from '../instants.ts'
+import { valueAt } from '../instants.ts'
 import { ANSWERS, readable } from '../rows.ts'
 import { isBefore, isUnpaid, isUnreadable } from '../sql.ts'
-import { buildStatements, MOST_SET_ASIDE_COUNTED } from '../statements.ts'
+import { buildStatements } from '../statements.ts'
 import { bounded, cannotTell, countRows, GLANCE_MS } from './bounded-look.ts'
 
 const MOST_ORDERS_COUNTED = 1_000
@@ -31,7 +33,7 @@ async function lookAtPassed({ database, columns, backlogEndMs, firstSeenMs }: Op
   const { orders, examples } = unreadable
   const named = `${examples.join(', ')}${orders > examples.length ? ', …' : ''}`
   const cannotBeMeant = finding('warning', 'store-unreadable', {
-    what: `${countUpTo(MOST_SET_ASIDE_COUNTED - 1, orders, 'unpaid order')} with a deadline before 2001, which cannot be meant (${named})`,
+    what: `${countUpTo(MOST_COUNTED - 1, orders, 'unpaid order')} with a deadline before 2001, which cannot be meant (${named})`,
     meaning: 'These are never cancelled.',
     fix: [
       ...(deadline.type === 'number'
@@ -45,7 +47,7 @@ async function lookAtPassed({ database, columns, backlogEndMs, firstSeenMs }: Op
     firstSeenMs === undefined
       ? 'overdue for more than a day, which `order-expiry migrate` will take for backlog'
       : `overdue for more than a day when order-expiry first saw the table, at ${readable(Math.floor(firstSeenMs))}`
-  const old = countUpTo(MOST_SET_ASIDE_COUNTED - 1, backlog.orders, 'unpaid order')
+  const old = countUpTo(MOST_COUNTED - 1, backlog.orders, 'unpaid order')
   const wasOverdue = finding('info', 'store-backlog-orders', {
     what: `${old} ${seen}; the oldest was due ${readable(Math.floor(backlog.oldest ?? 0))}`,
     meaning: 'The sweep leaves these alone until somebody says that they are to be cancelled.',

@@ -1,6 +1,7 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { readActors } from '../actors.ts'
-import type { ColumnRow, OrdersTable } from '../columns.ts'
+import type { ColumnRow } from '../catalogue.ts'
+import type { OrdersTable } from '../columns.ts'
 import { type Database, one } from '../database.ts'
 import { quoteIdentifier, quoteTable } from '../quoting.ts'
 import type { PostgresSettings } from '../settings.ts'

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { type ColumnRow, matchColumns } from '../../../../src/stores/postgres/columns.ts'
+import type { ColumnRow } from '../../../../src/stores/postgres/catalogue.ts'
 import { canHoldId, type IdType } from '../../../../src/stores/postgres/ids.ts'
+import { matchColumns } from '../../../../src/stores/postgres/matching.ts'
 import { quoteIdentifier, quoteTable } from '../../../../src/stores/postgres/quoting.ts'
 import type { PostgresSettings } from '../../../../src/stores/postgres/settings.ts'
 import { postgresSettings } from '../../../helpers/postgres-settings.ts'
@@ -231,6 +232,7 @@ describe('matchColumns', () => {
       idType: 'bigint',
       idCast: 'bigint',
       isUnique: true,
+      isReadable: true,
       status: { sql: '"status"', type: 'shop.order_status' },
       deadline: { sql: '"due"', type: 'timestamptz', ...read },
       paidAt: { sql: '"paid_at"', type: 'date' },

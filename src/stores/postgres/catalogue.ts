@@ -1,0 +1,37 @@
+/** A row of {@link COLUMNS_SQL}. */
+export interface ColumnRow {
+  schema: string
+  relation: string
+  name: string
+  type: string
+  sql_type: string
+  labels: string[] | null
+  /** Whether no two rows have the same value, guaranteed by an index of this table. */
+  is_unique: boolean
+  /** As in pg_class: a table is r or p, a view v or m, a foreign table f. */
+  kind: string
+  is_not_null: boolean
+  is_readable: boolean
+}
+
+/**
+ * $1 the table as SQL, quoted. No row: there is no such table. `type` is the base type (of a domain, what it is over),
+ * `sql_type` what to cast to, `labels` those of an enum. A cast to the domain itself is done only after planning, and then no
+ * partial index fits.
+ */
+export const COLUMNS_SQL = `
+SELECT n.nspname AS schema, c.relname AS relation, a.attname AS name,
+       coalesce(base.typname, t.typname) AS type, format_type(coalesce(base.oid, t.oid), NULL) AS sql_type,
+       (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e
+        WHERE e.enumtypid = coalesce(base.oid, t.oid)) AS labels,
+       c.relkind AS kind, a.attnotnull AS is_not_null,
+       has_column_privilege(c.oid, a.attnum, 'SELECT') AS is_readable, EXISTS (
+         SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
+           AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_type base ON base.oid = t.typbasetype
+WHERE c.oid = to_regclass($1)
+ORDER BY a.attnum`
