@@ -310,6 +310,16 @@ test.each(['o', 'orders'])(
   },
 )
 
+test('a row for which the condition fails stops neither the start nor the cancellation of others', async () => {
+  const table = await openTable()
+  await table.pool.query('ALTER TABLE orders ADD is_paid text, ADD kind text')
+  await place(table, 1, 2)
+  await table.pool.query(`UPDATE orders SET kind = CASE id WHEN 1 THEN 'unknown' ELSE '0' END, is_paid = 'no'`)
+  const store = await openStore(table, { settings: { ORDERS_CONDITION: 'kind::int = 0' }, onNotice: () => {} })
+  expect(kindsOf(await store.cancelUnpaid(checks(2)))).toEqual(['cancelled'])
+  await expect(store.cancelUnpaid(checks(1))).rejects.toMatchObject({ code: 'STORE_REJECTED' })
+})
+
 describe('a table that changes under the store', () => {
   test.each<[string, TableOptions, string]>([
     ['a status is renamed', { statusType: 'enum' }, `ALTER TYPE order_status RENAME VALUE 'pending' TO 'waiting'`],

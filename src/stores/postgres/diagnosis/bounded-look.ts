@@ -1,6 +1,6 @@
 import { type Finding, type FindingCode, finding } from '../../../doctor/finding.ts'
 import { type Database, oneValue } from '../database.ts'
-import { sqlStateOf } from '../errors.ts'
+import { asStoreError, sqlStateOf } from '../errors.ts'
 
 /** For a look at the rows themselves, of which there may be many. */
 const READING_MS = 1_000
@@ -16,8 +16,9 @@ export async function bounded<T>(database: Database, look: () => Promise<T>, ms 
     await database.query(`SET LOCAL statement_timeout = ${ms}`)
     return await look()
   } catch (error) {
-    // Cancelled by the time-out, held up by a lock, or not allowed.
+    // Cancelled by the time-out, held up by a lock, or not allowed; or ORDERS_CONDITION fails for one of the rows.
     if (['57014', '55P03', '42501'].includes(sqlStateOf(error) ?? '')) return 'unknown'
+    if (asStoreError(error).code === 'STORE_REJECTED') return 'unknown'
     throw error
   } finally {
     await database.query('ROLLBACK')
@@ -49,6 +50,6 @@ export async function countRows(
 export function cannotTell(code: FindingCode, what: string, ms = READING_MS): Finding {
   return finding('info', code, {
     what: `could not tell ${what} within ${ms / 1_000} s`,
-    meaning: 'The table is large and has no index for it, or the database is busy.',
+    meaning: 'The table is large and has no index for it, the database is busy, or ORDERS_CONDITION fails for a row.',
   })
 }
