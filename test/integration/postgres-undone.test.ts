@@ -92,6 +92,14 @@ describe('what the statement has really written decides', () => {
     ])
   })
 
+  test('no event is written for it either where the outbox takes any', async () => {
+    const table = await openTable(trigger('BEFORE UPDATE ON orders', 'RETURN NULL;'))
+    await table.pool.query('ALTER TABLE order_expiry_outbox ALTER type DROP NOT NULL')
+    const store = await openStore(table)
+    expect(kindsOf(await store.cancelUnpaid(checks(1, 3)))).toEqual(['rejected', 'cancelled'])
+    expect(await eventsOf(table)).toEqual(['3'])
+  })
+
   test('a trigger that comes while the store is open is noticed by the next ping', async () => {
     const table = await openTable(() => '')
     const store = await openStore(table)

@@ -2,6 +2,7 @@ import type { Check, Outcome } from '../../order/order.ts'
 import type { Actors } from './actors.ts'
 import type { OrdersColumns } from './columns.ts'
 import type { Connections } from './connections.ts'
+import { sqlStateOf } from './errors.ts'
 import { canonicalId } from './ids.ts'
 import { rejectUnlocked } from './locks.ts'
 import { prepare } from './prepared.ts'
@@ -53,7 +54,7 @@ export class Cancellation {
     try {
       return this.#toOutcomes(await this.#options.connections.run(this.#cancel, idsAndMs(checks)))
     } catch (error) {
-      if (!isEventRefused(error)) throw error
+      if (!mayBeUndone(error)) throw error
       return this.#runWatched(checks)
     }
   }
@@ -92,8 +93,7 @@ export class Cancellation {
   }
 }
 
-/** Whether `cancelUnpaid` has failed because something has undone a cancellation. */
-function isEventRefused(error: unknown): boolean {
-  const cause = (error as Error).cause as { code?: string; column?: string } | undefined
-  return cause?.code === '23502' && cause.column === 'type'
+/** Whether `cancelUnpaid` may have failed because something has undone a cancellation; if not, it only fails once more. */
+function mayBeUndone(error: unknown): boolean {
+  return sqlStateOf((error as Error).cause) === '22012'
 }

@@ -56,8 +56,10 @@ WITH ${seen}, due AS MATERIALIZED (
 FROM seen s LEFT JOIN done d ON d.id = s.id
 ORDER BY s.ord`
   return {
-    /* Fails as a whole if something has undone a cancellation: the event of that order has no type, which the outbox refuses. */
-    cancelUnpaid: cancel(insertEvents(columns, 'done c', "CASE WHEN cancelled THEN 'order.cancelled' END")),
+    /* Fails as a whole if something has undone a cancellation, by a division by zero, whatever the outbox takes. */
+    cancelUnpaid: cancel(
+      insertEvents(columns, 'done c', "CASE WHEN cancelled THEN 'order.cancelled' ELSE (1 / cancelled::int)::text END"),
+    ),
 
     /* Tells which have been undone. */
     cancelWatched: cancel(insertEvents(columns, '(SELECT id, deadline FROM done WHERE cancelled) c')),
