@@ -44,12 +44,12 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'ORDERS_TIME_ZONE: every time is taken for UTC',
-    edits: [{ file: 'stores/postgres/columns.js', from: "settings.ORDERS_TIME_ZONE ?? 'UTC'", to: "'UTC'" }],
+    edits: [{ file: 'stores/postgres/matching.js', from: "settings.ORDERS_TIME_ZONE ?? 'UTC'", to: "'UTC'" }],
     cases: ['times without a zone, written in New York'],
   },
   {
     name: 'the floor of deadlines',
-    edits: [{ file: 'stores/postgres/instants.js', from: /FLOOR_MS = [\d_]+/, to: 'FLOOR_MS = -63_000_000_000_000' }],
+    edits: [{ file: 'order/deadline.js', from: /FLOOR_MS = [\d_]+/, to: 'FLOOR_MS = -63_000_000_000_000' }],
     cases: ['first start on an old table'],
   },
   {
