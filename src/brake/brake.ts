@@ -55,7 +55,7 @@ export interface BrakeOptions {
  * that somebody engages by hand counts; while the keeper is away, its last known state does.
  *
  * Until the state has been read once, nothing is cancelled. Nor is anything while the keeper answers that it does not tell
- * (REDIS_REFUSED): that is no outage which passes, and whoever engages the brake could not stop this process.
+ * (REDIS_REFUSED): such a refusal does not pass by itself, and whoever engages the brake could not stop this process.
  */
 export class Brake {
   readonly #options: BrakeOptions
@@ -260,7 +260,7 @@ export class Brake {
   }
 }
 
-/** The keeper is there, but does not tell. */
+/** The keeper of the state answers, but does not tell it. */
 function isRefusal(error: unknown): boolean {
   return asOrderExpiryError(error).code === 'REDIS_REFUSED'
 }

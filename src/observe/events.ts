@@ -40,7 +40,7 @@ export interface Events {
     jobId: string
     delayMs: number
     why: string
-    /** Milliseconds since the deadline that the job has, by the worker's clock. */
+    /** Milliseconds since the deadline that the job has, by Redis' clock. */
     lateMs?: number
   }
   'check-retried': { orderId: string; jobId: string; delayMs: number; error: OrderExpiryError }

@@ -3,7 +3,7 @@ import type { ClockOffsets } from '../observe/clock-offsets.ts'
 import type { QueueKeys } from '../redis/keys.ts'
 import { timeOf } from '../redis/time.ts'
 
-/** A process repeats its report more often than this; an older one is of a process that is gone. */
+/** A process repeats its report more often than this; an older one is from a process that is gone. */
 const FRESH_FOR_MS = 30_000
 
 interface Source {
@@ -17,7 +17,7 @@ export async function reportClocks({ redis, keys }: Source, by: string, offsets:
   await redis.multi().hset(keys.clocks, by, value).pexpire(keys.clocks, FRESH_FOR_MS).exec()
 }
 
-/** Its clock differs no more. */
+/** Its clock no longer differs. */
 export async function withdrawReport({ redis, keys }: Source, by: string): Promise<void> {
   await redis.hdel(keys.clocks, by)
 }

@@ -3,11 +3,11 @@ import type { QueueKeys } from '../redis/keys.ts'
 import { timeOf } from '../redis/time.ts'
 import { scoreOf } from './due-score.ts'
 
-/** Redis serves nobody else for a millisecond or two. */
+/** One script takes a millisecond or two, during which Redis serves nobody else. */
 const JOBS_IN_ONE_SCRIPT = 1_000
 
 /**
- * Makes those due that a worker has begun before.
+ * Makes the jobs due that a worker has started before.
  *
  * KEYS: BullMQ's sorted set of delayed jobs
  * ARGV: the beginning of the keys of jobs; the score that is due; the score up to which to look; how many to skip, and to look at

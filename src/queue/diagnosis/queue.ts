@@ -96,7 +96,7 @@ async function readOverdue({ redis, keys, now }: Source): Promise<number> {
   if (score !== undefined) due.push(dueAtOf(Number(score)))
   const next = await redis.lindex(keys.wait, -1)
   if (next != null) {
-    // What is in the place of a job may be none, and hold anything.
+    // What is in the place of a job may be something else, with anything in it.
     const [timestamp, delay] = (await unlessRefused(redis.hmget(keys.job(next), 'timestamp', 'delay'))) ?? []
     const dueAt = Number(timestamp ?? Number.NaN) + Number(delay ?? 0)
     if (Number.isFinite(dueAt)) due.push(dueAt)
