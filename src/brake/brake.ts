@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { asOrderExpiryError, blameOf, OrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { Check, Outcome } from '../order/order.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { PaymentSilence } from './payment-silence.ts'
 import type { BrakeReason, BrakeStatus, SharedBrake } from './shared-brake.ts'
 
 /** Orders that would have been cancelled. */
@@ -14,13 +15,15 @@ export interface Held {
   cause?: string
 }
 
+/** A check that is to cancel, and its place in the batch. */
+interface Due {
+  check: Check
+  at: number
+}
+
 /** When to check a held-back order again: at random, so that they do not all come at once. */
 const LOOK_AGAIN_MIN_MS = 10_000
 const LOOK_AGAIN_MAX_MS = 30_000
-
-/** How long the newest payment read still counts as the newest: a share of the silence, but at most this. */
-const PAYMENT_FRESH_SHARE = 0.05
-const PAYMENT_FRESH_MAX_MS = 60_000
 
 /** How long the state is not asked for again after its keeper failed to answer. */
 const AFTER_FAILURE_MS = 5_000
@@ -65,12 +68,12 @@ export class Brake {
   /** Why it is not known whether it is engaged. */
   #unknown: OrderExpiryError | undefined
   #refreshing: Promise<void> | undefined
-  /** When, by the store's clock, the first order fell due here: silence is counted from then on. */
-  #watchingSince: number | undefined
-  #newestPayment: { value: number | undefined; readAt: number } | undefined
+  readonly #silence: PaymentSilence | undefined
 
   constructor(options: BrakeOptions) {
     this.#options = options
+    const { store, paymentSilenceMs: silenceMs, clock } = options
+    this.#silence = silenceMs === undefined ? undefined : new PaymentSilence({ store, silenceMs, clock })
   }
 
   get known(): BrakeStatus | undefined {
@@ -90,22 +93,50 @@ export class Brake {
     const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
     const decidedAt = outcomes.find(({ kind }) => kind === 'cancelled')?.evidence.decidedAt
     if (decidedAt === undefined) return outcomes
-    const due = checks.filter((_, index) => outcomes[index]?.kind === 'cancelled')
-    const dueIds = [...idsOf(due)]
-    const { id, granted, cause } = await this.#reserve(dueIds.length, decidedAt)
-
-    const allowedIds = new Set(dueIds.slice(0, granted))
-    const allowed = due.filter(({ orderId }) => allowedIds.has(orderId))
-    const done = allowed.length > 0 ? await this.#cancelGranted(allowed, id) : []
-    if (allowed.length < due.length) {
-      if (!cause) await this.#engageIfTooMany(checks)
-      this.#tellHeld(due.length - allowed.length, cause)
+    const due = checks.flatMap((check, at) => (outcomes[at]?.kind === 'cancelled' ? [{ check, at }] : []))
+    const { done, rest, cause } = await this.#cancelDue(due, decidedAt)
+    if (rest.length > 0) {
+      if (!cause) await this.#engageIfTooMany(rest.map(({ check }) => check))
+      this.#tellHeld(rest.length, cause)
     }
-    const rest = done.values()
-    return outcomes.map((outcome, index) => {
-      if (outcome.kind !== 'cancelled') return outcome
-      return allowedIds.has((checks[index] as Check).orderId) ? (rest.next().value as Outcome) : this.#postpone(outcome)
-    })
+    return outcomes.map((outcome, at) =>
+      outcome.kind === 'cancelled' ? (done.get(at) ?? this.#postpone(outcome)) : outcome,
+    )
+  }
+
+  /**
+   * Cancels as many as are granted, in one or more steps: of orders that were granted and turn out not to be cancelled, such as
+   * those that a trigger guards, the others of the batch get the places.
+   *
+   * @returns the outcomes by the place in the batch, and what is held back
+   */
+  async #cancelDue(
+    due: readonly Due[],
+    decidedAt: number,
+  ): Promise<{ done: Map<number, Outcome>; rest: readonly Due[]; cause?: string }> {
+    const done = new Map<number, Outcome>()
+    let rest = due
+    try {
+      while (rest.length > 0) {
+        const ids = [...idsOf(rest.map(({ check }) => check))]
+        const { id, granted, cause } = await this.#reserve(ids.length, decidedAt)
+        if (granted === 0) return { done, rest, ...(cause && { cause }) }
+        const allowedIds = new Set(ids.slice(0, granted))
+        const allowed = rest.filter(({ check }) => allowedIds.has(check.orderId))
+        const outcomes = await this.#cancelGranted(
+          allowed.map(({ check }) => check),
+          id,
+        )
+        for (const [n, { at }] of allowed.entries()) done.set(at, outcomes[n] as Outcome)
+        rest = rest.filter(({ check }) => !allowedIds.has(check.orderId))
+        if (outcomes.filter(({ kind }) => kind === 'cancelled').length >= allowedIds.size) break
+      }
+      return { done, rest }
+    } catch (error) {
+      if (done.size === 0) throw error
+      // What has been cancelled before is to be told of.
+      return { done, rest, cause: asOrderExpiryError(error).message }
+    }
   }
 
   get #isWatching(): boolean {
@@ -142,12 +173,12 @@ export class Brake {
     const { shared, maxPerMinute, by, clock } = this.#options
     const id = randomUUID()
     const nothing = { id, granted: 0 }
-    this.#watchingSince ??= decidedAt
+    this.#silence?.watch(decidedAt)
     // If the brake was last released, the reservation itself shows whether it is engaged now.
     if (this.known?.engaged !== false) await this.#look()
     if (this.known?.engaged) return nothing
     if (this.#unknown && !this.#isWatching) return { ...nothing, cause: causeOf(this.#unknown) }
-    const isSilent = await this.#isSilent(decidedAt)
+    const isSilent = await this.#silence?.isTooLong(decidedAt)
     const askedAt = clock.monotonic()
     let cause = 'the grant came too late to be used'
     try {
@@ -168,29 +199,6 @@ export class Brake {
     return { ...nothing, cause }
   }
 
-  async #isSilent(decidedAt: number): Promise<boolean> {
-    const { paymentSilenceMs, clock } = this.#options
-    if (paymentSilenceMs === undefined) return false
-    const freshMs = Math.min(PAYMENT_FRESH_MAX_MS, paymentSilenceMs * PAYMENT_FRESH_SHARE)
-    if (!this.#newestPayment || clock.monotonic() - this.#newestPayment.readAt > freshMs) {
-      this.#newestPayment = { value: await this.#readNewestPayment(), readAt: clock.monotonic() }
-    }
-    const lastSeen = this.#newestPayment.value ?? (this.#watchingSince as number)
-    return decidedAt - lastSeen > paymentSilenceMs
-  }
-
-  async #readNewestPayment(): Promise<number | undefined> {
-    try {
-      return await this.#options.store.newestPayment()
-    } catch (cause) {
-      const error = asOrderExpiryError(cause)
-      // No order of the batch is to blame: no part of it would fare better.
-      const code = blameOf(error) === 'lock' ? error.code : 'STORE_UNAVAILABLE'
-      const message = `the newest payment cannot be read (BRAKE_PAYMENT_SILENCE): ${error.message}`
-      throw new OrderExpiryError(code, message, { cause })
-    }
-  }
-
   async #cancelGranted(checks: readonly Check[], id: string): Promise<Outcome[]> {
     try {
       const done = await this.#options.store.cancelUnpaid(checks)
@@ -208,12 +216,15 @@ export class Brake {
     }
   }
 
-  /** Others may hold grants for these very orders, so it counts those cancelled and those still due. */
-  async #engageIfTooMany(checks: readonly Check[]): Promise<void> {
+  /**
+   * Only cancellations that have been made engage it: others may hold grants for these very orders, or for some that turn out
+   * not to be cancelled.
+   */
+  async #engageIfTooMany(held: readonly Check[]): Promise<void> {
     const { shared, maxPerMinute } = this.#options
     if (maxPerMinute === undefined || this.#status?.engaged) return
     try {
-      if ((await shared.countUsed()) + (await this.#countDue(checks)) <= maxPerMinute) return
+      if ((await shared.countUsed()) < maxPerMinute || (await this.#countDue(held)) === 0) return
       this.#learn(await shared.engage('limit', `more than ${maxPerMinute} cancellations in a minute`))
     } catch {
       // The limit still holds, and the next batch tries again.

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { Brake, type BrakeOptions, type Held } from '../../../src/brake/brake.ts'
 import type { BrakeStatus, Grant, SharedBrake } from '../../../src/brake/shared-brake.ts'
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
+import type { Outcome } from '../../../src/order/order.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { NOW, RecordingStore } from '../order/recording-store.ts'
 
@@ -325,6 +326,60 @@ describe('with a limit', () => {
     expect(kinds(await brake.cancelUnpaid(checks))).toEqual(['kept', 'missing', 'postponed', 'cancelled'])
     expect(shared.calls.filter((call) => call !== 'status')).toEqual(['reserve 1', 'use 1'])
     expect(store.calls.at(-1)).toEqual({ what: 'cancel', orderIds: ['order-2'] })
+  })
+
+  test.each(['rejected', 'kept'] as const)(
+    'orders that turn out to be %s do not engage it, and leave their places to others of the batch',
+    async (kind) => {
+      const { brake, store, shared, held } = createBrake({ maxPerMinute: 10 })
+      const guarded = new Set(store.placeMany(25).map(({ orderId }) => orderId))
+      const checks = [...guarded].map((orderId) => ({ orderId, deadline: NOW - 1_000 }))
+      const cancelUnpaid = store.cancelUnpaid.bind(store)
+      store.cancelUnpaid = async (some, options) => {
+        if (options?.dryRun) return cancelUnpaid(some, options)
+        const done = await cancelUnpaid(
+          some.filter(({ orderId }) => !guarded.has(orderId)),
+          options,
+        )
+        const outcomes = done.values()
+        const evidence = { decidedAt: NOW }
+        return some.map(({ orderId }) => {
+          if (!guarded.has(orderId)) return outcomes.next().value as Outcome
+          if (kind === 'kept') return { kind, status: 'pending', evidence }
+          return { kind, error: new OrderExpiryError('STORE_REJECTED', 'a trigger says no'), evidence }
+        })
+      }
+      const good = store.placeMany(3)
+      const outcomes = await brake.cancelUnpaid([...checks, ...good])
+      expect(kinds(outcomes)).toEqual([...Array(25).fill(kind), ...Array(3).fill('cancelled')])
+      expect([shared.state.engaged, shared.state.lastMinute, held]).toEqual([false, 3, []])
+    },
+  )
+
+  test('others that hold all of it for orders that may not be cancelled do not engage it', async () => {
+    const { brake, store, shared, held } = createBrake({ maxPerMinute: 10 })
+    await shared.reserve('other', 10, 10)
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(25)))).toEqual(Array(25).fill('postponed'))
+    expect(held).toMatchObject([{ orders: 25, reason: 'unknown' }])
+    await shared.use('other', 0)
+    expect(shared.state.engaged).toBe(false)
+  })
+
+  test('what goes wrong after some have been cancelled does not hide these', async () => {
+    const { brake, store, held } = createBrake({ maxPerMinute: 10 })
+    const checks = store.placeMany(15)
+    let asked = 0
+    store.beforeCancel = ([first]) => {
+      asked += 1
+      if (asked > 1) throw new OrderExpiryError('STORE_REJECTED', 'a trigger fails')
+      store.set(first?.orderId as string, 'paid')
+    }
+    expect(kinds(await brake.cancelUnpaid(checks))).toEqual([
+      'kept',
+      ...Array(9).fill('cancelled'),
+      ...Array(5).fill('postponed'),
+    ])
+    expect(held).toEqual([{ orders: 5, reason: 'unknown', cause: 'a trigger fails' }])
   })
 
   test('where nothing is due, neither the keeper is asked nor the store a second time', async () => {
