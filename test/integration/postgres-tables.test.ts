@@ -42,6 +42,12 @@ describe('two rows with one id', () => {
       /no unique index on "?id"? alone, only: .*\(id, shop\)/,
     ],
     [
+      'of a table and one that inherits from it',
+      `CREATE TABLE orders (LIKE one INCLUDING ALL); INSERT INTO orders SELECT * FROM one;
+       CREATE TABLE archive (PRIMARY KEY (id)) INHERITS (orders); INSERT INTO archive SELECT * FROM two`,
+      /other tables inherit from it.*archive/,
+    ],
+    [
       'of a view',
       `CREATE TABLE both_ones AS SELECT * FROM one UNION ALL SELECT * FROM two;
        CREATE VIEW orders AS SELECT * FROM both_ones`,

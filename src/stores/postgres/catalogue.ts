@@ -8,7 +8,7 @@ export interface ColumnRow {
   labels: string[] | null
   /** Whether no two rows have the same value, guaranteed by an index of this table. */
   is_unique: boolean
-  /** As in pg_class: a table is r or p, a view v or m, a foreign table f. */
+  /** As in pg_class: a table is r or p, a view v or m, a foreign table f; `inherited` a table from which others inherit. */
   kind: string
   is_not_null: boolean
   is_readable: boolean
@@ -24,8 +24,9 @@ SELECT n.nspname AS schema, c.relname AS relation, a.attname AS name,
        coalesce(base.typname, t.typname) AS type, format_type(coalesce(base.oid, t.oid), NULL) AS sql_type,
        (SELECT array_agg(e.enumlabel::text ORDER BY e.enumsortorder) FROM pg_enum e
         WHERE e.enumtypid = coalesce(base.oid, t.oid)) AS labels,
-       c.relkind AS kind, a.attnotnull AS is_not_null,
-       has_column_privilege(c.oid, a.attnum, 'SELECT') AS is_readable, EXISTS (
+       CASE WHEN h.is_inherited THEN 'inherited' ELSE c.relkind::text END AS kind, a.attnotnull AS is_not_null,
+       has_column_privilege(c.oid, a.attnum, 'SELECT') AS is_readable,
+       NOT h.is_inherited AND EXISTS ( -- an index of a table does not hold for those that inherit from it
          SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL
            AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS is_unique
 FROM pg_class c
@@ -33,5 +34,7 @@ JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
 LEFT JOIN pg_type base ON base.oid = t.typbasetype
+CROSS JOIN LATERAL (
+  SELECT c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits WHERE inhparent = c.oid) AS is_inherited) h
 WHERE c.oid = to_regclass($1)
 ORDER BY a.attnum`
