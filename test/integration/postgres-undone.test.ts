@@ -100,13 +100,55 @@ describe('what the statement has really written decides', () => {
     expect(await eventsOf(table)).toEqual(['3'])
   })
 
-  test('a trigger that comes while the store is open is noticed by the next ping', async () => {
+  test.each<[string, string, string]>([
+    ['comes', '', ''],
+    ['is switched on', 'ALTER TABLE orders DISABLE TRIGGER meddle', 'ALTER TABLE orders ENABLE TRIGGER meddle'],
+  ])('a trigger that %s while the store is open is noticed at once', async (_, before, then) => {
+    const meddle = trigger('AFTER UPDATE ON orders', PUT_BACK)
+    const table = await openTable((schema) => (before ? `${meddle(schema)}; ${before}` : ''))
+    const store = await openStore(table)
+    expect(kindsOf(await store.cancelUnpaid(checks(4)))).toEqual(['cancelled'])
+    await table.pool.query(then || meddle(table.schema))
+    const outcomes = await store.cancelUnpaid(checks(1, 3))
+    expect(kindsOf(outcomes)).toEqual(['rejected', 'cancelled'])
+    expect(outcomes[0]).toMatchObject({ error: { message: expect.stringContaining('trigger meddle on') } })
+    expect(await eventsOf(table)).toEqual(['3', '4'])
+  })
+
+  test('a trigger of the partition to which the status moves a row is looked at', async () => {
+    const table = await openTable(
+      (schema) => `ALTER TABLE orders RENAME TO kept;
+        CREATE TABLE orders (LIKE kept) PARTITION BY LIST (status);
+        CREATE TABLE open PARTITION OF orders FOR VALUES IN ('pending');
+        CREATE TABLE closed PARTITION OF orders DEFAULT;
+        INSERT INTO orders SELECT * FROM kept;
+        ${trigger('AFTER INSERT ON closed', PUT_BACK)(schema)};
+        CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+          IF OLD.id = 3 THEN RETURN NULL; END IF; RETURN OLD; END $$;
+        CREATE TRIGGER stay BEFORE DELETE ON open FOR EACH ROW EXECUTE FUNCTION stay()`,
+    )
+    const store = await openStore(table)
+    const outcomes = await store.cancelUnpaid(checks(1, 3, 2, 4))
+    expect(kindsOf(outcomes)).toEqual(['rejected', 'rejected', 'rejected', 'cancelled'])
+    expect(outcomes[1]).toMatchObject({ error: { message: expect.stringContaining('trigger stay on') } })
+    expect(await eventsOf(table)).toEqual(['4'])
+  })
+
+  test('a column that has become a timestamp is not read in the zone of the session: nothing is cancelled', async () => {
     const table = await openTable(() => '')
     const store = await openStore(table)
-    await table.pool.query(trigger('AFTER UPDATE ON orders', PUT_BACK)(table.schema))
-    await store.ping()
-    expect(kindsOf(await store.cancelUnpaid(checks(1, 3)))).toEqual(['rejected', 'cancelled'])
-    expect(await eventsOf(table)).toEqual(['3'])
+    expect(kindsOf(await store.cancelUnpaid(checks(4)))).toEqual(['cancelled'])
+    await table.pool.query(
+      `ALTER TABLE orders ALTER payment_deadline TYPE timestamp USING payment_deadline AT TIME ZONE 'Asia/Shanghai'`,
+    )
+    const changed = {
+      code: 'STORE_MISMATCH',
+      message: expect.stringMatching(/payment_deadline timestamp without.*restart/),
+    }
+    await table.pool.query("UPDATE orders SET payment_deadline = '2020-01-01'")
+    await expect(store.cancelUnpaid(checks(1, 3))).rejects.toMatchObject(changed)
+    await expect(store.ping()).rejects.toMatchObject(changed)
+    expect(await eventsOf(table)).toEqual(['4'])
   })
 
   test('a trigger that archives what is cancelled has not undone it', async () => {

@@ -40,7 +40,7 @@ function watch() {
 }
 
 test('each kind of batch has a name', async () => {
-  const store = await openStore(await openTable(4))
+  const store = await openStore(await openTable(4, { hasTrigger: false }))
   const sent = watch()
   await store.cancelUnpaid(due(0, 2), { dryRun: true })
   await store.cancelUnpaid(due(0, 2))
@@ -56,7 +56,7 @@ describe('a name that the server', () => {
     ['does not know any more', '26000', () => 'DEALLOCATE ALL'],
     ['knows already', '42P05', (name) => `PREPARE ${name} AS SELECT 1`],
   ])('%s (%s) costs one round trip more, once', async (_, state, meddle) => {
-    const table = await openTable(40)
+    const table = await openTable(40, { hasTrigger: false })
     const sent = watch()
     const other = await openStore(table)
     await other.cancelUnpaid(due(0, 10))

@@ -1,4 +1,6 @@
-import type { OrdersTable } from './columns.ts'
+import { OrderExpiryError } from '../../errors.ts'
+import type { OrdersColumns, OrdersTable } from './columns.ts'
+import { quoteLiteral, unquoteIdentifier } from './quoting.ts'
 
 /** What else acts when a row of the orders table is written, and may undo it. */
 export interface Actors {
@@ -10,15 +12,42 @@ export interface Actors {
   actLater: boolean
   /** Whether a trigger, of whatever table, may run only at the end of a transaction. */
   canDefer: boolean
+  /** The table, those beneath a view, and partitions, by their oids. */
+  relations: string[]
+  /** The types of the columns whose meaning hangs on them. */
+  types: string
+  /** Another one as soon as the table, a trigger or one of these types is. */
+  fingerprint: string
 }
 
 /** Also of the tables beneath a view, and of partitions. */
 export async function readActors({ database, columns }: OrdersTable): Promise<Actors> {
-  const { rows } = await database.query<Actors>(ACTORS_SQL, [columns.table])
+  const { rows } = await database.query<Actors>(actorsSql(columns), [columns.table])
   return rows[0] as Actors
 }
 
-const ACTORS_SQL = `
+/** @throws {OrderExpiryError} STORE_MISMATCH if the statements no longer read the columns as they are meant */
+export function expectSameTypes(columns: OrdersColumns, before: Actors, now: Actors): void {
+  if (before.types === now.types) return
+  const message = `the columns of ${columns.name} have other types than at the start (${now.types}; before: ${before.types}): restart order-expiry`
+  throw new OrderExpiryError('STORE_MISMATCH', message)
+}
+
+/** The fingerprint that {@link readActors} gives, as SQL. @param relations the oids, as SQL */
+export function fingerprintOf(columns: OrdersColumns, relations: string): string {
+  return `concat_ws(' ', ${quoteLiteral(columns.table)}::regclass::oid, ${typesOf(columns)}, (
+    SELECT string_agg(t.oid || '.' || t.xmin::text, ' ' ORDER BY t.oid) FROM pg_trigger t
+    WHERE t.tgrelid = ANY (${relations}) AND NOT t.tgisinternal))`
+}
+
+/** A `timestamptz` that becomes a `timestamp` means other instants, and no statement fails. */
+function typesOf({ table, id, deadline }: OrdersColumns): string {
+  const names = [id, deadline?.sql].flatMap((sql) => (sql === undefined ? [] : quoteLiteral(unquoteIdentifier(sql))))
+  return `(SELECT string_agg(a.attname || ' ' || format_type(a.atttypid, NULL), ', ' ORDER BY a.attname) FROM pg_attribute a
+    WHERE a.attrelid = ${quoteLiteral(table)}::regclass AND a.attname IN (${names.join(', ')}))`
+}
+
+const actorsSql = (columns: OrdersColumns) => `
 WITH RECURSIVE relation AS (
   SELECT $1::regclass::oid AS oid
   UNION
@@ -30,8 +59,10 @@ WITH RECURSIVE relation AS (
   ) x
 ), actor AS (
   SELECT 'trigger ' || quote_ident(t.tgname) || ' on ' || r.oid::regclass AS name, (t.tgtype & 2) = 0 AS acts_later
-  FROM relation r JOIN pg_trigger t ON t.tgrelid = r.oid
-  WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND (t.tgtype & 16) <> 0
+  FROM relation r JOIN pg_class c ON c.oid = r.oid JOIN pg_trigger t ON t.tgrelid = r.oid
+  WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+    -- UPDATE; a row that changes its partition is also deleted from one and inserted into the other
+    AND (t.tgtype & CASE WHEN c.relispartition OR c.relkind = 'p' THEN 28 ELSE 16 END) <> 0
   UNION ALL
   SELECT 'rule ' || quote_ident(w.rulename) || ' on ' || r.oid::regclass, true
   FROM relation r JOIN pg_rewrite w ON w.ev_class = r.oid
@@ -42,5 +73,7 @@ WITH RECURSIVE relation AS (
 SELECT ARRAY(SELECT DISTINCT name FROM actor ORDER BY name) AS names,
        EXISTS (SELECT FROM actor WHERE acts_later) AS "actLater",
        EXISTS (SELECT FROM pg_trigger WHERE tgdeferrable AND NOT tgisinternal) AS "canDefer",
+       ARRAY(SELECT oid::text FROM relation) AS relations, ${typesOf(columns)} AS types,
+       ${fingerprintOf(columns, 'ARRAY(SELECT oid FROM relation)')} AS fingerprint,
        EXISTS (SELECT FROM relation r JOIN pg_class c ON c.oid = r.oid
                WHERE c.relrowsecurity AND (row_security_active(r.oid) OR r.oid <> $1::regclass)) AS "hasRowSecurity"`

@@ -4,7 +4,7 @@ import type { OrdersColumns } from './columns.ts'
 import type { Connections } from './connections.ts'
 import { sqlStateOf } from './errors.ts'
 import { canonicalId } from './ids.ts'
-import { rejectUnlocked } from './locks.ts'
+import { isLocked, rejectUnlocked } from './locks.ts'
 import { prepare } from './prepared.ts'
 import { idsAndMs, rejected, toOutcomes, undone } from './rows.ts'
 import type { buildStatements } from './statements.ts'
@@ -16,6 +16,8 @@ export interface CancellationOptions {
   statements: ReturnType<typeof buildStatements>
   /** What acts beside the statement, as far as it is known now. */
   actors: () => Actors
+  /** Looks again at what acts. Rejects if the table has changed so that the statements no longer fit. */
+  lookAgain: () => Promise<void>
 }
 
 /** Cancels by our own statement. */
@@ -40,19 +42,29 @@ export class Cancellation {
 
   /** Without orders, names and permissions are checked. */
   async run(checks: readonly Check[]): Promise<Outcome[]> {
-    const { connections, statements, actors } = this.#options
+    const { connections, statements, actors, lookAgain } = this.#options
     const idOf = this.#idOf
-    const isLookedAt = checks.length > 0 && actors().actLater
-    const outcomes = await (isLookedAt ? this.#runWatched(checks) : this.#runAlone(checks))
+    const { fingerprint } = actors()
+    let outcomes = await this.#runAsKnown(checks)
+    // Where one was cancelled, the table was as it is known.
+    if (outcomes.some(isLocked) && !outcomes.some(({ kind }) => kind === 'cancelled')) {
+      await lookAgain()
+      if (actors().fingerprint !== fingerprint) outcomes = await this.#runAsKnown(checks)
+    }
     if (!actors().hasRowSecurity) return outcomes
     const why = 'expected to be allowed to change the row; by the row security of the table, our role may only see it'
     return rejectUnlocked({ checks, outcomes, why, connections, lockable: statements.lockable, idOf })
   }
 
+  #runAsKnown(checks: readonly Check[]): Promise<Outcome[]> {
+    const isLookedAt = checks.length > 0 && this.#options.actors().actLater
+    return isLookedAt ? this.#runWatched(checks) : this.#runAlone(checks)
+  }
+
   /** A transaction of one statement; a second one looks for what has been undone, if something has. */
   async #runAlone(checks: readonly Check[]): Promise<Outcome[]> {
     try {
-      return this.#toOutcomes(await this.#options.connections.run(this.#cancel, idsAndMs(checks)))
+      return this.#toOutcomes(await this.#options.connections.run(this.#cancel, this.#valuesOf(checks)))
     } catch (error) {
       if (!mayBeUndone(error)) throw error
       return this.#runWatched(checks)
@@ -64,10 +76,15 @@ export class Cancellation {
     return runWatched({ checks, idOf: this.#idOf, attempt: (...some) => this.#attempt(...some) })
   }
 
+  #valuesOf(checks: readonly Check[]): unknown[] {
+    const { relations, fingerprint } = this.#options.actors()
+    return [...idsAndMs(checks), relations, fingerprint]
+  }
+
   async #attempt(checks: readonly Check[], undoneOrders: Undone): Promise<Outcome[] | undefined> {
     const { connections, statements, actors } = this.#options
     return connections.transaction('BEGIN', async (client) => {
-      const rows = await connections.runWithin(client, this.#cancelWatched, idsAndMs(checks))
+      const rows = await connections.runWithin(client, this.#cancelWatched, this.#valuesOf(checks))
       const outcomes = this.#toOutcomes(rows)
       const cancelled = checks.filter((_, n) => outcomes[n]?.kind === 'cancelled')
       const stayed = new Set<string>()

@@ -1,4 +1,5 @@
 import { FLOOR_MS } from '../../order/deadline.ts'
+import { fingerprintOf } from './actors.ts'
 import type { OrdersColumns } from './columns.ts'
 import { atMs, ms } from './instants.ts'
 import { insertEvents } from './outbox.ts'
@@ -30,11 +31,15 @@ export function cancelStatements(columns: OrdersColumns) {
    * deadline fits. Left free, the planner may start from "all unpaid orders", which it expects to be few where
    * statistics are old or missing. `done` is no join, since the planner, which expects one row of each, would compare each
    * with each.
+   *
+   * $3 the oids and $4 the fingerprint of `readActors`, or null. Where the table has another one by now, nothing is cancelled,
+   * as if all were locked: a new trigger could undo a cancellation unseen.
    */
   const cancel = (event: string) => `
 WITH ${seen}, due AS MATERIALIZED (
   SELECT o.id, o.deadline, s.ord
   FROM (SELECT id, min(ms) AS ms, min(ord) AS ord FROM seen WHERE unpaid AND copies = 1 AND deadline BETWEEN ${floor} AND now()
+          AND ($3::oid[] IS NULL OR (SELECT ${fingerprintOf(columns, '$3::oid[]')} = $4::text))
         GROUP BY id ORDER BY id) s
   CROSS JOIN LATERAL (
     SELECT o.${id} AS id, coalesce(${own}, ${atMs('s.ms')}) AS deadline

@@ -39,8 +39,9 @@ export function buildStatements(columns: OrdersColumns, range: SweepRange = {}) 
 /** What cancels, so that every name, status and permission is checked and nothing is run. */
 export function explanations(columns: OrdersColumns, cancelSql: string | undefined) {
   const { cancelUnpaid, insertOutbox } = buildStatements(columns)
-  const values = idsAndDeadlines([])
-  return (cancelSql ? [cancelSql, insertOutbox] : [cancelUnpaid]).map((sql) => ({ sql: `EXPLAIN ${sql}`, values }))
+  const none = idsAndDeadlines([])
+  if (!cancelSql) return [{ sql: `EXPLAIN ${cancelUnpaid}`, values: [...none, null, null] }]
+  return [cancelSql, insertOutbox].map((sql) => ({ sql: `EXPLAIN ${sql}`, values: none }))
 }
 
 function readStatements(columns: OrdersColumns, { backlogEndMs = FLOOR_MS, remembersKept }: SweepRange) {

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { Backlog, DueOrder, KeptEvent, OrderStore, SetAside } from '../../order/store.ts'
-import { type Actors, readActors } from './actors.ts'
+import { type Actors, expectSameTypes, readActors } from './actors.ts'
 import { Cancellation } from './cancellation.ts'
 import type { OrdersColumns } from './columns.ts'
 import { Connections, reading } from './connections.ts'
@@ -45,7 +45,13 @@ export class PostgresStore implements OrderStore {
       remembersKept: cancelSql !== undefined && columns.isReadable,
     }
     this.#statements = buildStatements(columns, range)
-    const parts = { connections: this.#connections, columns, statements: this.#statements, actors: () => this.#actors }
+    const parts = {
+      connections: this.#connections,
+      columns,
+      statements: this.#statements,
+      actors: () => this.#actors,
+      lookAgain: () => this.#connections.with((client) => this.#lookAtActors(client)),
+    }
     this.#cancellation = new Cancellation(parts)
     this.#shopStatement =
       cancelSql === undefined
@@ -159,8 +165,14 @@ export class PostgresStore implements OrderStore {
       throw new OrderExpiryError('STORE_READ_ONLY', message)
     }
     for (const { sql, values } of explanations(this.#columns, this.#cancelSql)) await client.query(sql, values)
-    this.#actors = await readActors({ database: client, columns: this.#columns })
+    await this.#lookAtActors(client)
     return now
+  }
+
+  async #lookAtActors(client: pg.PoolClient): Promise<void> {
+    const actors = await readActors({ database: client, columns: this.#columns })
+    expectSameTypes(this.#columns, this.#actors, actors)
+    this.#actors = actors
   }
 
   async close(): Promise<void> {
