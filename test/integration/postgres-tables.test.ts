@@ -343,3 +343,21 @@ describe('a table that changes under the store', () => {
     await expect(store.ping()).rejects.toMatchObject({ code: 'STORE_MISMATCH' })
   })
 })
+
+describe('the zone of a timestamp', () => {
+  test.each(['CET', 'cet', 'MET', 'EST', 'BST', 'IST', 'PST'])(
+    'the abbreviation %s is refused: PostgreSQL knows no summer time for it, or another zone',
+    async (zone) => {
+      const table = await openTable({ deadlineType: 'timestamp' })
+      await expect(openStore(table, { settings: { ORDERS_TIME_ZONE: zone } })).rejects.toMatchObject({
+        code: 'STORE_MISMATCH',
+        message: expect.stringContaining(`ORDERS_TIME_ZONE: expected the zone of a place`),
+      })
+    },
+  )
+
+  test.each(['UTC', 'GMT', 'Zulu', 'Europe/Paris', 'EST5EDT'])('%s is one', async (zone) => {
+    const table = await openTable({ deadlineType: 'timestamp' })
+    await openStore(table, { settings: { ORDERS_TIME_ZONE: zone } })
+  })
+})

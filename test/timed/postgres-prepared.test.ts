@@ -63,6 +63,12 @@ describe('a name that the server', () => {
     const name = sent.names().at(-1) as string
     const store = state === '26000' ? other : await openStore(table)
     await store.ping()
+    if (state === '42P05') {
+      // A connection that has not used the name, which the start has.
+      const { rows } = await sent.connection().query('SELECT pg_backend_pid() AS pid')
+      await table.pool.query('SELECT pg_terminate_backend($1)', [rows[0].pid])
+      while (!(await store.ping().catch(() => undefined)));
+    }
     await sent.connection().query(meddle(name))
     const before = sent.names().length
     for (const from of [10, 20, 30]) {

@@ -1,5 +1,5 @@
 import type { OrdersColumns } from './columns.ts'
-import { type Database, one } from './database.ts'
+import { type Database, one, oneValue } from './database.ts'
 import { sqlStateOf } from './errors.ts'
 import { isUtc } from './instants.ts'
 import { unquoteIdentifier } from './quoting.ts'
@@ -14,10 +14,7 @@ export async function zoneProblem(
   columns: OrdersColumns,
   { ORDERS_TIME_ZONE: zone }: PostgresSettings,
 ): Promise<string | undefined> {
-  if (zone !== undefined)
-    return (await isKnown(database, zone))
-      ? undefined
-      : `ORDERS_TIME_ZONE: expected a zone that PostgreSQL knows, given ${zone}; SELECT name FROM pg_timezone_names lists them`
+  if (zone !== undefined) return unfitProblem(database, zone)
   const [column] = [columns.deadline, columns.paidAt, columns.cancelledAt].filter((one) => one?.type === 'timestamp')
   if (!column) return undefined
   const { zones, isServerHidden } = await readZones(database)
@@ -32,6 +29,16 @@ export async function zoneProblem(
     `without time zone and ${why}; given none. Set UTC if your programs write UTC (as Prisma, Rails and Laravel do), or the ` +
     `zone of their sessions if they write now() or local time, such as ${example}`
   )
+}
+
+async function unfitProblem(database: Database, zone: string): Promise<string | undefined> {
+  if (!(await isKnown(database, zone))) {
+    return `ORDERS_TIME_ZONE: expected a zone that PostgreSQL knows, given ${zone}; SELECT name FROM pg_timezone_names lists them`
+  }
+  // PostgreSQL takes CET, PST or IST for a fixed offset, without summer time, and IST for that of Israel.
+  const isAbbreviation = 'SELECT EXISTS (SELECT FROM pg_timezone_abbrevs WHERE abbrev = upper($1))'
+  if (isUtc(zone) || !(await oneValue<boolean>(database, isAbbreviation, [zone]))) return undefined
+  return `ORDERS_TIME_ZONE: expected the zone of a place, such as Europe/Berlin, given the abbreviation ${zone}, which has no summer time`
 }
 
 async function isKnown(database: Database, zone: string): Promise<boolean> {
@@ -70,7 +77,8 @@ async function readZones(database: Database): Promise<Zones> {
 const ZONES_SQL = `
 WITH set AS (
   SELECT s.setdatabase, s.setrole, split_part(entry, '=', 2) AS zone,
-         concat_ws(' in ', 'the role ' || nullif(s.setrole, 0)::regrole::text, 'the database ' || d.datname) AS of
+         coalesce(nullif(concat_ws(' in ', 'the role ' || nullif(s.setrole, 0)::regrole::text, 'the database ' || d.datname), ''),
+                  'all roles') AS of
   FROM pg_db_role_setting s LEFT JOIN pg_database d ON d.oid = s.setdatabase, unnest(s.setconfig) AS entry
   WHERE entry ILIKE 'timezone=%' AND (s.setdatabase = 0 OR d.datname = current_database())
 )
