@@ -30,8 +30,7 @@ export function verdictOf(facts: OrderFacts): string {
   const cancelled = cancellationOf(facts)
   if (cancelled) return cancelled
   if (finished?.outcome === 'kept') {
-    const why = finished.paid ? 'it was paid' : `it was no longer unpaid (status ${finished.status})`
-    return `Left alone: when its check came, ${finished.decidedAt}, ${why}.`
+    return `Left alone: when its check came, ${finished.decidedAt}, ${whyKept(finished, order)}.`
   }
   if (!order) return verdictOfUnknown(check, now)
   if (order.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, so it is never cancelled.`
@@ -54,6 +53,13 @@ export function verdictOf(facts: OrderFacts): string {
     return `Waiting: it will be cancelled ${iso(deadline)} if it is still unpaid${hold ? `, but ${hold}` : ''}.`
   }
   return `Overdue: still unpaid (${order.status}) ${howLate(now - deadline)} after its payment deadline${hold ? `: ${hold}` : ''}.`
+}
+
+/** An unpaid order can be kept too: one that is never due, or that the shop's own statement keeps. */
+function whyKept({ paid, status }: { paid?: boolean; status?: string | undefined }, order: Order | undefined): string {
+  if (paid) return 'it was paid'
+  if (!order?.isUnpaid || order.status !== status) return `it was no longer unpaid (status ${status})`
+  return `it was not to be cancelled (status ${status}) by its deadline, a condition or the shop's own statement`
 }
 
 /** A cancellation that no check reports. */

@@ -142,6 +142,12 @@ describe('the next deadline', () => {
   })
 })
 
+test.each(['timestamp', 'timestamptz'])('infinity in a %s is not told as the next deadline', async (type) => {
+  await create(`due ${type}`, `INSERT INTO t (id, due) VALUES (1, 'infinity'), (2, '2020-01-01T00:00Z')`)
+  const told = ofCode(await diagnose(), 'store-deadlines').map(([, what]) => what)
+  expect(told).toEqual(expect.arrayContaining([expect.stringMatching(/^20.* is read as 2020-01-01T00:00:00Z/)]))
+})
+
 describe('unpaid orders without a deadline', () => {
   const TWO_YEARS = 'generate_series(1, 730)'
   test.each<[type: string, written: string, settings: Partial<PostgresSettings>]>([

@@ -71,6 +71,11 @@ describe('the verdict', () => {
       /^Left alone: when its check came, .*, it was paid\.$/,
     ],
     [
+      'kept and unpaid, as it is never due',
+      { check: finished('kept', { status: 'pending' }), order: order({ deadline: undefined }) },
+      /it was not to be cancelled \(status pending\) by its deadline, a condition or the shop's own statement\.$/,
+    ],
+    [
       'kept in another status',
       { check: finished('kept', { status: 'shipped' }), order: order({ status: 'shipped' }) },
       /it was no longer unpaid \(status shipped\)\.$/,

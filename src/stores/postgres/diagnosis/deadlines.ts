@@ -1,6 +1,6 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { overdueFinding } from '../../../doctor/overdue-finding.ts'
-import { FLOOR_MS } from '../../../order/deadline.ts'
+import { FLOOR_MS, LAST_MS } from '../../../order/deadline.ts'
 import { formatDuration } from '../../../runtime/duration.ts'
 import { countUpTo, howLong } from '../../../runtime/human-numbers.ts'
 import type { OrdersTable } from '../columns.ts'
@@ -92,7 +92,7 @@ WHERE ${isUnpaid(columns)} AND ${range} ORDER BY o.${deadline.sql} ${order} LIMI
     database,
     async () => {
       const { rows: next } = await database.query<Reading>(read(`o.${deadline.sql} > ${now}`, 'ASC'))
-      if (next[0] && Number.isFinite(next[0].ms)) return { ...next[0], now: await databaseNow(database) }
+      if (next[0] && next[0].ms < LAST_MS) return { ...next[0], now: await databaseNow(database) }
       const passed = `${isFrom(deadline, `${FLOOR_MS}`)} AND o.${deadline.sql} <= ${now}`
       const { rows } = await database.query<Reading>(read(passed, 'DESC'))
       return rows[0] && { ...rows[0], now: await databaseNow(database) }
