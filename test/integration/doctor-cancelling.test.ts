@@ -22,12 +22,6 @@ function diagnose(overrides: StoreOverrides = {}): Promise<Finding[]> {
 describe('an error, and the store does not open', () => {
   test.each<[string, string, string, string]>([
     [
-      'a status column without room for the status',
-      'DROP TRIGGER audit ON orders; ALTER TABLE orders ALTER COLUMN status TYPE varchar(8)',
-      'orders',
-      '22001',
-    ],
-    [
       'a view of two tables',
       'CREATE VIEW joined AS SELECT o.* FROM orders o LEFT JOIN audit a ON a.order_id = o.id::text',
       'joined',
@@ -39,13 +33,6 @@ describe('an error, and the store does not open', () => {
       'copy',
       '42809',
     ],
-    [
-      'a generated status',
-      `CREATE TABLE generated (id bigint PRIMARY KEY, paid_at timestamptz, cancelled_at timestamptz,
-         payment_deadline timestamptz, status text GENERATED ALWAYS AS ('pending') STORED)`,
-      'generated',
-      '428C9',
-    ],
   ])('%s', async (_, sql, name, state) => {
     await table.pool.query(sql)
     const options = { settings: { ORDERS_TABLE: `${table.schema}.${name}` } }
@@ -54,6 +41,28 @@ describe('an error, and the store does not open', () => {
     expect(ofCode(findings, 'store-table')).toEqual([['error', expect.stringContaining(`(SQLSTATE ${state})`)]])
     expect(JSON.stringify(findings)).not.toContain('could not be checked')
     await expect(PostgresStore.open(table.storeOptions(options))).rejects.toThrow(state)
+  })
+
+  test.each<[string, string, string, string]>([
+    [
+      'a status column without room for the status',
+      'DROP TRIGGER audit ON orders; ALTER TABLE orders ALTER COLUMN status TYPE varchar(8)',
+      'orders',
+      'ORDERS_CANCELLED_STATUS: expected up to 8 characters',
+    ],
+    [
+      'a generated status',
+      `CREATE TABLE generated (id bigint PRIMARY KEY, paid_at timestamptz, cancelled_at timestamptz,
+         payment_deadline timestamptz, status text GENERATED ALWAYS AS ('pending') STORED)`,
+      'generated',
+      'ORDERS_STATUS_COLUMN: expected a column that can be written',
+    ],
+  ])('that names the setting: %s', async (_, sql, name, problem) => {
+    await table.pool.query(sql)
+    const options = { settings: { ORDERS_TABLE: `${table.schema}.${name}` } }
+    const findings = await diagnose(options)
+    expect(ofCode(findings, 'store-table')).toEqual([['error', expect.stringContaining(problem)]])
+    await expect(PostgresStore.open(table.storeOptions(options))).rejects.toThrow(problem)
   })
 })
 

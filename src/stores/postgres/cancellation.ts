@@ -6,7 +6,7 @@ import { sqlStateOf } from './errors.ts'
 import { canonicalId } from './ids.ts'
 import { isLocked, rejectUnlocked } from './locks.ts'
 import { prepare } from './prepared.ts'
-import { idsAndMs, rejected, toOutcomes, undone } from './rows.ts'
+import { ANYBODY, idsAndMs, rejected, toOutcomes, undone } from './rows.ts'
 import type { buildStatements } from './statements.ts'
 import { runWatched, type Undone } from './watched.ts'
 
@@ -99,14 +99,21 @@ export class Cancellation {
         if (what !== 'undone' && !(what === 'cancelled' && stayed.has(this.#idOf(check)))) continue
         isUndone = true
         const { evidence } = outcomes[n] as Outcome
-        undoneOrders.set(this.#idOf(check), rejected(undone(actors().names), evidence))
+        undoneOrders.set(this.#idOf(check), rejected(undone(this.#undoneBy()), evidence))
       }
       return isUndone ? { end: 'ROLLBACK', value: undefined } : { end: 'COMMIT', value: outcomes }
     })
   }
 
   #toOutcomes(rows: readonly unknown[]): Outcome[] {
-    return toOutcomes(rows, this.#options.columns.cancelledStatus, this.#options.actors().names)
+    return toOutcomes(rows, this.#options.columns.cancelledStatus, this.#undoneBy())
+  }
+
+  /** Who may have kept an order from being cancelled, for people. */
+  #undoneBy(): readonly string[] {
+    const { names } = this.#options.actors()
+    if (this.#options.columns.status) return names
+    return ['ORDERS_SET, which must end what ORDERS_CONDITION asks for,', ...(names.length > 0 ? names : [ANYBODY])]
   }
 }
 

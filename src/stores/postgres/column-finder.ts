@@ -17,7 +17,7 @@ export function columnFinder(options: { settings: PostgresSettings; rows: readon
 
     const row = rows.find((candidate) => candidate.name === name)
     const type = row && types[row.labels ? 'an enum' : row.type]
-    if (type) return { sql: quoteIdentifier(name), type, sqlType: row.sql_type }
+    if (type) return { sql: quoteIdentifier(name), type, sqlType: row.sql_type, isDomain: row.is_domain }
     if (row) {
       const expected = Object.keys(types).map((type) => NAMES[type] ?? type)
       problems.push(

@@ -20,8 +20,8 @@ export interface OrdersColumns {
   isUnique: boolean
   /** Whether our role may read all columns of the table, also those that no setting names. */
   isReadable: boolean
-  /** Undefined where the condition alone says what is unpaid. */
-  status: { sql: string; type: string } | undefined
+  /** Undefined where the condition alone says what is unpaid. `compared`: as it is compared with its values. */
+  status: { sql: string; type: string; compared: string } | undefined
   deadline: TimeColumn | undefined
   paidAt: TimeColumn | { sql: string; type: 'date' } | undefined
   cancelledAt: TimeColumn | undefined

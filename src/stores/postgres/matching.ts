@@ -1,7 +1,7 @@
 import type { ColumnRow } from './catalogue.ts'
 import { columnFinder } from './column-finder.ts'
 import { ID_TYPES, NUMBERS, STATUS_TYPES, TIME_TYPES } from './column-types.ts'
-import { assignmentProblems, statusProblems } from './column-values.ts'
+import { assignmentProblems, generatedProblems, statusProblems } from './column-values.ts'
 import type { OrdersColumns } from './columns.ts'
 import type { TimeColumn, TimeType } from './instants.ts'
 import { quoteIdentifier, quoteTable, readableName, splitTable } from './quoting.ts'
@@ -45,7 +45,11 @@ export function matchColumns(
       `BRAKE_PAYMENT_SILENCE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid; set it to off, or name another column`,
     )
   }
-  problems.push(...statusProblems(rows, settings), ...assignmentProblems(rows, settings, assigned))
+  problems.push(
+    ...statusProblems(rows, settings),
+    ...generatedProblems(rows, settings),
+    ...assignmentProblems(rows, settings, assigned),
+  )
   if (problems.length > 0 || !id) return { problems }
 
   const zone = settings.ORDERS_TIME_ZONE ?? 'UTC'
@@ -61,8 +65,7 @@ export function matchColumns(
     idCast: id.type === 'citext' ? id.sqlType : id.type,
     isUnique,
     isReadable: rows.every(({ is_readable }) => is_readable),
-    // Cast to `character`, a text would lose all but its first letter.
-    status: status && { sql: status.sql, type: status.type === 'bpchar' ? 'bpchar' : status.sqlType },
+    status: status && statusColumn(status),
     deadline: deadline && {
       ...read,
       sql: deadline.sql,
@@ -77,6 +80,17 @@ export function matchColumns(
     assigned: assigned.map((one) => ({ ...one, column: quoteIdentifier(one.column) })),
   }
   return { problems, columns }
+}
+
+function statusColumn(column: { sql: string; type: string; sqlType: string; isDomain: boolean }) {
+  const { sql, type, sqlType, isDomain } = column
+  return {
+    sql,
+    // Cast to `character`, a text would lose all but its first letter.
+    type: type === 'bpchar' ? 'bpchar' : sqlType,
+    // Of the domains, those over an enum have no `=`.
+    compared: type === 'enum' && isDomain ? `${sql}::${sqlType}` : sql,
+  }
 }
 
 function paymentColumn(

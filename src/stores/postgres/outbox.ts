@@ -1,7 +1,8 @@
+import { OrderExpiryError } from '../../errors.ts'
 import type { OrdersColumns, OrdersTable } from './columns.ts'
-import { oneValue } from './database.ts'
+import { type Database, oneValue } from './database.ts'
 import { ms } from './instants.ts'
-import { quoteLiteral } from './quoting.ts'
+import { quoteLiteral, splitTable } from './quoting.ts'
 import { isCancelled } from './sql.ts'
 
 const MOST_EVENTS_COUNTED = 10_000
@@ -35,16 +36,33 @@ const CREATE = {
 export async function missingRecords({ database, columns }: OrdersTable): Promise<string[]> {
   const exists = (table: string) => oneValue<boolean>(database, 'SELECT to_regclass($1) IS NOT NULL', [table])
   const missing: (keyof typeof CREATE)[] = []
-  if (!(await exists(columns.outbox))) missing.push('outbox')
-  else if (!(await oneValue<boolean>(database, HAS_COLUMN, [columns.outbox, 'orders_table'])))
-    missing.push('ordersTable')
+  const has = await oneValue<string[] | null>(database, HAS_SQL, [columns.outbox])
+  const lacks = OUTBOX_COLUMNS.filter((name) => !has?.includes(name))
+  if (!has) {
+    await expectSchema(database, columns.outbox)
+    missing.push('outbox')
+  } else if (lacks.length === 1 && lacks[0] === 'orders_table') missing.push('ordersTable')
+  else if (lacks.length > 0) {
+    const given = `${columns.outbox} is there already, without ${lacks.join(', ')}`
+    const message = `OUTBOX_TABLE: expected a table of order-expiry, ${given}; name another, such as OUTBOX_TABLE=order_expiry_events`
+    throw new OrderExpiryError('STORE_MISMATCH', message)
+  }
   if (!(await exists(columns.registry))) missing.push('registry', 'entry')
   else if ((await firstSeen({ database, columns })) === undefined) missing.push('entry')
   return missing.map((what) => CREATE[what](columns))
 }
 
-const HAS_COLUMN =
-  'SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = $1::regclass AND attname = $2 AND NOT attisdropped)'
+async function expectSchema(database: Database, outbox: string): Promise<void> {
+  const [schema = ''] = splitTable(outbox) ?? []
+  if (await oneValue<boolean>(database, 'SELECT to_regnamespace($1) IS NOT NULL', [schema])) return
+  const message = `OUTBOX_TABLE: expected a schema that is there, given ${schema}; CREATE SCHEMA ${schema} first`
+  throw new OrderExpiryError('STORE_MISMATCH', message)
+}
+
+/* $1 the outbox: its columns; null if there is no such table. */
+const HAS_SQL = `
+SELECT CASE WHEN to_regclass($1) IS NOT NULL THEN ARRAY(
+  SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND NOT attisdropped) END`
 
 /** When `migrate` first saw the orders table, in epoch milliseconds. */
 export async function firstSeen({ database, columns }: OrdersTable): Promise<number | undefined> {

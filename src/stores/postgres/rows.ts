@@ -110,9 +110,11 @@ export function rejected(why: string, evidence: Evidence): Outcome {
   return { kind: 'rejected', error: new OrderExpiryError('STORE_REJECTED', why), evidence }
 }
 
+export const ANYBODY = 'a trigger, a rule or a policy'
+
 /** @param by for people, those that may have done it */
 export function undone(by: readonly string[]): string {
-  const who = by.join(' or ') || 'a trigger, a rule or a policy'
+  const who = by.join(' or ') || ANYBODY
   return `expected the order to be cancelled after the statement, but ${who} has prevented or undone it`
 }
 

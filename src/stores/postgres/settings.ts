@@ -14,6 +14,10 @@ const databaseUrl = z
 const tableName = z
   .string()
   .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"')
+const outboxName = tableName.refine(
+  (text) => quoteTable(text)?.endsWith('"order_expiry_tables"') !== true,
+  'expected another name than order_expiry_tables, which is a table of ours already',
+)
 const columnName = z
   .string()
   .refine((text) => Buffer.byteLength(text) <= 63, 'expected a column name of up to 63 bytes')
@@ -59,7 +63,7 @@ export const settings = {
   ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled', empty: 'none' },
   ORDERS_CONDITION: { schema: fragment(parseExpression) },
   ORDERS_SET: { schema: fragment(parseAssignments) },
-  OUTBOX_TABLE: { schema: tableName, default: 'order_expiry_outbox', empty: 'refused' },
+  OUTBOX_TABLE: { schema: outboxName, default: 'order_expiry_outbox', empty: 'refused' },
   CANCEL_SQL_FILE: { schema: z.string() },
 } as const satisfies Settings
 

@@ -39,7 +39,7 @@ interface Token {
   /** Where it begins and ends in the text. */
   from: number
   to: number
-  /** How many parentheses it stands in. */
+  /** How many parentheses and brackets it stands in. */
   depth: number
 }
 
@@ -49,24 +49,28 @@ interface Token {
  * and not be continued by another, in which escapes would count as well.
  */
 const TOKEN =
-  /\s+|([eE]'(?:[^'\\]|''|\\[\s\S])*'(?!\s*')|'(?:[^']|'')*'|"(?:[^"]|"")+"|(?![eE]')[\p{L}_][\p{L}\p{N}_$]*|\d[\w.]*|::|[<>=!~@#%^&|?+*/-]+|[[\](),.:])/uy
+  /\s+|([eE]'(?:[^'\\]|''|\\[\s\S])*'(?!\s*')|'(?:[^']|'')*'|"(?:[^"]|"")+"|(?![eE]')[\p{L}_][\p{L}\p{N}_$]*|\d[\w.]*|::|=(?=[+-](?:[^<>=!~@#%^&|?+*/-]|$))|[<>=!~@#%^&|?+*/-]+|[[\](),.:])/uy
 /** How a query of other rows begins. All else that is no expression is a syntax error between parentheses. */
 const QUERIES = /^(select|values|table)$/i
 const COMMENTS = /--|\/\*/
+const CLOSING = new Map([
+  [')', '('],
+  [']', '['],
+])
 
 function tokenize(text: string): Token[] {
   const tokens: Token[] = []
-  let depth = 0
+  const open: string[] = []
   for (const match of matchesOf(text)) {
     const [whole, token] = match
     if (token === undefined) continue
     if (COMMENTS.test(token) && !/^['"eE]/.test(token)) throw new SyntaxError('expected no comment')
-    if (token === ')') depth--
-    if (depth < 0) throw new SyntaxError('expected an opening parenthesis before a closing one')
-    tokens.push({ text: token, from: match.index, to: match.index + whole.length, depth })
-    if (token === '(') depth++
+    if (CLOSING.has(token) && open.pop() !== CLOSING.get(token))
+      throw new SyntaxError('expected an opening parenthesis before a closing one')
+    tokens.push({ text: token, from: match.index, to: match.index + whole.length, depth: open.length })
+    if (token === '(' || token === '[') open.push(token)
   }
-  if (depth > 0) throw new SyntaxError('expected a closing parenthesis for each opening one')
+  if (open.length > 0) throw new SyntaxError('expected a closing parenthesis for each opening one')
   return tokens
 }
 
@@ -104,9 +108,10 @@ function isName(token: string): boolean {
   return /^["\p{L}_]/u.test(token) && !/^[eE]'/.test(token)
 }
 
-/** PostgreSQL folds names without quotes to lower case. */
+/** PostgreSQL folds names without quotes to lower case, but only their letters from A to Z. */
 function bareName(token: string): string {
-  return token.startsWith('"') ? token.slice(1, -1).replaceAll('""', '"') : token.toLowerCase()
+  if (token.startsWith('"')) return token.slice(1, -1).replaceAll('""', '"')
+  return token.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
 }
 
 /** Whether SQL names a column; its texts and comments do not count. */

@@ -9,7 +9,7 @@ import { quoteLiteral } from './quoting.ts'
  */
 export function isUnpaid({ status, unpaidStatuses, paidAt, condition }: OrdersColumns): string {
   return [
-    status && `${status.sql} IN (${unpaidStatuses.map(quoteLiteral).join(', ')})`,
+    status && `${status.compared} IN (${unpaidStatuses.map(quoteLiteral).join(', ')})`,
     paidAt && `${paidAt.sql} IS NULL`,
     condition && `(${condition.sql})`,
   ]
@@ -20,7 +20,7 @@ export function isUnpaid({ status, unpaidStatuses, paidAt, condition }: OrdersCo
 /** The condition that an order has become what its cancellation makes of it. */
 export function isCancelled(columns: OrdersColumns): string {
   const { status, cancelledStatus } = columns
-  return status ? `${status.sql} = ${quoteLiteral(cancelledStatus)}` : `(${isUnpaid(columns)}) IS NOT TRUE`
+  return status ? `${status.compared} = ${quoteLiteral(cancelledStatus)}` : `(${isUnpaid(columns)}) IS NOT TRUE`
 }
 
 /** What a cancellation writes. */

@@ -1,27 +1,32 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import { readActors } from '../actors.ts'
-import type { OrdersTable } from '../columns.ts'
+import type { ColumnRow } from '../catalogue.ts'
+import type { OrdersColumns, OrdersTable } from '../columns.ts'
 import { type Database, one, oneValue } from '../database.ts'
 import { asStoreError, sqlStateOf } from '../errors.ts'
 import { valueAt } from '../instants.ts'
-import { quoteLiteral, unquoteIdentifier } from '../quoting.ts'
+import { quoteIdentifier, quoteLiteral, unquoteIdentifier } from '../quoting.ts'
 import { isUnpaid } from '../sql.ts'
+import { namesColumn } from '../sql-fragment.ts'
 import { explanations } from '../statements.ts'
 import { bounded, PLANNING_MS } from './bounded-look.ts'
 
 /** Unpaid orders on which each constraint is tried. */
 const ORDERS_CHECKED = 1_000
 
+type Options = OrdersTable & { rows: readonly ColumnRow[]; cancelSql: string | undefined }
+
 /**
  * Whether the cancelling statement can be planned, which checks the table, names, types and permissions and runs
  * nothing, and whether the type of the column or a constraint would refuse its result.
  */
-export async function lookAtCancelling(options: OrdersTable & { cancelSql: string | undefined }): Promise<Finding[]> {
+export async function lookAtCancelling(options: Options): Promise<Finding[]> {
   const { database, columns, cancelSql } = options
   let refusal: string | undefined
   for (const { sql, values } of explanations(columns, cancelSql)) refusal ??= await refusalOf(database, sql, values)
   if (cancelSql) return [shopSqlFinding(refusal)]
-  if (refusal === undefined) return listed(await lookAtType(options), await lookAtConstraints(options))
+  if (refusal === undefined)
+    return listed(await lookAtType(options), await lookAtConstraints(options), await lookAtEnd(options))
   const refused = finding('error', 'store-table', {
     what: `the statement that cancels fails: ${refusal}`,
     meaning: 'The daemon does not start, and no order can be cancelled.',
@@ -74,11 +79,38 @@ async function refusalOf(database: Database, sql: string, values: unknown[]): Pr
   return refusal === 'unknown' ? undefined : refusal
 }
 
-async function lookAtConstraints({ database, columns }: OrdersTable): Promise<Finding[]> {
-  const { table, status, cancelledAt, cancelledStatus, assigned } = columns
+/** Whether orders without a status would still count as unpaid, where nothing but the statement acts on them. */
+async function lookAtEnd({ database, columns, rows }: Options): Promise<Finding | undefined> {
+  const { table, status, condition } = columns
+  if (status || !condition || rows.some((row) => row.is_generated)) return undefined
+  if ((await readActors({ database, columns })).names.length > 0) return undefined
+  const written = writtenBy(columns)
+  const row = rows
+    .filter(({ name }) => namesColumn(condition.sql, name))
+    .map(({ name }) => quoteIdentifier(name))
+    .map((column) => `${written.get(column) ?? `o.${column}`} AS ${column}`)
+  const source = `SELECT ${row.join(', ')} FROM ${table} o WHERE ${isUnpaid(columns)} LIMIT ${ORDERS_CHECKED}`
+  const sql = `SELECT count(*)::int AS looked, count(*) FILTER (WHERE ${condition.sql})::int AS unpaid FROM (${source}) o`
+  const found = await bounded(database, () => one<{ looked: number; unpaid: number }>(database, sql))
+  if (found === 'unknown' || found.unpaid === 0) return undefined
+  return finding('error', 'store-table', {
+    what: `ORDERS_SET does not end what ORDERS_CONDITION asks for (${found.unpaid} of the ${found.looked} unpaid orders checked)`,
+    meaning: 'Each attempt to cancel such an order fails.',
+    fix: '# correct ORDERS_SET: closed_at = now() ends closed_at IS NULL',
+  })
+}
+
+/** What a cancellation writes into each column. */
+function writtenBy({ status, cancelledAt, cancelledStatus, assigned }: OrdersColumns): Map<string, string> {
   const written = new Map(assigned.map(({ column, sql }) => [column, `(${sql})`]))
   if (status) written.set(status.sql, `${quoteLiteral(cancelledStatus)}::${status.type}`)
   if (cancelledAt) written.set(cancelledAt.sql, valueAt(cancelledAt, 'now()', 'atMost'))
+  return written
+}
+
+async function lookAtConstraints({ database, columns }: OrdersTable): Promise<Finding[]> {
+  const { table, cancelledStatus } = columns
+  const written = writtenBy(columns)
   const { rows } = await database.query<Constraint>(CONSTRAINTS_SQL, [table, [...written.keys()]])
   const findings: Finding[] = []
   for (const { name, columns: on, condition, target, key } of rows) {

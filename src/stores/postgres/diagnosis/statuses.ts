@@ -13,7 +13,7 @@ const LEAST_LETTERS = 5
 export async function lookAtStatuses({ database, columns }: OrdersTable): Promise<Finding[]> {
   const { schema, table, unpaidStatuses, cancelledStatus } = columns
   if (!columns.status) return []
-  const { sql: status, type: statusType } = columns.status
+  const { sql: status, type: statusType, compared } = columns.status
   // The frequent ones according to the statistics, and those of the first rows.
   const first = await boundedValue<string[]>(
     database,
@@ -32,7 +32,7 @@ export async function lookAtStatuses({ database, columns }: OrdersTable): Promis
 
   let isUnknown = false
   for (const wanted of [...unpaidStatuses, cancelledStatus].filter((name) => !seen.has(name))) {
-    const sql = `SELECT EXISTS (SELECT FROM ${table} WHERE ${status} = $1::text::${statusType})`
+    const sql = `SELECT EXISTS (SELECT FROM ${table} WHERE ${compared} = $1::text::${statusType})`
     const found = await boundedValue<boolean>(database, sql, [wanted])
     if (found === 'unknown') isUnknown = true
     else if (found) seen.add(wanted)

@@ -172,6 +172,9 @@ describe('matchColumns', () => {
     type,
     sql_type: type,
     labels: null,
+    is_domain: false,
+    max_length: null,
+    is_generated: false,
     is_unique: true,
     kind: 'r',
     is_not_null: false,
@@ -233,7 +236,7 @@ describe('matchColumns', () => {
       idCast: 'bigint',
       isUnique: true,
       isReadable: true,
-      status: { sql: '"status"', type: 'shop.order_status' },
+      status: { sql: '"status"', type: 'shop.order_status', compared: '"status"' },
       deadline: { sql: '"due"', type: 'timestamptz', ...read },
       paidAt: { sql: '"paid_at"', type: 'date' },
       cancelledAt: { sql: '"void_at"', type: 'timestamp', ...read },
@@ -242,6 +245,26 @@ describe('matchColumns', () => {
       condition: undefined,
       assigned: [],
     })
+  })
+
+  test.each<[string, Partial<ColumnRow>, Partial<PostgresSettings>, RegExp]>([
+    [
+      'char(1)',
+      { type: 'bpchar', max_length: 1 },
+      {},
+      /^ORDERS_UNPAID_STATUSES: expected up to 1 character, .* given pending$/,
+    ],
+    ['smallint', { type: 'int2' }, { ORDERS_UNPAID_STATUSES: ['40000'] }, /^ORDERS_UNPAID_STATUSES: .* given 40000:/],
+    [
+      'citext',
+      { type: 'citext' },
+      { ORDERS_CANCELLED_STATUS: 'Pending' },
+      /^ORDERS_CANCELLED_STATUS: .* given Pending, which is pending/,
+    ],
+    ['generated', { type: 'text', is_generated: true }, {}, /^ORDERS_STATUS_COLUMN: .* is generated; leave it empty/],
+  ])('refuses statuses that a column does not hold, tell apart or let be written: %s', (_, column, change, problem) => {
+    const of = [...rows.filter(({ name }) => name !== 'status'), row('status', 'text', column)]
+    expect(problems(change, of)[0]).toMatch(problem)
   })
 
   test('leaves out what the shop has not', () => {

@@ -13,6 +13,7 @@ describe('parseExpression', () => {
     ['in_range(a, b)', ['in_range']],
     [`"Is Open"(a)`, ['Is Open']],
     ['größe > 0', []],
+    [`tags && ARRAY['a', 'b'] AND x[1] = y[2]`, []],
   ])('takes %s as it is', (text, calls) => {
     expect(parseExpression(` ${text}\n`)).toEqual({ sql: text, calls })
   })
@@ -24,6 +25,8 @@ describe('parseExpression', () => {
     ['true)', /opening parenthesis/],
     ['true) OR (true', /opening parenthesis/],
     ['(true', /closing parenthesis/],
+    ['a[1) AND (1]', /opening parenthesis/],
+    ['a[1', /closing parenthesis/],
     ['true; DROP TABLE orders', /no ";"/],
     ['true -- and so on', /comment/],
     ['true /* and so on', /comment/],
@@ -77,6 +80,16 @@ describe('parseAssignments', () => {
       { column: 'updatedAt', sql: `now() AT TIME ZONE 'UTC'`, calls: ['now'] },
       { column: 'tags', sql: `array_append(tags, 'a,b')`, calls: ['array_append'] },
     ])
+  })
+
+  test.each([
+    ['n=-1', 'n', '-1'],
+    ['n=+a', 'n', '+a'],
+    [`tags = ARRAY['a', 'b']`, 'tags', `ARRAY['a', 'b']`],
+    ['Über = 1', 'Über', '1'],
+    ['ÜBER = 1', 'Über', '1'],
+  ])('%s is read as PostgreSQL reads it', (text, column, sql) => {
+    expect(parseAssignments(text)).toEqual([{ column, sql, calls: [] }])
   })
 
   test.each([
