@@ -19,7 +19,6 @@ export interface SweptOnce extends SweepResult {
  *
  * @param options.dryRun change nothing, whatever the settings say
  * @param options.backlog settle the backlog instead of what is overdue
- * @returns also the brake, as it was last read
  */
 export async function sweepOnce(
   options: Omit<Given, 'version'> & { redisUrl: string; dryRun: boolean; backlog: boolean; signal: AbortSignal },
