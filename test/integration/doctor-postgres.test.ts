@@ -416,6 +416,15 @@ describe('deadlines', () => {
     await table.insert([{ id: '10', deadline: Date.now() - late }])
     expect(ofCode(await diagnose(table), 'store-overdue')[0]?.[0]).toBe(level)
   })
+
+  test('is a warning that names the other possibility where the shop has a statement of its own, which may keep it', async () => {
+    const table = await createSound()
+    await table.insert([{ id: '1', deadline: Date.now() - 3_600_000 }])
+    const cancelSql =
+      "SELECT '1' AS id, 'kept' AS outcome, now() AS until WHERE '1' = ANY ($1::text[]) AND now() > ANY ($2::timestamptz[])"
+    const [found] = (await diagnose(table, { settings: { cancelSql } })).filter(({ code }) => code === 'store-overdue')
+    expect(found).toMatchObject({ level: 'warning', meaning: expect.stringContaining('ORDERS_CONDITION') })
+  })
 })
 
 describe('the table', () => {

@@ -200,18 +200,14 @@ describe("the shop's own statement", () => {
   const dueOf = async (store: PostgresStore) =>
     (await store.unpaidDueBefore(Date.now(), undefined, 10)).map(({ orderId }) => orderId).sort()
 
-  test('that keeps an unpaid order twice is not asked again until somebody changes the row', async () => {
+  test('that keeps an unpaid order is not asked again until somebody changes the row', async () => {
     const { table, store } = await openMarked(true)
     expect(await dueOf(store)).toEqual(['1', '2'])
     expect(kindsOf(await store.cancelUnpaid(checks(1, 2)))).toEqual(['kept', 'cancelled'])
-    expect(await dueOf(store)).toEqual(['1'])
-    expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['kept'])
     expect(await dueOf(store)).toEqual([])
     await table.pool.query(`UPDATE orders SET note = 'deleted twice' WHERE id = 1`)
-    for (const _ of ['once', 'twice']) {
-      expect(await dueOf(store)).toEqual(['1'])
-      expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['kept'])
-    }
+    expect(await dueOf(store)).toEqual(['1'])
+    expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['kept'])
     expect(await dueOf(store)).toEqual([])
     await table.pool.query('UPDATE orders SET note = NULL WHERE id = 1')
     expect(kindsOf(await store.cancelUnpaid(checks(1)))).toEqual(['cancelled'])

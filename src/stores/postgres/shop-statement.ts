@@ -79,6 +79,8 @@ export class ShopStatement {
         )
       }
       if (unreadable.length > 0) return { end: 'ROLLBACK', value: undefined }
+      const unpaid = checks.filter((_, n) => before[n]?.isUnpaid)
+      const versions = await this.#versionsOf(client, unpaid)
       const { rows } = await client.query<{ id: unknown }>(sql, input)
       const { cancelledStatus } = columns
       const canonical = (orderId: string) => idOf({ orderId, deadline: 0 })
@@ -103,19 +105,18 @@ export class ShopStatement {
         if (stayed.length > 0) return { end: 'ROLLBACK', value: undefined }
         await client.query(statements.insertOutbox, idsAndDeadlines(cancelled))
       }
-      await this.#remember(
-        client,
-        checks.filter((_, n) => outcomes[n]?.kind === 'kept' && before[n]?.isUnpaid),
-      )
+      const kept = unpaid.filter((check) => outcomes[checks.indexOf(check)]?.kind === 'kept')
+      const unchanged = [...(await this.#versionsOf(client, kept))].filter(([id, now]) => versions.get(id) === now)
+      this.kept.add(new Map(unchanged)) // others may have changed before the statement saw them, or after
       return { end: 'COMMIT', value: outcomes }
     })
   }
 
-  /** The statement has not changed their rows, and need not be asked again until somebody else has. */
-  async #remember(client: pg.PoolClient, checks: readonly Check[]): Promise<void> {
+  /** What the rows are now, by their ids; none where our role may not read all of a row. */
+  async #versionsOf(client: pg.PoolClient, checks: readonly Check[]): Promise<Map<string, string>> {
     const { versions } = this.#options.statements
-    if (checks.length === 0 || !versions) return
+    if (checks.length === 0 || !versions) return new Map()
     const { rows } = await client.query<{ id: string; version: string }>(versions, [checks.map(this.#idOf)])
-    this.kept.add(rows)
+    return new Map(rows.map(({ id, version }) => [id, version]))
   }
 }

@@ -117,9 +117,15 @@ function how({ type, zone, unitMs, afterMs }: TimeColumn): string {
   return parts.length > 0 ? ` (${parts.join(', ')})` : ''
 }
 
+/** Only the daemon knows what the statement answers. */
+const KEPT_BY_SHOP =
+  'Your own statement (CANCEL_SQL_FILE) may keep it: then say in ORDERS_CONDITION, too, which orders are unpaid. Otherwise: '
+
 /** @param options.backlogEndMs what was due before that is no longer late, but backlog */
-export async function lookAtOverdue(options: OrdersTable & { backlogEndMs: number }): Promise<Finding | undefined> {
-  const { database, columns, backlogEndMs } = options
+export async function lookAtOverdue(
+  options: OrdersTable & { backlogEndMs: number; cancelSql: string | undefined },
+): Promise<Finding | undefined> {
+  const { database, columns, backlogEndMs, cancelSql } = options
   if (!columns.deadline) return undefined
   const lateMs = await bounded(database, async () => {
     await database.query(SWEEP_SETTINGS)
@@ -129,5 +135,6 @@ export async function lookAtOverdue(options: OrdersTable & { backlogEndMs: numbe
     const { rows } = await database.query<{ deadline: number }>(unpaidDueBefore, values)
     return rows[0] && now - rows[0].deadline
   })
-  return lateMs === 'unknown' ? cannotTell('store-overdue', 'the oldest overdue order') : overdueFinding(lateMs)
+  if (lateMs === 'unknown') return cannotTell('store-overdue', 'the oldest overdue order')
+  return overdueFinding(lateMs, cancelSql && KEPT_BY_SHOP)
 }
