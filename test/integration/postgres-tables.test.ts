@@ -3,6 +3,7 @@ import type { Outcome } from '../../src/order/order.ts'
 import { migratePostgres } from '../../src/stores/postgres/migration.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
+import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type StoreOverrides, type TableOptions } from '../helpers/orders-table.ts'
 
 const past = () => Date.now() - 1_000
@@ -218,10 +219,13 @@ describe("the shop's own statement", () => {
     const table = await openTable()
     await place(table, 1)
     await table.pool.query(`UPDATE orders SET note = 'deleted' WHERE id = 1`)
-    const slow = statement(table.schema, true).replace('FROM', 'FROM (SELECT pg_sleep(0.5)) AS slow,')
+    const slow = statement(table.schema, true).replace('FROM', 'FROM (SELECT pg_sleep(1)) AS slow,')
     const store = await openStore(table, { settings: { cancelSql: slow } })
     const deciding = store.cancelUnpaid(checks(1))
-    await new Promise((resolve) => setTimeout(resolve, 250))
+    await eventually('it decides', async () => {
+      const sql = `SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%${table.schema}%'`
+      return (await table.pool.query(sql)).rowCount === 1
+    })
     await table.pool.query('UPDATE orders SET note = NULL WHERE id = 1')
     expect(kindsOf(await deciding)).toEqual(['kept'])
     expect(await dueOf(store)).toEqual(['1'])
