@@ -10,14 +10,14 @@ import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 const MINUTE = 60_000
 
-/** 1 and 2 overdue, 3 overdue but paid, 4 due when the sweep comes, 5 due soon, 6 due later. */
+/** 1 and 2 overdue, 3 overdue but paid, 4 just due, 5 due soon, 6 due later. */
 async function placeSix(table: OrdersTable): Promise<void> {
   const now = Date.now()
   await table.insert([
     { id: '1', deadline: now - 2 * MINUTE },
     { id: '2', deadline: now - MINUTE },
     { id: '3', deadline: now - MINUTE, status: 'paid', paidAt: now - 2 * MINUTE },
-    { id: '4', deadline: now + 3_000 },
+    { id: '4', deadline: now - 100 },
     { id: '5', deadline: now + 5 * MINUTE },
     { id: '6', deadline: now + 15 * MINUTE },
   ])
