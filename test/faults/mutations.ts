@@ -19,7 +19,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the condition on the deadline, in the cancelling statement',
     edits: [
-      { file: SQL, from: / AND deadline BETWEEN \$\{floor\} AND now\(\)(?=\n\s+GROUP BY)/, to: '' },
+      { file: SQL, from: / AND deadline BETWEEN \$\{floor\} AND now\(\)/, to: '' },
       {
         file: SQL,
         from: / AND coalesce\(\$\{own\}, \$\{atMs\('s\.ms'\)\}\) BETWEEN \$\{floor\} AND now\(\)(?=\) IS TRUE\n\s+FOR UPDATE)/,
