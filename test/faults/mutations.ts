@@ -32,7 +32,7 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: 'the condition on the status and the payment, in the cancelling statement',
     edits: [
-      { file: CONDITIONS, from: /status && `\$\{status\.sql\} IN .*`(?=,\n\s+paidAt &&)/, to: "'true'" },
+      { file: CONDITIONS, from: /status && `\$\{status\.compared\} IN .*`(?=,\n\s+paidAt &&)/, to: "'true'" },
       { file: CONDITIONS, from: /paidAt && `[^`]* IS NULL`/, to: "''" },
     ],
     cases: ['jobs promoted', 'worker clock 5 min ahead'],
@@ -67,7 +67,7 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'the look at what was written: what was asked for counts',
     edits: [
       { file: SQL, from: 'bool_or(cancelled) AS cancelled', to: 'true AS cancelled' },
-      { file: CANCELLATION, from: 'checks.length > 0 && actors().actLater', to: 'false' },
+      { file: CANCELLATION, from: 'checks.length > 0 && this.#options.actors().actLater', to: 'false' },
     ],
     cases: [
       'a trigger gives the status back',
