@@ -419,7 +419,7 @@ describe('deadlines', () => {
 
   test('is a warning that names the other possibility where the shop has a statement of its own, which may keep it', async () => {
     const table = await createSound()
-    await table.insert([{ id: '1', deadline: Date.now() - 3_600_000 }])
+    await table.insert([{ id: '10', deadline: Date.now() - 3_600_000 }])
     const cancelSql =
       "SELECT '1' AS id, 'kept' AS outcome, now() AS until WHERE '1' = ANY ($1::text[]) AND now() > ANY ($2::timestamptz[])"
     const [found] = (await diagnose(table, { settings: { cancelSql } })).filter(({ code }) => code === 'store-overdue')
