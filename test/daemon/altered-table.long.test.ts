@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals'
+import { LATE_AFTER_MS } from '../../src/order/promise.ts'
 import { closing } from '../helpers/closing.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { databaseUrl, redisUrl, uniqueName } from '../helpers/env.ts'
@@ -92,11 +93,12 @@ test.each(ALTERATIONS)(
     expect([readyz.status, unwell]).toEqual([503, [{ name: 'store', status: 'unavailable', reason }]])
 
     await table.pool.query(repair.replace('$role', role))
-    const jobs = await eventually('all are finished', async () => {
+    const finished = async () => {
       // A sweep may have given the orders checks of its own.
-      const finished = (await raw.queue.getCompleted()).filter(({ id }) => id?.startsWith('mine-'))
-      return finished.length === ORDERS.length ? finished : undefined
-    })
+      const jobs = (await raw.queue.getCompleted()).filter(({ id }) => id?.startsWith('mine-'))
+      return jobs.length === ORDERS.length ? jobs : undefined
+    }
+    const jobs = await eventually('all are finished, as promised after an outage', finished, LATE_AFTER_MS)
     for (const job of jobs) {
       // Of two checks of an order, the other finds it cancelled. A statement that was prepared before knows a renamed label.
       expect(job).toMatchObject({

@@ -7,7 +7,7 @@ import { scenario } from './scenario.ts'
 import type { Flaws } from './simulation.ts'
 
 /** Runs until a flaw must have shown. */
-const RUNS = 400
+const RUNS = 4_000
 /** A machine that does other things beside this may take its time. */
 const TIMEOUT_MS = 300_000
 

@@ -105,7 +105,9 @@ test('BRAKE_PAYMENT_SILENCE: where the newest payment cannot be read, the store 
   await table.insert([{ id: '99', status: 'paid', deadline: Date.now(), paidAt: Date.now() }])
   await table.pool.query(`CREATE VIEW unreadable AS SELECT id, status, payment_deadline, cancelled_at,
     CASE WHEN status = 'paid' THEN to_timestamp(1 / (id - id)) ELSE paid_at END AS paid_at FROM orders`)
-  const daemon = await start({ ...env, ORDERS_TABLE: `${table.schema}.unreadable`, BRAKE_PAYMENT_SILENCE: '5m' })
+  const ofView = { ...env, ORDERS_TABLE: `${table.schema}.unreadable`, BRAKE_PAYMENT_SILENCE: '5m' }
+  expect(await runCli(['migrate'], { env: ofView })).toMatchObject({ code: 0 })
+  const daemon = await start(ofView)
   await place(range(1, 20))
   const { msg } = await daemon.until((line) => line.msg.startsWith('the order store fails'))
   expect(msg).toMatch(/the newest payment cannot be read .*division by zero/)
