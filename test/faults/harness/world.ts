@@ -261,10 +261,11 @@ export class World {
     return counts.reduce((sum, count) => sum + count, 0)
   }
 
-  /** The orders of the jobs that have failed for good. */
+  /** The orders of the jobs that have failed for good; without a name where a job cannot be read. */
   async failedOrders(): Promise<string[]> {
-    const jobs = await this.rawQueue.getJobs('failed')
-    return jobs.map(({ data }) => String(data.orderId))
+    const ids = await this.admin.zrange('bull:check-payment:failed', '0', '-1')
+    const texts = await Promise.all(ids.map((id) => this.admin.hget(`bull:check-payment:${id}`, 'data')))
+    return texts.map((text) => /"orderId":"([^"]*)"/.exec(text ?? '')?.[1] ?? '')
   }
 
   /** Neither workers nor producers reach Redis, and are told so. */
