@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
+import type { RedisAddress } from './redis/address.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { formatDuration } from './runtime/duration.ts'
 import { count } from './runtime/human-numbers.ts'
@@ -79,6 +80,11 @@ export function readConfig(input: { env: Environment; dotenv: Environment }): Co
 /** The queue that the settings name. */
 export function queueOf(config: Pick<Config, 'QUEUE_NAME' | 'QUEUE_PREFIX'>): NamedQueue {
   return namedQueue({ name: config.QUEUE_NAME, prefix: config.QUEUE_PREFIX })
+}
+
+/** The Redis that the settings name; undefined: none. */
+export function redisAddressOf(config: Pick<Config, 'REDIS_URL'>): RedisAddress | undefined {
+  return config.REDIS_URL
 }
 
 /** The texts in these settings that must never be seen, in each form in which they may be. */

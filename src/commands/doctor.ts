@@ -6,6 +6,7 @@ import { FINDING_CODES, type Finding, type FindingCode, finding } from '../docto
 import { asOrderExpiryError } from '../errors.ts'
 import { diagnoseQueue } from '../queue/diagnosis/queue.ts'
 import { diagnoseRedis } from '../queue/diagnosis/redis.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { diagnoseStore, KINDS } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
@@ -27,7 +28,7 @@ export function doctorCommand(context: CommandContext): Command {
 async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
   const queue = queueOf(config)
   const keepsOrders = KINDS[config.ORDER_STORE].recordsAs !== undefined
-  const inStore = (redisUrl = '') => diagnoseStore(chooseStore({ config, redisUrl }), clock)
+  const inStore = (redisAddress: RedisAddress = '') => diagnoseStore(chooseStore({ config, redisAddress }), clock)
   const notLookedAt: FindingCode[] = keepsOrders ? ['store-reachable', 'queue-reachable'] : ['queue-reachable']
   const what = 'not checked, because Redis cannot be used'
   const skipped = notLookedAt.map((code) => finding('info', code, { what }))

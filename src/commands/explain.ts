@@ -12,8 +12,8 @@ export function explainCommand(context: CommandContext): Command {
   return printsResult(context, command, async (orderId: string) => {
     const { clock } = context
     const config = context.readConfig()
-    const story = await withQueueView({ config, clock }, (view, redisUrl) =>
-      withStore({ config, redisUrl }, (store) =>
+    const story = await withQueueView({ config, clock }, (view, redisAddress) =>
+      withStore({ config, redisAddress }, (store) =>
         explainOrder({ orderId, sources: { view, store, dryRun: config.DRY_RUN, clock } }),
       ),
     )

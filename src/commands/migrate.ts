@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { redisAddressOf } from '../config.ts'
 import { chooseStore } from '../daemon/parts.ts'
 import { migrateStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
@@ -12,7 +13,7 @@ export function migrateCommand(context: CommandContext): Command {
     .action(async (options: { index?: true; dryRun?: true }) => {
       const config = context.readConfig()
       let statements = 0
-      const missing = await migrateStore(chooseStore({ config, redisUrl: config.REDIS_URL ?? '' }), {
+      const missing = await migrateStore(chooseStore({ config, redisAddress: redisAddressOf(config) ?? '' }), {
         dryRun: Boolean(options.dryRun),
         withIndexes: Boolean(options.index),
         onStatement(statement) {

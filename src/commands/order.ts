@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import { withClient, withStore } from '../daemon/with-redis.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import { KINDS, STORE_NAMES } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
@@ -28,7 +29,7 @@ interface Given {
   deadline: DeadlineInput | undefined
   allowPast: boolean
   config: Config
-  redisUrl: string
+  redisAddress: RedisAddress
 }
 
 const COMMANDS: readonly OrderCommand[] = [
@@ -83,8 +84,8 @@ export function orderCommands(context: CommandContext): Command[] {
       const isMissing = takesDeadline === 'required' && deadline === undefined
       if (isMissing) command.error('error: expected --deadline or --timeout')
       const config = context.readConfig()
-      const result = await withClient({ config, clock: context.clock }, (client, redisUrl) =>
-        ask({ client, orderId, deadline, allowPast: options.allowPast ?? false, config, redisUrl }),
+      const result = await withClient({ config, clock: context.clock }, (client, redisAddress) =>
+        ask({ client, orderId, deadline, allowPast: options.allowPast ?? false, config, redisAddress }),
       )
       return { result, isSuccess: !FAILURES.includes(result.result ?? '') }
     })

@@ -24,8 +24,8 @@ export function sweepCommand(context: CommandContext): Command {
     const wouldCancel: string[] = []
     events.on('would-cancel', ({ orderId }) => wouldCancel.push(orderId))
     const signal = stopSignal(context)
-    const swept = await withRedis({ config, clock }, (redisUrl) =>
-      sweepOnce({ config, redisUrl, dryRun, backlog, events, clock, signal }),
+    const swept = await withRedis({ config, clock }, (redisAddress) =>
+      sweepOnce({ config, redisAddress, dryRun, backlog, events, clock, signal }),
     )
     const result = reportOf(swept, dryRun || config.DRY_RUN ? wouldCancel : undefined)
     const lines = describe({ report: result, backlog, changesNothing: dryRun, now: clock.now() })

@@ -1,5 +1,5 @@
 import type { OrderExpiry } from '../client/client.ts'
-import { DATA_DIR, queueOf } from '../config.ts'
+import { DATA_DIR, queueOf, redisAddressOf } from '../config.ts'
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import { createHistoryWriter } from '../observe/history.ts'
@@ -11,7 +11,7 @@ import type { MissingChecks } from '../queue/missing-checks.ts'
 import { makePostponedDue } from '../queue/postponed-checks.ts'
 import { createRetention } from '../queue/retention.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
-import { describeRedisAddress } from '../redis/address.ts'
+import { describeRedisAddress, type RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import type { NamedQueue } from '../redis/keys.ts'
@@ -47,15 +47,15 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const { config, events, clock } = given
   const queue = queueOf(config)
   const tracing = await openTracing(given)
-  const embedded = config.REDIS_URL
+  const embedded = redisAddressOf(config)
     ? undefined
     : new EmbeddedRedis({ dir: DATA_DIR, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
-  const redisUrl = config.REDIS_URL ?? (embedded?.url as string)
-  const connection = openConnection(redisUrl)
-  const client = openClient({ config, redisUrl, telemetry: tracing?.telemetry })
-  const missingChecks = openMissingChecks({ config, redisUrl, clock })
+  const redisAddress = redisAddressOf(config) ?? (embedded?.url as string)
+  const connection = openConnection(redisAddress)
+  const client = openClient({ config, redisAddress, telemetry: tracing?.telemetry })
+  const missingChecks = openMissingChecks({ config, redisAddress, clock })
   const vitals = new DaemonVitals({ ...given, connection, queue, dryRun: config.DRY_RUN })
-  const parts: Parts = { ...given, redisUrl, queue, connection, client, missingChecks, vitals, tracing }
+  const parts: Parts = { ...given, redisAddress, queue, connection, client, missingChecks, vitals, tracing }
   const web = createWeb(parts)
 
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
@@ -90,7 +90,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
 
 /** What there is before anything is started. */
 interface Parts extends Given {
-  redisUrl: string
+  redisAddress: RedisAddress
   queue: NamedQueue
   /** For single commands. */
   connection: Connection
@@ -113,12 +113,12 @@ function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {
 
 /** Waits until Redis answers, and gives the connections back. */
 function redisService(parts: Parts): Service {
-  const { redisUrl, connection, client, missingChecks, vitals, events } = parts
+  const { redisAddress, connection, client, missingChecks, vitals, events } = parts
   return {
     name: 'redis',
     async start(signal) {
       await waitFor({ service: 'redis', attempt: () => vitals.pingRedis(), signal, parts })
-      events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisUrl) })
+      events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisAddress) })
     },
     async stop() {
       await client.close()
@@ -178,7 +178,7 @@ function clockWatch({ connection, queue, vitals, events, clock }: Parts, { store
 }
 
 function createCheckingOf(store: OrderStore, parts: Parts): Checking {
-  const { config, redisUrl, connection, queue, missingChecks, vitals, tracing, events } = parts
+  const { config, redisAddress, connection, queue, missingChecks, vitals, tracing, events } = parts
   return createChecking({
     ...parts,
     settings: config,
@@ -189,7 +189,7 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
     createWorker: (given) =>
       createWorkerService({
         ...given,
-        redis: redisUrl,
+        redis: redisAddress,
         queue,
         concurrency: config.CONCURRENCY,
         batchSize: config.BATCH_SIZE,

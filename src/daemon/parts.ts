@@ -9,6 +9,7 @@ import type { EventBus } from '../observe/events.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
 import { commandProfile } from '../redis/profiles.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -35,17 +36,17 @@ export function nameOfProcess(): string {
 }
 
 /** A connection for single commands, each of which has a time-out. */
-export function openConnection(redisUrl: string, timeoutMs = REDIS_TIMEOUT_MS): Connection {
-  return new Connection({ address: redisUrl, profile: commandProfile(redisUrl, timeoutMs) })
+export function openConnection(redisAddress: RedisAddress, timeoutMs = REDIS_TIMEOUT_MS): Connection {
+  return new Connection({ address: redisAddress, profile: commandProfile(redisAddress, timeoutMs) })
 }
 
 /** The order store that the settings ask for. @param options.events told of its errors and notices */
-export function chooseStore(options: { config: Config; redisUrl: string; events?: EventBus }): StoreChoice {
-  const { config, redisUrl, events } = options
+export function chooseStore(options: { config: Config; redisAddress: RedisAddress; events?: EventBus }): StoreChoice {
+  const { config, redisAddress, events } = options
   return {
     kind: config.ORDER_STORE,
     settings: config,
-    redisUrl,
+    redisAddress,
     queue: queueOf(config),
     connections: MAX_BATCHES + 3,
     watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
@@ -60,21 +61,25 @@ export function openBrake(config: Config, connection: Connection): RedisBrake {
 }
 
 /** What gives orders the check that they lack. */
-export function openMissingChecks(options: { config: Config; redisUrl: string; clock: Clock }): MissingChecks {
-  const { config, redisUrl, clock } = options
-  return new MissingChecks({ redis: redisUrl, queue: queueOf(config), clock })
+export function openMissingChecks(options: {
+  config: Config
+  redisAddress: RedisAddress
+  clock: Clock
+}): MissingChecks {
+  const { config, redisAddress, clock } = options
+  return new MissingChecks({ redis: redisAddress, queue: queueOf(config), clock })
 }
 
 /** The library, as a shop with these settings uses it. */
 export function openClient(options: {
   config: Config
-  redisUrl: string
+  redisAddress: RedisAddress
   telemetry?: OrderExpiryOptions['telemetry'] | undefined
 }): OrderExpiry {
-  const { config, redisUrl, telemetry } = options
+  const { config, redisAddress, telemetry } = options
   const { recordsAs } = KINDS[config.ORDER_STORE]
   return new OrderExpiry({
-    redis: redisUrl,
+    redis: redisAddress,
     queueName: config.QUEUE_NAME,
     queuePrefix: config.QUEUE_PREFIX,
     paymentTimeout: formatDuration(config.PAYMENT_TIMEOUT),

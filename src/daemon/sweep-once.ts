@@ -2,6 +2,7 @@ import type { Brake } from '../brake/brake.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { createSettle } from '../order/settle.ts'
 import type { OrderStore, SetAside } from '../order/store.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
@@ -21,11 +22,16 @@ export interface SweptOnce extends SweepResult {
  * @param options.backlog settle the backlog instead of what is overdue
  */
 export async function sweepOnce(
-  options: Omit<Given, 'version'> & { redisUrl: string; dryRun: boolean; backlog: boolean; signal: AbortSignal },
+  options: Omit<Given, 'version'> & {
+    redisAddress: RedisAddress
+    dryRun: boolean
+    backlog: boolean
+    signal: AbortSignal
+  },
 ): Promise<SweptOnce> {
-  const { config, redisUrl, dryRun, backlog, events, clock, signal } = options
-  const store = await openStore(chooseStore({ config, redisUrl }))
-  const connection = openConnection(redisUrl)
+  const { config, redisAddress, dryRun, backlog, events, clock, signal } = options
+  const store = await openStore(chooseStore({ config, redisAddress }))
+  const connection = openConnection(redisAddress)
   const missingChecks = openMissingChecks(options)
   try {
     const { brake, guarded } = createGuards({

@@ -8,6 +8,7 @@ import { registerPages } from '../http/pages/pages.ts'
 import { registerProbes } from '../http/probes.ts'
 import { createHttpService } from '../http/server.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Service } from '../runtime/service.ts'
 import type { Given } from './parts.ts'
@@ -24,13 +25,13 @@ const DRAIN_LOOK_MS = 10
  * first: what was asked before the end is answered, while there is still something to ask
  */
 export function createWeb(
-  options: Given & { redisUrl: string; queue: NamedQueue; vitals: DaemonVitals; client: OrderExpiry },
+  options: Given & { redisAddress: RedisAddress; queue: NamedQueue; vitals: DaemonVitals; client: OrderExpiry },
 ): Record<'http' | 'board' | 'requests', Service> {
-  const { config, redisUrl, queue, vitals, client, events, clock } = options
+  const { config, redisAddress, queue, vitals, client, events, clock } = options
   const metrics = createMetrics({ events, vitals })
   const isOpen = isLoopback(config.HTTP_HOST)
   const environment = config.BOARD_ENVIRONMENT
-  const board = new Board({ redis: redisUrl, queue, vitals, environment, events })
+  const board = new Board({ redis: redisAddress, queue, vitals, environment, events })
   const http = createHttpService({
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,

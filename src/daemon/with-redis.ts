@@ -1,9 +1,10 @@
 import type { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
-import { DATA_DIR, queueOf } from '../config.ts'
+import { DATA_DIR, queueOf, redisAddressOf } from '../config.ts'
 import { OrderExpiryError } from '../errors.ts'
 import type { OrderStore } from '../order/store.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import { openStore } from '../stores/kinds.ts'
@@ -20,10 +21,11 @@ type Settings = Pick<Given, 'config' | 'clock'>
  */
 export async function withRedis<T>(
   settings: Settings & { ownDir?: string },
-  work: (redisUrl: string) => Promise<T>,
+  work: (redisAddress: RedisAddress) => Promise<T>,
 ): Promise<T> {
   const { config, clock, ownDir } = settings
-  if (config.REDIS_URL) return work(config.REDIS_URL)
+  const address = redisAddressOf(config)
+  if (address) return work(address)
   const embedded = new EmbeddedRedis({ dir: ownDir ?? DATA_DIR, clock, onExit: () => {} })
   await embedded.start({ mayJoin: ownDir === undefined })
   try {
@@ -41,21 +43,23 @@ export function withBrake<T>(settings: Settings, work: (brake: RedisBrake) => Pr
 /** Runs `work` with a view of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
 export function withQueueView<T>(
   settings: Settings,
-  work: (view: QueueView, redisUrl: string) => Promise<T>,
+  work: (view: QueueView, redisAddress: RedisAddress) => Promise<T>,
 ): Promise<T> {
   const queue = queueOf(settings.config)
-  return withConnection(settings, (connection, redisUrl) => work(new QueueView({ connection, queue }), redisUrl))
+  return withConnection(settings, (connection, redisAddress) =>
+    work(new QueueView({ connection, queue }), redisAddress),
+  )
 }
 
 function withConnection<T>(
   settings: Settings,
-  work: (connection: Connection, redisUrl: string) => Promise<T>,
+  work: (connection: Connection, redisAddress: RedisAddress) => Promise<T>,
 ): Promise<T> {
-  return withRedis(settings, async (redisUrl) => {
-    const connection = openConnection(redisUrl, COMMAND_TIMEOUT_MS)
+  return withRedis(settings, async (redisAddress) => {
+    const connection = openConnection(redisAddress, COMMAND_TIMEOUT_MS)
     try {
       await connection.selectDatabase()
-      return await work(connection, redisUrl)
+      return await work(connection, redisAddress)
     } catch (error) {
       throw error instanceof OrderExpiryError ? error : connection.explain(error)
     } finally {
@@ -67,12 +71,12 @@ function withConnection<T>(
 /** Runs `work` with a client of the queue and the orders that the settings name. */
 export function withClient<T>(
   settings: Settings,
-  work: (client: OrderExpiry, redisUrl: string) => Promise<T>,
+  work: (client: OrderExpiry, redisAddress: RedisAddress) => Promise<T>,
 ): Promise<T> {
-  return withRedis(settings, async (redisUrl) => {
-    const client = openClient({ config: settings.config, redisUrl })
+  return withRedis(settings, async (redisAddress) => {
+    const client = openClient({ config: settings.config, redisAddress })
     try {
-      return await work(client, redisUrl)
+      return await work(client, redisAddress)
     } finally {
       await client.close()
     }
@@ -81,7 +85,7 @@ export function withClient<T>(
 
 /** Runs `work` with the order store of the settings. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
 export async function withStore<T>(
-  settings: { config: Given['config']; redisUrl: string },
+  settings: { config: Given['config']; redisAddress: RedisAddress },
   work: (store: OrderStore) => Promise<T>,
 ): Promise<T> {
   const store = await openStore(chooseStore(settings))

@@ -1,13 +1,14 @@
 import type { Finding } from '../doctor/finding.ts'
 import type { OrderStore } from '../order/store.ts'
+import type { RedisAddress } from '../redis/address.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** What a kind of store is given to work with, beside its own slice of the settings. */
 export interface StoreOptions<Settings> {
   settings: Settings
-  /** The Redis of the queue, as a URL; empty if it is not known. */
-  redisUrl: string
+  /** The Redis of the queue, empty if it is not known. */
+  redisAddress: RedisAddress
   queue: NamedQueue
   /** At most. */
   connections: number

@@ -8,6 +8,7 @@ import { openClient, openConnection } from '../../daemon/parts.ts'
 import { withRedis } from '../../daemon/with-redis.ts'
 import { EventBus } from '../../observe/events.ts'
 import { openQueue } from '../../queue/open-queue.ts'
+import type { RedisAddress } from '../../redis/address.ts'
 import { DEFAULT_RECORDS, type OrderEvent, type OrderRecords, RECORDS } from '../../stores/records.ts'
 import { type CommandContext, stopSignal } from '../context.ts'
 import { createProgress } from './progress.ts'
@@ -38,8 +39,8 @@ export function demoCommand(context: CommandContext): Command {
       const settings = context.readConfig()
       const ownDir = join(DATA_DIR, 'demo')
       try {
-        const ok = await withRedis({ config: settings, clock, ownDir }, (redisUrl) =>
-          runDemo({ ...options, context, settings, redisUrl, interrupted }),
+        const ok = await withRedis({ config: settings, clock, ownDir }, (redisAddress) =>
+          runDemo({ ...options, context, settings, redisAddress, interrupted }),
         )
         if (!ok && !interrupted.aborted) context.exitWith(1)
       } catch (error) {
@@ -50,13 +51,18 @@ export function demoCommand(context: CommandContext): Command {
 
 /** @returns whether every promise was kept */
 async function runDemo(
-  options: DemoOptions & { context: CommandContext; settings: Config; redisUrl: string; interrupted: AbortSignal },
+  options: DemoOptions & {
+    context: CommandContext
+    settings: Config
+    redisAddress: RedisAddress
+    interrupted: AbortSignal
+  },
 ): Promise<boolean> {
-  const { context, settings, redisUrl, interrupted } = options
+  const { context, settings, redisAddress, interrupted } = options
   const { clock, version, print } = context
   const config: Config = {
     ...settings,
-    REDIS_URL: redisUrl,
+    ...(typeof redisAddress === 'string' && { REDIS_URL: redisAddress }),
     ORDER_STORE: DEFAULT_RECORDS,
     // A queue, and with it a store, of its own: the demo never touches a real order.
     QUEUE_NAME: `demo-${clock.now().toString(36)}-${process.pid}`,
@@ -67,8 +73,8 @@ async function runDemo(
   const events = new EventBus()
   const { createDaemon } = await import('../../daemon/daemon.ts')
   const daemon = await createDaemon({ config, version, events, clock })
-  const shop = openClient({ config, redisUrl })
-  const { redis } = openConnection(redisUrl, REDIS_TIMEOUT_MS)
+  const shop = openClient({ config, redisAddress })
+  const { redis } = openConnection(redisAddress, REDIS_TIMEOUT_MS)
   const records = new RECORDS[DEFAULT_RECORDS]({ redis, queue })
   const over = new AbortController()
   const signal = AbortSignal.any([interrupted, over.signal])

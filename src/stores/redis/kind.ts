@@ -38,8 +38,8 @@ export const redisKind: StoreKind<unknown> = {
   },
 }
 
-function connect({ redisUrl, queue, onError }: StoreOptions<unknown>) {
-  return { queue, redis: openRedis({ profile: commandProfile(redisUrl, COMMAND_TIMEOUT_MS), onError }) }
+function connect({ redisAddress, queue, onError }: StoreOptions<unknown>) {
+  return { queue, redis: openRedis({ profile: commandProfile(redisAddress, COMMAND_TIMEOUT_MS), onError }) }
 }
 
 /** The order store on top of {@link RedisOrders}; it closes the connection. */
