@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { type Dispatcher, Pool } from 'undici'
 import { DaemonProcess } from '../test/helpers/daemon.ts'
@@ -8,6 +7,7 @@ import { killOnExit } from './kill-on-exit.ts'
 import { quantile } from './quantiles.ts'
 import type { Context, Measured, Question } from './question.ts'
 import { OURS } from './question-tables.ts'
+import { residentBytes } from './resident.ts'
 import { sleep } from './run.ts'
 
 const WHOLE = { warmUp: 3_000, puts: 40_000, batches: 100, restMs: 45_000 }
@@ -64,7 +64,7 @@ async function measure({ servers, quick, round, progress }: Context): Promise<Me
     await daemon.until(({ msg }) => msg === 'ready')
     const readyMs = performance.now() - startedAt
     await sleep(restMs)
-    const residentMb = residentBytes(pid) / 1e6
+    const residentMb = residentBytes(pid).now / 1e6
     const url = await daemon.url()
     progress('ours: PUT')
     await askAll({ url, connections: PUT_CONNECTIONS, requests: warmUp, request: put })
@@ -126,10 +126,4 @@ function batch(): Request {
   const deadline = Date.now() + DUE_IN_MS
   const orders = Array.from({ length: BATCH }, () => ({ orderId: randomUUID(), deadline }))
   return { method: 'POST', path: '/v1/orders/batch', body: JSON.stringify({ orders }) }
-}
-
-/** https://man7.org/linux/man-pages/man5/proc_pid_status.5.html */
-function residentBytes(pid: number): number {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-  return Number(kilobytes) * 1_024
 }

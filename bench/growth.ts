@@ -168,7 +168,7 @@ async function sweepNow(servers: Servers): Promise<{ ms: number; orders: number 
   const startedAt = performance.now()
   const { overdue, upcoming, error } = await sweepOnce({
     config,
-    redisUrl: servers.redisUrl,
+    redisAddress: servers.redisUrl,
     dryRun: false,
     backlog: false,
     events: new EventBus(),

@@ -1,5 +1,6 @@
 import { apiQuestion } from './api.ts'
 import { burstQuestion } from './burst.ts'
+import { floodQuestion } from './flood.ts'
 import { growthQuestion } from './growth.ts'
 import { idleQuestion } from './idle.ts'
 import { latenessQuestion } from './lateness.ts'
@@ -19,5 +20,6 @@ export const questions: readonly Question[] = [
   growthQuestion(),
   idleQuestion(),
   apiQuestion(),
+  floodQuestion(),
   tuningQuestion(),
 ]

@@ -43,8 +43,13 @@ export const ours: Contender = {
   start: (servers) => startOurs(servers),
 }
 
+export interface RunningDaemon extends Running {
+  /** Of its HTTP server. */
+  url: string
+}
+
 /** Starts the daemon, with some settings other than the default. */
-export async function startOurs(servers: Servers, settings: Record<string, string> = {}): Promise<Running> {
+export async function startOurs(servers: Servers, settings: Record<string, string> = {}): Promise<RunningDaemon> {
   const env = { ...oursEnv(servers), ...settings }
   const migrated = await runCli(['migrate'], { env, cwd: HERE })
   if (migrated.code !== 0) throw new Error(`order-expiry migrate: ${migrated.stderr}`)
@@ -56,14 +61,17 @@ export async function startOurs(servers: Servers, settings: Record<string, strin
     await daemon.stop('SIGKILL')
     letLive()
   }
+  let url: string
   try {
     await daemon.until(({ msg }) => msg === 'ready')
-    await untilSwept(await daemon.url())
+    url = await daemon.url()
+    await untilSwept(url)
   } catch (error) {
     await stop()
     throw error
   }
   return {
+    url,
     pids: [daemon.child.pid as number],
     async unfinished() {
       if (daemon.hasExited) throw new Error(`the daemon has ended: ${daemon.stderr}`)

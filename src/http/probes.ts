@@ -4,10 +4,19 @@ import { asOrderExpiryError } from '../errors.ts'
 import type { Vitals } from '../observe/vitals.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { KeptAnswer } from '../runtime/kept-answer.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
 type Asked = Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'brakeFailure' | 'clock'>
 
+interface Check {
+  name: string
+  status: 'ok' | 'unavailable'
+  reason?: string
+}
+
+/** Whoever asks meanwhile is given the same answer: many who ask cost no more than one. */
+const KEPT_MS = 1_000
 const PING_TIMEOUT_MS = 2_000
 /** A loop that has been silent this long is stuck: its longest step is three statements that nearly time out. */
 const STUCK_MS = 45_000
@@ -32,23 +41,31 @@ export function registerProbes(
     return reply.code(503).send({ status: 'stuck', loops })
   })
 
+  const { clock } = vitals
+  const checking = new KeptAnswer({ seek: () => runChecks(vitals), forMs: KEPT_MS, clock })
   server.get('/readyz', async (_request, reply) => {
-    const { clock, brakeFailure } = vitals
-    const brake = brakeFailure ? Promise.reject(brakeFailure) : Promise.resolve()
-    const checks = await Promise.all([
-      checkOf({ name: 'redis', ping: vitals.pingRedis(), clock }),
-      checkOf({ name: 'store', ping: vitals.pingStore(), clock }),
-      checkOf({ name: 'brake', ping: brake, clock }),
-    ])
+    const checks = await checking.read()
     const { phase } = vitals
     const isReady = phase === 'running' && checks.every(({ status }) => status === 'ok')
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unavailable', phase, checks })
   })
 
-  server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()))
+  // As bytes, which all answers under way share.
+  const page = new KeptAnswer({ seek: async () => Buffer.from(await metrics.metrics()), forMs: KEPT_MS, clock })
+  server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await page.read()))
 }
 
-async function checkOf({ name, ping, clock }: { name: string; ping: Promise<unknown>; clock: Clock }) {
+function runChecks(vitals: Asked): Promise<Check[]> {
+  const { clock, brakeFailure } = vitals
+  const brake = brakeFailure ? Promise.reject(brakeFailure) : Promise.resolve()
+  return Promise.all([
+    checkOf({ name: 'redis', ping: vitals.pingRedis(), clock }),
+    checkOf({ name: 'store', ping: vitals.pingStore(), clock }),
+    checkOf({ name: 'brake', ping: brake, clock }),
+  ])
+}
+
+async function checkOf({ name, ping, clock }: { name: string; ping: Promise<unknown>; clock: Clock }): Promise<Check> {
   const late = new Error(`no answer within ${PING_TIMEOUT_MS} ms`)
   try {
     await withTimeout({ work: ping, ms: PING_TIMEOUT_MS, clock, onTimeout: () => late })

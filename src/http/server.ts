@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import helmet from '@fastify/helmet'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus, Events } from '../observe/events.ts'
 import { callerOf } from './auth.ts'
 import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
+import { readInTurns } from './read-in-turns.ts'
 import { refuseOtherSites } from './same-site.ts'
 
 const BODY_LIMIT = 1_048_576
@@ -12,6 +14,11 @@ const BODY_LIMIT = 1_048_576
 const REQUEST_TIMEOUT_MS = 10_000
 /** How often Node looks for requests that take longer. Its default would add half a minute. */
 const LOOK_AT_REQUESTS_EVERY_MS = 1_000
+/** Longer than load balancers keep connections that they do not use: they must not send a request into one that we close. */
+const KEEP_ALIVE_MS = 72_000
+/** Neither a byte sent nor one taken. */
+const SILENCE_MS = 80_000
+const MOST_CONNECTIONS = 4_096
 /** An order id of 200 bytes, each of them percent-encoded. */
 const LONGEST_ID = 600
 
@@ -37,9 +44,7 @@ export function createHttpService(options: {
       server = fastify({
         logger: false,
         bodyLimit: BODY_LIMIT,
-        // Node takes the longer of the two for the whole request, and its default for the headers is a minute.
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        http: { headersTimeout: REQUEST_TIMEOUT_MS, connectionsCheckingInterval: LOOK_AT_REQUESTS_EVERY_MS },
+        serverFactory: createFairServer,
         clientErrorHandler: refuseConnection,
         // Called for an address that cannot be decoded, for which no hook runs.
         frameworkErrors(error, request, reply) {
@@ -70,6 +75,22 @@ export function createHttpService(options: {
       await server?.close()
     },
   }
+}
+
+/** One that a flood of requests or connections leaves time and memory for everything else. */
+function createFairServer(listener: RequestListener): Server {
+  const server = createServer({
+    // Node takes the longer of the two for the whole request, and its default for the headers is a minute.
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: LOOK_AT_REQUESTS_EVERY_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  })
+  server.timeout = SILENCE_MS
+  server.maxConnections = MOST_CONNECTIONS
+  server.on('drop', () => server.closeIdleConnections()) // the next one finds room
+  readInTurns(server, listener)
+  return server
 }
 
 /** What holds for every route. */

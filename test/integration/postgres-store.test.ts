@@ -829,3 +829,17 @@ describe("the shop's own statement", () => {
     expect(await table.statusOf('1')).toBe('pending')
   })
 })
+
+test('many who ask whether it works, or after single orders, do not hold up a cancellation', async () => {
+  const table = await openTable()
+  const store = await openStore(table)
+  const deadline = past()
+  await table.insert([{ id: '1', deadline }])
+  let asking = 400
+  const asked = Array.from({ length: asking / 2 }, () => [store.ping(), store.find(['1'])])
+  const answers = asked.flat().map((answer) => answer.finally(() => asking--))
+  const [outcome] = await store.cancelUnpaid([{ orderId: '1', deadline }])
+  expect(outcome?.kind).toBe('cancelled')
+  expect(asking).toBeGreaterThan(200)
+  await Promise.all(answers)
+})

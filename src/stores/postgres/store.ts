@@ -9,12 +9,15 @@ import { Connections, reading } from './connections.ts'
 import { canHoldId, canonicalId } from './ids.ts'
 import { readColumns } from './inspection.ts'
 import { EVENTS_SEARCHED } from './outbox.ts'
-import { withPool } from './pool.ts'
+import { createPool, withPool } from './pool.ts'
 import { ANSWERS, NOW_SQL } from './rows.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 import { ShopStatement } from './shop-statement.ts'
 import { BACKLOG_AFTER_MS, buildStatements, explanations, SWEEP_SETTINGS } from './statements.ts'
 import { noticeTable, verifyRecords, verifyShopSql } from './verification.ts'
+
+/** Connections for single orders and figures that somebody asks for. */
+const LOOKS = 2
 
 interface Parts {
   pool: pg.Pool
@@ -27,6 +30,9 @@ interface Parts {
 /** Orders in the shop's own PostgreSQL table. */
 export class PostgresStore implements OrderStore {
   readonly #connections: Connections
+  /** Those of who only looks, and of the probes, so that neither holds up the other, or the cancellations. */
+  readonly #looks: Connections
+  readonly #probes: Connections
   readonly #columns: OrdersColumns
   readonly #cancelSql: string | undefined
   readonly #statements: ReturnType<typeof buildStatements>
@@ -37,6 +43,8 @@ export class PostgresStore implements OrderStore {
   private constructor({ pool, columns, firstSeen, actors, options }: Parts) {
     const { cancelSql } = options.settings
     this.#connections = new Connections(pool)
+    this.#looks = new Connections(createPool({ ...options, connections: LOOKS }))
+    this.#probes = new Connections(createPool({ ...options, connections: 1 }))
     this.#columns = columns
     this.#actors = actors
     this.#cancelSql = cancelSql
@@ -97,7 +105,7 @@ export class PostgresStore implements OrderStore {
   }
 
   async find(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
-    return reading(this.#connections.with((client) => this.#findWith(client, orderIds)))
+    return reading(this.#looks.with((client) => this.#findWith(client, orderIds)))
   }
 
   async #findWith(client: pg.PoolClient, orderIds: readonly string[]): Promise<(Order | undefined)[]> {
@@ -155,7 +163,7 @@ export class PostgresStore implements OrderStore {
   }
 
   async ping(): Promise<number> {
-    return reading(this.#connections.with((client) => this.#probe(client)))
+    return reading(this.#probes.with((client) => this.#probe(client)))
   }
 
   async #probe(client: pg.PoolClient): Promise<number> {
@@ -176,11 +184,11 @@ export class PostgresStore implements OrderStore {
   }
 
   async close(): Promise<void> {
-    await this.#connections.close()
+    await Promise.all([this.#connections, this.#looks, this.#probes].map((each) => each.close()))
   }
 
   /** The row of a statement that has exactly one. */
   async #one(sql: string, values: unknown[] = []): Promise<unknown> {
-    return reading(this.#connections.with(async (client) => (await client.query(sql, values)).rows[0]))
+    return reading(this.#looks.with(async (client) => (await client.query(sql, values)).rows[0]))
   }
 }

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { fastify } from 'fastify'
-import { Registry } from 'prom-client'
+import { Gauge, Registry } from 'prom-client'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import { registerProbes } from '../../../src/http/probes.ts'
 import { Heartbeat } from '../../../src/runtime/heartbeat.ts'
@@ -19,22 +19,23 @@ async function createProbes(
     phase?: 'starting' | 'running' | 'stopping'
     redis?: () => Promise<unknown>
     brakeFailure?: OrderExpiryError
+    metrics?: Registry
   } = {},
 ) {
-  const { phase = 'running', redis = up, brakeFailure } = options
+  const { phase = 'running', redis = up, brakeFailure, metrics = new Registry() } = options
   const server = fastify()
   servers.push(server)
   const clock = new FakeClock()
   const heartbeats = ['worker', 'sweeper'].map((name) => new Heartbeat({ name, clock }))
   const loops = () => (phase === 'running' ? heartbeats : [])
   const vitals = { phase, loops, pingRedis: redis, pingStore: up, brakeFailure, clock }
-  registerProbes(server, { vitals, metrics: new Registry() })
+  registerProbes(server, { vitals, metrics })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   const get = async (path: string) => {
     const answer = await fetch(base + path)
     return { code: answer.status, body: await answer.json() }
   }
-  return { get, clock, heartbeats }
+  return { get, base, vitals, clock, heartbeats }
 }
 
 describe('/livez', () => {
@@ -138,5 +139,49 @@ describe('/readyz', () => {
       ],
     })
     expect(clock.sleeping).toEqual([])
+  })
+})
+
+describe('many who ask at once', () => {
+  test('share one look, which is kept for a second', async () => {
+    let looks = 0
+    const { get, clock } = await createProbes({
+      redis: async () => {
+        looks++
+      },
+    })
+    const answers = await Promise.all(Array.from({ length: 200 }, () => get('/readyz')))
+    expect(answers.filter(({ code }) => code === 200)).toHaveLength(200)
+    expect(looks).toBe(1)
+    await clock.advance(1_000)
+    await get('/readyz')
+    expect(looks).toBe(2)
+  })
+
+  test('are told at once that the process stops', async () => {
+    const { get, vitals } = await createProbes()
+    expect((await get('/readyz')).code).toBe(200)
+    vitals.phase = 'stopping'
+    expect((await get('/readyz')).code).toBe(503)
+  })
+
+  test('share one page of metrics, which is kept for a second', async () => {
+    const metrics = new Registry()
+    let scrapes = 0
+    new Gauge({
+      name: 'scrapes',
+      help: 'of this page',
+      registers: [metrics],
+      collect() {
+        this.set(++scrapes)
+      },
+    })
+    const { base, clock } = await createProbes({ metrics })
+    const scrape = async () => (await fetch(`${base}/metrics`)).text()
+    const pages = await Promise.all(Array.from({ length: 200 }, scrape))
+    expect(new Set(pages).size).toBe(1)
+    expect(pages[0]).toContain('scrapes 1')
+    await clock.advance(1_000)
+    expect(await scrape()).toContain('scrapes 2')
   })
 })

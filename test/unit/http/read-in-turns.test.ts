@@ -1,0 +1,129 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { afterEach, expect, test } from '@jest/globals'
+import { readInTurns } from '../../../src/http/read-in-turns.ts'
+
+const GET = 'GET /livez HTTP/1.1\r\nHost: here\r\n\r\n'
+
+const closing: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close()
+})
+
+async function listen(handle: (request: IncomingMessage, response: ServerResponse) => unknown) {
+  const open = { now: 0, most: 0, inTurn: 0, mostInTurn: 0 }
+  const server = createServer()
+  readInTurns(server, async (incoming, response) => {
+    open.most = Math.max(open.most, ++open.now)
+    open.mostInTurn = Math.max(open.mostInTurn, ++open.inTurn)
+    setImmediate(() => {
+      open.inTurn = 0
+    })
+    response.once('close', () => open.now--)
+    await handle(incoming, response)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  closing.push(
+    () => server.closeAllConnections(),
+    () => server.close(),
+  )
+  return { port: (server.address() as AddressInfo).port, open }
+}
+
+async function connectTo(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  closing.push(() => socket.destroy())
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Counts answers, whose bodies are numbers in the order of their requests. */
+async function readNumbers(socket: Socket, count: number): Promise<number[]> {
+  let received = ''
+  for await (const chunk of socket) {
+    received += chunk
+    const numbers = [...received.matchAll(/\r\n\r\n#(\d+);/g)].map(([, number]) => Number(number))
+    if (numbers.length >= count) return numbers
+  }
+  throw new Error(`the connection was closed after ${received.slice(-200)}`)
+}
+
+function numbering() {
+  let next = 0
+  return (_: IncomingMessage, response: ServerResponse) => response.end(`#${next++};`)
+}
+
+test('requests of a pipeline are answered in their order, a few open at a time', async () => {
+  const { port, open } = await listen(numbering())
+  const socket = await connectTo(port)
+  socket.write(GET.repeat(2_000))
+  expect(await readNumbers(socket, 2_000)).toEqual(Array.from({ length: 2_000 }, (_, n) => n))
+  expect(open.most).toBeLessThan(20)
+})
+
+test('an answer that takes its time holds up the rest of its pipeline, and nobody else', async () => {
+  const answers: ServerResponse[] = []
+  const { port } = await listen((incoming, response) => {
+    if (incoming.url === '/slow') answers.push(response)
+    else response.end('#0;')
+  })
+  const slow = await connectTo(port)
+  slow.write('GET /slow HTTP/1.1\r\nHost: here\r\n\r\n'.repeat(5_000))
+  const other = await connectTo(port)
+  other.write(GET)
+  expect(await readNumbers(other, 1)).toEqual([0])
+  expect(answers.length).toBeLessThan(20)
+})
+
+test('a flood over many connections has few of its requests in one turn of the event loop', async () => {
+  const { port, open } = await listen(numbering())
+  const sockets = await Promise.all(Array.from({ length: 300 }, () => connectTo(port)))
+  for (const socket of sockets) socket.write(GET)
+  await Promise.all(sockets.map((socket) => once(socket, 'data')))
+  expect(open.mostInTurn).toBeLessThanOrEqual(32)
+})
+
+test.each([1_024, 300_000, 3_000_000])(
+  'a body of %d bytes arrives whole, and so does what follows it',
+  async (bytes) => {
+    const { port } = await listen(async (incoming, response) => {
+      const body = await text(incoming)
+      response.end(`#${body.length};`)
+    })
+    const socket = await connectTo(port)
+    const post = `POST / HTTP/1.1\r\nHost: here\r\nContent-Length: ${bytes}\r\n\r\n${'x'.repeat(bytes)}`
+    socket.write(post + post + GET)
+    expect(await readNumbers(socket, 3)).toEqual([bytes, bytes, 0])
+  },
+)
+
+test('a body that is sent piece by piece arrives whole', async () => {
+  const { port } = await listen(async (incoming, response) => response.end(await text(incoming)))
+  const asked = request({ port, method: 'POST', headers: { 'transfer-encoding': 'chunked' } })
+  for (const piece of ['one ', 'two ', 'three']) {
+    asked.write(piece)
+    await nextTurn()
+  }
+  asked.end()
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  expect(await text(answer)).toBe('one two three')
+})
+
+test('where too much is unread, who has kept it waiting for longest is cut off; the others are answered', async () => {
+  const { port } = await listen((incoming, response) => {
+    if (incoming.url === '/livez') response.end('#1;')
+  })
+  const unanswered = `GET /never HTTP/1.1\r\nHost: here\r\n\r\n`.repeat(20_000)
+  const greedy: Socket[] = []
+  while (greedy.length < 700) greedy.push(await connectTo(port))
+  const cutOff = greedy.map((socket) => new Promise((resolve) => socket.on('error', () => {}).on('close', resolve)))
+  for (const socket of greedy) socket.write(unanswered)
+  await Promise.race(cutOff)
+  const patient = await connectTo(port)
+  patient.write(GET)
+  expect(await readNumbers(patient, 1)).toEqual([1])
+})
