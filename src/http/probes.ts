@@ -42,10 +42,12 @@ export function registerProbes(
   })
 
   const { clock } = vitals
-  const checking = new KeptAnswer({ seek: () => runChecks(vitals), forMs: KEPT_MS, clock })
+  const keepChecks = () => new KeptAnswer({ seek: () => runChecks(vitals), forMs: KEPT_MS, clock })
+  let kept = { phase: vitals.phase, answer: keepChecks() }
   server.get('/readyz', async (_request, reply) => {
-    const checks = await checking.read()
     const { phase } = vitals
+    if (phase !== kept.phase) kept = { phase, answer: keepChecks() }
+    const checks = await kept.answer.read()
     const isReady = phase === 'running' && checks.every(({ status }) => status === 'ok')
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unavailable', phase, checks })
   })
