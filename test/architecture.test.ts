@@ -67,7 +67,15 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   zod: { by: [''] },
 }
 
-/** What the producer's library may load, so that a shop gets no driver, server or logger that it does not use. */
+const ROOT = new URL('../', import.meta.url)
+const readText = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
+
+/** What the package `order-expiry` consists of: these files, and what they import. */
+const LIBRARY = (JSON.parse(readText('library/tsconfig.json')) as { files: string[] }).files.map((path) =>
+  path.replace('../src/', ''),
+)
+
+/** What it may import, also as a type: a shop installs nothing else. */
 const LIBRARY_PACKAGES = ['bullmq', 'ioredis', 'zod']
 
 /** Who may touch what else is global or global in effect. Nobody: an empty list. */
@@ -198,14 +206,14 @@ const rules: Record<string, Rule> = {
       .filter(({ path, onlyReExports }) => path === 'index.ts' && !onlyReExports)
       .map(({ path }) => `${path} does more than re-export`),
 
-  [`the library loads nothing but ${LIBRARY_PACKAGES.join(', ')}`]: (sources) => {
-    const loaded = reachable(sources, 'index.ts', { loadedOnly: true })
+  [`the library imports nothing but ${LIBRARY_PACKAGES.join(', ')}`]: (sources) => {
+    const inLibrary = new Set(LIBRARY.flatMap((path) => [...reachable(sources, path)]))
     return sources
-      .filter(({ path }) => loaded.has(path))
+      .filter(({ path }) => inLibrary.has(path))
       .flatMap(({ path, imports }) =>
         packages(imports)
-          .filter(({ from, typeOnly }) => !typeOnly && !LIBRARY_PACKAGES.includes(from))
-          .map(({ from }) => `${path} is loaded by index.ts and imports ${from}`),
+          .filter(({ from }) => !LIBRARY_PACKAGES.includes(from))
+          .map(({ from }) => `${path} is in the library and imports ${from}`),
       )
   },
 
@@ -240,19 +248,12 @@ function packages(imports: readonly Import[]): Import[] {
 }
 
 /** The files that `start` imports, and those that they import, and so on; `start` itself too. */
-function reachable(sources: readonly Source[], start: string, options: { loadedOnly?: boolean } = {}): Set<string> {
+function reachable(sources: readonly Source[], start: string): Set<string> {
   const byPath = new Map(sources.map((source) => [source.path, source]))
   const found = new Set([start])
-  for (const path of found) {
-    const imports = byPath.get(path)?.imports ?? []
-    for (const from of ownFiles(options.loadedOnly ? imports.filter(({ typeOnly }) => !typeOnly) : imports))
-      found.add(from)
-  }
+  for (const path of found) for (const from of ownFiles(byPath.get(path)?.imports ?? [])) found.add(from)
   return found
 }
-
-const ROOT = new URL('../', import.meta.url)
-const readText = (path: string) => readFileSync(new URL(path, ROOT), 'utf8')
 
 /** The sources in a folder, with paths below it, or below the root of the project. */
 function readSources(folder: string, options: { belowRoot?: boolean } = {}): Source[] {
@@ -545,15 +546,16 @@ const broken: [rule: string, files: Record<string, string>, violations: string[]
     ['index.ts does more than re-export'],
   ],
   [
-    'the library loads nothing but bullmq, ioredis, zod',
+    'the library imports nothing but bullmq, ioredis, zod',
     {
-      'index.ts': "export { A } from './queue/client.ts'; export type { B } from './config.ts'",
-      'queue/client.ts': "import 'bullmq'; import type { Logger } from 'pino'; import '../stores/redis.ts'",
+      'index.ts': "export { A } from './queue/client.ts'; export type { B } from './order/order.ts'",
+      'queue/client.ts': "import 'bullmq'; import '../stores/redis.ts'",
       'stores/redis.ts': "import 'ioredis'; import 'node:net'; await import('./postgres.ts')",
       'stores/postgres.ts': "import pg from 'pg'",
+      'order/order.ts': "import type { Logger } from 'pino'",
       'config.ts': "import 'fastest-levenshtein'",
     },
-    ['stores/postgres.ts is loaded by index.ts and imports pg'],
+    ['stores/postgres.ts is in the library and imports pg', 'order/order.ts is in the library and imports pino'],
   ],
   [
     'names are kebab-case and say something',
@@ -583,6 +585,27 @@ describe('the rule that', () => {
 
   test('is not shown here to catch something does not exist', () => {
     expect(broken.map(([rule]) => rule)).toEqual(Object.keys(rules))
+  })
+})
+
+describe('the package of the library', () => {
+  type Manifest = Record<'dependencies' | 'engines' | 'exports', Record<string, string>> & { version: string }
+  const library = JSON.parse(readText('library/package.json')) as Manifest
+  const daemon = JSON.parse(readText('package.json')) as Manifest
+
+  test('has the version, the engines and the licence of the daemon', () => {
+    expect(library).toMatchObject({ version: daemon.version, engines: daemon.engines })
+    expect(readText('library/LICENSE')).toBe(readText('LICENSE'))
+  })
+
+  test('depends on nothing but what it may import, in the versions of the daemon', () => {
+    expect(Object.keys(library.dependencies)).toEqual(LIBRARY_PACKAGES)
+    expect(daemon.dependencies).toMatchObject(library.dependencies)
+  })
+
+  test('has a subpath for each of its entry points, and no other', () => {
+    const subpaths = Object.keys(library.exports).filter((subpath) => subpath !== './package.json')
+    expect(subpaths.map((subpath) => posix.join(subpath, 'index.ts'))).toEqual(LIBRARY)
   })
 })
 
