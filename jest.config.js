@@ -12,8 +12,7 @@ const shared = {
       },
     ],
   },
-  // Packages that exist as ES modules only, which Jest cannot require.
-  transformIgnorePatterns: ['/node_modules/(?!(cookie|content-disposition)/)', '/dist/'],
+  transformIgnorePatterns: ['/node_modules/', '/dist/'],
 }
 const withServers = {
   globalSetup: '<rootDir>/test/helpers/global-setup.ts',
@@ -42,7 +41,7 @@ export default {
       ...shared,
       ...withServers,
       displayName: 'servers',
-      testMatch: tests('{contract,integration,daemon,orms,shops}/*'),
+      testMatch: tests('{contract,integration,daemon,library,orms,shops}/*'),
     },
     // They assert a time, so nothing else may run beside them.
     {
