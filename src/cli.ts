@@ -1,12 +1,11 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { CommandContext } from './commands/context.ts'
 import type { Config } from './config.ts'
 import { OrderExpiryError } from './errors.ts'
 import { systemClock } from './runtime/clock.ts'
 import { Signals } from './runtime/signals.ts'
-import type { Environment } from './settings/setting.ts'
+import type { EnvFileChoice } from './settings/env-file.ts'
 
 // Loading the rest takes a while. A daemon that is told to end before it has begun ends with 0.
 const signals = new Signals({ onUnheard: (exitCode) => process.exit(process.argv[2] === 'start' ? 0 : exitCode) })
@@ -16,18 +15,26 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 process.stderr.on('error', () => {}) // there is nowhere left to say so
 
-const { parse } = await import('dotenv')
-const { readConfig, secretsOf } = await import('./config.ts')
+const { isSetting, readConfig, secretsOf } = await import('./config.ts')
 const { createProgram } = await import('./commands/program.ts')
 const { createRedactor } = await import('./observe/redact.ts')
+const { parseEnvFile, readEnvFile, withoutNodesReading } = await import('./settings/env-file.ts')
 
 let secrets: string[] = []
+let envFileChoice: EnvFileChoice
 
 const context: CommandContext = {
-  readConfig(): Config {
-    const config = readConfig({ env: process.env, dotenv: readDotenv() })
+  readConfig(onEnvFile = (path) => context.progress(`further settings: ${path}`)): Config {
+    const file = readEnvFile(envFileChoice)
+    if (file) onEnvFile(file.path)
+    const { values: dotenv, problems } = parseEnvFile(file?.text ?? '', isSetting)
+    const env = envFileChoice ? withoutNodesReading(process.env, file?.text ?? '') : process.env
+    const config = readConfig({ env, dotenv, problems })
     secrets = secretsOf(config)
     return config
+  },
+  chooseEnvFile(choice) {
+    envFileChoice = choice
   },
   print: (line) => void process.stdout.write(`${line}\n`),
   progress: (line) => void process.stderr.write(`${line}\n`),
@@ -56,13 +63,4 @@ function fail(error: unknown): never {
   const redactor = createRedactor({ secrets, longest: Number.POSITIVE_INFINITY })
   process.stderr.write(`${redactor.text(text)}\n`)
   process.exit(1)
-}
-
-function readDotenv(): Environment {
-  try {
-    return parse(readFileSync('.env'))
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {}
-    throw new OrderExpiryError('INVALID_SETTINGS', `expected .env to be readable: ${String(error)}`, { cause: error })
-  }
 }

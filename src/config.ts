@@ -8,12 +8,14 @@ import { count } from './runtime/human-numbers.ts'
 import { apiTokens, boardUsers, otlpHeaders } from './settings/credentials.ts'
 import {
   type Environment,
+  hasStrayQuotes,
   mergeEnvironments,
+  NO_QUOTES,
   readValues,
   type Settings,
   type SettingValues,
 } from './settings/setting.ts'
-import { findUnknownNames } from './settings/unknown-names.ts'
+import { findUnknownNames, knownNames } from './settings/unknown-names.ts'
 import * as value from './settings/values.ts'
 import {
   DEFAULT_STORE,
@@ -58,13 +60,26 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS
 
+const KNOWN_NAMES = knownNames(SETTINGS)
+
 /** Every setting by its name, and what follows from them. Frozen. */
 export type Config = SettingValues<typeof SETTINGS> & DerivedSettings & { readonly production: boolean }
 
-/** The process environment wins over the `.env` file. @throws {OrderExpiryError} INVALID_SETTINGS: all problems, no secret */
-export function readConfig(input: { env: Environment; dotenv: Environment }): Config {
+/** Whether a variable means something to us. All others belong to other programs. */
+export function isSetting(name: string): boolean {
+  return KNOWN_NAMES.has(name)
+}
+
+/**
+ * The process environment wins over the `.env` file.
+ *
+ * @param input.problems those of the file, a line each
+ * @throws {OrderExpiryError} INVALID_SETTINGS: all problems, no secret
+ */
+export function readConfig(input: { env: Environment; dotenv: Environment; problems?: readonly string[] }): Config {
   const env = mergeEnvironments(SETTINGS, input)
-  const problems = [...findUnknownNames({ settings: SETTINGS, env, dotenv: input.dotenv })]
+  const problems = [...(input.problems ?? []), ...findUnknownNames({ settings: SETTINGS, env })]
+  if (hasStrayQuotes(env.NODE_ENV ?? '')) problems.push(`NODE_ENV: ${NO_QUOTES}`)
   const values = readValues({ settings: SETTINGS, env, problems })
   const derived = deriveSettings(values, problems)
   const config = { ...values, ...derived, production: env.NODE_ENV === 'production' } as Config

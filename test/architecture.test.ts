@@ -60,7 +60,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   '@opentelemetry/resources': { by: ['observe/traces.ts'] },
   '@opentelemetry/sdk-trace-node': { by: ['observe/traces.ts'] },
   commander: { by: ['cli.ts', 'commands/'] },
-  dotenv: { by: ['cli.ts'] },
+  dotenv: { by: ['settings/env-file.ts'] },
   'fastest-levenshtein': {
     by: ['settings/unknown-names.ts', 'stores/postgres/advice.ts', 'stores/postgres/diagnosis/statuses.ts'],
   },

@@ -1,11 +1,19 @@
 import type { Config } from '../config.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Signals } from '../runtime/signals.ts'
+import type { EnvFileChoice } from '../settings/env-file.ts'
 
 /** What a command may use of the process it runs in. Commands never touch `process` themselves. */
 export interface CommandContext {
-  /** Reads and checks the settings. @throws {OrderExpiryError} INVALID_SETTINGS */
-  readConfig(): Config
+  /**
+   * Reads and checks the settings.
+   *
+   * @param onEnvFile told of the file that they come from as well, if there is one. Default: standard error says so
+   * @throws {OrderExpiryError} INVALID_SETTINGS
+   */
+  readConfig(onEnvFile?: (path: string) => void): Config
+  /** As the options of the command line say. */
+  chooseEnvFile(choice: EnvFileChoice): void
   /** Writes a line to standard output. */
   print(line: string): void
   /** Writes a line to standard error: the progress of a long run. */

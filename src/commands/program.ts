@@ -31,6 +31,16 @@ export function createProgram(context: CommandContext): Command {
     .description('Cancels orders left unpaid past their payment deadline, and never a paid one.')
     .version(context.version)
     .showHelpAfterError('(add --help for usage)')
-  for (const command of commands.flatMap((create) => create(context))) program.addCommand(command)
+    .configureHelp({ showGlobalOptions: true })
+    .option('--env-file <path>', 'read further settings from this file, not from .env of the current folder')
+    .option('--no-env-file', 'read settings from the environment alone')
+    .hook('preAction', () => context.chooseEnvFile(program.opts().envFile))
+  for (const command of commands.flatMap((create) => create(context))) program.addCommand(inherit(command, program))
   return program
+}
+
+/** How help and errors are shown. Commander does so by itself only for commands that it has made. */
+function inherit(command: Command, from: Command): Command {
+  for (const part of command.commands) inherit(part, from)
+  return command.copyInheritedSettings(from)
 }

@@ -16,13 +16,17 @@ const WATCHDOG_SLACK_MS = 1_000
 export function startCommand(context: CommandContext): Command {
   return new Command('start').description('run the daemon until SIGTERM or SIGINT').action(async () => {
     const { clock, version, stdout } = context
-    const config = context.readConfig()
+    let envFile: string | undefined
+    const config = context.readConfig((path) => {
+      envFile = path
+    })
     const logger = createLogger({
       stdout,
       level: config.LOG_LEVEL,
       secrets: secretsOf(config),
       pretty: !config.production && stdout.isTTY && hasPretty(),
     })
+    logger.info({ version, dryRun: config.DRY_RUN, ...(envFile && { envFile }) }, 'starting')
     const events = new EventBus()
     logEvents({ events, logger, clock })
     const { stopping, stop } = createStop(context, logger, config.SHUTDOWN_TIMEOUT)

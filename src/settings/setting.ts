@@ -14,6 +14,8 @@ interface Setting<T = unknown> {
   isPrivate?: true
   /** What the variable set to an empty text means, where it is not the same as one that is not set. */
   empty?: 'none' | 'refused'
+  /** SQL, in which quotes have a meaning of their own. */
+  isSql?: true
 }
 
 export type Settings = Readonly<Record<string, Setting>>
@@ -36,6 +38,10 @@ export function readValues({ settings, env, problems }: { settings: Settings; en
   for (const [name, setting] of Object.entries(settings)) {
     const text = readText(name, setting, env, problems)
     if (text === undefined) continue
+    if (hasStrayQuotes(text, setting)) {
+      problems.push(`${name}: ${NO_QUOTES}`)
+      continue
+    }
     const { data, error } = setting.schema.safeParse(text)
     if (error) {
       const expected = new Set(error.issues.map(({ message }) => message))
@@ -46,11 +52,25 @@ export function readValues({ settings, env, problems }: { settings: Settings; en
   return values
 }
 
+/** Nobody is shown the value: it may be a secret. */
+export const NO_QUOTES =
+  'expected no quotes around it; take them away: what is not a shell, such as `docker run --env-file`, makes them a part of the value'
+
+/** Quotes that were meant for a shell, around the value or an entry of a list. */
+export function hasStrayQuotes(text: string, { isSql }: Pick<Setting, 'isSql'> = {}): boolean {
+  if (isSql) return /^\s*(?:'[^']*'|`[^`]*`)\s*$/.test(text)
+  return text.split(',').some((entry) => /^\s*['"`]|['"`]\s*$/.test(entry))
+}
+
 function readText(name: string, setting: Setting, env: Environment, problems: string[]): string | undefined {
   const text = env[name]
   const path = setting.secret && env[`${name}_FILE`]
   if (text && path) {
     problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
+    return undefined
+  }
+  if (path && hasStrayQuotes(path)) {
+    problems.push(`${name}_FILE: ${NO_QUOTES}`)
     return undefined
   }
   if (path) return readFile({ name: `${name}_FILE`, path, problems })

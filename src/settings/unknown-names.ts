@@ -1,50 +1,49 @@
 import { closest, distance } from 'fastest-levenshtein'
 import type { Environment, Settings } from './setting.ts'
 
-/** Settings of later versions, on which nobody may rely yet, with the only value that they may have. */
-const NOT_YET: Readonly<Record<string, string>> = {
-  QUEUE_SHARDS: '1',
-  PAYMENT_GATEWAY: 'none',
-  PAYMENT_URL: '',
-  STRIPE_API_KEY: '',
-  PAYMENT_GRACE: '',
-  ORDERS_URL: '',
-  ORDERS_SECRET: '',
-  WEBHOOK_URL: '',
-  WEBHOOK_SECRET: '',
-  EVENT_STREAM: '',
+/** Other programs really have these names, however close they come to ours. */
+const OF_OTHERS = /^(HTTPS_\w+|HTTP_PORTS|LOG_?LEVELS?|DATABASE_(URI|URLS)|REDIS_URLS|API_TOKEN)$/
+/** A name of this length is so much our own that a short word more or less is a near miss, too. */
+const LONG_NAME = 16
+
+/** The names that mean something to us. */
+export function knownNames(settings: Settings): Set<string> {
+  const secrets = Object.keys(settings).filter((name) => settings[name]?.secret)
+  return new Set([...Object.keys(settings), 'NODE_ENV', ...secrets.map((name) => `${name}_FILE`)])
 }
 
-/** Only our names begin like this, but for those that Kubernetes writes for a Service called "orders". */
-const OUR_FAMILIES = /^(ORDERS|SWEEP|BRAKE)_/
-const KUBERNETES_LINKS = /_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/
-
-/** A line for each variable of `env` that is not a setting but probably meant to be; in `.env`, each should be ours. */
-export function* findUnknownNames(options: {
-  settings: Settings
-  env: Environment
-  dotenv: Environment
-}): Generator<string> {
-  const { settings, env, dotenv } = options
-  const known = new Set([...Object.keys(settings), 'NODE_ENV'])
-  for (const [name, setting] of Object.entries(settings)) if (setting.secret) known.add(`${name}_FILE`)
+/** A line for each variable that is probably meant to be a setting. All others belong to other programs. */
+export function* findUnknownNames({ settings, env }: { settings: Settings; env: Environment }): Generator<string> {
+  const known = knownNames(settings)
   for (const [name, text] of Object.entries(env)) {
-    if (known.has(name) || text === undefined) continue
-    const later = name.replace(/_FILE$/, '')
-    if (Object.hasOwn(NOT_YET, later)) {
-      if (!['', NOT_YET[later]].includes(text)) {
-        yield `${name}: expected not to be set, since this version has no such setting`
-      }
-      continue
-    }
-    const inFile = Object.hasOwn(dotenv, name)
-    // Names of later versions resemble too many variables of other programs.
-    const near = nearest(name, [...known, ...(inFile ? Object.keys(NOT_YET) : [])])
-    const looksLikeOurs = OUR_FAMILIES.test(name) && !KUBERNETES_LINKS.test(name)
+    if (known.has(name) || text === undefined || OF_OTHERS.test(name)) continue
+    const meant = [...known].filter((one) => isNearMiss(name.toUpperCase(), one))
+    const [near] = meant.sort((a, b) => distance(name, a) - distance(name, b))
     // Another program's variable may resemble one of ours; it matters where ours is not set.
-    const typo = near !== undefined && !env[near] && !name.startsWith('HTTPS_')
-    if (inFile || looksLikeOurs || typo) yield `${name}: unknown setting${near ? `; did you mean ${near}?` : ''}`
+    if (near && !env[near]) yield `${name}: unknown setting; did you mean ${near}?`
   }
+}
+
+/** Word for word the same but for typing errors: `REDIS_ULR`, not `REDIS_SSL`, which is a word of its own. */
+function isNearMiss(name: string, known: string): boolean {
+  if (lettersOf(name) === lettersOf(known)) return true
+  if (known.length >= LONG_NAME && distance(name, known) <= 3) return true
+  const [words, others] = [name.split('_'), known.split('_')]
+  return words.length === others.length && words.every((word, n) => isMistyped(word, others[n] as string))
+}
+
+/** One letter wrong, missing or too many, two in a long word, or letters in another order. */
+function isMistyped(word: string, meant: string): boolean {
+  if (distance(word, meant) <= (meant.length > 4 ? 2 : 1)) return true
+  return distance(word, meant) === 2 && sorted(word) === sorted(meant)
+}
+
+function lettersOf(name: string): string {
+  return name.replaceAll(/[_-]/g, '')
+}
+
+function sorted(word: string): string {
+  return [...word].sort().join('')
 }
 
 /** Which of the known names somebody probably meant. */

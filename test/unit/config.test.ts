@@ -7,6 +7,7 @@ import { type Config, isLoopback, readConfig, SETTINGS, type SettingName, secret
 import { OrderExpiryError } from '../../src/errors.ts'
 import { LOG_LEVELS } from '../../src/observe/log.ts'
 import type { Environment } from '../../src/settings/setting.ts'
+import { NAMES_OF_OTHERS } from './names-of-others.ts'
 
 const NAMES = Object.keys(SETTINGS) as SettingName[]
 const DEFAULTS: Record<SettingName, string | undefined> = Object.fromEntries(
@@ -396,35 +397,23 @@ describe('an unknown setting', () => {
     ['HTTP_HOTT', 'HTTP_HOST'], // two changes away from HTTP_PORT
     ['HTTP_PORS', 'HTTP_PORT'], // two changes away from HTTP_HOST
     ['DATABASE_URL_FIEL', 'DATABASE_URL_FILE'],
+    ['REDIS_ULR', 'REDIS_URL'],
+    ['DRYRUN', 'DRY_RUN'],
+    ['DRY_RUNN', 'DRY_RUN'],
+    ['orders_table', 'ORDERS_TABLE'],
+    ['ORDERS_PAID_ON_COLUMN', 'ORDERS_PAID_AT_COLUMN'],
+    ['ORDERS_STATUS_COL', 'ORDERS_STATUS_COLUMN'],
+    ['BRAKE_MAX_PER_MIN', 'BRAKE_MAX_PER_MINUTE'],
+    ['BOARD_USER', 'BOARD_USERS'],
   ])('%s is refused, from the environment and from .env: did you mean %s?', (given, meant) => {
     const problem = [`${given}: unknown setting; did you mean ${meant}?`]
     expect(problems({ [given]: 'x' })).toEqual(problem)
     expect(problems({}, { [given]: 'x' })).toEqual(problem)
   })
 
-  test.each(['ORDERS_FOO', 'ORDERS_SHARD_COLUMN', 'SWEEP_SOMETHING', 'BRAKE_FOO'])(
-    '%s is refused, since only we have such names',
-    (name) => {
-      expect(problems({ [name]: 'x' })).toEqual([`${name}: unknown setting`])
-    },
-  )
-
-  test.each(['FOO', 'LOG_LEVELXYZ'])('%s, which resembles none of ours, is refused in .env, which is ours', (name) => {
-    expect(problems({}, { [name]: 'x' })).toEqual([`${name}: unknown setting`])
-  })
-
-  test.each([
-    'PATH',
-    'HOME',
-    'TZ',
-    'HTTP_PROXY',
-    'HTTPS_PORT',
-    'NODE_OPTIONS',
-    'REDIS_PASSWORD',
-    'LOG_LEVELXYZ',
-    'constructor',
-  ])('%s is none of our business in the environment', (name) => {
-    expect(problems({ [name]: 'x' })).toEqual([])
+  test.each(NAMES_OF_OTHERS)('%s is none of our business, neither in the environment nor in .env', (name) => {
+    expect(problems({ [name]: 'tcp://10.0.0.1:80' })).toEqual([])
+    expect(problems({}, { [name]: 'x' })).toEqual([])
   })
 
   test('that resembles one of ours is left to its program where ours is set', () => {
@@ -432,61 +421,67 @@ describe('an unknown setting', () => {
   })
 
   test('is refused in whichever of the two it stands, once', () => {
-    expect(problems({ ORDERS_FOO: '1' }, { ORDERS_FOO: '2' })).toEqual(['ORDERS_FOO: unknown setting'])
-  })
-
-  test.each([
-    'ORDERS_SERVICE_HOST',
-    'ORDERS_SERVICE_PORT',
-    'ORDERS_SERVICE_PORT_HTTP',
-    'ORDERS_PORT',
-    'ORDERS_PORT_80_TCP',
-    'ORDERS_PORT_80_TCP_PROTO',
-    'ORDERS_PORT_80_TCP_PORT',
-    'ORDERS_PORT_80_TCP_ADDR',
-    'ORDERS_PORT_53_UDP_ADDR',
-    'ORDERS_PORT_7777_SCTP_ADDR',
-    'ORDERS_API_SERVICE_HOST',
-    'ORDERS_API_PORT_8080_TCP_ADDR',
-    'REDIS_PORT',
-    'REDIS_SERVICE_HOST',
-    'REDIS_PORT_6379_TCP_ADDR',
-    'DATABASE_PORT',
-    'QUEUE_PORT',
-    'SWEEP_SERVICE_HOST',
-  ])('%s is not complained about: Kubernetes sets it for a Service of that name', (name) => {
-    expect(problems({ [name]: 'tcp://10.0.0.1:80' })).toEqual([])
+    const problem = ['ORDERS_TABEL: unknown setting; did you mean ORDERS_TABLE?']
+    expect(problems({ ORDERS_TABEL: '1' }, { ORDERS_TABEL: '2' })).toEqual(problem)
   })
 })
 
-describe('a setting of a later version', () => {
-  test.each([
-    ['QUEUE_SHARDS', '4'],
-    ['PAYMENT_GATEWAY', 'stripe'],
-    ['WEBHOOK_URL', 'https://shop/hook'],
-    ['STRIPE_API_KEY', 'hunter2'],
-  ])('%s=%s is refused, so that nobody relies on it', (name, text) => {
+describe('quotes that were meant for a shell', () => {
+  const values: [name: string, value: string][] = [
+    ['ORDERS_CANCELLED_STATUS', 'cancelled'],
+    ['ORDERS_UNPAID_STATUSES', 'pending,new'],
+    ['ORDERS_ID_COLUMN', 'id'],
+    ['REDIS_URL', 'redis://:hunter2@redis:6379'],
+    ['DATABASE_URL', 'postgres://shop:hunter2@db/shop'],
+    ['DATABASE_URL_FILE', '/run/secrets/hunter2'],
+    ['API_TOKENS', 'shop:hunter2-hunter2-hunter2'],
+    ['BOARD_USERS', 'ann:hunter2-hunter2:viewer'],
+    ['BOARD_ENVIRONMENT', 'staging'],
+    ['DRY_RUN', 'true'],
+    ['NODE_ENV', 'production'],
+    ['CANCEL_SQL_FILE', '/etc/cancel.sql'],
+  ]
+  const quotings: [how: string, quote: (value: string) => string][] = [
+    ['double', (value) => `"${value}"`],
+    ['single', (value) => `'${value}'`],
+    ['a backtick', (value) => `\`${value}\``],
+    ['only at the beginning', (value) => `"${value}`],
+    ['only at the end', (value) => `${value}"`],
+    ['behind a space', (value) => ` "${value}" `],
+    ['around each entry', (value) => value.replace(/[^,]+/g, '"$&"')],
+  ]
+  const cases = values.flatMap(([name, value]) => quotings.map(([how, quote]) => [name, how, quote(value)] as const))
+
+  test.each(cases)('%s with quotes, %s, is refused, naming quotes and showing no secret', (name, _, text) => {
     for (const found of [problems({ [name]: text }), problems({}, { [name]: text })]) {
-      expect(found).toEqual([expect.stringMatching(new RegExp(`^${name}: expected not to be set`))])
+      expect(found).toEqual([expect.stringMatching(new RegExp(`^${name}: expected no quotes around it`))])
       expect(found.join()).not.toContain('hunter2')
     }
   })
 
-  test.each([
-    ['QUEUE_SHARDS', '1'],
-    ['PAYMENT_GATEWAY', 'none'],
-    ['WEBHOOK_URL', ''],
-  ])('%s=%s is taken, since this version does just that', (name, text) => {
-    expect(problems({ [name]: text })).toEqual([])
-    expect(problems({}, { [name]: text })).toEqual([])
+  test.each(SECRETS)('in the file of %s are refused too', (name) => {
+    expect(problems({ [`${name}_FILE`]: file('"hunter2"\n') })).toEqual([
+      expect.stringMatching(new RegExp(`^${name}: expected no quotes around it`)),
+    ])
   })
 
-  test.each(['DRYRUN', 'DRY_RUNN', 'WEBHOOK_SECRET_FILE', 'STRIPE_API_KEY_FILE'])(
-    'written as %s is refused too',
-    (name) => {
-      expect(problems({ [name]: 'true' })).toHaveLength(1)
-    },
-  )
+  test.each([
+    ['ORDERS_TABLE', '"my.schema"."Order"'],
+    ['OUTBOX_TABLE', '"Expired"'],
+    ['ORDERS_CONDITION', `"paymentStatus" = 'UNPAID'`],
+    ['ORDERS_CONDITION', '"isOpen"'],
+    ['ORDERS_SET', `"closedBy" = 'us'`],
+  ])('are no quotes that SQL needs: %s=%s', (name, text) => {
+    expect(problems({ [name]: text })).toEqual([])
+  })
+
+  test.each([
+    ['ORDERS_CONDITION', `'NOT paid'`],
+    ['ORDERS_SET', `'x = 1'`],
+    ['ORDERS_TABLE', `'orders'`],
+  ])('are refused around SQL: %s=%s', (name, text) => {
+    expect(problems({ [name]: text })).toEqual([expect.stringContaining('expected no quotes around it')])
+  })
 })
 
 describe('a secret', () => {
@@ -590,11 +585,7 @@ describe('a secret', () => {
   })
 
   test('of an unknown name is not in the message', () => {
-    expect(problems({ ORDERS_PASSWORD: 'hunter2' }, { FOO: 'hunter2' }).join()).not.toContain('hunter2')
-  })
-
-  test('is all that can be read from a file: QUEUE_NAME_FILE is unknown', () => {
-    expect(problems({}, { QUEUE_NAME_FILE: file('x') })).toEqual([expect.stringMatching(/^QUEUE_NAME_FILE: unknown/)])
+    expect(problems({ ORDERS_TABEL: 'hunter2' }, { QUEUE_NMAE: 'hunter2' }).join()).not.toContain('hunter2')
   })
 })
 

@@ -48,7 +48,7 @@ const orderStatuses = z
 /** Where the shop's own table is, and what its columns mean. `.env.example` says what each is for. */
 export const settings = {
   DATABASE_URL: { schema: databaseUrl, secret: true },
-  ORDERS_TABLE: { schema: tableName, default: 'orders', empty: 'refused' },
+  ORDERS_TABLE: { schema: tableName, default: 'orders', empty: 'refused', isSql: true },
   ORDERS_ID_COLUMN: { schema: columnName, default: 'id', empty: 'refused' },
   ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status', empty: 'none' },
   ORDERS_DEADLINE_COLUMN: { schema: columnName, default: 'payment_deadline', empty: 'none' },
@@ -61,9 +61,9 @@ export const settings = {
   ORDERS_CANCELLED_AT_COLUMN: { schema: columnName },
   ORDERS_UNPAID_STATUSES: { schema: orderStatuses, default: 'pending', empty: 'none' },
   ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled', empty: 'none' },
-  ORDERS_CONDITION: { schema: fragment(parseExpression) },
-  ORDERS_SET: { schema: fragment(parseAssignments) },
-  OUTBOX_TABLE: { schema: outboxName, default: 'order_expiry_outbox', empty: 'refused' },
+  ORDERS_CONDITION: { schema: fragment(parseExpression), isSql: true },
+  ORDERS_SET: { schema: fragment(parseAssignments), isSql: true },
+  OUTBOX_TABLE: { schema: outboxName, default: 'order_expiry_outbox', empty: 'refused', isSql: true },
   CANCEL_SQL_FILE: { schema: z.string() },
 } as const satisfies Settings
 

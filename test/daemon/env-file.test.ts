@@ -1,0 +1,74 @@
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, test } from '@jest/globals'
+import { closing } from '../helpers/closing.ts'
+import { DaemonProcess, runCli } from '../helpers/daemon.ts'
+import { redisUrl, uniqueName } from '../helpers/env.ts'
+
+/** A folder with these files, the current one of what is run. */
+function openFolder(files: Record<string, string>): string {
+  const cwd = realpathSync(mkdtempSync(join(tmpdir(), 'order-expiry-env-')))
+  closing.push(() => rmSync(cwd, { recursive: true }))
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(cwd, name), text, { mode: 0o600 })
+  return cwd
+}
+
+const FILES = { '.env': 'CONCURRENCY=5\n', 'other.env': `CONCURRENCY=6\nORDERS_CONDITION="paid" = 'no'\n` }
+
+test.each<[args: string[], file: string | undefined, values: object]>([
+  [[], '.env', { CONCURRENCY: '5', ORDERS_CONDITION: null }],
+  [['--env-file', 'other.env'], 'other.env', { CONCURRENCY: '6', ORDERS_CONDITION: `"paid" = 'no'` }],
+  [['--no-env-file'], undefined, { CONCURRENCY: '500', ORDERS_CONDITION: null }],
+])('check %j says which file it reads, on standard error alone', async (args, file, values) => {
+  const cwd = openFolder(FILES)
+  for (const line of [
+    ['check', '--json', ...args],
+    [...args, 'check', '--json'],
+  ]) {
+    const { code, stdout, stderr } = await runCli(line, { cwd })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: file ? `further settings: ${join(cwd, file)}\n` : '' })
+    expect(JSON.parse(stdout)).toMatchObject(values)
+  }
+})
+
+test('the environment wins over the file that is named', async () => {
+  const cwd = openFolder(FILES)
+  const env = { CONCURRENCY: '7' }
+  const { stdout } = await runCli(['check', '--json', '--env-file', 'other.env'], { cwd, env })
+  expect(JSON.parse(stdout)).toMatchObject({ CONCURRENCY: '7' })
+})
+
+test('the daemon logs which file it has read, its version, and whether it cancels', async () => {
+  const cwd = openFolder({ '.env': `REDIS_URL=${redisUrl()}\nQUEUE_NAME=${uniqueName('q')}\nDRY_RUN=true\n` })
+  const daemon = new DaemonProcess({}, { cwd })
+  closing.push(() => daemon.stop('SIGKILL'))
+  expect(await daemon.until(({ msg }) => msg === 'starting')).toMatchObject({
+    level: 'info',
+    envFile: join(cwd, '.env'),
+    dryRun: true,
+    version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+  })
+})
+
+test.each(['start', 'check', 'show order-1'])(
+  '%s refuses an .env that others can write, and does nothing',
+  async (line) => {
+    const cwd = openFolder(FILES)
+    chmodSync(join(cwd, '.env'), 0o666)
+    expect(await runCli(line.split(' '), { cwd })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining(`${join(cwd, '.env')}: expected to be writable by its owner only`),
+    })
+  },
+)
+
+test('a value that can be read in two ways is listed with the other problems', async () => {
+  const cwd = openFolder({ '.env': 'API_TOKENS=shop:hunter2#hunter2\nCONCURRENCY=many\nSTRIPE_API_KEY=sk_1#2\n' })
+  const { code, stderr } = await runCli(['check'], { cwd })
+  expect(code).toBe(1)
+  expect(stderr).toContain('INVALID_SETTINGS: 2 problems in the settings:\n  API_TOKENS: expected no # outside quotes')
+  expect(stderr).toContain('\n  CONCURRENCY: expected a whole number')
+  expect(stderr).not.toContain('hunter2')
+})

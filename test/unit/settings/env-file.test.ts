@@ -1,0 +1,162 @@
+import { execFileSync } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { isSetting } from '../../../src/config.ts'
+import { parseEnvFile, readEnvFile } from '../../../src/settings/env-file.ts'
+
+let dir: string
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'order-expiry-env-file-'))
+})
+afterEach(() => asRoot('rm', '-rf', dir))
+
+/** This machine gives away files only to root. */
+function asRoot(...command: string[]): void {
+  const [program, ...args] = process.getuid?.() === 0 ? command : ['sudo', '-n', ...command]
+  execFileSync(program as string, args)
+}
+
+function write(name: string, mode = 0o600): string {
+  const path = join(dir, name)
+  writeFileSync(path, 'CONCURRENCY=5\n')
+  chmodSync(path, mode)
+  return path
+}
+
+function folder(name: string, mode: number): string {
+  mkdirSync(join(dir, name))
+  chmodSync(join(dir, name), mode)
+  return name
+}
+
+const STRANGER = '12345'
+
+describe('a file with settings is read', () => {
+  const isRead = (path: string) => expect(readEnvFile(path)).toEqual({ path, text: 'CONCURRENCY=5\n' })
+
+  test.each([0o600, 0o400, 0o644, 0o640])('with mode %o', (mode) => {
+    isRead(write('.env', mode))
+  })
+
+  test.each([0o700, 0o755, 0o1777])('in a folder of mode %o', (mode) => {
+    isRead(write(`${folder('shop', mode)}/.env`))
+  })
+
+  test('behind a link of ours', () => {
+    const link = join(dir, 'link')
+    symlinkSync(write('.env'), link)
+    isRead(link)
+  })
+
+  test('that belongs to root', () => {
+    const path = write('.env', 0o644)
+    asRoot('chown', '0', path)
+    isRead(path)
+  })
+})
+
+describe('a file is refused, with what to do, if somebody else decides what it says', () => {
+  const refusal = (path: string) => {
+    try {
+      readEnvFile(path)
+      return 'read'
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+
+  test.each([0o666, 0o602, 0o620, 0o660])('mode %o', (mode) => {
+    const path = write('.env', mode)
+    expect(refusal(path)).toMatch(`${path}: expected to be writable by its owner only: chmod go-w`)
+    expect(refusal(path)).toMatch('--no-env-file')
+  })
+
+  test('owner', () => {
+    const path = write('.env', 0o644)
+    asRoot('chown', STRANGER, path)
+    expect(refusal(path)).toMatch(/expected to belong to you \(user \d+\) or to root, and it belongs to user 12345/)
+  })
+
+  test.each([0o777, 0o757])('folder of mode %o', (mode) => {
+    expect(refusal(write(`${folder('shop', mode)}/.env`))).toMatch(
+      'expected to be in a folder that others cannot write',
+    )
+  })
+
+  test("folder that a group other than the caller's can write", () => {
+    const path = write(`${folder('shop', 0o770)}/.env`)
+    asRoot('chgrp', STRANGER, join(dir, 'shop'))
+    expect(refusal(path)).toMatch('expected to be in a folder that others cannot write')
+  })
+
+  test('folder of somebody else', () => {
+    const path = write(`${folder('shop', 0o755)}/.env`)
+    asRoot('chown', STRANGER, join(dir, 'shop'))
+    expect(refusal(path)).toMatch('belongs to user 12345')
+  })
+
+  test("somebody else's link to a file of ours", () => {
+    const link = join(dir, 'link')
+    symlinkSync(write('notes'), link)
+    asRoot('chown', '-h', STRANGER, link)
+    expect(refusal(link)).toMatch('belongs to user 12345')
+  })
+
+  test('a link of ours into a folder that everybody can write', () => {
+    const link = join(dir, 'link')
+    symlinkSync(write(`${folder('open', 0o777)}/.env`), link)
+    expect(refusal(link)).toMatch('expected to be in a folder that others cannot write')
+  })
+
+  test.each<[what: string, make: (path: string) => void]>([
+    ['a folder', (path) => mkdirSync(path)],
+    ['a pipe, at once', (path) => execFileSync('mkfifo', [path])],
+    ['a link that leads nowhere', (path) => symlinkSync('/nowhere', path)],
+    ['not there', () => {}],
+  ])('%s', (_, make) => {
+    const path = join(dir, '.env')
+    make(path)
+    expect(refusal(path)).toMatch(/^\S+: expected a (readable )?file/)
+  })
+})
+
+test('none is read where none is wanted', () => {
+  expect(readEnvFile(false)).toBeUndefined()
+})
+
+describe('a value that can be read in two ways is left out, and told without showing it', () => {
+  test.each<[what: string, text: string, name: string, advice: string]>([
+    ['# within', 'API_TOKENS=shop:hunter2#hunter2\n', 'API_TOKENS', 'put the value in quotes'],
+    ['# after a space', 'BOARD_ENVIRONMENT=shop #hunter2\n', 'BOARD_ENVIRONMENT', 'put the value in quotes'],
+    ['# at the beginning', 'API_TOKENS=#hunter2\n', 'API_TOKENS', 'put the value in quotes'],
+    ['# behind a quoted part', `ORDERS_CONDITION="a" = '#hunter2'\n`, 'ORDERS_CONDITION', 'put the value in quotes'],
+    ['a quote left open', 'API_TOKENS="shop:hunter2\nREDIS_URL="redis://h"\n', 'API_TOKENS', 'no quotes around it'],
+    ['a quote closed later', `API_TOKENS='shop:hunter2\nREDIS_URL=redis://h'\n`, 'API_TOKENS', 'close it'],
+    ["another program's", `APP_TITLE="hunter2\nREDIS_URL=redis://h\nX=y"\n`, 'APP_TITLE', 'close it'],
+    ['of another program in ours', 'BOARD_ENVIRONMENT="x\nAPP=hunter2"\n', 'BOARD_ENVIRONMENT', 'close it'],
+    ['after export', 'export API_TOKENS=shop:hunter2#hunter2\r\n', 'API_TOKENS', 'put the value in quotes'],
+  ])('%s', (_, text, name, advice) => {
+    const { values, problems } = parseEnvFile(text, isSetting)
+    if (advice === 'no quotes around it') {
+      expect(values[name]).toMatch(/^"/) // which is refused with the other values
+      return
+    }
+    expect(problems).toEqual([expect.stringMatching(`^${name}: expected .*${advice}`)])
+    expect(problems.join()).not.toContain('hunter2')
+    expect(values).not.toHaveProperty(name)
+  })
+
+  test.each<[text: string, values: object]>([
+    ['API_TOKENS="shop:a#b"\n', { API_TOKENS: 'shop:a#b' }],
+    ["API_TOKENS='shop:a#b' # ours\n", { API_TOKENS: 'shop:a#b' }],
+    ['# CONCURRENCY=1\n  # too\nCONCURRENCY=5\n', { CONCURRENCY: '5' }],
+    ['APP_COLOUR=#fff\nAPP_NAME="Bob\'s\nshop"\nCONCURRENCY=5 \n', { CONCURRENCY: '5' }],
+    ['API_TOKENS=a#b\nAPI_TOKENS="a#b"\n', { API_TOKENS: 'a#b' }],
+    [`ORDERS_SET="a = 1,\n  b = 2"\n`, { ORDERS_SET: 'a = 1,\n  b = 2' }],
+    [`ORDERS_CONDITION="paymentStatus" = 'UNPAID'\nX="y"\n`, { ORDERS_CONDITION: `"paymentStatus" = 'UNPAID'` }],
+  ])('but not in %j', (text, values) => {
+    expect(parseEnvFile(text, isSetting)).toMatchObject({ values, problems: [] })
+  })
+})
