@@ -18,6 +18,7 @@ process.stderr.on('error', () => {}) // there is nowhere left to say so
 const { isSetting, readConfig, secretsOf } = await import('./config.ts')
 const { createProgram } = await import('./commands/program.ts')
 const { createRedactor } = await import('./observe/redact.ts')
+const { visibleLine, visibleLines } = await import('./runtime/visible.ts')
 const { parseEnvFile, readEnvFile, withoutNodesReading } = await import('./settings/env-file.ts')
 
 let secrets: string[] = []
@@ -36,8 +37,8 @@ const context: CommandContext = {
   chooseEnvFile(choice) {
     envFileChoice = choice
   },
-  print: (line) => void process.stdout.write(`${line}\n`),
-  progress: (line) => void process.stderr.write(`${line}\n`),
+  print: (line) => void process.stdout.write(`${visibleLine(line)}\n`),
+  progress: (line) => void process.stderr.write(`${visibleLine(line)}\n`),
   stdout: process.stdout,
   exitWith(code) {
     process.exitCode = code
@@ -61,6 +62,6 @@ function fail(error: unknown): never {
   const unexpected = () => `UNEXPECTED: ${error instanceof Error ? error.stack : error}`
   const text = error instanceof OrderExpiryError ? `${error.code}: ${error.message}` : unexpected()
   const redactor = createRedactor({ secrets, longest: Number.POSITIVE_INFINITY })
-  process.stderr.write(`${redactor.text(text)}\n`)
+  process.stderr.write(`${visibleLines(redactor.text(text))}\n`)
   process.exit(1)
 }

@@ -14,9 +14,9 @@ export interface CommandContext {
   readConfig(onEnvFile?: (path: string) => void): Config
   /** As the options of the command line say. */
   chooseEnvFile(choice: EnvFileChoice): void
-  /** Writes a line to standard output. */
+  /** Writes one line to standard output; what a terminal would obey, or not show, is made visible. */
   print(line: string): void
-  /** Writes a line to standard error: the progress of a long run. */
+  /** The same to standard error: the progress of a long run. */
   progress(line: string): void
   readonly stdout: NodeJS.WriteStream
   exitWith(code: number): void

@@ -1,5 +1,6 @@
 import type { Finding } from '../doctor/finding.ts'
 import { count } from '../runtime/human-numbers.ts'
+import { visibleLine } from '../runtime/visible.ts'
 
 const WIDTH = 110
 /** The column where the text begins, after the level and the name. */
@@ -18,9 +19,9 @@ export function describeFindings(findings: readonly Finding[]): string[] {
   for (const [index, found] of findings.entries()) {
     if (found.subject !== findings[index - 1]?.subject) lines.push(...(index > 0 ? [''] : []), found.subject)
     const name = found.code.slice(found.subject.length + 1)
-    const [first = '', ...rest] = wrap(found.what)
+    const [first = '', ...rest] = wrap(visibleLine(found.what))
     lines.push(`  ${LEVELS[found.level].padEnd(8)}${name.padEnd(16)}${first}`, ...rest.map(indented))
-    if (found.meaning) lines.push(...wrap(found.meaning).map(indented))
+    if (found.meaning) lines.push(...wrap(visibleLine(found.meaning)).map(indented))
     // Never wrapped: people copy these.
     const mends = found.fix?.split('\n') ?? []
     lines.push(...mends.map((fix, line) => indented(`${line === 0 ? 'fix:' : '    '} ${fix}`)))

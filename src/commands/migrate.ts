@@ -18,13 +18,14 @@ export function migrateCommand(context: CommandContext): Command {
         withIndexes: Boolean(options.index),
         onStatement(statement) {
           statements++
-          context.print(`${statement};`)
+          for (const line of `${statement};`.split('\n')) context.print(line)
         },
       })
       if (statements === 0) context.print(`ORDER_STORE=${config.ORDER_STORE}: nothing to create`)
-      else if (!options.dryRun) context.print('\nDone.')
+      else if (!options.dryRun) for (const line of ['', 'Done.']) context.print(line)
       for (const { why, fix, isHarmless } of missing) {
-        context.print(`\n-- An index is missing: ${why}`)
+        context.print('')
+        context.print(`-- An index is missing: ${why}`)
         if (isHarmless) context.print('-- `order-expiry migrate --index` creates it, or:')
         for (const line of fix) context.print(line.replace(/^#/, '--'))
       }

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { visibleLines } from '../runtime/visible.ts'
 import { brakeCommand } from './brake.ts'
 import { checkCommand } from './check.ts'
 import type { CommandContext } from './context.ts'
@@ -32,6 +33,7 @@ export function createProgram(context: CommandContext): Command {
     .version(context.version)
     .showHelpAfterError('(add --help for usage)')
     .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(`${visibleLines(text.trimEnd())}\n`) })
     .option('--env-file <path>', 'read further settings from this file, not from .env of the current folder')
     .option('--no-env-file', 'read settings from the environment alone')
     .hook('preAction', () => context.chooseEnvFile(program.opts().envFile))

@@ -12,8 +12,9 @@ export function createReplayReport(options: { print: (line: string) => void; dry
   return {
     found({ jobId, code, failedReason = '' }: GivenUp) {
       if (!dryRun) return
-      if (!json) return print(`${oneLine(jobId)}  ${oneLine(failedReason) || code}`)
-      print(held === undefined ? '{\n  "checks": [' : `${held},`)
+      if (!json) return print(`${cut(jobId)}  ${cut(failedReason) || code}`)
+      if (held === undefined) ['{', '  "checks": ['].forEach(print)
+      else print(`${held},`)
       held = `    ${JSON.stringify({ jobId, code, failedReason })}`
     },
     end(result: Replay) {
@@ -22,8 +23,8 @@ export function createReplayReport(options: { print: (line: string) => void; dry
       const rest = { dryRun, ...counts, ...(error && { error: { code: error.code, message: error.message } }) }
       const lines = JSON.stringify(rest, null, 2).split('\n')
       if (!dryRun) return lines.forEach(print)
-      if (held === undefined) print('{\n  "checks": [],')
-      else print(`${held}\n  ],`)
+      const checks = held === undefined ? ['{', '  "checks": [],'] : [held, '  ],']
+      checks.forEach(print)
       lines.slice(1).forEach(print)
     },
   }
@@ -46,11 +47,10 @@ function describe(replay: Replay, dryRun: boolean): string[] {
 }
 
 function row(name: string, value: string): string {
-  return `${oneLine(name).padEnd(20)}  ${value}`
+  return `${cut(name).padEnd(20)}  ${value}`
 }
 
-/** Ids and reasons come from other programs, and a terminal would obey control characters in them. */
-function oneLine(text: string): string {
-  const line = text.replace(/\p{Cc}+/gu, ' ')
-  return line.length > LONGEST_TEXT ? `${line.slice(0, LONGEST_TEXT)}…` : line
+/** Ids and reasons come from other programs, and may have any length. */
+function cut(text: string): string {
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text
 }

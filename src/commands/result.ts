@@ -17,8 +17,8 @@ export function printsResult<Given extends unknown[]>(
 ): Command {
   return command.option('--json', 'print JSON').action(async (...given) => {
     const { result, lines = describe(result), isSuccess = true } = await find(...(given as Given))
-    if (command.opts().json) context.print(JSON.stringify(result, null, 2))
-    else for (const line of lines) context.print(line)
+    const printed = command.opts().json ? JSON.stringify(result, null, 2).split('\n') : lines
+    for (const line of printed) context.print(line)
     if (!isSuccess) context.exitWith(1)
   })
 }

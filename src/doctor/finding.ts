@@ -1,6 +1,7 @@
 import { asOrderExpiryError } from '../errors.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
+import { visibleLine } from '../runtime/visible.ts'
 
 /** Everything that `doctor` looks at, in the order in which it is shown. docs/doctor.md explains each. */
 export const FINDING_CODES = [
@@ -73,7 +74,8 @@ export function finding(
   { what, meaning, fix }: { what: string; meaning?: string; fix?: string | readonly string[] },
 ): Finding {
   const subject = code.slice(0, code.indexOf('-')) as Finding['subject']
-  const lines = typeof fix === 'string' ? fix : fix?.join('\n')
+  // Names and values of the shop may hold anything, and must not begin a command of their own.
+  const lines = [fix ?? []].flat().map(visibleLine).join('\n')
   return { level, subject, code, what, ...(meaning && { meaning }), ...(lines && { fix: lines }) }
 }
 

@@ -3,6 +3,7 @@ import { LATE_AFTER_MS, OVERDUE_AFTER_MS } from '../order/promise.ts'
 import { describeSetAside } from '../order/set-aside.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { clockDifference } from '../runtime/human-numbers.ts'
+import { visibleLine, visibleLines } from '../runtime/visible.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { type LogTrouble, limitPerSecond, type Ration, ration, throttle } from './log-quietly.ts'
 import { createRedactor } from './redact.ts'
@@ -10,7 +11,10 @@ import { createRedactor } from './redact.ts'
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-/** Writes lines without secrets, whatever their source: JSON on `stdout`, or readable lines on a terminal. */
+/**
+ * Writes lines without secrets, and without anything that a terminal obeys or does not show, whatever their source: JSON on
+ * `stdout`, or readable lines on a terminal.
+ */
 export function createLogger(options: {
   level: LogLevel
   pretty: boolean
@@ -18,7 +22,8 @@ export function createLogger(options: {
   stdout: NodeJS.WritableStream
 }): Logger {
   const { level, pretty, secrets, stdout } = options
-  const redactor = createRedactor({ secrets })
+  // pino-pretty reads the JSON, and would write what its escapes mean.
+  const redactor = createRedactor({ secrets, ...(pretty && { show: visibleLines }) })
   const settings: LoggerOptions = {
     level,
     base: null,
@@ -34,7 +39,8 @@ export function createLogger(options: {
     },
     ...(!pretty && { formatters: { level: (label: string) => ({ level: label }) } }),
   }
-  if (!pretty) return pino(settings, stdout) // pino's own stream blocks for ever in fatal() once its reader has gone
+  // Not pino's own stream, which blocks for ever in fatal() once its reader has gone.
+  if (!pretty) return pino(settings, { write: (line) => void stdout.write(`${visibleLine(line.trimEnd())}\n`) })
   const look = { translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }
   return pino(settings, pino.transport({ target: 'pino-pretty', options: look }))
 }

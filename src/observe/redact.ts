@@ -9,9 +9,17 @@ const SHORTEST_SECRET = 4
 const LONGEST_TEXT = 2_000
 const DEEPEST_LEVEL = 4
 
-/** Takes secrets out of a text, or out of all texts within a value, and cuts texts longer than `longest`. Never throws. */
-export function createRedactor(options: { secrets: readonly string[]; longest?: number }) {
-  const { secrets, longest = LONGEST_TEXT } = options
+/**
+ * Takes secrets out of a text, or out of all texts within a value, and cuts texts longer than `longest`. Never throws.
+ *
+ * @param options.show how what is left is written; default as it is
+ */
+export function createRedactor(options: {
+  secrets: readonly string[]
+  longest?: number
+  show?: (text: string) => string
+}) {
+  const { secrets, longest = LONGEST_TEXT, show = (text) => text } = options
   // Each as it is, and as JSON has it. The longest first: one may begin with another.
   const hidden = [...new Set(secrets.flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]))]
     .filter(({ length }) => length >= SHORTEST_SECRET)
@@ -22,12 +30,13 @@ export function createRedactor(options: { secrets: readonly string[]; longest?: 
     let seen = given.slice(0, 2 * longest)
     for (const secret of hidden) seen = seen.replaceAll(secret, () => CENSOR)
     if (seen.includes('://')) seen = seen.replace(URL_PASSWORD, `$1:${CENSOR}@`)
-    return seen.length > longest ? `${seen.slice(0, longest)}…` : seen
+    return show(seen.length > longest ? `${seen.slice(0, longest)}…` : seen)
   }
 
-  /** A copy. Of an error only its type, code, message and stack are kept. */
+  /** A copy, with whole numbers. Of an error only its type, code, message and stack are kept. */
   function value(given: unknown, depth = 0): unknown {
     if (typeof given === 'string') return text(given)
+    if (typeof given === 'number') return Math.round(given) // no line is about fractions of a millisecond
     if (typeof given !== 'object' || given === null || given instanceof Date) return given
     if (given instanceof Error) {
       const { name: type, message, stack, code } = given as Error & { code?: unknown }

@@ -6,6 +6,7 @@ import { EventBus, type EventName, type Events } from '../../../src/observe/even
 import { createLogger, LOG_LEVELS, type LogLevel, logEvents } from '../../../src/observe/log.ts'
 import { NOTHING_SET_ASIDE } from '../../../src/order/set-aside.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
+import { UNSEEN } from '../runtime/unseen.ts'
 
 type Line = Record<string, unknown> & { level: string; msg: string }
 
@@ -468,7 +469,10 @@ describe('a logger', () => {
   test('lets no secret pass, whoever worded the line', () => {
     const stdout = new PassThrough()
     const logger = createLogger({ level: 'trace', pretty: false, secrets: ['hunter2', '1234', 'level'], stdout })
-    logger.error({ orderId: 'level 7', tookMs: 12345, cause: { token: 't', url: 'redis://:pw@h' } }, 'no hunter2')
+    logger.error(
+      { orderId: 'level 7', tookMs: 12344.678901, cause: { token: 't', url: 'redis://:pw@h' } },
+      'no hunter2',
+    )
     logger.error(new Error('bad hunter2'))
     logger.info('A'.repeat(3_000))
     const [first, second, third] = String(stdout.read())
@@ -491,5 +495,14 @@ describe('a logger', () => {
       },
     })
     expect(third.msg).toBe(`${'A'.repeat(2_000)}…`)
+  })
+
+  test('writes nothing that a terminal obeys or hides, and nothing that could be a line of its own', () => {
+    const stdout = new PassThrough()
+    const logger = createLogger({ level: 'trace', pretty: false, secrets: [], stdout })
+    logger.error({ by: UNSEEN, [UNSEEN]: 1, cause: new Error(UNSEEN) }, UNSEEN)
+    const written = String(stdout.read())
+    expect(written).toMatch(/^[\x20-\x7e]+\n$/)
+    expect(JSON.parse(written)).toMatchObject({ by: UNSEEN, [UNSEEN]: 1, msg: UNSEEN })
   })
 })
