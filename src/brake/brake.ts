@@ -4,13 +4,13 @@ import type { Check, Outcome } from '../order/order.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { PaymentSilence } from './payment-silence.ts'
-import type { BrakeReason, BrakeStatus, SharedBrake } from './shared-brake.ts'
+import type { BrakeStatus, SharedBrake } from './shared-brake.ts'
 
 /** Orders that would have been cancelled. */
 export interface Held {
   orders: number
   /** `unknown`: it is not known whether the brake is engaged, or how many orders may be cancelled. */
-  reason: BrakeReason | 'unknown'
+  reason: string
   /** Why it is not known, for people. */
   cause?: string
 }

@@ -47,8 +47,9 @@ export class RedisBrake implements SharedBrake {
     return (await this.#run('countUsed', {})).used ?? 0
   }
 
-  async engage(reason: BrakeReason, by: string): Promise<BrakeStatus> {
-    return statusOf(await this.#run('engage', { reason, by }))
+  /** @param words what others are told of a reason that is `manual` */
+  async engage(reason: BrakeReason, by: string, words: string = reason): Promise<BrakeStatus> {
+    return statusOf(await this.#run('engage', { reason: words, by, is_manual: reason === 'manual' }))
   }
 
   /** Releases it. It does not engage by itself for `suspendMs`. */
@@ -177,7 +178,7 @@ function statusOf({ state, last_minute: lastMinute }: BrakeReply): BrakeStatus {
 function stateOf({ engaged, reason, by, since, suspended_until: suspendedUntil }: Partial<StoredState>) {
   return {
     engaged: engaged === '1',
-    ...(reason && { reason: reason as BrakeReason }),
+    ...(reason && { reason }),
     ...(by && { by }),
     ...(since && { since: Number(since) }),
     ...(suspendedUntil && { suspendedUntil: Number(suspendedUntil) }),

@@ -153,9 +153,9 @@ end
 return reply({used = used})
 `,
 
-  /** Asks for {reason, by}. Unless the reason is manual, a brake that is engaged or suspended stays as it is. */
+  /** Asks for {reason, by, is_manual}. Unless somebody asks for it by hand, a brake that is engaged or suspended stays as it is. */
   engage: `${PROLOGUE}
-if asked.reason == 'manual' or (state.engaged ~= '1' and not is_suspended()) then
+if asked.is_manual or (state.engaged ~= '1' and not is_suspended()) then
   decide({engaged = '1', reason = asked.reason, by = asked.by, suspended_until = ''})
 end
 return reply({})

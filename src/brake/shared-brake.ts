@@ -4,7 +4,8 @@ export type BrakeReason = 'limit' | 'payment-silence' | 'manual'
 /** The state of the brake, the same for all processes. Times are epoch milliseconds by the clock of its keeper. */
 interface BrakeState {
   engaged: boolean
-  reason?: BrakeReason
+  /** A {@link BrakeReason}, or the words of whoever engaged it. */
+  reason?: string
   /** Who or what engaged or released it last, for people. */
   by?: string
   since?: number

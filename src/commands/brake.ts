@@ -15,25 +15,38 @@ export function brakeCommand(context: CommandContext): Command {
   )
 
   add('status', 'print whether it is engaged, why and since when', (brake) => brake.status())
-  add('engage', 'stop all cancellations; checks continue and wait', (brake) => brake.engage('manual', whoAsks()))
-  add('release', 'cancel orders again', (brake, forMs) => brake.release(whoAsks(), forMs)).addOption(
-    new Option('--for <duration>', silence).default(600_000, '10m').argParser(asDuration),
+  const by = ['--by <name>', 'who asks, for those who look at it later (default: the user)'] as const
+  add('engage', 'stop all cancellations; checks continue and wait', (brake, given) =>
+    brake.engage('manual', given.by ?? whoAsks(), given.reason),
   )
+    .option('--reason <text>', 'why, for those who look at it later', 'manual')
+    .option(...by)
+  add('release', 'cancel orders again', (brake, given) => brake.release(given.by ?? whoAsks(), given.for))
+    .addOption(new Option('--for <duration>', silence).default(600_000, '10m').argParser(asDuration))
+    .option(...by)
   return command
 
   function add(
     name: string,
     description: string,
-    work: (brake: RedisBrake, releasedForMs: number) => Promise<BrakeStatus>,
+    work: (brake: RedisBrake, given: Options) => Promise<BrakeStatus>,
   ): Command {
     const added = command.command(name).description(description)
-    return printsResult(context, added, async ({ for: releasedForMs = 0 }: { for?: number }) => {
+    return printsResult(context, added, async (given: Options) => {
       const { clock } = context
       const config = context.readConfig()
-      const status = await withBrake({ config, clock }, (brake) => work(brake, releasedForMs))
+      const status = await withBrake({ config, clock }, (brake) => work(brake, given))
       return { result: describe(status, config.BRAKE_MAX_PER_MINUTE, clock.now()) }
     })
   }
+}
+
+/** Those of them that a command has. */
+interface Options {
+  reason: string
+  by?: string
+  /** Milliseconds. */
+  for: number
 }
 
 function describe(status: BrakeStatus, maxPerMinute: number | undefined, now: number) {
@@ -49,9 +62,13 @@ function describe(status: BrakeStatus, maxPerMinute: number | undefined, now: nu
   }
 }
 
-/** Who engages or releases it, for those who look at it later. */
+/** In a container, a user need not have a name. */
 function whoAsks(): string {
-  return userInfo().username
+  try {
+    return userInfo().username
+  } catch {
+    return `user ${process.getuid?.()}`
+  }
 }
 
 function asDuration(text: string): number {

@@ -97,7 +97,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
   brake_held_total: {
     help: 'Times that the brake held an order back, by reason.',
     labels: ['reason'],
-    on: { 'brake-held': ({ orders, reason }, add) => add(orders, { reason }) },
+    on: { 'brake-held': ({ orders, reason }, add) => add(orders, { reason: kindOf(reason) }) },
   },
   redis_emptied_total: {
     help: 'Times that Redis was found to have lost its data.',
@@ -149,4 +149,9 @@ function registerMetric(registry: Registry, name: string, { help, labels = [], b
 /** The clocks of two machines may differ by more than a check is late. */
 function observeLateness(lateMs: number | undefined, observe: Add): void {
   if (lateMs !== undefined) observe(Math.max(0, lateMs) / 1_000)
+}
+
+/** Reasons of the brake by themselves; others are the words of a person, of which there is no end. */
+function kindOf(reason: string): string {
+  return ['limit', 'payment-silence', 'unknown'].includes(reason) ? reason : 'manual'
 }
