@@ -103,7 +103,7 @@ async function withEmbeddedRedis<T>(work: (redisUrl: string) => Promise<T>): Pro
   const dir = mkdtempSync(join(tmpdir(), 'order-expiry-bench-redis-'))
   const embedded = new EmbeddedRedis({ dir, clock: systemClock, onExit: () => {} })
   try {
-    await embedded.start({ mayJoin: false })
+    await embedded.start()
     const redis = new Redis(embedded.url)
     const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1])
     redis.disconnect()

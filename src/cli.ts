@@ -8,7 +8,10 @@ import { Signals } from './runtime/signals.ts'
 import type { EnvFileChoice } from './settings/env-file.ts'
 
 // Loading the rest takes a while. A daemon that is told to end before it has begun ends with 0.
-const signals = new Signals({ onUnheard: (exitCode) => process.exit(process.argv[2] === 'start' ? 0 : exitCode) })
+const signals = new Signals({
+  clock: systemClock,
+  onUnheard: (exitCode) => process.exit(process.argv.includes('start') ? 0 : exitCode),
+})
 // The reader of our output may leave; that is no reason to stop cancelling orders.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') fail(error)

@@ -44,7 +44,7 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
     finding('error', 'redis-reachable', {
       what: asOrderExpiryError(error).message,
       meaning: 'No order can be scheduled, and none is checked on time.',
-      fix: '# set REDIS_URL to a Redis of your own, or repair the embedded one',
+      fix: '# set REDIS_URL to the Redis of your shop; without one, the daemon that runs in this folder keeps its own',
     })
   const found = await Promise.all([
     inRedis.catch((error) => [noRedis(error), ...skipped]),

@@ -104,8 +104,8 @@ function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {
   return {
     name: 'embedded-redis',
     async start(signal) {
-      const how = await embedded.start({ mayJoin: false, signal })
-      events.emit('service-started', { service: 'embedded-redis', detail: `${how}, at ${embedded.url}` })
+      await embedded.start({ signal })
+      events.emit('service-started', { service: 'embedded-redis', detail: `at ${embedded.url}` })
     },
     stop: () => embedded.stop(),
   }

@@ -15,19 +15,28 @@ const COMMAND_TIMEOUT_MS = 5_000
 type Settings = Pick<Given, 'config' | 'clock'>
 
 /**
- * Runs `work` with the Redis of the settings; without one, with an embedded one.
+ * Runs `work` with the Redis of the settings; without one, with that of the daemon that runs in this folder.
  *
- * @param settings.ownDir where the embedded one is to be for this process only. Default: it is shared with a running daemon
+ * @throws {OrderExpiryError} INVALID_SETTINGS if there is neither
  */
-export async function withRedis<T>(
-  settings: Settings & { ownDir?: string },
+export async function withRedis<T>({ config }: Settings, work: (redisAddress: RedisAddress) => Promise<T>): Promise<T> {
+  const address = redisAddressOf(config) ?? (await EmbeddedRedis.find(DATA_DIR))
+  if (address) return work(address)
+  const expected =
+    'REDIS_URL: expected the Redis of your shop, or a daemon of yours that runs in this folder; given neither'
+  const advice = 'set REDIS_URL, or begin with `npx order-expiry start`, whose Redis is then used'
+  throw new OrderExpiryError('INVALID_SETTINGS', `${expected}: ${advice}`)
+}
+
+/** Runs `work` with the Redis of the settings; without one, with an embedded one in a folder of its own. */
+export async function withOwnRedis<T>(
+  { config, clock, dir }: Settings & { dir: string },
   work: (redisAddress: RedisAddress) => Promise<T>,
 ): Promise<T> {
-  const { config, clock, ownDir } = settings
   const address = redisAddressOf(config)
   if (address) return work(address)
-  const embedded = new EmbeddedRedis({ dir: ownDir ?? DATA_DIR, clock, onExit: () => {} })
-  await embedded.start({ mayJoin: ownDir === undefined })
+  const embedded = new EmbeddedRedis({ dir, clock, onExit: () => {} })
+  await embedded.start()
   try {
     return await work(embedded.url)
   } finally {

@@ -1,11 +1,25 @@
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { expect, test } from '@jest/globals'
+import { dirname, join } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
+import { asRoot } from '../helpers/as-root.ts'
 import { closing } from '../helpers/closing.ts'
-import { DaemonProcess, runCli } from '../helpers/daemon.ts'
+import { CLI, DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { eventually } from '../helpers/eventually.ts'
 
 function openFolder(): string {
@@ -21,8 +35,6 @@ async function launch(cwd: string): Promise<DaemonProcess> {
 }
 
 const socketOf = (cwd: string) => join(cwd, '.data', 'redis.sock')
-const detail = (daemon: DaemonProcess) =>
-  daemon.until(({ service }) => service === 'embedded-redis').then((line) => line.detail)
 const show = async (cwd: string, id: string) => JSON.parse((await runCli(['show', id, '--json'], { cwd })).stdout)
 
 test('an order placed by one command is cancelled by the daemon; a paid one is kept; both can be shown', async () => {
@@ -68,21 +80,192 @@ test('it stops with the daemon, keeps its data, and has the settings that the qu
   expect(await daemon.stop()).toBe(0)
   expect(existsSync(socketOf(cwd))).toBe(false)
 
-  // Without a daemon, a command starts and stops it for itself.
+  await launch(cwd)
   expect(await show(cwd, 'kept')).toMatchObject({ check: { state: 'waiting' }, order: { status: 'pending' } })
-  expect(existsSync(socketOf(cwd))).toBe(false)
 })
 
-test('after the daemon was killed, the next one takes it over with its data', async () => {
-  const cwd = openFolder()
-  const killed = await launch(cwd)
-  await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
-  await killed.stop('SIGKILL')
-  const next = await launch(cwd)
-  expect(await detail(next)).toMatch(/^adopted/)
-  expect(await show(cwd, 'kept')).toMatchObject({ order: { status: 'pending' } })
-  expect(await next.stop()).toBe(0)
-  expect(existsSync(socketOf(cwd))).toBe(false)
+describe('it ends with the daemon, however that ends, and the next one has all its data', () => {
+  /** Whether a process is there, and is not only waiting to be forgotten. */
+  const lives = (pid: number) =>
+    existsSync(`/proc/${pid}/stat`) && !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+  const pidOf = async (cwd: string) => {
+    const redis = new Redis({ path: socketOf(cwd), retryStrategy: () => null })
+    redis.on('error', () => {})
+    const [, pid] = /process_id:(\d+)/.exec(await redis.info('server')) ?? []
+    redis.disconnect()
+    return Number(pid)
+  }
+  const expectGone = (pid: number) => eventually('its Redis is gone', () => !lives(pid))
+  const expectKept = async (cwd: string) => {
+    await launch(cwd)
+    expect(await show(cwd, 'kept')).toMatchObject({ order: { status: 'pending' } })
+  }
+
+  test.each(['SIGKILL', 'SIGABRT', 'SIGTERM', 'SIGINT', 'SIGHUP'] as const)('by %s', async (signal) => {
+    const cwd = openFolder()
+    const daemon = await launch(cwd)
+    await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
+    const pid = await pidOf(cwd)
+    await daemon.stop(signal)
+    await expectGone(pid)
+    expect(existsSync(socketOf(cwd))).toBe(false)
+    await expectKept(cwd)
+  })
+
+  test('even if the next one begins at once', async () => {
+    const cwd = openFolder()
+    const daemon = await launch(cwd)
+    await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
+    const pid = await pidOf(cwd)
+    const killed = daemon.stop('SIGKILL')
+    await expectKept(cwd)
+    await killed
+    await expectGone(pid)
+  })
+
+  test('by SIGKILL to the process group of npm', async () => {
+    const cwd = openFolder()
+    writeFileSync(join(cwd, 'package.json'), JSON.stringify({ scripts: { start: `exec node ${CLI} start` } }))
+    const npm = spawn('npm', ['start'], {
+      cwd,
+      detached: true,
+      stdio: 'ignore',
+      env: { ...process.env, HTTP_PORT: '0' },
+    })
+    closing.push(
+      () => void (npm.exitCode === null && npm.signalCode === null && process.kill(-(npm.pid as number), 'SIGKILL')),
+    )
+    await eventually(
+      'it serves',
+      async () => (await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })).code === 0,
+    )
+    const pid = await pidOf(cwd)
+    process.kill(-(npm.pid as number), 'SIGKILL')
+    await expectGone(pid)
+    await expectKept(cwd)
+  })
+
+  test('by Ctrl-C, which the terminal and npm both pass on: in order', async () => {
+    const cwd = openFolder()
+    const daemon = await launch(cwd)
+    await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
+    const pid = await pidOf(cwd)
+    daemon.signal('SIGINT')
+    daemon.signal('SIGTERM')
+    expect(await daemon.stop('SIGINT')).toBe(0)
+    expect(daemon.logs.at(-1)).toMatchObject({ msg: 'stopped' })
+    expect(lives(pid)).toBe(false)
+    await expectKept(cwd)
+  })
+})
+
+describe('without a daemon and without REDIS_URL', () => {
+  test.each([
+    'schedule order-1',
+    'reschedule order-1 --timeout 1h',
+    'withdraw order-1',
+    'pay order-1',
+    'show order-1',
+    'explain order-1',
+    'forecast',
+    'sweep',
+    'sweep --dry-run',
+    'replay --all',
+    'brake status',
+    'brake engage',
+  ])('%s says what is missing, and starts nothing', async (line) => {
+    const cwd = openFolder()
+    expect(await runCli(line.split(' '), { cwd })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(/^INVALID_SETTINGS: REDIS_URL: expected .*order-expiry start/),
+    })
+    expect(existsSync(join(cwd, '.data'))).toBe(false)
+  })
+
+  test('doctor finds it an error', async () => {
+    const cwd = openFolder()
+    const { code, stdout } = await runCli(['doctor', '--json'], { cwd })
+    expect(code).toBe(1)
+    expect(JSON.parse(stdout).findings).toContainEqual(
+      expect.objectContaining({ level: 'error', code: 'redis-reachable', what: expect.stringContaining('REDIS_URL') }),
+    )
+    expect(existsSync(join(cwd, '.data'))).toBe(false)
+  })
+})
+
+describe('nobody else gets at its data', () => {
+  const modesOf = (dir: string) =>
+    readdirSync(dir, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() || entry.isDirectory() || entry.isSocket())
+      .map((entry) => (statSync(join(entry.parentPath, entry.name)).mode & 0o777).toString(8))
+  const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8)
+  const expectPrivate = (cwd: string) => {
+    expect(modeOf(join(cwd, '.data'))).toBe('700')
+    expect(modesOf(join(cwd, '.data')).filter((mode) => !mode.endsWith('00'))).toEqual([])
+  }
+
+  test('in a folder that was open before, with files that were', async () => {
+    const cwd = openFolder()
+    const first = await launch(cwd)
+    await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
+    await first.stop()
+    for (const path of ['.data', '.data/appendonlydir']) chmodSync(join(cwd, path), 0o755)
+    for (const name of readdirSync(join(cwd, '.data/appendonlydir'))) {
+      chmodSync(join(cwd, '.data/appendonlydir', name), 0o666)
+    }
+    await launch(cwd)
+    expect(await show(cwd, 'kept')).toMatchObject({ order: { status: 'pending' } })
+    expectPrivate(cwd)
+  })
+
+  test('in a folder of somebody else it does not start', async () => {
+    const cwd = openFolder()
+    mkdirSync(join(cwd, '.data'))
+    asRoot('chown', '12345', join(cwd, '.data'))
+    const daemon = new DaemonProcess({}, { cwd })
+    expect(await daemon.until(({ level }) => level === 'fatal')).toMatchObject({
+      code: 'EMBEDDED_REDIS_FAILED',
+      msg: expect.stringMatching(/expected \S+\.data to belong to you/),
+    })
+    expect(await daemon.stop()).toBe(1)
+  })
+
+  test("a server behind somebody else's socket is neither asked nor adopted", async () => {
+    const cwd = openFolder()
+    mkdirSync(join(cwd, '.data'))
+    const asked: unknown[] = []
+    const stranger = createServer((socket) => asked.push(socket.destroy())).listen(socketOf(cwd))
+    closing.push(() => void stranger.close())
+    await once(stranger, 'listening')
+    asRoot('chown', '12345', socketOf(cwd))
+    expect((await runCli(['show', 'a'], { cwd })).code).toBe(1)
+    await launch(cwd)
+    expect((await runCli(['schedule', 'a', '--timeout', '1h'], { cwd })).code).toBe(0)
+    expect(asked).toEqual([])
+  })
+
+  test('where the path is too long for a socket, that has a folder of its own, which nobody can guess or prepare', async () => {
+    const cwd = join(openFolder(), 'x'.repeat(120))
+    mkdirSync(cwd)
+    const first = await launch(cwd)
+    const folderOf = async (daemon: DaemonProcess) => {
+      const { detail } = await daemon.until(({ service }) => service === 'embedded-redis')
+      return dirname(/unix:\/\/(\/.*)/.exec(String(detail))?.[1] as string)
+    }
+    const folder = await folderOf(first)
+    expect(modeOf(folder)).toBe('700')
+    expectPrivate(cwd)
+    await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
+    expect(await show(cwd, 'kept')).toMatchObject({ order: { status: 'pending' } })
+    await first.stop()
+
+    asRoot('chown', '12345', folder)
+    const second = await launch(cwd)
+    expect(await folderOf(second)).not.toBe(folder)
+    expect(await show(cwd, 'kept')).toMatchObject({ order: { status: 'pending' } })
+    asRoot('rm', '-r', folder, await folderOf(second))
+  })
 })
 
 test('SIGTERM while it does not come up: exit code 0 at once, and it is gone', async () => {

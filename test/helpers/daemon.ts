@@ -142,6 +142,11 @@ export class DaemonProcess {
     this.child.kill(signal)
   }
 
+  /** The exit code once it has ended, null if a signal ended it. */
+  get exited(): Promise<number | null> {
+    return this.#exited
+  }
+
   /** Sends the signal and waits for the end. @returns the exit code, null if a signal ended it */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (!this.hasExited) this.child.kill(signal)

@@ -22,7 +22,7 @@ test.each<[what: string, makeId: (n: number) => string, maxBytes: number]>([
   async (_, makeId, maxBytes) => {
     const dir = mkdtempSync(join(tmpdir(), 'order-expiry-memory-'))
     const embedded = new EmbeddedRedis({ dir, clock: systemClock, onExit: () => {} })
-    await embedded.start({ mayJoin: false })
+    await embedded.start()
     const redis = new Redis({ path: join(dir, 'redis.sock') })
     const shop = new OrderExpiry({ redis: embedded.url })
     closing.push(

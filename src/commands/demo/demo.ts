@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import type { OrderExpiry } from '../../client/client.ts'
 import { type Config, DATA_DIR, queueOf } from '../../config.ts'
 import { openClient, openConnection } from '../../daemon/parts.ts'
-import { withRedis } from '../../daemon/with-redis.ts'
+import { withOwnRedis } from '../../daemon/with-redis.ts'
 import { EventBus } from '../../observe/events.ts'
 import { openQueue } from '../../queue/open-queue.ts'
 import type { RedisAddress } from '../../redis/address.ts'
@@ -37,9 +37,9 @@ export function demoCommand(context: CommandContext): Command {
       const { clock } = context
       const interrupted = stopSignal(context)
       const settings = context.readConfig()
-      const ownDir = join(DATA_DIR, 'demo')
+      const dir = join(DATA_DIR, 'demo')
       try {
-        const ok = await withRedis({ config: settings, clock, ownDir }, (redisAddress) =>
+        const ok = await withOwnRedis({ config: settings, clock, dir }, (redisAddress) =>
           runDemo({ ...options, context, settings, redisAddress, interrupted }),
         )
         if (!ok && !interrupted.aborted) context.exitWith(1)

@@ -5,18 +5,13 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { isSetting } from '../../../src/config.ts'
 import { parseEnvFile, readEnvFile } from '../../../src/settings/env-file.ts'
+import { asRoot } from '../../helpers/as-root.ts'
 
 let dir: string
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'order-expiry-env-file-'))
 })
 afterEach(() => asRoot('rm', '-rf', dir))
-
-/** This machine gives away files only to root. */
-function asRoot(...command: string[]): void {
-  const [program, ...args] = process.getuid?.() === 0 ? command : ['sudo', '-n', ...command]
-  execFileSync(program as string, args)
-}
 
 function write(name: string, mode = 0o600): string {
   const path = join(dir, name)
