@@ -26,6 +26,8 @@ WORKDIR /app
 # Owned by root: the daemon cannot change its own code. It writes no file at all, so the root may be read-only.
 COPY --from=production-dependencies /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+# The pages show it: the runbook must be at hand where there is no internet.
+COPY docs/*.md ./docs/
 COPY package.json ./
 # By number, because Kubernetes' runAsNonRoot cannot tell who a name is.
 USER 1000:1000

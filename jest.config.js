@@ -12,7 +12,8 @@ const shared = {
       },
     ],
   },
-  transformIgnorePatterns: ['/node_modules/', '/dist/'],
+  // Packages that exist as ES modules only, which Jest cannot require.
+  transformIgnorePatterns: ['/node_modules/(?!marked/)', '/dist/'],
 }
 const withServers = {
   globalSetup: '<rootDir>/test/helpers/global-setup.ts',

@@ -51,6 +51,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   'fastify-type-provider-zod': { by: ['http/'] },
   fastify: { by: ['http/'] },
   ghtml: { by: ['http/pages/'] },
+  marked: { by: ['http/pages/guide.ts'] },
   pino: { by: ['observe/log.ts'], asType: ['observe/log-quietly.ts'] },
   'prom-client': { by: ['observe/gauges.ts', 'observe/metrics.ts'], asType: ['http/probes.ts'] },
   'bullmq-otel': { by: ['queue/worker/telemetry.ts'] },

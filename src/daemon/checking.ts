@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import type { Vitals } from '../observe/vitals.ts'
+import { SWEPT_WITHOUT_REDIS_EVERY_MS } from '../order/promise.ts'
 import { createSettle, type Settle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { WorkerService } from '../queue/worker/worker.ts'
@@ -19,8 +20,6 @@ import type { SweepOptions } from '../sweep/sweep-options.ts'
 import { createSweeper, type Sweeper } from '../sweep/sweeper.ts'
 import { createGuards, type GuardSettings } from './parts.ts'
 
-/** How often the store is swept while Redis is away. */
-const SWEEP_WITHOUT_REDIS_MS = 10_000
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
 
@@ -126,7 +125,7 @@ function watchRedis(
     onTick() {
       // Where Redis is away or the breaker is open, nothing is to be fetched.
       if (watch.failure || breaker.failure) heartbeats.worker.beat()
-      if (watch.failure && clock.monotonic() - sweptAt > SWEEP_WITHOUT_REDIS_MS) {
+      if (watch.failure && clock.monotonic() - sweptAt > SWEPT_WITHOUT_REDIS_EVERY_MS) {
         sweptAt = clock.monotonic()
         sweeper.wake()
       }

@@ -55,6 +55,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const client = openClient({ config, redisAddress, telemetry: tracing?.telemetry })
   const missingChecks = openMissingChecks({ config, redisAddress, clock })
   const vitals = new DaemonVitals({ ...given, connection, queue, dryRun: config.DRY_RUN })
+  noteOutages(vitals, events)
   const parts: Parts = { ...given, redisAddress, queue, connection, client, missingChecks, vitals, tracing }
   const web = createWeb(parts)
 
@@ -109,6 +110,17 @@ function embeddedService(embedded: EmbeddedRedis, events: EventBus): Service {
     },
     stop: () => embedded.stop(),
   }
+}
+
+/** What is noticed by others than those who ask the vitals. */
+function noteOutages({ uses }: DaemonVitals, events: EventBus): void {
+  events.on('waiting-for', ({ service, error }) => {
+    if (service in uses) uses[service as keyof typeof uses].note(error)
+  })
+  events.on('store-breaker-opened', ({ error }) => uses.store.note(error))
+  events.on('redis-error', ({ connection, error }) => {
+    if (connection === 'watch') uses.redis.note(error)
+  })
 }
 
 /** Waits until Redis answers, and gives the connections back. */
@@ -167,8 +179,8 @@ function clockWatch({ connection, queue, vitals, events, clock }: Parts, { store
   return createClockWatch({
     clocks: vitals.clocks,
     read: {
-      redis: () => (watch.failure ? undefined : timeOf(redis)),
-      store: () => (breaker.failure ? undefined : store.ping()),
+      redis: () => (watch.failure ? undefined : vitals.uses.redis.during(() => timeOf(redis))),
+      store: () => (breaker.failure ? undefined : vitals.uses.store.during(() => store.ping())),
     },
     onRedisSetBack: (byMs) => makePostponedDue({ ...source, withinMs: byMs + LATE_AFTER_MS }),
     report: (offsets) => (offsets ? reportClocks(source, by, offsets) : withdrawReport(source, by)),

@@ -3,6 +3,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { ExplainSources } from '../explain/story.ts'
 import type { ClockOffsets } from '../observe/clock-offsets.ts'
 import { History } from '../observe/history.ts'
+import { OutageWatch } from '../observe/outage.ts'
 import type { Vitals } from '../observe/vitals.ts'
 import { NOTHING_SET_ASIDE } from '../order/set-aside.ts'
 import type { OrderStore, SetAside } from '../order/store.ts'
@@ -26,6 +27,8 @@ export class DaemonVitals implements Vitals, ExplainSources {
   readonly heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
   /** Those of Redis and the order store. */
   readonly clocks: Readonly<Record<keyof ClockOffsets, RemoteClock>>
+  /** They are told by whoever uses Redis and the order store. */
+  readonly uses: Readonly<Record<keyof Vitals['outages'], OutageWatch>>
   readonly view: QueueView
   readonly history: History
   phase: Vitals['phase'] = 'starting'
@@ -48,6 +51,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
       sweeper: new Heartbeat({ name: 'sweeper', clock }),
     }
     this.clocks = { redis: new RemoteClock({ clock }), store: new RemoteClock({ clock }) }
+    this.uses = { redis: new OutageWatch({ clock }), store: new OutageWatch({ clock }) }
     this.view = new QueueView({ connection, queue })
     this.history = new History({ redis: connection.redis, queue })
     this.#setAside = new SeldomRead({
@@ -82,6 +86,10 @@ export class DaemonVitals implements Vitals, ExplainSources {
     return this.phase === 'running' ? this.checking?.watch.failure : undefined
   }
 
+  get outages(): Vitals['outages'] {
+    return { redis: this.uses.redis.outage, store: this.uses.store.outage }
+  }
+
   get clockOffsets(): ClockOffsets {
     return { redis: this.clocks.redis.offsetMs, store: this.clocks.store.offsetMs }
   }
@@ -91,18 +99,23 @@ export class DaemonVitals implements Vitals, ExplainSources {
   }
 
   /** Resolves if Redis answers and, as far as is known, takes writes. */
-  async pingRedis(): Promise<void> {
-    await this.#connection.ask(async () => {
-      await this.#connection.selectDatabase()
-      await this.#connection.redis.ping()
+  pingRedis(): Promise<void> {
+    return this.uses.redis.during(async () => {
+      await this.#connection.ask(async () => {
+        await this.#connection.selectDatabase()
+        await this.#connection.redis.ping()
+      })
+      if (this.redisFailure) throw this.redisFailure
     })
-    if (this.redisFailure) throw this.redisFailure
   }
 
   /** Resolves if the order store works. */
   async pingStore(): Promise<void> {
-    await this.store.ping()
-    if (this.checking?.breaker.failure) throw this.checking.breaker.failure
+    const { store } = this // before it is opened that is no outage
+    await this.uses.store.during(async () => {
+      await store.ping()
+      if (this.checking?.breaker.failure) throw this.checking.breaker.failure
+    })
   }
 
   readOverdue(): ReturnType<Vitals['readOverdue']> {

@@ -11,6 +11,7 @@ import { createMetrics } from '../observe/metrics.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Service } from '../runtime/service.ts'
+import { KINDS } from '../stores/kinds.ts'
 import type { Given } from './parts.ts'
 import type { DaemonVitals } from './vitals.ts'
 
@@ -32,9 +33,17 @@ export function createWeb(
   const isOpen = isLoopback(config.HTTP_HOST)
   const environment = config.BOARD_ENVIRONMENT
   const board = new Board({ redis: redisAddress, queue, vitals, environment, events })
+  const site = {
+    base: '',
+    environment,
+    version: vitals.version,
+    isStoreInRedis: KINDS[config.ORDER_STORE].recordsAs !== undefined,
+    vitals,
+  }
   const http = createHttpService({
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
+    site,
     events,
     async register(server) {
       registerProbes(server, { vitals, metrics })
@@ -49,7 +58,7 @@ export function createWeb(
       })
       await server.register(async (scope) => {
         await requireBasic(scope, { users: config.BOARD_USERS ?? [], isOpen })
-        registerPages(scope, { vitals, queueName: queue.name, environment })
+        registerPages(scope, { site, vitals, queueName: queue.name })
         await board.register(scope)
       })
     },

@@ -3,6 +3,8 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
+import { problemPage } from './pages/problem-page.ts'
+import { wantsPage } from './wants-page.ts'
 
 /** RFC 9457. `code` is that of `errors.ts`, `requestId` finds the request in the log. */
 export const problem = z.object({
@@ -35,8 +37,12 @@ const CONNECTION_REFUSALS: Record<string, ConnectionRefusal> = {
   HPE_HEADER_OVERFLOW: [431, 'INVALID_REQUEST', 'expected at most 16 KiB of address and headers'],
 }
 const RETRY_AFTER_S = 5
+const POLICY = 'content-security-policy'
 
-/** Every error of the server's routes is answered as `application/problem+json`. An unexpected one shows nothing internal. */
+/**
+ * Every error of the server's routes is answered as `application/problem+json`, or as a page where a browser asks for one. An
+ * unexpected one shows nothing internal.
+ */
 export function registerProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
   server.setNotFoundHandler((request, reply) => {
@@ -66,10 +72,21 @@ export function sendProblem(
     code,
     requestId: request.id,
   }
-  return reply
-    .code(status)
-    .type('application/problem+json')
-    .send(JSON.stringify({ ...problem, ...moreOf(problem) }))
+  reply.code(status).header('vary', 'accept').header('cache-control', 'no-store')
+  if (wantsPage(request)) {
+    const retryAfter = reply.getHeader('retry-after')
+    const { site } = request.server
+    const content = problemPage({
+      site,
+      error,
+      problem,
+      retryAfter: retryAfter === undefined ? undefined : String(retryAfter),
+    })
+    // Where no hook has run, there is no policy yet.
+    if (!reply.hasHeader(POLICY)) reply.header(POLICY, "default-src 'none'; style-src 'unsafe-inline'")
+    return reply.type('text/html; charset=utf-8').send(content)
+  }
+  return reply.type('application/problem+json').send(JSON.stringify({ ...problem, ...moreOf(problem) }))
 }
 
 /** What is not HTTP, or is not complete in time, never becomes a request: it is answered on the connection itself. */

@@ -5,6 +5,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus, Events } from '../observe/events.ts'
 import { callerOf } from './auth.ts'
+import type { Site } from './pages/site.ts'
 import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
 import { readInTurns } from './read-in-turns.ts'
 import { refuseOtherSites } from './same-site.ts'
@@ -31,9 +32,11 @@ export function createHttpService(options: {
   port: number
   /** Adds the routes. */
   register: (server: FastifyInstance) => Promise<void>
+  /** Its pages, also for refusals. */
+  site: Site
   events: EventBus
 }) {
-  const { host, port, register, events } = options
+  const { host, port, register, site, events } = options
   let server: FastifyInstance | undefined
   const underWay = new Set<FastifyRequest>()
   return {
@@ -56,6 +59,7 @@ export function createHttpService(options: {
         genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
         routerOptions: { maxParamLength: LONGEST_ID },
       })
+      server.decorate('site', site)
       try {
         await prepare(server, events, underWay)
         await register(server)

@@ -21,6 +21,8 @@ export interface Vitals {
   /** Rejects while the order store cannot be used. */
   pingStore(): Promise<unknown>
   readonly isBreakerOpen: boolean
+  /** What could not be used when it was last tried. */
+  readonly outages: { readonly redis: Outage | undefined; readonly store: Outage | undefined }
   /** Undefined: not known. */
   readonly brake: { engaged: boolean; reason?: string } | undefined
   /** Why it is not known whether the brake is engaged, so that nothing is cancelled. Undefined: it is, or was not read yet. */
@@ -40,6 +42,12 @@ export interface Vitals {
   readSetAside(): Promise<SetAside> | undefined
   /** The last hour, by the minute. */
   readHistory(): Promise<Counts[]>
+}
+
+/** Something cannot be used: since when, in epoch milliseconds, and why. */
+export interface Outage {
+  since: number
+  error: Error
 }
 
 /** Upcoming checks, over all producers and workers. */

@@ -20,3 +20,6 @@ export const VERY_LATE_AFTER_MS = 90_000
 
 /** A single sweep may meet a lock; what is left this long was left by sweep after sweep, so it is shown in red and alerted on. */
 export const LEFT_BEHIND_AFTER_MS = 120_000
+
+/** While Redis is away, the order store is swept this often. */
+export const SWEPT_WITHOUT_REDIS_EVERY_MS = 10_000

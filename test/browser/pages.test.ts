@@ -7,6 +7,7 @@ import { closing } from '../helpers/closing.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { fakeSite } from '../helpers/fake-site.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
 const VIEWER = { username: 'ann', password: 'look' }
@@ -79,7 +80,7 @@ describe('whoever has no user', () => {
         wanted: await response.headerValue('www-authenticate'),
       }))
       expect([path, status, wanted]).toEqual([path, 401, expect.stringContaining('Basic')])
-      expect(await page.locator('main, header, svg, #root').count()).toBe(0)
+      expect(await page.locator('svg, .tile, table, #root').count()).toBe(0)
     }
   })
 })
@@ -113,7 +114,7 @@ describe('the overview', () => {
     const history = [{ 'late:16': 5, cancelled: 1_234_567 }]
     const unknown = { waiting: undefined, due: undefined, failed: undefined, overdue: undefined, forecast: undefined }
     const overview = { at: Date.now(), history, states: [], ...unknown }
-    await page.setContent(overviewPage({ overview, environment: undefined, version: '0' }))
+    await page.setContent(overviewPage({ site: fakeSite(), overview }))
     expect(await page.getByText('1,000,000 ms').count()).toBe(1)
     for (const plot of await page.getByRole('img').all()) {
       const { x: left } = (await plot.boundingBox()) as Box

@@ -269,6 +269,60 @@ describe('the pages', () => {
   })
 })
 
+describe('a browser that is refused', () => {
+  const CHROME = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8'
+  const get = async (path: string, headers: Record<string, string> = viewer) => {
+    const response = await fetch(`${url}${path}`, { headers: { accept: CHROME, ...headers } })
+    const { status, headers: answered } = response
+    return {
+      status,
+      type: answered.get('content-type'),
+      policy: answered.get('content-security-policy'),
+      text: await response.text(),
+    }
+  }
+
+  test.each([
+    [400, '/orders/%zz', viewer],
+    [400, `/orders/${'x'.repeat(201)}`, viewer],
+    [401, '/', {}],
+    [401, '/board', basic('ann', 'wrong')],
+    [404, '/nowhere?<i>', viewer],
+    [404, '/guide/nothing', viewer],
+    [404, '/guide/..%2f..%2fpackage.json', viewer],
+  ])('reads a page: %i %s', async (status, path, headers) => {
+    const answer = await get(path, headers as Record<string, string>)
+    expect(answer).toMatchObject({
+      status,
+      type: 'text/html; charset=utf-8',
+      policy: expect.stringContaining("'none'"),
+    })
+    expect(answer.text).toMatch(/<title>\d{3} [^<]+ – order-expiry<\/title>/)
+    expect(answer.text).toContain('staging')
+    expect(answer.text).not.toMatch(/<i>|<script|page-1/)
+  })
+
+  test.each(['/v1/orders/x/y/z', '/board/api/queues/none/x/y'])(
+    'gets JSON of what programs ask for: %s',
+    async (path) => {
+      expect((await get(path)).type).toMatch(/^application\/problem\+json/)
+    },
+  )
+
+  test('and whoever asks for JSON, or for anything, gets JSON', async () => {
+    for (const accept of ['application/json', '*/*']) {
+      expect((await get('/nowhere', { accept })).type).toMatch(/^application\/problem\+json/)
+    }
+  })
+
+  test('finds each alert in the runbook that the server has', async () => {
+    const { status, text } = await get('/guide/runbook')
+    expect(status).toBe(200)
+    for (const anchor of ['orderexpiryredisdown', 'orderexpirystoredown']) expect(text).toContain(`id="${anchor}"`)
+    expect(text).not.toMatch(/href="[^"#]*\.md/)
+  })
+})
+
 test('what an operator asks for while Redis is frozen is refused, and not done when it is back', async () => {
   const redis = await startRedis()
   const frozen = await DaemonProcess.start({ REDIS_URL: redis.url, BOARD_USERS: 'bob:act:operator' })

@@ -16,6 +16,7 @@ export function fakeVitals(given: Partial<Vitals> = {}): { -readonly [Name in ke
     isStoreTried: true,
     pingStore: async () => {},
     isBreakerOpen: false,
+    outages: { redis: undefined, store: undefined },
     brake: undefined,
     brakeFailure: undefined,
     clockOffsets: { redis: undefined, store: undefined },

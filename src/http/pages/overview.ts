@@ -5,33 +5,30 @@ import { howLong, number } from '../../runtime/human-numbers.ts'
 import { page } from './page.ts'
 import { plotsOf } from './plots.ts'
 import type { Overview, State } from './read-overview.ts'
+import { linkTo, type Site } from './site.ts'
 
-const REFRESH_S = 10
+/** The browser asks again after as many seconds, with or without JavaScript. */
+export const REFRESH_S = 10
 const LONGEST_KNOWN_MS = LATENESS_BOUNDS.at(-1) as number
 const LATENESS_MINUTES = 15
 
-/** `/`: everything at a glance. The page reloads itself, with or without JavaScript. */
-export function overviewPage(options: {
-  overview: Overview
-  /** A badge, such as `staging`. */
-  environment: string | undefined
-  version: string
-}): string {
-  const { overview, environment, version } = options
+/**
+ * `/`: everything at a glance.
+ *
+ * @param options.isPaused it does not come again by itself
+ */
+export function overviewPage(options: { site: Site; overview: Overview; isPaused?: boolean }): string {
+  const { site, overview, isPaused } = options
   const time = new Date(overview.at).toISOString().slice(11, 19)
-  const body = html`<header>
-<h1>order-expiry</h1>
-!${environment ? html`<span class="badge">${environment}</span>` : ''}
-<span class="soft">${version}, ${time} UTC, refreshed every ${REFRESH_S} s</span>
-<a href="/orders">Find an order</a>
-<a href="/board">Board</a>
-<a href="/docs">API</a>
-<a href="/metrics">Metrics</a>
-</header>
+  const again = isPaused
+    ? html`paused. <a href="${linkTo(site, '/')}">Resume</a>`
+    : html`comes again every ${REFRESH_S} s. <a href="${linkTo(site, '/?paused')}">Pause</a>`
+  const body = html`<h1>order-expiry</h1>
+<p class="soft">As of ${time} UTC, !${again}</p>
 <section class="cards">!${figuresOf(overview).map(card)}</section>
 <section class="cards">!${overview.states.map(card)}</section>
 <section class="plots">!${plotsOf(overview)}</section>`
-  return page({ title: 'order-expiry', refreshSeconds: REFRESH_S, body })
+  return page({ site, title: 'Overview', path: '/', body })
 }
 
 function card({ name, level, text }: State): string {

@@ -2,31 +2,41 @@ import type { FastifyInstance } from 'fastify'
 import { type ExplainSources, explainOrder } from '../../explain/story.ts'
 import type { Vitals } from '../../observe/vitals.ts'
 import { jobIdOf } from '../../queue/contract.ts'
+import { guidePage } from './guide.ts'
 import { searchPage, storyPage } from './order-story.ts'
-import { overviewPage } from './overview.ts'
+import { overviewPage, REFRESH_S } from './overview.ts'
 import { sendPage } from './page.ts'
 import { readOverview } from './read-overview.ts'
+import { linkTo, type Site } from './site.ts'
 
 interface Pages {
+  site: Site
   vitals: Vitals & ExplainSources
   queueName: string
-  /** A badge on the overview, such as `staging`. */
-  environment: string | undefined
 }
 
 const schema = { hide: true }
 
-/** `/` is the overview, `/orders` asks for an id, and `/orders/{id}` tells that order's story; the board links to it. */
+/** `/` is the overview, `/orders` asks for an id, and `/orders/{id}` tells that order's story, to which the board links. `/guide` has
+ * the documentation. */
 export function registerPages(scope: FastifyInstance, pages: Pages): void {
-  const { vitals, queueName, environment } = pages
+  const { site, vitals, queueName } = pages
 
-  scope.get('/', { schema }, async (_request, reply) =>
-    sendPage(reply, overviewPage({ overview: await readOverview(vitals), environment, version: vitals.version })),
+  scope.get<{ Querystring: { paused?: unknown } }>('/', { schema }, async ({ query }, reply) => {
+    const isPaused = query.paused !== undefined
+    if (!isPaused) reply.header('refresh', String(REFRESH_S))
+    return sendPage(reply, overviewPage({ site, overview: await readOverview(vitals), isPaused }))
+  })
+
+  scope.get<{ Params: { name: string } }>('/guide/:name', { schema }, async ({ params: { name } }, reply) =>
+    sendPage(reply, await guidePage({ site, name })),
   )
 
   scope.get<{ Querystring: { id?: unknown } }>('/orders', { schema }, async ({ query }, reply) => {
     const id = typeof query.id === 'string' ? query.id.trim() : ''
-    return id === '' ? sendPage(reply, searchPage()) : reply.redirect(`/orders/${encodeURIComponent(id)}`, 303)
+    return id === ''
+      ? sendPage(reply, searchPage(site))
+      : reply.redirect(linkTo(site, `/orders/${encodeURIComponent(id)}`), 303)
   })
 
   scope.get<{ Params: { id: string }; Querystring: { job?: unknown } }>(
@@ -36,7 +46,7 @@ export function registerPages(scope: FastifyInstance, pages: Pages): void {
       const jobId = typeof query.job === 'string' ? query.job : undefined
       const story = await explainOrder({ orderId: params.id, jobId, sources: vitals })
       const [queue, job] = [queueName, jobId ?? jobIdOf(story.orderId)].map(encodeURIComponent)
-      return sendPage(reply, storyPage({ story, boardHref: `/board/queue/${queue}/${job}` }))
+      return sendPage(reply, storyPage({ site, story, boardPath: `/board/queue/${queue}/${job}` }))
     },
   )
 }

@@ -3,6 +3,7 @@ import { mask } from '../../../../src/http/board/mask.ts'
 import { overviewPage } from '../../../../src/http/pages/overview.ts'
 import type { Overview } from '../../../../src/http/pages/read-overview.ts'
 import { barChart, lineChart } from '../../../../src/http/pages/svg.ts'
+import { fakeSite } from '../../../helpers/fake-site.ts'
 
 const AT = Date.parse('2026-11-25T10:00:30Z')
 const calm: Overview = {
@@ -22,7 +23,7 @@ const calm: Overview = {
   states: [{ name: 'Redis', level: 'good', text: 'up' }],
 }
 const render = (overview: Partial<Overview> = {}) =>
-  overviewPage({ overview: { ...calm, ...overview }, environment: '<staging>', version: '0.2.0' })
+  overviewPage({ site: fakeSite({ environment: '<staging>' }), overview: { ...calm, ...overview } })
 
 describe('the overview', () => {
   test('shows what there is, comes again by itself, and needs nothing of another site and no script', () => {
@@ -30,7 +31,7 @@ describe('the overview', () => {
     expect(html).toContain('1,234')
     expect(html).toContain('≤ 10 ms')
     expect(html.match(/<svg/g)).toHaveLength(3)
-    expect(html).toContain('<meta http-equiv="refresh" content="10">')
+    expect(html).toContain('<a href="/?paused">Pause</a>')
     expect(html).toContain('&#60;staging&#62;')
     expect(html).not.toMatch(/<script|https?:/)
     expect(html).toContain('prefers-color-scheme: dark')

@@ -1,0 +1,30 @@
+import type { Vitals } from '../../observe/vitals.ts'
+
+/** What all pages of this server share. */
+export interface Site {
+  /** The path below which everything is, as a browser sees it: empty, or such as `/order-expiry`. */
+  base: string
+  /** A badge on every page, such as `staging`. */
+  environment: string | undefined
+  version: string
+  /** Whether Redis is also the order store. */
+  isStoreInRedis: boolean
+  vitals: Pick<Vitals, 'outages' | 'brake' | 'brakeFailure' | 'dryRun' | 'clock'>
+}
+
+/** An address on this server, for a link. @param path begins with a slash, as the routes do */
+export function linkTo({ base }: Pick<Site, 'base'>, path: string): string {
+  return `${base}${path}`
+}
+
+/** What to do about it: a section of the runbook, which this server shows. @param alert by its name in `deploy/` */
+export function runbookOf(site: Pick<Site, 'base'>, alert: string): string {
+  return linkTo(site, `/guide/runbook#${alert.toLowerCase()}`)
+}
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Of the server whose pages they are. */
+    site: Site
+  }
+}

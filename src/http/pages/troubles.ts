@@ -1,0 +1,131 @@
+import { html } from 'ghtml'
+import { asOrderExpiryError, blameOf, type ErrorCode, type OrderExpiryError } from '../../errors.ts'
+import { errorCode } from '../../observe/events.ts'
+import type { Outage } from '../../observe/vitals.ts'
+import { LATE_AFTER_MS, SWEPT_WITHOUT_REDIS_EVERY_MS } from '../../order/promise.ts'
+import { howLong } from '../../runtime/human-numbers.ts'
+import { runbookOf, type Site } from './site.ts'
+
+/** Something that holds up cancellations, for people. */
+interface Trouble {
+  /** Also that of the tab. */
+  title: string
+  /** Nothing is broken: somebody wants it so, or a part cannot be read. */
+  isMild?: boolean
+  /** What it means for the orders, in whole sentences. */
+  meaning: string
+  reason?: string | undefined
+  /** Epoch milliseconds; undefined: not known. */
+  since?: number | undefined
+  /** The alert whose section of the runbook says what to do. */
+  alert: string
+}
+
+const TITLES: Partial<Record<ErrorCode, string>> = {
+  REDIS_REFUSED: 'Redis refuses commands',
+  STORE_READ_ONLY: 'The order store is read-only',
+  STORE_REFUSED: 'The order store refuses statements',
+  OUTBOX_MISSING: 'The outbox of the order store is missing',
+}
+
+type Away = { error: Error } & Partial<Outage>
+
+const WITHIN = `within ${LATE_AFTER_MS / 1_000} s of its return`
+const SWEPT = `every ${SWEPT_WITHOUT_REDIS_EVERY_MS / 1_000} s`
+
+/** What a person reads for each of the codes of Redis, the system and the drivers. */
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens at its address',
+  ECONNRESET: 'it closes the connection',
+  EHOSTUNREACH: 'its machine cannot be reached',
+  ENETUNREACH: 'its network cannot be reached',
+  ENOENT: 'its socket does not exist',
+  ENOTFOUND: 'its name is not known',
+  EAI_AGAIN: 'its name cannot be looked up',
+  ETIMEDOUT: 'it does not answer in time',
+  LOADING: 'it is still reading its data',
+  MISCONF: 'it cannot write to its disk',
+  NOAUTH: 'it wants a password',
+  NOPERM: 'its user may not do what is needed',
+  OOM: 'its memory is full',
+  READONLY: 'it is a replica, and takes no writes',
+  WRONGPASS: 'it refuses the password',
+  '28P01': 'it refuses the password',
+  '53300': 'it has too many connections',
+  '57P03': 'it is starting or stopping',
+}
+
+function redisTrouble({ isStoreInRedis, vitals }: Site, away: Away): Trouble {
+  return {
+    title: titleOf(away) ?? 'Redis is away',
+    meaning: isStoreInRedis
+      ? `No order can be scheduled, paid or cancelled until Redis is back. What falls due meanwhile is cancelled ${WITHIN}; nothing is lost as long as Redis keeps its data.`
+      : `${meaningForTable(vitals)} Producers are refused: unless their orders are rows of your table, they must call again.`,
+    reason: reasonOf(away.error),
+    since: away.since,
+    alert: 'OrderExpiryRedisDown',
+  }
+}
+
+function meaningForTable({ outages, brake, brakeFailure, dryRun }: Site['vitals']): string {
+  const held = 'Nothing is lost, but no order is cancelled now, because'
+  if (outages.store) return `${held} the order store is away as well.`
+  if (dryRun) return `${held} DRY_RUN is set.`
+  if (brakeFailure) return `${held} the brake counts cancellations in Redis.`
+  if (brake?.engaged) return `${held} the brake is engaged.`
+  return `Nothing is lost: until Redis is back, the sweep cancels ${SWEPT} what is overdue in the order store.`
+}
+
+function storeTrouble({ vitals }: Site, away: Away): Trouble {
+  const wait = vitals.outages.redis ? 'the rows stay as they are' : 'their checks wait in the queue'
+  return {
+    title: titleOf(away) ?? 'The order store is away',
+    meaning: `No order is cancelled until it is back. Nothing is lost: ${wait}, and what falls due meanwhile is cancelled ${WITHIN}.`,
+    reason: reasonOf(away.error),
+    since: away.since,
+    alert: 'OrderExpiryStoreDown',
+  }
+}
+
+function titleOf({ error }: Away): string | undefined {
+  return TITLES[asOrderExpiryError(error).code]
+}
+
+/** What stands behind the refusal of a request, if that is more than the request itself. */
+export function troubleBehind(error: OrderExpiryError, site: Site): Trouble | undefined {
+  const { redis, store } = site.vitals.outages
+  const isOfStore = blameOf(error) === 'store'
+  if (error.code.startsWith('REDIS_') || (isOfStore && site.isStoreInRedis)) {
+    return redisTrouble(site, redis ?? { error })
+  }
+  return isOfStore ? storeTrouble(site, store ?? { error }) : undefined
+}
+
+/** Only codes and our own words: the driver's name hosts, users and databases. The log has them. */
+function reasonOf(error: Error): string {
+  const { code, cause } = asOrderExpiryError(error)
+  const inner = cause instanceof Error ? errorCode(cause) : ''
+  const isCode = /^[A-Z0-9_]{3,}$/.test(inner) && inner !== code
+  return `${REASONS[inner] ?? 'it cannot be used now'} (${isCode ? `${code}, ${inner}` : code})`
+}
+
+/** As HTML. @param options.level of its heading: 1 for what the page is about */
+export function troubleBox(options: { site: Site; trouble: Trouble; level: 1 | 2 }): string {
+  const { site, trouble, level } = options
+  const { title, isMild, meaning, reason, since, alert } = trouble
+  const facts = [
+    ...(reason ? [html`<span>Reason: ${reason}</span>`] : []),
+    ...(since === undefined ? [] : [html`<span>Since ${sinceWhen(since, site.vitals.clock.now())}</span>`]),
+  ]
+  return html`<div class="trouble!${isMild ? ' mild' : ''}">
+<h${level}>${title}</h${level}>
+<p>${meaning}</p>
+<p class="sub">!${facts}<a href="${runbookOf(site, alert)}">What to do</a></p>
+</div>
+`
+}
+
+/** `2026-11-25 10:00:30 UTC, for 5 min`. */
+function sinceWhen(since: number, now: number): string {
+  return `${new Date(since).toISOString().slice(0, 19).replace('T', ' ')} UTC, for ${howLong(Math.max(0, now - since))}`
+}
