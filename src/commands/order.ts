@@ -1,10 +1,12 @@
 import { Command, Option } from 'commander'
 import type { OrderExpiry } from '../client/client.ts'
 import type { Config } from '../config.ts'
-import { withClient, withStore } from '../daemon/with-redis.ts'
+import { withClient, withQueueView, withStore } from '../daemon/with-redis.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
+import { parseOrderId } from '../order/order-id.ts'
 import type { RedisAddress } from '../redis/address.ts'
+import type { Clock } from '../runtime/clock.ts'
 import { KINDS, STORE_NAMES } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
@@ -30,6 +32,7 @@ interface Given {
   allowPast: boolean
   config: Config
   redisAddress: RedisAddress
+  clock: Clock
 }
 
 const COMMANDS: readonly OrderCommand[] = [
@@ -59,11 +62,13 @@ const COMMANDS: readonly OrderCommand[] = [
   {
     name: 'show',
     description: 'show what is known about an order: its check and its record',
-    async ask({ client, orderId, ...settings }) {
-      const found = await client.find(orderId)
-      const [order] = await withStore(settings, (store) => store.find([orderId]))
-      if (!found && !order) return { orderId, result: 'missing' }
-      return { orderId, ...found, ...(order && { order: describeOrder(order) }) }
+    async ask({ orderId: given, config, redisAddress, clock }) {
+      const orderId = parseOrderId(given)
+      const [order] = await withStore({ config, redisAddress }, (store) => store.find([orderId]))
+      const wanted = { orderId, deadline: order?.deadline }
+      const check = await withQueueView({ config, clock }, (view) => view.findCheck(wanted))
+      if (!check && !order) return { orderId, result: 'missing' }
+      return { orderId, ...(check && { check }), ...(order && { order: describeOrder(order) }) }
     },
   },
 ]
@@ -84,8 +89,9 @@ export function orderCommands(context: CommandContext): Command[] {
       const isMissing = takesDeadline === 'required' && deadline === undefined
       if (isMissing) command.error('error: expected --deadline or --timeout')
       const config = context.readConfig()
-      const result = await withClient({ config, clock: context.clock }, (client, redisAddress) =>
-        ask({ client, orderId, deadline, allowPast: options.allowPast ?? false, config, redisAddress }),
+      const { clock } = context
+      const result = await withClient({ config, clock }, (client, redisAddress) =>
+        ask({ client, orderId, deadline, allowPast: options.allowPast ?? false, config, redisAddress, clock }),
       )
       return { result, isSuccess: !FAILURES.includes(result.result ?? '') }
     })

@@ -7,6 +7,7 @@ import type { Vitals } from '../observe/vitals.ts'
 import { SWEPT_WITHOUT_REDIS_EVERY_MS } from '../order/promise.ts'
 import { createSettle, type Settle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
+import type { SweepNotes } from '../queue/sweep-notes.ts'
 import type { WorkerService } from '../queue/worker/worker.ts'
 import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue } from '../redis/keys.ts'
@@ -32,6 +33,8 @@ interface CheckingOptions {
   connection: Connection
   queue: NamedQueue
   addChecks: SweepOptions['addChecks']
+  /** Told of what becomes of the orders of a sweep. */
+  noteSwept?: SweepNotes['note']
   readSetAside: Vitals['readSetAside']
   createWorker: (parts: { settle: Settle; heartbeat: Heartbeat; isRedisAway: () => boolean }) => WorkerService
   heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
@@ -73,7 +76,11 @@ export function createChecking(options: CheckingOptions) {
       sweep({
         ...part,
         store,
-        settle: settleSwept,
+        settle: async (checks) => {
+          const settlements = await settleSwept(checks)
+          options.noteSwept?.(checks, settlements)
+          return settlements
+        },
         addChecks: options.addChecks,
         pageSize: settings.BATCH_SIZE,
         onStep: () => heartbeats.sweeper.beat(),

@@ -7,9 +7,11 @@ import { MinuteCounts } from '../observe/minutes.ts'
 import { LATE_AFTER_MS } from '../order/promise.ts'
 import type { OrderStore } from '../order/store.ts'
 import { reportClocks, withdrawReport } from '../queue/clock-reports.ts'
+import { ForeignJobs } from '../queue/foreign-jobs.ts'
 import type { MissingChecks } from '../queue/missing-checks.ts'
 import { makePostponedDue } from '../queue/postponed-checks.ts'
 import { createRetention } from '../queue/retention.ts'
+import type { SweepNotes } from '../queue/sweep-notes.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
 import { describeRedisAddress, type RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -30,6 +32,7 @@ import {
   openClient,
   openConnection,
   openMissingChecks,
+  openSweepNotes,
 } from './parts.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
@@ -54,9 +57,19 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const connection = openConnection(redisAddress)
   const client = openClient({ config, redisAddress, telemetry: tracing?.telemetry })
   const missingChecks = openMissingChecks({ config, redisAddress, clock })
-  const vitals = new DaemonVitals({ ...given, connection, queue, dryRun: config.DRY_RUN })
+  const sweepNotes = openSweepNotes({ config, connection, events, clock })
+  const onError = (error: Error) => events.emit('redis-error', { connection: 'foreign-jobs', error })
+  const foreignJobs = new ForeignJobs({ connection, queue, onError, clock })
+  const vitals = new DaemonVitals({
+    ...given,
+    connection,
+    queue,
+    dryRun: config.DRY_RUN,
+    cancelledStatus: config.ORDERS_CANCELLED_STATUS,
+  })
   noteOutages(vitals, events)
-  const parts: Parts = { ...given, redisAddress, queue, connection, client, missingChecks, vitals, tracing }
+  const opened = { connection, client, missingChecks, sweepNotes, foreignJobs, vitals, tracing }
+  const parts: Parts = { ...given, redisAddress, queue, ...opened }
   const web = createWeb(parts)
 
   // What answers the probes comes first and goes last; what takes in work comes last and goes first.
@@ -68,6 +81,8 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     web.board,
     historyService(parts),
     createRetention({ connection, queue, events, clock }),
+    sweepNotes,
+    foreignJobs,
     storeService(parts),
     web.requests,
   ]
@@ -97,6 +112,8 @@ interface Parts extends Given {
   connection: Connection
   client: OrderExpiry
   missingChecks: MissingChecks
+  sweepNotes: SweepNotes
+  foreignJobs: ForeignJobs
   vitals: DaemonVitals
   tracing: Awaited<ReturnType<typeof openTracing>>
 }
@@ -190,13 +207,15 @@ function clockWatch({ connection, queue, vitals, events, clock }: Parts, { store
 }
 
 function createCheckingOf(store: OrderStore, parts: Parts): Checking {
-  const { config, redisAddress, connection, queue, missingChecks, vitals, tracing, events } = parts
+  const { config, redisAddress, connection, queue, missingChecks, sweepNotes, foreignJobs } = parts
+  const { vitals, tracing, events } = parts
   return createChecking({
     ...parts,
     settings: config,
     store,
     sharedBrake: openBrake(config, connection),
     addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
+    noteSwept: (checks, settlements) => sweepNotes.note(checks, settlements),
     readSetAside: () => vitals.readSetAside(),
     createWorker: (given) =>
       createWorkerService({
@@ -209,6 +228,7 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
         maxAttempts: config.MAX_ATTEMPTS,
         paymentTimeoutMs: config.PAYMENT_TIMEOUT,
         decidedBy: nameOfProcess(),
+        onFirstSeen: (job) => foreignJobs.note(job),
         ring: () => connection.redis.ping(),
         telemetry: tracing?.telemetry,
         events,

@@ -9,6 +9,7 @@ import type { EventBus } from '../observe/events.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
+import { SweepNotes } from '../queue/sweep-notes.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
 import { commandProfile } from '../redis/profiles.ts'
@@ -68,6 +69,22 @@ export function openMissingChecks(options: {
 }): MissingChecks {
   const { config, redisAddress, clock } = options
   return new MissingChecks({ redis: redisAddress, queue: queueOf(config), clock })
+}
+
+/** What remembers what sweeps do. @param options.events told where it cannot be written */
+export function openSweepNotes(options: {
+  config: Config
+  connection: Connection
+  events?: EventBus
+  clock: Clock
+}): SweepNotes {
+  const { config, events } = options
+  return new SweepNotes({
+    ...options,
+    queue: queueOf(config),
+    by: nameOfProcess(),
+    onError: (error) => events?.emit('redis-error', { connection: 'sweep-notes', error }),
+  })
 }
 
 /** The library, as a shop with these settings uses it. */

@@ -6,7 +6,15 @@ import type { RedisAddress } from '../redis/address.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
-import { chooseStore, createGuards, type Given, openBrake, openConnection, openMissingChecks } from './parts.ts'
+import {
+  chooseStore,
+  createGuards,
+  type Given,
+  openBrake,
+  openConnection,
+  openMissingChecks,
+  openSweepNotes,
+} from './parts.ts'
 
 export interface SweptOnce extends SweepResult {
   /** As it was last read. */
@@ -33,6 +41,7 @@ export async function sweepOnce(
   const store = await openStore(chooseStore({ config, redisAddress }))
   const connection = openConnection(redisAddress)
   const missingChecks = openMissingChecks(options)
+  const notes = openSweepNotes({ config, connection, clock })
   try {
     const { brake, guarded } = createGuards({
       settings: { ...config, DRY_RUN: dryRun || config.DRY_RUN },
@@ -44,9 +53,14 @@ export async function sweepOnce(
     })
     await brake.refresh() // a dry run does not ask for it
     const found = await readSetAside(store)
+    const settle = createSettle({ store: guarded, ping: () => store.ping(), clock })
     const swept = await sweep({
       store,
-      settle: createSettle({ store: guarded, ping: () => store.ping(), clock }),
+      settle: async (checks) => {
+        const settlements = await settle(checks)
+        if (!dryRun) notes.note(checks, settlements)
+        return settlements
+      },
       addChecks: (orders) => missingChecks.add(orders, { dryRun }),
       aheadMs: config.SWEEP_AHEAD,
       backlog,
@@ -56,6 +70,7 @@ export async function sweepOnce(
     })
     return { ...found, ...swept, brake }
   } finally {
+    await notes.stop()
     await missingChecks.close()
     connection.close()
     await store.close()

@@ -23,6 +23,7 @@ const SET_ASIDE_FRESH_FOR_MS = 30_000
 export class DaemonVitals implements Vitals, ExplainSources {
   readonly version: string
   readonly dryRun: boolean
+  readonly cancelledStatus: string | undefined
   readonly clock: Clock
   readonly heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
   /** Those of Redis and the order store. */
@@ -40,10 +41,18 @@ export class DaemonVitals implements Vitals, ExplainSources {
   readonly #setAside: SeldomRead<SetAside>
 
   /** @param options.connection whose commands time out */
-  constructor(options: { connection: Connection; queue: NamedQueue; version: string; dryRun: boolean; clock: Clock }) {
-    const { connection, queue, version, dryRun, clock } = options
+  constructor(options: {
+    connection: Connection
+    queue: NamedQueue
+    version: string
+    dryRun: boolean
+    cancelledStatus: string | undefined
+    clock: Clock
+  }) {
+    const { connection, queue, version, dryRun, cancelledStatus, clock } = options
     this.version = version
     this.dryRun = dryRun
+    this.cancelledStatus = cancelledStatus
     this.clock = clock
     this.#connection = connection
     this.heartbeats = {

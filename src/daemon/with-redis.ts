@@ -1,7 +1,8 @@
 import type { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
 import { DATA_DIR, queueOf, redisAddressOf } from '../config.ts'
-import { OrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import type { ExplainSources } from '../explain/story.ts'
 import type { OrderStore } from '../order/store.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import type { RedisAddress } from '../redis/address.ts'
@@ -58,6 +59,30 @@ export function withQueueView<T>(
   return withConnection(settings, (connection, redisAddress) =>
     work(new QueueView({ connection, queue }), redisAddress),
   )
+}
+
+/** Runs `work` with what explains an order. What cannot be opened fails when it is asked, so that the other half is told. */
+export function withExplainSources<T>(settings: Settings, work: (sources: ExplainSources) => Promise<T>): Promise<T> {
+  const { config, clock } = settings
+  return withRedis(settings, async (redisAddress) => {
+    const connection = openConnection(redisAddress, COMMAND_TIMEOUT_MS)
+    const opened = await openStore(chooseStore({ config, redisAddress })).catch(asOrderExpiryError)
+    try {
+      const isAway = opened instanceof OrderExpiryError
+      const storeNow = isAway ? undefined : await opened.ping().catch(() => undefined)
+      return await work({
+        view: new QueueView({ connection, queue: queueOf(config) }),
+        store: isAway ? { find: () => Promise.reject(opened) } : opened,
+        cancelledStatus: config.ORDERS_CANCELLED_STATUS,
+        clockOffsets: { store: storeNow === undefined ? undefined : storeNow - clock.now() },
+        dryRun: config.DRY_RUN,
+        clock,
+      })
+    } finally {
+      connection.close()
+      if (!(opened instanceof OrderExpiryError)) await opened.close()
+    }
+  })
 }
 
 function withConnection<T>(

@@ -1,129 +1,178 @@
-import { asOrderExpiryError } from '../errors.ts'
+import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import { LAST_MS } from '../order/deadline.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import type { OrderStore } from '../order/store.ts'
-import type { CheckFacts } from '../queue/view/check-facts.ts'
-import type { CheckNote } from '../queue/view/check-notes.ts'
+import { mainCheckOf } from '../queue/view/check-facts.ts'
 import type { QueueView } from '../queue/view/queue-view.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { type OrderFacts, verdictOf } from './verdict.ts'
+import { withTimeout } from '../runtime/timeout.ts'
+import type { MissingHalves, OrderFacts } from './facts.ts'
+import { type StoryEvent, timeLineOf } from './time-line.ts'
+import { type Verdict, verdictOf } from './verdict.ts'
 
 /** What happened to an order, or will. */
 export interface Story {
   orderId: string
-  /** The answer in one sentence. */
-  verdict: string
+  /** When it was told, in epoch milliseconds. */
+  now: number
+  verdict: Verdict
   /** In order of time. */
-  lines: CheckNote[]
+  events: StoryEvent[]
   /** Whether the queue or the store has it. */
   isKnown: boolean
+  /** The job that says most of it. */
+  jobId?: string | undefined
+  /** The half that could not be asked, and why. */
+  missing: MissingHalves
 }
 
 /** The queue, the order store and what else decides on a story. */
 export interface ExplainSources {
-  readonly view: Pick<QueueView, 'checkOf' | 'holds'>
+  readonly view: Pick<QueueView, 'recordsOf' | 'lookFor' | 'holds'>
+  /** May throw where it is not open. */
   readonly store: Pick<OrderStore, 'find' | 'eventsOf'>
+  /** The status that a cancellation writes, where there is one. */
+  readonly cancelledStatus: string | undefined
+  /** How far the clock of the order store is ahead of ours, in milliseconds; undefined: not known. */
+  readonly clockOffsets: { readonly store: number | undefined }
   readonly dryRun: boolean
   readonly clock: Clock
 }
 
+/** Whoever asks gets the other half by then. */
+const HALF_WITHIN_MS = 5_000
+
 /**
- * One order's story, from the queue and the order store.
+ * One order's story, from the queue and the order store. Where one of them cannot be asked, the other half is told, and the
+ * story says so.
  *
- * @throws {OrderExpiryError} INVALID_ORDER_ID, REDIS_*, STORE_*: half a story could be a wrong one
+ * @throws {OrderExpiryError} INVALID_ORDER_ID; where neither can be asked, that of the queue: REDIS_*
  */
 export async function explainOrder(options: {
   orderId: string
-  /** Of its check; default our own id. */
+  /** Of a job that may be its check, beside those that are found. */
   jobId?: string | undefined
   sources: ExplainSources
 }): Promise<Story> {
-  const { view, store, dryRun, clock } = options.sources
-  const orderId = parseOrderId(options.orderId)
-  const [check, holds, [order], events] = await Promise.all([
-    view.checkOf(orderId, options.jobId),
-    view.holds(),
+  const { view, dryRun, cancelledStatus, clockOffsets, clock } = options.sources
+  const asked = { ...options, orderId: parseOrderId(options.orderId) }
+  const missing: MissingHalves = {}
+  const half = async <T>(name: keyof MissingHalves, read: () => Promise<T>): Promise<T | undefined> => {
+    const onTimeout = () => tooLate(name)
+    return withTimeout({ work: read(), ms: HALF_WITHIN_MS, clock, onTimeout }).catch((error) => {
+      missing[name] = asOrderExpiryError(error)
+      return undefined
+    })
+  }
+  const [queue, store] = await Promise.all([
+    half('queue', () => readQueue(asked)),
+    half('store', () => readStore(asked)),
+  ])
+  if (missing.queue && missing.store) throw missing.queue
+  const looked =
+    queue?.checks.length === 0 && queue.swept.length === 0
+      ? await half('queue', () => view.lookFor({ orderId: asked.orderId, deadline: store?.order?.deadline }))
+      : undefined
+  return tellStory({
+    orderId: asked.orderId,
+    now: clock.now() + (clockOffsets.store ?? 0),
+    storeAheadMs: clockOffsets.store,
+    checks: looked?.checks ?? queue?.checks ?? [],
+    swept: queue?.swept ?? [],
+    ...(looked && { looked: looked.looked }),
+    order: store?.order,
+    events: store?.events,
+    holds: { ...queue?.holds, dryRun },
+    cancelledStatus,
+    missing,
+  })
+}
+
+/** One order's story, from what its checks, the sweeps and its store say. Each may be gone, or never have been. */
+export function tellStory(facts: OrderFacts): Story {
+  const { orderId, checks, swept, order, events, now, missing = {} } = facts
+  return {
+    orderId,
+    now,
+    verdict: verdictOf(facts),
+    events: timeLineOf(facts),
+    isKnown: checks.length > 0 || swept.length > 0 || order !== undefined || Boolean(events?.[0]),
+    jobId: mainCheckOf(checks)?.jobId,
+    missing,
+  }
+}
+
+/** A story as it is printed and answered; times are ISO 8601, by the clock of the order store where it decides. */
+export function storyJsonOf({ orderId, verdict, events, missing }: Story) {
+  const { outcome, code, text, next, deadline, decidedAt, decidedBy, lateMs } = verdict
+  return {
+    orderId,
+    outcome,
+    code,
+    verdict: text,
+    ...(next && { next }),
+    ...(isInstant(deadline) && { deadline: iso(deadline) }),
+    ...(decidedAt && { decidedAt }),
+    ...(decidedBy && { decidedBy }),
+    ...(lateMs !== undefined && { lateMs }),
+    events: events.map(({ at, ...event }) => ({ ...(isInstant(at) && { at: iso(at) }), ...event })),
+    missing: describeMissing(missing),
+    // Callers of earlier versions read the events here.
+    story: events.map(({ at, text }) => ({ ...(isInstant(at) && { at: iso(at) }), what: text })),
+  }
+}
+
+/** Which half of a story is missing, and what that means. */
+export function describeMissing(missing: MissingHalves) {
+  return (['queue', 'store'] as const).flatMap((part) => {
+    const error = missing[part]
+    return error
+      ? [{ part, code: error.code, text: `${MISSING[part].who} (${error.code}): ${MISSING[part].what}` }]
+      : []
+  })
+}
+
+const MISSING = {
+  queue: {
+    who: 'Half of this story is missing, because Redis cannot be asked now',
+    what: 'what its check and the sweeps did, and whether the brake or a pause holds it back.',
+  },
+  store: {
+    who: 'Half of this story is missing, because the order store cannot be asked now',
+    what: 'its status, its payment and its events.',
+  },
+}
+
+type Asked = Parameters<typeof explainOrder>[0]
+
+async function readQueue({ orderId, jobId, sources }: Asked) {
+  const { view } = sources
+  const [records, holds] = await Promise.all([view.recordsOf({ orderId, jobId }), view.holds()])
+  return { ...records, holds }
+}
+
+async function readStore({ orderId, sources }: Asked) {
+  const { store } = sources
+  const [[order], events] = await Promise.all([
     store.find([orderId]),
     store.eventsOf?.(orderId).catch((error) => {
       if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may write events, not read them
       throw error
     }),
   ])
-  return tellStory({ orderId, now: clock.now(), check, order, events, holds: { ...holds, dryRun } })
+  return { order, events }
 }
 
-/** A story as it is printed and answered; times are ISO 8601. */
-export function storyJsonOf({ orderId, verdict, lines }: Story) {
-  const story = lines.map(({ at, what }) => ({ ...(at !== undefined && { at: new Date(at).toISOString() }), what }))
-  return { orderId, verdict, story }
+function tooLate(half: keyof MissingHalves): OrderExpiryError {
+  const code = half === 'queue' ? 'REDIS_UNAVAILABLE' : 'STORE_UNAVAILABLE'
+  return new OrderExpiryError(code, `no answer within ${HALF_WITHIN_MS} ms; try again`)
 }
 
-/** One order's story, from what its check and its store say. Either may be gone, or never have been. */
-export function tellStory(facts: OrderFacts): Story {
-  const { orderId, check, order, events } = facts
-  const lines = [...linesOfCheck(check), ...linesOfOrder(facts), ...linesOfEvents(facts)]
-  // Stable: what has the same time stays in the order in which it happens.
-  lines.sort((a, b) => (a.at ?? Number.NEGATIVE_INFINITY) - (b.at ?? Number.NEGATIVE_INFINITY))
-  return { orderId, verdict: verdictOf(facts), lines, isKnown: Boolean(check ?? order ?? events?.[0]) }
+/** Minus infinity is none. */
+function isInstant(ms: number | undefined): ms is number {
+  return ms !== undefined && ms > -LAST_MS
 }
 
-function linesOfCheck(check: CheckFacts | undefined): CheckNote[] {
-  if (!check) {
-    const what =
-      'the queue has no check under our id for it: it was never scheduled, has another id, was withdrawn, or has been deleted'
-    return [{ at: undefined, what }]
-  }
-  const { scheduledAt, scheduledBy, notes, starts, startedAt, finishedAt, finished, failedReason, dueAt, state } = check
-  const lines = [{ at: scheduledAt, what: `check scheduled${scheduledBy ? ` by ${scheduledBy}` : ''}` }, ...notes]
-  if (startedAt !== undefined) {
-    lines.push({ at: startedAt, what: starts > 1 ? `check begun, for the ${ordinal(starts)} time` : 'check begun' })
-  }
-  if (finished) {
-    const { outcome, status, paid, decidedAt, decidedBy } = finished
-    const seen = status === undefined ? 'no such order' : `status ${status}${paid ? ', paid' : ''}`
-    lines.push({ at: Date.parse(decidedAt), what: `decided by ${decidedBy}: ${outcome}, the store said: ${seen}` })
-  }
-  if (state === 'failed') {
-    lines.push({ at: finishedAt, what: `check given up: ${failedReason ?? 'no reason was recorded'}` })
-  }
-  if (state === 'waiting' && dueAt !== undefined) lines.push({ at: dueAt, what: 'check to come' })
-  if (state === 'due') lines.push({ at: dueAt ?? check.deadline, what: 'check due, about to begin' })
-  return lines
-}
-
-function linesOfOrder({ order, check, now }: OrderFacts): CheckNote[] {
-  const deadline = order?.deadline ?? check?.deadline
-  const lines: CheckNote[] = []
-  if (deadline !== undefined) {
-    const what = deadline > now ? 'payment deadline, to come' : 'payment deadline'
-    lines.push({ at: deadline, what: order?.setAside === 'unreadable' ? `${what}, which cannot be meant` : what })
-  }
-  if (order?.paidAt !== undefined) lines.push({ at: order.paidAt, what: 'paid, according to the order store' })
-  if (order?.cancelledAt !== undefined)
-    lines.push({ at: order.cancelledAt, what: 'cancelled, according to the order store' })
-  const state = order ? `status ${order.status}, according to the order store` : 'the order store has no such order'
-  return [...lines, { at: now, what: `now: ${state}` }]
-}
-
-/** What became of the events that announce the cancellation. */
-function linesOfEvents({ events, check, now }: OrderFacts): CheckNote[] {
-  if (events?.length === 0 && check?.finished?.outcome === 'cancelled') {
-    return [{ at: now, what: 'now: its event is no longer in the outbox, so it has been taken' }]
-  }
-  return (events ?? []).flatMap(({ id, type, at, readers }) => [
-    { at, what: `event ${type} written, ${id}` },
-    ...(readers
-      ? readers.map(({ name, state }) => ({ at: now, what: `now: ${name} ${WHERE_READERS_ARE[state]} event ${id}` }))
-      : [{ at: now, what: `now: event ${id} is still in the outbox` }]),
-  ])
-}
-
-const WHERE_READERS_ARE = {
-  past: 'is done with',
-  given: 'has received but not acknowledged',
-  waiting: 'has not reached',
-}
-
-function ordinal(n: number): string {
-  const suffix = n % 100 >= 11 && n % 100 <= 13 ? 'th' : (['th', 'st', 'nd', 'rd'][n % 10] ?? 'th')
-  return `${n}${suffix}`
+function iso(ms: number): string {
+  return new Date(ms).toISOString()
 }

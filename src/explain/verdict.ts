@@ -1,98 +1,188 @@
 import type { Order } from '../order/order.ts'
+import { OVERDUE_AFTER_MS } from '../order/promise.ts'
 import { instantOf } from '../order/set-aside.ts'
-import type { KeptEvent } from '../order/store.ts'
-import type { CheckFacts } from '../queue/view/check-facts.ts'
-import type { QueueHolds } from '../queue/view/queue-view.ts'
-import { howLate } from '../runtime/human-numbers.ts'
+import { clockDifference, howLate } from '../runtime/human-numbers.ts'
+import { type Answer, OUTCOMES, type VerdictOutcome } from './answer.ts'
+import { cancellationOf } from './cancellation.ts'
+import { decisionsOf, isToBeChecked, type OrderFacts } from './facts.ts'
+import { hindranceOf, holdOf } from './hindrance.ts'
 
-/** What is known of one order. */
-export interface OrderFacts {
-  orderId: string
-  now: number
-  check: CheckFacts | undefined
-  order: Order | undefined
-  /** Those that the store still has; undefined: it cannot tell, or keeps none. */
-  events?: readonly KeptEvent[] | undefined
-  holds?: Holds
+/** An answer, with the outcome that it stands for. */
+export interface Verdict extends Answer {
+  /** What has become of the order. */
+  outcome: VerdictOutcome
+  /** Epoch milliseconds. */
+  deadline?: number | undefined
 }
 
-/** What keeps all orders from being cancelled now. */
-export type Holds = Partial<QueueHolds> & { dryRun?: boolean }
+/** Why the order was cancelled, or what becomes of it. */
+export function verdictOf(facts: OrderFacts): Verdict {
+  const answer = answerOf(facts)
+  const decided = decisionsOf(facts).at(-1)
+  const known = facts.order?.deadline ?? facts.checks.find(({ deadline }) => deadline !== undefined)?.deadline
+  const deadline = known ?? (decided && Date.parse(decided.deadline))
+  return { outcome: OUTCOMES[answer.code], ...answer, deadline }
+}
 
-/** Why the order was cancelled, or what becomes of it, in one sentence. */
-export function verdictOf(facts: OrderFacts): string {
-  const { order, check, now } = facts
-  const finished = check?.finished
-  if (finished?.outcome === 'cancelled') {
-    const lateMs = Date.parse(finished.decidedAt) - Date.parse(finished.deadline)
-    return `Cancelled ${finished.decidedAt}, because it was still unpaid (${finished.status ?? 'unknown'}) ${howLate(lateMs)} after its payment deadline ${finished.deadline}.`
-  }
+function answerOf(facts: OrderFacts): Answer {
+  const { order, missing } = facts
   const cancelled = cancellationOf(facts)
   if (cancelled) return cancelled
-  if (finished?.outcome === 'kept') {
-    return `Left alone: when its check came, ${finished.decidedAt}, ${whyKept(finished, order)}.`
+  if (missing?.store) return findingWithoutStore(facts)
+  if (!order) return answerOfMissing(facts)
+  if (!order.isUnpaid) return keptAnswer(facts, order)
+  return unpaidAnswer(facts, order)
+}
+
+/** Of an order that nobody cancels any more. */
+function keptAnswer(facts: OrderFacts, { paidAt, status, deadline }: Order): Answer {
+  const decided = decisionsOf(facts).at(-1)
+  if (decided?.outcome === 'kept') {
+    const { decidedAt, decidedBy, paid } = decided
+    const who = decided.by === 'check' ? 'its check came' : 'a sweep came'
+    const why = paid ? 'it was paid' : `it was no longer unpaid (status ${decided.status})`
+    return { code: 'KEPT', text: `Left alone: when ${who}, ${decidedAt}, ${why}.`, decidedAt, decidedBy }
   }
-  if (!order) return verdictOfUnknown(check, now)
-  if (order.paidAt !== undefined) return `Paid ${iso(order.paidAt)}, so it is never cancelled.`
-  if (!order.isUnpaid) return `No longer unpaid: its status is ${order.status}, so no check cancels it.`
-  if (order.setAside === 'unreadable') {
-    const which = order.deadline === undefined ? '' : ` ${instantOf(order.deadline)}`
-    return `Set aside: its deadline${which} cannot be meant (before 2001), so it is never cancelled until that is corrected.`
+  if (paidAt !== undefined) {
+    const text = `Paid ${iso(paidAt)}, so it is never cancelled.`
+    const lateMs = paidAt - (deadline ?? paidAt)
+    if (lateMs <= 0) return { code: 'PAID', text }
+    const next = `Nothing: it was paid ${howLate(lateMs)} after its payment deadline, but before anything cancelled it.`
+    return { code: 'PAID_LATE', text, next, lateMs }
   }
-  if (check?.state === 'failed') {
-    const why = check.failedReason ?? 'no reason was recorded'
-    return `Undecided: its check was given up (${why}); replay it once the cause is fixed.`
+  const isWithdrawn = status === 'withdrawn'
+  const next = isWithdrawn ? 'Nothing, unless it was withdrawn by mistake: schedule it again.' : undefined
+  const text = `No longer unpaid: its status is ${status}, so no check cancels it.`
+  return { code: isWithdrawn ? 'WITHDRAWN' : 'NO_LONGER_UNPAID', text, next }
+}
+
+function unpaidAnswer(facts: OrderFacts, order: Order): Answer {
+  const { checks, now } = facts
+  const givenUp = checks.find(({ state }) => state === 'failed')
+  const isOpen = isToBeChecked(facts)
+  if (order.setAside === 'unreadable') return unreadableAnswer(order)
+  if (givenUp && !isOpen) {
+    const why = givenUp.failedReason ?? 'no reason was recorded'
+    return {
+      code: 'CHECK_GIVEN_UP',
+      text: `Undecided: its check was given up (${why}); replay it once the cause is fixed.`,
+      next: `Mend the cause, then run \`order-expiry replay ${givenUp.jobId}\`.`,
+    }
   }
-  const deadline = order.deadline ?? check?.deadline
-  if (deadline === undefined) return `Unpaid (${order.status}), without a payment deadline.`
-  const hold = holdOf(facts)
-  if (order.setAside === 'backlog' && !isToBeChecked(check)) {
-    return `Backlog: overdue since ${iso(deadline)}, more than a day before order-expiry first saw the table, so it is left alone until \`order-expiry sweep --backlog\`.`
+  const deadline = order.deadline ?? checks.find((check) => check.deadline !== undefined)?.deadline
+  const kept = keptUnpaidAnswer(facts, { order, deadline })
+  if (kept) return kept
+  if (deadline === undefined) {
+    const text = `Unpaid (${order.status}), without a payment deadline.`
+    return { code: 'NO_DEADLINE', text, next: 'Give it a deadline, or it stays as it is for ever.' }
   }
-  if (deadline > now) {
-    return `Waiting: it will be cancelled ${iso(deadline)} if it is still unpaid${hold ? `, but ${hold}` : ''}.`
+  if (order.setAside === 'backlog' && !isOpen) {
+    return {
+      code: 'BACKLOG',
+      text: `Backlog: overdue since ${iso(deadline)}, more than a day before order-expiry first saw the table, so it is left alone until \`order-expiry sweep --backlog\`.`,
+      next: 'Look at what `order-expiry sweep --backlog --dry-run` lists, then cancel the backlog, or settle the order by hand.',
+    }
   }
-  return `Overdue: still unpaid (${order.status}) ${howLate(now - deadline)} after its payment deadline${hold ? `: ${hold}` : ''}.`
+  return deadline > now ? waitingAnswer(facts, deadline) : overdueAnswer(facts, { order, deadline })
+}
+
+function unreadableAnswer({ deadline }: Order): Answer {
+  const which = deadline === undefined ? '' : ` ${instantOf(deadline)}`
+  return {
+    code: 'UNREADABLE_DEADLINE',
+    text: `Set aside: its deadline${which} cannot be meant (before 2001), so it is never cancelled until that is corrected.`,
+    next: 'Correct the deadline of its row.',
+  }
 }
 
 /** An unpaid order can be kept too: one that is never due, or that the shop's own statement keeps. */
-function whyKept({ paid, status }: { paid?: boolean; status?: string | undefined }, order: Order | undefined): string {
-  if (paid) return 'it was paid'
-  if (!order?.isUnpaid || order.status !== status) return `it was no longer unpaid (status ${status})`
-  return `it was not to be cancelled (status ${status}) by its deadline, a condition or the shop's own statement`
+function keptUnpaidAnswer(
+  facts: OrderFacts,
+  { order, deadline }: { order: Order; deadline: number | undefined },
+): Answer | undefined {
+  const decided = decisionsOf(facts).at(-1)
+  if (decided?.outcome !== 'kept' || decided.paid || decided.status !== order.status) return undefined
+  if (deadline !== undefined && deadline > facts.now) return undefined
+  const { decidedAt, decidedBy } = decided
+  const who = decided.by === 'check' ? 'its check came' : 'a sweep came'
+  return {
+    code: 'KEPT_UNPAID',
+    text: `Left alone: when ${who}, ${decidedAt}, it was not to be cancelled (status ${decided.status}) by its deadline, a condition or the shop's own statement.`,
+    next: 'Look at ORDERS_CONDITION, CANCEL_SQL_FILE and the deadline of its row if it should have been cancelled.',
+    decidedAt,
+    decidedBy,
+  }
 }
 
-/** A cancellation that no check reports. */
-function cancellationOf({ order, events }: OrderFacts): string | undefined {
-  // An order may be unpaid again after it was cancelled: then its event says nothing about the present.
-  const event = order?.isUnpaid ? undefined : events?.find(({ type }) => type === 'order.cancelled')
-  const at = order?.cancelledAt ?? event?.at
-  if (at === undefined) return undefined
-  if (event) return `Cancelled ${iso(at)}, by a sweep or a check of order-expiry that is no longer kept.`
-  const isEarly = order?.deadline !== undefined && at < order.deadline
-  return isEarly
-    ? `Cancelled ${iso(at)}, before its payment deadline, so not by order-expiry.`
-    : `Cancelled ${iso(at)}; who cancelled it is no longer known.`
+function waitingAnswer(facts: OrderFacts, deadline: number): Answer {
+  const { now, storeAheadMs = 0 } = facts
+  const hold = holdOf(facts)
+  const willBe = `it will be cancelled ${iso(deadline)} if it is still unpaid`
+  if (deadline > now - storeAheadMs) {
+    return { code: 'WAITING', text: `Waiting: ${willBe}${hold ? `, but ${hold.text}` : ''}.`, next: hold?.next }
+  }
+  return {
+    code: 'CLOCKS_DIFFER',
+    text: `Waiting: ${willBe}, by the clock of the order store, which is ${clockDifference(Math.abs(storeAheadMs))} behind that of this machine.`,
+    next: 'Set the clocks right (NTP); `order-expiry doctor` tells which one is off.',
+  }
 }
 
-/** Somebody has added it on purpose: no sweep gives an order of the backlog a check. */
-function isToBeChecked(check: CheckFacts | undefined): boolean {
-  return check !== undefined && check.state !== 'finished' && check.state !== 'failed'
+function overdueAnswer(facts: OrderFacts, { order, deadline }: { order: Order; deadline: number }): Answer {
+  const lateMs = facts.now - deadline
+  const late = `still unpaid (${order.status}) ${howLate(lateMs)} after its payment deadline`
+  const hindrance = hindranceOf(facts)
+  if (hindrance) return { ...hindrance, text: `Overdue: ${late}: ${hindrance.text}.`, lateMs }
+  if (lateMs < OVERDUE_AFTER_MS) {
+    return { code: 'DUE', text: `Due: ${late}; its check or the next sweep is about to cancel it.`, lateMs }
+  }
+  const next = 'See that a daemon runs for this queue and this store: `order-expiry doctor`, its log, and /readyz tell.'
+  return { code: 'OVERDUE', text: `Overdue: ${late}.`, next, lateMs }
 }
 
-function verdictOfUnknown(check: CheckFacts | undefined, now: number): string {
-  if (!check) return 'Unknown: neither the queue nor the order store has it.'
-  if (check.finished) return `Unknown to the order store when its check came, ${check.finished.decidedAt}, and now.`
+function answerOfMissing(facts: OrderFacts): Answer {
+  const { checks, missing, now } = facts
+  const decided = decisionsOf(facts).at(-1)
+  const next = 'Look at the id, and at the queue and the table that this process is set to.'
+  if (decided) {
+    const { decidedAt, decidedBy } = decided
+    const text = `Unknown to the order store when its check came, ${decidedAt}, and now.`
+    return { code: 'MISSING', text, next, decidedAt, decidedBy }
+  }
+  const [check] = checks
+  if (!check && missing?.queue) return { code: 'UNKNOWN', text: 'Unknown: the order store has no such order.', next }
+  if (!check) return { code: 'UNKNOWN', text: 'Unknown: neither the queue nor the order store has it.', next }
+  if (check.state === 'failed') {
+    const text = `Unknown to the order store; its check was given up (${check.failedReason ?? 'no reason was recorded'}).`
+    return { code: 'MISSING', text, next: `Mend the cause, then run \`order-expiry replay ${check.jobId}\`.` }
+  }
   const isToCome = check.dueAt !== undefined && check.dueAt > now
-  return `Unknown to the order store; its check is due ${isToCome ? iso(check.dueAt as number) : 'now'}.`
+  const text = `Unknown to the order store; its check is due ${isToCome ? iso(check.dueAt as number) : 'now'}.`
+  return { code: 'MISSING', text, next: 'The row must be there by the deadline, or nothing is cancelled.' }
 }
 
-function holdOf({ holds = {}, check }: OrderFacts): string | undefined {
-  const { brake, isPaused, dryRun } = holds
-  if (brake?.isUnknown) return 'nothing is cancelled, because the state of the brake cannot be read'
-  if (brake) return `the brake is holding back all cancellations${brake.reason ? ` (${brake.reason})` : ''}`
-  if (dryRun) return 'nothing is cancelled while DRY_RUN is set'
-  return isPaused && check ? 'the queue is paused, so only the sweep cancels orders' : undefined
+/** What the queue alone can tell. */
+function findingWithoutStore(facts: OrderFacts): Answer {
+  const next = 'Ask again once the order store is back: only it knows whether the order is unpaid.'
+  const decided = decisionsOf(facts).at(-1)
+  if (decided) {
+    const { outcome, status, decidedAt, decidedBy } = decided
+    const seen = status === undefined ? 'no such order' : `status ${status}`
+    const text = `Left alone ${decidedAt}: the order store said: ${seen}. What it says now is not known.`
+    return { code: outcome === 'missing' ? 'MISSING' : 'KEPT', text, next, decidedAt, decidedBy }
+  }
+  const open = facts.checks.find(({ state }) => state !== 'finished' && state !== 'failed')
+  if (open) {
+    const when = open.dueAt !== undefined && open.dueAt > facts.now ? iso(open.dueAt) : 'now'
+    const text = `Waiting: its check is due ${when}; whether it is still unpaid is not known while the order store cannot be asked.`
+    return { code: 'WAITING', text, next }
+  }
+  const [check] = facts.checks
+  if (check) {
+    const text = `Undecided: its check was given up (${check.failedReason ?? 'no reason was recorded'}).`
+    return { code: 'CHECK_GIVEN_UP', text, next }
+  }
+  return { code: 'UNKNOWN', text: 'Unknown: the queue has nothing of it, and the order store cannot be asked.', next }
 }
 
 function iso(ms: number): string {

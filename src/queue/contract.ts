@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
-import { parseContractDeadline } from '../order/deadline.ts'
-import type { Check } from '../order/order.ts'
+import { LAST_MS, parseContractDeadline } from '../order/deadline.ts'
+import type { Check, Outcome } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { UnreadableData } from './unreadable-data.ts'
@@ -118,4 +118,22 @@ export interface FinishedCheck {
   decidedAt: string
   /** The process that decided, as `host:pid`. */
   decidedBy: string
+}
+
+/** The evidence of a decision. @param options.wanted shows its deadline where the store keeps none */
+export function finishedCheckOf(options: {
+  outcome: Extract<Outcome, { kind: FinishedCheck['outcome'] }>
+  wanted: Check
+  decidedBy: string
+}): FinishedCheck {
+  const { outcome, wanted, decidedBy } = options
+  const { status, paid, deadline = wanted.deadline, decidedAt } = outcome.evidence
+  return {
+    outcome: outcome.kind,
+    ...(status !== undefined && { status }),
+    ...(paid && { paid }),
+    deadline: new Date(Math.min(deadline, LAST_MS)).toISOString(),
+    decidedAt: new Date(decidedAt).toISOString(),
+    decidedBy,
+  }
 }

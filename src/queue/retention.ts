@@ -6,6 +6,8 @@ import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
 import { CheckQueue, type OpenQueue } from './check-queue.ts'
+import { forgetGoneJobs } from './foreign-jobs.ts'
+import { dropSweepNotes } from './sweep-notes.ts'
 
 /** How long finished checks are kept, and how many of them, whichever is less. */
 export interface Retention {
@@ -14,6 +16,8 @@ export interface Retention {
 }
 
 type State = 'completed' | 'failed'
+/** What is dropped, in this order: what sweeps noted goes when finished checks of its age go. */
+const DROPPED = ['completed', 'failed', 'swept'] as const
 
 const DAY_MS = 86_400_000
 const CHECKS_KEPT: Record<State, Retention> = {
@@ -30,7 +34,7 @@ const BREATH_MS = 10
 const TURN_MS = 5_000
 
 /**
- * Drops finished checks that are too old or too many, a few at a time. BullMQ could drop one whenever another finishes, but
+ * Drops finished checks, and what sweeps noted, that are too old or too many, a few at a time. BullMQ could drop one whenever another finishes, but
  * that would cost Redis up to a fifth of what it settles in a burst, and a surplus of a million would block it for seconds.
  *
  * @param options.connection whose commands time out; it is not closed
@@ -46,22 +50,24 @@ export function createRetention(options: {
   const { connection, keep = CHECKS_KEPT, events, clock, random = Math.random } = options
   const checkQueue = new CheckQueue(options)
   const { keys } = options.queue
+  let cursor = '0'
 
   async function step(signal: AbortSignal): Promise<number> {
     try {
-      for (const state of ['completed', 'failed'] as const) await untilAborted(trim(state, signal), signal)
+      for (const what of DROPPED) await untilAborted(trim(what, signal), signal)
+      cursor = await untilAborted(forgetGoneJobs(await checkQueue.open(), cursor), signal)
     } catch (error) {
       if (!signal.aborted) events.emit('redis-error', { connection: 'retention', error: connection.explain(error) })
     }
     return untilNextRoundMs()
   }
 
-  async function trim(state: State, signal: AbortSignal): Promise<void> {
+  async function trim(what: (typeof DROPPED)[number], signal: AbortSignal): Promise<void> {
     const open = await checkQueue.open()
     const { redis } = open
     let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !signal.aborted) {
-      const dropped = await dropOldest(open, state)
+      const dropped = what === 'swept' ? await dropSwept(open) : await dropOldest(open, what)
       if (dropped < CHECKS_IN_ONE_SCRIPT) {
         await redis.del(keys.retention)
         return
@@ -78,6 +84,10 @@ export function createRetention(options: {
     const [all, old] = await Promise.all([redis.zcard(finished), redis.zcount(finished, '-inf', clock.now() - ageMs)])
     const surplus = Math.max(all - count, old)
     return surplus > 0 ? (await queue.clean(0, Math.min(surplus, CHECKS_IN_ONE_SCRIPT), state)).length : 0
+  }
+
+  function dropSwept(open: OpenQueue): Promise<number> {
+    return dropSweepNotes(open, { before: clock.now() - keep.completed.ageMs, atMost: CHECKS_IN_ONE_SCRIPT })
   }
 
   function untilNextRoundMs(): number {

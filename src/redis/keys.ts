@@ -41,6 +41,11 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     brakeReserved: `${own}brake:reserved`,
     /** Processes whose clock differs from that of Redis or the order store, and by how much. */
     clocks: `${own}clocks`,
+    /** What sweeps did with orders: a hash of lines by order id, and those ids by when. */
+    swept: `${own}swept`,
+    sweptAt: `${own}swept:at`,
+    /** The jobs of orders that have another id than ours: a hash of lines by order id. */
+    foreignJobs: `${own}jobs`,
     /** What was decided in a minute, counted from 1970. */
     minute: (minute: number) => `${own}minute:${minute}`,
 

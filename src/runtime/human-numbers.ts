@@ -21,6 +21,12 @@ export function howLong(ms: number): string {
   return `${(ms / 86_400_000).toFixed(1)} days`
 }
 
+/** `now`, `12 min ago`, `in 45 s`: when something is. @param ms from now on; negative: before now */
+export function relativeTime(ms: number): string {
+  if (Math.abs(ms) < 500) return 'now'
+  return ms < 0 ? `${howLong(-ms)} ago` : `in ${howLong(ms)}`
+}
+
 /** `7 ms`, `300 s`, `12 min`: how late an order was, where milliseconds matter. */
 export function howLate(ms: number): string {
   if (ms < 10_000) return `${Math.round(ms)} ms`

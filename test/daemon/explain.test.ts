@@ -8,8 +8,14 @@ import { OrdersTable } from '../helpers/orders-table.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
 interface StoryJson {
+  outcome: string
+  code: string
   verdict: string
-  story: { at?: string; what: string }[]
+  deadline?: string
+  decidedAt?: string
+  decidedBy?: string
+  events: { at?: string; code: string; text: string }[]
+  missing: { part: string; code: string }[]
 }
 
 describe('orders in PostgreSQL', () => {
@@ -33,11 +39,11 @@ describe('orders in PostgreSQL', () => {
     await table.drop()
   })
 
-  async function explain(orderId: string): Promise<StoryJson & { code: number | null; whats: string[] }> {
-    const { code, stdout, stderr } = await runCli(['explain', orderId, '--json'], { env })
+  async function explain(orderId: string): Promise<StoryJson & { exitCode: number | null; whats: string[] }> {
+    const { code: exitCode, stdout, stderr } = await runCli(['explain', orderId, '--json'], { env })
     expect(stderr).toBe('')
     const story = JSON.parse(stdout) as StoryJson
-    return { ...story, code, whats: story.story.map(({ what }) => what) }
+    return { ...story, exitCode, whats: story.events.map(({ text }) => text) }
   }
 
   test('who scheduled it, and that its deadline was moved, is in the story', async () => {
@@ -48,8 +54,8 @@ describe('orders in PostgreSQL', () => {
       fetch(`${url}/v1/orders/moved`, { method, headers, body: JSON.stringify({ timeout }) })
     expect((await change('PUT', '1h')).status).toBe(201)
     expect((await change('PATCH', '2h')).status).toBe(200)
-    const { code, verdict, whats } = await explain('moved')
-    expect([code, verdict]).toEqual([
+    const { exitCode, verdict, whats } = await explain('moved')
+    expect([exitCode, verdict]).toEqual([
       0,
       expect.stringMatching(/^Waiting: it will be cancelled \S+Z if it is still unpaid/),
     ])
@@ -85,10 +91,10 @@ describe('orders in PostgreSQL', () => {
     expect(await shop.schedule(item)).toMatchObject({ result: 'unchanged' }) // the same call again
     expect((await shop.find('told'))?.check?.finished).toEqual(evidence)
     const [event] = (await table.outbox()).filter(({ order_id }) => order_id === 'told')
-    const { whats, story } = await explain('told')
+    const { whats, events } = await explain('told')
     expect(whats).toContain(`event order.cancelled written, ${event?.event_id}`)
     expect(whats).toContain(`now: event ${event?.event_id} is still in the outbox`)
-    const timeOf = (what: RegExp) => story.find((line) => what.test(line.what))?.at
+    const timeOf = (what: RegExp) => events.find(({ text }) => what.test(text))?.at
     expect(timeOf(/^event/)).toBe(timeOf(/^cancelled/))
     await table.pool.query(`DELETE FROM order_expiry_outbox WHERE order_id = 'told'`)
     expect((await explain('told')).whats).toContain('now: its event is no longer in the outbox, so it has been taken')
@@ -99,8 +105,8 @@ describe('orders in PostgreSQL', () => {
     await shop.schedule({ orderId: 'gone', deadline: '1ms' })
     await eventually('it is cancelled', async () => (await shop.find('gone'))?.check?.finished)
     await raw.queue.remove('order-gone')
-    const { code, verdict, whats } = await explain('gone')
-    expect([code, verdict]).toEqual([
+    const { exitCode, verdict, whats } = await explain('gone')
+    expect([exitCode, verdict]).toEqual([
       0,
       expect.stringMatching(/^Cancelled \S+Z, by a sweep or a check of order-expiry that is no longer kept\.$/),
     ])
@@ -117,6 +123,7 @@ describe('orders in PostgreSQL', () => {
     const { code, stdout } = await runCli(['explain', 'paid'], { env })
     expect(code).toBe(0)
     expect(stdout).toMatch(/^Paid .*\n\n/)
+    expect(stdout).toMatch(/\n\d{4}-\d\d-\d\dT\S+Z {2}payment deadline \(60 min ago\)\n/)
     expect(stdout).toMatch(/\n\d{4}-\d\d-\d\dT\S+Z {2}now: status paid, according to the order store\n/)
     expect(await runCli(['explain', 'never'], { env })).toMatchObject({
       code: 1,
@@ -150,7 +157,7 @@ test('orders in Redis: how far each reader of the stream is with the event', asy
   )
   const explain = async () => {
     const { stdout } = await runCli(['explain', 'a', '--json'], { env })
-    return (JSON.parse(stdout) as StoryJson).story.map(({ what }) => what)
+    return (JSON.parse(stdout) as StoryJson).events.map(({ text }) => text)
   }
   const stream = `{bull:${raw.name}}:events`
   await shop.scheduleMany(['a', 'b'].map((orderId) => ({ orderId, deadline: '1ms' })))

@@ -39,8 +39,8 @@ describe.each(Object.entries(UNREADABLE))('an order whose check is %s', (_, fiel
   test('is found, and explained', async () => {
     const { client, view } = await open()
     expect(await client.find('17')).toMatchObject({ check: { jobId: 'order-17', state: 'waiting' } })
-    const facts = await view.checkOf('17')
-    expect(facts?.notes.map(({ what }) => what)).toEqual([
+    const { checks } = await view.recordsOf({ orderId: '17' })
+    expect(checks[0]?.notes.map(({ what }) => what)).toEqual([
       expect.stringMatching(/^its check cannot be read, and fails with INVALID_JOB: \w+: expected /),
     ])
     expect(await view.forecast()).toMatchObject({ waiting: 1 })

@@ -4,13 +4,14 @@ import { OrderExpiryError } from '../../errors.ts'
 import { type ExplainSources, explainOrder, storyJsonOf } from '../../explain/story.ts'
 import { describeOrder } from '../../order/order.ts'
 import { parseOrderId } from '../../order/order-id.ts'
+import type { QueueView } from '../../queue/view/queue-view.ts'
 import { scheduleAll } from './batch.ts'
 import * as schemas from './schemas.ts'
 import { recognizeRepeat, wantedDeadlineOf } from './wanted-deadline.ts'
 
 export interface OrdersApi {
   client: Pick<OrderExpiry, 'schedule' | 'scheduleMany' | 'reschedule' | 'withdraw' | 'find' | 'pay'>
-  vitals: ExplainSources
+  vitals: ExplainSources & { view: Pick<QueueView, 'findCheck'> }
   /** The time-out of an order scheduled without a deadline, in milliseconds. */
   paymentTimeoutMs: number
 }
@@ -51,10 +52,11 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
 
   server.get(ORDER, { schema: routes.find }, async ({ params: { id } }) => {
     const orderId = parseOrderId(id)
-    const { store } = vitals
-    const [found, [order]] = await Promise.all([client.find(orderId), store.find([orderId])])
-    if (!found && !order) throw refused({ orderId, result: 'missing' })
-    return { orderId, ...(found?.check && { check: found.check }), ...(order && { order: describeOrder(order) }) }
+    const { view, store } = vitals
+    const [order] = await store.find([orderId])
+    const check = await view.findCheck({ orderId, deadline: order?.deadline })
+    if (!check && !order) throw refused({ orderId, result: 'missing' })
+    return { orderId, ...(check && { check }), ...(order && { order: describeOrder(order) }) }
   })
 
   server.post(`${ORDER}/paid`, { schema: routes.pay }, async ({ params: { id } }) => {

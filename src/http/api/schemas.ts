@@ -1,5 +1,7 @@
 import { z } from 'zod'
 import { ERROR_CODES } from '../../errors.ts'
+import { VERDICT_CODES, VERDICT_OUTCOMES } from '../../explain/answer.ts'
+import { EVENT_CODES } from '../../explain/time-line.ts'
 import { problem } from '../problem.ts'
 
 /** What the routes of `/v1` take and answer: checked at run time, and the source of `/openapi.json`. */
@@ -8,8 +10,11 @@ const MOST_ORDERS = 1_000
 
 const orderId = z.union([z.string(), z.number()]).describe('1 to 200 bytes, no control characters; or a whole number.')
 
+/** A point in time as we print it: ISO 8601, also before the year 0, which a row of the shop may have. */
+const instant = z.string().meta({ format: 'date-time' })
+
 /** A point in time; in JSON it becomes ISO 8601. */
-const time = z.codec(z.iso.datetime(), z.date(), {
+const time = z.codec(instant, z.date(), {
   decode: (text) => new Date(text),
   encode: (date) => date.toISOString(),
 })
@@ -90,8 +95,23 @@ const found = z.object({ orderId: z.string(), check: check.optional(), order: or
 
 const story = z.object({
   orderId: z.string(),
-  verdict: z.string().describe('The answer in one sentence.'),
-  story: z.array(z.object({ at: z.iso.datetime().optional(), what: z.string() })).describe('In order of time.'),
+  outcome: z.enum(VERDICT_OUTCOMES).describe('What has become of the order.'),
+  code: z.enum(VERDICT_CODES).describe('Why. docs/explain.md tells what each means.'),
+  verdict: z.string().describe('The same in a sentence or two, for people.'),
+  next: z.string().optional().describe('What to do next, if there is anything.'),
+  deadline: instant.optional(),
+  decidedAt: instant.optional().describe("When it was decided, by the order store's clock."),
+  decidedBy: z.string().optional().describe('The process that decided, as host:pid.'),
+  lateMs: z.number().optional().describe('From the deadline to the decision or, without one, to now.'),
+  events: z
+    .array(z.object({ at: instant.optional(), code: z.enum(EVENT_CODES), text: z.string() }))
+    .describe('What happened, and what is to come, in order of time.'),
+  missing: z
+    .array(z.object({ part: z.enum(['queue', 'store']), code: z.enum(ERROR_CODES), text: z.string() }))
+    .describe('The half of the story that is missing because it cannot be asked now; empty: the story is whole.'),
+  story: z
+    .array(z.object({ at: instant.optional(), what: z.string() }))
+    .meta({ deprecated: true, description: 'The events as earlier versions told them.' }),
 })
 
 const count = z.number().int()

@@ -13,15 +13,24 @@ const NAVIGATION = {
 }
 
 /**
- * A whole page around `body`, which is HTML and has the heading. It has no script, loads nothing from another site, and needs no
- * build.
+ * A whole page around `body`, which is HTML and has the heading. It loads nothing from another site, and needs no build.
  *
  * @param options.title of the tab; ` – order-expiry` follows
  * @param options.path of this page, if every page links to it
+ * @param options.style beside the one of all pages
+ * @param options.script the path of one on this server, without which the page is whole
  * @param options.note what the foot says beside the version; HTML
  */
-export function page(options: { site: Site; title: string; path?: string; note?: string; body: string }): string {
-  const { site, title, path, note = '', body } = options
+export function page(options: {
+  site: Site
+  title: string
+  path?: string
+  style?: string
+  script?: string
+  note?: string
+  body: string
+}): string {
+  const { site, title, path, style = '', script, note = '', body } = options
   const links = Object.entries(NAVIGATION).map(
     ([text, to]) => html`<a href="${linkTo(site, to)}"!${to === path ? ' aria-current="page"' : ''}>${text}</a>
 `,
@@ -34,7 +43,8 @@ export function page(options: { site: Site; title: string; path?: string; note?:
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="robots" content="noindex">
 <link rel="icon" href="data:,">
-<style>!${STYLE}</style>
+<style>!${STYLE}!${style}</style>
+!${script ? html`<script src="${linkTo(site, script)}" defer></script>` : ''}
 </head>
 <body>
 <header class="top">

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import { type ExplainSources, explainOrder } from '../../explain/story.ts'
 import type { Vitals } from '../../observe/vitals.ts'
-import { jobIdOf } from '../../queue/contract.ts'
 import { guidePage } from './guide.ts'
-import { searchPage, storyPage } from './order-story.ts'
+import { LOCAL_TIMES } from './local-times.ts'
+import { LOCAL_TIMES_PATH, searchPage, storyPage } from './order-story.ts'
 import { overviewPage, REFRESH_S } from './overview.ts'
 import { sendPage } from './page.ts'
 import { readOverview } from './read-overview.ts'
@@ -45,8 +45,13 @@ export function registerPages(scope: FastifyInstance, pages: Pages): void {
     async ({ params, query }, reply) => {
       const jobId = typeof query.job === 'string' ? query.job : undefined
       const story = await explainOrder({ orderId: params.id, jobId, sources: vitals })
-      const [queue, job] = [queueName, jobId ?? jobIdOf(story.orderId)].map(encodeURIComponent)
-      return sendPage(reply, storyPage({ site, story, boardPath: `/board/queue/${queue}/${job}` }))
+      const [queue, job] = [queueName, jobId ?? story.jobId ?? ''].map(encodeURIComponent)
+      const boardPath = job ? `/board/queue/${queue}/${job}` : undefined
+      return sendPage(reply, storyPage({ site, story, boardPath }))
     },
+  )
+
+  scope.get(LOCAL_TIMES_PATH, { schema }, async (_request, reply) =>
+    reply.header('cache-control', 'no-cache').type('text/javascript; charset=utf-8').send(LOCAL_TIMES),
   )
 }

@@ -2,6 +2,7 @@ import type { Job } from 'bullmq'
 import type { OpenQueue } from '../check-queue.ts'
 import { deadlineOf, type FinishedCheck, type JobData, jobIdOf } from '../contract.ts'
 import { dueAtOf } from '../due-score.ts'
+import { orderIdOf } from '../foreign-jobs.ts'
 import { UnreadableData } from '../unreadable-data.ts'
 import { type CheckNote, parseNote } from './check-notes.ts'
 
@@ -19,7 +20,7 @@ export interface FoundCheck {
 }
 
 /** What the queue still knows of an order's check. Times are epoch milliseconds. */
-export interface CheckFacts extends Pick<FoundCheck, 'state' | 'failedReason' | 'finished'> {
+export interface CheckFacts extends Pick<FoundCheck, 'jobId' | 'state' | 'attempts' | 'failedReason' | 'finished'> {
   scheduledAt: number
   scheduledBy?: string | undefined
   deadline?: number | undefined
@@ -57,7 +58,7 @@ export function describeJob(job: Job<JobData>, state: string): FoundCheck {
 }
 
 /** Somebody else's worker may have written something else there. */
-function isFinishedCheck(value: unknown): value is FinishedCheck {
+export function isFinishedCheck(value: unknown): value is FinishedCheck {
   const { outcome, deadline, decidedAt, decidedBy } = (value ?? {}) as Partial<FinishedCheck>
   const hasTimes = [deadline, decidedAt].every((time) => !Number.isNaN(Date.parse(time ?? '')))
   return hasTimes && ['cancelled', 'kept', 'missing'].includes(outcome ?? '') && typeof decidedBy === 'string'
@@ -79,11 +80,13 @@ export async function readCheckFacts(
     queue.getJobLogs(jobId),
   ])
   if (!job) return undefined
-  const { by, orderId: isOf } = (job.data ?? {}) as { by?: unknown; orderId?: unknown }
-  if (jobId !== jobIdOf(orderId) && String(isOf) !== orderId) return undefined
-  const { state, scheduledAt, deadline, failedReason, finished } = describeJob(job, jobState)
+  const { by } = (job.data ?? {}) as { by?: unknown }
+  if (jobId !== jobIdOf(orderId) && orderIdOf(job.data) !== orderId) return undefined
+  const { state, scheduledAt, deadline, attempts, failedReason, finished } = describeJob(job, jobState)
   return {
+    jobId,
     state,
+    attempts,
     scheduledAt: scheduledAt.getTime(),
     scheduledBy: typeof by === 'string' ? by : undefined,
     deadline: deadline?.getTime(),
@@ -99,5 +102,34 @@ export async function readCheckFacts(
 
 function notesOfUnreadable(data: unknown): CheckNote[] {
   if (!(data instanceof UnreadableData)) return []
-  return [{ at: undefined, what: `its check cannot be read, and fails with INVALID_JOB: ${data.unreadable}` }]
+  return [
+    {
+      at: undefined,
+      code: 'CHECK_UNREADABLE',
+      what: `its check cannot be read, and fails with INVALID_JOB: ${data.unreadable}`,
+    },
+  ]
+}
+
+/** Of the checks of one order, the one that says most of it: that cancelled it, that is to come, that was given up. */
+export function mainCheckOf(checks: readonly CheckFacts[]): CheckFacts | undefined {
+  return (
+    checks.find(({ finished }) => finished?.outcome === 'cancelled') ??
+    checks.find(({ state }) => state !== 'finished' && state !== 'failed') ??
+    checks.find(({ state }) => state === 'failed') ??
+    checks[0]
+  )
+}
+
+export function describeFacts(facts: CheckFacts): FoundCheck {
+  const { jobId, state, deadline, scheduledAt, attempts, failedReason, finished } = facts
+  return {
+    jobId,
+    state,
+    ...(deadline !== undefined && { deadline: new Date(deadline) }),
+    scheduledAt: new Date(scheduledAt),
+    attempts,
+    ...(failedReason !== undefined && { failedReason }),
+    ...(finished && { finished }),
+  }
 }

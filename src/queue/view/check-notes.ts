@@ -1,11 +1,19 @@
 /** One thing that happened to an order or its check. `at` in epoch milliseconds; undefined where nobody wrote down when. */
 export interface CheckNote {
   at: number | undefined
+  code: 'CHECK_POSTPONED' | 'CHECK_RETRIED' | 'DEADLINE_MOVED' | 'CHECK_UNREADABLE' | 'NOTE'
   what: string
 }
 
 /** Lines that are kept on a job. */
 export const NOTES_KEPT = 50
+
+/** What a note of ours begins with. */
+const BEGINNINGS: [beginning: string, code: CheckNote['code']][] = [
+  ['check postponed by ', 'CHECK_POSTPONED'],
+  ['check failed, again in ', 'CHECK_RETRIED'],
+  ['deadline moved ', 'DEADLINE_MOVED'],
+]
 
 /** A line to be kept on a job, in BullMQ's own log of it, so that boards show it too. */
 export function noteOf(at: number, what: string): string {
@@ -16,5 +24,8 @@ export function noteOf(at: number, what: string): string {
 export function parseNote(row: string): CheckNote {
   const [at, ...words] = row.split(' ')
   const ms = Date.parse(at ?? '')
-  return Number.isNaN(ms) ? { at: undefined, what: row } : { at: ms, what: words.join(' ') }
+  if (Number.isNaN(ms)) return { at: undefined, code: 'NOTE', what: row }
+  const what = words.join(' ')
+  const [, code = 'NOTE'] = BEGINNINGS.find(([beginning]) => what.startsWith(beginning)) ?? []
+  return { at: ms, code, what }
 }

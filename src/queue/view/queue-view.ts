@@ -3,11 +3,11 @@ import { asOrderExpiryError } from '../../errors.ts'
 import type { Forecast, Vitals } from '../../observe/vitals.ts'
 import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
-import { redisErrorCode } from '../../redis/reply.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
-import { jobIdOf } from '../contract.ts'
-import { type CheckFacts, readCheckFacts } from './check-facts.ts'
+import { describeFacts, type FoundCheck, mainCheckOf } from './check-facts.ts'
 import { readForecast } from './forecast.ts'
+import { type CancelledOrder, readLastCancelled } from './last-cancelled.ts'
+import { lookForChecks, type OrderRecords, readOrderRecords } from './order-records.ts'
 
 /** What holds up checks and cancellations of all orders. */
 export interface QueueHolds {
@@ -16,12 +16,14 @@ export interface QueueHolds {
   isPaused: boolean
 }
 
+const MOST_LOOKS_AT_ONCE = 4
 const STATES = ['delayed', 'waiting', 'prioritized', 'active', 'completed', 'failed'] as const
 
 /** The queue for those who only look at it. Every call rejects with REDIS_UNAVAILABLE or REDIS_REFUSED of `errors.ts`. */
 export class QueueView {
   readonly #connection: Connection
   readonly #queue: CheckQueue
+  #looks = 0
 
   /** @param options.connection whose commands time out; it is not closed */
   constructor(options: { connection: Connection; queue: NamedQueue }) {
@@ -58,14 +60,35 @@ export class QueueView {
     }
   }
 
-  /** @returns undefined if the queue has no check of this order under `jobId`, by default our own */
-  checkOf(orderId: string, jobId = jobIdOf(orderId)): Promise<CheckFacts | undefined> {
-    return this.#ask((open) =>
-      readCheckFacts(open, { orderId, jobId }).catch((error) => {
-        if (redisErrorCode(error) === 'WRONGTYPE') return undefined // some other key of the queue
-        throw error
-      }),
-    )
+  /** @param options.jobId of another job that may be the order's, beside ours and those that workers have seen */
+  recordsOf(options: { orderId: string; jobId?: string | undefined }): Promise<OrderRecords> {
+    return this.#ask((open) => readOrderRecords(open, options))
+  }
+
+  /**
+   * For an order of which no job is known: see {@link lookForChecks}.
+   *
+   * @returns undefined while as many others look as Redis is to serve at once
+   */
+  async lookFor(options: {
+    orderId: string
+    deadline?: number | undefined
+  }): Promise<Awaited<ReturnType<typeof lookForChecks>> | undefined> {
+    if (this.#looks >= MOST_LOOKS_AT_ONCE) return undefined
+    this.#looks++
+    return this.#ask((open) => lookForChecks(open, options)).finally(() => this.#looks--)
+  }
+
+  /** The check of an order that says most of it, whatever its id. */
+  async findCheck(options: { orderId: string; deadline?: number | undefined }): Promise<FoundCheck | undefined> {
+    const { checks } = await this.recordsOf(options)
+    const main = mainCheckOf(checks.length > 0 ? checks : ((await this.lookFor(options))?.checks ?? []))
+    return main && describeFacts(main)
+  }
+
+  /** The last orders that were cancelled, by a check or a sweep, the latest first. */
+  lastCancelled(most: number): Promise<CancelledOrder[]> {
+    return this.#ask((open) => readLastCancelled(open, most))
   }
 
   #ask<T>(read: (open: OpenQueue) => Promise<T>): Promise<T> {

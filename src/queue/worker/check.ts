@@ -20,6 +20,8 @@ export interface CheckOptions {
   paymentTimeoutMs: number
   /** Who decides, for the evidence: `host:pid`. */
   decidedBy: string
+  /** Told of each job when it is begun for the first time. */
+  onFirstSeen?: (job: { jobId: string; data: unknown }) => void
   events: EventBus
   /** That of Redis. */
   clock: Clock
@@ -33,7 +35,8 @@ export async function check(context: {
   options: CheckOptions
 }): Promise<FinishedCheck> {
   const { job, worker, lanes, options } = context
-  const { maxAttempts, decidedBy, events, clock } = options
+  const { maxAttempts, decidedBy, onFirstSeen, events, clock } = options
+  if (job.attemptsStarted <= 1) onFirstSeen?.({ jobId: job.id as string, data: job.data })
   overridePolicy(job, maxAttempts)
   const wanted = read(job, options)
   const settle = () => lanes.add(wanted, { isLeftBehind: wasLeftBehind(job) })

@@ -1,11 +1,10 @@
 import { DelayedError, Job, UnrecoverableError, type Worker } from 'bullmq'
 import type { OrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
-import { LAST_MS } from '../../order/deadline.ts'
 import type { Step } from '../../order/next-step.ts'
 import type { Check } from '../../order/order.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import type { FinishedCheck } from '../contract.ts'
+import { type FinishedCheck, finishedCheckOf } from '../contract.ts'
 import { forgetLeftBehind, LEFT_BEHIND_PRIORITY, priorityOf } from '../left-behind.ts'
 import { NOTES_KEPT, noteOf } from '../view/check-notes.ts'
 
@@ -86,20 +85,14 @@ function messageOf({ code, message }: OrderExpiryError): string {
 }
 
 function finish(
-  { kind: outcome, evidence }: Extract<Step, { kind: 'finish' }>['outcome'],
+  outcome: Extract<Step, { kind: 'finish' }>['outcome'],
   { job, wanted, decidedBy, events }: Recording,
 ): FinishedCheck {
-  const { status, paid, deadline = wanted.deadline, decidedAt } = evidence
+  const { status, deadline = wanted.deadline, decidedAt } = outcome.evidence
   const late = { lateMs: decidedAt - deadline, begunLateMs: (job.processedOn ?? decidedAt) - deadline }
-  events.emit('check-finished', { orderId: wanted.orderId, jobId: job.id as string, outcome, status, ...late })
-  return {
-    outcome,
-    ...(status !== undefined && { status }),
-    ...(paid && { paid }),
-    deadline: new Date(Math.min(deadline, LAST_MS)).toISOString(),
-    decidedAt: new Date(decidedAt).toISOString(),
-    decidedBy,
-  }
+  const about = { orderId: wanted.orderId, jobId: job.id as string }
+  events.emit('check-finished', { ...about, outcome: outcome.kind, status, ...late })
+  return finishedCheckOf({ outcome, wanted, decidedBy })
 }
 
 /** Keeps a note on the job for whoever asks later. Nothing waits for it, and no check fails over it. */

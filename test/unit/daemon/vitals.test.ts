@@ -10,7 +10,8 @@ test('loops must go on while it runs; a start and a stop take their time', () =>
   const profile = { ...commandProfile(address, 1), lazyConnect: true }
   const connection = new Connection({ address, profile })
   const clock = new FakeClock()
-  const vitals = new DaemonVitals({ connection, queue: namedQueue({ name: 'q' }), version: '0', dryRun: false, clock })
+  const named = { version: '0', dryRun: false, cancelledStatus: undefined }
+  const vitals = new DaemonVitals({ connection, queue: namedQueue({ name: 'q' }), ...named, clock })
   const loops = () => vitals.loops().map(({ name }) => name)
   expect(loops()).toEqual([])
   vitals.phase = 'running'

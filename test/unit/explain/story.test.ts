@@ -1,8 +1,10 @@
 import { describe, expect, test } from '@jest/globals'
-import { tellStory } from '../../../src/explain/story.ts'
-import type { Holds } from '../../../src/explain/verdict.ts'
+import { OrderExpiryError } from '../../../src/errors.ts'
+import type { VerdictCode } from '../../../src/explain/answer.ts'
+import type { OrderFacts } from '../../../src/explain/facts.ts'
+import { storyJsonOf, tellStory } from '../../../src/explain/story.ts'
 import type { Order } from '../../../src/order/order.ts'
-import type { KeptEvent } from '../../../src/order/store.ts'
+import type { SweepNote } from '../../../src/queue/sweep-notes.ts'
 import type { CheckFacts } from '../../../src/queue/view/check-facts.ts'
 
 const T = Date.parse('2026-11-25T10:00:00Z')
@@ -18,6 +20,8 @@ function check(facts: Partial<CheckFacts> = {}): CheckFacts {
     deadline: T + 15 * MINUTE,
     dueAt: T + 15 * MINUTE,
     starts: 0,
+    attempts: 0,
+    jobId: 'order-a',
     notes: [],
     ...facts,
   }
@@ -38,189 +42,402 @@ function finished(outcome: 'cancelled' | 'kept' | 'missing', facts: object = {})
     finished: evidence,
   })
 }
-const tell = (facts: { check?: CheckFacts; order?: Order; now?: number; events?: KeptEvent[]; holds?: Holds }) =>
+type Told = Partial<OrderFacts> & { check?: CheckFacts }
+const tell = ({ check: only, ...facts }: Told) =>
   tellStory({
-    events: facts.events,
-    holds: facts.holds ?? {},
     orderId: 'a',
-    now: facts.now ?? T + 20 * MINUTE,
-    check: facts.check,
-    order: facts.order,
+    now: T + 20 * MINUTE,
+    checks: only ? [only] : [],
+    swept: [],
+    order: undefined,
+    cancelledStatus: 'cancelled',
+    ...facts,
   })
+const swept = (facts: Partial<SweepNote>) => ({ at: iso(T + 16 * MINUTE), by: 'host:2', ...facts }) as SweepNote
+const sweptAway = swept({ ...finished('cancelled', { status: 'pending', decidedBy: 'host:2' }).finished })
+const AWAY = {
+  queue: new OrderExpiryError('REDIS_UNAVAILABLE', 'x'),
+  store: new OrderExpiryError('STORE_UNAVAILABLE', 'x'),
+}
 
 describe('the verdict', () => {
-  test.each<[string, Parameters<typeof tell>[0], RegExp]>([
+  test.each<[string, Told, RegExp, VerdictCode]>([
     [
       'cancelled',
       { check: finished('cancelled', { status: 'pending' }), order: order({ status: 'cancelled', cancelledAt: T }) },
       /^Cancelled 2026-11-25T10:15:00\.007Z, because it was still unpaid \(pending\) 7 ms after its payment deadline 2026-11-25T10:15:00\.000Z\.$/,
+      'CANCELLED_BY_CHECK',
     ],
     [
       'cancelled, the check is gone',
       { order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE }) },
       /^Cancelled 2026-11-25T10:15:00\.000Z; who cancelled it is no longer known\.$/,
+      'CANCELLED_BY_UNKNOWN',
     ],
     [
       'cancelled before its deadline',
       { order: order({ status: 'cancelled', cancelledAt: T + MINUTE }) },
       /before its payment deadline, so not by order-expiry\.$/,
+      'CANCELLED_BY_OTHERS',
     ],
     [
       'kept',
-      { check: finished('kept', { status: 'pending', paid: true }), order: order() },
+      { check: finished('kept', { status: 'pending', paid: true }), order: order({ paidAt: T }) },
       /^Left alone: when its check came, .*, it was paid\.$/,
+      'KEPT',
     ],
     [
       'kept and unpaid, as it is never due',
       { check: finished('kept', { status: 'pending' }), order: order({ deadline: undefined }) },
       /it was not to be cancelled \(status pending\) by its deadline, a condition or the shop's own statement\.$/,
+      'KEPT_UNPAID',
     ],
     [
       'kept in another status',
       { check: finished('kept', { status: 'shipped' }), order: order({ status: 'shipped' }) },
       /it was no longer unpaid \(status shipped\)\.$/,
+      'KEPT',
     ],
     [
       'paid',
       { order: order({ status: 'paid', paidAt: T + MINUTE }) },
       /^Paid 2026-11-25T10:01:00\.000Z, so it is never cancelled\.$/,
+      'PAID',
     ],
     [
       'given up',
       { check: check({ state: 'failed', failedReason: 'STORE_REJECTED: no' }), order: order() },
       /^Undecided: its check was given up \(STORE_REJECTED: no\)/,
+      'CHECK_GIVEN_UP',
     ],
     [
       'cancelled by a sweep, in a table without a time of it',
       { order: order({ status: 'cancelled' }), events: [cancellation] },
       /^Cancelled 2026-11-25T10:15:00\.009Z, by a sweep or a check of order-expiry that is no longer kept\.$/,
+      'CANCELLED_BY_ORDER_EXPIRY',
     ],
     [
       'unpaid again after it was cancelled',
       { order: order(), events: [cancellation] },
       /^Overdue: still unpaid \(pending\) 300 s after its payment deadline\.$/,
+      'OVERDUE',
     ],
     [
       'overdue, and held back by the brake',
       { order: order(), holds: { brake: { reason: 'manual' } } },
       /300 s after its payment deadline: the brake is holding back all cancellations \(manual\)\.$/,
+      'BRAKE_ENGAGED',
     ],
     [
       'to come, in a dry run',
       { order: order(), now: T, holds: { dryRun: true } },
       /^Waiting: it will be cancelled \S+Z if it is still unpaid, but nothing is cancelled while DRY_RUN is set\.$/,
+      'WAITING',
     ],
     [
       'due in a queue that is paused',
       { order: order(), check: check({ state: 'due' }), holds: { isPaused: true } },
       /deadline: the queue is paused, so only the sweep cancels orders\.$/,
+      'QUEUE_PAUSED',
     ],
-    ['missing', { check: finished('missing') }, /^Unknown to the order store when its check came/],
-    ['unknown', {}, /^Unknown: neither the queue nor the order store has it\.$/],
+    ['missing', { check: finished('missing') }, /^Unknown to the order store when its check came/, 'MISSING'],
+    ['unknown', {}, /^Unknown: neither the queue nor the order store has it\.$/, 'UNKNOWN'],
     [
       'waiting',
       { check: check(), order: order(), now: T + MINUTE },
       /^Waiting: it will be cancelled 2026-11-25T10:15:00\.000Z if it is still unpaid\.$/,
+      'WAITING',
     ],
     [
       'overdue',
       { check: check(), order: order(), now: T + 16 * MINUTE },
       /^Overdue: still unpaid \(pending\) 60 s after its payment deadline\.$/,
+      'OVERDUE',
     ],
     [
       'of the backlog, which no sweep touches',
       { order: order({ deadline: LONG_AGO, setAside: 'backlog' }), holds: { dryRun: true } },
       /^Backlog: overdue since 2024-11-25T10:00:00\.000Z, more than a day before order-expiry first saw the table, so it is left alone until `order-expiry sweep --backlog`\.$/,
+      'BACKLOG',
     ],
     [
       'of the backlog, with a check that somebody has added on purpose',
       { order: order({ deadline: LONG_AGO, setAside: 'backlog' }), check: check({ state: 'due' }) },
       /^Overdue: still unpaid \(pending\) \d+ min after its payment deadline\.$/,
+      'OVERDUE',
     ],
     [
       'of the backlog, whose check was given up',
       { order: order({ deadline: LONG_AGO, setAside: 'backlog' }), check: check({ state: 'failed' }) },
       /^Undecided: its check was given up/,
+      'CHECK_GIVEN_UP',
     ],
     [
       'with an unreadable deadline',
       { order: order({ deadline: Date.parse('0001-01-01'), setAside: 'unreadable' }) },
       /^Set aside: its deadline 0001-01-01T00:00:00\.000Z cannot be meant \(before 2001\), so it is never cancelled until that is corrected\.$/,
+      'UNREADABLE_DEADLINE',
     ],
     [
       'with the deadline -infinity, and a check that was given up for it',
       { order: order({ deadline: -8.64e15, setAside: 'unreadable' }), check: check({ state: 'failed' }) },
       /^Set aside: its deadline -infinity cannot be meant/,
+      'UNREADABLE_DEADLINE',
     ],
     [
       'with a deadline that is no time',
       { order: order({ deadline: undefined, setAside: 'unreadable' }) },
       /^Set aside: its deadline cannot be meant/,
+      'UNREADABLE_DEADLINE',
     ],
     [
       'paid, with an unreadable deadline',
       { order: order({ status: 'paid', paidAt: T, setAside: 'unreadable' }) },
       /^Paid 2026-11-25T10:00:00\.000Z, so it is never cancelled\.$/,
+      'PAID',
     ],
     [
       'without a deadline',
       { order: order({ deadline: undefined }) },
       /^Unpaid \(pending\), without a payment deadline\.$/,
+      'NO_DEADLINE',
     ],
     [
       'paid, without a time',
       { check: check(), order: order({ status: 'paid' }), now: T + MINUTE },
       /^No longer unpaid: its status is paid/,
+      'NO_LONGER_UNPAID',
     ],
     [
       'withdrawn',
       { order: order({ status: 'withdrawn' }), now: T + MINUTE },
       /^No longer unpaid: its status is withdrawn/,
+      'WITHDRAWN',
     ],
     [
       'given up, then paid',
       { check: check({ state: 'failed' }), order: order({ status: 'paid' }) },
       /^No longer unpaid/,
+      'NO_LONGER_UNPAID',
     ],
     [
       'unknown to the store, check to come',
       { check: check(), now: T + MINUTE },
       /^Unknown to the order store; its check is due 2026-11-25T10:15/,
+      'MISSING',
     ],
-    ['unknown to the store, check due', { check: check() }, /^Unknown to the order store; its check is due now\.$/],
-  ])('%s', (_, facts, verdict) => {
+    [
+      'unknown to the store, check due',
+      { check: check() },
+      /^Unknown to the order store; its check is due now\.$/,
+      'MISSING',
+    ],
+    [
+      'cancelled by a sweep, whose evidence is that of a check',
+      { swept: [sweptAway], order: order({ status: 'cancelled' }) },
+      /^Cancelled 2026-11-25T10:15:00\.007Z by a sweep, because it was still unpaid \(pending\) 7 ms after its payment deadline 2026-11-25T10:15:00\.000Z\.$/,
+      'CANCELLED_BY_SWEEP',
+    ],
+    [
+      'cancelled by a sweep, and a check has found it so later',
+      { swept: [sweptAway], check: finished('kept', { status: 'cancelled' }), order: order({ status: 'cancelled' }) },
+      /^Cancelled .* by a sweep/,
+      'CANCELLED_BY_SWEEP',
+    ],
+    [
+      'cancelled by the check of another job than ours',
+      {
+        checks: [
+          finished('kept', { status: 'cancelled' }),
+          { ...finished('cancelled', { status: 'pending' }), jobId: '17' },
+        ],
+        order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE + 7 }),
+      },
+      /^Cancelled \S+Z, because it was still unpaid/,
+      'CANCELLED_BY_CHECK',
+    ],
+    [
+      'paid after it was cancelled',
+      { swept: [sweptAway], order: order({ status: 'paid', paidAt: T + 18 * MINUTE }) },
+      /^Cancelled 2026-11-25T10:15:00\.007Z, and paid afterwards \(the row says 2026-11-25T10:18:00\.000Z\)/,
+      'PAID_AFTER_CANCELLATION',
+    ],
+    [
+      'changed after it was cancelled',
+      { check: finished('cancelled', { status: 'pending' }), order: order({ status: 'shipped' }) },
+      /^Cancelled \S+Z; somebody has changed it since: its status is shipped\.$/,
+      'CHANGED_AFTER_CANCELLATION',
+    ],
+    [
+      'unpaid again after a check has cancelled it',
+      { check: finished('cancelled', { status: 'pending' }), order: order() },
+      /^Overdue: still unpaid/,
+      'OVERDUE',
+    ],
+    [
+      'paid late, before anything cancelled it',
+      { order: order({ status: 'paid', paidAt: T + 16 * MINUTE }) },
+      /^Paid 2026-11-25T10:16:00\.000Z, so it is never cancelled\.$/,
+      'PAID_LATE',
+    ],
+    [
+      'rejected by a trigger, of which only sweeps know',
+      { order: order(), swept: [swept({ why: 'STORE_REJECTED', message: 'no_stock says no' })] },
+      /^Overdue: .* deadline: the order store rejected its cancellation when it was last tried, 2026-11-25T10:16:00\.000Z: no_stock says no\.$/,
+      'REJECTED',
+    ],
+    [
+      'rejected by a trigger, its check to be tried again',
+      {
+        order: order(),
+        check: check({
+          failedReason: 'STORE_REJECTED: no_stock says no',
+          notes: [{ at: T + 16 * MINUTE, code: 'CHECK_RETRIED', what: 'check failed, again in 9 ms: STORE_REJECTED' }],
+        }),
+      },
+      /rejected its cancellation when it was last tried, \S+Z: no_stock says no\.$/,
+      'REJECTED',
+    ],
+    [
+      'locked',
+      {
+        order: order(),
+        check: check({
+          notes: [{ at: T + 16 * MINUTE, code: 'CHECK_POSTPONED', what: 'check postponed by 9 ms: locked' }],
+        }),
+      },
+      /another transaction had locked its row when it was last tried, 2026-11-25T10:16:00\.000Z\.$/,
+      'LOCKED',
+    ],
+    [
+      'rejected at first, and locked when it was last tried',
+      { order: order(), swept: [swept({ why: 'STORE_REJECTED' }), swept({ why: 'locked', at: iso(T + 17 * MINUTE) })] },
+      /locked its row/,
+      'LOCKED',
+    ],
+    [
+      'held back once by a brake that has been released',
+      { order: order(), swept: [swept({ why: 'brake' })] },
+      /^Overdue: still unpaid \(pending\) 300 s after its payment deadline\.$/,
+      'OVERDUE',
+    ],
+    [
+      'held back by a brake that cannot be read',
+      { order: order(), holds: { brake: { isUnknown: true } } },
+      /nothing is cancelled, because the state of the brake cannot be read\.$/,
+      'BRAKE_UNKNOWN',
+    ],
+    ['overdue, in a dry run', { order: order(), holds: { dryRun: true } }, /DRY_RUN is set\.$/, 'DRY_RUN'],
+    [
+      'due by our clock, and not by that of the order store',
+      { order: order(), now: T + 14 * MINUTE, storeAheadMs: -2 * MINUTE },
+      /^Waiting: .*, by the clock of the order store, which is 120\.0 s behind that of this machine\.$/,
+      'CLOCKS_DIFFER',
+    ],
+    [
+      'due just now',
+      { order: order(), now: T + 15 * MINUTE + 400 },
+      /^Due: still unpaid \(pending\) 400 ms after its payment deadline; its check or the next sweep is about to cancel it\.$/,
+      'DUE',
+    ],
+    [
+      'cancelled, as far as the queue knows while the store is away',
+      { check: finished('cancelled', { status: 'pending' }), missing: { store: AWAY.store } },
+      /^Cancelled .*\. What has become of it since is not known\.$/,
+      'CANCELLED_BY_CHECK',
+    ],
+    [
+      'to be checked, while the store is away',
+      { check: check(), now: T, missing: { store: AWAY.store } },
+      /^Waiting: its check is due 2026-11-25T10:15:00\.000Z; whether it is still unpaid is not known while the order store cannot be asked\.$/,
+      'WAITING',
+    ],
+    [
+      'of which the queue knows nothing, while the store is away',
+      { missing: { store: AWAY.store } },
+      /^Unknown: the queue has nothing of it, and the order store cannot be asked\.$/,
+      'UNKNOWN',
+    ],
+    [
+      'cancelled, while Redis is away',
+      { order: order({ status: 'cancelled', cancelledAt: T + 16 * MINUTE }), missing: { queue: AWAY.queue } },
+      /^Cancelled \S+Z; who cancelled it cannot be told while Redis cannot be asked\.$/,
+      'CANCELLED_BY_UNKNOWN',
+    ],
+    [
+      'unknown to the store, while Redis is away',
+      { missing: { queue: AWAY.queue } },
+      /^Unknown: the order store has no such order\.$/,
+      'UNKNOWN',
+    ],
+  ])('%s', (_, facts, text, code) => {
     const story = tell(facts)
-    expect(story.verdict).toMatch(verdict)
-    expect(story.isKnown).toBe(Boolean(facts.check ?? facts.order))
+    expect(story.verdict).toMatchObject({ code, text: expect.stringMatching(text) })
+    expect(story.isKnown).toBe(Boolean(facts.check ?? facts.checks ?? facts.swept ?? facts.order))
   })
 })
 
-test('the lines are in order of time, with what was written down on the way', () => {
-  const notes = [
-    { at: T + 15 * MINUTE + 1, what: 'check postponed by 500 ms: locked' },
-    { at: T + 2 * MINUTE, what: 'deadline moved' },
-  ]
-  const { lines } = tell({
-    check: { ...finished('cancelled', { status: 'pending' }), starts: 2, scheduledBy: 'shop', notes },
+test('the events are in order of time, each with its code', () => {
+  const { events } = tell({
+    check: {
+      ...finished('cancelled', { status: 'pending' }),
+      starts: 2,
+      scheduledBy: 'shop',
+      notes: [
+        { at: T + 15 * MINUTE + 1, code: 'CHECK_POSTPONED', what: 'check postponed by 500 ms: locked' },
+        { at: T + 2 * MINUTE, code: 'DEADLINE_MOVED', what: 'deadline moved' },
+      ],
+    },
+    swept: [swept({ why: 'brake', at: iso(T + 15 * MINUTE + 2) })],
     order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE + 7 }),
   })
-  expect(lines.map(({ at, what }) => [at === undefined ? undefined : at - T, what])).toEqual([
-    [0, 'check scheduled by shop'],
-    [2 * MINUTE, 'deadline moved'],
-    [15 * MINUTE, 'payment deadline'],
-    [15 * MINUTE + 1, 'check postponed by 500 ms: locked'],
-    [15 * MINUTE + 4, 'check begun, for the 2nd time'],
-    [15 * MINUTE + 7, 'decided by host:1: cancelled, the store said: status pending'],
-    [15 * MINUTE + 7, 'cancelled, according to the order store'],
-    [20 * MINUTE, 'now: status cancelled, according to the order store'],
+  expect(events.map(({ at, code, text }) => [at === undefined ? undefined : at - T, code, text])).toEqual([
+    [0, 'CHECK_SCHEDULED', 'check scheduled by shop'],
+    [2 * MINUTE, 'DEADLINE_MOVED', 'deadline moved'],
+    [15 * MINUTE, 'DEADLINE', 'payment deadline'],
+    [15 * MINUTE + 1, 'CHECK_POSTPONED', 'check postponed by 500 ms: locked'],
+    [15 * MINUTE + 2, 'SWEEP_LEFT', 'left unpaid by a sweep of host:2: the brake held it back'],
+    [15 * MINUTE + 4, 'CHECK_BEGUN', 'check begun, for the 2nd time'],
+    [
+      15 * MINUTE + 7,
+      'CHECK_DECIDED',
+      'decided by host:1: cancelled, the store said: status pending, 7 ms after the deadline',
+    ],
+    [15 * MINUTE + 7, 'CANCELLED', 'cancelled, according to the order store'],
+    [20 * MINUTE, 'STATUS', 'now: status cancelled, according to the order store'],
   ])
 })
 
 test('what is not known is said, not left out', () => {
-  const whats = (facts: Parameters<typeof tell>[0]) => tell(facts).lines.map(({ what }) => what)
-  expect(whats({ order: order() })[0]).toMatch(/^the queue has no check under our id for it/)
-  expect(whats({ check: check() })).toContain('now: the order store has no such order')
-  expect(whats({ check: check({ starts: 1, startedAt: T, state: 'failed', finishedAt: T + 1 }) })).toContain(
+  const texts = (facts: Told) => tell(facts).events.map(({ text }) => text)
+  expect(texts({ order: order() })[0]).toMatch(/^the queue has no check under our id for it/)
+  expect(texts({ order: order(), looked: { jobs: 1_250, of: 100_000 } })[0]).toMatch(
+    /; of the 100,000 jobs of the queue, 1,250 were looked at for one under another id$/,
+  )
+  expect(texts({ check: check() })).toContain('now: the order store has no such order')
+  expect(texts({ check: check({ starts: 1, startedAt: T, state: 'failed', finishedAt: T + 1 }) })).toContain(
     'check given up: no reason was recorded',
   )
+  const half = tell({ check: check(), missing: { store: AWAY.store } })
+  expect(half.events.map(({ code }) => code)).toEqual(['CHECK_SCHEDULED', 'CHECK_TO_COME'])
+  expect(storyJsonOf(half).missing).toEqual([
+    { part: 'store', code: 'STORE_UNAVAILABLE', text: expect.stringMatching(/^Half of this story is missing/) },
+  ])
+})
+
+test('as JSON it says what, why, when and by whom, for machines', () => {
+  const told = storyJsonOf(tell({ swept: [sweptAway], order: order({ status: 'cancelled' }) }))
+  expect(told).toMatchObject({
+    orderId: 'a',
+    outcome: 'cancelled',
+    code: 'CANCELLED_BY_SWEEP',
+    deadline: '2026-11-25T10:15:00.000Z',
+    decidedAt: '2026-11-25T10:15:00.007Z',
+    decidedBy: 'host:2',
+    lateMs: 7,
+    missing: [],
+  })
+  const unreadable = storyJsonOf(tell({ order: order({ deadline: -8.64e15, setAside: 'unreadable' }) }))
+  expect(unreadable).not.toHaveProperty('deadline')
+  expect(unreadable.next).toBe('Correct the deadline of its row.')
 })

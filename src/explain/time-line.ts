@@ -1,0 +1,160 @@
+import type { SweepNote } from '../queue/sweep-notes.ts'
+import type { CheckFacts } from '../queue/view/check-facts.ts'
+import { howLate, number } from '../runtime/human-numbers.ts'
+import type { Decided, OrderFacts } from './facts.ts'
+
+export const EVENT_CODES = [
+  'CHECK_SCHEDULED',
+  'DEADLINE_MOVED',
+  'CHECK_BEGUN',
+  'CHECK_POSTPONED',
+  'CHECK_RETRIED',
+  'CHECK_UNREADABLE',
+  'CHECK_DECIDED',
+  'CHECK_GIVEN_UP',
+  'CHECK_TO_COME',
+  'CHECK_DUE',
+  'NO_CHECK',
+  'SWEEP_DECIDED',
+  'SWEEP_LEFT',
+  'DEADLINE',
+  'PAID',
+  'CANCELLED',
+  'STATUS',
+  'NOT_IN_STORE',
+  'EVENT_WRITTEN',
+  'EVENT_STATE',
+  'NOTE',
+] as const
+
+/** One thing that happened to an order, or will. */
+export interface StoryEvent {
+  /** Epoch milliseconds; undefined where nobody wrote down when. */
+  at: number | undefined
+  code: (typeof EVENT_CODES)[number]
+  text: string
+}
+
+/** What is known of an order, in order of time. */
+export function timeLineOf(facts: OrderFacts): StoryEvent[] {
+  const { checks, swept, missing } = facts
+  const events = [
+    ...checks.flatMap((check, index) => eventsOfCheck(check, { isOnly: index === 0 && checks.length === 1 })),
+    ...(missing?.queue ? [] : eventsOfLook(facts)),
+    ...swept.map(eventOfSweep),
+    ...(missing?.store ? [] : eventsOfOrder(facts)),
+    ...eventsOfOutbox(facts),
+  ]
+  // Stable: what has the same time stays in the order in which it happens.
+  return events.sort((a, b) => (a.at ?? Number.NEGATIVE_INFINITY) - (b.at ?? Number.NEGATIVE_INFINITY))
+}
+
+function eventsOfCheck(check: CheckFacts, { isOnly }: { isOnly: boolean }): StoryEvent[] {
+  const { jobId, scheduledAt, scheduledBy, notes, starts, startedAt, finishedAt, finished, failedReason } = check
+  const { dueAt, state, deadline } = check
+  const which = isOnly ? '' : `, job ${jobId}`
+  const events: StoryEvent[] = [
+    {
+      at: scheduledAt,
+      code: 'CHECK_SCHEDULED',
+      text: `check scheduled${scheduledBy ? ` by ${scheduledBy}` : ''}${which}`,
+    },
+    ...notes.map(({ at, code, what }) => ({ at, code, text: `${what}${which}` })),
+  ]
+  if (startedAt !== undefined) {
+    const text = starts > 1 ? `check begun, for the ${ordinal(starts)} time` : 'check begun'
+    events.push({ at: startedAt, code: 'CHECK_BEGUN', text: `${text}${which}` })
+  }
+  if (finished) events.push(eventOfDecision({ ...finished, by: 'check' }))
+  if (state === 'failed') {
+    const text = `check given up: ${failedReason ?? 'no reason was recorded'}${which}`
+    events.push({ at: finishedAt, code: 'CHECK_GIVEN_UP', text })
+  }
+  if (state === 'waiting' && dueAt !== undefined)
+    events.push({ at: dueAt, code: 'CHECK_TO_COME', text: `check to come${which}` })
+  if (state === 'due')
+    events.push({ at: dueAt ?? deadline, code: 'CHECK_DUE', text: `check due, about to begin${which}` })
+  return events
+}
+
+function eventOfDecision({ outcome, status, paid, deadline, decidedAt, decidedBy, by }: Decided): StoryEvent {
+  const at = Date.parse(decidedAt)
+  const seen = status === undefined ? 'no such order' : `status ${status}${paid ? ', paid' : ''}`
+  const lateMs = at - Date.parse(deadline)
+  const late = lateMs < 0 ? '' : `, ${howLate(lateMs)} after the deadline`
+  const who = by === 'check' ? decidedBy : `a sweep of ${decidedBy}`
+  const code = by === 'check' ? 'CHECK_DECIDED' : 'SWEEP_DECIDED'
+  return { at, code, text: `decided by ${who}: ${outcome}, the store said: ${seen}${late}` }
+}
+
+function eventOfSweep(note: SweepNote): StoryEvent {
+  if ('outcome' in note) return eventOfDecision({ ...note, by: 'sweep' })
+  const { at, why, by, message } = note
+  const what = WHAT_SWEEPS_MEET[why] ?? `${why}${message ? `: ${message}` : ''}`
+  return { at: Date.parse(at), code: 'SWEEP_LEFT', text: `left unpaid by a sweep of ${by}: ${what}` }
+}
+
+const WHAT_SWEEPS_MEET: Record<string, string> = {
+  locked: 'another transaction had locked its row',
+  brake: 'the brake held it back',
+  'dry-run': 'in a dry run, it would have been cancelled',
+}
+
+/** That there is no job of the order, and where it was looked for. */
+function eventsOfLook({ checks, looked }: OrderFacts): StoryEvent[] {
+  if (checks.length > 0) return []
+  const where = looked
+    ? `; of the ${number(looked.of)} jobs of the queue, ${number(looked.jobs)} were looked at for one under another id`
+    : ''
+  const text = `the queue has no check under our id for it: it was never scheduled, has another id, was withdrawn, or has been deleted${where}`
+  return [{ at: undefined, code: 'NO_CHECK', text }]
+}
+
+function eventsOfOrder({ order, checks, now }: OrderFacts): StoryEvent[] {
+  const deadline = order?.deadline ?? checks.find((check) => check.deadline !== undefined)?.deadline
+  const events: StoryEvent[] = []
+  if (deadline !== undefined) {
+    const text = deadline > now ? 'payment deadline, to come' : 'payment deadline'
+    const isUnreadable = order?.setAside === 'unreadable'
+    events.push({ at: deadline, code: 'DEADLINE', text: isUnreadable ? `${text}, which cannot be meant` : text })
+  }
+  if (order?.paidAt !== undefined) {
+    events.push({ at: order.paidAt, code: 'PAID', text: 'paid, according to the order store' })
+  }
+  if (order?.cancelledAt !== undefined) {
+    events.push({ at: order.cancelledAt, code: 'CANCELLED', text: 'cancelled, according to the order store' })
+  }
+  const state: StoryEvent = order
+    ? { at: now, code: 'STATUS', text: `now: status ${order.status}, according to the order store` }
+    : { at: now, code: 'NOT_IN_STORE', text: 'now: the order store has no such order' }
+  return [...events, state]
+}
+
+/** What became of the events that announce the cancellation. */
+function eventsOfOutbox({ events, checks, swept, now }: OrderFacts): StoryEvent[] {
+  const isCancelled =
+    checks.some(({ finished }) => finished?.outcome === 'cancelled') ||
+    swept.some((note) => 'outcome' in note && note.outcome === 'cancelled')
+  if (events?.length === 0 && isCancelled) {
+    const text = 'now: its event is no longer in the outbox, so it has been taken'
+    return [{ at: now, code: 'EVENT_STATE', text }]
+  }
+  return (events ?? []).flatMap(({ id, type, at, readers }): StoryEvent[] => [
+    { at, code: 'EVENT_WRITTEN', text: `event ${type} written, ${id}` },
+    ...(readers
+      ? readers.map(({ name, state }) => `now: ${name} ${WHERE_READERS_ARE[state]} event ${id}`)
+      : [`now: event ${id} is still in the outbox`]
+    ).map((text): StoryEvent => ({ at: now, code: 'EVENT_STATE', text })),
+  ])
+}
+
+const WHERE_READERS_ARE = {
+  past: 'is done with',
+  given: 'has received but not acknowledged',
+  waiting: 'has not reached',
+}
+
+function ordinal(n: number): string {
+  const suffix = n % 100 >= 11 && n % 100 <= 13 ? 'th' : (['th', 'st', 'nd', 'rd'][n % 10] ?? 'th')
+  return `${n}${suffix}`
+}
