@@ -16,7 +16,7 @@ export const LOCAL_TIMES_PATH = '/script/local-times.js'
 const LOOKS: Record<VerdictOutcome, { look: 'plain' | 'good' | 'warn' | 'bad'; sign: string; label: string }> = {
   cancelled: { look: 'plain', sign: '✕', label: 'Cancelled' },
   kept: { look: 'good', sign: '✓', label: 'Not cancelled' },
-  waiting: { look: 'plain', sign: '⏳', label: 'Waiting' },
+  waiting: { look: 'plain', sign: '…', label: 'Waiting' },
   overdue: { look: 'bad', sign: '!', label: 'Overdue' },
   'given-up': { look: 'bad', sign: '!', label: 'Given up' },
   'set-aside': { look: 'warn', sign: '!', label: 'Set aside' },
@@ -77,7 +77,7 @@ function verdictBox(verdict: Verdict, now: number): string {
         ]
       : [],
   )
-  return html`<section class="verdict ${look}" aria-labelledby="verdict">
+  return html`<section class="verdict is-${look}" aria-labelledby="verdict">
 <h2 id="verdict"><span aria-hidden="true">${sign}</span> ${label}</h2>
 <p>${text}</p>
 !${next ? html`<p><strong>What to do:</strong> ${next}</p>` : ''}
