@@ -16,7 +16,7 @@ const PUT_CONNECTIONS = 50
 const BATCH_CONNECTIONS = 4
 const BATCH = 1_000
 const DUE_IN_MS = 3_600_000
-const TOKEN = 'of-the-bench'
+const TOKEN = 'token-of-the-bench'
 /** A folder without a .env. */
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 

@@ -33,7 +33,7 @@ const daemon = spawn(process.execPath, [join(ROOT, 'dist/cli.js'), 'start'], {
   env: {
     PATH: process.env.PATH,
     HTTP_PORT: '0',
-    BOARD_USERS: 'ops:secret:operator',
+    BOARD_USERS: 'ops:secret-of-ops:operator',
     BOARD_ENVIRONMENT: 'staging',
   },
   stdio: ['ignore', 'pipe', 'inherit'],

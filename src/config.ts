@@ -5,7 +5,7 @@ import type { RedisAddress } from './redis/address.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { formatDuration } from './runtime/duration.ts'
 import { count } from './runtime/human-numbers.ts'
-import { apiTokens, boardUsers, otlpHeaders } from './settings/credentials.ts'
+import { apiTokens, boardUsers, metricsToken, otlpHeaders } from './settings/credentials.ts'
 import {
   type Environment,
   hasStrayQuotes,
@@ -50,6 +50,7 @@ export const SETTINGS = {
   API_TOKENS: { schema: apiTokens, secret: true },
   API_RATE_LIMIT: { schema: value.orOff(value.integer(1, 1_000_000)), default: '500' },
   BOARD_USERS: { schema: boardUsers, secret: true },
+  METRICS_TOKEN: { schema: metricsToken, secret: true },
   BOARD_ENVIRONMENT: { schema: z.string().max(40, 'expected up to 40 characters') },
   LOG_LEVEL: { schema: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`), default: 'info' },
   OTEL_EXPORTER_OTLP_ENDPOINT: { schema: value.otlpEndpoint, isPrivate: true }, // somebody may write a key into it
@@ -104,13 +105,14 @@ export function redisAddressOf(config: Pick<Config, 'REDIS_URL'>): RedisAddress 
 
 /** The texts in these settings that must never be seen, in each form in which they may be. */
 export function secretsOf(config: Config): string[] {
-  const { API_TOKENS = [], BOARD_USERS = [], OTEL_EXPORTER_OTLP_HEADERS = {} } = config
+  const { API_TOKENS = [], BOARD_USERS = [], METRICS_TOKEN, OTEL_EXPORTER_OTLP_HEADERS = {} } = config
   const headers = Object.values(OTEL_EXPORTER_OTLP_HEADERS)
   const texts = Object.entries(SETTINGS).map(([name, row]) => 'secret' in row && config[name as SettingName])
   return [
     ...texts.flatMap((text) => (typeof text === 'string' ? secretsIn(text) : [])),
     ...API_TOKENS.map(({ token }) => token),
     ...BOARD_USERS.map(({ password }) => password),
+    ...(METRICS_TOKEN?.token === undefined ? [] : [METRICS_TOKEN.token]),
     ...headers.flatMap((value) => [value, encodeURIComponent(value), value.replace(/^(Bearer|Basic) /i, '')]),
   ]
 }

@@ -43,7 +43,6 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   pg: { by: ['stores/postgres/pool.ts'], asType: ['stores/postgres/'] },
   '@bull-board/api': { by: ['http/board/'] },
   '@bull-board/fastify': { by: ['http/board/'] },
-  '@fastify/basic-auth': { by: ['http/'] },
   '@fastify/helmet': { by: ['http/server.ts'] },
   '@fastify/rate-limit': { by: ['http/api/'] },
   '@fastify/swagger': { by: ['http/api/openapi.ts'] },

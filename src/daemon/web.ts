@@ -2,10 +2,10 @@ import type { OrderExpiry } from '../client/client.ts'
 import { isLoopback } from '../config.ts'
 import { registerApi } from '../http/api/api.ts'
 import { registerOpenApi } from '../http/api/openapi.ts'
-import { requireBasic } from '../http/auth.ts'
 import { Board } from '../http/board/board.ts'
+import { createDoors } from '../http/doors.ts'
 import { registerPages } from '../http/pages/pages.ts'
-import { registerProbes } from '../http/probes.ts'
+import { registerMetrics, registerProbes } from '../http/probes.ts'
 import { createHttpService } from '../http/server.ts'
 import { createMetrics } from '../observe/metrics.ts'
 import type { RedisAddress } from '../redis/address.ts'
@@ -31,6 +31,14 @@ export function createWeb(
   const { config, redisAddress, queue, vitals, client, events, clock } = options
   const metrics = createMetrics({ events, vitals })
   const isOpen = isLoopback(config.HTTP_HOST)
+  const doors = createDoors({
+    users: config.BOARD_USERS ?? [],
+    tokens: config.API_TOKENS ?? [],
+    metrics: config.METRICS_TOKEN,
+    isOpen,
+    events,
+    clock,
+  })
   const environment = config.BOARD_ENVIRONMENT
   const board = new Board({ redis: redisAddress, queue, vitals, environment, events })
   const site = {
@@ -46,18 +54,23 @@ export function createWeb(
     site,
     events,
     async register(server) {
-      registerProbes(server, { vitals, metrics })
-      await registerOpenApi(server, vitals)
+      if (!isOpen && !config.METRICS_TOKEN) events.emit('metrics-closed', {})
+      registerProbes(server, { vitals })
+      await server.register(async (scope) => {
+        doors.metrics(scope)
+        registerMetrics(scope, { metrics, clock })
+      })
+      await registerOpenApi(server, { version: vitals.version, admit: doors.docs })
       await registerApi(server, {
         vitals,
         client,
+        events,
         paymentTimeoutMs: config.PAYMENT_TIMEOUT,
-        tokens: config.API_TOKENS ?? [],
-        isOpen,
+        admit: doors.api,
         requestsPerSecond: config.API_RATE_LIMIT,
       })
       await server.register(async (scope) => {
-        await requireBasic(scope, { users: config.BOARD_USERS ?? [], isOpen })
+        doors.pages(scope)
         registerPages(scope, { site, vitals, queueName: queue.name })
         await board.register(scope)
       })

@@ -1,95 +1,136 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import basicAuth from '@fastify/basic-auth'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
+import type { EventBus } from '../observe/events.ts'
 import type { Clock } from '../runtime/clock.ts'
-import type { ApiToken, BoardUser } from '../settings/credentials.ts'
+import type { ApiToken, BoardUser, Scope } from '../settings/credentials.ts'
+import type { Guesses } from './guesses.ts'
 import { refuseOtherNames } from './same-site.ts'
 
-type Credentials = Pick<BoardUser, 'name' | 'password'>
-
-/**
- * Afterwards the pages of this scope require HTTP Basic with one of the users, whose role the request has. Without
- * users they are open to everybody, read-only, if `isOpen`, else closed.
- */
-export async function requireBasic(
-  scope: FastifyInstance,
-  { users, isOpen }: { users: readonly BoardUser[]; isOpen: boolean },
-): Promise<void> {
-  if (users.length === 0) {
-    withoutCredentials(scope, { isOpen, refusal: 'this page is closed on this address until BOARD_USERS is set' })
-    return
-  }
-  await scope.register(basicAuth, {
-    authenticate: { realm: 'order-expiry' },
-    async validate(name, password, request) {
-      const user = findUser(users, { name, password })
-      if (!user) throw new OrderExpiryError('UNAUTHORIZED', 'expected a user of BOARD_USERS and the password')
-      request.caller = user.name
-      request.role = user.role
-      return undefined
-    },
-  })
-  scope.addHook('onRequest', scope.basicAuth)
+export interface Door {
+  name: 'api' | 'pages' | 'docs' | 'metrics'
+  /** They come in with HTTP Basic (RFC 7617). */
+  users?: readonly BoardUser[]
+  /** They come in with `Authorization: Bearer` (RFC 6750). */
+  tokens?: readonly ApiToken[]
+  /** Whether it is open where there are neither users nor tokens: to requests to a name of this machine, read-only. */
+  isOpen: boolean
+  /** The settings with its users and tokens. */
+  settings: string
 }
 
-/** The user with this name and password. Takes the same time whether the name, the password or nothing is right. */
-export function findUser<User extends Credentials>(users: readonly User[], given: Credentials): User | undefined {
-  const [name, password] = [digest(given.name), digest(given.password)]
-  // Every user is compared, even after a match.
-  const found = users.filter((user) => {
-    const isName = timingSafeEqual(digest(user.name), name)
-    const isPassword = timingSafeEqual(digest(user.password), password)
-    return isName && isPassword
-  })
-  return found.at(-1)
+/** What all doors of a server share. */
+export interface Watch {
+  guesses: Guesses
+  events: EventBus
+  clock: Clock
+}
+
+/** Who comes in with certain credentials. */
+interface Key {
+  digest: Buffer
+  caller: string
+  role?: BoardUser['role']
+  scopes?: readonly Scope[] | undefined
+  expiresAt?: number | undefined
 }
 
 /**
- * Afterwards the routes of this scope require `Authorization: Bearer` (RFC 6750) with one of the tokens, compared in
- * constant time; `request.caller` is its name. Without tokens they are open to everybody if `isOpen`, else closed.
+ * Afterwards the routes of this scope are closed to whoever is not one of the door's users or tokens, compared in constant
+ * time; `request.caller` is the name. Wrong ones are counted, and refused unread once there are too many ({@link Guesses}).
  */
-export function requireBearer(
-  scope: FastifyInstance,
-  { tokens, isOpen, clock }: { tokens: readonly ApiToken[]; isOpen: boolean; clock: Clock },
-): void {
-  if (tokens.length === 0) {
-    withoutCredentials(scope, { isOpen, refusal: 'the API is closed on this address until API_TOKENS is set' })
+export function guard(scope: FastifyInstance, { door, watch }: { door: Door; watch: Watch }): void {
+  const keys = keysOf(door)
+  if (keys.length === 0) {
+    if (door.isOpen) refuseOtherNames(scope)
+    else close(scope, door)
     return
   }
-  const known = tokens.map((token) => ({ ...token, digest: digest(token.token) }))
   scope.addHook('onRequest', async (request, reply) => {
-    const given = /^Bearer ([^\s]+)$/i.exec(request.headers.authorization ?? '')?.[1]
-    if (given === undefined) {
-      reply.header('www-authenticate', 'Bearer realm="order-expiry"')
-      throw new OrderExpiryError(
-        'UNAUTHORIZED',
-        'expected Authorization: Bearer with a token of API_TOKENS, given none',
-      )
+    const given = readCredentials(request.headers.authorization)
+    if (given === undefined) throw refuse({ door, reply, why: 'given none' })
+    const key = findKey({ keys, digest: digestOf(given), door, watch, request, reply })
+    if (!key) throw refuse({ door, reply, why: 'given a wrong one', isWrong: true })
+    if (key.expiresAt !== undefined && key.expiresAt <= watch.clock.now()) {
+      throw refuse({ door, reply, why: `given ${key.caller}, which has expired`, isWrong: true })
     }
-    // Each of them is compared, so that it takes the same time whichever is right.
-    const givenDigest = digest(given)
-    const token = known.filter((token) => timingSafeEqual(token.digest, givenDigest)).at(-1)
-    if (!token || (token.expiresAt !== undefined && token.expiresAt <= clock.now())) {
-      reply.header('www-authenticate', 'Bearer realm="order-expiry", error="invalid_token"')
-      const what = token ? `the token ${token.name} has expired` : 'expected a token of API_TOKENS, given another one'
-      throw new OrderExpiryError('UNAUTHORIZED', what)
-    }
-    request.caller = token.name
+    request.caller = key.caller
+    if (key.role) request.role = key.role
+    if (key.scopes) request.scopes = key.scopes
   })
 }
 
-function withoutCredentials(scope: FastifyInstance, { isOpen, refusal }: { isOpen: boolean; refusal: string }): void {
-  if (isOpen) refuseOtherNames(scope)
-  else {
-    scope.addHook('onRequest', async () => {
-      throw new OrderExpiryError('FORBIDDEN', refusal)
-    })
+function keysOf({ users = [], tokens = [] }: Door): Key[] {
+  return [
+    ...users.map(({ name, password, role }) => ({ digest: digestOf(`Basic ${name}:${password}`), caller: name, role })),
+    ...tokens.map(({ name, token, ...more }) => ({ digest: digestOf(`Bearer ${token}`), caller: name, ...more })),
+  ]
+}
+
+function close(scope: FastifyInstance, { settings }: Door): void {
+  scope.addHook('onRequest', async () => {
+    throw new OrderExpiryError('FORBIDDEN', `this is closed on this address until ${settings} is set`)
+  })
+}
+
+/** The scheme and what it carries, decoded. Undefined: none, or none that can be read. */
+function readCredentials(header = ''): string | undefined {
+  const [, scheme = '', text = ''] = /^(Basic|Bearer) (\S+)$/i.exec(header) ?? []
+  if (scheme.toLowerCase() === 'bearer') return `Bearer ${text}`
+  return text === '' ? undefined : `Basic ${Buffer.from(text, 'base64')}`
+}
+
+/** @throws {OrderExpiryError} RATE_LIMITED, with Retry-After */
+function findKey(options: {
+  keys: readonly Key[]
+  digest: Buffer
+  door: Door
+  watch: Watch
+  request: FastifyRequest
+  reply: FastifyReply
+}): Key | undefined {
+  const { keys, digest, door, watch, request, reply } = options
+  const { guesses, events } = watch
+  const [address, route] = [request.ip, request.routeOptions.url ?? 'none']
+  const tell = (isLimited: boolean) =>
+    events.emit('wrong-credentials', { door: door.name, route, address, isLimited, addresses: guesses.addresses })
+  const waitS = guesses.secondsToWait({ address, digest })
+  if (waitS > 0) {
+    tell(true)
+    reply.header('retry-after', String(waitS))
+    throw new OrderExpiryError(
+      'RATE_LIMITED',
+      `too many wrong passwords or tokens from this address: nothing more is tried for ${waitS} s`,
+    )
   }
+  // Every key is compared, even after a match, so that it takes the same time whichever is right.
+  const found = keys.filter((key) => timingSafeEqual(key.digest, digest)).at(-1)
+  if (found) guesses.rememberRight({ address, digest })
+  else {
+    guesses.countWrong(address)
+    tell(false)
+  }
+  return found
+}
+
+/** The error to throw; its answer says how to come in. */
+function refuse(options: { door: Door; reply: FastifyReply; why: string; isWrong?: boolean }): OrderExpiryError {
+  const { door, reply, why, isWrong = false } = options
+  const { users = [], tokens = [], settings } = door
+  const challenges = [
+    ...(users.length > 0 ? ['Basic realm="order-expiry", charset="UTF-8"'] : []),
+    ...(tokens.length > 0 ? [`Bearer realm="order-expiry"${isWrong ? ', error="invalid_token"' : ''}`] : []),
+  ]
+  reply.header('www-authenticate', challenges)
+  const what = [
+    users.length > 0 && 'a user and the password',
+    tokens.length > 0 && 'Authorization: Bearer with a token',
+  ]
+  return new OrderExpiryError('UNAUTHORIZED', `expected ${what.filter(Boolean).join(', or ')} of ${settings}, ${why}`)
 }
 
 /** Of equal length for all texts, so that they can be compared in constant time. */
-function digest(text: string): Buffer {
+function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
@@ -104,5 +145,7 @@ declare module 'fastify' {
     caller?: string
     /** Of the user; undefined: no more than a viewer's. */
     role?: BoardUser['role']
+    /** What the token may do; undefined: everything. */
+    scopes?: readonly Scope[]
   }
 }

@@ -28,12 +28,8 @@ const STUCK_MS = 45_000
  *   no reason to restart. If the event loop itself is blocked, there is no answer at all.
  * - `/readyz`: 200 once it has started, until it stops, while Redis and the store answer and the state of the brake is known;
  *   else 503, with the reason.
- * - `/metrics`: in Prometheus' text format.
  */
-export function registerProbes(
-  server: FastifyInstance,
-  { vitals, metrics }: { vitals: Asked; metrics: Registry },
-): void {
+export function registerProbes(server: FastifyInstance, { vitals }: { vitals: Asked }): void {
   server.get('/livez', async (_request, reply) => {
     const stuck = vitals.loops().filter(({ ageMs }) => ageMs > STUCK_MS)
     if (stuck.length === 0) return { status: 'ok' }
@@ -51,10 +47,13 @@ export function registerProbes(
     const isReady = phase === 'running' && checks.every(({ status }) => status === 'ok')
     return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'unavailable', phase, checks })
   })
+}
 
+/** `/metrics`, in Prometheus' text format. */
+export function registerMetrics(scope: FastifyInstance, { metrics, clock }: { metrics: Registry; clock: Clock }): void {
   // As bytes, which all answers under way share.
   const page = new KeptAnswer({ seek: async () => Buffer.from(await metrics.metrics()), forMs: KEPT_MS, clock })
-  server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await page.read()))
+  scope.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await page.read()))
 }
 
 function runChecks(vitals: Asked): Promise<Check[]> {

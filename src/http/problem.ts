@@ -95,7 +95,7 @@ export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): 
   const [status, code, detail] = CONNECTION_REFUSALS[error.code ?? ''] ?? NO_HTTP
   const title = STATUS_CODES[status] as string
   const body = JSON.stringify({ type: typeOf(code), title, status, detail, code })
-  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}`
+  const head = `HTTP/1.1 ${status} ${title}\r\nContent-Type: application/problem+json\r\nCache-Control: no-store\r\nContent-Length: ${Buffer.byteLength(body)}`
   if (socket.writable) socket.write(`${head}\r\nConnection: close\r\n\r\n${body}`)
   socket.destroySoon()
 }

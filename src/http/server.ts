@@ -51,7 +51,11 @@ export function createHttpService(options: {
         clientErrorHandler: refuseConnection,
         // Called for an address that cannot be decoded, for which no hook runs.
         frameworkErrors(error, request, reply) {
-          reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+          reply.headers({
+            'x-request-id': request.id,
+            'x-content-type-options': 'nosniff',
+            'cache-control': 'no-store',
+          })
           reply.raw.once('close', () => events.emit('request-finished', describeRequest(request, reply)))
           void sendProblem(asHttpError(error), request, reply)
         },
@@ -122,7 +126,8 @@ async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<
   })
   server.removeContentTypeParser('text/plain') // JSON only: a form on another site cannot send it
   server.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id)
+    // Static files, which are the same for everybody, replace the second.
+    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store' })
     underWay.add(request)
     reply.raw.once('close', () => underWay.delete(request))
   })

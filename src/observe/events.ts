@@ -79,6 +79,25 @@ export interface Events {
   'brake-known': { engaged: boolean }
   'brake-held': { orders: number; reason: string; cause?: string }
   'operator-acted': { by: string; action: string; requestId: string; queue?: string; jobId?: string }
+  /** A request that may change orders was taken, and this came of it. */
+  'orders-changed': {
+    /** The name of the token; `anonymous` if none was required. */
+    by: string
+    requestId: string
+    method: string
+    route: string
+    status: number
+  } & ({ orderId: string; result: string } | { orders: number; results: Readonly<Record<string, number>> })
+  /** A password or a token is wrong, or was not even tried: too many from that address were wrong before (`isLimited`). */
+  'wrong-credentials': {
+    door: string
+    route: string
+    address: string
+    isLimited: boolean
+    /** That have sent wrong ones within the minute. */
+    addresses: number
+  }
+  'metrics-closed': object
   'redis-emptied': object
   /** By how much the clock of Redis or the order store is ahead of ours; negative: behind. */
   'clock-differs': { of: keyof ClockOffsets; offsetMs: number }

@@ -70,3 +70,37 @@ export function ration<Item>(options: {
 
   return { add, look, flush }
 }
+
+export type Tally<Item> = ReturnType<typeof tally<Item>>
+
+/**
+ * Logs the first item, and every `everyMs` the number of those that followed, with the last. Like {@link ration}, it has no
+ * timer.
+ */
+export function tally<Item>(options: {
+  clock: Clock
+  everyMs: number
+  log: (counted: { count: number; last: Item }) => void
+}) {
+  const { clock, everyMs, log } = options
+  let counted: { count: number; last: Item } | undefined
+  let loggedAt = Number.NEGATIVE_INFINITY
+
+  function add(item: Item): void {
+    counted = { count: (counted?.count ?? 0) + 1, last: item }
+    look()
+  }
+
+  function look(): void {
+    if (clock.monotonic() - loggedAt >= everyMs) flush()
+  }
+
+  function flush(): void {
+    if (!counted) return
+    log(counted)
+    counted = undefined
+    loggedAt = clock.monotonic()
+  }
+
+  return { add, look, flush }
+}

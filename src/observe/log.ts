@@ -5,7 +5,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { clockDifference } from '../runtime/human-numbers.ts'
 import { visibleLine, visibleLines } from '../runtime/visible.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
-import { type LogTrouble, limitPerSecond, type Ration, ration, throttle } from './log-quietly.ts'
+import { type LogTrouble, limitPerSecond, type Ration, ration, type Tally, tally, throttle } from './log-quietly.ts'
 import { createRedactor } from './redact.ts'
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
@@ -49,6 +49,7 @@ export function createLogger(options: {
 const TROUBLES_PER_SECOND = 6
 const BATCHES_EVERY_MS = 1_000
 const DRY_RUN_EVERY_MS = 5_000
+const WRONG_CREDENTIALS_EVERY_MS = 5_000
 /** Reasons that leave all orders unpaid at once: they are logged where they begin. */
 const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
 const STAYS_LOCKED = 'an overdue order stays unpaid: another transaction has locked its row; it is looked at again'
@@ -59,6 +60,7 @@ interface Log {
   failure: LogTrouble
   batches: Ration<Batch>
   wouldCancel: Ration<Events['would-cancel']>
+  wrongCredentials: Tally<Events['wrong-credentials']>
 }
 
 type Batch = Omit<Events['batch-settled'], 'error'>
@@ -82,6 +84,7 @@ export function logEvents({ events, logger, clock }: { events: EventBus; logger:
       log: (e) => logger.info(e, 'dry run: this order would be cancelled'),
       logRest: (rest) => logger.info({ orders: rest.length }, 'dry run: more orders would be cancelled'),
     }),
+    wrongCredentials: tally({ clock, everyMs: WRONG_CREDENTIALS_EVERY_MS, log: logWrongCredentials(logger) }),
   }
   for (const [name, write] of Object.entries(LINES) as [EventName, (event: unknown, log: Log) => unknown][]) {
     events.on(name, (event) => write(event, log))
@@ -104,10 +107,11 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'waiting-for': (e, { trouble }) => trouble(...because(`waiting ${e.service}`, e, `waiting for ${e.service}`)),
   ready: (e, { logger }) => logger.info(e, 'ready'),
   stopping: (e, { logger }) => logger.info(e, `stopping: ${e.reason}`),
-  stopped: ({ errors }, { logger, batches, wouldCancel }) => {
+  stopped: ({ errors }, { logger, batches, wouldCancel, wrongCredentials }) => {
     for (const error of errors) logger.error({ code: error.code }, error.message)
     batches.flush()
     wouldCancel.flush()
+    wrongCredentials.flush()
     logger.info('stopped')
   },
 
@@ -159,7 +163,15 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
 
   'operator-acted': (e, { logger }) => logger.warn(e, `${e.by} on the board: ${e.action}`),
-  'request-finished': ({ error, ...e }, { logger, trouble }) => {
+  'orders-changed': (e, { logger }) => {
+    const what = 'orders' in e ? `a batch of ${e.orders} orders` : `order ${e.orderId} ${e.result}`
+    logger.info(e, `${e.by} over the API: ${what}`)
+  },
+  'wrong-credentials': (e, { wrongCredentials }) => wrongCredentials.add(e),
+  'metrics-closed': (_, { logger }) =>
+    logger.warn('/metrics is closed on this address: set METRICS_TOKEN, to a token or to open'),
+  'request-finished': ({ error, ...e }, { logger, trouble, wrongCredentials }) => {
+    wrongCredentials.look()
     const { method, route, status } = e
     if (error && status >= 500) trouble(...because('request', { ...e, error }, `${method} ${route} failed`))
     else logger.debug({ ...e, ...(error && { code: error.code }) }, `${method} ${route} ${status}`)
@@ -202,6 +214,15 @@ function logSweep({ error, failed, left: _, ...e }: Events['sweep-finished'], { 
     trouble(...because('sweep failed', { ...e, ...failed }, message))
   } else if (cancelled || e.added || e.handedOver) logger.info(e, 'sweep found orders that had been missed')
   else logger.debug(e, 'sweep finished')
+}
+
+function logWrongCredentials(logger: Logger) {
+  return ({ count, last }: { count: number; last: Events['wrong-credentials'] }) => {
+    const { address, route, isLimited, addresses } = last
+    const unread = isLimited ? ', which was not even compared' : ''
+    const message = `wrong passwords or tokens: ${count}, the last from ${address} for ${route}${unread}`
+    logger.warn({ route, address, count, addresses }, message)
+  }
 }
 
 function logSetAside({ at, ...setAside }: Events['orders-set-aside'], { logger }: Log): void {

@@ -111,6 +111,12 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
       'worker-error': ({ error }, add) => add(1, { connection: 'worker', code: errorCode(error) }),
     },
   },
+  wrong_credentials_total: {
+    help: 'Requests with a wrong password or token, or refused because their address had sent too many, by door.',
+    labels: ['door'],
+    zeros: ['api', 'pages', 'docs', 'metrics'].map((door) => ({ door })),
+    on: { 'wrong-credentials': ({ door }, add) => add(1, { door }) },
+  },
   http_requests_total: {
     help: 'Requests that were answered, by method, route and status.',
     labels: ['method', 'route', 'status'],

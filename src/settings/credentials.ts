@@ -7,14 +7,22 @@ export interface BoardUser {
   role: 'viewer' | 'operator'
 }
 
+const SCOPES = ['schedule', 'pay', 'read'] as const
+export type Scope = (typeof SCOPES)[number]
+
 export interface ApiToken {
   name: string
   token: string
+  /** What it may do; undefined: everything. */
+  scopes?: readonly Scope[]
   /** Epoch milliseconds; undefined: never. */
   expiresAt?: number
 }
 
 const DAY_MS = 86_400_000
+/** Characters. Shorter ones are guessed, even at the pace that is let pass. */
+const SHORTEST_PASSWORD = 12
+const SHORTEST_TOKEN = 16
 
 export const boardUsers = listOf({
   expected: 'name:password:role with role viewer or operator',
@@ -23,20 +31,31 @@ export const boardUsers = listOf({
     const [, name, password, role] = /^\s*([^:\s]+):(.+):(viewer|operator)\s*$/.exec(entry) ?? []
     return name && password && role ? { name, password, role: role as BoardUser['role'] } : undefined
   },
+  secret: { of: ({ password }) => password, shortest: SHORTEST_PASSWORD, what: 'a password' },
   distinct: { keyOf: ({ name }) => name, expected: 'each user to have a name of its own' },
 })
 
 export const apiTokens = listOf({
-  expected:
-    'name:token or name:token:expiry, with a token in ASCII and an expiry such as 2027-01-31 or 2027-01-31T12:00:00Z',
+  expected: `name:token, then perhaps :scope (${SCOPES.join(', ')} or several, such as pay+read), perhaps :expiry (2027-01-31 or 2027-01-31T12:00:00Z), with a token in ASCII`,
   parse(entry): ApiToken | undefined {
-    const [, name, token, expiry] = /^\s*([^:\s]+):([!-9;-~]+)(?::(\S+))?\s*$/.exec(entry) ?? []
+    const [, name, token, limits] = /^\s*([^:\s]+):([!-9;-~]+)(?::(\S+))?\s*$/.exec(entry) ?? []
     if (!name || !token) return undefined
-    if (expiry === undefined) return { name, token }
-    const expiresAt = parseExpiry(expiry)
-    return expiresAt === undefined ? undefined : { name, token, expiresAt }
+    if (limits === undefined) return { name, token }
+    const parsed = parseLimits(limits)
+    return parsed && { name, token, ...parsed }
   },
+  secret: { of: ({ token }) => token, shortest: SHORTEST_TOKEN, what: 'a token' },
   distinct: { keyOf: ({ token }) => token, expected: 'each name to have a token of its own' },
+})
+
+/** Without `token`: open to everybody. */
+export const metricsToken = z.string().transform((text, context): { token?: string } => {
+  if (text === 'open') return {}
+  if (/^[!-~]+$/.test(text) && text.length >= SHORTEST_TOKEN) return { token: text }
+  context.addIssue(
+    `expected a token of at least ${SHORTEST_TOKEN} characters of ASCII without spaces, or the word open`,
+  )
+  return z.NEVER
 })
 
 /** As in the W3C's Baggage: values may be percent-encoded. */
@@ -55,17 +74,26 @@ export const otlpHeaders = listOf({
   },
 }).transform((entries): Record<string, string> => Object.fromEntries(entries))
 
-/** Entries with commas between them. `parse` returns undefined for a wrong one; no two may have the same `distinct` key. */
+/**
+ * Entries with commas between them. `parse` returns undefined for a wrong one; none may have a `secret` that is too short, and
+ * no two the same `distinct` key.
+ */
 function listOf<Entry>(options: {
   expected: string
   parse: (text: string) => Entry | undefined
+  secret?: { of: (entry: Entry) => string; shortest: number; what: string }
   distinct?: { keyOf: (entry: Entry) => string; expected: string }
 }) {
-  const { expected, parse, distinct } = options
+  const { expected, parse, secret, distinct } = options
   return z.string().transform((text, context): Entry[] => {
     const entries = text.split(',').flatMap((part, index) => {
       const entry = parse(part)
       if (entry === undefined) context.addIssue(`expected ${expected}; entry ${index + 1} is not`)
+      else if (secret && secret.of(entry).length < secret.shortest) {
+        context.addIssue(
+          `expected ${secret.what} of at least ${secret.shortest} characters; entry ${index + 1} has a shorter one`,
+        )
+      }
       return entry === undefined ? [] : [entry]
     })
     if (distinct && new Set(entries.map(distinct.keyOf)).size < entries.length) {
@@ -73,6 +101,21 @@ function listOf<Entry>(options: {
     }
     return entries
   })
+}
+
+/** Scopes, an expiry, or both in either order. Undefined: something else. */
+function parseLimits(text: string): Pick<ApiToken, 'scopes' | 'expiresAt'> | undefined {
+  const parts = text.split(':')
+  const scopes = parseScopes(parts[0]) ?? parseScopes(parts.at(-1))
+  if (scopes) parts.splice(parseScopes(parts[0]) ? 0 : -1, 1)
+  if (parts.length === 0) return { ...(scopes && { scopes }) }
+  const expiresAt = parseExpiry(parts.join(':'))
+  return expiresAt === undefined ? undefined : { ...(scopes && { scopes }), expiresAt }
+}
+
+function parseScopes(text = ''): Scope[] | undefined {
+  const scopes = text.split('+')
+  return scopes.every((scope) => SCOPES.includes(scope as Scope)) ? (scopes as Scope[]) : undefined
 }
 
 /** Epoch milliseconds; a day counts to its end, in UTC. Undefined: neither a day nor a time. */

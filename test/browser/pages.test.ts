@@ -10,8 +10,8 @@ import { eventually } from '../helpers/eventually.ts'
 import { fakeSite } from '../helpers/fake-site.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
-const VIEWER = { username: 'ann', password: 'look' }
-const OPERATOR = { username: 'bob', password: 'act' }
+const VIEWER = { username: 'ann', password: 'look-but-change-nothing' }
+const OPERATOR = { username: 'bob', password: 'act-as-an-operator' }
 /** The overview comes again every 10 s. */
 const NEXT_MS = 20_000
 
@@ -28,7 +28,7 @@ beforeAll(async () => {
     DaemonProcess.start({
       REDIS_URL: redisUrl(),
       QUEUE_NAME: raw.name,
-      BOARD_USERS: 'ann:look:viewer,bob:act:operator',
+      BOARD_USERS: `ann:${VIEWER.password}:viewer,bob:${OPERATOR.password}:operator`,
       BOARD_ENVIRONMENT: 'staging',
       // The sweep would settle what waits here for an operator.
       SWEEP_EVERY: '1h',
@@ -69,7 +69,7 @@ async function open(
 describe('whoever has no user', () => {
   test.each([
     ['no', undefined],
-    ['a wrong', { ...OPERATOR, password: 'look' }],
+    ['a wrong', { ...OPERATOR, password: VIEWER.password }],
   ])('is asked for a password, and sees nothing with %s one', async (_, credentials) => {
     const { page } = await open(credentials)
     for (const path of ['/', '/board', '/orders/unpaid-1']) {

@@ -388,7 +388,7 @@ describe('with tokens', () => {
       REDIS_URL: redisUrl(),
       QUEUE_NAME: raw.name,
       HTTP_HOST: '0.0.0.0',
-      API_TOKENS: 'shop:s3cret-1,till:s3cret-2,gone:s3cret-3:2020-01-31',
+      API_TOKENS: 'shop:s3cret-token-of-1,till:s3cret-token-of-2,gone:s3cret-token-of-3:2020-01-31',
       API_RATE_LIMIT: '50',
       LOG_LEVEL: 'debug',
     })
@@ -402,10 +402,10 @@ describe('with tokens', () => {
 
   test.each<[string, Record<string, string>, RegExp]>([
     ['no', {}, /^Bearer realm="order-expiry"$/],
-    ['a wrong', bearer('s3cret-9'), /invalid_token/],
-    ['an expired', bearer('s3cret-3'), /invalid_token/],
+    ['a wrong', bearer('s3cret-token-of-9'), /invalid_token/],
+    ['an expired', bearer('s3cret-token-of-3'), /invalid_token/],
     ['an empty', { authorization: 'Bearer ' }, /^Bearer/],
-    ["a board's", { authorization: `Basic ${btoa('shop:s3cret-1')}` }, /^Bearer/],
+    ["a board's", { authorization: `Basic ${btoa('shop:s3cret-token-of-1')}` }, /^Bearer/],
   ])('%s token is refused', async (_, headers, challenge) => {
     for (const [method, path] of [
       ['PUT', '/v1/orders/x'],
@@ -424,32 +424,127 @@ describe('with tokens', () => {
       'PUT',
       '/v1/orders/t-1',
       { timeout: '1h' },
-      { ...bearer('s3cret-1'), 'x-request-id': 'by-1' },
+      { ...bearer('s3cret-token-of-1'), 'x-request-id': 'by-1' },
     )
     expect(answer.status).toBe(201)
     expect(await daemon.until(({ requestId }) => requestId === 'by-1')).toMatchObject({ by: 'shop' })
     expect(JSON.stringify(daemon.logs)).not.toContain('s3cret')
   })
 
-  test('pages and board are closed without users; probes and metrics are not', async () => {
-    for (const path of ['/', '/board', '/board/api/queues', '/orders/1']) {
+  test('pages and board are closed without users, and metrics without a token of their own; probes are not', async () => {
+    for (const path of ['/', '/board', '/board/api/queues', '/orders/1', '/metrics']) {
       expect((await fetch(`${url}${path}`)).status).toBe(403)
     }
-    for (const path of ['/livez', '/readyz', '/metrics', '/openapi.json']) {
-      expect((await fetch(`${url}${path}`)).status).toBe(200)
-    }
+    for (const path of ['/livez', '/readyz']) expect((await fetch(`${url}${path}`)).status).toBe(200)
   })
 
   test('who asks too often is told to wait, and nobody else', async () => {
     const answers = await Promise.all(
-      Array.from({ length: 200 }, () => send(url, 'GET', '/v1/forecast', undefined, bearer('s3cret-1'))),
+      Array.from({ length: 200 }, () => send(url, 'GET', '/v1/forecast', undefined, bearer('s3cret-token-of-1'))),
     )
     const limited = answers.filter(({ status }) => status === 429)
     expect(limited.length).toBeGreaterThan(50)
     expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(40)
     expect(limited[0]?.body).toMatchObject({ code: 'RATE_LIMITED', status: 429 })
     expect(Number(limited[0]?.headers.get('retry-after'))).toBeGreaterThan(0)
-    expect((await send(url, 'GET', '/v1/forecast', undefined, bearer('s3cret-2'))).status).toBe(200)
+    expect((await send(url, 'GET', '/v1/forecast', undefined, bearer('s3cret-token-of-2'))).status).toBe(200)
+  })
+})
+
+describe('tokens with scopes', () => {
+  let raw: RawQueue
+  let daemon: DaemonProcess
+  let url: string
+  const scopes = { all: '', schedule: ':schedule', pay: ':pay', read: ':read', both: ':pay+read:2099-12-31' }
+  const tokenOf = (name: string) => `token-of-the-one-called-${name}`
+  beforeAll(async () => {
+    raw = new RawQueue()
+    daemon = await DaemonProcess.start({
+      REDIS_URL: redisUrl(),
+      QUEUE_NAME: raw.name,
+      API_TOKENS: Object.entries(scopes)
+        .map(([name, scope]) => `${name}:${tokenOf(name)}${scope}`)
+        .join(),
+    })
+    url = await daemon.url()
+  })
+  afterAll(async () => {
+    await daemon.stop()
+    await raw.close()
+  })
+  const as = (name: string, requestId = 'none') => ({
+    authorization: `Bearer ${tokenOf(name)}`,
+    'x-request-id': requestId,
+  })
+
+  test.each<[method: string, path: string, body: unknown, scope: 'schedule' | 'pay' | 'read']>([
+    ['PUT', '/v1/orders/s-1', { timeout: '1h' }, 'schedule'],
+    ['PATCH', '/v1/orders/s-1', { timeout: '2h' }, 'schedule'],
+    ['POST', '/v1/orders/batch', { orders: [{ orderId: 's-2', timeout: '1h' }] }, 'schedule'],
+    ['GET', '/v1/orders/s-1', undefined, 'read'],
+    ['HEAD', '/v1/orders/s-1', undefined, 'read'],
+    ['GET', '/v1/orders/s-1/explain', undefined, 'read'],
+    ['GET', '/v1/forecast', undefined, 'read'],
+    ['DELETE', '/v1/orders/s-1', undefined, 'schedule'],
+    ['POST', '/v1/orders/s-2/paid', undefined, 'pay'],
+  ])('%s %s %j needs the scope %4$s, or a token without scopes', async (method, path, body, scope) => {
+    const may = { all: true, schedule: scope === 'schedule', pay: scope === 'pay', read: scope === 'read' }
+    for (const [name, isAllowed] of Object.entries({ ...may, both: scope !== 'schedule' }).reverse()) {
+      if (method === 'DELETE' && isAllowed) await send(url, 'PUT', path, { timeout: '1h' }, as('all'))
+      const { status, body: problem, headers } = await send(url, method, path, body, as(name))
+      if (isAllowed) expect([name, status < 300]).toEqual([name, true])
+      else {
+        expect([name, status, headers.get('www-authenticate')]).toEqual([
+          name,
+          403,
+          `Bearer realm="order-expiry", error="insufficient_scope", scope="${scope}"`,
+        ])
+        if (method !== 'HEAD') {
+          expect(problem).toMatchObject({ code: 'FORBIDDEN', detail: expect.stringContaining(`the scope ${scope};`) })
+        }
+      }
+    }
+  })
+
+  test('every change is an info line with the name of the token, the order and the result', async () => {
+    const told = async (requestId: string) =>
+      await daemon.until((line) => line.requestId === requestId && line.level === 'info')
+    const change = async (method: string, path: string, requestId: string, body?: unknown, name = 'schedule') => {
+      const { status } = await send(url, method, `/v1/orders/${path}`, body, as(name, requestId))
+      expect([requestId, status < 300]).toEqual([requestId, true])
+      return await told(requestId)
+    }
+    const deadline = inAnHour()
+    const order = { by: 'schedule', orderId: 'i/1' }
+    expect(await change('PUT', 'i%2F1', 'a-1', { deadline })).toMatchObject({ ...order, result: 'scheduled' })
+    expect(await change('PUT', 'i%2F1', 'a-2', { deadline })).toMatchObject({ ...order, result: 'unchanged' })
+    expect(await change('PATCH', 'i%2F1', 'a-3', { timeout: '2h' })).toMatchObject({ ...order, result: 'rescheduled' })
+    expect(await change('POST', 'i%2F1/paid', 'a-4', undefined, 'both')).toMatchObject({
+      by: 'both',
+      orderId: 'i/1',
+      result: 'paid',
+      method: 'POST',
+      route: '/v1/orders/:id/paid',
+      status: 200,
+    })
+    await send(url, 'PUT', '/v1/orders/i-2', { timeout: '1h' }, as('all'))
+    expect(await change('DELETE', 'i-2', 'a-5')).toMatchObject({ orderId: 'i-2', result: 'withdrawn' })
+    const orders = [{ orderId: 'i-3' }, { orderId: 'i-4' }, { orderId: '' }]
+    expect(await change('POST', 'batch', 'a-6', { orders })).toMatchObject({
+      by: 'schedule',
+      orders: 3,
+      results: { scheduled: 2, failed: 1 },
+    })
+  })
+
+  test('what was refused, or only read, is none', async () => {
+    await send(url, 'GET', '/v1/orders/i-3', undefined, as('read', 'b-1'))
+    await send(url, 'GET', '/v1/forecast', undefined, as('read', 'b-2'))
+    await send(url, 'PUT', '/v1/orders/i-5', { timeout: 'soon' }, as('schedule', 'b-3'))
+    await send(url, 'DELETE', '/v1/orders/i-6', undefined, as('schedule', 'b-4'))
+    await send(url, 'PUT', '/v1/orders/i-5', { timeout: '1h' }, as('schedule', 'b-5'))
+    await daemon.until(({ requestId }) => requestId === 'b-5')
+    expect(daemon.logs.filter(({ requestId }) => /^b-[1-4]$/.test(String(requestId)))).toEqual([])
   })
 })
 

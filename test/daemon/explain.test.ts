@@ -28,7 +28,7 @@ describe('orders in PostgreSQL', () => {
     raw = new RawQueue()
     table = await OrdersTable.create({ idType: 'text' })
     await table.migrate()
-    env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, ...table.env, API_TOKENS: 'till:secret' }
+    env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, ...table.env, API_TOKENS: 'till:secret-of-the-till' }
     daemon = await DaemonProcess.start(env)
     shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name })
   })
@@ -49,7 +49,7 @@ describe('orders in PostgreSQL', () => {
   test('who scheduled it, and that its deadline was moved, is in the story', async () => {
     await table.insert([{ id: 'moved', deadline: Date.now() + 7_200_000 }])
     const url = await daemon.url()
-    const headers = { authorization: 'Bearer secret', 'content-type': 'application/json' }
+    const headers = { authorization: 'Bearer secret-of-the-till', 'content-type': 'application/json' }
     const change = (method: string, timeout: string) =>
       fetch(`${url}/v1/orders/moved`, { method, headers, body: JSON.stringify({ timeout }) })
     expect((await change('PUT', '1h')).status).toBe(201)

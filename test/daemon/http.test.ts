@@ -81,7 +81,7 @@ test('on any other address, the board wants a user and its password, the probes 
     REDIS_URL: redisUrl(),
     QUEUE_NAME: raw.name,
     HTTP_HOST: '0.0.0.0',
-    BOARD_USERS: 'ann:s3:cret:viewer,bob:other:operator',
+    BOARD_USERS: 'ann:s3:cret-of-ann:viewer,bob:other-password:operator',
   })
   try {
     const url = (await daemon.url()).replace('0.0.0.0', '127.0.0.1')
@@ -93,10 +93,10 @@ test('on any other address, the board wants a user and its password, the probes 
       expect(refused.headers.get('www-authenticate')).toContain('Basic')
     }
     expect((await fetch(`${url}/board`, { headers: basic('ann', 'wrong') })).status).toBe(401)
-    expect((await fetch(`${url}/board`, { headers: basic('bob', 's3:cret') })).status).toBe(401)
-    expect((await fetch(`${url}/board`, { headers: basic('ann', 's3:cret') })).status).toBe(200)
-    expect((await fetch(`${url}/board/api/queues`, { headers: basic('bob', 'other') })).status).toBe(200)
-    expect(JSON.stringify(daemon.logs)).not.toContain('s3:cret')
+    expect((await fetch(`${url}/board`, { headers: basic('bob', 's3:cret-of-ann') })).status).toBe(401)
+    expect((await fetch(`${url}/board`, { headers: basic('ann', 's3:cret-of-ann') })).status).toBe(200)
+    expect((await fetch(`${url}/board/api/queues`, { headers: basic('bob', 'other-password') })).status).toBe(200)
+    expect(JSON.stringify(daemon.logs)).not.toContain('s3:cret-of-ann')
   } finally {
     await daemon.stop()
     await raw.close()

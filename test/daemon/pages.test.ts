@@ -8,8 +8,8 @@ import { startRedis } from '../helpers/processes.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
 const basic = (name: string, password: string) => ({ authorization: `Basic ${btoa(`${name}:${password}`)}` })
-const viewer = basic('ann', 'look')
-const operator = basic('bob', 'act')
+const viewer = basic('ann', 'look-but-change-nothing')
+const operator = basic('bob', 'act-as-an-operator')
 
 /** Every route of the board that changes something, with what it wants. */
 const MUTATIONS: [method: string, path: string, body: object][] = [
@@ -48,7 +48,7 @@ beforeAll(async () => {
   daemon = await DaemonProcess.start({
     REDIS_URL: redisUrl(),
     QUEUE_NAME: raw.name,
-    BOARD_USERS: 'ann:look:viewer,bob:act:operator',
+    BOARD_USERS: 'ann:look-but-change-nothing:viewer,bob:act-as-an-operator:operator',
     BOARD_ENVIRONMENT: 'staging',
   })
   url = await daemon.url()
@@ -171,7 +171,12 @@ describe('whoever has no user', () => {
   test.each(['/', '/board', '/board/', '/board/api/queues', '/board/static/js/main.js', '/orders/page-1'])(
     'is refused %s',
     async (path) => {
-      for (const headers of [{}, basic('ann', 'act'), basic('eve', 'look'), { authorization: 'Bearer look' }]) {
+      for (const headers of [
+        {},
+        basic('ann', 'act-as-an-operator'),
+        basic('eve', 'look-but-change-nothing'),
+        { authorization: 'Bearer look-but-change-nothing' },
+      ]) {
         const response = await fetch(`${url}${path}`, { headers: headers as Record<string, string> })
         expect([response.status, response.headers.get('www-authenticate')]).toEqual([
           401,
@@ -325,7 +330,7 @@ describe('a browser that is refused', () => {
 
 test('what an operator asks for while Redis is frozen is refused, and not done when it is back', async () => {
   const redis = await startRedis()
-  const frozen = await DaemonProcess.start({ REDIS_URL: redis.url, BOARD_USERS: 'bob:act:operator' })
+  const frozen = await DaemonProcess.start({ REDIS_URL: redis.url, BOARD_USERS: 'bob:act-as-an-operator:operator' })
   const queue = new RawQueue(redis.url, 'check-payment')
   closing.push(
     () => redis.stop(),

@@ -21,6 +21,7 @@ const SECRETS: Record<string, string> = {
   REDIS_URL: 'rediss://:secret@redis.shop.svc:6380',
   DATABASE_URL: 'postgres://shop:secret@postgres.shop.svc:5432/shop',
   BOARD_USERS: 'ops:secret-of-ops:viewer',
+  METRICS_TOKEN: 'secret-of-prometheus',
 }
 /** From the end of SHUTDOWN_TIMEOUT to the kill, in seconds. */
 const MARGIN_S = 10

@@ -14,6 +14,8 @@ const DEFAULTS: Record<SettingName, string | undefined> = Object.fromEntries(
   Object.entries(SETTINGS).map(([name, setting]) => [name, 'default' in setting ? setting.default : undefined]),
 ) as Record<SettingName, string | undefined>
 const SECRETS = NAMES.filter((name) => 'secret' in SETTINGS[name])
+/** Where a character more makes a token long enough. */
+const T = 'fifteen-letters'
 
 let dir: string
 beforeAll(() => {
@@ -81,6 +83,7 @@ describe('without any setting', () => {
       API_TOKENS: undefined,
       API_RATE_LIMIT: 500,
       BOARD_USERS: undefined,
+      METRICS_TOKEN: undefined,
       BOARD_ENVIRONMENT: undefined,
       LOG_LEVEL: 'info',
       OTEL_EXPORTER_OTLP_ENDPOINT: undefined,
@@ -192,19 +195,33 @@ describe('a setting', () => {
     ['OTEL_SERVICE_NAME', 'expiry-eu', 'expiry-eu'],
     [
       'API_TOKENS',
-      'shop:t1, till:t2:2027-01-31, pos:t3:2027-01-31T12:00:00+02:00',
+      `shop:${T}1, till:${T}2:2027-01-31, pos:${T}3:2027-01-31T12:00:00+02:00`,
       [
-        { name: 'shop', token: 't1' },
-        { name: 'till', token: 't2', expiresAt: Date.UTC(2027, 1, 1) },
-        { name: 'pos', token: 't3', expiresAt: Date.UTC(2027, 0, 31, 10) },
+        { name: 'shop', token: `${T}1` },
+        { name: 'till', token: `${T}2`, expiresAt: Date.UTC(2027, 1, 1) },
+        { name: 'pos', token: `${T}3`, expiresAt: Date.UTC(2027, 0, 31, 10) },
       ],
     ],
+    ['API_TOKENS', `a:${T}1:pay`, [{ name: 'a', token: `${T}1`, scopes: ['pay'] }]],
+    ['API_TOKENS', `a:${T}1:schedule+read`, [{ name: 'a', token: `${T}1`, scopes: ['schedule', 'read'] }]],
+    [
+      'API_TOKENS',
+      `a:${T}1:read:2027-01-31`,
+      [{ name: 'a', token: `${T}1`, scopes: ['read'], expiresAt: Date.UTC(2027, 1, 1) }],
+    ],
+    [
+      'API_TOKENS',
+      `a:${T}1:2027-01-31T12:00:00+02:00:pay+read`,
+      [{ name: 'a', token: `${T}1`, scopes: ['pay', 'read'], expiresAt: Date.UTC(2027, 0, 31, 10) }],
+    ],
+    ['METRICS_TOKEN', `${T}1`, { token: `${T}1` }],
+    ['METRICS_TOKEN', 'open', {}],
     [
       'BOARD_USERS',
-      'ann:a:b:c:operator, bob:pw:viewer',
+      'ann:a:b:c:d:e:f:g:operator, bob:twelve-chars:viewer',
       [
-        { name: 'ann', password: 'a:b:c', role: 'operator' },
-        { name: 'bob', password: 'pw', role: 'viewer' },
+        { name: 'ann', password: 'a:b:c:d:e:f:g', role: 'operator' },
+        { name: 'bob', password: 'twelve-chars', role: 'viewer' },
       ],
     ],
   ])('%s takes %j', (name, text, value) => {
@@ -280,10 +297,30 @@ describe('a setting', () => {
     ['API_TOKENS', 'shop', /name:token/],
     ['API_TOKENS', 'shop:', /name:token/],
     ['API_TOKENS', ':t1', /name:token/],
-    ['API_TOKENS', 'shop:t1,', /entry 2/],
-    ['API_TOKENS', 'shop:t1:tomorrow', /2027-01-31/],
-    ['API_TOKENS', 'shop:t1:2027-02-30', /2027-01-31/],
-    ['API_TOKENS', 'shop:t1,till:t1', /a token of its own/],
+    ['API_TOKENS', `shop:${T},`, /entry 2/],
+    ['API_TOKENS', `shop:${T}:tomorrow`, /2027-01-31/],
+    ['API_TOKENS', `shop:${T}:2027-02-30`, /2027-01-31/],
+    ['API_TOKENS', `shop:${T},till:${T}`, /a token of its own/],
+    ['API_TOKENS', `shop:${T}`, /a token of at least 16 characters; entry 1 has a shorter one/],
+    ['API_TOKENS', `till:${T}1,shop:1`, /at least 16 characters; entry 2/],
+    ...[
+      'pya',
+      'PAY',
+      'pay+',
+      'pay+rest',
+      'pay:read',
+      'pay:',
+      'pay:2027',
+      '2027-01-31:2027-01-31',
+      'pay:2027-01-31:pay',
+    ].map((limits): [SettingName, string, RegExp] => [
+      'API_TOKENS',
+      `shop:${T}1:${limits}`,
+      /:scope \(schedule, pay, read/,
+    ]),
+    ['METRICS_TOKEN', T, /a token of at least 16 characters.* or the word open/],
+    ['METRICS_TOKEN', 'Open', /the word open/],
+    ['METRICS_TOKEN', `${T} in words`, /without spaces/],
     ['API_RATE_LIMIT', '0', /from 1 to 1000000, or off/],
     ['BOARD_ENVIRONMENT', 'x'.repeat(41), /up to 40 characters/],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', /http:\/\/host:4318/],
@@ -300,8 +337,9 @@ describe('a setting', () => {
     ['BOARD_USERS', 'ann:secret', /name:password:role/],
     ['BOARD_USERS', 'ann:secret:admin', /viewer or operator/],
     ['BOARD_USERS', 'ann::viewer', /name:password:role/],
-    ['BOARD_USERS', 'ann:secret:viewer,', /entry 2/],
-    ['BOARD_USERS', 'ann:a:viewer,ann:b:operator', /a name of its own/],
+    ['BOARD_USERS', 'ann:secret-of-ann:viewer,', /entry 2/],
+    ['BOARD_USERS', 'ann:elevenchars:viewer', /a password of at least 12 characters; entry 1 has a shorter one/],
+    ['BOARD_USERS', 'ann:secret-of-ann:viewer,ann:secret-of-another:operator', /a name of its own/],
   ])('%s refuses %j, alone, saying what was expected and what was given', (name, text, expected) => {
     const [problem, ...others] = problems({ [name]: text })
     expect(others).toEqual([])
@@ -488,8 +526,9 @@ describe('a secret', () => {
   const VALID = {
     REDIS_URL: 'redis://:hunter2@redis:6379',
     DATABASE_URL: 'postgres://shop:hunter2@db/shop',
-    API_TOKENS: 'shop:hunter2',
-    BOARD_USERS: 'ann:hunter2:viewer',
+    API_TOKENS: 'shop:hunter2-hunter2-hunter2',
+    BOARD_USERS: 'ann:hunter2-hunter2-hunter2:viewer',
+    METRICS_TOKEN: 'hunter2-hunter2-hunter2',
     OTEL_EXPORTER_OTLP_HEADERS: 'x-key=hunter2',
   }
 
@@ -551,9 +590,13 @@ describe('a secret', () => {
   test.each(Object.entries(VALID).filter(([name]) => name !== 'OTEL_EXPORTER_OTLP_ENDPOINT'))(
     '%s is known to the log, which leaves it out',
     (name, text) => {
-      expect(secretsOf(read({ [name]: text }))).toContain('hunter2')
+      expect(secretsOf(read({ [name]: text }))).toContainEqual(expect.stringMatching(/^hunter2(-hunter2)*$/))
     },
   )
+
+  test('is not the word that opens /metrics: it is in many a log line', () => {
+    expect(secretsOf(read({ METRICS_TOKEN: 'open' }))).toEqual([])
+  })
 
   test('is known in each form in which it may be seen', () => {
     const config = read({
@@ -647,8 +690,8 @@ describe('settings that contradict each other', () => {
 
   test.each(['0.0.0.0', '::', '10.0.0.7', 'shop.internal'])('HTTP_HOST=%s without BOARD_USERS', (host) => {
     expect(problems({ HTTP_HOST: host })).toEqual([expect.stringMatching(/^BOARD_USERS: expected at least one user/)])
-    expect(problems({ HTTP_HOST: host, BOARD_USERS: 'ann:secret:viewer' })).toEqual([])
-    expect(problems({ HTTP_HOST: host, API_TOKENS: 'shop:secret' })).toEqual([])
+    expect(problems({ HTTP_HOST: host, BOARD_USERS: 'ann:secret-of-ann:viewer' })).toEqual([])
+    expect(problems({ HTTP_HOST: host, API_TOKENS: 'shop:secret-of-the-shop' })).toEqual([])
   })
 
   test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('not HTTP_HOST=%s without BOARD_USERS', (host) => {
@@ -685,7 +728,7 @@ describe('CANCEL_SQL_FILE', () => {
 })
 
 test('the result is frozen, all the way down', () => {
-  const config = read({ BOARD_USERS: 'ann:secret:viewer' })
+  const config = read({ BOARD_USERS: 'ann:secret-of-ann:viewer' })
   const parts: unknown[] = [config, config.ORDERS_UNPAID_STATUSES, config.BOARD_USERS, config.BOARD_USERS?.[0]]
   expect(parts.map((part) => typeof part)).toEqual(Array(4).fill('object'))
   expect(parts.filter((part) => !Object.isFrozen(part))).toEqual([])

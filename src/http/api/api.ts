@@ -1,11 +1,13 @@
 import rateLimit from '@fastify/rate-limit'
 import { context, propagation } from '@opentelemetry/api'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { OrderExpiryError } from '../../errors.ts'
+import type { EventBus } from '../../observe/events.ts'
 import type { Vitals } from '../../observe/vitals.ts'
-import type { ApiToken } from '../../settings/credentials.ts'
-import { callerOf, requireBearer } from '../auth.ts'
+import type { Scope } from '../../settings/credentials.ts'
+import { callerOf } from '../auth.ts'
+import type { Admit } from '../doors.ts'
 import { type OrdersApi, registerOrders } from './orders.ts'
 import { routes } from './schemas.ts'
 
@@ -13,18 +15,19 @@ const STOPPING_RETRY_S = 1
 
 interface Api extends OrdersApi {
   vitals: Vitals & OrdersApi['vitals']
-  tokens: readonly ApiToken[]
-  /** Whether it may be open without tokens. */
-  isOpen: boolean
-  /** Of each token; undefined: no limit. */
+  admit: Admit
+  /** Told of every change. */
+  events: EventBus
+  /** Of each caller with a token; undefined: no limit. */
   requestsPerSecond: number | undefined
 }
 
-/** `/v1`, behind its tokens, with a limit for each of them. It refuses every request once the process is stopping. */
+/** `/v1`, for whoever `admit` lets in, within the scopes and the limit of their token. It refuses every request once the process is stopping. */
 export async function registerApi(server: FastifyInstance, api: Api): Promise<void> {
-  const { tokens, isOpen, vitals } = api
+  const { admit, vitals } = api
   await server.register(async (scope) => {
-    requireBearer(scope, { tokens, isOpen, clock: vitals.clock })
+    admit(scope)
+    requireScopes(scope)
     await limitRate(scope, api)
     scope.addHook('onRequest', async (_request, reply) => {
       if (vitals.phase !== 'stopping') return
@@ -32,6 +35,7 @@ export async function registerApi(server: FastifyInstance, api: Api): Promise<vo
       throw new OrderExpiryError('STOPPING', 'this process is about to end: ask again, another one answers')
     })
     joinTraces(scope)
+    tellOfChanges(scope, api)
     const typed = scope.withTypeProvider<ZodTypeProvider>()
     registerOrders(typed, api)
     typed.get('/v1/forecast', { schema: routes.forecast }, async () => {
@@ -42,12 +46,32 @@ export async function registerApi(server: FastifyInstance, api: Api): Promise<vo
   })
 }
 
-async function limitRate(scope: FastifyInstance, { tokens, requestsPerSecond }: Api): Promise<void> {
-  if (tokens.length === 0 || requestsPerSecond === undefined) return
+/** @see https://www.rfc-editor.org/rfc/rfc6750#section-3.1 */
+function requireScopes(scope: FastifyInstance): void {
+  scope.addHook('onRequest', async (request, reply) => {
+    const { caller, scopes } = request
+    const needed = scopeOf(request)
+    if (!scopes || scopes.includes(needed)) return
+    reply.header('www-authenticate', `Bearer realm="order-expiry", error="insufficient_scope", scope="${needed}"`)
+    throw new OrderExpiryError(
+      'FORBIDDEN',
+      `expected a token with the scope ${needed}; ${caller} of API_TOKENS has ${scopes.join('+')}`,
+    )
+  })
+}
+
+function scopeOf({ method, routeOptions }: FastifyRequest): Scope {
+  if (method === 'GET' || method === 'HEAD') return 'read'
+  return routeOptions.url?.endsWith('/paid') ? 'pay' : 'schedule'
+}
+
+async function limitRate(scope: FastifyInstance, { requestsPerSecond }: Api): Promise<void> {
+  if (requestsPerSecond === undefined) return
   await scope.register(rateLimit, {
     max: requestsPerSecond,
     timeWindow: 1_000,
     keyGenerator: callerOf,
+    allowList: ({ caller }) => caller === undefined, // there are no tokens
     errorResponseBuilder: (request, { max }) =>
       new OrderExpiryError(
         'RATE_LIMITED',
@@ -64,6 +88,25 @@ function joinTraces(scope: FastifyInstance): void {
   // The last hook before the handler, which runs within it: a context set earlier is lost when a body is read.
   scope.addHook('preHandler', (request, _reply, done) => {
     context.with(propagation.extract(context.active(), request.headers), done)
+  })
+}
+
+/** What a change answers: one order, or a batch of them. */
+type Changed = { orderId: string; result: string } | { results: readonly { result?: string }[] }
+
+/** Each request that was taken is told of, also one that found everything as it is to be. */
+function tellOfChanges(scope: FastifyInstance, { events }: Api): void {
+  scope.addHook('preSerialization', async (request, reply, payload) => {
+    if (scopeOf(request) === 'read') return payload
+    const { id: requestId, method, routeOptions } = request
+    const told = { by: callerOf(request), requestId, method, route: String(routeOptions.url), status: reply.statusCode }
+    const changed = payload as Changed
+    if ('results' in changed) {
+      const results: Record<string, number> = {}
+      for (const { result = 'failed' } of changed.results) results[result] = (results[result] ?? 0) + 1
+      events.emit('orders-changed', { ...told, orders: changed.results.length, results })
+    } else events.emit('orders-changed', { ...told, orderId: changed.orderId, result: changed.result })
+    return payload
   })
 }
 

@@ -2,9 +2,16 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { Admit } from '../doors.ts'
 
-/** Routes registered from now on are validated by their schemas, and described at `/openapi.json` and `/docs`. */
-export async function registerOpenApi(server: FastifyInstance, options: { version: string }): Promise<void> {
+/**
+ * Routes registered from now on are validated by their schemas, and described at `/openapi.json` and `/docs`, for whoever
+ * `admit` lets in.
+ */
+export async function registerOpenApi(
+  server: FastifyInstance,
+  options: { version: string; admit: Admit },
+): Promise<void> {
   server.setValidatorCompiler(validatorCompiler)
   server.setSerializerCompiler(serializerCompiler)
   await server.register(swagger, {
@@ -25,6 +32,9 @@ export async function registerOpenApi(server: FastifyInstance, options: { versio
     transform: jsonSchemaTransform,
     hideUntagged: true,
   })
-  server.get('/openapi.json', async () => server.swagger())
-  await server.register(swaggerUi, { routePrefix: '/docs' })
+  await server.register(async (scope) => {
+    options.admit(scope)
+    scope.get('/openapi.json', async () => server.swagger())
+    await scope.register(swaggerUi, { routePrefix: '/docs' })
+  })
 }

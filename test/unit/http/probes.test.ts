@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { fastify } from 'fastify'
 import { Gauge, Registry } from 'prom-client'
 import { OrderExpiryError } from '../../../src/errors.ts'
-import { registerProbes } from '../../../src/http/probes.ts'
+import { registerMetrics, registerProbes } from '../../../src/http/probes.ts'
 import { Heartbeat } from '../../../src/runtime/heartbeat.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
 import { deferred } from '../deferred.ts'
@@ -29,7 +29,8 @@ async function createProbes(
   const heartbeats = ['worker', 'sweeper'].map((name) => new Heartbeat({ name, clock }))
   const loops = () => (phase === 'running' ? heartbeats : [])
   const vitals = { phase, loops, pingRedis: redis, pingStore: up, brakeFailure, clock }
-  registerProbes(server, { vitals, metrics })
+  registerProbes(server, { vitals })
+  registerMetrics(server, { metrics, clock })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
   const get = async (path: string) => {
     const answer = await fetch(base + path)

@@ -26,6 +26,8 @@ function createLog(level: LogLevel = 'trace') {
 const unavailable = new OrderExpiryError('STORE_UNAVAILABLE', 'connection refused')
 const rejected = new OrderExpiryError('STORE_REJECTED', 'stock would be negative')
 
+const asked = { requestId: 'r-1', method: 'POST', status: 200 }
+
 /** An event by its name, with what is logged for it. */
 type Wording = { [Name in EventName]: [name: Name, event: Events[Name], line: Line] }[EventName]
 
@@ -227,6 +229,37 @@ const wordings: Wording[] = [
     { code: null, signal: 'SIGKILL' },
     { level: 'error', msg: 'the embedded Redis exited unexpectedly; restarting it', code: null, signal: 'SIGKILL' },
   ],
+  [
+    'orders-changed',
+    { by: 'till', ...asked, route: '/v1/orders/:id/paid', orderId: '7', result: 'paid' },
+    {
+      level: 'info',
+      msg: 'till over the API: order 7 paid',
+      by: 'till',
+      ...asked,
+      route: '/v1/orders/:id/paid',
+      orderId: '7',
+      result: 'paid',
+    },
+  ],
+  [
+    'orders-changed',
+    { by: 'shop', ...asked, route: '/v1/orders/batch', orders: 3, results: { scheduled: 2, failed: 1 } },
+    {
+      level: 'info',
+      msg: 'shop over the API: a batch of 3 orders',
+      by: 'shop',
+      ...asked,
+      route: '/v1/orders/batch',
+      orders: 3,
+      results: { scheduled: 2, failed: 1 },
+    },
+  ],
+  [
+    'metrics-closed',
+    {},
+    { level: 'warn', msg: '/metrics is closed on this address: set METRICS_TOKEN, to a token or to open' },
+  ],
 ]
 
 /** Emits an event of which only the table above knows the name. */
@@ -342,6 +375,36 @@ describe('an outage with thousands of orders due', () => {
       await clock.advance(1_000)
     }
     expect(lines.length).toBeLessThan(60)
+  })
+})
+
+describe('a flood of wrong passwords', () => {
+  const wrong = { door: 'api', route: '/v1/orders/:id', address: '192.0.2.1', isLimited: false, addresses: 1 }
+  const finished = { requestId: 'r', method: 'GET', route: '/livez', status: 200, tookMs: 1, by: 'anonymous' }
+
+  test('is a line every five seconds, with route, address and count; the rest comes with the next request, or at the end', async () => {
+    const { events, clock, lines } = createLog('info')
+    const second = async () => {
+      for (let n = 0; n < 1_000; n++) events.emit('wrong-credentials', { ...wrong, isLimited: n >= 20 })
+      await clock.advance(1_000)
+    }
+    for (let n = 0; n < 12; n++) await second()
+    expect(lines.map(({ count }) => count)).toEqual([1, 5_000, 5_000])
+    expect(lines[0]).toEqual({
+      level: 'warn',
+      msg: 'wrong passwords or tokens: 1, the last from 192.0.2.1 for /v1/orders/:id',
+      route: '/v1/orders/:id',
+      address: '192.0.2.1',
+      count: 1,
+      addresses: 1,
+    })
+    await clock.advance(5_000)
+    events.emit('request-finished', finished)
+    events.emit('request-finished', finished)
+    expect(lines.map(({ count }) => count)).toEqual([1, 5_000, 5_000, 1_999])
+    await second()
+    events.emit('stopped', { errors: [] })
+    expect(lines.reduce((sum, { count = 0 }) => sum + (count as number), 0)).toBe(13_000)
   })
 })
 

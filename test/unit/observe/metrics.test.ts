@@ -67,6 +67,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_sweep_rescued_total',
     'order_expiry_sweeps_total',
     'order_expiry_upcoming_checks',
+    'order_expiry_wrong_credentials_total',
   ])
   expect(names).toEqual(expect.arrayContaining(['nodejs_eventloop_lag_seconds', 'process_resident_memory_bytes']))
   for (const { name, type, help } of metrics) {
@@ -309,6 +310,20 @@ describe('what others know is read at the scrape:', () => {
       'order_expiry_build_info{version="1.2.3"}': 1,
     })
   })
+})
+
+test('wrong passwords and tokens are counted by door, from the first one on', async () => {
+  const { events, scrape } = createRegistry()
+  const wrong = { route: '/', address: '192.0.2.1', addresses: 1 }
+  events.emit('wrong-credentials', { ...wrong, door: 'api', isLimited: false })
+  events.emit('wrong-credentials', { ...wrong, door: 'api', isLimited: true })
+  const counts = Object.entries(await scrape()).filter(([name]) => name.includes('wrong_credentials'))
+  expect(counts.map(([name, count]) => [/"(\w+)"/.exec(name)?.[1], count])).toEqual([
+    ['api', 2],
+    ['pages', 0],
+    ['docs', 0],
+    ['metrics', 0],
+  ])
 })
 
 test('lateness is counted in seconds, and never below zero', async () => {
