@@ -64,7 +64,8 @@ test('promtool takes the configuration of Prometheus, with its rules', () => {
   })
   expect(output).toContain('SUCCESS')
   const { scrape_configs: jobs } = parse(read('prometheus/prometheus.yaml')) as {
-    scrape_configs: { job_name: string }[]
+    scrape_configs: { job_name: string; authorization: unknown }[]
   }
-  expect(jobs.map(({ job_name }) => job_name)).toEqual(['order-expiry'])
+  const authorization = { credentials: settings.METRICS_TOKEN }
+  expect(jobs).toMatchObject([{ job_name: 'order-expiry', authorization }])
 })

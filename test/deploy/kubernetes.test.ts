@@ -158,7 +158,8 @@ describe('the component', () => {
     const { spec } = findManifest(render('base and monitoring'), 'PodMonitor') as unknown as {
       spec: { jobLabel: string; podMetricsEndpoints: { port: string; path: string }[] }
     }
-    expect(spec.podMetricsEndpoints).toMatchObject([{ port: 'http', path: '/metrics' }])
+    const authorization = { credentials: { name: 'order-expiry', key: 'METRICS_TOKEN' } }
+    expect(spec.podMetricsEndpoints).toMatchObject([{ port: 'http', path: '/metrics', authorization }])
     // So that the job is called order-expiry, as the queries have it.
     expect(findDeployment(render('base and monitoring')).template.metadata?.labels?.[spec.jobLabel]).toBe(
       'order-expiry',
