@@ -24,6 +24,7 @@ const WIDTH = 1280
 const minutes = Number(process.argv[2] ?? 5)
 if (!(minutes > 0)) throw new Error(`expected a number of minutes, given ${process.argv[2]}`)
 
+const PASSWORD = 'secret-of-ops'
 const stopping = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => stopping.abort(new Error(signal)))
 
@@ -33,7 +34,7 @@ const daemon = spawn(process.execPath, [join(ROOT, 'dist/cli.js'), 'start'], {
   env: {
     PATH: process.env.PATH,
     HTTP_PORT: '0',
-    BOARD_USERS: 'ops:secret-of-ops:operator',
+    BOARD_USERS: `ops:${PASSWORD}:operator`,
     BOARD_ENVIRONMENT: 'staging',
   },
   stdio: ['ignore', 'pipe', 'inherit'],
@@ -102,7 +103,7 @@ async function takePictures(url) {
   })
   try {
     const page = await browser.newPage({
-      httpCredentials: { username: 'ops', password: 'secret' },
+      httpCredentials: { username: 'ops', password: PASSWORD },
       locale: 'en-GB',
       timezoneId: 'UTC',
     })

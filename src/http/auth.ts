@@ -20,7 +20,7 @@ export interface Door {
 }
 
 /** What all doors of a server share. */
-export interface Watch {
+interface Watch {
   guesses: Guesses
   events: EventBus
   clock: Clock
@@ -91,7 +91,8 @@ function findKey(options: {
 }): Key | undefined {
   const { keys, digest, door, watch, request, reply } = options
   const { guesses, events } = watch
-  const [address, route] = [request.ip, request.routeOptions.url ?? 'none']
+  // A caller who has left has no address any more.
+  const [address, route] = [request.ip ?? 'unknown', request.routeOptions.url ?? 'none']
   const tell = (isLimited: boolean) =>
     events.emit('wrong-credentials', { door: door.name, route, address, isLimited, addresses: guesses.addresses })
   const waitS = guesses.secondsToWait({ address, digest })

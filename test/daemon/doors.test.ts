@@ -119,7 +119,11 @@ describe('on an address that others reach', () => {
     expect(JSON.stringify(daemon.logs)).not.toContain('hunter2')
   })
 
-  test('static files of the docs may be cached, what they show may not', async () => {
+  test('pages and what they show are not cached; static files may be', async () => {
+    for (const path of ['/board', '/', '/orders', '/orders/o-1', '/docs/json', '/board/api/queues']) {
+      const { headers } = await ask(`${url}${path}`, { headers: OPS })
+      expect([path, headers['cache-control']]).toEqual([path, 'no-store'])
+    }
     const style = await ask(`${url}/docs/static/swagger-ui.css`, { headers: OPS })
     expect([style.status, style.headers['cache-control']]).not.toEqual([200, 'no-store'])
     expect((await ask(`${url}/docs/static/swagger-ui.css`)).status).toBe(401)
