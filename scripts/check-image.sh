@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Proves of the built image what its users rely on: run as uid 1000, without privileges and with a read-only root, it
-# becomes ready, cancels an order at its deadline, answers its own health check, and ends with code 0 on SIGTERM.
+# becomes ready, cancels an order at its deadline, answers its own health check, opens no inspector on SIGUSR1, and ends with
+# code 0 on SIGTERM.
 #
 #   scripts/check-image.sh [IMAGE]      default: localhost/order-expiry, as ../shared/tools/build-image leaves it
 #
@@ -23,6 +24,7 @@ main() {
   wait_for 60 'daemon ready' http_ok /readyz
   check_cancels_an_order
   check_health_command
+  check_opens_no_inspector
   check_ends_on_sigterm
   passed 'the image does what it promises'
 }
@@ -126,6 +128,17 @@ check_health_command() {
   [[ ${health[0]} == CMD ]] || failed "the health check is not in exec form: ${health[*]}"
   in_image "${health[@]:1}" || failed 'the health check says unhealthy'
   passed 'its health check says healthy'
+}
+
+check_opens_no_inspector() {
+  local caught
+  caught=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$init/status")
+  # Bit 9 is SIGUSR1, which Node catches to open its inspector.
+  (((0x$caught >> 9 & 1) == 0)) || failed 'node catches SIGUSR1, which opens its inspector'
+  kill -USR1 "$init"
+  http_ok /readyz || failed 'SIGUSR1 ended it'
+  ! grep -q 'Debugger listening' "$work/daemon.log" || failed 'SIGUSR1 opened the inspector'
+  passed 'SIGUSR1 opens no inspector'
 }
 
 check_ends_on_sigterm() {
