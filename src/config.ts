@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
-import type { RedisAddress } from './redis/address.ts'
+import { parseRedisAddress, type RedisAddress, withCertificates } from './redis/address.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
+import { certificateProblems, type TlsFiles } from './runtime/certificates.ts'
 import { formatDuration } from './runtime/duration.ts'
 import { count } from './runtime/human-numbers.ts'
 import { apiTokens, boardUsers, metricsToken, otlpHeaders } from './settings/credentials.ts'
@@ -32,6 +33,10 @@ export const DATA_DIR = '.data'
 /** All settings, in the order in which they are shown. `.env.example` says what each is for. */
 export const SETTINGS = {
   REDIS_URL: { schema: value.redisUrl, secret: true },
+  REDIS_TLS_CA_FILE: { schema: z.string() },
+  REDIS_TLS_CERT_FILE: { schema: z.string() },
+  REDIS_TLS_KEY_FILE: { schema: z.string() },
+  REDIS_TLS_SERVERNAME: { schema: value.serverName },
   QUEUE_NAME: { schema: value.queueName, default: 'check-payment' },
   QUEUE_PREFIX: { schema: value.queuePrefix, default: 'bull' },
   PAYMENT_TIMEOUT: { schema: value.duration(1_000, 366 * 86_400_000), default: '5m' },
@@ -99,8 +104,29 @@ export function queueOf(config: Pick<Config, 'QUEUE_NAME' | 'QUEUE_PREFIX'>): Na
 }
 
 /** The Redis that the settings name; undefined: none. */
-export function redisAddressOf(config: Pick<Config, 'REDIS_URL'>): RedisAddress | undefined {
-  return config.REDIS_URL
+export function redisAddressOf(config: Pick<Config, 'REDIS_URL' | RedisTls>): RedisAddress | undefined {
+  const { REDIS_URL: url, REDIS_TLS_SERVERNAME: servername } = config
+  const files = redisTlsFiles(config)
+  const isPlain = Object.values({ ...files, servername }).every((part) => part === undefined)
+  return url === undefined || isPlain ? url : withCertificates(url, { ...files, servername })
+}
+
+type RedisTls = 'REDIS_TLS_CA_FILE' | 'REDIS_TLS_CERT_FILE' | 'REDIS_TLS_KEY_FILE' | 'REDIS_TLS_SERVERNAME'
+
+function redisTlsFiles(config: Pick<Config, RedisTls>): TlsFiles {
+  return { ca: config.REDIS_TLS_CA_FILE, cert: config.REDIS_TLS_CERT_FILE, key: config.REDIS_TLS_KEY_FILE }
+}
+
+/** What is wrong with the settings for the certificates of Redis, a line each. */
+function redisTlsProblems(config: Config): string[] {
+  const given = Object.keys(SETTINGS).find((name) => name.startsWith('REDIS_TLS_') && config[name as SettingName])
+  if (!given) return []
+  const { tls } = config.REDIS_URL === undefined ? {} : parseRedisAddress(config.REDIS_URL)
+  if (!tls)
+    return [`${given}: expected with a REDIS_URL that begins with rediss://, without which nothing is encrypted`]
+  if ('rejectUnauthorized' in tls)
+    return [`${given}: expected without ssl_cert_reqs=none in REDIS_URL, with which no certificate is looked at`]
+  return certificateProblems('REDIS', redisTlsFiles(config))
 }
 
 /** The texts in these settings that must never be seen, in each form in which they may be. */
@@ -117,20 +143,34 @@ export function secretsOf(config: Config): string[] {
   ]
 }
 
-/** All of it, or of a URL the password: as it is written, as it is sent, and as the URL has it. */
+/**
+ * All of it, or of a URL the password: as it is written, as it is sent, and as the URL has it. Where it may end at one "@" or another, all of
+ * them. Names of hosts, which follow, are no secret.
+ */
 function secretsIn(text: string): string[] {
-  if (!URL.canParse(text)) return [text]
-  const { password, searchParams } = new URL(text)
-  const [, written = ''] = /^[^:]+:\/\/[^:@/]*:(.*)@/.exec(text) ?? []
-  const sent = (form: string) => {
-    try {
-      return decodeURIComponent(form)
-    } catch {
-      return form // a "%" that stands for itself
-    }
-  }
-  const found = [written, sent(written), password, sent(password), ...searchParams.getAll('password')]
+  const [, rest] = /^[a-z][a-z0-9+.-]*:\/\/(.*)$/is.exec(text) ?? []
+  if (rest === undefined) return [text]
+  const from = /^[^:@/]*:/.exec(rest)?.[0].length
+  const ends = from === undefined ? [] : [...rest.matchAll(/@/g)].map(({ index }) => index)
+  const written = [
+    ...ends.map((end) => rest.slice(from, end)),
+    ...[...rest.matchAll(/[?&](?:ssl)?password=([^&#]*)/g)].map(([, one = '']) => one),
+  ]
+  const found = written.flatMap((form) => {
+    const url = new URL('http://h')
+    url.password = sent(form)
+    return [form, sent(form), sent(form.replaceAll('+', ' ')), url.password]
+  })
   return [...new Set(found.filter((form) => form !== ''))]
+}
+
+/** A "%" that encodes nothing stands for itself. */
+function sent(form: string): string {
+  try {
+    return decodeURIComponent(form.replace(/%(?![\da-f]{2})/gi, '%25'))
+  } catch {
+    return form
+  }
 }
 
 export function isLoopback(host: string): boolean {
@@ -148,6 +188,7 @@ function findContradictions(config: Config, wrong: ReadonlySet<string>): string[
   if (config.production && config.REDIS_URL === undefined) {
     problems.push('REDIS_URL: expected with NODE_ENV=production, where no embedded Redis is started; given none')
   }
+  if (!wrong.has('REDIS_URL')) problems.push(...redisTlsProblems(config))
   if (config.SWEEP_AHEAD <= config.SWEEP_EVERY) {
     problems.push(`SWEEP_AHEAD: expected longer than SWEEP_EVERY (${formatDuration(config.SWEEP_EVERY)})`)
   }

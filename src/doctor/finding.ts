@@ -6,6 +6,7 @@ import { visibleLine } from '../runtime/visible.ts'
 /** Everything that `doctor` looks at, in the order in which it is shown. docs/doctor.md explains each. */
 export const FINDING_CODES = [
   'redis-reachable',
+  'redis-tls',
   'redis-version',
   'redis-role',
   'redis-replicas',
@@ -17,6 +18,7 @@ export const FINDING_CODES = [
   'redis-clock',
   'redis-config',
   'store-reachable',
+  'store-tls',
   'store-version',
   'store-writable',
   'store-table',
@@ -39,6 +41,7 @@ export const FINDING_CODES = [
   'store-backlog-orders',
   'store-clock',
   'store-connections',
+  'store-timeouts',
   'store-triggers',
   'store-dry-run',
   'queue-reachable',

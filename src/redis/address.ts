@@ -1,5 +1,7 @@
+import { isIP } from 'node:net'
 import type { RedisOptions } from 'ioredis'
-import { OrderExpiryError } from '../errors.ts'
+import { type TlsFiles, tlsOptions } from '../runtime/certificates.ts'
+import { parseRedisUrl } from './url.ts'
 
 /**
  * Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`), ioredis options, or an ioredis client. A client
@@ -12,24 +14,8 @@ export type RedisProfile = Omit<RedisOptions, 'replyMapping'>
 
 /** ioredis options for an address. @throws {OrderExpiryError} INVALID_OPTIONS, without the password */
 export function parseRedisAddress(address: RedisAddress): RedisProfile {
-  if (typeof address !== 'string') return isClient(address) ? addressOf(address.options) : { ...address }
-  if (!/^(rediss?|unix):\/\//.test(address) || !URL.canParse(address)) throw invalid('something else')
-  const url = new URL(address)
-  const isUnix = url.protocol === 'unix:'
-  if (isUnix && url.host) throw invalid('something else')
-  if (!isUnix && (url.search || url.hash)) throw invalid('a query or fragment, which would have no effect')
-  if (url.port === '0') throw invalid('port 0')
-  const db = isUnix ? (url.searchParams.get('db') ?? '') : url.pathname.slice(1)
-  if (!/^\d{0,9}$/.test(db)) throw invalid('a database that is not a number')
-  return {
-    ...(isUnix
-      ? { path: decode(url.pathname) }
-      : { host: url.hostname.replace(/^\[|\]$/g, '') || '127.0.0.1', port: Number(url.port) || 6379 }),
-    ...(url.username && { username: decode(url.username) }),
-    ...(url.password && { password: decode(url.password) }),
-    ...(db && { db: Number(db) }),
-    ...(url.protocol === 'rediss:' && { tls: {} }),
-  }
+  if (typeof address === 'string') return parseRedisUrl(address)
+  return isClient(address) ? addressOf(address.options) : { ...address }
 }
 
 function isClient(address: object): address is { options: RedisProfile } {
@@ -41,18 +27,25 @@ function addressOf({ host, port, path, family, username, password, db, tls }: Re
   return Object.fromEntries(Object.entries(address).filter(([, value]) => value != null))
 }
 
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw invalid('a percent sign that encodes nothing')
-  }
+/** The address with certificates from files, for a URL with TLS. @param options.servername in the server's certificate */
+export function withCertificates(
+  address: RedisAddress,
+  { servername, ...files }: TlsFiles & { servername?: string | undefined },
+): RedisAddress {
+  const profile = parseRedisAddress(address)
+  const name = servername ?? serverName(profile)
+  // Defined, not spread: the files are read again for each connection.
+  const tls = Object.defineProperties({}, {
+    ...Object.getOwnPropertyDescriptors(profile.tls),
+    ...Object.getOwnPropertyDescriptors(tlsOptions(files)),
+    ...(name && Object.getOwnPropertyDescriptors({ servername: name })),
+  } as PropertyDescriptorMap)
+  return { ...profile, tls }
 }
 
-/** Never shows the URL: whatever is wrong with it, a part of it can be the password. */
-function invalid(given: string): OrderExpiryError {
-  const expected = 'redis://[user:password@]host[:port][/db], rediss://… or unix:///path'
-  return new OrderExpiryError('INVALID_OPTIONS', `expected ${expected}, given ${given}`)
+/** The name by which a server with several certificates is asked for its own (SNI), which ioredis does not send by itself. */
+export function serverName({ host }: RedisProfile): string | undefined {
+  return host && isIP(host) === 0 ? host : undefined
 }
 
 /** Where an address points to, for people: no user, no password. */

@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { Redis } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
+import { tlsTrouble } from '../runtime/certificates.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import { describeRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
+import { describeRedisAddress, parseRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
 import { isRedisRejection, redisErrorCode } from './reply.ts'
 
 const SELECT_MS = 5_000
@@ -24,7 +25,8 @@ export class Connection {
     this.#address = address
     this.redis = new Redis(profile)
     this.redis.on('error', (error) => {
-      this.#lastError = error
+      // A server that refuses our certificate says so, or hangs up before we have read it.
+      if (!(isReset(error) && tlsTrouble(this.#lastError, 'REDIS'))) this.#lastError = error
     })
     this.redis.on('ready', () => {
       this.#lastError = undefined
@@ -78,6 +80,24 @@ export function asRedisError(error: unknown, address: RedisAddress): OrderExpiry
     const message = `Redis at ${where} refuses (${why}): check user, password, permissions and keys`
     return new OrderExpiryError('REDIS_REFUSED', message, { cause: error })
   }
-  const message = `Redis at ${where} cannot be used now (${why}); try again`
+  const trouble = tlsTrouble(error, 'REDIS')
+  if (trouble) {
+    const message = `Redis at ${where} cannot be used: ${trouble.what}; ${trouble.remedy}`
+    return new OrderExpiryError('REDIS_REFUSED', message, { cause: error })
+  }
+  const message = `Redis at ${where} cannot be used now (${why})${tlsDoubt(error, address)}; try again`
   return new OrderExpiryError('REDIS_UNAVAILABLE', message, { cause: error })
+}
+
+/** What else may be the reason: a server tells nothing to whom it does not understand. */
+export function tlsDoubt(error: unknown, address: RedisAddress): string {
+  const { path, tls } = parseRedisAddress(address)
+  if (path) return ''
+  if (!tls) return isReset(error) ? '; if it expects TLS, write rediss:// in REDIS_URL' : ''
+  const isSilent = isReset(error) || (error as NodeJS.ErrnoException)?.code === 'ETIMEDOUT'
+  return isSilent ? '; if it does not speak TLS on this port, write redis:// in REDIS_URL, or another port' : ''
+}
+
+function isReset(error: unknown): boolean {
+  return /^(ECONNRESET|EPIPE)$/.test(String((error as NodeJS.ErrnoException)?.code))
 }

@@ -1,6 +1,6 @@
 import { systemClock } from '../runtime/clock.ts'
 import { backoffMs } from '../runtime/retry.ts'
-import { parseRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
+import { parseRedisAddress, type RedisAddress, type RedisProfile, serverName } from './address.ts'
 
 /** A connection that owes an answer this long is dead, though nothing says so: ioredis makes a new one. */
 const SOCKET_TIMEOUT_MS = 5_000
@@ -21,6 +21,8 @@ function reconnectWhenReadOnly(): (error: Error) => 1 | false {
 }
 
 function commonProfile(address: RedisAddress): RedisProfile {
+  const given = parseRedisAddress(address)
+  const servername = serverName(given)
   return {
     connectTimeout: 5_000,
     keepAlive: 10_000,
@@ -30,7 +32,8 @@ function commonProfile(address: RedisAddress): RedisProfile {
     // BullMQ's own back-off grows to 20 s, and every order that falls due in an outage would be that late.
     retryStrategy: (attempt) => backoffMs({ attempt, baseMs: 50, capMs: 1_000 }),
     reconnectOnError: reconnectWhenReadOnly(),
-    ...parseRedisAddress(address),
+    ...given,
+    ...(given.tls && !given.tls.servername && servername && { tls: { servername, ...given.tls } }),
   }
 }
 

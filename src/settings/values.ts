@@ -35,13 +35,18 @@ export const queueName = z
   .regex(/^[^:\s]{1,100}$/, 'expected a name of up to 100 characters without ":" or spaces')
 export const queuePrefix = z.string().regex(/^\S{1,100}$/, 'expected a prefix of up to 100 characters without spaces')
 
-export const redisUrl = z.string().refine((text) => {
+export const redisUrl = z.string().superRefine((text, context) => {
   try {
-    return Boolean(parseRedisAddress(text))
-  } catch {
-    return false
+    parseRedisAddress(text)
+  } catch (error) {
+    context.addIssue((error as Error).message)
   }
-}, 'expected redis://[user:password@]host[:port][/db], rediss://… or unix:///path')
+})
+
+/** The name in a server's certificate. */
+export const serverName = z
+  .string()
+  .regex(/^[a-z0-9_*-]+(\.[a-z0-9_-]+)*$/i, 'expected a host name, as the certificate of the server has it')
 
 export const host = z
   .string()

@@ -4,6 +4,10 @@ import type { PostgresSettings } from '../../src/stores/postgres/settings.ts'
 export function postgresSettings(settings: Partial<PostgresSettings> = {}): PostgresSettings {
   return {
     DATABASE_URL: undefined,
+    DATABASE_TLS_CA_FILE: undefined,
+    DATABASE_TLS_CERT_FILE: undefined,
+    DATABASE_TLS_KEY_FILE: undefined,
+    DATABASE_TLS_SERVERNAME: undefined,
     ORDERS_TABLE: 'orders',
     ORDERS_ID_COLUMN: 'id',
     ORDERS_STATUS_COLUMN: 'status',

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -24,17 +24,21 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** A real Redis, on loopback, untuned but for where its data is. */
-export async function startRedis(options: { port?: number; dir?: string; appendOnly?: boolean } = {}): Promise<Server> {
+/** A real Redis, on loopback, untuned but for where its data is. @param options.tls its settings for TLS */
+export async function startRedis(
+  options: { port?: number; dir?: string; appendOnly?: boolean; tls?: readonly string[] } = {},
+): Promise<Server> {
   const port = options.port ?? (await freePort())
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'order-expiry-redis-'))
-  const settings = ['--port', `${port}`, '--bind', '127.0.0.1', '--dir', dir, '--save', '']
+  // With TLS, nothing else is spoken.
+  const ports = options.tls ? ['--port', '0', '--tls-port', `${port}`, ...options.tls] : ['--port', `${port}`]
+  const settings = [...ports, '--bind', '127.0.0.1', '--dir', dir, '--save', '']
   const child = spawn('redis-server', [...settings, '--appendonly', options.appendOnly ? 'yes' : 'no'], {
     stdio: 'ignore',
   })
   await untilConnected(port, child)
   return {
-    url: `redis://127.0.0.1:${port}`,
+    url: `${options.tls ? 'rediss' : 'redis'}://127.0.0.1:${port}`,
     port,
     pid: child.pid as number,
     async stop() {
@@ -52,12 +56,16 @@ export interface Program {
   options: SpawnOptions
 }
 
-/** A real PostgreSQL cluster of its own, on loopback. Durability is off: no test cuts the power. */
-export async function startPostgres(): Promise<Server> {
+/** A real PostgreSQL cluster of its own, on loopback. Durability is off: no test cuts the power. @param options.accessRules of pg_hba.conf */
+export async function startPostgres(
+  options: { settings?: Record<string, string>; accessRules?: string } = {},
+): Promise<Server> {
   const port = await freePort()
   const dir = mkdtempSync(join(tmpdir(), 'order-expiry-postgres-'))
-  const { url, command, args, options } = postgresProgram(dir, port)
-  const child = spawn(command, args, { ...options, cwd: dir, stdio: 'ignore' })
+  const { url, command, args, options: how } = postgresProgram(dir, port)
+  const flags = Object.entries(options.settings ?? {}).flatMap(([name, value]) => ['-c', `${name}=${value}`])
+  if (options.accessRules) writeFileSync(join(dir, 'data', 'pg_hba.conf'), options.accessRules)
+  const child = spawn(command, [...args, ...flags], { ...how, cwd: dir, stdio: 'ignore' })
   await untilConnected(port, child)
   return {
     url,

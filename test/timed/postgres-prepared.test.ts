@@ -1,13 +1,9 @@
-import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import pg from 'pg'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
 import { OrdersTable, type StoreOverrides, type TableOptions } from '../helpers/orders-table.ts'
-import { end, freePort, unprivileged, untilConnected } from '../helpers/processes.ts'
+import { startPgbouncer } from '../helpers/pgbouncer.ts'
 
 afterEach(() => {
   jest.restoreAllMocks()
@@ -118,12 +114,10 @@ test('a plan from when the table was small is not kept once it is slow', async (
   expect(sent.connection()).not.toBe(old)
 })
 
-/** Debian's, 1.18, knows no prepared statements in transaction mode. */
-const PGBOUNCER = existsSync('/usr/sbin/pgbouncer') ? '/usr/sbin/pgbouncer' : 'pgbouncer'
-
 test('behind PgBouncer in transaction mode everything works, and is done once', async () => {
   const table = await openTable(4_000)
-  const url = await startPgbouncer(table)
+  const timeouts = ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']
+  const url = await startPgbouncer(table.settings.DATABASE_URL as string, timeouts)
   const stores = await Promise.all(
     [1, 2, 3].map(() => openStore(table, { settings: { DATABASE_URL: url }, connections: 4 })),
   )
@@ -134,36 +128,3 @@ test('behind PgBouncer in transaction mode everything works, and is done once', 
   expect(await stores[0]?.unpaidDueBefore(Date.now(), undefined, 10)).toEqual([])
   expect(await stores[0]?.find(['7'])).toMatchObject([{ status: 'cancelled' }])
 })
-
-/** A pooler with three connections to the server that the table is on. */
-async function startPgbouncer(table: OrdersTable): Promise<string> {
-  const { hostname, port: serverPort, username, pathname } = new URL(table.settings.DATABASE_URL as string)
-  const dir = mkdtempSync(join(tmpdir(), 'order-expiry-pgbouncer-'))
-  const port = await freePort()
-  writeFileSync(
-    join(dir, 'pgbouncer.ini'),
-    `[databases]
-${pathname.slice(1)} = host=${hostname} port=${serverPort} user=${username}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 3
-ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout
-`,
-  )
-  chmodSync(dir, 0o755)
-  const pooler = spawn(PGBOUNCER, [join(dir, 'pgbouncer.ini')], {
-    ...unprivileged(),
-    cwd: dir,
-    stdio: 'ignore',
-  })
-  closing.push(async () => {
-    await end(pooler, 'SIGINT')
-    rmSync(dir, { recursive: true, force: true })
-  })
-  await untilConnected(port, pooler)
-  return `postgres://${username}@127.0.0.1:${port}${pathname}`
-}

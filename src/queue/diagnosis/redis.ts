@@ -1,12 +1,14 @@
 import { compareClocks } from '../../doctor/clock-offset.ts'
 import { examine, type Finding, finding, listed, ok } from '../../doctor/finding.ts'
+import { lookAtCertificate, tlsFinding } from '../../doctor/tls-finding.ts'
 import type { OrderExpiryError } from '../../errors.ts'
-import { describeRedisAddress, type RedisAddress } from '../../redis/address.ts'
-import { Connection } from '../../redis/connection.ts'
+import { describeRedisAddress, parseRedisAddress, type RedisAddress } from '../../redis/address.ts'
+import { Connection, tlsDoubt } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import { timeOf } from '../../redis/time.ts'
+import { tlsTrouble } from '../../runtime/certificates.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
@@ -51,6 +53,7 @@ export async function diagnoseRedis(options: {
     const state = await readState(connection.redis, { keepsOrders, queue })
     return listed(
       ok('redis-reachable', `answers at ${where}`),
+      lookAtTls(address),
       ...(state.info.size > 0 ? looks.map((lookAt) => lookAt(state)) : []),
       await lookAtClock(connection, clock),
       lookAtRefused(state),
@@ -60,11 +63,13 @@ export async function diagnoseRedis(options: {
     await withTimeout({ work: connected, ms: CONNECT_TIMEOUT_MS, clock, onTimeout })
     return await examine({ code: 'redis-reachable', withinMs: REDIS_LIMIT_MS, clock, look })
   } catch (error) {
-    return [unreachable(connection.explain(error), where)]
+    return [unreachable(connection.explain(error), address), ...[lookAtTls(address)].filter(isNotOk)]
   } finally {
     connection.close()
   }
 }
+
+const isNotOk = ({ level }: Finding) => level !== 'ok'
 
 /** What to do, by the code of Redis's error. */
 const REMEDIES: Record<string, string> = {
@@ -74,14 +79,30 @@ const REMEDIES: Record<string, string> = {
   LOADING: '# it is reading its data after a restart: wait, and run doctor again',
 }
 
-function unreachable({ code, cause, message }: OrderExpiryError, where: string): Finding {
+function unreachable({ code, cause, message }: OrderExpiryError, address: RedisAddress): Finding {
+  const where = describeRedisAddress(address)
+  const { host = '127.0.0.1', port = 6379, tls } = parseRedisAddress(address)
+  const trouble = tlsTrouble(cause, 'REDIS')
   const why = cause instanceof Error && cause.message ? cause.message : message
+  const look = lookAtCertificate({ host, port, servername: tls?.servername, prefix: 'REDIS' })
   return finding('error', 'redis-reachable', {
-    what: `${code === 'REDIS_REFUSED' ? 'refuses us' : 'cannot be reached'} at ${where}: ${why}`,
+    what: `${code === 'REDIS_REFUSED' ? 'refuses us' : 'cannot be reached'} at ${where}: ${trouble?.what ?? why}${tlsDoubt(cause, address)}`,
     meaning: 'No order can be scheduled, and none is checked on time.',
-    fix:
-      REMEDIES[redisErrorCode(cause) ?? ''] ??
-      '# start Redis, or correct REDIS_URL; then from this machine: redis-cli -u "$REDIS_URL" PING',
+    fix: trouble
+      ? [`# ${trouble.remedy} (docs/tls.md)`, look]
+      : (REMEDIES[redisErrorCode(cause) ?? ''] ??
+        `# start Redis, or correct REDIS_URL; then from this machine: ${tls ? look : 'redis-cli -u "$REDIS_URL" PING'}`),
+  })
+}
+
+function lookAtTls(address: RedisAddress): Finding {
+  const { path, host, tls } = parseRedisAddress(address)
+  return tlsFinding({
+    code: 'redis-tls',
+    host: path ?? host,
+    protection: { isEncrypted: Boolean(tls), isVerified: tls?.rejectUnauthorized !== false },
+    encrypt: 'turn on TLS on the server, and begin REDIS_URL with rediss:// (docs/tls.md)',
+    verify: 'take ssl_cert_reqs=none out of REDIS_URL, and set REDIS_TLS_CA_FILE (docs/tls.md)',
   })
 }
 

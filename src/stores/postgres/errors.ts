@@ -1,4 +1,5 @@
 import { type ErrorCode, OrderExpiryError } from '../../errors.ts'
+import { tlsTrouble } from '../../runtime/certificates.ts'
 
 /**
  * SQLSTATE (or its class, the first two characters) → our code. The longest match counts.
@@ -35,9 +36,45 @@ export function asStoreError(error: unknown): OrderExpiryError {
   const why =
     error instanceof Error ? error.message || String('code' in error ? error.code : error.name) : String(error)
   const state = sqlStateOf(error)
+  const trouble = databaseTlsTrouble(error)
+  if (trouble) {
+    return new OrderExpiryError('STORE_REFUSED', `PostgreSQL: ${trouble.what}; ${trouble.remedy}`, { cause: error })
+  }
   if (!state) {
     return new OrderExpiryError('STORE_UNAVAILABLE', `PostgreSQL cannot be used now: ${why}`, { cause: error })
   }
   const [code = 'STORE_REJECTED'] = [5, 3, 2].flatMap((length) => BY_SQLSTATE[state.slice(0, length)] ?? [])
   return new OrderExpiryError(code, `PostgreSQL: ${why} (SQLSTATE ${state})`, { cause: error })
+}
+
+/** Refusals that only the text of the driver or the server tells. */
+const TOLD_BY_TEXT: { text: RegExp; what: string; remedy: string }[] = [
+  {
+    text: /does not support SSL connections/,
+    what: 'the server does not speak TLS',
+    remedy: 'turn on ssl on the server, or write sslmode=disable in DATABASE_URL',
+  },
+  {
+    text: /no encryption|SSL off|SSL required|connection is insecure|require_secure_transport/i,
+    what: 'the server takes connections with TLS only, or other users, databases or addresses',
+    remedy: 'write sslmode=verify-full in DATABASE_URL (docs/tls.md), or correct user and database',
+  },
+  {
+    text: /valid client certificate|certificate authentication failed/i,
+    what: 'the server wants a certificate of this user',
+    remedy: 'set DATABASE_TLS_CERT_FILE and DATABASE_TLS_KEY_FILE',
+  },
+  {
+    text: /unsupported startup parameter/i,
+    what: 'a pooler does not know a parameter of DATABASE_URL',
+    remedy: 'take options out of DATABASE_URL, or set it on the role: ALTER ROLE … SET …',
+  },
+]
+
+/** {@link tlsTrouble}, and what else only a change of DATABASE_URL can mend. */
+export function databaseTlsTrouble(error: unknown): ReturnType<typeof tlsTrouble> {
+  if (!(error instanceof Error)) return undefined
+  const told = TOLD_BY_TEXT.find(({ text }) => text.test(error.message))
+  if (!told) return tlsTrouble(error, 'DATABASE')
+  return { what: `${told.what} (${error.message})`, remedy: told.remedy }
 }

@@ -1,16 +1,20 @@
 import { z } from 'zod'
+import { certificateProblems } from '../../runtime/certificates.ts'
 import { readFile, type Settings, type SettingValues } from '../../settings/setting.ts'
-import { duration } from '../../settings/values.ts'
+import { duration, serverName } from '../../settings/values.ts'
 import type { StoreOptions } from '../store-kind.ts'
+import { parsePostgresAddress } from './address.ts'
 import { quoteTable } from './quoting.ts'
 import { parseAssignments, parseExpression } from './sql-fragment.ts'
+import { tlsFilesOf } from './tls-files.ts'
 
-const databaseUrl = z
-  .string()
-  .refine(
-    (text) => URL.canParse(text) && ['postgres:', 'postgresql:'].includes(new URL(text).protocol),
-    'expected postgres://user:password@host:5432/database',
-  )
+const databaseUrl = z.string().superRefine((text, context) => {
+  try {
+    parsePostgresAddress(text)
+  } catch (error) {
+    context.addIssue((error as Error).message)
+  }
+})
 const tableName = z
   .string()
   .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"')
@@ -48,6 +52,10 @@ const orderStatuses = z
 /** Where the shop's own table is, and what its columns mean. `.env.example` says what each is for. */
 export const settings = {
   DATABASE_URL: { schema: databaseUrl, secret: true },
+  DATABASE_TLS_CA_FILE: { schema: z.string() },
+  DATABASE_TLS_CERT_FILE: { schema: z.string() },
+  DATABASE_TLS_KEY_FILE: { schema: z.string() },
+  DATABASE_TLS_SERVERNAME: { schema: serverName },
   ORDERS_TABLE: { schema: tableName, default: 'orders', empty: 'refused', isSql: true },
   ORDERS_ID_COLUMN: { schema: columnName, default: 'id', empty: 'refused' },
   ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status', empty: 'none' },
@@ -119,5 +127,23 @@ export function contradictions(
       given.ORDERS_SET !== undefined &&
       'ORDERS_SET: expected to be empty with CANCEL_SQL_FILE, your own statement, which can set the columns itself',
     !isChosen && given.CANCEL_SQL_FILE !== undefined && 'CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres',
+    ...(isChosen ? tlsProblems(given) : []),
   ].filter((problem) => typeof problem === 'string')
+}
+
+const UNVERIFIED: readonly unknown[] = ['disable', 'allow', 'prefer', 'no-verify']
+
+function tlsProblems(given: Partial<PostgresSettings>): string[] {
+  if (given.DATABASE_URL === undefined) return []
+  const address = parsePostgresAddress(given.DATABASE_URL)
+  const files = tlsFilesOf(address, given)
+  const name = (['CA_FILE', 'SERVERNAME'] as const).find((part) => given[`DATABASE_TLS_${part}`] !== undefined)
+  return [
+    ...(name && UNVERIFIED.includes(address.sslmode)
+      ? [
+          `DATABASE_TLS_${name}: expected with sslmode=verify-full in DATABASE_URL, given ${address.sslmode}, which verifies nothing`,
+        ]
+      : []),
+    ...certificateProblems('DATABASE', files),
+  ]
 }

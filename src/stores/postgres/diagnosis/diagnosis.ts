@@ -1,20 +1,22 @@
 import type pg from 'pg'
 import { type Finding, type FindingCode, finding, listed, ok } from '../../../doctor/finding.ts'
+import { lookAtCertificate } from '../../../doctor/tls-finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import { type Database, oneValue } from '../database.ts'
-import { asStoreError, sqlStateOf } from '../errors.ts'
+import { asStoreError, databaseTlsTrouble, sqlStateOf } from '../errors.ts'
 import { inspectTable } from '../inspection.ts'
 import { firstSeen } from '../outbox.ts'
 import { createPool } from '../pool.ts'
 import { quoteTable } from '../quoting.ts'
 import type { PostgresStoreOptions } from '../settings.ts'
 import { BACKLOG_AFTER_MS } from '../statements.ts'
+import type { Ways } from '../ways.ts'
 import { lookAtCancelling, lookAtTriggers } from './cancelling.ts'
 import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
 import { lookAtIds } from './ids.ts'
 import { lookAtIndexes } from './indexes.ts'
 import { hasOutbox, lookAtOutbox } from './outbox.ts'
-import { lookAtClock, lookAtConnections, lookAtVersion, lookAtWritable } from './server.ts'
+import { lookAtClock, lookAtConnections, lookAtTimeouts, lookAtTls, lookAtVersion, lookAtWritable } from './server.ts'
 import { lookAtSetAside } from './set-aside.ts'
 import { lookAtStatuses } from './statuses.ts'
 import { lookAtPermissions, lookAtSchema, mismatches } from './table.ts'
@@ -22,24 +24,25 @@ import { lookAtUnseenColumns } from './unseen-columns.ts'
 
 /** Looks at the database and the orders table over one connection, and changes nothing. */
 export async function diagnosePostgres(options: PostgresStoreOptions, clock: Clock): Promise<Finding[]> {
-  const { host, port, pathname } = new URL(options.settings.DATABASE_URL as string)
-  const where = `${host || 'a local socket'}${host && !port ? ':5432' : ''}${pathname}`
   const pool = createPool({ ...options, connections: 1 })
+  const { ways } = pool
   let client: pg.PoolClient | undefined
   try {
     client = await pool.connect()
-    const findings = await diagnose({ ...options, database: client, clock })
-    return [ok('store-reachable', `answers at ${where}`), ...findings]
+    const findings = await diagnose({ ...options, database: client, clock, ways })
+    return [ok('store-reachable', `answers at ${ways.describe()}`), lookAtTls(ways), ...findings]
   } catch (error) {
     if (client && sqlStateOf(error)) throw asStoreError(error)
-    return [unreachableFinding(where, error)]
+    return [unreachableFinding(ways, error), ...[lookAtTls(ways)].filter(({ level }) => level !== 'ok')]
   } finally {
     client?.release(true)
     void pool.end().catch(() => {})
   }
 }
 
-async function diagnose(options: PostgresStoreOptions & { database: Database; clock: Clock }): Promise<Finding[]> {
+async function diagnose(
+  options: PostgresStoreOptions & { database: Database; clock: Clock; ways: Ways },
+): Promise<Finding[]> {
   const findings: Finding[] = []
   const { database, clock, settings, connections } = options
   const look = async (code: FindingCode, from: Promise<Finding | Finding[] | undefined>) => {
@@ -51,6 +54,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
     }
   }
   const role = await oneValue<string>(database, 'SELECT quote_ident(current_user)')
+  findings.push(lookAtTimeouts(options.ways, role))
   await look('store-version', lookAtVersion(database))
   await look('store-writable', lookAtWritable(database, role))
   await look('store-clock', lookAtClock(database, clock))
@@ -86,7 +90,7 @@ async function diagnose(options: PostgresStoreOptions & { database: Database; cl
 
 /** What to do, by the class of the SQLSTATE. */
 const REMEDIES: Record<string, string> = {
-  '08': '# if this is PgBouncer, set in its configuration: ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout (docs/postgres.md)',
+  '08': '# look into the log of the pooler, or of what else is between here and PostgreSQL (docs/postgres.md)',
   '28': '# correct the user and the password in DATABASE_URL, or pg_hba.conf',
   '3D': '# correct the name of the database in DATABASE_URL',
   '42': '# GRANT CONNECT on the database to the user of DATABASE_URL',
@@ -95,13 +99,17 @@ const REMEDIES: Record<string, string> = {
 }
 
 /** Why the database cannot be used at all. */
-function unreachableFinding(where: string, error: unknown): Finding {
+function unreachableFinding(ways: Ways, error: unknown): Finding {
   const { message, cause } = asStoreError(error)
+  const trouble = databaseTlsTrouble(cause)
+  const { host, port, isEncrypted, servername } = ways.reached()
+  const look = lookAtCertificate({ host, port, servername, prefix: 'DATABASE', protocol: 'postgres' })
   return finding('error', 'store-reachable', {
-    what: `cannot be used at ${where}: ${message}`,
+    what: `cannot be used at ${ways.describeAll()}: ${trouble?.what ?? message}`,
     meaning: 'No order can be checked; checks wait until it is back.',
-    fix:
-      REMEDIES[sqlStateOf(cause)?.slice(0, 2) ?? ''] ??
-      '# start PostgreSQL, or correct DATABASE_URL; then from this machine: psql "$DATABASE_URL" -c "SELECT 1"',
+    fix: trouble
+      ? [`# ${trouble.remedy}`, ...(isEncrypted ? [look] : [])]
+      : (REMEDIES[sqlStateOf(cause)?.slice(0, 2) ?? ''] ??
+        `# start PostgreSQL, or correct DATABASE_URL; then from this machine: ${isEncrypted ? look : 'psql "$DATABASE_URL" -c "SELECT 1"'}`),
   })
 }

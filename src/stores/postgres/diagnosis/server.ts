@@ -1,7 +1,9 @@
 import { compareClocks } from '../../../doctor/clock-offset.ts'
 import { type Finding, finding, ok } from '../../../doctor/finding.ts'
+import { tlsFinding } from '../../../doctor/tls-finding.ts'
 import type { Clock } from '../../../runtime/clock.ts'
 import { type Database, databaseNow, one } from '../database.ts'
+import type { Ways } from '../ways.ts'
 
 const LEAST_VERSION = 13
 
@@ -81,6 +83,31 @@ export async function lookAtConnections(
     fix: [
       '# close connections that are not needed, put a pooler in between, or, at the next restart of the server:',
       `ALTER SYSTEM SET max_connections = ${most * 2};`,
+    ],
+  })
+}
+
+export function lookAtTls(ways: Ways): Finding {
+  const { host, isEncrypted, isVerified } = ways.reached()
+  return tlsFinding({
+    code: 'store-tls',
+    host,
+    protection: { isEncrypted, isVerified },
+    encrypt: 'turn on ssl on the server, and write sslmode=verify-full in DATABASE_URL (docs/tls.md)',
+    verify: 'write sslmode=verify-full in DATABASE_URL, and set DATABASE_TLS_CA_FILE (docs/tls.md)',
+  })
+}
+
+/** Whether the time-outs that each connection asks for have reached the session. */
+export function lookAtTimeouts(ways: Ways, role: string): Finding {
+  const timeouts = Object.entries(ways.bounds).filter(([name]) => name.endsWith('_timeout'))
+  if (!ways.whyUnbounded) return ok('store-timeouts', 'each session has its time-outs')
+  return finding('info', 'store-timeouts', {
+    what: `a pooler keeps time-outs from the sessions (${ways.whyUnbounded})`,
+    meaning: 'Each statement gets them in a transaction of its own. It works, but costs two round trips more.',
+    fix: [
+      '# connect without the pooler, or have it ignore the parameters (docs/postgres.md) and set them on the role:',
+      ...timeouts.map(([name, value]) => `ALTER ROLE ${role} SET ${name} = '${value}';`),
     ],
   })
 }

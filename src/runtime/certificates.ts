@@ -1,0 +1,117 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createSecureContext, type SecureContext } from 'node:tls'
+
+/** Paths of PEM files: the CAs that may have signed the server's certificate, and a certificate of ours with its key. */
+export interface TlsFiles {
+  ca?: string | undefined
+  cert?: string | undefined
+  key?: string | undefined
+}
+
+/**
+ * What `tls.connect` takes for these files, read again for each connection: whoever renews certificates replaces the files. Drivers
+ * copy its fields when they connect; a copy made earlier would stay as it is.
+ */
+export function tlsOptions(files: TlsFiles): { readonly secureContext: SecureContext } {
+  let known: { texts: (string | undefined)[]; context: SecureContext } | undefined
+  const read = () => {
+    const texts = [files.ca, files.cert, files.key].map((path) => path && readFileSync(path, 'utf8'))
+    if (known?.texts.every((text, n) => text === texts[n])) return known
+    const [ca, cert, key] = texts
+    return { texts, context: createSecureContext({ ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }) }) }
+  }
+  known = read()
+  return {
+    get secureContext() {
+      try {
+        known = read()
+      } catch (error) {
+        // A file that is being replaced, or a certificate whose key is still the old one.
+        if (!known) throw error
+      }
+      return (known as { context: SecureContext }).context
+    },
+  }
+}
+
+/** What is wrong with the files, a line each that begins with the setting `${prefix}_TLS_…`. */
+export function certificateProblems(prefix: string, files: TlsFiles): string[] {
+  const name = (part: keyof TlsFiles) => `${prefix}_TLS_${part.toUpperCase()}_FILE`
+  const problems: string[] = []
+  const parse = <T>(part: keyof TlsFiles, expected: string, as: (pem: string) => T): T | undefined => {
+    const path = files[part]
+    if (path === undefined) return undefined
+    try {
+      return as(readFileSync(path, 'utf8'))
+    } catch (error) {
+      const { code = 'unreadable' } = error as NodeJS.ErrnoException
+      problems.push(`${name(part)}: expected a readable file with ${expected}, given ${JSON.stringify(path)} (${code})`)
+      return undefined
+    }
+  }
+  parse('ca', 'certificates in PEM', (pem) => new X509Certificate(pem))
+  const cert = parse('cert', 'a certificate in PEM', (pem) => new X509Certificate(pem))
+  const key = parse('key', 'a private key in PEM, without a passphrase', createPrivateKey)
+  if (files.cert && !files.key) problems.push(`${name('key')}: expected with ${name('cert')}, given none`)
+  if (files.key && !files.cert) problems.push(`${name('cert')}: expected with ${name('key')}, given none`)
+  if (cert && key && !cert.checkPrivateKey(key)) {
+    problems.push(`${name('key')}: expected the key of the certificate in ${name('cert')}, given another one`)
+  }
+  return problems
+}
+
+/** What is told apart, by the code of Node or OpenSSL. https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const TROUBLES: { code: RegExp; what: string; remedy: (prefix: string) => string }[] = [
+  {
+    code: /^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/,
+    what: 'its certificate is for another name',
+    remedy: (prefix) => `write a name of the certificate in ${prefix}_URL, or set ${prefix}_TLS_SERVERNAME to it`,
+  },
+  {
+    code: /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/,
+    what: 'its certificate is not valid now',
+    remedy: () => 'renew it on the server, or set the clock of this machine',
+  },
+  {
+    code: /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_|PATH_LENGTH_)/,
+    what: 'its certificate comes from a CA that is not trusted here',
+    remedy: (prefix) => `set ${prefix}_TLS_CA_FILE to the file with the certificate of that CA`,
+  },
+  {
+    code: /^ERR_SSL_.*ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)$/,
+    what: 'it wants a certificate from us',
+    remedy: (prefix) => `set ${prefix}_TLS_CERT_FILE and ${prefix}_TLS_KEY_FILE`,
+  },
+  {
+    code: /^ERR_SSL_.*ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/,
+    what: 'it refuses our certificate',
+    remedy: (prefix) =>
+      `set ${prefix}_TLS_CERT_FILE and ${prefix}_TLS_KEY_FILE to one from a CA that the server trusts`,
+  },
+  {
+    code: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNKNOWN_PROTOCOL)$/,
+    what: 'it does not speak TLS on this port',
+    remedy: (prefix) => `correct the port in ${prefix}_URL, or write it without TLS`,
+  },
+  {
+    code: /^ERR_SSL_.*(PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|DH_KEY_TOO_SMALL|KEY_TOO_SMALL|DIGEST)/,
+    what: 'it offers only old versions or ciphers of TLS',
+    remedy: () => 'turn on TLS 1.2 or 1.3 on the server',
+  },
+]
+
+/**
+ * Why a connection was refused by either side for what TLS is there for: no other attempt will change that. Undefined for anything else,
+ * as for an outage.
+ *
+ * @param prefix of the settings that would help: `REDIS` or `DATABASE`
+ */
+export function tlsTrouble(error: unknown, prefix: string): { what: string; remedy: string } | undefined {
+  const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : {}
+  const trouble = TROUBLES.find((one) => one.code.test(String(code)))
+  if (!trouble) return undefined
+  // What OpenSSL says is a path through its source.
+  const why = String(code).startsWith('ERR_SSL_') ? String(code) : message
+  return { what: `${trouble.what} (${why})`, remedy: trouble.remedy(prefix) }
+}
