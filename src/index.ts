@@ -10,5 +10,5 @@ export type {
 export { type ErrorCode, OrderExpiryError } from './errors.ts'
 export type { DeadlineInput } from './order/deadline.ts'
 export type { FinishedCheck, JobData } from './queue/contract.ts'
-export type { RedisAddress } from './redis/address.ts'
+export type { ShopRedis as RedisAddress } from './redis/shop-redis.ts'
 export type { PayResult } from './stores/records.ts'

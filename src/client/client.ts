@@ -49,7 +49,7 @@ export class OrderExpiry {
   /**
    * Afterwards the order has a check at its deadline.
    *
-   * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE (nothing is written), REDIS_UNAVAILABLE
+   * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE, INVALID_REQUEST (nothing is written), REDIS_UNAVAILABLE
    */
   schedule(item: ScheduleItem): Promise<ScheduleResult> {
     const span = startProducerSpan('add', this.#options)
@@ -72,6 +72,7 @@ export class OrderExpiry {
   }
 
   async #scheduleMany(items: readonly ScheduleItem[], trace?: string): Promise<(ScheduleResult | Refusal)[]> {
+    if (!Array.isArray(items)) throw new OrderExpiryError('INVALID_REQUEST', 'scheduleMany: expected a list of orders')
     const call = this.#callNow(trace)
     const startedMs = systemClock.monotonic()
     let begun = 0
@@ -101,13 +102,13 @@ export class OrderExpiry {
   /**
    * Afterwards the order's check is at the new deadline, earlier or later.
    *
-   * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE, REDIS_UNAVAILABLE
+   * @throws {OrderExpiryError} INVALID_ORDER_ID, INVALID_DEADLINE, INVALID_REQUEST, REDIS_UNAVAILABLE
    */
   async reschedule(item: ScheduleItem & { deadline: DeadlineInput }): Promise<RescheduleResult> {
-    if (item?.deadline === undefined) {
+    const placement = parsePlacement(item, this.#callNow())
+    if (item.deadline === undefined) {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected a new deadline, given none')
     }
-    const placement = parsePlacement(item, this.#callNow())
     const { orderId, deadline } = placement
     return this.#calls.run(async (open) => {
       const moved = await this.#orders?.move(orderId, deadline)

@@ -2,13 +2,14 @@ import type { Telemetry } from 'bullmq'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
 import { JOB_NAME } from '../queue/contract.ts'
-import type { RedisAddress } from '../redis/address.ts'
+import { addressOf, type ShopRedis } from '../redis/shop-redis.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
+import { type Fields, refuseUnknown } from '../runtime/fields.ts'
 import { RECORDS, type RecordsName } from '../stores/records.ts'
 
 export interface OrderExpiryOptions {
-  /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or a client. */
-  redis: RedisAddress
+  /** Where the queue is: a URL such as `redis://host:6379`, ioredis options, or an ioredis client; no Cluster. */
+  redis: ShopRedis
   /** This library records the orders too, in this store. Default: the shop's own table does. */
   orders?: RecordsName
   /** Default `check-payment`; must equal the daemon's QUEUE_NAME. */
@@ -28,12 +29,7 @@ export interface OrderExpiryOptions {
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 const clientOptions = z.strictObject({
-  redis: z.union([
-    z.string().min(1),
-    z.custom<object>((value) => isObject(value) && !('nodes' in value), {
-      error: 'expected a URL, ioredis options or a non-cluster ioredis client',
-    }),
-  ]),
+  redis: z.unknown(),
   orders: z.enum(Object.keys(RECORDS) as [RecordsName]).optional(),
   queueName: z
     .string()
@@ -51,14 +47,29 @@ const clientOptions = z.strictObject({
     .optional(),
 })
 
+const FIELDS: Fields = {
+  of: 'OrderExpiry',
+  known: Object.keys(clientOptions.shape),
+  meant: {
+    redis: /url|connection|client|host/i,
+    paymentTimeout: /time|deadline|expir/i,
+    queuePrefix: /prefix/i,
+    queueName: /queue|name/i,
+    orders: /order|store|record/i,
+    telemetry: /tele|trac|otel/i,
+  },
+  code: 'INVALID_OPTIONS',
+}
+
 /**
  * The options of a client, complete.
  *
  * @throws {OrderExpiryError} INVALID_OPTIONS
  */
 export function parseClientOptions(options: OrderExpiryOptions) {
+  if (isObject(options)) refuseUnknown(options, FIELDS)
   const parsed = clientOptions.safeParse(options)
   if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
-  const { redis, orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m', telemetry } = options
-  return { redis, orders, queueName, queuePrefix, paymentTimeout, telemetry }
+  const { orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m', telemetry } = options
+  return { redis: addressOf(options.redis), orders, queueName, queuePrefix, paymentTimeout, telemetry }
 }

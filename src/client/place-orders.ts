@@ -1,7 +1,7 @@
 import type { OrderExpiryError } from '../errors.ts'
 import type { JobBefore } from '../queue/add-if-absent.ts'
 import type { OpenQueue } from '../queue/check-queue.ts'
-import type { Placement } from '../queue/contract.ts'
+import { deadlineOf, jobIdOf, type Placement } from '../queue/contract.ts'
 import { placeJobs } from '../queue/jobs.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { OrderRecords } from '../stores/records.ts'
@@ -31,10 +31,12 @@ export async function placeOrders(options: {
     { isLate, keepsDecided: orders === undefined }, // a record says itself whether it is decided
   )
   let next = 0
-  return placements.map((placement, index) => {
+  const results = placements.map((placement, index) => {
     const result = resultOf(placement, { record: records[index], job: checks[index] && found[next++] })
     return result instanceof Error ? { orderId: placement.orderId, error: explain(result) } : result
   })
+  if (!results.some(isConflict)) return results
+  return Promise.all(results.map((result, index) => recognizeRepeat(result, { open, ...placements[index] })))
 }
 
 type Recorded = Awaited<ReturnType<OrderRecords['record']>>[number]
@@ -69,4 +71,22 @@ function resultOf(
   if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
   const result = before.deadline === deadline ? 'unchanged' : 'conflict'
   return { orderId, result, deadline: new Date(before.deadline), ...(isSettled && { status: record.status }) }
+}
+
+function isConflict(result: ScheduleResult | Refusal): result is ScheduleResult {
+  return 'result' in result && result.result === 'conflict'
+}
+
+/**
+ * `unchanged` in place of a conflict caused by the same call made again: the time-out it asks for began with the first
+ * one, so it now asks for another deadline.
+ */
+async function recognizeRepeat(
+  result: ScheduleResult | Refusal,
+  { open, spanMs }: { open: OpenQueue; spanMs?: number },
+): Promise<ScheduleResult | Refusal> {
+  if (!isConflict(result) || spanMs === undefined) return result
+  const job = await open.queue.getJob(jobIdOf(result.orderId))
+  if (!job || deadlineOf(job.data) !== job.timestamp + spanMs) return result
+  return { ...result, result: 'unchanged' }
 }

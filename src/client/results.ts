@@ -16,8 +16,8 @@ export interface ScheduleItem {
 export interface ScheduleResult {
   orderId: string
   /**
-   * `scheduled`: a check is planned. `unchanged`: it already was, for the same deadline. `conflict`: one is planned for
-   * another deadline, and still is; only `reschedule` moves it.
+   * `scheduled`: a check is planned. `unchanged`: it already was, for the same deadline, or by the same time-out, which began
+   * with the first call. `conflict`: one is planned for another deadline, and still is; only `reschedule` moves it.
    */
   result: 'scheduled' | 'unchanged' | 'conflict'
   /** The deadline that counts now. */

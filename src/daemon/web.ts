@@ -65,7 +65,6 @@ export function createWeb(
         vitals,
         client,
         events,
-        paymentTimeoutMs: config.PAYMENT_TIMEOUT,
         admit: doors.api,
         requestsPerSecond: config.API_RATE_LIMIT,
       })

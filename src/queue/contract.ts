@@ -26,6 +26,8 @@ export function jobIdOf(orderId: string): string {
 /** An order that is to be checked. Times are epoch milliseconds. */
 export interface Placement extends JobData {
   placedAt: number
+  /** How long after `placedAt` the deadline is, if it was asked for as a time-out. */
+  spanMs?: number
   /** The trace context of whoever asks for it, as BullMQ's telemetry writes it. */
   trace?: string | undefined
 }

@@ -3,28 +3,15 @@ import type { RedisOptions } from 'ioredis'
 import { type TlsFiles, tlsOptions } from '../runtime/certificates.ts'
 import { parseRedisUrl } from './url.ts'
 
-/**
- * Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`), ioredis options, or an ioredis client. A client
- * only tells the address, for a connection of our own: its time-outs are not those that we promise.
- */
-export type RedisAddress = string | RedisProfile | { options: RedisProfile }
+/** Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`) or ioredis options. */
+export type RedisAddress = string | RedisProfile
 
 /** Everything of ioredis' options but the shape of replies, on which we and BullMQ rely. */
 export type RedisProfile = Omit<RedisOptions, 'replyMapping'>
 
 /** ioredis options for an address. @throws {OrderExpiryError} INVALID_OPTIONS, without the password */
 export function parseRedisAddress(address: RedisAddress): RedisProfile {
-  if (typeof address === 'string') return parseRedisUrl(address)
-  return isClient(address) ? addressOf(address.options) : { ...address }
-}
-
-function isClient(address: object): address is { options: RedisProfile } {
-  return 'sendCommand' in address && 'options' in address
-}
-
-function addressOf({ host, port, path, family, username, password, db, tls }: RedisProfile): RedisProfile {
-  const address = { host, port, path, family, username, password, db, tls }
-  return Object.fromEntries(Object.entries(address).filter(([, value]) => value != null))
+  return typeof address === 'string' ? parseRedisUrl(address) : { ...address }
 }
 
 /** The address with certificates from files, for a URL with TLS. @param options.servername in the server's certificate */
@@ -50,6 +37,8 @@ export function serverName({ host }: RedisProfile): string | undefined {
 
 /** Where an address points to, for people: no user, no password. */
 export function describeRedisAddress(address: RedisAddress): string {
-  const { path, host = '127.0.0.1', port = 6379 } = parseRedisAddress(address)
+  const { path, host = '127.0.0.1', port = 6379, sentinels, name } = parseRedisAddress(address)
+  if (sentinels)
+    return `the primary ${name} of ${sentinels.map(({ host, port = 26_379 }) => `${host}:${port}`).join(', ')}`
   return path ? `unix:${path}` : `${host}:${port}`
 }

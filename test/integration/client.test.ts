@@ -3,7 +3,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as nextMoment } from 'node:timers/promises'
 import { describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
-import { Cluster, Redis } from 'ioredis'
+import { Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
@@ -96,6 +96,42 @@ for (const orders of [undefined, 'redis'] as const) {
       const [job] = await queue.getDelayed()
       expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(deadline)
       expect(await queue.getDelayedCount()).toBe(1)
+    })
+
+    test('the same time-out again is unchanged, another one a conflict, and the first one counts', async () => {
+      const { shop } = openShop({ paymentTimeout: '15m', ...(orders && { orders }) })
+      const same = [{ orderId: 'a', deadline: '15m' }, { orderId: 'a' }] // the default is a time-out as well
+      const { deadline } = await shop.schedule({ orderId: 'a', deadline: '15m' })
+      await eventually('time has passed', () => Date.now() > deadline.getTime() - 15 * MINUTE)
+      for (const item of same)
+        expect(await shop.schedule(item)).toEqual({ orderId: 'a', result: 'unchanged', deadline })
+      expect(await shop.scheduleMany(same)).toMatchObject(same.map(() => ({ result: 'unchanged', deadline })))
+      expect(await shop.schedule({ orderId: 'a', deadline: '16m' })).toMatchObject({ result: 'conflict', deadline })
+      const instant = new Date(deadline.getTime() + 1)
+      expect(await shop.schedule({ orderId: 'a', deadline: instant })).toMatchObject({ result: 'conflict', deadline })
+      await shop.reschedule({ orderId: 'a', deadline: '1h' })
+      expect(await shop.schedule({ orderId: 'a', deadline: '15m' })).toMatchObject({ result: 'conflict' })
+    })
+
+    test.each<[item: Record<string, unknown>, why: RegExp]>([
+      [{ timeout: '15m' }, /"timeout"; did you mean deadline\?/],
+      [{ expiresAt: new Date() }, /"expiresAt"; did you mean deadline\?/],
+      [{ dead_line: '15m' }, /did you mean deadline\?/],
+      [{ delay: 1_000 }, /did you mean deadline\?/],
+      [{ timeout: undefined }, /did you mean deadline\?/],
+      [{ deadline: '15m', timeout: '15m' }, /"timeout"/],
+      [{ deadline: '15m', total: 5 }, /expected orderId, deadline, allowPast, by/],
+      [{ deadline: '15m', allowPast: 'no' }, /allowPast: expected true or false, given string/],
+      [{ deadline: '15m', by: 7 }, /by: expected a string, given number/],
+    ])('an order with %j is refused, in each call, and nothing is written', async (fields, why) => {
+      const { shop, queue } = open()
+      const item = { orderId: 'a', ...fields } as { orderId: string; deadline: string }
+      const refused = { code: 'INVALID_REQUEST', message: expect.stringMatching(why) }
+      await expect(shop.schedule(item)).rejects.toMatchObject(refused)
+      await expect(shop.reschedule(item)).rejects.toMatchObject(refused)
+      expect(await shop.scheduleMany([item])).toMatchObject([{ orderId: 'a', error: refused }])
+      await expect(shop.scheduleMany(item as never)).rejects.toMatchObject({ code: 'INVALID_REQUEST' })
+      expect(await queue.getJobCounts()).toMatchObject({ delayed: 0, waiting: 0 })
     })
 
     test('of calls at the same moment exactly one schedules', async () => {
@@ -669,16 +705,16 @@ describe('close', () => {
   })
 })
 
-test.each([
+test.each<[what: string, options: object, why?: string]>([
   ['no redis', {}],
   ['no URL', { redis: 'localhost' }],
   ['another protocol', { redis: 'http://localhost:6379' }],
-  ['a cluster', { redis: new Cluster([], { lazyConnect: true }) }],
-  ['an unknown option', { redis: 'redis://localhost', queue: 'x' }],
+  ['an unknown option', { redis: 'redis://localhost', queue: 'x' }, 'did you mean queueName?'],
+  ['the name of a setting', { redis: 'redis://localhost', PAYMENT_TIMEOUT: '15m' }, 'did you mean paymentTimeout?'],
+  ['options of ioredis beside ours', { host: 'localhost' }, 'did you mean redis?'],
   ['a queue name that BullMQ forbids', { redis: 'redis://localhost', queueName: 'a:b' }],
   ['a time-out without a unit', { redis: 'redis://localhost', paymentTimeout: '300' }],
-])('the constructor refuses %s', (_, options) => {
-  expect(() => new OrderExpiry(options as OrderExpiryOptions)).toThrow(
-    expect.objectContaining({ code: 'INVALID_OPTIONS' }),
-  )
+])('the constructor refuses %s', (_, options, why = '') => {
+  const refused = { code: 'INVALID_OPTIONS', message: expect.stringContaining(why) }
+  expect(() => new OrderExpiry(options as OrderExpiryOptions)).toThrow(expect.objectContaining(refused))
 })

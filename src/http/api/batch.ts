@@ -1,37 +1,34 @@
 import { z } from 'zod'
 import type { OrderExpiry } from '../../client/client.ts'
+import type { ScheduleItem } from '../../client/results.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
 import { batchOrder, type batchResults } from './schemas.ts'
-import { recognizeRepeat, type WantedDeadline, wantedDeadlineOf } from './wanted-deadline.ts'
+import { wantedDeadlineOf } from './wanted-deadline.ts'
 
 type BatchResult = z.output<typeof batchResults>['results'][number]
 
 /** A result for each order, in their order. */
 export async function scheduleAll(options: {
-  client: Pick<OrderExpiry, 'scheduleMany' | 'find'>
+  client: Pick<OrderExpiry, 'scheduleMany'>
   orders: readonly unknown[]
-  paymentTimeoutMs: number
   caller: string | undefined
 }): Promise<BatchResult[]> {
-  const { client, orders, paymentTimeoutMs, caller } = options
+  const { client, orders, caller } = options
   const results: BatchResult[] = new Array(orders.length)
-  const wanted: (WantedDeadline & { index: number })[] = []
+  const wanted: { index: number; item: ScheduleItem }[] = []
   for (const [index, order] of orders.entries()) {
     try {
       const { orderId, ...body } = parseOrder(order)
-      wanted.push({ index, ...wantedDeadlineOf({ orderId, body, paymentTimeoutMs, caller }) })
+      wanted.push({ index, item: wantedDeadlineOf({ orderId, body, caller }) })
     } catch (error) {
       results[index] = failed((order as { orderId?: unknown } | null)?.orderId, error)
     }
   }
   const scheduled = wanted.length > 0 ? await client.scheduleMany(wanted.map(({ item }) => item)) : []
-  await Promise.all(
-    wanted.map(async ({ index, spanMs }, n) => {
-      const result = scheduled[n] as (typeof scheduled)[number]
-      results[index] =
-        'error' in result ? failed(result.orderId, result.error) : await recognizeRepeat({ result, spanMs, client })
-    }),
-  )
+  for (const [n, { index }] of wanted.entries()) {
+    const result = scheduled[n] as (typeof scheduled)[number]
+    results[index] = 'error' in result ? failed(result.orderId, result.error) : result
+  }
   return results
 }
 

@@ -7,25 +7,22 @@ import { parseOrderId } from '../../order/order-id.ts'
 import type { QueueView } from '../../queue/view/queue-view.ts'
 import { scheduleAll } from './batch.ts'
 import * as schemas from './schemas.ts'
-import { recognizeRepeat, wantedDeadlineOf } from './wanted-deadline.ts'
+import { wantedDeadlineOf } from './wanted-deadline.ts'
 
 export interface OrdersApi {
   client: Pick<OrderExpiry, 'schedule' | 'scheduleMany' | 'reschedule' | 'withdraw' | 'find' | 'pay'>
   vitals: ExplainSources & { view: Pick<QueueView, 'findCheck'> }
-  /** The time-out of an order scheduled without a deadline, in milliseconds. */
-  paymentTimeoutMs: number
 }
 
 const ORDER = '/v1/orders/:id'
 
 /** `/v1/orders`: what the library does, for services in any language. */
 export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], api: OrdersApi): void {
-  const { client, vitals, paymentTimeoutMs } = api
+  const { client, vitals } = api
   const { routes } = schemas
 
   server.put(ORDER, { schema: routes.schedule }, async ({ params: { id }, body, caller }, reply) => {
-    const { item, spanMs } = wantedDeadlineOf({ orderId: id, body: body ?? {}, paymentTimeoutMs, caller })
-    const result = await recognizeRepeat({ result: await client.schedule(item), spanMs, client })
+    const result = await client.schedule(wantedDeadlineOf({ orderId: id, body: body ?? {}, caller }))
     if (result.result !== 'conflict') return reply.code(result.result === 'scheduled' ? 201 : 200).send(result)
     if (result.status !== undefined) throw refused({ ...result, result: 'settled' })
     const at = result.deadline.toISOString()
@@ -33,7 +30,7 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   })
 
   server.patch(ORDER, { schema: routes.reschedule }, async ({ params: { id }, body }, reply) => {
-    const { item } = wantedDeadlineOf({ orderId: id, body, paymentTimeoutMs })
+    const item = wantedDeadlineOf({ orderId: id, body })
     const { deadline } = item
     if (deadline === undefined)
       throw new OrderExpiryError('INVALID_DEADLINE', 'expected deadline or timeout, given neither')
@@ -73,7 +70,7 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   )
 
   server.post('/v1/orders/batch', { schema: routes.scheduleMany }, async ({ body, caller }) => ({
-    results: await scheduleAll({ client, orders: body.orders, paymentTimeoutMs, caller }),
+    results: await scheduleAll({ client, orders: body.orders, caller }),
   }))
 }
 

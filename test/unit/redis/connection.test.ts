@@ -86,6 +86,10 @@ describe('a password', () => {
     ['unix:///run/redis.sock', 'unix:/run/redis.sock'],
     [{ host: 'h', port: 7000, username: 'shop', password: 'hunter2' }, 'h:7000'],
     [{ password: 'hunter2' }, '127.0.0.1:6379'],
+    [
+      { sentinels: [{ host: 'a' }, { host: 'b', port: 7 }], name: 'shop', sentinelPassword: 'hunter2' },
+      'the primary shop of a:26379, b:7',
+    ],
   ])('is not in the description of %p', (address, shown) => {
     expect(describeRedisAddress(address)).toBe(shown)
   })
