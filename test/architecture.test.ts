@@ -616,7 +616,8 @@ describe('the version', () => {
     const { packages } = JSON.parse(readText('package-lock.json')) as { packages: Record<string, { version: string }> }
     expect(packages['']?.version).toBe(version)
     expect(/^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$/m.exec(readText('CHANGELOG.md'))?.[1]).toBe(version)
-    for (const path of ['README.md', 'README.zh-CN.md']) expect(readText(path)).toContain(`order-expiry-${version}.tgz`)
+    for (const path of ['README.md', 'README.zh-CN.md', 'docs/library.md'])
+      expect(readText(path)).toContain(`order-expiry-${version}.tgz`)
     for (const path of ['docs/kubernetes.md', 'deploy/kubernetes/base/deployment.yaml'])
       expect(readText(path)).toContain(`order-expiry:${version}`)
     expect(readText('deploy/kubernetes/example/kustomization.yaml')).toContain(`newTag: ${version}`)

@@ -101,6 +101,36 @@ test('it schedules and pays, required or imported, and the process ends by itsel
   expect(run(imported)).toEqual(told)
 })
 
+test('it follows the clients of other versions of ioredis, and refuses what it cannot follow', () => {
+  const program = write(
+    'clients.cjs',
+    `const { OrderExpiry } = require('order-expiry')
+     const tool = (name) => require(${JSON.stringify(TOOLS)} + '/' + name)
+     const { REDIS_URL, QUEUE_NAME: queueName } = process.env
+     const schedule = async (orderId, redis) => {
+       const expiry = new OrderExpiry({ redis, queueName })
+       const { result } = await expiry.schedule({ orderId, deadline: '15m' })
+       await expiry.close()
+       redis.disconnect()
+       return result
+     }
+     const refusal = (redis) => {
+       try { new OrderExpiry({ redis }) } catch (error) { return /Cluster|another package/.exec(error.message)?.[0] }
+     }
+     const use = async () => [
+       ...(await Promise.all(['ioredis-4', 'ioredis-5'].map((name) => schedule(name, new (tool(name))(REDIS_URL))))),
+       ...['ioredis-4', 'ioredis-5'].map((name) => refusal(new (tool(name)).Cluster([], { lazyConnect: true }))),
+       refusal(tool('redis').createClient({ url: REDIS_URL })),
+       refusal(tool('redis').createCluster({ rootNodes: [] })),
+     ].join()
+     use().then(console.log)`,
+  )
+  expect(run(program)).toEqual({
+    code: 0,
+    output: 'scheduled,scheduled,Cluster,Cluster,another package,another package\n',
+  })
+})
+
 test('a test of Jest in CommonJS uses it', () => {
   write(
     'shop.test.js',
