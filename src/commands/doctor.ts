@@ -28,7 +28,8 @@ export function doctorCommand(context: CommandContext): Command {
 async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
   const queue = queueOf(config)
   const keepsOrders = KINDS[config.ORDER_STORE].recordsAs !== undefined
-  const inStore = (redisAddress: RedisAddress = '') => diagnoseStore(chooseStore({ config, redisAddress }), clock)
+  const inStore = (redisAddress: RedisAddress = '') =>
+    diagnoseStore(chooseStore({ config, redisAddress, access: 'read' }), clock)
   const notLookedAt: FindingCode[] = keepsOrders ? ['store-reachable', 'queue-reachable'] : ['queue-reachable']
   const what = 'not checked, because Redis cannot be used'
   const skipped = notLookedAt.map((code) => finding('info', code, { what }))

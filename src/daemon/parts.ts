@@ -42,13 +42,19 @@ export function openConnection(redisAddress: RedisAddress, timeoutMs = REDIS_TIM
 }
 
 /** The order store that the settings ask for. @param options.events told of its errors and notices */
-export function chooseStore(options: { config: Config; redisAddress: RedisAddress; events?: EventBus }): StoreChoice {
-  const { config, redisAddress, events } = options
+export function chooseStore(options: {
+  config: Config
+  redisAddress: RedisAddress
+  access?: 'read' | undefined
+  events?: EventBus
+}): StoreChoice {
+  const { config, redisAddress, access, events } = options
   return {
     kind: config.ORDER_STORE,
     settings: config,
     redisAddress,
     queue: queueOf(config),
+    ...(access && { access }),
     connections: MAX_BATCHES + 3,
     watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
     onError: (error) => events?.emit('store-error', { error }),

@@ -38,13 +38,14 @@ export async function sweepOnce(
   },
 ): Promise<SweptOnce> {
   const { config, redisAddress, dryRun, backlog, events, clock, signal } = options
-  const store = await openStore(chooseStore({ config, redisAddress }))
+  const isDryRun = dryRun || config.DRY_RUN
+  const store = await openStore(chooseStore({ config, redisAddress, access: isDryRun ? 'read' : undefined }))
   const connection = openConnection(redisAddress)
   const missingChecks = openMissingChecks(options)
   const notes = openSweepNotes({ config, connection, clock })
   try {
     const { brake, guarded } = createGuards({
-      settings: { ...config, DRY_RUN: dryRun || config.DRY_RUN },
+      settings: { ...config, DRY_RUN: isDryRun },
       store,
       shared: openBrake(config, connection),
       remembered: Number.POSITIVE_INFINITY,

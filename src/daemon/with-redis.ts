@@ -117,12 +117,12 @@ export function withClient<T>(
   })
 }
 
-/** Runs `work` with the order store of the settings. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
+/** Runs `work` with the order store of the settings, to look at. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
 export async function withStore<T>(
   settings: { config: Given['config']; redisAddress: RedisAddress },
   work: (store: OrderStore) => Promise<T>,
 ): Promise<T> {
-  const store = await openStore(chooseStore(settings))
+  const store = await openStore(chooseStore({ ...settings, access: 'read' }))
   try {
     return await work(store)
   } finally {

@@ -12,6 +12,8 @@ export interface StoreOptions<Settings> {
   queue: NamedQueue
   /** At most. */
   connections: number
+  /** `read`: it is only looked at, and must not be able to write. Default: it cancels. */
+  access?: 'read'
   /** Whether the store must tell the time of a payment, for the brake. */
   watchesPayments: boolean
   /** Told of errors of idle connections. */

@@ -13,13 +13,21 @@ interface Ending<T> {
 /** The connections of a store, and how statements are sent over them. Everything rejects with STORE_* errors. */
 export class Connections {
   readonly #pool: pg.Pool
+  readonly #access: 'read' | undefined
   readonly #prepared = new PreparedStatements({ clock: systemClock })
 
-  constructor(pool: pg.Pool) {
+  /** @param options.access `read`: each transaction can write nothing */
+  constructor({ pool, access }: { pool: pg.Pool; access?: 'read' | undefined }) {
     this.#pool = pool
+    this.#access = access
   }
 
   async with<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    if (!this.#access) return this.#with(work)
+    return this.transaction('BEGIN', async (client) => ({ end: 'ROLLBACK', value: await work(client) }))
+  }
+
+  async #with<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     let client: pg.PoolClient | undefined
     let broken = false
     try {
@@ -35,7 +43,8 @@ export class Connections {
 
   /** The rows of a statement with a name, as arrays. */
   async run(statement: Prepared, values: unknown[]): Promise<unknown[]> {
-    return this.with((client) => this.#prepared.run(client, statement, values))
+    const restart = (client: pg.PoolClient) => this.#access && (() => client.query('ROLLBACK; BEGIN READ ONLY'))
+    return this.with((client) => this.#prepared.run(client, statement, values, restart(client)))
   }
 
   /** {@link run} as the first statement of a transaction. */
@@ -44,8 +53,8 @@ export class Connections {
   }
 
   async transaction<T>(begin: string, work: (client: pg.PoolClient) => Promise<Ending<T>>): Promise<T> {
-    return this.with(async (client) => {
-      await client.query(begin)
+    return this.#with(async (client) => {
+      await client.query(this.#access ? begin.replace(/^BEGIN( READ ONLY)?/, 'BEGIN READ ONLY') : begin)
       try {
         const { end, value } = await work(client)
         await client.query(end)

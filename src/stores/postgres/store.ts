@@ -10,6 +10,7 @@ import { canHoldId, canonicalId } from './ids.ts'
 import { readColumns } from './inspection.ts'
 import { EVENTS_SEARCHED } from './outbox.ts'
 import { createPool, withPool } from './pool.ts'
+import { readOnly } from './read-only.ts'
 import { ANSWERS, NOW_SQL } from './rows.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 import { ShopStatement } from './shop-statement.ts'
@@ -35,6 +36,7 @@ export class PostgresStore implements OrderStore {
   readonly #probes: Connections
   readonly #columns: OrdersColumns
   readonly #cancelSql: string | undefined
+  readonly #access: 'read' | undefined
   readonly #statements: ReturnType<typeof buildStatements>
   readonly #cancellation: Cancellation
   readonly #shopStatement: ShopStatement | undefined
@@ -42,15 +44,17 @@ export class PostgresStore implements OrderStore {
 
   private constructor({ pool, columns, firstSeen, actors, options }: Parts) {
     const { cancelSql } = options.settings
-    this.#connections = new Connections(pool)
-    this.#looks = new Connections(createPool({ ...options, connections: LOOKS }))
-    this.#probes = new Connections(createPool({ ...options, connections: 1 }))
+    const { access } = options
+    this.#connections = new Connections({ pool, access })
+    this.#looks = new Connections({ pool: createPool({ ...options, connections: LOOKS }), access })
+    this.#probes = new Connections({ pool: createPool({ ...options, connections: 1 }), access })
+    this.#access = access
     this.#columns = columns
     this.#actors = actors
     this.#cancelSql = cancelSql
     const range = {
       backlogEndMs: firstSeen - BACKLOG_AFTER_MS,
-      remembersKept: cancelSql !== undefined && columns.isReadable,
+      remembersKept: cancelSql !== undefined && !options.access && columns.isReadable,
     }
     this.#statements = buildStatements(columns, range)
     const parts = {
@@ -62,14 +66,15 @@ export class PostgresStore implements OrderStore {
     }
     this.#cancellation = new Cancellation(parts)
     this.#shopStatement =
-      cancelSql === undefined
+      cancelSql === undefined || options.access
         ? undefined
         : new ShopStatement({ ...parts, sql: cancelSql, find: (...asked) => this.#findWith(...asked) })
   }
 
-  /** Connects and checks the table, the outbox and the shop's statement. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
+  /** Connects and checks the table, the outbox and, unless it only reads, the statement that cancels. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
   static async open(options: PostgresStoreOptions): Promise<PostgresStore> {
     return withPool(options, async (pool) => {
+      if (options.access) return PostgresStore.#openToRead(pool, options)
       const columns = await readColumns(pool, options)
       const table = { database: pool, columns }
       const firstSeen = await verifyRecords(table)
@@ -85,6 +90,21 @@ export class PostgresStore implements OrderStore {
       }
       return store
     })
+  }
+
+  /** Neither the shop's statement nor ours is run: whoever looks need not be allowed to write. */
+  static async #openToRead(pool: pg.Pool, options: PostgresStoreOptions): Promise<PostgresStore> {
+    const client = await pool.connect()
+    const database = readOnly(client)
+    try {
+      const columns = await readColumns(database, options)
+      const table = { database, columns }
+      const firstSeen = await verifyRecords(table)
+      return new PostgresStore({ pool, columns, firstSeen, actors: await readActors(table), options })
+    } finally {
+      await database.query('ROLLBACK').catch(() => {})
+      client.release()
+    }
   }
 
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
@@ -168,6 +188,7 @@ export class PostgresStore implements OrderStore {
 
   async #probe(client: pg.PoolClient): Promise<number> {
     const { now, isReadOnly } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
+    if (this.#access) return now
     if (isReadOnly) {
       const message = 'PostgreSQL takes no writes now: it is a standby, or set to read only'
       throw new OrderExpiryError('STORE_READ_ONLY', message)

@@ -8,6 +8,7 @@ import { inspectTable } from '../inspection.ts'
 import { firstSeen } from '../outbox.ts'
 import { createPool } from '../pool.ts'
 import { quoteTable } from '../quoting.ts'
+import { readOnly } from '../read-only.ts'
 import type { PostgresStoreOptions } from '../settings.ts'
 import { BACKLOG_AFTER_MS } from '../statements.ts'
 import type { Ways } from '../ways.ts'
@@ -29,7 +30,7 @@ export async function diagnosePostgres(options: PostgresStoreOptions, clock: Clo
   let client: pg.PoolClient | undefined
   try {
     client = await pool.connect()
-    const findings = await diagnose({ ...options, database: client, clock, ways })
+    const findings = await diagnose({ ...options, database: readOnly(client), clock, ways })
     return [ok('store-reachable', `answers at ${ways.describe()}`), lookAtTls(ways), ...findings]
   } catch (error) {
     if (client && sqlStateOf(error)) throw asStoreError(error)
