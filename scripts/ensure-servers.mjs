@@ -48,6 +48,11 @@ const SERVERS = {
       brew: ['prometheus'],
     },
   },
+  nginx: {
+    why: 'a proxy in front of the daemon, as docs/proxy.md sets it up, for the tests',
+    binaries: [['nginx']],
+    packages: { 'apt-get': ['nginx'], apk: ['nginx'], dnf: ['nginx'], brew: ['nginx'] },
+  },
   chromium: {
     why: 'a browser, which tests the pages',
     binaries: [['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Chromium', 'Google Chrome']],

@@ -52,6 +52,10 @@ export const SETTINGS = {
   DRY_RUN: { schema: value.trueOrFalse, default: 'false' },
   HTTP_HOST: { schema: value.host, default: '127.0.0.1' },
   HTTP_PORT: { schema: value.integer(0, 65_535), default: '3000' },
+  PUBLIC_URL: { schema: value.publicUrl, isPrivate: true }, // somebody may write a password into it
+  TRUSTED_PROXY: { schema: value.networks },
+  TRUSTED_PROXY_USER_HEADER: { schema: value.headerName },
+  TRUSTED_PROXY_OPERATORS: { schema: value.names },
   API_TOKENS: { schema: apiTokens, secret: true },
   API_RATE_LIMIT: { schema: value.orOff(value.integer(1, 1_000_000)), default: '500' },
   BOARD_USERS: { schema: boardUsers, secret: true },
@@ -196,7 +200,16 @@ function findContradictions(config: Config, wrong: ReadonlySet<string>): string[
   for (const name of STORE_NAMES) {
     problems.push(...KINDS[name].contradictions(config, { isChosen: name === config.ORDER_STORE, watchesPayments }))
   }
-  const hasUsers = config.BOARD_USERS ?? config.API_TOKENS ?? wrong.has('API_TOKENS')
+  if (config.TRUSTED_PROXY_USER_HEADER !== undefined && config.TRUSTED_PROXY === undefined) {
+    problems.push('TRUSTED_PROXY: expected the address of the proxy that sets TRUSTED_PROXY_USER_HEADER, given none')
+  }
+  if (config.TRUSTED_PROXY_OPERATORS !== undefined && config.TRUSTED_PROXY_USER_HEADER === undefined) {
+    problems.push(
+      'TRUSTED_PROXY_USER_HEADER: expected the header that names the users of TRUSTED_PROXY_OPERATORS, given none',
+    )
+  }
+  const { BOARD_USERS, API_TOKENS, TRUSTED_PROXY_USER_HEADER } = config
+  const hasUsers = BOARD_USERS ?? API_TOKENS ?? TRUSTED_PROXY_USER_HEADER ?? wrong.has('API_TOKENS')
   if (HTTP_HOST !== undefined && !isLoopback(HTTP_HOST) && !hasUsers) {
     problems.push(
       `BOARD_USERS: expected at least one user, or a token in API_TOKENS, because HTTP_HOST ${HTTP_HOST} can be reached from other machines`,

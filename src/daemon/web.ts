@@ -1,13 +1,15 @@
 import type { OrderExpiry } from '../client/client.ts'
-import { isLoopback } from '../config.ts'
+import { isLoopback, secretsOf } from '../config.ts'
 import { registerApi } from '../http/api/api.ts'
 import { registerOpenApi } from '../http/api/openapi.ts'
 import { Board } from '../http/board/board.ts'
 import { createDoors } from '../http/doors.ts'
+import { frontOf } from '../http/front.ts'
 import { registerPages } from '../http/pages/pages.ts'
 import { registerMetrics, registerProbes } from '../http/probes.ts'
 import { createHttpService } from '../http/server.ts'
 import { createMetrics } from '../observe/metrics.ts'
+import { createRedactor } from '../observe/redact.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Service } from '../runtime/service.ts'
@@ -31,7 +33,9 @@ export function createWeb(
   const { config, redisAddress, queue, vitals, client, events, clock } = options
   const metrics = createMetrics({ events, vitals })
   const isOpen = isLoopback(config.HTTP_HOST)
+  const front = frontOf(config)
   const doors = createDoors({
+    front,
     users: config.BOARD_USERS ?? [],
     tokens: config.API_TOKENS ?? [],
     metrics: config.METRICS_TOKEN,
@@ -40,9 +44,18 @@ export function createWeb(
     clock,
   })
   const environment = config.BOARD_ENVIRONMENT
-  const board = new Board({ redis: redisAddress, queue, vitals, environment, events })
+  const board = new Board({
+    redis: redisAddress,
+    queue,
+    vitals,
+    environment,
+    events,
+    base: front.base,
+    redact: createRedactor({ secrets: secretsOf(config), longest: Number.POSITIVE_INFINITY }).text,
+    paymentTimeoutMs: config.PAYMENT_TIMEOUT,
+  })
   const site = {
-    base: '',
+    base: front.base,
     environment,
     version: vitals.version,
     isStoreInRedis: KINDS[config.ORDER_STORE].recordsAs !== undefined,
@@ -52,6 +65,7 @@ export function createWeb(
     host: config.HTTP_HOST,
     port: config.HTTP_PORT,
     site,
+    front,
     events,
     async register(server) {
       if (!isOpen && !config.METRICS_TOKEN) events.emit('metrics-closed', {})
@@ -60,7 +74,7 @@ export function createWeb(
         doors.metrics(scope)
         registerMetrics(scope, { metrics, clock })
       })
-      await registerOpenApi(server, { version: vitals.version, admit: doors.docs })
+      await registerOpenApi(server, { version: vitals.version, front, admit: doors.docs })
       await registerApi(server, {
         vitals,
         client,

@@ -4,13 +4,17 @@ import { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { ApiToken, BoardUser, Scope } from '../settings/credentials.ts'
+import type { Front } from './front.ts'
 import type { Guesses } from './guesses.ts'
+import { proxyUserOf } from './proxy-user.ts'
 import { refuseOtherNames } from './same-site.ts'
 
 export interface Door {
   name: 'api' | 'pages' | 'docs' | 'metrics'
   /** They come in with HTTP Basic (RFC 7617). */
   users?: readonly BoardUser[]
+  /** Whom a trusted proxy names comes in as well. Undefined: nobody does. */
+  front?: Front
   /** They come in with `Authorization: Bearer` (RFC 6750). */
   tokens?: readonly ApiToken[]
   /** Whether it is open where there are neither users nor tokens: to requests to a name of this machine, read-only. */
@@ -37,16 +41,22 @@ interface Key {
 
 /**
  * Afterwards the routes of this scope are closed to whoever is not one of the door's users or tokens, compared in constant
- * time; `request.caller` is the name. Wrong ones are counted, and refused unread once there are too many ({@link Guesses}).
+ * time, and is not named by a trusted proxy; `request.caller` is the name. Wrong ones are counted, and refused unread once there are too many ({@link Guesses}).
  */
 export function guard(scope: FastifyInstance, { door, watch }: { door: Door; watch: Watch }): void {
   const keys = keysOf(door)
-  if (keys.length === 0) {
+  if (keys.length === 0 && door.front?.userHeader === undefined) {
     if (door.isOpen) refuseOtherNames(scope)
     else close(scope, door)
     return
   }
   scope.addHook('onRequest', async (request, reply) => {
+    const named = door.front && proxyUserOf(request, { front: door.front, users: door.users ?? [] })
+    if (named) {
+      request.caller = named.name
+      request.role = named.role
+      return
+    }
     const given = readCredentials(request.headers.authorization)
     if (given === undefined) throw refuse({ door, reply, why: 'given none' })
     const key = findKey({ keys, digest: digestOf(given), door, watch, request, reply })
@@ -117,17 +127,18 @@ function findKey(options: {
 /** The error to throw; its answer says how to come in. */
 function refuse(options: { door: Door; reply: FastifyReply; why: string; isWrong?: boolean }): OrderExpiryError {
   const { door, reply, why, isWrong = false } = options
-  const { users = [], tokens = [], settings } = door
+  const { users = [], tokens = [], settings, front } = door
   const challenges = [
     ...(users.length > 0 ? ['Basic realm="order-expiry", charset="UTF-8"'] : []),
     ...(tokens.length > 0 ? [`Bearer realm="order-expiry"${isWrong ? ', error="invalid_token"' : ''}`] : []),
   ]
-  reply.header('www-authenticate', challenges)
+  if (challenges.length > 0) reply.header('www-authenticate', challenges)
   const what = [
-    users.length > 0 && 'a user and the password',
-    tokens.length > 0 && 'Authorization: Bearer with a token',
+    front?.userHeader !== undefined && `${front.userHeader} from a proxy of TRUSTED_PROXY`,
+    users.length > 0 && `a user and the password of ${settings}`,
+    tokens.length > 0 && `Authorization: Bearer with a token of ${settings}`,
   ]
-  return new OrderExpiryError('UNAUTHORIZED', `expected ${what.filter(Boolean).join(', or ')} of ${settings}, ${why}`)
+  return new OrderExpiryError('UNAUTHORIZED', `expected ${what.filter(Boolean).join(', or ')}, ${why}`)
 }
 
 /** Of equal length for all texts, so that they can be compared in constant time. */

@@ -46,10 +46,18 @@ const POLICY = 'content-security-policy'
 export function registerProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
   server.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?')[0]?.slice(0, 200)
-    const error = new OrderExpiryError('NOT_FOUND', `${request.method} ${path}: there is no such page`)
-    return sendProblem(error, request, reply)
+    const path = request.url.split('?')[0]?.slice(0, 200) ?? ''
+    return sendProblem(nothingAt(request.method, path), request, reply)
   })
+}
+
+/** An id whose slash a proxy has decoded must not look as if there were no such order. */
+function nothingAt(method: string, path: string): OrderExpiryError {
+  const isBelowOrder = /^(\/v1)?\/orders\/.*\//.test(path)
+  const hint =
+    'an order id in a path must be percent-encoded ("/" as %2F), and a proxy must leave it so: see docs/proxy.md'
+  if (isBelowOrder) return new OrderExpiryError('INVALID_ORDER_ID', `${method} ${path}: ${hint}`)
+  return new OrderExpiryError('NOT_FOUND', `${method} ${path}: there is no such page`)
 }
 
 /** @param moreOf extra members for a client that wants them, which RFC 9457 allows */

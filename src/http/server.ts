@@ -5,6 +5,7 @@ import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify }
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus, Events } from '../observe/events.ts'
 import { callerOf } from './auth.ts'
+import { createPathReader, type Front } from './front.ts'
 import type { Site } from './pages/site.ts'
 import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
 import { readInTurns } from './read-in-turns.ts'
@@ -30,13 +31,15 @@ const LONGEST_ID = 600
 export function createHttpService(options: {
   host: string
   port: number
+  front: Front
   /** Adds the routes. */
   register: (server: FastifyInstance) => Promise<void>
   /** Its pages, also for refusals. */
   site: Site
   events: EventBus
 }) {
-  const { host, port, register, site, events } = options
+  const { host, port, front, register, site, events } = options
+  const pathOf = createPathReader(front)
   let server: FastifyInstance | undefined
   const underWay = new Set<FastifyRequest>()
   return {
@@ -61,11 +64,13 @@ export function createHttpService(options: {
         },
         forceCloseConnections: true,
         genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
-        routerOptions: { maxParamLength: LONGEST_ID },
+        trustProxy: (address: string) => front.isTrusted(address),
+        rewriteUrl: ({ url = '/' }) => pathOf(url),
+        routerOptions: { maxParamLength: LONGEST_ID, ignoreTrailingSlash: true },
       })
       server.decorate('site', site)
       try {
-        await prepare(server, events, underWay)
+        await prepare({ server, front, events, underWay })
         await register(server)
         const url = await server.listen({ host, port })
         events.emit('service-started', { service: 'http', detail: url })
@@ -102,7 +107,13 @@ function createFairServer(listener: RequestListener): Server {
 }
 
 /** What holds for every route. */
-async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<FastifyRequest>): Promise<void> {
+async function prepare(options: {
+  server: FastifyInstance
+  front: Front
+  events: EventBus
+  underWay: Set<FastifyRequest>
+}): Promise<void> {
+  const { server, front, events, underWay } = options
   registerProblems(server)
   const parseJson = server.getDefaultJsonParser('error', 'error')
   const decoder = new TextDecoder('utf-8', { fatal: true })
@@ -152,7 +163,7 @@ async function prepare(server: FastifyInstance, events: EventBus, underWay: Set<
     // That is for whatever ends TLS to say.
     strictTransportSecurity: false,
   })
-  refuseOtherSites(server)
+  refuseOtherSites(server, front)
 }
 
 function describeRequest(request: FastifyRequest, reply: FastifyReply): Events['request-finished'] {

@@ -56,3 +56,51 @@ export const otlpEndpoint = z.string().refine((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   return /^https?:$/.test(url?.protocol ?? '') && !url?.username && !url?.password && !url?.search
 }, 'expected http://host:4318 or https://…, without a user or a password: they belong in OTEL_EXPORTER_OTLP_HEADERS')
+
+/** The URL without a slash at its end. */
+export const publicUrl = z.string().transform((text, context) => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const isPlain = url && !url.username && !url.password && !/[?#]/.test(text)
+  const path = url?.pathname.replace(/\/+$/, '') ?? ''
+  if (url && isPlain && /^https?:$/.test(url.protocol) && !/\/\/|^\/(v1|orders|board|docs|guide)(\/|$)/.test(path)) {
+    return `${url.origin}${path}`
+  }
+  context.addIssue(
+    'expected http(s)://host[:port][/path] without a user, "?" or "#", and a path that begins with none of ours, such as /board',
+  )
+  return z.NEVER
+})
+
+/** What Express and Fastify call these networks. */
+const NETWORKS: Readonly<Record<string, readonly string[]>> = {
+  loopback: ['127.0.0.0/8', '::1/128'],
+  linklocal: ['169.254.0.0/16', 'fe80::/10'],
+  uniquelocal: ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+}
+
+/** Networks as `address/length`, comma-separated. */
+export const networks = z.string().transform((text, context): string[] =>
+  text.split(',').flatMap((part, index) => {
+    const given = part.trim()
+    if (Object.hasOwn(NETWORKS, given)) return NETWORKS[given] as string[]
+    const [, address = '', length] = /^([^/%]+)(?:\/(\d{1,3}))?$/.exec(given) ?? []
+    const most = { 4: 32, 6: 128 }[isIP(address)]
+    if (most !== undefined && Number(length ?? most) <= most) return [`${address}/${length ?? most}`]
+    const expected = 'expected addresses or networks such as 10.0.3.7, 10.0.0.0/8 or fd00::/8, or loopback, linklocal'
+    context.addIssue(`${expected}, uniquelocal; entry ${index + 1} is not`)
+    return []
+  }),
+)
+
+export const headerName = z
+  .string()
+  .regex(/^[\w!#$%&'*+.^`|~-]{1,100}$/, 'expected the name of a header, such as X-Forwarded-User')
+  .refine((text) => !/^(authorization|host|cookie)$/i.test(text), 'expected a header that only the proxy sets')
+  .transform((text) => text.toLowerCase())
+
+/** Comma-separated. */
+export const names = z.string().transform((text, context): string[] => {
+  const given = text.split(',').map((name) => name.trim())
+  if (given.includes('')) context.addIssue('expected names with commas between them')
+  return given
+})

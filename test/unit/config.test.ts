@@ -88,6 +88,10 @@ describe('without any setting', () => {
       DRY_RUN: false,
       HTTP_HOST: '127.0.0.1',
       HTTP_PORT: 3000,
+      PUBLIC_URL: undefined,
+      TRUSTED_PROXY: undefined,
+      TRUSTED_PROXY_USER_HEADER: undefined,
+      TRUSTED_PROXY_OPERATORS: undefined,
       API_TOKENS: undefined,
       API_RATE_LIMIT: 500,
       BOARD_USERS: undefined,
@@ -192,6 +196,10 @@ describe('a setting', () => {
     ['HTTP_HOST', '::1', '::1'],
     ['HTTP_HOST', 'localhost', 'localhost'],
     ['HTTP_HOST', '127.9.9.9', '127.9.9.9'],
+    ['PUBLIC_URL', 'https://OPS.example.com/order-expiry/', 'https://ops.example.com/order-expiry'],
+    ['PUBLIC_URL', 'http://ops.example.com:8080/', 'http://ops.example.com:8080'],
+    ['TRUSTED_PROXY', '10.0.3.7, fd00::/8,0.0.0.0/0', ['10.0.3.7/32', 'fd00::/8', '0.0.0.0/0']],
+    ['TRUSTED_PROXY', 'loopback', ['127.0.0.0/8', '::1/128']],
     ['LOG_LEVEL', 'silent', 'silent'],
     ['SHUTDOWN_TIMEOUT', '1s', 1_000],
     ['API_RATE_LIMIT', 'off', undefined],
@@ -329,6 +337,18 @@ describe('a setting', () => {
     ['METRICS_TOKEN', T, /a token of at least 16 characters.* or the word open/],
     ['METRICS_TOKEN', 'Open', /the word open/],
     ['METRICS_TOKEN', `${T} in words`, /without spaces/],
+    ['PUBLIC_URL', 'ops.example.com', /http\(s\):\/\/host/],
+    ['PUBLIC_URL', 'ftp://ops.example.com', /http\(s\):\/\/host/],
+    ['PUBLIC_URL', 'https://ann:secret@ops.example.com', /without a user/],
+    ['PUBLIC_URL', 'https://ops.example.com/x?y=1', /"\?" or "#"/],
+    ['PUBLIC_URL', 'https://ops.example.com/a//b', /http\(s\):\/\/host/],
+    ['PUBLIC_URL', 'https://ops.example.com/board', /begins with none of ours/],
+    ['PUBLIC_URL', 'https://ops.example.com/orders/admin', /begins with none of ours/],
+    ['TRUSTED_PROXY', 'proxy.internal', /10\.0\.0\.0\/8.*entry 1/],
+    ['TRUSTED_PROXY', 'true', /entry 1/],
+    ['TRUSTED_PROXY', '10.0.0.1,', /entry 2/],
+    ['TRUSTED_PROXY', '10.0.0.0/33', /entry 1/],
+    ['TRUSTED_PROXY', '::1/129,10.0.0.0/', /entry 1 is not; .*entry 2/],
     ['API_RATE_LIMIT', '0', /from 1 to 1000000, or off/],
     ['BOARD_ENVIRONMENT', 'x'.repeat(41), /up to 40 characters/],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318', /http:\/\/host:4318/],
@@ -353,7 +373,7 @@ describe('a setting', () => {
     expect(others).toEqual([])
     expect(problem).toMatch(new RegExp(`^${name}: expected `))
     expect(problem).toMatch(expected)
-    const isShown = !SECRETS.includes(name) && name !== 'OTEL_EXPORTER_OTLP_ENDPOINT'
+    const isShown = !SECRETS.includes(name) && !['OTEL_EXPORTER_OTLP_ENDPOINT', 'PUBLIC_URL'].includes(name)
     if (isShown) expect(problem).toContain(`given ${JSON.stringify(text)}`)
   })
 
@@ -700,6 +720,21 @@ describe('settings that contradict each other', () => {
     expect(problems({ HTTP_HOST: host })).toEqual([expect.stringMatching(/^BOARD_USERS: expected at least one user/)])
     expect(problems({ HTTP_HOST: host, BOARD_USERS: 'ann:secret-of-ann:viewer' })).toEqual([])
     expect(problems({ HTTP_HOST: host, API_TOKENS: 'shop:secret-of-the-shop' })).toEqual([])
+  })
+
+  test('a header that names users, but no proxy that may send it', () => {
+    const header = { TRUSTED_PROXY_USER_HEADER: 'X-Forwarded-User' }
+    expect(problems(header)).toEqual([expect.stringMatching(/^TRUSTED_PROXY: expected the address/)])
+    expect(problems({ ...header, HTTP_HOST: '0.0.0.0', TRUSTED_PROXY: '10.0.0.0/8' })).toEqual([])
+    expect(problems({ TRUSTED_PROXY_OPERATORS: 'bob' })).toEqual([
+      expect.stringMatching(/^TRUSTED_PROXY_USER_HEADER: expected the header/),
+    ])
+  })
+
+  test.each(['Authorization', 'Host', 'X Forwarded User', 'x:y'])('users in the header %s', (name) => {
+    expect(problems({ TRUSTED_PROXY: 'loopback', TRUSTED_PROXY_USER_HEADER: name })).toEqual([
+      expect.stringMatching(/^TRUSTED_PROXY_USER_HEADER: expected /),
+    ])
   })
 
   test.each(['127.0.0.1', '127.1.2.3', 'localhost', '::1'])('not HTTP_HOST=%s without BOARD_USERS', (host) => {

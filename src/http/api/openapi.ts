@@ -3,6 +3,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
 import type { Admit } from '../doors.ts'
+import type { Front } from '../front.ts'
 
 /**
  * Routes registered from now on are validated by their schemas, and described at `/openapi.json` and `/docs`, for whoever
@@ -10,7 +11,7 @@ import type { Admit } from '../doors.ts'
  */
 export async function registerOpenApi(
   server: FastifyInstance,
-  options: { version: string; admit: Admit },
+  options: { version: string; front: Front; admit: Admit },
 ): Promise<void> {
   server.setValidatorCompiler(validatorCompiler)
   server.setSerializerCompiler(serializerCompiler)
@@ -22,6 +23,7 @@ export async function registerOpenApi(
         version: options.version,
         description: 'Cancels orders left unpaid past their payment deadline, and never a paid one.',
       },
+      servers: [{ url: options.front.publicUrl || '/' }],
       components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
       security: [{ token: [] }],
       tags: [
@@ -35,6 +37,6 @@ export async function registerOpenApi(
   await server.register(async (scope) => {
     options.admit(scope)
     scope.get('/openapi.json', async () => server.swagger())
-    await scope.register(swaggerUi, { routePrefix: '/docs' })
+    await scope.register(swaggerUi, { routePrefix: '/docs', indexPrefix: options.front.base })
   })
 }

@@ -12,7 +12,8 @@ import type { RedisAddress } from '../../redis/address.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import type { Service } from '../../runtime/service.ts'
 import { asHttpError, sendProblem } from '../problem.ts'
-import { mask } from './mask.ts'
+import { explainJobError, guardJobs } from './job-guard.ts'
+import { mask, maskJob, maskLog, maskScheduler } from './mask.ts'
 import { guardBoard } from './permissions.ts'
 
 const BASE_PATH = '/board'
@@ -20,10 +21,16 @@ const BASE_PATH = '/board'
 interface BoardOptions {
   redis: RedisAddress
   queue: NamedQueue
-  vitals: Pick<Vitals, 'redisFailure'>
+  vitals: Pick<Vitals, 'redisFailure' | 'clock'>
   /** A badge, such as `staging`. */
   environment: string | undefined
   events: EventBus
+  /** What comes before each path in links, such as `/order-expiry`, or nothing. */
+  base: string
+  /** Takes secrets out of an answer. */
+  redact: (text: string) => string
+  /** The time-out of an order whose check is added without a deadline, in milliseconds. */
+  paymentTimeoutMs: number
 }
 
 /**
@@ -38,16 +45,16 @@ export class Board implements Service {
   #shown: BoardQueue | undefined
 
   constructor(options: BoardOptions) {
-    const { environment } = options
+    const { environment, base } = options
     this.#options = options
-    this.#adapter.setBasePath(BASE_PATH)
+    this.#adapter.setBasePath(`${base}${BASE_PATH}`)
     this.#board = createBullBoard({
       queues: [],
       serverAdapter: this.#adapter,
       options: {
         uiConfig: {
           boardTitle: 'order-expiry',
-          miscLinks: [{ text: 'Overview', url: '/' }],
+          miscLinks: [{ text: 'Overview', url: `${base}/` }],
           ...(environment && { environment: { label: environment, color: '#d08700' } }),
         },
       },
@@ -59,12 +66,12 @@ export class Board implements Service {
   }
 
   async start(): Promise<void> {
-    const { redis, queue, events } = this.#options
+    const { redis, queue, events, base } = this.#options
     const onError = (error: Error) => events.emit('redis-error', { connection: 'board', error })
     this.#shown = openBoardQueue({ redis, queue, onError })
     const adapted = new BullMQAdapter(this.#shown.queue, {
       description: 'One job for each order, due at its payment deadline',
-      externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: explanationOf(id, data) }),
+      externalJobUrl: ({ id, data }) => ({ displayText: 'Explain', href: `${base}${explanationOf(id, data)}` }),
     })
     adapted.setFormatter('data', mask)
     adapted.setFormatter('returnValue', mask)
@@ -76,23 +83,27 @@ export class Board implements Service {
   }
 
   async register(scope: FastifyInstance): Promise<void> {
+    const { vitals, events, redact, paymentTimeoutMs } = this.#options
     await scope.register(async (own) => {
       own.addHook('onRequest', async () => {
-        if (this.#shown?.isReady() && !this.#options.vitals.redisFailure) return
+        if (this.#shown?.isReady() && !vitals.redisFailure) return
         throw new OrderExpiryError('REDIS_UNAVAILABLE', 'Redis cannot be asked now')
       })
-      guardBoard(own, { queue: () => this.#shown?.queue, events: this.#options.events })
-      own.addHook('preSerialization', async (request, _reply, payload) =>
-        request.routeOptions.url === `${BASE_PATH}/api/queues` ? withoutButtons(payload, request) : payload,
-      )
-      own.addHook('onSend', async (_request, reply, payload) =>
-        String(reply.getHeader('content-type')).startsWith('text/html')
-          ? withoutOtherSites(payload as string)
-          : payload,
-      )
+      const queue = () => this.#shown?.queue
+      guardJobs(own, { queue, clock: vitals.clock, paymentTimeoutMs })
+      guardBoard(own, { queue, events })
+      own.addHook('preSerialization', async (request, _reply, payload) => shownTo(request, payload))
+      own.addHook('onSend', async (_request, reply, payload) => {
+        if (typeof payload !== 'string') return payload
+        const isPage = String(reply.getHeader('content-type')).startsWith('text/html')
+        return isPage ? withoutOtherSites(payload) : redact(payload)
+      })
       // The board shows `error` and `message` of whatever is refused.
       own.setErrorHandler((error, request, reply) =>
-        sendProblem(asHttpError(error), request, reply, ({ title, detail }) => ({ error: title, message: detail })),
+        sendProblem(asHttpError(explainJobError(error)), request, reply, ({ title, detail }) => ({
+          error: title,
+          message: detail,
+        })),
       )
       await own.register(this.#adapter.registerPlugin(), { prefix: BASE_PATH })
     })
@@ -115,13 +126,27 @@ function withoutOtherSites(html: string): string {
   return html.replace(/<link\b[^>]*\bhref="https?:[^>]*>/g, '')
 }
 
-/** Hides the buttons that would be refused anyway, as far as the board lets us. */
-function withoutButtons(payload: unknown, { role }: FastifyRequest): unknown {
-  const { queues, ...rest } = payload as { queues?: object[] }
-  if (!queues) return payload
-  const looks = {
-    allowCompletedRetries: false,
-    ...(role !== 'operator' && { readOnlyMode: true, allowRetries: false }),
+interface Answer {
+  queues?: ({ jobs: Job[] } & object)[]
+  job?: Job
+  schedulers?: Job[]
+}
+type Job = Record<string, unknown>
+
+/**
+ * An answer of the board's API as the caller may see it: a viewer gets nothing of a job that a producer wrote freely, and
+ * nobody gets buttons that would be refused anyway, as far as the board lets us.
+ */
+function shownTo({ role, routeOptions }: FastifyRequest, payload: unknown): unknown {
+  const isOperator = role === 'operator'
+  if (Array.isArray(payload)) return routeOptions.url?.endsWith('/logs') && !isOperator ? payload.map(maskLog) : payload
+  const { queues, job, schedulers, ...rest } = payload as Answer
+  const show = (each: Job) => (isOperator ? each : maskJob(each))
+  const looks = { allowCompletedRetries: false, ...(!isOperator && { readOnlyMode: true, allowRetries: false }) }
+  return {
+    ...rest,
+    ...(queues && { queues: queues.map((queue) => ({ ...queue, ...looks, jobs: queue.jobs.map(show) })) }),
+    ...(job && { job: show(job) }),
+    ...(schedulers && { schedulers: schedulers.map(maskScheduler) }),
   }
-  return { ...rest, queues: queues.map((queue) => ({ ...queue, ...looks })) }
 }

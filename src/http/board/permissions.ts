@@ -1,8 +1,8 @@
-import type { Queue } from 'bullmq'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { OrderExpiryError } from '../../errors.ts'
 import type { EventBus } from '../../observe/events.ts'
 import { callerOf } from '../auth.ts'
+import type { GuardedQueue } from './job-guard.ts'
 
 const MOST_JOBS_A_PAGE = 100
 
@@ -31,7 +31,7 @@ export function guardBoard(
   scope: FastifyInstance,
   options: {
     /** The queue that is shown; undefined if there is none yet. */
-    queue: () => Pick<Queue, 'getJobState'> | undefined
+    queue: () => GuardedQueue | undefined
     events: EventBus
   },
 ): void {
@@ -52,8 +52,8 @@ export function guardBoard(
   scope.addHook('preHandler', async (request) => {
     const action = actionOf(request)
     if (!action || isReading(request)) return
-    const { queueName, jobId } = request.params as { queueName?: string; jobId?: string }
-    if (request.routeOptions.url === RETRY_ONE && (await queue()?.getJobState(jobId as string)) === 'completed') {
+    const { queueName, jobId = addedBy(request) } = request.params as { queueName?: string; jobId?: string }
+    if (request.routeOptions.url === RETRY_ONE && (await queue()?.getJobState(jobId ?? '')) === 'completed') {
       throw keepsEvidence()
     }
     // Reported first: afterwards the caller may be gone, with a part of it done.
@@ -65,6 +65,11 @@ export function guardBoard(
       ...(jobId && { jobId }),
     })
   })
+}
+
+/** The id of the job that is added, as {@link guardJobs} has made it. */
+function addedBy({ body, routeOptions }: FastifyRequest): string | undefined {
+  return routeOptions.url === `${QUEUE}/add` ? (body as { options: { jobId: string } }).options.jobId : undefined
 }
 
 function isReading({ method }: FastifyRequest): boolean {

@@ -20,6 +20,17 @@ export function noteOf(at: number, what: string): string {
   return `${new Date(at).toISOString()} ${what}`
 }
 
+const AT = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`
+/** Every note that we write. */
+const OWN_NOTE = new RegExp(
+  String.raw`^${AT} (check postponed by \d+ ms: [\w-]+|check failed, again in \d+ ms: \w+|deadline moved from ${AT} to ${AT})$`,
+)
+
+/** Whether a line of a job's log is a note of ours, and not something that a producer or its worker wrote there. */
+export function isOwnNote(row: string): boolean {
+  return OWN_NOTE.test(row)
+}
+
 /** The line that a note was made of. */
 export function parseNote(row: string): CheckNote {
   const [at, ...words] = row.split(' ')
