@@ -128,6 +128,14 @@ describe('an operator', () => {
     })
   })
 
+  test('adds a check, under the id of its order and in the own name, whatever the request says', async () => {
+    const data = { orderId: 'added-1', deadline: Date.now() + 3_600_000, by: 'eve' }
+    const body = { name: 'check-payment', data, options: { jobId: 'wait' } }
+    expect((await change('POST', 'queues/Q/add', operator, body)).status).toBe(200)
+    expect((await raw.queue.getJob('order-added-1'))?.data).toEqual({ ...data, by: 'bob' })
+    expect((await fetch(`${url}/board/api/queues/${raw.name}/wait`, { headers: operator })).status).toBe(404)
+  })
+
   test('may do again what was given up, and not what has decided: that is evidence', async () => {
     await shop.schedule({ orderId: 'done-1', deadline: '1ms' })
     const before = await eventually('it is cancelled', async () => (await shop.find('done-1'))?.check?.finished)

@@ -4,7 +4,8 @@ import type { EventBus } from '../../observe/events.ts'
 import { callerOf } from '../auth.ts'
 import type { GuardedQueue } from './job-guard.ts'
 
-const MOST_JOBS_A_PAGE = 100
+/** Of numbers in a query. */
+const MOST: Record<string, number> = { jobsPerPage: 100, page: 1_000_000 }
 
 const QUEUE = '/board/api/queues/:queueName'
 const RETRY_ONE = `${QUEUE}/:jobId/retry`
@@ -39,9 +40,8 @@ export function guardBoard(
 
   scope.addHook('onRequest', async (request) => {
     if (isReading(request)) {
-      const { jobsPerPage = 1 } = request.query as { jobsPerPage?: string }
-      if (Number(jobsPerPage) <= MOST_JOBS_A_PAGE) return
-      throw new OrderExpiryError('INVALID_REQUEST', `jobsPerPage: expected at most ${MOST_JOBS_A_PAGE}`)
+      expectQuery(request.query as Record<string, unknown>)
+      return
     }
     if (request.role !== 'operator') throw forbidden('expected an operator, given a viewer')
     if (!actionOf(request)) throw forbidden('not on this board: it would lose orders, or change how all are checked')
@@ -70,6 +70,27 @@ export function guardBoard(
 /** The id of the job that is added, as {@link guardJobs} has made it. */
 function addedBy({ body, routeOptions }: FastifyRequest): string | undefined {
   return routeOptions.url === `${QUEUE}/add` ? (body as { options: { jobId: string } }).options.jobId : undefined
+}
+
+/** What Bull Board takes as it is, and fails over later as if it were our fault. */
+function expectQuery(query: Record<string, unknown>): void {
+  for (const [name, value] of Object.entries(query)) {
+    const most = MOST[name]
+    if (most !== undefined && !(Number(value) <= most)) {
+      throw new OrderExpiryError('INVALID_REQUEST', `${name}: expected at most ${most}`)
+    }
+    if (typeof value !== 'string' || /\p{Cc}/u.test(value) || !isDecodable(value)) {
+      throw new OrderExpiryError('INVALID_REQUEST', `${name}: expected one percent-encoded text`)
+    }
+  }
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined
+  } catch {
+    return false
+  }
 }
 
 function isReading({ method }: FastifyRequest): boolean {

@@ -237,6 +237,20 @@ describe('a route of a job', () => {
   })
 })
 
+test.each([
+  'queues?activeQueue=%25',
+  'queues?activeQueue=a&activeQueue=b',
+  'queues?activeQueue=Q&status=%00',
+  'queues?activeQueue=Q&status=nothing',
+  'queues?activeQueue=Q&status=delayed&page=1e21',
+  'queues?activeQueue=Q&status=delayed&page=0',
+  'queues?activeQueue=Q&status=delayed&jobsPerPage=101',
+  'queues?activeQueue=Q&status=delayed&jobsPerPage=x',
+  'job-schedulers?queueName=%25E0',
+])('a question that makes no sense is refused, and not answered with an error of ours: %s', async (path) => {
+  expect((await ask('GET', path.replace('=Q', `=${raw.name}`), viewer)).status).toBe(400)
+})
+
 describe('what a producer or its worker has written', () => {
   let other: Queue
   const job = 'shop-job-1'
