@@ -57,12 +57,15 @@ export const otlpEndpoint = z.string().refine((text) => {
   return /^https?:$/.test(url?.protocol ?? '') && !url?.username && !url?.password && !url?.search
 }, 'expected http://host:4318 or https://…, without a user or a password: they belong in OTEL_EXPORTER_OTLP_HEADERS')
 
+/** A path that begins like one of ours: below it, nobody could tell whether a proxy has taken it away. */
+const OUR_PATHS = /^\/(v1|orders|board|docs|guide|script|metrics|livez|readyz|openapi\.json)(\/|$)/
+
 /** The URL without a slash at its end. */
 export const publicUrl = z.string().transform((text, context) => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const isPlain = url && !url.username && !url.password && !/[?#]/.test(text)
   const path = url?.pathname.replace(/\/+$/, '') ?? ''
-  if (url && isPlain && /^https?:$/.test(url.protocol) && !/\/\/|^\/(v1|orders|board|docs|guide)(\/|$)/.test(path)) {
+  if (url && isPlain && /^https?:$/.test(url.protocol) && !path.includes('//') && !OUR_PATHS.test(path)) {
     return `${url.origin}${path}`
   }
   context.addIssue(
