@@ -157,8 +157,8 @@ function redisIsElsewhere() {
   let settings = process.env
   try {
     settings = { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env }
-  } catch (error) {
-    if (error.code !== 'ENOENT') throw error
+  } catch {
+    // There is none, or one that cannot be read, which the daemon refuses in its own words.
   }
   return Boolean(settings.REDIS_URL || settings.REDIS_URL_FILE)
 }

@@ -10,6 +10,13 @@ import { type CommandContext, stopSignal } from './context.ts'
 import { printsResult } from './result.ts'
 
 const MOST_IDS_SHOWN = 20
+const AGES = [
+  { age: '1m', upToMs: 60_000 },
+  { age: '1h', upToMs: 3_600_000 },
+  { age: '1d', upToMs: 86_400_000 },
+  { age: '7d', upToMs: 7 * 86_400_000 },
+  { age: 'older', upToMs: Number.POSITIVE_INFINITY },
+] as const
 
 /** `order-expiry sweep`: one sweep over the order store. Exit code 0 if it finished and settled everything. */
 export function sweepCommand(context: CommandContext): Command {
@@ -21,8 +28,12 @@ export function sweepCommand(context: CommandContext): Command {
     const { clock } = context
     const config = context.readConfig()
     const events = new EventBus()
-    const wouldCancel: string[] = []
-    events.on('would-cancel', ({ orderId }) => wouldCancel.push(orderId))
+    const wouldCancel: WouldCancel = { ids: [], byAge: {} }
+    events.on('would-cancel', ({ orderId, lateMs = 0 }) => {
+      const { age } = AGES.find(({ upToMs }) => lateMs <= upToMs) as (typeof AGES)[number]
+      wouldCancel.ids.push(orderId)
+      wouldCancel.byAge[age] = (wouldCancel.byAge[age] ?? 0) + 1
+    })
     const signal = stopSignal(context)
     const swept = await withRedis({ config, clock }, (redisAddress) =>
       sweepOnce({ config, redisAddress, dryRun, backlog, events, clock, signal }),
@@ -40,8 +51,14 @@ interface Options {
 
 type Report = ReturnType<typeof reportOf>
 
+/** What a dry run would cancel, and how long it has been overdue. */
+interface WouldCancel {
+  ids: string[]
+  byAge: { [Age in (typeof AGES)[number]['age']]?: number }
+}
+
 /** @param wouldCancel undefined: orders were cancelled */
-function reportOf(swept: SweptOnce, wouldCancel: readonly string[] | undefined) {
+function reportOf(swept: SweptOnce, wouldCancel: WouldCancel | undefined) {
   const { error, failed, outcomes, left, isWantedSoon, setAside, brake, ...counts } = swept
   return {
     setAside: setAside && isAnySetAside(setAside) ? setAside : undefined,
@@ -49,7 +66,8 @@ function reportOf(swept: SweptOnce, wouldCancel: readonly string[] | undefined) 
     brake: brakeOf(brake),
     outcomes,
     left: left?.oldest && !wouldCancel ? left : undefined,
-    wouldCancel,
+    wouldCancel: wouldCancel?.ids,
+    byAge: wouldCancel?.byAge,
     failed: failed && { orderId: failed.orderId, code: failed.error.code, message: failed.error.message },
     error: error && { code: error.code, message: error.message },
   }
@@ -63,7 +81,7 @@ function brakeOf({ unknown, known }: Brake): { engaged: boolean | 'unknown'; rea
 
 function describe(options: { report: Report; backlog: boolean; changesNothing: boolean; now: number }): string[] {
   const { report, backlog, changesNothing, now } = options
-  const { setAside, overdue, outcomes, left, handedOver, wouldCancel, failed, error, brake } = report
+  const { setAside, overdue, outcomes, left, handedOver, wouldCancel, byAge = {}, failed, error, brake } = report
   const lines = setAside ? linesOfSetAside({ setAside, backlog, now }) : []
   const parts = Object.entries(outcomes).map(([outcome, count]) => `${outcome} ${number(count)}`)
   lines.push(
@@ -73,6 +91,8 @@ function describe(options: { report: Report; backlog: boolean; changesNothing: b
     const more = wouldCancel.length - MOST_IDS_SHOWN
     const ids = wouldCancel.slice(0, MOST_IDS_SHOWN).join(' ') || 'none'
     lines.push(`          would be cancelled: ${ids}${more > 0 ? ` and ${number(more)} more` : ''}`)
+    const ages = AGES.flatMap(({ age }) => (byAge[age] ? `${ageInWords(age)} ${number(byAge[age])}` : []))
+    if (ages.length > 0) lines.push(`          overdue for: ${ages.join(', ')}`)
   }
   if (left?.oldest) {
     lines.push(`          left unpaid: ${number(left.orders)}, the oldest ${left.oldest.orderId}: ${left.oldest.why}`)
@@ -92,6 +112,10 @@ function describe(options: { report: Report; backlog: boolean; changesNothing: b
   }
   if (error) lines.push(`The sweep did not finish: ${error.code}: ${error.message}`)
   return lines
+}
+
+function ageInWords(age: (typeof AGES)[number]['age']): string {
+  return age === 'older' ? 'longer' : `up to ${age}`
 }
 
 function linesOfSetAside(options: { setAside: SetAside; backlog: boolean; now: number }): string[] {

@@ -146,7 +146,7 @@ export function createGuards(options: {
   const dryRun = new DryRun({
     store,
     ...(remembered && { remembered }),
-    onWouldCancel: (orderId) => events.emit('would-cancel', { orderId }),
+    onWouldCancel: (orderId, lateMs) => events.emit('would-cancel', { orderId, lateMs }),
     onFull: (orders) => events.emit('dry-run-full', { orders }),
   })
   return { brake, guarded: dryRun }

@@ -48,7 +48,8 @@ export interface Events {
   'batch-settled': SettledBatch & { by: 'worker' | 'sweep' }
   /** A sweep has handled an order; `outcome` may also be `postponed` or `failed`. */
   'order-swept': { orderId: string; outcome: string }
-  'would-cancel': { orderId: string }
+  /** `lateMs`: from the deadline to the decision, by the order store's clock. */
+  'would-cancel': { orderId: string; lateMs?: number }
   /** A dry run has reported this many orders one by one, and reports no more. */
   'dry-run-full': { orders: number }
   'sweep-finished': {

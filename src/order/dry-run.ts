@@ -1,4 +1,4 @@
-import type { Check, Outcome } from './order.ts'
+import type { Check, Evidence, Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
 
 /** How long a dry run leaves an order alone that it would have cancelled. */
@@ -10,7 +10,8 @@ interface DryRunOptions {
   store: OrderStore
   /** Default {@link ORDERS_REMEMBERED}. */
   remembered?: number
-  onWouldCancel: (orderId: string) => void
+  /** @param lateMs from the deadline to the decision, by the order store's clock */
+  onWouldCancel: (orderId: string, lateMs: number) => void
   /** It has reported this many orders, and will report no more. */
   onFull: (orders: number) => void
 }
@@ -33,13 +34,13 @@ export class DryRun {
     const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true })
     return outcomes.map((outcome, index) => {
       if (outcome.kind !== 'cancelled') return outcome
-      this.#report((checks[index] as Check).orderId)
       const { evidence } = outcome
+      this.#report(checks[index] as Check, evidence)
       return { kind: 'postponed', until: evidence.decidedAt + LEFT_ALONE_MS, reason: 'dry-run', evidence }
     })
   }
 
-  #report(orderId: string): void {
+  #report({ orderId, deadline }: Check, evidence: Evidence): void {
     const { remembered = ORDERS_REMEMBERED, onWouldCancel, onFull } = this.#options
     if (!this.#reported || this.#reported.has(orderId)) return
     if (this.#reported.size >= remembered) {
@@ -48,6 +49,6 @@ export class DryRun {
       return
     }
     this.#reported.add(orderId)
-    onWouldCancel(orderId)
+    onWouldCancel(orderId, evidence.decidedAt - (evidence.deadline ?? deadline))
   }
 }
