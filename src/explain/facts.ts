@@ -24,7 +24,7 @@ export interface OrderFacts extends OrderRecords {
 }
 
 /** What keeps all orders from being cancelled now. */
-export type Holds = Partial<QueueHolds> & { dryRun?: boolean }
+type Holds = Partial<QueueHolds> & { dryRun?: boolean }
 
 export type MissingHalves = Partial<Record<'queue' | 'store', OrderExpiryError>>
 
@@ -34,7 +34,7 @@ export interface Decided extends FinishedCheck {
 }
 
 /** Why an order was not settled when it was last looked at. */
-export interface Obstacle {
+interface Obstacle {
   at: number
   /** The reason of a postponement, or the code of an error. */
   why: string

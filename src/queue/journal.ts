@@ -3,7 +3,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
 
 /** A line about an order, of JSON. */
-export interface JournalLine {
+interface JournalLine {
   orderId: string
   /** Epoch milliseconds. */
   at: number
@@ -11,7 +11,7 @@ export interface JournalLine {
 }
 
 /** What is kept of one journal in Redis, whoever writes it. */
-export interface JournalPlace {
+interface JournalPlace {
   /** A hash: the lines of each order, the oldest first. */
   lines: string
   /** A sorted set of its fields by time, where the oldest orders go once there are too many. */

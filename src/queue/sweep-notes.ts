@@ -8,7 +8,7 @@ import { type FinishedCheck, finishedCheckOf } from './contract.ts'
 import { Journal, MOST_ORDERS } from './journal.ts'
 
 /** Why a sweep did not settle an order, though it was overdue. */
-export interface SweepObstacle {
+interface SweepObstacle {
   /** The reason of the postponement, or the code of the error. */
   why: string
   /** What the store said. */
