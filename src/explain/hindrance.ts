@@ -14,7 +14,7 @@ export function hindranceOf(facts: OrderFacts): Hindrance | undefined {
     return {
       code: 'LOCKED',
       text: `another transaction had locked its row when it was last tried, ${when}`,
-      next: 'Nothing, if that is a payment: it is tried again. If it lasts, find the transaction that holds the lock, and end it.',
+      next: 'It is tried again by itself, once that payment or whatever it is has ended. If it lasts, find the transaction that holds the lock, and end it.',
     }
   }
   if (/^(STORE_REJECTED|UNEXPECTED)$/.test(why)) {
@@ -28,7 +28,7 @@ export function hindranceOf(facts: OrderFacts): Hindrance | undefined {
     return {
       code: 'UNDECIDED',
       text: `another order in its batch stopped the statement, ${when}${saying(obstacle?.message)}`,
-      next: 'Nothing at first: it is tried again with others. If it lasts, look for rejected orders in the log.',
+      next: 'It is tried again by itself, with others. If it lasts, look for rejected orders in the log.',
     }
   }
   if (why.startsWith('STORE_') || why === 'OUTBOX_MISSING') {

@@ -1,6 +1,6 @@
 import type { SweepNote } from '../queue/sweep-notes.ts'
 import type { CheckFacts } from '../queue/view/check-facts.ts'
-import { howLate, number } from '../runtime/human-numbers.ts'
+import { number } from '../runtime/human-numbers.ts'
 import type { Decided, OrderFacts } from './facts.ts'
 
 export const EVENT_CODES = [
@@ -77,14 +77,12 @@ function eventsOfCheck(check: CheckFacts, { isOnly }: { isOnly: boolean }): Stor
   return events
 }
 
-function eventOfDecision({ outcome, status, paid, deadline, decidedAt, decidedBy, by }: Decided): StoryEvent {
+function eventOfDecision({ outcome, status, paid, decidedAt, decidedBy, by }: Decided): StoryEvent {
   const at = Date.parse(decidedAt)
   const seen = status === undefined ? 'no such order' : `status ${status}${paid ? ', paid' : ''}`
-  const lateMs = at - Date.parse(deadline)
-  const late = lateMs < 0 ? '' : `, ${howLate(lateMs)} after the deadline`
   const who = by === 'check' ? decidedBy : `a sweep of ${decidedBy}`
   const code = by === 'check' ? 'CHECK_DECIDED' : 'SWEEP_DECIDED'
-  return { at, code, text: `decided by ${who}: ${outcome}, the store said: ${seen}${late}` }
+  return { at, code, text: `decided by ${who}: ${outcome}, the store said: ${seen}` }
 }
 
 function eventOfSweep(note: SweepNote): StoryEvent {

@@ -46,12 +46,10 @@ function keptAnswer(facts: OrderFacts, { paidAt, status, deadline }: Order): Ans
   if (paidAt !== undefined) {
     const text = `Paid ${iso(paidAt)}, so it is never cancelled.`
     const lateMs = paidAt - (deadline ?? paidAt)
-    if (lateMs <= 0) return { code: 'PAID', text }
-    const next = `Nothing: it was paid ${howLate(lateMs)} after its payment deadline, but before anything cancelled it.`
-    return { code: 'PAID_LATE', text, next, lateMs }
+    return lateMs > 0 ? { code: 'PAID_LATE', text, lateMs } : { code: 'PAID', text }
   }
   const isWithdrawn = status === 'withdrawn'
-  const next = isWithdrawn ? 'Nothing, unless it was withdrawn by mistake: schedule it again.' : undefined
+  const next = isWithdrawn ? 'Schedule it again if it was withdrawn by mistake.' : undefined
   const text = `No longer unpaid: its status is ${status}, so no check cancels it.`
   return { code: isWithdrawn ? 'WITHDRAWN' : 'NO_LONGER_UNPAID', text, next }
 }
