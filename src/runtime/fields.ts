@@ -18,7 +18,8 @@ export interface Fields {
 export function refuseUnknown(given: object, { of, known, meant, code }: Fields): void {
   for (const name of Object.keys(given)) {
     if (known.includes(name)) continue
-    const near = known.find((field) => plain(field) === plain(name) || meant[field]?.test(name))
+    const isNear = (field: string) => plain(field) === plain(name) || meant[field]?.test(name)
+    const near = known.find((field) => !(field in given) && isNear(field))
     const advice = near === undefined ? `expected ${known.join(', ')}` : `did you mean ${near}?`
     throw new OrderExpiryError(code, `${of}: unknown field ${JSON.stringify(name.slice(0, 64))}; ${advice}`)
   }

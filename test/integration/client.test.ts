@@ -119,7 +119,7 @@ for (const orders of [undefined, 'redis'] as const) {
       [{ dead_line: '15m' }, /did you mean deadline\?/],
       [{ delay: 1_000 }, /did you mean deadline\?/],
       [{ timeout: undefined }, /did you mean deadline\?/],
-      [{ deadline: '15m', timeout: '15m' }, /"timeout"/],
+      [{ deadline: '15m', timeout: '15m' }, /"timeout"; expected/],
       [{ deadline: '15m', total: 5 }, /expected orderId, deadline, allowPast, by/],
       [{ deadline: '15m', allowPast: 'no' }, /allowPast: expected true or false, given string/],
       [{ deadline: '15m', by: 7 }, /by: expected a string, given number/],
