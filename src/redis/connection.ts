@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { isNativeError } from 'node:util/types'
 import { Redis } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import { tlsTrouble } from '../runtime/certificates.ts'
@@ -6,6 +7,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { describeRedisAddress, parseRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
 import { isRedisRejection, redisErrorCode } from './reply.ts'
+import { readTlsAlert } from './tls-alert.ts'
 
 const SELECT_MS = 5_000
 
@@ -20,13 +22,14 @@ export class Connection {
   readonly #address: RedisAddress
   #lastError: Error | undefined
   #ready: Promise<void> | undefined
+  #reading: Promise<void> | undefined
 
   constructor({ address, profile }: { address: RedisAddress; profile: RedisProfile }) {
     this.#address = address
     this.redis = new Redis(profile)
     this.redis.on('error', (error) => {
-      // A server that refuses our certificate says so, or hangs up before we have read it.
-      if (!(isReset(error) && tlsTrouble(this.#lastError, 'REDIS'))) this.#lastError = error
+      this.#lastError = error
+      if (profile.tls && isReset(error)) this.#reading ??= this.#readAlert(profile)
     })
     this.redis.on('ready', () => {
       this.#lastError = undefined
@@ -39,7 +42,19 @@ export class Connection {
     this.#ready ??= this.#connect().finally(() => {
       this.#ready = undefined
     })
-    await this.#ready
+    try {
+      await this.#ready
+    } catch (error) {
+      await this.#reading
+      throw error
+    }
+  }
+
+  /** What a server that has hung up on us has to say: it may have refused our certificate. */
+  async #readAlert(profile: RedisProfile): Promise<void> {
+    const alert = await readTlsAlert(profile)
+    if (alert && isReset(this.#lastError)) this.#lastError = alert
+    this.#reading = undefined
   }
 
   async #connect(): Promise<void> {
@@ -58,7 +73,10 @@ export class Connection {
 
   /** Runs `work`; its errors are told in our own words. */
   ask<T>(work: () => Promise<T>): Promise<T> {
-    return work().catch((error) => Promise.reject(this.explain(error)))
+    return work().catch(async (error) => {
+      await this.#reading
+      throw this.explain(error)
+    })
   }
 
   /** What went wrong, in our own words; where ioredis only says that the connection is closed, why it is. */
@@ -75,7 +93,7 @@ export class Connection {
 export function asRedisError(error: unknown, address: RedisAddress): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
   const where = describeRedisAddress(address)
-  const why = error instanceof Error ? error.message || error.name : String(error)
+  const why = isNativeError(error) ? error.message || error.name : String(error)
   if (isRedisRejection(error)) {
     const message = `Redis at ${where} refuses (${why}): check user, password, permissions and keys`
     return new OrderExpiryError('REDIS_REFUSED', message, { cause: error })
@@ -94,10 +112,14 @@ export function tlsDoubt(error: unknown, address: RedisAddress): string {
   const { path, tls } = parseRedisAddress(address)
   if (path) return ''
   if (!tls) return isReset(error) ? '; if it expects TLS, write rediss:// in REDIS_URL' : ''
-  const isSilent = isReset(error) || (error as NodeJS.ErrnoException)?.code === 'ETIMEDOUT'
+  if (isReset(error)) {
+    return '; if it asks for a certificate, set REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE; if it does not speak TLS, write redis:// in REDIS_URL'
+  }
+  const isSilent = (error as NodeJS.ErrnoException)?.code === 'ETIMEDOUT'
   return isSilent ? '; if it does not speak TLS on this port, write redis:// in REDIS_URL, or another port' : ''
 }
 
+/** The other side has hung up without a word. */
 function isReset(error: unknown): boolean {
   return /^(ECONNRESET|EPIPE)$/.test(String((error as NodeJS.ErrnoException)?.code))
 }

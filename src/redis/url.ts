@@ -64,7 +64,7 @@ function readParameters(url: URL): Parameters {
   const given: Record<string, string> = {}
   for (const [name, value] of url.searchParams) {
     if (TUNING.test(name)) continue
-    if (/^(ssl_(ca|cert|key)|tls_?(ca|cert|key)|cacert)/i.test(name)) {
+    if (/^((ssl|tls)_?(ca|cert|key)(_?(certs|path|data|file))?|cacert)$/i.test(name)) {
       throw invalid('files of certificates: set REDIS_TLS_CA_FILE, REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE instead')
     }
     if (!PARAMETERS.some((known) => known === name)) {

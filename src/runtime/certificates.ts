@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createSecureContext, type SecureContext } from 'node:tls'
+import { isNativeError } from 'node:util/types'
 
 /** Paths of PEM files: the CAs that may have signed the server's certificate, and a certificate of ours with its key. */
 export interface TlsFiles {
@@ -108,7 +109,7 @@ const TROUBLES: { code: RegExp; what: string; remedy: (prefix: string) => string
  * @param prefix of the settings that would help: `REDIS` or `DATABASE`
  */
 export function tlsTrouble(error: unknown, prefix: string): { what: string; remedy: string } | undefined {
-  const { code, message } = error instanceof Error ? (error as NodeJS.ErrnoException) : {}
+  const { code, message } = isNativeError(error) ? (error as NodeJS.ErrnoException) : {}
   const trouble = TROUBLES.find((one) => one.code.test(String(code)))
   if (!trouble) return undefined
   // What OpenSSL says is a path through its source.

@@ -56,14 +56,18 @@ export class OrdersTable {
   readonly schema: string
   readonly options: Required<TableOptions>
 
-  private constructor(schema: string, options: Required<TableOptions>) {
+  readonly #url: string
+
+  private constructor(schema: string, options: Required<TableOptions>, url: string) {
     this.schema = schema
     this.options = options
-    this.pool = new pg.Pool({ connectionString: databaseUrl(), max: 50, options: `-c search_path=${schema},public` })
+    this.#url = url
+    this.pool = new pg.Pool({ connectionString: url, max: 50, options: `-c search_path=${schema},public` })
   }
 
-  static async create(options: TableOptions = {}): Promise<OrdersTable> {
-    const table = new OrdersTable(uniqueName('shop'), { ...DEFAULTS, ...options })
+  /** @param url of another database than the one that the test run shares */
+  static async create(options: TableOptions = {}, url: string = databaseUrl()): Promise<OrdersTable> {
+    const table = new OrdersTable(uniqueName('shop'), { ...DEFAULTS, ...options }, url)
     const { pool, schema } = table
     await pool.query(`CREATE SCHEMA ${schema}`)
     if (table.options.idType === 'citext') await createExtension(pool, 'citext')
@@ -122,7 +126,7 @@ export class OrdersTable {
   get settings(): PostgresSettings {
     const { statusType, deadlineType, deadlineUnit, deadlineAfterMs, timeZone, paidAt } = this.options
     return postgresSettings({
-      DATABASE_URL: databaseUrl(),
+      DATABASE_URL: this.#url,
       ORDERS_TABLE: `${this.schema}.orders`,
       ORDERS_STATUS_COLUMN: statusType === null ? undefined : 'status',
       ORDERS_DEADLINE_COLUMN: deadlineType ? 'payment_deadline' : undefined,
@@ -141,7 +145,7 @@ export class OrdersTable {
   get env(): Record<string, string> {
     return {
       ORDER_STORE: 'postgres',
-      DATABASE_URL: databaseUrl(),
+      DATABASE_URL: this.#url,
       ORDERS_TABLE: `${this.schema}.orders`,
       ORDERS_DEADLINE_COLUMN: this.options.deadlineType ? 'payment_deadline' : '',
       ...(this.options.deadlineType === 'timestamp' && { ORDERS_TIME_ZONE: this.options.timeZone }),

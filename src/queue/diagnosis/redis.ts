@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types'
 import { compareClocks } from '../../doctor/clock-offset.ts'
 import { examine, type Finding, finding, listed, ok } from '../../doctor/finding.ts'
 import { lookAtCertificate, tlsFinding } from '../../doctor/tls-finding.ts'
@@ -83,7 +84,7 @@ function unreachable({ code, cause, message }: OrderExpiryError, address: RedisA
   const where = describeRedisAddress(address)
   const { host = '127.0.0.1', port = 6379, tls } = parseRedisAddress(address)
   const trouble = tlsTrouble(cause, 'REDIS')
-  const why = cause instanceof Error && cause.message ? cause.message : message
+  const why = isNativeError(cause) && cause.message ? cause.message : message
   const look = lookAtCertificate({ host, port, servername: tls?.servername, prefix: 'REDIS' })
   return finding('error', 'redis-reachable', {
     what: `${code === 'REDIS_REFUSED' ? 'refuses us' : 'cannot be reached'} at ${where}: ${trouble?.what ?? why}${tlsDoubt(cause, address)}`,

@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types'
 import { type ErrorCode, OrderExpiryError } from '../../errors.ts'
 import { tlsTrouble } from '../../runtime/certificates.ts'
 
@@ -33,8 +34,7 @@ export function sqlStateOf(error: unknown): string | undefined {
 /** An error of the driver in our own words. It may name a host and a user, never a password. */
 export function asStoreError(error: unknown): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
-  const why =
-    error instanceof Error ? error.message || String('code' in error ? error.code : error.name) : String(error)
+  const why = isNativeError(error) ? error.message || String('code' in error ? error.code : error.name) : String(error)
   const state = sqlStateOf(error)
   const trouble = databaseTlsTrouble(error)
   if (trouble) {
@@ -73,7 +73,7 @@ const TOLD_BY_TEXT: { text: RegExp; what: string; remedy: string }[] = [
 
 /** {@link tlsTrouble}, and what else only a change of DATABASE_URL can mend. */
 export function databaseTlsTrouble(error: unknown): ReturnType<typeof tlsTrouble> {
-  if (!(error instanceof Error)) return undefined
+  if (!isNativeError(error)) return undefined
   const told = TOLD_BY_TEXT.find(({ text }) => text.test(error.message))
   if (!told) return tlsTrouble(error, 'DATABASE')
   return { what: `${told.what} (${error.message})`, remedy: told.remedy }
