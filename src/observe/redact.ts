@@ -1,8 +1,9 @@
 const CENSOR = '[redacted]'
 /** Fields with these names are hidden: another program's error may contain them. */
 const SECRET_FIELDS = new Set(['password', 'token', 'authorization', 'cookie', 'secret', 'connectionString'])
-/** The password in any URL, even in one that is not among the settings. */
-const URL_PASSWORD = /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]{0,256}):[^\s/"]{1,512}@/gi
+/** The password in any URL, even in one that is not among the settings. The word itself is no password, but shows the form of a URL. */
+const URL_PASSWORD =
+  /(\b[a-z][a-z0-9+.-]{0,30}:\/\/[^\s:/@"]{0,256}):(?!<?password>?@(?![^\s/"]{0,512}@))[^\s/"]{1,512}@/gi
 /** Shorter ones protect nothing, and are in every other word. */
 const SHORTEST_SECRET = 4
 /** Characters of one text: another program's error may be a page of HTML, and a job id may have any length. */

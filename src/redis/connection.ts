@@ -29,7 +29,7 @@ export class Connection {
     this.redis = new Redis(profile)
     this.redis.on('error', (error) => {
       this.#lastError = error
-      if (profile.tls && isReset(error)) this.#reading ??= this.#readAlert(profile)
+      if (profile.tls && !profile.sentinels && isReset(error)) this.#reading ??= this.#readAlert(profile)
     })
     this.redis.on('ready', () => {
       this.#lastError = undefined

@@ -261,3 +261,29 @@ function environmentOf(name: string): Record<string, string> {
   })
   return { NODE_ENV: 'production', ...Object.assign({}, ...maps), ...Object.fromEntries(secrets) }
 }
+
+describe('a private CA', () => {
+  for (const [component, setting] of [
+    ['redis-tls', 'REDIS_TLS_CA_FILE'],
+    ['database-tls', 'DATABASE_TLS_CA_FILE'],
+  ] as const) {
+    testWithKubectl(
+      `is mounted by components/${component}, beside the other one, where its setting looks for it`,
+      () => {
+        const manifests = renderOwn({
+          resources: ['../base'],
+          components: ['../components/redis-tls', '../components/database-tls'],
+        })
+        for (const manifest of manifests) expect(schemaProblems(manifest)).toEqual([])
+        const { pod, container } = findDeployment(manifests)
+        const name = container.envFrom?.[0]?.configMapRef?.name ?? ''
+        const path = dataOf(findManifest(manifests, 'ConfigMap', name))[setting]
+        const mount = container.volumeMounts?.find(({ mountPath }) => path === `${mountPath}/ca.crt`)
+        expect(mount).toMatchObject({ readOnly: true })
+        const volume = pod.volumes?.find((one) => one.name === mount?.name)
+        expect(volume).toMatchObject({ secret: { secretName: `order-expiry-${component}` } })
+        expect(Object.keys(SETTINGS)).toContain(setting)
+      },
+    )
+  }
+})

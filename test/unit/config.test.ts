@@ -7,6 +7,7 @@ import { type Config, isLoopback, readConfig, SETTINGS, type SettingName, secret
 import { OrderExpiryError } from '../../src/errors.ts'
 import { LOG_LEVELS } from '../../src/observe/log.ts'
 import type { Environment } from '../../src/settings/setting.ts'
+import { CertificateAuthority } from '../helpers/certificates.ts'
 import { NAMES_OF_OTHERS } from './names-of-others.ts'
 
 const NAMES = Object.keys(SETTINGS) as SettingName[]
@@ -645,6 +646,12 @@ describe('a secret', () => {
     expect(secretsOf(config).sort()).toEqual(forms.sort())
   })
 
+  test('of several hosts is known, wherever it may end', () => {
+    const url = 'postgres://shop:hunt@er%402@a:1,b:2/shop?user=x@y&sslmode=disable'
+    const secrets = secretsOf(read({ ORDER_STORE: 'postgres', DATABASE_URL: url }))
+    expect(secrets).toEqual(expect.arrayContaining(['hunt@er%402', 'hunt@er@2', 'hunt']))
+  })
+
   test('behind a scheme is known without it', () => {
     expect(secretsOf(read({ OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20hunter2' }))).toContain('hunter2')
   })
@@ -809,5 +816,61 @@ describe('.env.example', () => {
     const all = parse(text().replace(/^# (?=[A-Z][A-Z0-9_]*=)/gm, ''))
     expect(Object.keys(all)).toEqual(NAMES)
     expect(read({}, all)).toEqual(read())
+  })
+})
+
+describe('certificates', () => {
+  const ca = new CertificateAuthority()
+  const [own, other] = [ca.issue(), ca.issue()]
+  afterAll(() => ca.remove())
+
+  const redis = { REDIS_URL: 'rediss://h' }
+  const postgres = { ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db.example/shop?sslmode=verify-full' }
+
+  test.each<[what: string, env: Record<string, string>, problem: RegExp | undefined]>([
+    ['a CA', { ...redis, REDIS_TLS_CA_FILE: ca.file }, undefined],
+    ['a certificate and its key', { ...redis, REDIS_TLS_CERT_FILE: own.cert, REDIS_TLS_KEY_FILE: own.key }, undefined],
+    ['a file that is not there', { ...redis, REDIS_TLS_CA_FILE: '/nowhere' }, /^REDIS_TLS_CA_FILE: .*ENOENT/],
+    [
+      'a key in place of a CA',
+      { ...redis, REDIS_TLS_CA_FILE: own.key },
+      /^REDIS_TLS_CA_FILE: expected .* certificates in PEM/,
+    ],
+    ['no key', { ...redis, REDIS_TLS_CERT_FILE: own.cert }, /^REDIS_TLS_KEY_FILE: expected with REDIS_TLS_CERT_FILE/],
+    [
+      'no certificate',
+      { ...redis, REDIS_TLS_KEY_FILE: own.key },
+      /^REDIS_TLS_CERT_FILE: expected with REDIS_TLS_KEY_FILE/,
+    ],
+    [
+      'the key of another certificate',
+      { ...redis, REDIS_TLS_CERT_FILE: own.cert, REDIS_TLS_KEY_FILE: other.key },
+      /^REDIS_TLS_KEY_FILE: expected the key of the certificate/,
+    ],
+    ['an address without TLS', { REDIS_URL: 'redis://h', REDIS_TLS_CA_FILE: ca.file }, /^REDIS_TLS_CA_FILE: .*rediss:/],
+    ['no address', { REDIS_TLS_SERVERNAME: 'h' }, /^REDIS_TLS_SERVERNAME: .*rediss:/],
+    [
+      'an address that verifies nothing',
+      { REDIS_URL: 'rediss://h?ssl_cert_reqs=none', REDIS_TLS_CA_FILE: ca.file },
+      /^REDIS_TLS_CA_FILE: expected without ssl_cert_reqs=none/,
+    ],
+    [
+      'a name that is none',
+      { ...redis, REDIS_TLS_SERVERNAME: 'https://h' },
+      /^REDIS_TLS_SERVERNAME: expected a host name/,
+    ],
+    ['a CA of the database', { ...postgres, DATABASE_TLS_CA_FILE: ca.file }, undefined],
+    [
+      'a mode that verifies nothing',
+      { ...postgres, DATABASE_URL: 'postgres://h/shop?sslmode=prefer', DATABASE_TLS_CA_FILE: ca.file },
+      /^DATABASE_TLS_CA_FILE: expected with sslmode=verify-full/,
+    ],
+    [
+      'a file that the URL names and that is not there',
+      { ...postgres, DATABASE_URL: 'postgres://h/shop?sslrootcert=/nowhere' },
+      /^DATABASE_TLS_CA_FILE: .*ENOENT/,
+    ],
+  ])('%s', (_, env, problem) => {
+    expect(problems(env)).toEqual(problem ? [expect.stringMatching(problem)] : [])
   })
 })

@@ -73,7 +73,8 @@ const TOLD_BY_TEXT: { text: RegExp; what: string; remedy: string }[] = [
 
 /** {@link tlsTrouble}, and what else only a change of DATABASE_URL can mend. */
 export function databaseTlsTrouble(error: unknown): ReturnType<typeof tlsTrouble> {
-  if (!isNativeError(error)) return undefined
+  // Not what a trigger of the shop says.
+  if (!isNativeError(error) || !/^(|08...|28...|XX...)$/.test(sqlStateOf(error) ?? '')) return undefined
   const told = TOLD_BY_TEXT.find(({ text }) => text.test(error.message))
   if (!told) return tlsTrouble(error, 'DATABASE')
   return { what: `${told.what} (${error.message})`, remedy: told.remedy }

@@ -14,6 +14,7 @@ describe('a text', () => {
     ['one that means something to replace()', 'it is $&$1.', 'it is [redacted].'],
     ['a password in any URL', 'to postgres://shop:s3cr3t@db/shop', 'to postgres://shop:[redacted]@db/shop'],
     ['a password without a user', 'to redis://:s3cr3t@redis', 'to redis://:[redacted]@redis'],
+    ['a password that begins like our hints', 'redis://u:password@x@redis', 'redis://u:[redacted]@redis'],
     ['a password with an @ in it', 'to redis://u:s3c@r3t@redis:6379/1', 'to redis://u:[redacted]@redis:6379/1'],
   ])('loses %s', (_what, text, expected) => {
     expect(redactor.text(text)).toBe(expected)
@@ -23,6 +24,8 @@ describe('a text', () => {
     'https://shop.example.com:8080/a?b=c@d http://[::1]:3000 order 12:34@56 "x"',
     'abcd', // three characters are in other words
     'http://127.0.0.1:3000',
+    'expected redis://[user:password@]host[:port][/db], rediss://… or unix:///path',
+    'expected postgres://user:password@host:5432/database, or write rediss://:password@host:6380',
   ])('without one stays as it is: %s', (text) => {
     expect(redactor.text(text)).toBe(text)
   })
