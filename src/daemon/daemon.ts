@@ -10,6 +10,7 @@ import { reportClocks, withdrawReport } from '../queue/clock-reports.ts'
 import { ForeignJobs } from '../queue/foreign-jobs.ts'
 import type { MissingChecks } from '../queue/missing-checks.ts'
 import { makePostponedDue } from '../queue/postponed-checks.ts'
+import { createProcessReporter } from '../queue/process-reports.ts'
 import { createRetention } from '../queue/retention.ts'
 import type { SweepNotes } from '../queue/sweep-notes.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
@@ -83,6 +84,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     createRetention({ connection, queue, events, clock }),
     sweepNotes,
     foreignJobs,
+    processReporter(parts),
     storeService(parts),
     web.requests,
   ]
@@ -134,6 +136,9 @@ function noteOutages({ uses }: DaemonVitals, events: EventBus): void {
   events.on('waiting-for', ({ service, error }) => {
     if (service in uses) uses[service as keyof typeof uses].note(error)
   })
+  events.on('service-started', ({ service }) => {
+    if (service in uses) uses[service as keyof typeof uses].note()
+  })
   events.on('store-breaker-opened', ({ error }) => uses.store.note(error))
   events.on('redis-error', ({ connection, error }) => {
     if (connection === 'watch') uses.redis.note(error)
@@ -165,6 +170,15 @@ function historyService({ vitals, connection, events, clock }: Parts): Service {
     onError: (error) => events.emit('redis-error', { connection: 'history', error }),
     clock,
   })
+}
+
+function processReporter({ connection, queue, version, vitals, events, clock }: Parts): Service {
+  const name = nameOfProcess()
+  events.on('sweep-finished', ({ overdue, outcomes, error }) => {
+    const { cancelled = 0 } = outcomes
+    vitals.lastSweep = { by: name, at: clock.now(), overdue, cancelled, ...(error && { error: error.code }) }
+  })
+  return createProcessReporter({ connection, queue, name, version, lastSweep: () => vitals.lastSweep, clock })
 }
 
 /** Opens the order store, and hands over what decides on its orders. */

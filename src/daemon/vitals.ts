@@ -34,6 +34,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
   readonly history: History
   phase: Vitals['phase'] = 'starting'
   isStoreTried = false
+  lastSweep: Vitals['lastSweep']
   /** Once the order store is open. */
   checking: Checking | undefined
   readonly #connection: Connection

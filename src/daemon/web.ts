@@ -58,6 +58,8 @@ export function createWeb(
     base: front.base,
     environment,
     version: vitals.version,
+    sweepEveryMs: config.SWEEP_EVERY,
+    isBrakeLimited: config.BRAKE_MAX_PER_MINUTE !== undefined,
     isStoreInRedis: KINDS[config.ORDER_STORE].recordsAs !== undefined,
     vitals,
   }
@@ -84,7 +86,8 @@ export function createWeb(
       })
       await server.register(async (scope) => {
         doors.pages(scope)
-        registerPages(scope, { site, vitals, queueName: queue.name })
+        const api = config.API_TOKENS ? 'token' : isOpen ? 'open' : 'closed'
+        registerPages(scope, { site, vitals, queueName: queue.name, api })
         await board.register(scope)
       })
     },

@@ -24,7 +24,7 @@ export interface Vitals {
   /** What could not be used when it was last tried. */
   readonly outages: { readonly redis: Outage | undefined; readonly store: Outage | undefined }
   /** Undefined: not known. */
-  readonly brake: { engaged: boolean; reason?: string } | undefined
+  readonly brake: { engaged: boolean; reason?: string; by?: string; since?: number } | undefined
   /** Why it is not known whether the brake is engaged, so that nothing is cancelled. Undefined: it is, or was not read yet. */
   readonly brakeFailure: Error | undefined
   readonly clockOffsets: ClockOffsets
@@ -33,7 +33,15 @@ export interface Vitals {
     /** Jobs by BullMQ's state. */
     counts(): Promise<{ jobs: Counts; isPaused: boolean }>
     forecast(): Promise<Forecast>
+    /** Of Redis; `max` 0: no limit is set. */
+    memory(): Promise<{ used: number; max: number; policy: string | undefined }>
+    /** All that run, by name. */
+    processes(): Promise<ProcessReport[]>
+    /** The latest first. */
+    lastCancelled(most: number): Promise<CancelledOrder[]>
   }
+  /** Of this process; undefined: none yet. */
+  readonly lastSweep: LastSweep | undefined
   /** Orders that count as overdue. Rejects while the order store is away. */
   readOverdue(): Promise<{ orders: number; oldestSeconds: number }>
   /** Events that nobody has taken. Undefined: the order store keeps none. */
@@ -48,6 +56,41 @@ export interface Vitals {
 export interface Outage {
   since: number
   error: Error
+}
+
+/** What a process tells of itself. */
+export interface ProcessReport {
+  /** `host:pid`. */
+  name: string
+  version: string
+  /** Epoch milliseconds, by its own clock. */
+  startedAt: number
+  sweep?: LastSweep
+}
+
+/** How a sweep ended. */
+export interface LastSweep {
+  /** `host:pid`. */
+  by: string
+  /** Epoch milliseconds. */
+  at: number
+  /** Overdue orders that it found, and those that it cancelled. */
+  overdue: number
+  cancelled: number
+  /** The code of what kept it from its end. */
+  error?: string
+}
+
+/** Times are ISO 8601, by the order store's clock. */
+export interface CancelledOrder {
+  orderId: string
+  deadline: string
+  decidedAt: string
+  /** `host:pid`. */
+  decidedBy: string
+  by: 'check' | 'sweep'
+  /** Of its check, if that has another id than ours. */
+  jobId?: string
 }
 
 /** Upcoming checks, over all producers and workers. */

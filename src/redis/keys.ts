@@ -46,6 +46,8 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     sweptAt: `${own}swept:at`,
     /** The jobs of orders that have another id than ours: a hash of lines by order id. */
     foreignJobs: `${own}jobs`,
+    /** The processes that run, and what each tells of itself. */
+    processes: `${own}processes`,
     /** What was decided in a minute, counted from 1970. */
     minute: (minute: number) => `${own}minute:${minute}`,
 

@@ -27,10 +27,11 @@ export function relativeTime(ms: number): string {
   return ms < 0 ? `${howLong(-ms)} ago` : `in ${howLong(ms)}`
 }
 
-/** `7 ms`, `300 s`, `12 min`: how late an order was, where milliseconds matter. */
+/** `7 ms`, `1.2 s`, `300 s`, `12 min`, `3.5 h`: how late an order was, where milliseconds matter. */
 export function howLate(ms: number): string {
-  if (ms < 10_000) return `${Math.round(ms)} ms`
-  return ms < 600_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`
+  if (ms < 999.5) return `${Math.round(ms)} ms`
+  if (ms < 9_950) return `${Number((ms / 1_000).toFixed(1))} s`
+  return ms < 600_000 ? `${Math.round(ms / 1_000)} s` : howLong(ms)
 }
 
 /** `7 ms`, `45.0 s`: how far two clocks are apart. */

@@ -9,14 +9,19 @@ const SLOW_READ_MS = 500
 export class SeldomRead<Value> {
   readonly #look: () => Promise<Value>
   readonly #freshForMs: number
+  readonly #freshTimes: number
   readonly #clock: Clock
   #known: { value: Value; at: number; freshMs: number; isSlow: boolean } | undefined
   #reading: Promise<Value> | undefined
 
-  /** @param options.freshForMs how long an answer stays fresh at least */
-  constructor(options: { look: () => Promise<Value>; freshForMs: number; clock: Clock }) {
+  /**
+   * @param options.freshForMs how long an answer stays fresh at least
+   * @param options.freshTimes and how many times as long as it took to find; 0: no longer. Default 20
+   */
+  constructor(options: { look: () => Promise<Value>; freshForMs: number; freshTimes?: number; clock: Clock }) {
     this.#look = options.look
     this.#freshForMs = options.freshForMs
+    this.#freshTimes = options.freshTimes ?? FRESH_TIMES
     this.#clock = options.clock
   }
 
@@ -41,7 +46,7 @@ export class SeldomRead<Value> {
     const value = await this.#look()
     const at = this.#clock.monotonic()
     const tookMs = at - startedAt
-    const freshMs = Math.max(this.#freshForMs, FRESH_TIMES * tookMs)
+    const freshMs = Math.max(this.#freshForMs, this.#freshTimes * tookMs)
     this.#known = { value, at, freshMs, isSlow: tookMs > SLOW_READ_MS }
     return value
   }

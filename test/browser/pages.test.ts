@@ -7,6 +7,7 @@ import { closing } from '../helpers/closing.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { fakeOverview } from '../helpers/fake-overview.ts'
 import { fakeSite } from '../helpers/fake-site.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
@@ -111,11 +112,10 @@ describe('the overview', () => {
 
   test('has room for every number, however late it was', async () => {
     const { page } = await open(undefined)
-    const history = [{ 'late:16': 5, cancelled: 1_234_567 }]
-    const unknown = { waiting: undefined, due: undefined, failed: undefined, overdue: undefined, forecast: undefined }
-    const overview = { at: Date.now(), history, states: [], ...unknown }
-    await page.setContent(overviewPage({ site: fakeSite(), overview }))
-    expect(await page.getByText('1,000,000 ms').count()).toBe(1)
+    const overview = fakeOverview({ history: [{ 'late:16': 5, cancelled: 1_234_567 }] })
+    const steps = { address: url, api: 'open' } as const
+    await page.setContent(overviewPage({ site: fakeSite(), overview, boardPath: '/board', isPaused: false, steps }))
+    expect(await page.getByText('17 min').count()).toBe(1)
     for (const plot of await page.getByRole('img').all()) {
       const { x: left } = (await plot.boundingBox()) as Box
       for (const text of await plot.locator('text').all()) {

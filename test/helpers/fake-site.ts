@@ -10,6 +10,8 @@ export function fakeSite(given: Partial<Omit<Site, 'vitals'>> & { vitals?: Parti
     environment: undefined,
     version: '1.2.3',
     isStoreInRedis: false,
+    isBrakeLimited: false,
+    sweepEveryMs: 60_000,
     vitals: fakeVitals(vitals),
     ...rest,
   }

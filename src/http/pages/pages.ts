@@ -1,31 +1,46 @@
 import type { FastifyInstance } from 'fastify'
 import { type ExplainSources, explainOrder } from '../../explain/story.ts'
 import type { Vitals } from '../../observe/vitals.ts'
+import { SeldomRead } from '../../runtime/seldom-read.ts'
+import type { FirstSteps } from './first-steps.ts'
 import { guidePage } from './guide.ts'
 import { LOCAL_TIMES } from './local-times.ts'
 import { LOCAL_TIMES_PATH, searchPage, storyPage } from './order-story.ts'
 import { overviewPage, REFRESH_S } from './overview.ts'
 import { sendPage } from './page.ts'
 import { readOverview } from './read-overview.ts'
-import { linkTo, type Site } from './site.ts'
+import { addressOf, linkTo, type Site } from './site.ts'
 
 interface Pages {
   site: Site
   vitals: Vitals & ExplainSources
   queueName: string
+  /** Whether it wants a token, or is closed. */
+  api: FirstSteps['api']
 }
 
 const schema = { hide: true }
+const FRESH_FOR_MS = 1_000
 
 /** `/` is the overview, `/orders` asks for an id, and `/orders/{id}` tells that order's story, to which the board links. `/guide` has
  * the documentation. */
 export function registerPages(scope: FastifyInstance, pages: Pages): void {
-  const { site, vitals, queueName } = pages
+  const { site, vitals, queueName, api } = pages
+  const boardPath = `/board/queue/${encodeURIComponent(queueName)}`
+  // However many look, Redis and the store are asked once, and again a second later.
+  const overview = new SeldomRead({
+    look: () => readOverview(vitals),
+    freshForMs: FRESH_FOR_MS,
+    freshTimes: 0,
+    clock: vitals.clock,
+  })
 
-  scope.get<{ Querystring: { paused?: unknown } }>('/', { schema }, async ({ query }, reply) => {
-    const isPaused = query.paused !== undefined
+  scope.get<{ Querystring: { paused?: unknown } }>('/', { schema }, async (request, reply) => {
+    const isPaused = request.query.paused !== undefined
+    const { value } = await overview.read()
+    const steps = { address: addressOf(request, site), api }
     if (!isPaused) reply.header('refresh', String(REFRESH_S))
-    return sendPage(reply, overviewPage({ site, overview: await readOverview(vitals), isPaused }))
+    return sendPage(reply, overviewPage({ site, overview: value, boardPath, isPaused, steps }))
   })
 
   scope.get<{ Params: { name: string } }>('/guide/:name', { schema }, async ({ params: { name } }, reply) =>
@@ -45,9 +60,9 @@ export function registerPages(scope: FastifyInstance, pages: Pages): void {
     async ({ params, query }, reply) => {
       const jobId = typeof query.job === 'string' ? query.job : undefined
       const story = await explainOrder({ orderId: params.id, jobId, sources: vitals })
-      const [queue, job] = [queueName, jobId ?? story.jobId ?? ''].map(encodeURIComponent)
-      const boardPath = job ? `/board/queue/${queue}/${job}` : undefined
-      return sendPage(reply, storyPage({ site, story, boardPath }))
+      const job = jobId ?? story.jobId
+      const jobPath = job && `${boardPath}/${encodeURIComponent(job)}`
+      return sendPage(reply, storyPage({ site, story, boardPath: jobPath }))
     },
   )
 

@@ -1,4 +1,7 @@
+import type { FastifyRequest } from 'fastify'
 import type { Vitals } from '../../observe/vitals.ts'
+
+const HOST = /^[\w.-]+(:\d+)?$|^\[[\da-f:.]+\](:\d+)?$/i
 
 /** What all pages of this server share. */
 export interface Site {
@@ -9,12 +12,21 @@ export interface Site {
   version: string
   /** Whether Redis is also the order store. */
   isStoreInRedis: boolean
+  /** Whether the brake counts cancellations, in Redis. */
+  isBrakeLimited: boolean
+  sweepEveryMs: number
   vitals: Pick<Vitals, 'outages' | 'brake' | 'brakeFailure' | 'dryRun' | 'clock'>
 }
 
 /** An address on this server, for a link. @param path begins with a slash, as the routes do */
 export function linkTo({ base }: Pick<Site, 'base'>, path: string): string {
   return `${base}${path}`
+}
+
+/** Where this server is, as whoever asks knows it, without a slash at the end. */
+export function addressOf({ protocol, host }: Pick<FastifyRequest, 'protocol' | 'host'>, { base }: Site): string {
+  // It is shown as a part of a command, and whoever asks may have written anything.
+  return `${protocol}://${HOST.test(host) ? host : '127.0.0.1:3000'}${base}`
 }
 
 /** What to do about it: a section of the runbook, which this server shows. @param alert by its name in `deploy/` */

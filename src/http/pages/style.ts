@@ -28,24 +28,24 @@ section { margin: 1.6rem 0 } .sub { display: flex; flex-wrap: wrap; gap: .2rem 1
 .trouble { border: 1px solid; border-left-width: .3rem; border-radius: .5rem; padding: .8rem 1rem; margin: 0 0 1rem; border-color: var(--bad); background: var(--bad-back) }
 .trouble.mild { border-color: var(--warn); background: var(--warn-back) } .trouble h1, .trouble h2 { color: var(--bad); margin: 0 } .trouble h2 { font-size: 1.15rem }
 .trouble.mild h1, .trouble.mild h2 { color: var(--warn) }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: .7rem; margin: 0 0 .7rem; padding: 0; list-style: none }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(11.2rem, 1fr)); gap: .7rem; margin: 1rem 0; padding: 0; list-style: none }
 .tile { display: block; height: 100%; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .6rem .85rem .7rem; color: inherit; text-decoration: none }
 .tile:hover { border-color: var(--link) } .tile span { display: block; color: var(--soft); font-size: .87rem; line-height: 1.35 }
 .tile b { display: block; font-size: 1.4rem; line-height: 1.35; font-variant-numeric: tabular-nums } .tile.bad { border-color: var(--bad); background: var(--bad-back) }
 .tile.bad b { color: var(--bad) } .tile.warn b { color: var(--warn) } .tile.good b { color: var(--good) }
 .plots { display: grid; gap: .7rem } .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 0 2rem } .two > * { min-width: 0 }
 figure { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; padding: .7rem .9rem }
-figcaption { display: flex; flex-wrap: wrap; gap: .1rem .9rem; align-items: baseline; margin-bottom: .5rem } figcaption h2 { margin: 0 }
+figcaption { display: flex; flex-wrap: wrap; gap: .1rem .9rem; align-items: baseline; margin-bottom: .8rem } figcaption h2 { margin: 0 }
 .plot { display: grid; grid-template-columns: auto 1fr; gap: 0 .5rem; font-size: .75rem; color: var(--soft); font-variant-numeric: tabular-nums }
-.plot .axis-y { display: flex; flex-direction: column; justify-content: space-between; text-align: right; line-height: 1 } .plot .axis-x { grid-column: 2; display: flex; justify-content: space-between; padding-top: .25rem }
+.plot .axis-y { display: flex; flex-direction: column; justify-content: space-between; text-align: right; line-height: 1; margin: -.5em 0 } .plot .axis-x { grid-column: 2; display: flex; justify-content: space-between; padding-top: .25rem }
 .plot svg { display: block; width: 100%; height: 7.5rem; overflow: visible } .rule { stroke: var(--line) } .rule, .line, .dot { vector-effect: non-scaling-stroke; fill: none }
 .line { stroke-width: 1.5; stroke-linejoin: round } .dot { stroke-width: 5; stroke-linecap: round } rect.a { fill: var(--a) } rect.b { fill: var(--b) } rect.c { fill: var(--c) }
 .line.a, .dot.a { stroke: var(--a) } .line.c, .dot.c { stroke: var(--c) }
-.key::before { content: ""; display: inline-block; width: .7em; height: .7em; border-radius: .15em; margin-right: .35em }
+.key { margin-right: .9em } .key::before { content: ""; display: inline-block; width: .7em; height: .7em; border-radius: .15em; margin-right: .35em }
 .key.a::before { background: var(--a) } .key.b::before { background: var(--b) } .key.c::before { background: var(--c) }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .35rem 1.2rem .35rem 0; vertical-align: top; border-top: 1px solid var(--line) }
-thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .87rem } tbody th { font-weight: inherit } td { font-variant-numeric: tabular-nums }
+thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .87rem } tbody th { font-weight: inherit } td { font-variant-numeric: tabular-nums } .two tbody th { min-width: 5.5rem }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1.2rem; margin: 1rem 0 } dt { color: var(--soft) } dd { margin: 0 }
-@media (max-width: 40rem) { body { padding: 0 .9rem 2rem } .top { margin-bottom: 1rem } .top nav { margin-left: 0; width: 100% } .tiles { grid-template-columns: 1fr 1fr; gap: .5rem }
-  .tile { padding: .5rem .65rem .6rem } .tile b { font-size: 1.2rem } td, th { padding-right: .7rem } }
+@media (max-width: 40rem) { body { padding: 0 .9rem 2rem } .top { margin-bottom: 1rem } .top nav { margin-left: 0; width: 100%; gap: .2rem .65rem; font-size: .93rem } .tiles { grid-template-columns: 1fr 1fr; gap: .5rem }
+  .tile { padding: .5rem .65rem .6rem } .tile b { font-size: 1.2rem } td, th { padding-right: .6rem } .two table { font-size: .87rem } .two thead th { font-size: .8rem } }
 `

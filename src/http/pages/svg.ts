@@ -1,13 +1,12 @@
 import { html } from 'ghtml'
 import { number } from '../../runtime/human-numbers.ts'
 
-const WIDTH = 1200
-const HEIGHT = 150
-const LEFT = 84
-const RIGHT = WIDTH - 8
-const TOP = 8
-const FLOOR = HEIGHT - 22
-const MOST_TICKS = 8
+/** Units of the drawing, which is stretched to whatever room there is; texts stand beside it. */
+const WIDTH = 600
+const HEIGHT = 100
+const BAR_SHARE = 0.76
+const DASH_HEIGHT = 3
+const LABELS_BELOW = 5
 
 interface Chart {
   title: string
@@ -28,73 +27,83 @@ export function barChart(chart: Chart): string {
   const { series, labels } = chart
   const totals = labels.map((_, index) => series.reduce((sum, { values }) => sum + (values[index] ?? 0), 0))
   const most = roundUp(Math.max(1, ...totals))
-  const step = stepOf(chart)
   const bars = labels.map((label, index) => {
+    if (totals[index] === 0) return ''
     let below = 0
     const parts = series.map(({ look, values }) => {
       const value = values[index] ?? 0
-      const y = yOf((below + value) / most)
-      const height = yOf(below / most) - y
+      const top = yOf((below + value) / most)
+      const height = yOf(below / most) - top
       below += value
-      if (value === 0) return ''
-      return html`<rect class="${look}" x="${fixed(LEFT + (index + 0.1) * step)}" y="${fixed(y)}" width="${fixed(step * 0.8)}" height="${fixed(height)}"/>`
+      return value === 0 ? '' : box({ chart, look, index, top, height })
     })
-    const numbers = series.map(({ name, values }) => `${name} ${values[index] ?? 0}`).join(', ')
+    const numbers = series.map(({ name, values }) => `${name} ${number(values[index] ?? 0)}`).join(', ')
     return html`<g><title>${label}: ${numbers}</title>!${parts}</g>`
   })
-  return frame({ ...chart, from: '0', to: number(most), body: bars })
+  const middle = most % 2 === 0 ? [number(most / 2)] : []
+  return frame({ ...chart, scale: [number(most), ...middle, '0'], body: bars })
 }
 
-/** Lines on a logarithmic scale from 1, with a gap where there is no value. A dot's tooltip shows its value. */
-export function lineChart(chart: Chart & { unit: string }): string {
-  const { series, labels, unit } = chart
+/**
+ * A dash for each value, joined by a thin line, on a logarithmic scale from 1; a gap where there is no value. A dash's tooltip
+ * shows its value.
+ */
+export function dashChart(chart: Chart & { wordOf: (value: number) => string }): string {
+  const { series, labels, wordOf } = chart
   const known = series.flatMap(({ values }) => values.filter((value) => value !== undefined))
   const digits = Math.ceil(Math.log10(Math.max(10, ...known)))
   const lines = series.map(({ name, look, values }) => {
-    const points = values.flatMap((value, index) => {
-      if (value === undefined) return []
-      return [
-        { value, index, x: fixed(middleOf(chart, index)), y: fixed(yOf(Math.log10(Math.max(1, value)) / digits)) },
-      ]
-    })
-    const path = points.map(({ index, x, y }, n) => `${points[n - 1]?.index === index - 1 ? 'L' : 'M'}${x} ${y}`)
-    const dots = points.map(
-      ({ value, index, x, y }) =>
-        html`<circle class="${look}" cx="${x}" cy="${y}" r="2.5"><title>${labels[index]}: ${name} ${value} ${unit}</title></circle>`,
+    const points = values.flatMap((value, index) =>
+      value === undefined ? [] : [{ value, index, y: yOf(Math.log10(Math.max(1, value)) / digits) }],
     )
-    return html`<path class="line ${look}" d="${path}"/>!${dots}`
+    const path = points.map(({ index, y }, n) => {
+      const isNext = points[n - 1]?.index === index - 1
+      return `${isNext ? 'L' : 'M'}${fixed((index + 0.5) * stepOf(chart))} ${fixed(y)}`
+    })
+    const dashes = points.map(({ value, index, y }) => {
+      const dash = box({ chart, look, index, top: y - DASH_HEIGHT / 2, height: DASH_HEIGHT })
+      return html`<g><title>${labels[index]}: ${name} ${wordOf(value)}</title>!${dash}</g>`
+    })
+    return html`<path class="line ${look}" d="${path}"/>!${dashes}`
   })
-  const most = number(10 ** digits)
-  return frame({ ...chart, from: `1 ${unit}`, to: `${most} ${unit}`, body: lines })
+  const scale = Array.from({ length: digits + 1 }, (_, n) => wordOf(10 ** (digits - n)))
+  return frame({ ...chart, scale, body: lines })
 }
 
-/** The axis with its ends in words, and as many labels below it as there is room for. */
-function frame(options: Chart & { from: string; to: string; body: readonly string[] }): string {
-  const { title, labels, from, to, body } = options
-  const every = Math.max(1, Math.ceil(labels.length / MOST_TICKS))
-  const ticks = labels.map((label, index) =>
-    index % every === 0
-      ? html`<text x="${fixed(middleOf(options, index))}" y="${HEIGHT - 6}" text-anchor="middle">${label}</text>`
-      : '',
+/** @param options.scale the words beside the drawing, from the top to the bottom, where a rule is each */
+function frame(options: Chart & { scale: readonly string[]; body: readonly string[] }): string {
+  const { title, labels, scale, body } = options
+  const rules = scale.map((_, n) => {
+    const y = fixed(yOf(1 - n / (scale.length - 1)))
+    return html`<line class="rule" x1="0" y1="${y}" x2="${WIDTH}" y2="${y}"/>`
+  })
+  const below = Array.from(
+    { length: LABELS_BELOW },
+    (_, n) => labels[Math.round((n * (labels.length - 1)) / (LABELS_BELOW - 1))],
   )
-  return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title}">
-<line class="axis" x1="${LEFT}" y1="${FLOOR}" x2="${RIGHT}" y2="${FLOOR}"/>
-<text x="${LEFT - 6}" y="${TOP + 8}" text-anchor="end">${to}</text>
-<text x="${LEFT - 6}" y="${FLOOR}" text-anchor="end">${from}</text>
-!${body}!${ticks}</svg>`
+  return html`<div class="plot"><div class="axis-y">!${spans(scale)}</div>
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title}">!${rules}!${body}</svg>
+<div class="axis-x">!${spans(below)}</div></div>`
+}
+
+function spans(texts: readonly (string | undefined)[]): string[] {
+  return texts.map((text) => html`<span>${text ?? ''}</span>`)
+}
+
+function box(options: { chart: Chart; look: string; index: number; top: number; height: number }): string {
+  const { chart, look, index, top, height } = options
+  const step = stepOf(chart)
+  const x = (index + (1 - BAR_SHARE) / 2) * step
+  return html`<rect class="${look}" x="${fixed(x)}" y="${fixed(top)}" width="${fixed(step * BAR_SHARE)}" height="${fixed(height)}"/>`
 }
 
 function stepOf({ labels }: Chart): number {
-  return (RIGHT - LEFT) / labels.length
-}
-
-function middleOf(chart: Chart, index: number): number {
-  return LEFT + (index + 0.5) * stepOf(chart)
+  return WIDTH / labels.length
 }
 
 /** @param share of the height of the chart, from 0 to 1 */
 function yOf(share: number): number {
-  return TOP + (FLOOR - TOP) * (1 - share)
+  return HEIGHT * (1 - share)
 }
 
 /** The least round number that is not below `value`. */

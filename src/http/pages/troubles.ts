@@ -7,9 +7,10 @@ import { howLong } from '../../runtime/human-numbers.ts'
 import { runbookOf, type Site } from './site.ts'
 
 /** Something that holds up cancellations, for people. */
-interface Trouble {
-  /** Also that of the tab. */
+export interface Trouble {
   title: string
+  /** That of the tab, if it is another. */
+  tab?: string
   /** Nothing is broken: somebody wants it so, or a part cannot be read. */
   isMild?: boolean
   /** What it means for the orders, in whole sentences. */
@@ -48,6 +49,8 @@ const REASONS: Record<string, string> = {
   NOAUTH: 'it wants a password',
   NOPERM: 'its user may not do what is needed',
   OOM: 'its memory is full',
+  REDIS_UNAVAILABLE: 'it does not answer',
+  STORE_UNAVAILABLE: 'it does not answer',
   READONLY: 'it is a replica, and takes no writes',
   WRONGPASS: 'it refuses the password',
   '28P01': 'it refuses the password',
@@ -55,28 +58,30 @@ const REASONS: Record<string, string> = {
   '57P03': 'it is starting or stopping',
 }
 
-function redisTrouble({ isStoreInRedis, vitals }: Site, away: Away): Trouble {
+export function redisTrouble(site: Site, away: Away): Trouble {
   return {
     title: titleOf(away) ?? 'Redis is away',
-    meaning: isStoreInRedis
+    meaning: site.isStoreInRedis
       ? `No order can be scheduled, paid or cancelled until Redis is back. What falls due meanwhile is cancelled ${WITHIN}; nothing is lost as long as Redis keeps its data.`
-      : `${meaningForTable(vitals)} Producers are refused: unless their orders are rows of your table, they must call again.`,
+      : `${meaningForTable(site)} Producers are refused: unless their orders are rows of your table, they must call again.`,
     reason: reasonOf(away.error),
     since: away.since,
     alert: 'OrderExpiryRedisDown',
   }
 }
 
-function meaningForTable({ outages, brake, brakeFailure, dryRun }: Site['vitals']): string {
+function meaningForTable({ isBrakeLimited, vitals }: Site): string {
+  const { outages, brake, brakeFailure, dryRun } = vitals
   const held = 'Nothing is lost, but no order is cancelled now, because'
   if (outages.store) return `${held} the order store is away as well.`
   if (dryRun) return `${held} DRY_RUN is set.`
-  if (brakeFailure) return `${held} the brake counts cancellations in Redis.`
+  if (brakeFailure) return `${held} it is not known whether the brake is engaged.`
+  if (isBrakeLimited) return `${held} BRAKE_MAX_PER_MINUTE is set, and cancellations are counted in Redis.`
   if (brake?.engaged) return `${held} the brake is engaged.`
   return `Nothing is lost: until Redis is back, the sweep cancels ${SWEPT} what is overdue in the order store.`
 }
 
-function storeTrouble({ vitals }: Site, away: Away): Trouble {
+export function storeTrouble({ vitals }: Site, away: Away): Trouble {
   const wait = vitals.outages.redis ? 'the rows stay as they are' : 'their checks wait in the queue'
   return {
     title: titleOf(away) ?? 'The order store is away',
@@ -106,7 +111,7 @@ function reasonOf(error: Error): string {
   const { code, cause } = asOrderExpiryError(error)
   const inner = cause instanceof Error ? errorCode(cause) : ''
   const isCode = /^[A-Z0-9_]{3,}$/.test(inner) && inner !== code
-  return `${REASONS[inner] ?? 'it cannot be used now'} (${isCode ? `${code}, ${inner}` : code})`
+  return `${REASONS[inner] ?? REASONS[code] ?? 'it cannot be used now'} (${isCode ? `${code}, ${inner}` : code})`
 }
 
 /** As HTML. @param options.level of its heading: 1 for what the page is about */

@@ -4,6 +4,7 @@ import type { Forecast, Vitals } from '../../observe/vitals.ts'
 import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
+import { readProcessReports } from '../process-reports.ts'
 import { describeFacts, type FoundCheck, mainCheckOf } from './check-facts.ts'
 import { readForecast } from './forecast.ts'
 import { type CancelledOrder, readLastCancelled } from './last-cancelled.ts'
@@ -41,6 +42,22 @@ export class QueueView {
 
   forecast(): Promise<Forecast> {
     return this.#ask(readForecast)
+  }
+
+  processes(): ReturnType<Vitals['view']['processes']> {
+    return this.#ask(readProcessReports)
+  }
+
+  memory(): ReturnType<Vitals['view']['memory']> {
+    return this.#ask(async ({ redis }) => {
+      const info = await redis.info('memory')
+      const read = (name: string) => new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1]
+      return {
+        used: Number(read('used_memory') ?? 0),
+        max: Number(read('maxmemory') ?? 0),
+        policy: read('maxmemory_policy'),
+      }
+    })
   }
 
   holds(): Promise<QueueHolds> {

@@ -197,6 +197,7 @@ describe('what others know is read at the scrape:', () => {
     let reads = 0
     const { scrape } = createRegistry({
       view: {
+        ...view,
         async counts() {
           reads++
           return counts
@@ -221,6 +222,7 @@ describe('what others know is read at the scrape:', () => {
     let isAway = false
     const { scrape } = createRegistry({
       view: {
+        ...view,
         async counts() {
           if (isAway) throw new Error('away')
           return counts

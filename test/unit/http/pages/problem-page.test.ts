@@ -63,7 +63,7 @@ describe('a refusal, for people', () => {
 test.each([
   ['the sweep cancels every 10 s', {}],
   ['the order store is away as well', { outages: { redis: undefined, store: away('STORE_UNAVAILABLE', 'ETIMEDOUT') } }],
-  ['the brake counts cancellations in Redis', { brakeFailure: new Error() }],
+  ['it is not known whether the brake is engaged', { brakeFailure: new Error() }],
   ['the brake is engaged', { brake: { engaged: true } }],
   ['DRY_RUN is set', { dryRun: true }],
 ])('while Redis is away: %s', (expected, vitals) => {

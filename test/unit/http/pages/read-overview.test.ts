@@ -1,20 +1,47 @@
 import { expect, test } from '@jest/globals'
 import { readOverview } from '../../../../src/http/pages/read-overview.ts'
-import type { Vitals } from '../../../../src/observe/vitals.ts'
-import { NOTHING_SET_ASIDE } from '../../../../src/order/set-aside.ts'
+import { FakeClock } from '../../../helpers/fake-clock.ts'
 import { fakeVitals } from '../../../helpers/fake-vitals.ts'
 
-test('the overview has what is set aside, where anything is', async () => {
-  const warningsOf = async (readSetAside: Vitals['readSetAside']) => {
-    const { states } = await readOverview(fakeVitals({ readSetAside, brake: { engaged: false } }))
-    return states.filter(({ level }) => level !== 'good')
-  }
-  const found = { backlog: { orders: 3_000 }, unreadable: { orders: 2, examples: ['7', '8'] } }
-  expect(await warningsOf(async () => found)).toEqual([
-    { name: 'Backlog', level: 'warn', text: '3,000' },
-    { name: 'Unreadable deadlines', level: 'warn', text: '2' },
-  ])
-  expect(await warningsOf(async () => NOTHING_SET_ASIDE)).toEqual([])
-  expect(await warningsOf(() => undefined)).toEqual([])
-  expect(await warningsOf(() => Promise.reject(new Error('away')))).toEqual([])
+test('what cannot be read is not known, and does not keep the rest', async () => {
+  const refused = () => Promise.reject(new Error('away'))
+  const { view } = fakeVitals()
+  const overview = await readOverview(
+    fakeVitals({
+      view: { ...view, memory: refused, processes: refused },
+      readOverdue: refused,
+      readSetAside: refused,
+      readOutbox: () => Promise.resolve({ events: 2, oldestAgeMs: 5 }),
+    }),
+  )
+  expect(overview).toMatchObject({ outbox: { events: 2 }, counts: { isPaused: false } })
+  for (const part of ['memory', 'processes', 'overdue', 'setAside'] as const) expect(overview[part]).toBeUndefined()
+})
+
+test('what does not answer is away, since it was first noticed', async () => {
+  const clock = new FakeClock()
+  const never = () => new Promise<never>(() => {})
+  const error = new Error('noticed')
+  const reading = readOverview(
+    fakeVitals({
+      clock,
+      pingRedis: never,
+      pingStore: never,
+      outages: { redis: { since: 5, error }, store: undefined },
+    }),
+  )
+  await clock.advance(2_000)
+  const { away, at } = await reading
+  expect(away.redis).toEqual({ since: 5, error })
+  expect(away.store).toEqual({ since: at, error: expect.any(Error) })
+})
+
+test('the last sweep is that of whichever process', async () => {
+  const sweep = (by: string, at: number) => ({ by, at, overdue: 0, cancelled: 0 })
+  const { view } = fakeVitals()
+  const processes = async () =>
+    ['b', 'c'].map((name, n) => ({ name, version: '1', startedAt: 0, sweep: sweep(name, 10 + n) }))
+  const lastOf = async (own: number) =>
+    (await readOverview(fakeVitals({ view: { ...view, processes }, lastSweep: sweep('a', own) }))).lastSweep?.by
+  expect([await lastOf(9), await lastOf(12)]).toEqual(['c', 'a'])
 })
