@@ -20,6 +20,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const MINUTE_MS = 60_000
 const TO_COME_MINUTES = 60
 const WIDTH = 1280
+const OUTAGE_MS = 20_000
 
 const minutes = Number(process.argv[2] ?? 5)
 if (!(minutes > 0)) throw new Error(`expected a number of minutes, given ${process.argv[2]}`)
@@ -66,6 +67,11 @@ async function readyAt({ stdout }) {
   throw new Error('the daemon has ended')
 }
 
+/** The process of the private Redis. */
+function redisOf({ pid }) {
+  return Number(execFileSync('pgrep', ['-P', `${pid}`, 'redis-server'], { encoding: 'utf8' }))
+}
+
 /** Orders with deadlines in every minute until an hour after the pictures, more in some than in others; about half are paid. */
 async function fillShop(socket) {
   const redis = `unix://${socket}`
@@ -107,8 +113,8 @@ async function takePictures(url) {
       locale: 'en-GB',
       timezoneId: 'UTC',
     })
-    const take = async (name, { path, shows, height, colorScheme = 'light' }) => {
-      await page.setViewportSize({ width: WIDTH, height })
+    const take = async (name, { path, shows, height, width = WIDTH, colorScheme = 'light' }) => {
+      await page.setViewportSize({ width, height })
       await page.emulateMedia({ colorScheme })
       await page.goto(`${url}${path}`, { waitUntil: 'networkidle' })
       await page.getByText(shows).first().waitFor()
@@ -116,11 +122,21 @@ async function takePictures(url) {
       console.log(`docs/${name}`)
     }
     const queue = '/board/queue/check-payment'
-    await take('overview.png', { path: '/', shows: 'Decisions', height: 920 })
-    await take('overview-dark.png', { path: '/', shows: 'Decisions', height: 920, colorScheme: 'dark' })
+    const overview = { path: '/', shows: 'Decisions', height: 1240 }
+    await take('overview.png', overview)
+    await take('overview-dark.png', { ...overview, colorScheme: 'dark' })
+    await take('overview-phone.png', { ...overview, width: 390, height: 1340 })
     await take('board.png', { path: `${queue}?status=completed`, shows: 'decidedBy', height: 900 })
     await take('board-job.png', { path: `${queue}/order-A-1001`, shows: 'decidedBy', height: 640 })
-    await take('explanation.png', { path: '/orders/A-1001', shows: 'Cancelled', height: 360 })
+    await take('explanation.png', { path: '/orders/A-1001', shows: 'Cancelled', height: 480 })
+    const redis = redisOf(daemon)
+    process.kill(redis, 'SIGSTOP')
+    try {
+      await setTimeout(OUTAGE_MS, undefined, { signal: stopping.signal })
+      await take('overview-outage.png', { path: '/', shows: 'Redis is away', height: 560 })
+    } finally {
+      process.kill(redis, 'SIGCONT')
+    }
   } finally {
     await browser.close()
   }

@@ -99,7 +99,7 @@ test('while the order store is away, the pages say so, also if nothing falls due
   })
   expect(sinceOn(again)).toBe(sinceOn(first))
   proxies.store.heal()
-  await untilTitle('Ready for the first order')
+  await eventually('it is back', async () => !(await read('/')).text.includes('<title>⚠'))
 })
 
 test('where Redis is the order store, nobody says that anything is swept meanwhile', async () => {
