@@ -20,6 +20,7 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const MINUTE_MS = 60_000
 const TO_COME_MINUTES = 60
 const WIDTH = 1280
+const ORDERS_AT_ONCE = 100
 const OUTAGE_MS = 20_000
 
 const minutes = Number(process.argv[2] ?? 5)
@@ -80,7 +81,11 @@ async function fillShop(socket) {
   const deadlines = Array.from({ length: minutes + TO_COME_MINUTES }, (_, minute) => deadlinesIn(minute)).flat()
   const orders = deadlines.map((deadline, index) => ({ orderId: `A-${1001 + index}`, deadline }))
   try {
-    await shop.scheduleMany(orders)
+    for (let n = 0; n < orders.length; n += ORDERS_AT_ONCE) {
+      const results = await shop.scheduleMany(orders.slice(n, n + ORDERS_AT_ONCE))
+      const failed = results.find(({ error }) => error)
+      if (failed) throw new Error('the shop cannot schedule its orders', { cause: failed.error })
+    }
     const [first] = orders
     await shop.reschedule({ orderId: first.orderId, deadline: Date.now() + 20_000 })
     await Promise.all(orders.filter((_, index) => (index % 11) % 2 === 1).map(({ orderId }) => shop.pay(orderId)))

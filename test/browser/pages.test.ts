@@ -87,19 +87,19 @@ describe('whoever has no user', () => {
 })
 
 describe('the overview', () => {
-  const card = (page: Page, name: string) => page.locator('.card', { hasText: name }).locator('b').innerText()
+  const tile = (page: Page, name: string) => page.locator('.tile', { hasText: name }).locator('b').innerText()
 
   test('fills its plots, and comes again by itself, with and without JavaScript', async () => {
     const pages = await Promise.all(
       [true, false].map(async (javaScriptEnabled) => (await open(VIEWER, { javaScriptEnabled })).page),
     )
     await Promise.all(pages.map((page) => page.goto('/')))
-    for (const page of pages) expect(await card(page, 'Orders waiting')).toBe('3')
+    for (const page of pages) expect(await tile(page, 'Waiting')).toBe('3')
     const again = pages.map((page) => page.waitForEvent('load', { timeout: NEXT_MS }))
     await shop.schedule({ orderId: 'later-10', deadline: '10m' })
     await Promise.all(again)
     for (const page of pages) {
-      expect(await card(page, 'Orders waiting')).toBe('4')
+      expect(await tile(page, 'Waiting')).toBe('4')
       expect(await marksOf(page)).toEqual({
         'Deadlines to come in the next hour: a': 4,
         'Decisions in the last hour, by outcome: a': 1,

@@ -57,8 +57,10 @@ export async function readOverview(vitals: Vitals): Promise<Overview> {
     store: store && (outages.store ?? { since: at, error: store }),
   }
   const known = { phase, dryRun, isBreakerOpen, isStoreTried, brake, brakeFailure, clockOffsets }
-  const read = { counts, forecast, history, overdue, setAside, outbox, memory, processes, cancelled }
-  return { at, away, ...known, ...read, lastSweep: lastOf(processes, vitals.lastSweep) }
+  const { lastSweep } = vitals
+  const reports = processes?.map((report) => (report.name === lastSweep?.by ? { ...report, sweep: lastSweep } : report))
+  const read = { counts, forecast, history, overdue, setAside, outbox, memory, processes: reports, cancelled }
+  return { at, away, ...known, ...read, lastSweep: lastOf(reports, lastSweep) }
 }
 
 async function failureOf(ping: Promise<unknown>): Promise<Error | undefined> {
@@ -68,7 +70,7 @@ async function failureOf(ping: Promise<unknown>): Promise<Error | undefined> {
   )
 }
 
-/** @param own of this process, which is newer than what it has reported */
+/** @param own of this process, also if it cannot report */
 function lastOf(processes: readonly ProcessReport[] | undefined, own: LastSweep | undefined): LastSweep | undefined {
   const sweeps = [own, ...(processes ?? []).map(({ sweep }) => sweep)].filter((sweep) => sweep !== undefined)
   return sweeps.sort((a, b) => b.at - a.at)[0]

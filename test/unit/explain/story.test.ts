@@ -163,7 +163,7 @@ describe('the verdict', () => {
     [
       'of the backlog, with a check that somebody has added on purpose',
       { order: order({ deadline: LONG_AGO, setAside: 'backlog' }), check: check({ state: 'due' }) },
-      /^Overdue: still unpaid \(pending\) \d+ min after its payment deadline\.$/,
+      /^Overdue: still unpaid \(pending\) \d+\.\d days after its payment deadline\.$/,
       'OVERDUE',
     ],
     [

@@ -227,7 +227,9 @@ describe('a tile', () => {
 test('the orders that were cancelled last lead to their stories, and say how late', () => {
   const [deadline, decidedAt] = ['2026-11-25T10:00:00.000Z', '2026-11-25T10:00:01.234Z']
   const html = render({ cancelled: [{ orderId: '<A>', deadline, decidedAt, decidedBy: 'a:1', by: 'sweep' }] })
-  expect(html).toContain('<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td>10:00:01</td><td>1.2 s</td><td>sweep, a:1</td>')
+  expect(html).toContain(
+    '<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td>10:00:01</td><td>1.2 s</td><td>sweep, a:1</td>',
+  )
 })
 
 test('the processes, with their versions', () => {
