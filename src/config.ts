@@ -47,6 +47,7 @@ export const SETTINGS = {
   MAX_ATTEMPTS: { schema: value.integer(1, 1_000), default: '10' },
   SWEEP_EVERY: { schema: value.duration(1_000, 3_600_000), default: '60s' },
   SWEEP_AHEAD: { schema: value.duration(1_000, 7 * 86_400_000), default: '10m' },
+  IDLE_POLL_EVERY: { schema: value.duration(1_000, 20_000), default: '5s' },
   BRAKE_MAX_PER_MINUTE: { schema: value.orOff(value.integer(1, 100_000_000)), default: 'off' },
   BRAKE_PAYMENT_SILENCE: { schema: value.orOff(value.duration(1_000, 30 * 86_400_000)), default: 'off' },
   DRY_RUN: { schema: value.trueOrFalse, default: 'false' },

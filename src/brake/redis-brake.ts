@@ -1,7 +1,7 @@
 import { OrderExpiryError } from '../errors.ts'
 import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
-import { redisErrorCode } from '../redis/reply.ts'
+import { isRedisRefusal, redisErrorCode } from '../redis/reply.ts'
 import { type BrakeReply, PEEK, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
 import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
 
@@ -155,16 +155,11 @@ function explainRefusal(options: { error: unknown; connection: BrakeConnection; 
 
 /** What lets the brake be read, one command or remark per line. @param options.error or its cause: what Redis answered */
 export function repairOf({ error, keys }: { error: unknown; keys: QueueKeys }): string[] {
-  if (isAboutPermissions(error)) {
+  if (isRedisRefusal(error)) {
     return ['# let the user use the keys of the brake, and a command where Redis names one:', permissionOf(keys)]
   }
   const look = `# look at the keys ${keys.brake}*: delete what is not of the type that docs/brake.md says, then`
   return [...(redisErrorCode(error) ? [look] : ['# write it anew:']), 'order-expiry brake engage']
-}
-
-/** Within a script, the refusal of a command comes as an error of the script. */
-function isAboutPermissions(error: unknown): boolean {
-  return redisErrorCode(error) === 'NOPERM' || /ACL failure|user executing the script/.test(String(error))
 }
 
 function permissionOf({ own }: QueueKeys): string {

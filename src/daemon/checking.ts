@@ -25,7 +25,7 @@ import { createGuards, type GuardSettings } from './parts.ts'
 const BREAKER_THRESHOLD = 3
 
 interface CheckingOptions {
-  settings: GuardSettings & Pick<Config, 'BATCH_SIZE' | 'SWEEP_EVERY' | 'SWEEP_AHEAD'>
+  settings: GuardSettings & Pick<Config, 'BATCH_SIZE' | 'SWEEP_EVERY' | 'SWEEP_AHEAD' | 'IDLE_POLL_EVERY'>
   /** Open already, so that nothing here has to wait for it. */
   store: OrderStore
   sharedBrake: SharedBrake
@@ -118,11 +118,12 @@ export function createChecking(options: CheckingOptions) {
 function watchRedis(
   options: CheckingOptions & { brake: Brake; breaker: Breaker<OrderExpiryError>; sweeper: Sweeper },
 ): RedisWatch {
-  const { connection, queue, heartbeats, events, clock, brake, breaker, sweeper } = options
+  const { settings, connection, queue, heartbeats, events, clock, brake, breaker, sweeper } = options
   let sweptAt = Number.NEGATIVE_INFINITY
   const watch = createRedisWatch({
     connection,
     queue,
+    everyMs: settings.IDLE_POLL_EVERY,
     onBack: () => sweeper.wake(),
     onFailure: (error) => events.emit('redis-error', { connection: 'watch', error }),
     onLost() {

@@ -5,7 +5,6 @@ import { createLoop } from '../runtime/loop.ts'
 import type { RemoteClock } from '../runtime/remote-clock.ts'
 import type { Service } from '../runtime/service.ts'
 
-const LOOK_EVERY_MS = 5_000
 /** A difference that has been told of ends below this, so that one about as large is not told of again and again. */
 const AGREES_MS = 1_000
 
@@ -14,19 +13,21 @@ type Other = keyof ClockOffsets
 /**
  * Asks the clocks of Redis and the order store every few seconds, and tells when one begins and ceases to differ from ours.
  *
+ * @param options.everyMs pause between two looks
  * @param options.read ask them, in epoch milliseconds; undefined: do not ask now. What fails is not reported here
  * @param options.onRedisSetBack the clock of Redis was set back by as many milliseconds; again with the next look, if that fails
  * @param options.report called after each look with what differs, and once with nothing when all agree again
  */
 export function createClockWatch(options: {
   clocks: Readonly<Record<Other, RemoteClock>>
+  everyMs: number
   read: Readonly<Record<Other, () => Promise<number> | undefined>>
   onRedisSetBack: (byMs: number) => Promise<void>
   report: (offsets: ClockOffsets | undefined) => Promise<void>
   events: EventBus
   clock: Clock
 }): Service {
-  const { clocks, read, onRedisSetBack, report, events, clock } = options
+  const { clocks, everyMs, read, onRedisSetBack, report, events, clock } = options
   const differing = new Set<Other>()
   let isReported = false
   let setBackMs = 0
@@ -50,7 +51,7 @@ export function createClockWatch(options: {
         () => {}, // with the next look
       )
     }
-    return LOOK_EVERY_MS
+    return everyMs
   }
 
   async function look(of: Other): Promise<void> {

@@ -18,6 +18,7 @@ import { describeRedisAddress, type RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import type { NamedQueue } from '../redis/keys.ts'
+import { checkSlots } from '../redis/slots.ts'
 import { timeOf } from '../redis/time.ts'
 import { retryUntilDone } from '../runtime/retry.ts'
 import { Lifecycle, type Service } from '../runtime/service.ts'
@@ -147,11 +148,15 @@ function noteOutages({ uses }: DaemonVitals, events: EventBus): void {
 
 /** Waits until Redis answers, and gives the connections back. */
 function redisService(parts: Parts): Service {
-  const { redisAddress, connection, client, missingChecks, vitals, events } = parts
+  const { redisAddress, queue, connection, client, missingChecks, vitals, events } = parts
+  const attempt = async () => {
+    await vitals.pingRedis()
+    await checkSlots({ connection, keys: queue.keys })
+  }
   return {
     name: 'redis',
     async start(signal) {
-      await waitFor({ service: 'redis', attempt: () => vitals.pingRedis(), signal, parts })
+      await waitFor({ service: 'redis', attempt, signal, parts })
       events.emit('service-started', { service: 'redis', detail: describeRedisAddress(redisAddress) })
     },
     async stop() {
@@ -203,12 +208,14 @@ function storeService(parts: Parts): Service {
   }
 }
 
-function clockWatch({ connection, queue, vitals, events, clock }: Parts, { store, breaker, watch }: Checking): Service {
+function clockWatch(parts: Parts, { store, breaker, watch }: Checking): Service {
+  const { config, connection, queue, vitals, events, clock } = parts
   const { redis } = connection
   const source = { redis, keys: queue.keys }
   const by = nameOfProcess()
   return createClockWatch({
     clocks: vitals.clocks,
+    everyMs: config.IDLE_POLL_EVERY,
     read: {
       redis: () => (watch.failure ? undefined : vitals.uses.redis.during(() => timeOf(redis))),
       store: () => (breaker.failure ? undefined : vitals.uses.store.during(() => store.ping())),
@@ -244,6 +251,8 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
         decidedBy: nameOfProcess(),
         onFirstSeen: (job) => foreignJobs.note(job),
         ring: () => connection.redis.ping(),
+        wakeAnother: () => connection.redis.zadd(queue.keys.marker, 0, '0'), // as BullMQ's scripts do
+        longestSleepMs: config.IDLE_POLL_EVERY,
         telemetry: tracing?.telemetry,
         events,
         clock: vitals.clocks.redis,

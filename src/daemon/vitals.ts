@@ -100,6 +100,10 @@ export class DaemonVitals implements Vitals, ExplainSources {
     return { redis: this.uses.redis.outage, store: this.uses.store.outage }
   }
 
+  get workerFailure(): OrderExpiryError | undefined {
+    return this.checking?.worker.failure
+  }
+
   get clockOffsets(): ClockOffsets {
     return { redis: this.clocks.redis.offsetMs, store: this.clocks.store.offsetMs }
   }

@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { KeptAnswer } from '../runtime/kept-answer.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 
-type Asked = Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'brakeFailure' | 'clock'>
+type Asked = Pick<Vitals, 'phase' | 'loops' | 'pingRedis' | 'pingStore' | 'brakeFailure' | 'workerFailure' | 'clock'>
 
 interface Check {
   name: string
@@ -26,8 +26,8 @@ const STUCK_MS = 45_000
  *
  * - `/livez`: 200 as long as every loop goes on; 503 if one is stuck, and only a restart helps. A missing Redis or store is
  *   no reason to restart. If the event loop itself is blocked, there is no answer at all.
- * - `/readyz`: 200 once it has started, until it stops, while Redis and the store answer and the state of the brake is known;
- *   else 503, with the reason.
+ * - `/readyz`: 200 once it has started, until it stops, while Redis and the store answer, the state of the brake is known, and
+ *   Redis lets the worker do its work; else 503, with the reason.
  */
 export function registerProbes(server: FastifyInstance, { vitals }: { vitals: Asked }): void {
   server.get('/livez', async (_request, reply) => {
@@ -57,13 +57,17 @@ export function registerMetrics(scope: FastifyInstance, { metrics, clock }: { me
 }
 
 function runChecks(vitals: Asked): Promise<Check[]> {
-  const { clock, brakeFailure } = vitals
-  const brake = brakeFailure ? Promise.reject(brakeFailure) : Promise.resolve()
+  const { clock, brakeFailure, workerFailure } = vitals
   return Promise.all([
     checkOf({ name: 'redis', ping: vitals.pingRedis(), clock }),
     checkOf({ name: 'store', ping: vitals.pingStore(), clock }),
-    checkOf({ name: 'brake', ping: brake, clock }),
+    checkOf({ name: 'brake', ping: unless(brakeFailure), clock }),
+    checkOf({ name: 'worker', ping: unless(workerFailure), clock }),
   ])
+}
+
+async function unless(failure: Error | undefined): Promise<void> {
+  if (failure) throw failure
 }
 
 async function checkOf({ name, ping, clock }: { name: string; ping: Promise<unknown>; clock: Clock }): Promise<Check> {

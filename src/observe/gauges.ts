@@ -131,6 +131,10 @@ function gaugesOfProcess(vitals: Vitals) {
       help: '1 while nothing is cancelled because it is not known whether the brake is engaged.',
       read: () => vitals.brakeFailure !== undefined,
     },
+    worker_refused: {
+      help: '1 while Redis answers, but has not let the worker fetch or finish checks for some seconds.',
+      read: () => vitals.workerFailure !== undefined,
+    },
     store_breaker_open: {
       help: '1 while the order store fails and no checks are taken.',
       read: () => vitals.isBreakerOpen,

@@ -18,6 +18,8 @@ export interface Vitals {
   readonly redisFailure: Error | undefined
   /** Whether the order store has been tried: before that nothing is known of it. */
   readonly isStoreTried: boolean
+  /** Why Redis has not let the worker do its work for some seconds, although it answers. */
+  readonly workerFailure: Error | undefined
   /** Rejects while the order store cannot be used. */
   pingStore(): Promise<unknown>
   readonly isBreakerOpen: boolean

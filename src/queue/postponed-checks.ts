@@ -9,7 +9,7 @@ const JOBS_IN_ONE_SCRIPT = 1_000
 /**
  * Makes the jobs due that a worker has started before.
  *
- * KEYS: BullMQ's sorted set of delayed jobs
+ * KEYS: BullMQ's sorted set of delayed jobs, and that which a sleeping worker waits at
  * ARGV: the beginning of the keys of jobs; the score that is due; the score up to which to look; how many to skip, and to look at
  * Returns {how many were looked at, how many are due now}.
  */
@@ -22,6 +22,7 @@ for _, id in ipairs(ids) do
     due = due + 1
   end
 end
+if due > 0 then redis.call('ZADD', KEYS[2], 0, '0') end
 return {#ids, due}
 `
 
@@ -31,7 +32,7 @@ return {#ids, due}
  */
 export async function makePostponedDue(options: {
   redis: Redis
-  keys: Pick<QueueKeys, 'delayed' | 'job'>
+  keys: Pick<QueueKeys, 'delayed' | 'marker' | 'job'>
   withinMs: number
 }): Promise<void> {
   const { redis, keys, withinMs } = options
@@ -41,8 +42,9 @@ export async function makePostponedDue(options: {
   for (;;) {
     const answer = await redis.eval(
       MAKE_POSTPONED_DUE,
-      1,
+      2,
       keys.delayed,
+      keys.marker,
       keys.job(''),
       ...scores,
       skip,

@@ -65,6 +65,7 @@ export function createRetention(options: {
   async function trim(what: (typeof DROPPED)[number], signal: AbortSignal): Promise<void> {
     const open = await checkQueue.open()
     const { redis } = open
+    if ((await countSurplus(open, state)) === 0) return
     let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !signal.aborted) {
       const dropped = what === 'swept' ? await dropSwept(open) : await dropOldest(open, what)
@@ -78,12 +79,16 @@ export function createRetention(options: {
   }
 
   /** @returns how many it has dropped */
-  async function dropOldest({ queue, redis }: OpenQueue, state: State): Promise<number> {
+  async function dropOldest(open: OpenQueue, state: State): Promise<number> {
+    const surplus = await countSurplus(open, state)
+    return surplus > 0 ? (await open.queue.clean(0, Math.min(surplus, CHECKS_IN_ONE_SCRIPT), state)).length : 0
+  }
+
+  async function countSurplus({ redis }: OpenQueue, state: State): Promise<number> {
     const { ageMs, count } = keep[state]
     const finished = keys[state]
     const [all, old] = await Promise.all([redis.zcard(finished), redis.zcount(finished, '-inf', clock.now() - ageMs)])
-    const surplus = Math.max(all - count, old)
-    return surplus > 0 ? (await queue.clean(0, Math.min(surplus, CHECKS_IN_ONE_SCRIPT), state)).length : 0
+    return Math.max(0, all - count, old)
   }
 
   function dropSwept(open: OpenQueue): Promise<number> {

@@ -6,6 +6,7 @@ import { tlsTrouble } from '../runtime/certificates.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
 import { describeRedisAddress, parseRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
+import { describeRefusal } from './refusal.ts'
 import { isRedisRejection, redisErrorCode } from './reply.ts'
 import { readTlsAlert } from './tls-alert.ts'
 
@@ -95,7 +96,7 @@ export function asRedisError(error: unknown, address: RedisAddress): OrderExpiry
   const where = describeRedisAddress(address)
   const why = isNativeError(error) ? error.message || error.name : String(error)
   if (isRedisRejection(error)) {
-    const message = `Redis at ${where} refuses (${why}): check user, password, permissions and keys`
+    const message = `Redis at ${where} refuses ${describeRefusal(error as Error)}`
     return new OrderExpiryError('REDIS_REFUSED', message, { cause: error })
   }
   const trouble = tlsTrouble(error, 'REDIS')

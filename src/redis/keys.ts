@@ -28,6 +28,8 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     delayed: `${bullmq}delayed`,
     completed: `${bullmq}completed`,
     failed: `${bullmq}failed`,
+    /** BullMQ's sorted set that a sleeping worker waits at: whatever is put there wakes one of them. */
+    marker: `${bullmq}marker`,
 
     /** Held while the finished job of an order is replaced. */
     replacing: (jobId: string) => `${bullmq}${jobId}:replacing`,

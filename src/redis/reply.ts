@@ -25,7 +25,9 @@ export function isRedisRejection(error: unknown): boolean {
   return code !== undefined && !PASSING.test(code)
 }
 
-/** Redis refuses us until somebody changes a password or a permission. */
+/** Redis refuses us until somebody changes a password or a permission. Within a script, that is an error of the script. */
 export function isRedisRefusal(error: unknown): boolean {
-  return /^(WRONGPASS|NOAUTH|NOPERM)$/.test(redisErrorCode(error) ?? '')
+  const code = redisErrorCode(error)
+  if (code === undefined) return false
+  return /^(WRONGPASS|NOAUTH|NOPERM)$/.test(code) || /ACL failure|user executing the script/.test(String(error))
 }

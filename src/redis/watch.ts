@@ -6,8 +6,6 @@ import type { Connection } from './connection.ts'
 import type { NamedQueue } from './keys.ts'
 import { isRedisRejection } from './reply.ts'
 
-const LOOK_AT_REDIS_EVERY_MS = 3_000
-
 export interface RedisWatch extends Service {
   /** Why Redis did not answer, or took no writes, when it was last asked; undefined if it did. */
   readonly failure: OrderExpiryError | undefined
@@ -16,6 +14,7 @@ export interface RedisWatch extends Service {
 /**
  * Looks every few seconds whether Redis answers, and still has what it had: if a key of ours has vanished, so have the jobs.
  *
+ * @param options.everyMs pause between two looks
  * @param options.onBack it answers and takes writes again after an outage or a reconnection; some writes may be lost
  * @param options.onFailure it does not answer, or takes no writes; after each such look
  * @param options.onLost it has been emptied
@@ -24,13 +23,14 @@ export interface RedisWatch extends Service {
 export function createRedisWatch(options: {
   connection: Connection
   queue: NamedQueue
+  everyMs: number
   onBack: () => void
   onFailure: (failure: OrderExpiryError) => void
   onLost: () => void
   onTick: () => void
   clock: Clock
 }): RedisWatch {
-  const { connection, queue, onBack, onFailure, onLost, onTick, clock } = options
+  const { connection, queue, everyMs, onBack, onFailure, onLost, onTick, clock } = options
   let failure: OrderExpiryError | undefined
   let isPlanted = false
   let isBackDue = false
@@ -49,7 +49,7 @@ export function createRedisWatch(options: {
       onFailure(failure)
     }
     onTick()
-    return LOOK_AT_REDIS_EVERY_MS
+    return everyMs
   }
 
   // An outage can be shorter than the time between two looks.
@@ -77,7 +77,6 @@ export function createRedisWatch(options: {
 async function plantCanary(connection: Connection, key: string): Promise<boolean | undefined> {
   const { redis } = connection
   await connection.selectDatabase()
-  await redis.ping()
   try {
     return (await redis.set(key, '1', 'NX')) === 'OK'
   } catch (error) {

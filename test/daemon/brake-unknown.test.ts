@@ -43,7 +43,14 @@ test('a daemon that may not read the brake cancels nothing, says why everywhere,
   const ready = await fetch(`${url}/readyz`)
   expect([ready.status, await ready.json()]).toMatchObject([
     503,
-    { checks: [{ status: 'ok' }, { status: 'ok' }, { name: 'brake', reason: 'REDIS_REFUSED (NOPERM)' }] },
+    {
+      checks: [
+        { status: 'ok' },
+        { status: 'ok' },
+        { name: 'brake', reason: 'REDIS_REFUSED (NOPERM)' },
+        { name: 'worker', status: 'ok' },
+      ],
+    },
   ])
   expect((await fetch(`${url}/livez`)).status).toBe(200)
   expect(await text('/metrics')).toMatch(/^order_expiry_brake_unknown 1$/m)

@@ -39,6 +39,7 @@ describe('on loopback', () => {
         { name: 'redis', status: 'ok' },
         { name: 'store', status: 'ok' },
         { name: 'brake', status: 'ok' },
+        { name: 'worker', status: 'ok' },
       ],
     })
     expect((await fetch(`${url}/nothing`)).status).toBe(404)

@@ -147,7 +147,7 @@ describe('start', () => {
     expect(response.status).toBe(503)
     expect(await response.json()).toMatchObject({
       phase: 'starting',
-      checks: [{ name: 'redis', status: 'unavailable' }, { name: 'store' }, { name: 'brake' }],
+      checks: [{ name: 'redis', status: 'unavailable' }, { name: 'store' }, { name: 'brake' }, { name: 'worker' }],
     })
     const redis = await startRedis({ port })
     closing.push(() => redis.stop())

@@ -19,6 +19,7 @@ export function fakeVitals(given: Partial<Vitals> = {}): { -readonly [Name in ke
     outages: { redis: undefined, store: undefined },
     brake: undefined,
     brakeFailure: undefined,
+    workerFailure: undefined,
     clockOffsets: { redis: undefined, store: undefined },
     view: {
       counts: async () => ({ jobs: {}, isPaused: false }),

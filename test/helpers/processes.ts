@@ -26,13 +26,19 @@ export async function freePort(): Promise<number> {
 
 /** A real Redis, on loopback, untuned but for where its data is. @param options.tls its settings for TLS */
 export async function startRedis(
-  options: { port?: number; dir?: string; appendOnly?: boolean; tls?: readonly string[] } = {},
+  options: {
+    port?: number
+    dir?: string
+    appendOnly?: boolean
+    tls?: readonly string[]
+    settings?: readonly string[]
+  } = {},
 ): Promise<Server> {
   const port = options.port ?? (await freePort())
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'order-expiry-redis-'))
   // With TLS, nothing else is spoken.
   const ports = options.tls ? ['--port', '0', '--tls-port', `${port}`, ...options.tls] : ['--port', `${port}`]
-  const settings = [...ports, '--bind', '127.0.0.1', '--dir', dir, '--save', '']
+  const settings = [...ports, '--bind', '127.0.0.1', '--dir', dir, '--save', '', ...(options.settings ?? [])]
   const child = spawn('redis-server', [...settings, '--appendonly', options.appendOnly ? 'yes' : 'no'], {
     stdio: 'ignore',
   })

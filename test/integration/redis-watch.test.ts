@@ -38,6 +38,7 @@ async function startWatch(url: string) {
   const watch = createRedisWatch({
     connection,
     queue: namedQueue({ name: 'q' }),
+    everyMs: 3_000,
     onBack: () => seen.back++,
     onFailure: () => seen.failures++,
     onLost: () => seen.lost++,
@@ -174,6 +175,7 @@ test('it stops while Redis is away, and before it was started', async () => {
   await createRedisWatch({
     connection,
     queue: namedQueue({ name: 'q' }),
+    everyMs: 3_000,
     onBack: nothing,
     onFailure: nothing,
     onLost: nothing,

@@ -23,6 +23,7 @@ export interface FinishedJob {
 /** What `queue/worker/` does with BullMQ: fetches checks, has them settled in batches, and does as `nextStep` says. */
 export class FakeWorker implements WorkerService {
   readonly name = 'worker'
+  readonly failure = undefined
   #isPaused = false
   readonly #options: FakeWorkerOptions
   readonly #batcher: Batcher<Check, Settlement>

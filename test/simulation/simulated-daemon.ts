@@ -67,6 +67,7 @@ export class SimulatedDaemon {
         BATCH_SIZE: settings.batchSize,
         SWEEP_EVERY: settings.sweepEveryMs,
         SWEEP_AHEAD: 600_000,
+        IDLE_POLL_EVERY: 5_000,
       },
       store: { ...(doubles.swept?.(store) ?? store), ...(doubles.ping && { ping: doubles.ping }) },
       sharedBrake: servers.brake.connect(host),

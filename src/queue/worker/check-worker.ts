@@ -1,4 +1,4 @@
-import { createRedisBackend, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
+import { createRedisBackend, type IRedisClient, type Job, type Processor, Worker, type WorkerOptions } from 'bullmq'
 import { joinWrites } from '../../redis/corked-writes.ts'
 import { callScriptsFast } from '../../redis/fast-scripts.ts'
 import { type Clock, systemClock } from '../../runtime/clock.ts'
@@ -7,9 +7,14 @@ import { Alarm } from './alarm.ts'
 import type { Lanes } from './lanes.ts'
 import { goByRedisTime } from './redis-time.ts'
 import { jobOf, readAnyJob } from './stored-jobs.ts'
+import { Trouble } from './trouble.ts'
 
-/** The longest sleep. An earlier job wakes exactly one sleeping worker; if that one dies, another finds it this much later. */
-const LONGEST_SLEEP_S = 1
+/** The longest sleep, unless told otherwise; see IDLE_POLL_EVERY in `config.ts`. */
+const LONGEST_SLEEP_MS = 5_000
+/** Before a job that is due sooner the worker sleeps no longer than that, and is woken on the millisecond. */
+const DUE_SOON_MS = 1_000
+/** More than Redis takes longer than it was asked to before it ends a sleep. */
+const SLEEP_SLACK_MS = 4_000
 /** Redis ends a wait on its timer, up to this much later than asked; see {@link Alarm}. */
 const REDIS_TIMER_MS = 200
 
@@ -24,6 +29,11 @@ interface Loop {
   mainLoopQueue?: { add(job: Promise<Job | undefined>): void; numTotal(): number } | null
   /** There was nothing to fetch. */
   drained: boolean
+}
+
+/** A backend with a connection for the sleep, as BullMQ makes it for workers. */
+interface SleepingBackend {
+  blockingClient: Promise<IRedisClient>
 }
 
 /** How fast jobs are fetched, see {@link Lanes}. */
@@ -44,10 +54,15 @@ export class CheckWorker extends Worker {
   /** Fetches in a row that each brought a job. */
   #inARow = 0
   #fetchedBeside = 0
+  readonly #longestSleepMs: number
+  readonly #trouble: Trouble
 
   /**
    * @param options.ring sends Redis a command that does nothing
    * @param options.onStranger told of a key in the place of a job that is none, and that nobody will fetch again
+   * @param options.wakeAnother tells the queue that there may be a job, so that another worker looks
+   * @param options.longestSleepMs An earlier job wakes exactly one sleeping worker; if that one dies, another finds it this
+   *   much later. Default 5 s
    * @param options.clock that of Redis
    */
   constructor(
@@ -56,49 +71,58 @@ export class CheckWorker extends Worker {
     options: WorkerOptions & {
       heartbeat: Heartbeat
       ring: () => Promise<unknown>
+      wakeAnother?: () => Promise<unknown>
+      longestSleepMs?: number
       onStranger?: (jobId: string) => void
       pace?: Pace
       clock: Clock
     },
   ) {
-    const { heartbeat, ring, onStranger = () => {}, pace, clock, ...workerOptions } = options
+    const { heartbeat, ring, wakeAnother, longestSleepMs = LONGEST_SLEEP_MS, ...others } = options
+    const { onStranger = () => {}, pace, clock, ...workerOptions } = others
     const alarm = new Alarm({ ring, clock })
-    super(
-      queueName,
-      processor,
-      { ...workerOptions, drainDelay: LONGEST_SLEEP_S, autorun: false },
-      (...backendOptions) => {
-        const backend = createRedisBackend(...backendOptions)
-        const waitForJob = backend.waitForJob.bind(backend)
-        const clientReady = backend.client.then((client) => {
-          joinWrites(client)
-          goByRedisTime(client)
-          callScriptsFast(client)
-          readAnyJob(client, { toKey: (part) => this.toKey(part), onStranger })
+    const trouble = new Trouble({ clock })
+    super(queueName, processor, { ...workerOptions, autorun: false }, (...backendOptions) => {
+      const backend = createRedisBackend(...backendOptions)
+      const wait = trouble.watchWait(backend.waitForJob.bind(backend), (error) => this.emit('error', error))
+      const clientReady = backend.client.then((client) => {
+        joinWrites(client)
+        goByRedisTime(client)
+        callScriptsFast(client)
+        readAnyJob(client, { toKey: (part) => this.toKey(part), onStranger, onMended: () => trouble.mended() })
+        trouble.watchSteps(client)
+      })
+      const sleeperReady = (backend as SleepingBackend).blockingClient.then((sleeper) => {
+        sleeper.options.socketTimeout = longestSleepMs + SLEEP_SLACK_MS
+        sleeper.on('end', () => {
+          if (this.closing) wakeAnother?.().catch(() => {}) // the others look a little later
         })
-        clientReady.catch(() => {}) // the worker reports that itself
-        return Object.assign(backend, {
-          waitForJob: (seconds: number) => (this.#isDueThen ? alarm.during(seconds, waitForJob) : waitForJob(seconds)),
-        })
-      },
-    )
+      })
+      for (const ready of [clientReady, sleeperReady]) ready.catch(() => {}) // the worker reports that itself
+      return Object.assign(backend, {
+        waitForJob: (seconds: number) => (this.#isDueThen ? alarm.during(seconds, wait) : wait(seconds)),
+      })
+    })
     this.#heartbeat = heartbeat
     this.#pace = pace
     this.#alarm = alarm
     this.#clock = clock
+    this.#longestSleepMs = longestSleepMs
+    this.#trouble = trouble
     this.#trackLocksByOwnTime()
     this.run().catch((error) => this.emit('error', error))
   }
 
-  override get maximumBlockTimeout(): number {
-    return LONGEST_SLEEP_S
+  /** Why it has not been able to do its work for some seconds. */
+  get failure(): Error | undefined {
+    return this.#trouble.failure
   }
 
   /** Redis ends the longest wait on its timer, too late for a job that is due just after it: so before one it is shorter. */
   protected override getBlockTimeout(blockUntil: number): number {
     const untilDueMs = blockUntil > 0 ? blockUntil - this.#clock.now() : Number.POSITIVE_INFINITY
-    this.#isDueThen = untilDueMs < LONGEST_SLEEP_S * 1_000
-    if (!this.#isDueThen) return Math.min(LONGEST_SLEEP_S, (untilDueMs - REDIS_TIMER_MS) / 1_000)
+    this.#isDueThen = untilDueMs < DUE_SOON_MS
+    if (!this.#isDueThen) return Math.min(this.#longestSleepMs, untilDueMs - REDIS_TIMER_MS) / 1_000
     return untilDueMs > 0 ? Math.max(untilDueMs / 1_000, this.minimumBlockTimeout) : untilDueMs
   }
 
@@ -142,6 +166,9 @@ export class CheckWorker extends Worker {
       if (!job) this.#alarm.tell(false)
       this.#inARow = job ? this.#inARow + 1 : 0
       return job
+    } catch (error) {
+      await this.#clock.sleep(this.#trouble.pauseMs('moveToActive')) // BullMQ fetches again at once
+      throw error
     } finally {
       this.#heartbeat.beat()
     }

@@ -20,8 +20,8 @@ const OLDEST = [-1_000, -1] as const
  *
  * KEYS[1] active list  KEYS[2] wait list  KEYS[3] stalled set  KEYS[4] marker
  * ARGV[1] what the key of a job begins with  ARGV[2], ARGV[3] which of the active jobs to look at
- * Returns the ids of those whose key is no job at all, which are in no list any more. A job loses a count that is no number;
- * where that was the count of its starts, it has not been started, and is the next to be fetched
+ * Returns {how many were mended, the ids of those whose key is no job at all, which are in no list any more}. A job loses a
+ * count that is no number; where that was the count of its starts, it has not been started, and is the next to be fetched
  */
 const MEND = {
   name: 'order-expiry:mend-jobs',
@@ -34,25 +34,27 @@ local function free(id)
   redis.call('DEL', ARGV[1] .. id .. ':lock')
 end
 
-local strangers = {}
+local mended, strangers = 0, {}
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], ARGV[2], ARGV[3])) do
   local job = ARGV[1] .. id
   local kind = redis.call('TYPE', job).ok
   if kind == 'hash' then
     local starts, stalls = unpack(redis.call('HMGET', job, 'ats', 'stc'))
-    if not is_number(stalls) then redis.call('HDEL', job, 'stc') end
+    if not is_number(stalls) then mended = mended + redis.call('HDEL', job, 'stc') end
     if not is_number(starts) then
+      mended = mended + 1
       redis.call('HDEL', job, 'ats')
       free(id)
       redis.call('RPUSH', KEYS[2], id)
       redis.call('ZADD', KEYS[4], 0, '0')
     end
   elseif kind ~= 'none' then
+    mended = mended + 1
     free(id)
     table.insert(strangers, id)
   end
 end
-return strangers
+return {mended, strangers}
 `,
 }
 
@@ -61,6 +63,8 @@ interface Options {
   toKey: (part: string) => string
   /** Told of what is in the place of a job and is none; it is in no list any more. */
   onStranger: (jobId: string) => void
+  /** Told when a job that would have stopped a script has been mended, or was a stranger. */
+  onMended: () => void
 }
 
 /**
@@ -129,9 +133,10 @@ function fieldsOf(flat: readonly string[]): Record<string, string> {
 async function mendJobs(
   mending: Options & { run: IRedisClient['runCommand']; which: readonly [number, number] },
 ): Promise<void> {
-  const { run, which, toKey, onStranger } = mending
+  const { run, which, toKey, onStranger, onMended } = mending
   const keys = ['active', 'wait', 'stalled', 'marker'].map(toKey)
-  const strangers: string[] = await run(MEND.name, [...keys, toKey(''), ...which])
+  const [mended, strangers]: [number, string[]] = await run(MEND.name, [...keys, toKey(''), ...which])
+  if (mended > 0) onMended()
   for (const jobId of strangers) onStranger(jobId)
 }
 

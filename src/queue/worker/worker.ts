@@ -1,11 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ConnectionOptions, Telemetry, Worker } from 'bullmq'
+import { OrderExpiryError } from '../../errors.ts'
 import type { Settle } from '../../order/settle.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { asRedisError } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { workerProfile } from '../../redis/profiles.ts'
-import { isRedisRefusal } from '../../redis/reply.ts'
+import { isRedisRejection } from '../../redis/reply.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { retryUntilDone } from '../../runtime/retry.ts'
 import type { Service } from '../../runtime/service.ts'
@@ -30,6 +31,10 @@ export interface WorkerOptions extends CheckOptions {
   /** Whether Redis is known not to answer. */
   isRedisAway: () => boolean
   ring: () => Promise<unknown>
+  /** Tells the queue that there may be a job. */
+  wakeAnother?: () => Promise<unknown>
+  /** See {@link CheckWorker}. */
+  longestSleepMs?: number
   telemetry?: Telemetry | undefined
 }
 
@@ -45,6 +50,8 @@ const STOP_LOOK_MS = 100
 const STOP_IDLE_MS = 5_000
 
 export interface WorkerService extends Service {
+  /** Why Redis has not let it work for some seconds; undefined: it does, or the worker has not begun. */
+  readonly failure: OrderExpiryError | undefined
   /** Fetches no further checks until {@link resume}; those in flight go on. Both may be called at any time, repeatedly. */
   pause(): void
   resume(): void
@@ -54,7 +61,7 @@ export interface WorkerService extends Service {
 export function createWorkerService(options: WorkerOptions): WorkerService {
   const { redis, events, clock } = options
   const lanes = new Lanes(options)
-  let worker: Worker | undefined
+  let worker: CheckWorker | undefined
   let isPaused = false
   let stopping: Promise<void> | undefined
 
@@ -70,15 +77,18 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
           } catch (error) {
             await worker.close(true).catch(() => {})
             worker = undefined
-            throw error
+            throw isRedisRejection(error) ? asRedisError(error, redis) : error
           }
         },
-        isRetryable: (error) => !isRedisRefusal(error),
+        isRetryable: (error) => !(error instanceof OrderExpiryError),
         onWait: (error, waitMs) =>
           events.emit('waiting-for', { service: 'redis', error: asRedisError(error, redis), waitMs }),
         clock,
         signal,
       })
+    },
+    get failure() {
+      return worker?.failure && asRedisError(worker.failure, redis)
     },
     // A check calls this, and the loop must not go on in the trace of that check.
     pause: AsyncResource.bind(() => {
@@ -97,9 +107,9 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
   }
 }
 
-function createWorker(options: WorkerOptions, lanes: Lanes): Worker {
-  const { queue, events } = options
-  const worker: Worker = new CheckWorker(queue.name, (job) => check({ job, worker, lanes, options }), {
+function createWorker(options: WorkerOptions, lanes: Lanes): CheckWorker {
+  const { redis, queue, events } = options
+  const worker: CheckWorker = new CheckWorker(queue.name, (job) => check({ job, worker, lanes, options }), {
     connection: workerProfile(options.redis) as ConnectionOptions,
     prefix: queue.prefix,
     concurrency: options.concurrency,
@@ -110,13 +120,17 @@ function createWorker(options: WorkerOptions, lanes: Lanes): Worker {
     settings: { backoffStrategy: () => RUN_RETRY_MS },
     heartbeat: options.heartbeat,
     ring: options.ring,
+    ...(options.wakeAnother && { wakeAnother: options.wakeAnother }),
+    ...(options.longestSleepMs !== undefined && { longestSleepMs: options.longestSleepMs }),
     pace: lanes,
     onStranger: (jobId) =>
       events.emit('check-given-up', { jobId, error: unreadableJob(jobId, whyUnreadable(undefined)) }),
     ...(options.telemetry && { telemetry: options.telemetry }),
     clock: options.clock,
   })
-  worker.on('error', (error) => events.emit('worker-error', { error }))
+  worker.on('error', (error) =>
+    events.emit('worker-error', { error: isRedisRejection(error) ? asRedisError(error, redis) : error }),
+  )
   return worker
 }
 

@@ -33,6 +33,7 @@ beforeEach(async () => {
   const clocks = { redis: new RemoteClock({ clock }), store: new RemoteClock({ clock }) }
   const watch = createClockWatch({
     clocks,
+    everyMs: 5_000,
     read: { redis: async () => clock.now() + aheadMs.redis, store: () => read?.() },
     async onRedisSetBack(byMs) {
       setBacks.push(byMs)

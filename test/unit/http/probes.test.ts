@@ -19,16 +19,17 @@ async function createProbes(
     phase?: 'starting' | 'running' | 'stopping'
     redis?: () => Promise<unknown>
     brakeFailure?: OrderExpiryError
+    workerFailure?: OrderExpiryError
     metrics?: Registry
   } = {},
 ) {
-  const { phase = 'running', redis = up, brakeFailure, metrics = new Registry() } = options
+  const { phase = 'running', redis = up, brakeFailure, workerFailure, metrics = new Registry() } = options
   const server = fastify()
   servers.push(server)
   const clock = new FakeClock()
   const heartbeats = ['worker', 'sweeper'].map((name) => new Heartbeat({ name, clock }))
   const loops = () => (phase === 'running' ? heartbeats : [])
-  const vitals = { phase, loops, pingRedis: redis, pingStore: up, brakeFailure, clock }
+  const vitals = { phase, loops, pingRedis: redis, pingStore: up, brakeFailure, workerFailure, clock }
   registerProbes(server, { vitals })
   registerMetrics(server, { metrics, clock })
   const base = await server.listen({ host: '127.0.0.1', port: 0 })
@@ -82,6 +83,7 @@ describe('/readyz', () => {
     { name: 'redis', status: 'ok' },
     { name: 'store', status: 'ok' },
     { name: 'brake', status: 'ok' },
+    { name: 'worker', status: 'ok' },
   ]
 
   test('is green when all is up', async () => {
@@ -107,6 +109,7 @@ describe('/readyz', () => {
         { name: 'redis', status: 'unavailable', reason: 'REDIS_UNAVAILABLE' },
         { name: 'store', status: 'ok' },
         { name: 'brake', status: 'ok' },
+        { name: 'worker', status: 'ok' },
       ],
     })
   })
@@ -117,7 +120,19 @@ describe('/readyz', () => {
     const { code, body } = await (await createProbes({ brakeFailure })).get('/readyz')
     expect(code).toBe(503)
     const brake = { name: 'brake', status: 'unavailable', reason: 'REDIS_REFUSED (NOPERM)' }
-    expect(body).toMatchObject({ status: 'unavailable', checks: [{ status: 'ok' }, { status: 'ok' }, brake] })
+    const checks = [{ status: 'ok' }, { status: 'ok' }, brake, { status: 'ok' }]
+    expect(body).toMatchObject({ status: 'unavailable', checks })
+  })
+
+  test('is red while Redis answers, but does not let the worker do its work', async () => {
+    const cause = Object.assign(new Error("CROSSSLOT Keys in request don't hash to the same slot"), {
+      name: 'ReplyError',
+    })
+    const workerFailure = new OrderExpiryError('REDIS_REFUSED', 'Redis at 10.0.0.1 refuses', { cause })
+    const { code, body } = await (await createProbes({ workerFailure })).get('/readyz')
+    const worker = { name: 'worker', status: 'unavailable', reason: 'REDIS_REFUSED (CROSSSLOT)' }
+    const checks = [{ status: 'ok' }, { status: 'ok' }, { status: 'ok' }, worker]
+    expect([code, body]).toMatchObject([503, { status: 'unavailable', checks }])
   })
 
   test('waits two seconds at most for something that does not answer', async () => {
@@ -135,6 +150,7 @@ describe('/readyz', () => {
     expect(body).toMatchObject({
       checks: [
         { status: 'unavailable', reason: expect.stringContaining('2000 ms') },
+        { status: 'ok' },
         { status: 'ok' },
         { status: 'ok' },
       ],

@@ -67,6 +67,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_sweep_rescued_total',
     'order_expiry_sweeps_total',
     'order_expiry_upcoming_checks',
+    'order_expiry_worker_refused',
     'order_expiry_wrong_credentials_total',
   ])
   expect(names).toEqual(expect.arrayContaining(['nodejs_eventloop_lag_seconds', 'process_resident_memory_bytes']))

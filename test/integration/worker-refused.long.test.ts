@@ -1,0 +1,126 @@
+import { expect, test } from '@jest/globals'
+import { Redis } from 'ioredis'
+import { OrderExpiryError } from '../../src/errors.ts'
+import { EventBus } from '../../src/observe/events.ts'
+import { createWorkerService } from '../../src/queue/worker/worker.ts'
+import { namedQueue, type QueueKeys } from '../../src/redis/keys.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
+import { Heartbeat } from '../../src/runtime/heartbeat.ts'
+import { closing } from '../helpers/closing.ts'
+import { startClusterNode } from '../helpers/cluster-node.ts'
+import { redisUrl, uniqueName } from '../helpers/env.ts'
+import { eventually } from '../helpers/eventually.ts'
+
+/** What fails, and what mends it. */
+interface Fault {
+  fails: string
+  begin: (shop: Shop) => Promise<unknown>
+  end: (shop: Shop) => Promise<unknown>
+  says: RegExp
+  endsWithinMs?: number
+}
+
+interface Shop {
+  admin: Redis
+  user: string
+  keys: QueueKeys
+}
+
+const acl =
+  (...rules: string[]) =>
+  ({ admin, user }: Shop) =>
+    admin.call('ACL', 'SETUSER', user, ...rules)
+
+const FAULTS: Fault[] = [
+  {
+    fails: 'every script',
+    begin: acl('-evalsha', '-eval'),
+    end: acl('+evalsha', '+eval'),
+    says: /EVALSHA bull:.*\+evalsha ~bull:/,
+  },
+  {
+    fails: 'a command in the script that fetches',
+    begin: acl('-rpoplpush'),
+    end: acl('+rpoplpush'),
+    says: /REDIS|refuses/,
+  },
+  {
+    fails: 'the wait for a job',
+    begin: acl('-bzpopmin'),
+    end: acl('+bzpopmin'),
+    says: /BZPOPMIN bull:.*\+bzpopmin ~bull:/,
+  },
+  { fails: 'the keys', begin: acl('resetkeys'), end: acl('~*'), says: /NOPERM/ },
+  ...(['wait', 'active', 'marker', 'delayed', 'prioritized'] as const).map((key) => ({
+    fails: `the key ${key}, which is of another type`,
+    begin: ({ admin, keys }: Shop) => admin.set(keys[key], 'mine'),
+    end: ({ admin, keys }: Shop) => admin.del(keys[key]),
+    says: /WRONGTYPE/,
+    // As long as nothing is due, only the look for stalled jobs touches it.
+    ...(key === 'active' && { endsWithinMs: 12_000 }),
+  })),
+]
+
+test.each(FAULTS)(
+  'where Redis refuses $fails, the worker says so within seconds, tries slowly, and goes on at once',
+  async (fault) => {
+    const name = uniqueName('refused')
+    const admin = new Redis(redisUrl())
+    const shop = { admin, user: name, keys: namedQueue({ name }).keys }
+    await acl('reset', 'on', '>secret', '~*', '&*', '+@all')(shop)
+    closing.push(async () => {
+      await admin.call('ACL', 'DELUSER', name)
+      admin.disconnect()
+    })
+    const worker = startWorker(`redis://${name}:secret@${new URL(redisUrl()).host}`, name)
+    await worker.start(new AbortController().signal)
+    expect(worker.failure).toBeUndefined()
+    const fetchedBefore = worker.errors.length
+    await fault.begin(shop)
+    await eventually('it says so', () => worker.failure, 20_000)
+    expect(worker.failure).toBeInstanceOf(OrderExpiryError)
+    expect(worker.failure).toMatchObject({ code: 'REDIS_REFUSED', message: expect.stringMatching(fault.says) })
+    expect(worker.errors.length - fetchedBefore).toBeLessThan(40)
+    await fault.end(shop)
+    const mendedAt = systemClock.monotonic()
+    await eventually('it goes on', () => worker.failure === undefined, 15_000)
+    await eventually('it is alive', () => worker.heartbeat.ageMs < 6_000)
+    expect(systemClock.monotonic() - mendedAt).toBeLessThan(fault.endsWithinMs ?? 3_500)
+  },
+)
+
+test('in a Redis in cluster mode, a queue without a hash tag', async () => {
+  const node = await startClusterNode()
+  closing.push(() => node.stop())
+  const worker = startWorker(node.url, uniqueName('refused'))
+  await worker.start(new AbortController().signal)
+  await eventually('it says so', () => worker.failure)
+  expect(worker.failure?.message).toMatch(/cluster mode: set QUEUE_PREFIX=\{bull\}/)
+  expect(worker.errors.length).toBeLessThan(40)
+})
+
+function startWorker(redis: string, name: string) {
+  const events = new EventBus()
+  const errors: Error[] = []
+  events.on('worker-error', ({ error }) => errors.push(error))
+  const heartbeat = new Heartbeat({ name: 'worker', clock: systemClock })
+  const worker = createWorkerService({
+    redis,
+    queue: namedQueue({ name }),
+    concurrency: 50,
+    batchSize: 25,
+    maxBatches: 2,
+    maxAttempts: 3,
+    paymentTimeoutMs: 300_000,
+    settle: async (checks) => checks.map(() => ({ kind: 'missing', evidence: { decidedAt: Date.now() } })),
+    decidedBy: 'test:1',
+    heartbeat,
+    isRedisAway: () => false,
+    ring: async () => {},
+    longestSleepMs: 1_000,
+    events,
+    clock: systemClock,
+  })
+  closing.push(() => worker.stop())
+  return Object.assign(worker, { errors, heartbeat })
+}
