@@ -32,13 +32,17 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
     diagnoseStore(chooseStore({ config, redisAddress, access: 'read' }), clock)
   const notLookedAt: FindingCode[] = keepsOrders ? ['store-reachable', 'queue-reachable'] : ['queue-reachable']
   const what = 'not checked, because Redis cannot be used'
+  const unusable: readonly FindingCode[] = ['redis-reachable', 'redis-cluster']
   const skipped = notLookedAt.map((code) => finding('info', code, { what }))
 
   const inRedis = withRedis({ config, clock }, async (redis) => {
     const findings = await diagnoseRedis({ redis, keepsOrders, clock, queue })
-    const isAway = findings.some(({ code, level }) => code === 'redis-reachable' && level === 'error')
+    const isAway = findings.some(({ code, level }) => unusable.includes(code) && level === 'error')
     if (isAway) return [...findings, ...skipped]
-    const others = await Promise.all([diagnoseQueue({ redis, queue, clock }), keepsOrders ? inStore(redis) : []])
+    const others = await Promise.all([
+      diagnoseQueue({ redis, queue, keepsOrders, clock }),
+      keepsOrders ? inStore(redis) : [],
+    ])
     return [...findings, ...others.flat()]
   })
   const noRedis = (error: unknown) =>

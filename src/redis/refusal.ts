@@ -15,9 +15,9 @@ export function describeRefusal(error: Error): string {
   return `${what} (${message}): check user, permissions and keys`
 }
 
-export const CLUSTER_MODE = 'keys in several slots, because it is in cluster mode'
-export const TAGGED_PREFIX = "set QUEUE_PREFIX={bull}, in the library queuePrefix: '{bull}'"
-export const SEVERAL_NODES =
+const CLUSTER_MODE = 'keys in several slots, because it is in cluster mode'
+const TAGGED_PREFIX = "set QUEUE_PREFIX={bull}, in the library queuePrefix: '{bull}'"
+const SEVERAL_NODES =
   'keys that another node has: a Redis Cluster of several nodes is not supported yet; use a Redis of one node'
 
 function permission(asked: Asked | undefined): string {
@@ -42,7 +42,7 @@ function commandOf(error: Error): Asked | undefined {
 }
 
 /** Of the keys of a queue: `prefix:name:…`, and ours, `{prefix:name}:…`. */
-function patternOf(key: string): string | undefined {
+export function patternOf(key: string): string | undefined {
   const [beginning] = /^(\{.*?\}:|[^:]*:[^:]*:)/.exec(key) ?? []
   return beginning && `${beginning}*`
 }

@@ -24,10 +24,14 @@ export async function startTwoClusterNodes(): Promise<[Server, Server]> {
   const [first, second] = nodes
   const admin = new Redis(first.url)
   await admin.call('CLUSTER', 'MEET', '127.0.0.1', second.port)
-  await eventually('they know each other', async () => {
-    const info = String(await admin.call('CLUSTER', 'INFO'))
-    return info.includes(`cluster_slots_assigned:${LAST_SLOT + 1}`) && info.includes('state:ok')
-  })
   admin.disconnect()
+  for (const { url } of nodes) {
+    const redis = new Redis(url)
+    await eventually('each knows all slots', async () => {
+      const info = String(await redis.call('CLUSTER', 'INFO'))
+      return info.includes(`cluster_slots_assigned:${LAST_SLOT + 1}`) && info.includes('state:ok')
+    })
+    redis.disconnect()
+  }
   return nodes
 }

@@ -215,6 +215,9 @@ test('where CLIENT LIST is not allowed, whether a worker is there is not known, 
 test('a key of another type is a finding, not a crash', async () => {
   await raw.redis.set(`bull:${raw.name}:delayed`, 'x')
   const findings = await diagnose()
-  expect(findings).toMatchObject([{ level: 'error', code: 'queue-reachable' }])
+  expect(ofCode(findings, 'queue-keys')).toEqual([
+    ['error', `somebody else has written keys of the queue: bull:${raw.name}:delayed is a string, not a zset`],
+  ])
+  expect(ofCode(findings, 'queue-counts')).toEqual([['info', expect.stringContaining('could not be looked at: ')]])
   await raw.redis.del(`bull:${raw.name}:delayed`)
 })

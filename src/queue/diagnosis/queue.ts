@@ -1,6 +1,6 @@
 import type { Queue } from 'bullmq'
 import { peekBrake, repairOf } from '../../brake/redis-brake.ts'
-import { examine, type Finding, finding, ok } from '../../doctor/finding.ts'
+import { examine, type Finding, type FindingCode, finding, listed, ok } from '../../doctor/finding.ts'
 import { asOrderExpiryError } from '../../errors.ts'
 import { LATE_AFTER_MS } from '../../order/promise.ts'
 import type { RedisAddress } from '../../redis/address.ts'
@@ -17,6 +17,8 @@ import { dueAtOf } from '../due-score.ts'
 import { openQueue } from '../open-queue.ts'
 import { codeOf, type FailureCode, NEVER_SUCCEED } from '../replay/selection.ts'
 import { lookAtClocks } from './clocks.ts'
+import { kindsOfKeys, lookAtKeyKinds } from './key-kinds.ts'
+import { lookAtPermissions } from './permissions.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const QUEUE_LIMIT_MS = 8_000
@@ -26,23 +28,32 @@ const MOST_JOBS_READ = 1_000
 /** `now` by the clock of Redis. */
 type Source = OpenQueue & { connection: Connection; now: number }
 
-type State = Awaited<ReturnType<typeof readState>>
-
-/** Looks at the queue, and changes nothing. Redis is reachable. */
+/**
+ * Looks at the queue, and changes nothing. Redis is reachable. What Redis does not let us look at is told, part by part.
+ *
+ * @param options.keepsOrders whether the orders themselves are in it. Default false
+ */
 export async function diagnoseQueue(options: {
   redis: RedisAddress
   queue: NamedQueue
+  keepsOrders?: boolean
   clock: Clock
 }): Promise<Finding[]> {
-  const { redis: address, queue: named, clock } = options
-  const connection = new Connection({ address, profile: commandProfile(address, ANSWER_TIMEOUT_MS) })
+  const { redis: address, queue: named, keepsOrders = false, clock } = options
+  const profile = commandProfile(address, ANSWER_TIMEOUT_MS)
+  const connection = new Connection({ address, profile })
   const { redis } = connection
+  const kinds = kindsOfKeys(named.keys, { keepsOrders })
   const look = async () => {
     await connection.untilReady()
     const queue = openQueue({ queue: named, redis, readOnly: true })
     const now = (await unlessRefused(timeOf(redis))) ?? clock.now()
-    const state = await readState({ queue, redis, connection, keys: named.keys, now })
-    return looks.map((lookAt) => lookAt(state))
+    const { state, unread } = await readState({ queue, redis, connection, keys: named.keys, now })
+    return listed(
+      await lookAtPermissions({ connection, address, profile, kinds }),
+      await lookAtKeyKinds(connection, kinds),
+      looks.map((look) => lookUnlessUnread(look, { state, unread })),
+    )
   }
   try {
     return await examine({ code: 'queue-reachable', withinMs: QUEUE_LIMIT_MS, clock, look: () => connection.ask(look) })
@@ -51,19 +62,29 @@ export async function diagnoseQueue(options: {
   }
 }
 
+const PARTS = {
+  now: async ({ now }: Source) => now,
+  counts: ({ queue }: Source) => queue.getJobCounts('delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'),
+  isPaused: ({ queue }: Source) => queue.isPaused(),
+  workers: ({ queue }: Source) => countWorkers(queue),
+  overdueMs: readOverdue,
+  stuck: countStuck,
+  failures: readFailures,
+  brake: readBrake,
+  clocks: (source: Source) => unlessRefused(readClockReports(source)),
+}
+
+type State = { [Part in keyof typeof PARTS]: Awaited<ReturnType<(typeof PARTS)[Part]>> }
+
+/** Each part of the state, or why Redis does not let us read it. */
 async function readState(source: Source) {
-  const { queue, now } = source
-  return {
-    now,
-    counts: await queue.getJobCounts('delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'),
-    isPaused: await queue.isPaused(),
-    workers: await countWorkers(queue),
-    overdueMs: await readOverdue(source),
-    stuck: await countStuck(source),
-    failures: await readFailures(source),
-    brake: await readBrake(source),
-    clocks: await unlessRefused(readClockReports(source)),
+  const state: Partial<Record<keyof State, unknown>> = {}
+  const unread = new Map<keyof State, string>()
+  for (const [part, read] of Object.entries(PARTS) as [keyof State, (source: Source) => Promise<unknown>][]) {
+    const onRefused = (error: Error) => unread.set(part, source.connection.explain(error).message)
+    state[part] = await unlessRefused(read(source), onRefused)
   }
+  return { state: state as State, unread }
 }
 
 /** @returns `unreadable`, and what to do, where Redis answers but does not tell */
@@ -125,95 +146,137 @@ async function readFailures({ redis, keys }: Source): Promise<ReadonlyMap<Failur
   return new Map([...failures].sort(([, a], [, b]) => b - a))
 }
 
-const looks: readonly ((state: State) => Finding)[] = [
-  lookAtClocks,
+interface Look {
+  code: FindingCode
+  needs: readonly (keyof State)[]
+  tell: (state: State) => Finding
+}
 
-  ({ counts }) => {
-    const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
-    const toCome = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due`
-    const begun = `${number(active)} being checked, ${number(completed)} finished, ${number(failed)} failed`
-    return ok('queue-counts', `${toCome}, ${begun}`)
+function lookUnlessUnread(
+  { code, needs, tell }: Look,
+  { state, unread }: { state: State; unread: ReadonlyMap<keyof State, string> },
+): Finding {
+  const why = needs.map((part) => unread.get(part)).find((one) => one !== undefined)
+  return why === undefined ? tell(state) : finding('info', code, { what: `could not be looked at: ${why}` })
+}
+
+const looks: readonly Look[] = [
+  { code: 'queue-clocks', needs: ['clocks'], tell: lookAtClocks },
+
+  {
+    code: 'queue-counts',
+    needs: ['counts'],
+    tell: ({ counts }) => {
+      const { delayed = 0, active = 0, completed = 0, failed = 0 } = counts
+      const toCome = `${number(delayed)} waiting for their deadline, ${number(due(counts))} due`
+      const begun = `${number(active)} being checked, ${number(completed)} finished, ${number(failed)} failed`
+      return ok('queue-counts', `${toCome}, ${begun}`)
+    },
   },
 
-  ({ isPaused }) => {
-    if (!isPaused) return ok('queue-paused', 'not paused')
-    return finding('warning', 'queue-paused', {
-      what: 'is paused',
-      meaning: 'No check is taken from it, by any worker, until it is resumed.',
-      fix: '# on /board: Resume; or in code: await new Queue(name, { connection, prefix }).resume()',
-    })
-  },
-
-  ({ workers, counts, overdueMs }) => {
-    if (workers === undefined) {
-      return finding('info', 'queue-worker', {
-        what: 'cannot be told here: CLIENT LIST is not allowed',
-        meaning: 'queue-overdue shows whether a worker is running.',
+  {
+    code: 'queue-paused',
+    needs: ['isPaused'],
+    tell: ({ isPaused }) => {
+      if (!isPaused) return ok('queue-paused', 'not paused')
+      return finding('warning', 'queue-paused', {
+        what: 'is paused',
+        meaning: 'No check is taken from it, by any worker, until it is resumed.',
+        fix: '# on /board: Resume; or in code: await new Queue(name, { connection, prefix }).resume()',
       })
-    }
-    if (workers > 0) return ok('queue-worker', `${count(workers, 'worker')} connected`)
-    const isLate = due(counts) > 0 || overdueMs > LATE_AFTER_MS
-    return finding(isLate ? 'error' : counts.delayed ? 'warning' : 'info', 'queue-worker', {
-      what: 'no worker is connected',
-      meaning: isLate
-        ? 'Nobody works on the queue: orders that are due are not cancelled.'
-        : 'Nobody works on the queue: orders that fall due now will not be cancelled.',
-      fix: ['# start the daemon, with this QUEUE_NAME and QUEUE_PREFIX:', 'order-expiry start'],
-    })
+    },
   },
 
-  ({ overdueMs, isPaused, workers }) => {
-    if (overdueMs === 0) return ok('queue-overdue', 'nothing is overdue')
-    const what = `the oldest check was due ${howLong(overdueMs)} ago`
-    if (overdueMs <= LATE_AFTER_MS) return ok('queue-overdue', what)
-    return finding('error', 'queue-overdue', {
-      what,
-      meaning: 'The orders behind it are not cancelled, and their stock is not given back.',
-      fix: isPaused
-        ? '# resume the queue, see queue-paused'
-        : workers === 0
-          ? 'order-expiry start'
-          : '# look at the log of the daemon and at /readyz: it is stuck, or works on another queue, or has too much to do',
-    })
+  {
+    code: 'queue-worker',
+    needs: ['workers', 'counts', 'overdueMs'],
+    tell: ({ workers, counts, overdueMs }) => {
+      if (workers === undefined) {
+        return finding('info', 'queue-worker', {
+          what: 'cannot be told here: CLIENT LIST is not allowed',
+          meaning: 'queue-overdue shows whether a worker is running.',
+        })
+      }
+      if (workers > 0) return ok('queue-worker', `${count(workers, 'worker')} connected`)
+      const isLate = due(counts) > 0 || overdueMs > LATE_AFTER_MS
+      return finding(isLate ? 'error' : counts.delayed ? 'warning' : 'info', 'queue-worker', {
+        what: 'no worker is connected',
+        meaning: isLate
+          ? 'Nobody works on the queue: orders that are due are not cancelled.'
+          : 'Nobody works on the queue: orders that fall due now will not be cancelled.',
+        fix: ['# start the daemon, with this QUEUE_NAME and QUEUE_PREFIX:', 'order-expiry start'],
+      })
+    },
   },
 
-  ({ stuck }) => {
-    if (stuck === 0) return ok('queue-stuck', 'no check was left half done')
-    return finding('warning', 'queue-stuck', {
-      what: `${count(stuck, 'check')} begun and not finished, by a worker that is gone`,
-      meaning: 'A running worker takes them over within 25 s; if they stay, none is running.',
-      fix: ['# start the daemon, or restart it if it runs already:', 'order-expiry start'],
-    })
+  {
+    code: 'queue-overdue',
+    needs: ['overdueMs', 'isPaused', 'workers'],
+    tell: ({ overdueMs, isPaused, workers }) => {
+      if (overdueMs === 0) return ok('queue-overdue', 'nothing is overdue')
+      const what = `the oldest check was due ${howLong(overdueMs)} ago`
+      if (overdueMs <= LATE_AFTER_MS) return ok('queue-overdue', what)
+      return finding('error', 'queue-overdue', {
+        what,
+        meaning: 'The orders behind it are not cancelled, and their stock is not given back.',
+        fix: isPaused
+          ? '# resume the queue, see queue-paused'
+          : workers === 0
+            ? 'order-expiry start'
+            : '# look at the log of the daemon and at /readyz: it is stuck, or works on another queue, or has too much to do',
+      })
+    },
   },
 
-  ({ counts: { failed = 0 }, failures }) => {
-    if (failed === 0) return ok('queue-failed', 'no check has failed for good')
-    const codes = [...failures].map(([code, times]) => `${code} × ${number(times)}`).join(', ')
-    const newest = failed > MOST_JOBS_READ ? `, of the newest ${number(MOST_JOBS_READ)}` : ''
-    const bad = NEVER_SUCCEED.filter((code) => failures.has(code))
-    const replayAll = ['order-expiry replay --all --dry-run', 'order-expiry replay --all']
-    const correct = `# ${bad.join(' and ')}: correct the data of the jobs on /board, then`
-    const replayBad = [correct, `order-expiry replay --code ${bad.join(',')}`]
-    return finding('warning', 'queue-failed', {
-      what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
-      meaning: 'The queue no longer checks these orders. Once the cause is fixed, replay them.',
-      fix: [...(bad.length < failures.size ? replayAll : []), ...(bad.length > 0 ? replayBad : [])],
-    })
+  {
+    code: 'queue-stuck',
+    needs: ['stuck'],
+    tell: ({ stuck }) => {
+      if (stuck === 0) return ok('queue-stuck', 'no check was left half done')
+      return finding('warning', 'queue-stuck', {
+        what: `${count(stuck, 'check')} begun and not finished, by a worker that is gone`,
+        meaning: 'A running worker takes them over within 25 s; if they stay, none is running.',
+        fix: ['# start the daemon, or restart it if it runs already:', 'order-expiry start'],
+      })
+    },
   },
 
-  ({ now, brake }) => {
-    if ('unreadable' in brake) {
-      const { unreadable, fix } = brake
-      const meaning = 'Unknown is not released: a daemon that cannot read the brake cancels no order.'
-      return finding('error', 'queue-brake', { what: `the brake cannot be read: ${unreadable}`, meaning, fix })
-    }
-    const { engaged, reason = 'unknown', since = now } = brake
-    if (!engaged) return ok('queue-brake', 'the brake is not engaged')
-    return finding('warning', 'queue-brake', {
-      what: `the brake is engaged, for ${howLong(Math.max(0, now - since))} (${reason})`,
-      meaning: 'No process cancels an order. Find out first whether payments still arrive.',
-      fix: ['order-expiry brake status', 'order-expiry brake release'],
-    })
+  {
+    code: 'queue-failed',
+    needs: ['counts', 'failures'],
+    tell: ({ counts: { failed = 0 }, failures }) => {
+      if (failed === 0) return ok('queue-failed', 'no check has failed for good')
+      const codes = [...failures].map(([code, times]) => `${code} × ${number(times)}`).join(', ')
+      const newest = failed > MOST_JOBS_READ ? `, of the newest ${number(MOST_JOBS_READ)}` : ''
+      const bad = NEVER_SUCCEED.filter((code) => failures.has(code))
+      const replayAll = ['order-expiry replay --all --dry-run', 'order-expiry replay --all']
+      const correct = `# ${bad.join(' and ')}: correct the data of the jobs on /board, then`
+      const replayBad = [correct, `order-expiry replay --code ${bad.join(',')}`]
+      return finding('warning', 'queue-failed', {
+        what: `${count(failed, 'check')} failed for good (${codes}${newest})`,
+        meaning: 'The queue no longer checks these orders. Once the cause is fixed, replay them.',
+        fix: [...(bad.length < failures.size ? replayAll : []), ...(bad.length > 0 ? replayBad : [])],
+      })
+    },
+  },
+
+  {
+    code: 'queue-brake',
+    needs: ['brake'],
+    tell: ({ now, brake }) => {
+      if ('unreadable' in brake) {
+        const { unreadable, fix } = brake
+        const meaning = 'Unknown is not released: a daemon that cannot read the brake cancels no order.'
+        return finding('error', 'queue-brake', { what: `the brake cannot be read: ${unreadable}`, meaning, fix })
+      }
+      const { engaged, reason = 'unknown', since = now } = brake
+      if (!engaged) return ok('queue-brake', 'the brake is not engaged')
+      return finding('warning', 'queue-brake', {
+        what: `the brake is engaged, for ${howLong(Math.max(0, now - since))} (${reason})`,
+        meaning: 'No process cancels an order. Find out first whether payments still arrive.',
+        fix: ['order-expiry brake status', 'order-expiry brake release'],
+      })
+    },
   },
 ]
 

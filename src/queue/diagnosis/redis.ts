@@ -15,6 +15,7 @@ import { count } from '../../runtime/human-numbers.ts'
 import { withTimeout } from '../../runtime/timeout.ts'
 import { lookAtEviction, lookAtListpack, lookAtMemory } from './memory.ts'
 import { lookAtPersistence, lookAtWrites } from './persistence.ts'
+import { lookAtSlots } from './slots.ts'
 import { lookAtRefused, type RedisState, readState } from './state.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
@@ -56,6 +57,7 @@ export async function diagnoseRedis(options: {
       ok('redis-reachable', `answers at ${where}`),
       lookAtTls(address),
       ...(state.info.size > 0 ? looks.map((lookAt) => lookAt(state)) : []),
+      await lookAtSlots({ connection, keys: queue.keys, isCluster: state.info.get('cluster_enabled') === '1' }),
       await lookAtClock(connection, clock),
       lookAtRefused(state),
     )
