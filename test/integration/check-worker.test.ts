@@ -80,3 +80,36 @@ test('once it is paused it fetches nothing more, though many have come in a row'
   })
   expect([fetches, await raw.queue.getCompletedCount()]).toEqual([16, 16])
 })
+
+test('a worker that stops hands on the job that only it knew of: another one is on time', async () => {
+  const raw = await queueWith(0)
+  const begunAt: number[] = []
+  const open = () =>
+    new CheckWorker(raw.name, async () => void begunAt.push(Date.now()), {
+      connection: { url: redisUrl(), maxRetriesPerRequest: null },
+      heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
+      ring: () => raw.redis.ping(),
+      wakeAnother: () => raw.redis.zadd(raw.queue.toKey('marker'), 0, '0'),
+      longestSleepMs: 10_000,
+      clock: systemClock,
+    })
+  const workers = [open(), open()]
+  closing.push(...workers.map((worker) => () => worker.close(true)))
+  const informedOf: CheckWorker[] = []
+  for (const worker of workers) {
+    const sleep = worker as unknown as { getBlockTimeout: (blockUntil: number) => number }
+    const timeoutOf = sleep.getBlockTimeout.bind(worker)
+    sleep.getBlockTimeout = (blockUntil) => {
+      if (blockUntil > 0) informedOf.push(worker)
+      return timeoutOf(blockUntil)
+    }
+  }
+  const asleep = async () => Number(/blocked_clients:(\d+)/.exec(await raw.redis.info('clients'))?.[1])
+  await eventually('both sleep', async () => (await asleep()) >= 2)
+  const dueAt = Date.now() + 2_000
+  await raw.queue.add('check-payment', {}, { delay: 2_000 })
+  const informed = await eventually('one of them knows of it', () => informedOf[0])
+  await informed.close()
+  await eventually('the other one has it', () => begunAt.length === 1)
+  expect((begunAt[0] as number) - dueAt).toBeLessThan(500)
+})
