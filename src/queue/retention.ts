@@ -65,10 +65,12 @@ export function createRetention(options: {
   async function trim(what: (typeof DROPPED)[number], signal: AbortSignal): Promise<void> {
     const open = await checkQueue.open()
     const { redis } = open
-    if ((await countSurplus(open, state)) === 0) return
+    const isSweep = what === 'swept'
+    const surplus = isSweep ? redis.zcount(keys.sweptAt, '-inf', sweptBefore()) : countSurplus(open, what)
+    if ((await surplus) === 0) return // a turn would cost more commands
     let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !signal.aborted) {
-      const dropped = what === 'swept' ? await dropSwept(open) : await dropOldest(open, what)
+      const dropped = isSweep ? await dropSwept(open) : await dropOldest(open, what)
       if (dropped < CHECKS_IN_ONE_SCRIPT) {
         await redis.del(keys.retention)
         return
@@ -92,7 +94,11 @@ export function createRetention(options: {
   }
 
   function dropSwept(open: OpenQueue): Promise<number> {
-    return dropSweepNotes(open, { before: clock.now() - keep.completed.ageMs, atMost: CHECKS_IN_ONE_SCRIPT })
+    return dropSweepNotes(open, { before: sweptBefore(), atMost: CHECKS_IN_ONE_SCRIPT })
+  }
+
+  function sweptBefore(): number {
+    return clock.now() - keep.completed.ageMs
   }
 
   function untilNextRoundMs(): number {
