@@ -234,7 +234,6 @@ describe('the pages', () => {
     const { status, text } = await get(`/orders/${encodeURIComponent(evil)}`)
     expect([status, text]).toEqual([200, expect.stringContaining('Waiting: it will be cancelled')])
     expect(text).toContain('&#60;script&#62;')
-    expect(text.match(/<script/g)).toHaveLength(1) // that of the page, which shows local times
     expect(text).not.toContain('<script>')
   })
 
