@@ -66,7 +66,7 @@ export function withExplainSources<T>(settings: Settings, work: (sources: Explai
   const { config, clock } = settings
   return withRedis(settings, async (redisAddress) => {
     const connection = openConnection(redisAddress, COMMAND_TIMEOUT_MS)
-    const opened = await openStore(chooseStore({ config, redisAddress })).catch(asOrderExpiryError)
+    const opened = await openStore(chooseStore({ config, redisAddress, access: 'read' })).catch(asOrderExpiryError)
     try {
       const isAway = opened instanceof OrderExpiryError
       const storeNow = isAway ? undefined : await opened.ping().catch(() => undefined)
