@@ -47,7 +47,10 @@ export function createRedactor(options: {
     if (depth === DEEPEST_LEVEL) return '…'
     if (Array.isArray(given)) return given.map((item) => value(item, depth + 1))
     return Object.fromEntries(
-      Object.entries(given).map(([name, field]) => [name, SECRET_FIELDS.has(name) ? CENSOR : value(field, depth + 1)]),
+      Object.entries(given).map(([name, field]) => [
+        show(name),
+        SECRET_FIELDS.has(name) ? CENSOR : value(field, depth + 1),
+      ]),
     )
   }
 

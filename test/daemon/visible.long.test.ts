@@ -1,3 +1,7 @@
+import { execFile } from 'node:child_process'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
 import { expect, test } from '@jest/globals'
 import { RedisBrake } from '../../src/brake/redis-brake.ts'
 import { Connection } from '../../src/redis/connection.ts'
@@ -100,4 +104,17 @@ test('brake engage --reason --by: everybody is told', async () => {
   expect(status.stdout).toMatch(/^reason +feed is down\nby +ann$/m)
   const released = await runCli(['brake', 'release', '--by', 'bob', '--json'], { env })
   expect(JSON.parse(released.stdout)).toMatchObject({ brake: 'released', by: 'bob' })
+})
+
+test('nor do its readable lines, on a terminal', async () => {
+  const module = pathToFileURL(resolve('dist/observe/log.js')).href
+  const program = `
+    const { createLogger } = await import(${JSON.stringify(module)})
+    const logger = createLogger({ level: 'info', pretty: true, secrets: [], stdout: process.stdout })
+    const text = ${JSON.stringify(HOSTILE)}
+    logger.error({ by: text, [text]: 1, err: new Error(text) }, text)`
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program])
+  expect(stdout).toContain('ERROR')
+  expect(stdout).toMatch(SEEN)
+  expect(stdout.split('\n').filter((line) => line.startsWith(FORGED))).toEqual([])
 })
