@@ -84,7 +84,7 @@ describe('without any setting', () => {
       MAX_ATTEMPTS: 10,
       SWEEP_EVERY: 60_000,
       SWEEP_AHEAD: 600_000,
-    IDLE_POLL_EVERY: 5_000,
+      IDLE_POLL_EVERY: 5_000,
       BRAKE_MAX_PER_MINUTE: undefined,
       BRAKE_PAYMENT_SILENCE: undefined,
       DRY_RUN: false,

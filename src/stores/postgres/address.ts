@@ -92,7 +92,8 @@ function readParameters(query: string): Parameters {
         `a query with a parameter that has no effect here: leave it out (known are ${PARAMETERS.join(', ')})`,
       )
     }
-    given[name] = decode(values.join('='))
+    // A plus sign is itself, as for libpq; but URLs made by programs have it for the spaces between options.
+    given[name] = decode(name === 'options' ? values.join('=').replaceAll('+', ' ') : values.join('='))
   }
   return given
 }
