@@ -56,9 +56,11 @@ export function createWeb(
   })
   const site = {
     base: front.base,
+    publicUrl: front.publicUrl,
     environment,
     version: vitals.version,
     sweepEveryMs: config.SWEEP_EVERY,
+    isSwept: Boolean(config.ORDERS_DEADLINE_COLUMN),
     isBrakeLimited: config.BRAKE_MAX_PER_MINUTE !== undefined,
     isStoreInRedis: KINDS[config.ORDER_STORE].recordsAs !== undefined,
     vitals,

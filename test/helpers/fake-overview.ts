@@ -14,6 +14,7 @@ export function fakeOverview(given: Partial<Overview> = {}): Overview {
     away: { redis: undefined, store: undefined },
     brake: { engaged: false },
     brakeFailure: undefined,
+    workerFailure: undefined,
     clockOffsets: { redis: 0, store: 0 },
     counts: { jobs: { delayed: waiting, failed: 0 }, isPaused: false },
     overdue: { orders: 0, oldestSeconds: 0 },

@@ -2,7 +2,7 @@ import { LEFT_BEHIND_AFTER_MS, OVERDUE_AFTER_MS } from '../../order/promise.ts'
 import { count, howLong } from '../../runtime/human-numbers.ts'
 import type { Overview } from './read-overview.ts'
 import type { Site } from './site.ts'
-import { redisTrouble, storeTrouble, type Trouble } from './troubles.ts'
+import { reasonOf, redisTrouble, storeTrouble, type Trouble } from './troubles.ts'
 
 /** What holds up cancellations now, the cause of the rest first. */
 export function troublesOf(overview: Overview, site: Site): Trouble[] {
@@ -49,7 +49,7 @@ function phaseTroubles({ phase, away }: Overview): Trouble[] {
 }
 
 /** What somebody has stopped. Redis keeps it, so nothing is known of it while Redis is away. */
-function holdTroubles({ brake, brakeFailure, counts, away }: Overview): Trouble[] {
+function holdTroubles({ brake, brakeFailure, workerFailure, counts, away }: Overview): Trouble[] {
   const troubles: Trouble[] = []
   if (away.redis) return troubles
   if (brakeFailure) {
@@ -66,6 +66,15 @@ function holdTroubles({ brake, brakeFailure, counts, away }: Overview): Trouble[
       reason: [brake.reason, brake.by && `by ${brake.by}`].filter(Boolean).join(', '),
       since: brake.since,
       alert: 'OrderExpiryBrakeEngaged',
+    })
+  }
+  if (workerFailure) {
+    troubles.push({
+      title: 'Redis refuses the worker',
+      meaning:
+        'No check begins on time. Nothing is lost: the next sweep cancels what is overdue, unless it is held up as well.',
+      reason: reasonOf(workerFailure),
+      alert: 'OrderExpiryWorkerRefused',
     })
   }
   if (counts?.isPaused) {

@@ -5,7 +5,10 @@ import { withTimeout } from '../../runtime/timeout.ts'
 
 /** What a person on call wants to know. A part that cannot be read is undefined, and the page says so. */
 export interface Overview
-  extends Pick<Vitals, 'phase' | 'dryRun' | 'isBreakerOpen' | 'brake' | 'brakeFailure' | 'clockOffsets'> {
+  extends Pick<
+    Vitals,
+    'phase' | 'dryRun' | 'isBreakerOpen' | 'brake' | 'brakeFailure' | 'workerFailure' | 'clockOffsets'
+  > {
   /** Epoch milliseconds. */
   at: number
   /** Why each cannot be used now. */
@@ -50,13 +53,14 @@ export async function readOverview(vitals: Vitals): Promise<Overview> {
       failureOf(inTime(vitals.pingRedis())),
       vitals.isStoreTried ? failureOf(inTime(vitals.pingStore())) : undefined,
     ])
-  const { phase, dryRun, isBreakerOpen, isStoreTried, brake, brakeFailure, clockOffsets, outages } = vitals
+  const { phase, dryRun, isBreakerOpen, isStoreTried, brake, brakeFailure, workerFailure, clockOffsets, outages } =
+    vitals
   const at = clock.now()
   const away = {
     redis: redis && (outages.redis ?? { since: at, error: redis }),
     store: store && (outages.store ?? { since: at, error: store }),
   }
-  const known = { phase, dryRun, isBreakerOpen, isStoreTried, brake, brakeFailure, clockOffsets }
+  const known = { phase, dryRun, isBreakerOpen, isStoreTried, brake, brakeFailure, workerFailure, clockOffsets }
   const { lastSweep } = vitals
   const reports = processes?.map((report) => (report.name === lastSweep?.by ? { ...report, sweep: lastSweep } : report))
   const read = { counts, forecast, history, overdue, setAside, outbox, memory, processes: reports, cancelled }

@@ -7,6 +7,8 @@ const HOST = /^[\w.-]+(:\d+)?$|^\[[\da-f:.]+\](:\d+)?$/i
 export interface Site {
   /** The path below which everything is, as a browser sees it: empty, or such as `/order-expiry`. */
   base: string
+  /** PUBLIC_URL without a slash at its end, or nothing. */
+  publicUrl: string
   /** A badge on every page, such as `staging`. */
   environment: string | undefined
   version: string
@@ -15,6 +17,8 @@ export interface Site {
   /** Whether the brake counts cancellations, in Redis. */
   isBrakeLimited: boolean
   sweepEveryMs: number
+  /** Whether sweeps find orders: not where the deadline is only on the job. */
+  isSwept: boolean
   vitals: Pick<Vitals, 'outages' | 'brake' | 'brakeFailure' | 'dryRun' | 'clock'>
 }
 
@@ -24,9 +28,10 @@ export function linkTo({ base }: Pick<Site, 'base'>, path: string): string {
 }
 
 /** Where this server is, as whoever asks knows it, without a slash at the end. */
-export function addressOf({ protocol, host }: Pick<FastifyRequest, 'protocol' | 'host'>, { base }: Site): string {
+export function addressOf(request: Pick<FastifyRequest, 'protocol' | 'host'>, { publicUrl, base }: Site): string {
+  const { protocol, host } = request
   // It is shown as a part of a command, and whoever asks may have written anything.
-  return `${protocol}://${HOST.test(host) ? host : '127.0.0.1:3000'}${base}`
+  return publicUrl || `${protocol}://${HOST.test(host) ? host : '127.0.0.1:3000'}${base}`
 }
 
 /** What to do about it: a section of the runbook, which this server shows. @param alert by its name in `deploy/` */

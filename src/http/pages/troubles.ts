@@ -70,13 +70,14 @@ export function redisTrouble(site: Site, away: Away): Trouble {
   }
 }
 
-function meaningForTable({ isBrakeLimited, vitals }: Site): string {
+function meaningForTable({ isBrakeLimited, isSwept, vitals }: Site): string {
   const { outages, brake, brakeFailure, dryRun } = vitals
   const held = 'Nothing is lost, but no order is cancelled now, because'
   if (outages.store) return `${held} the order store is away as well.`
   if (dryRun) return `${held} DRY_RUN is set.`
   if (brakeFailure) return `${held} it is not known whether the brake is engaged.`
   if (isBrakeLimited) return `${held} BRAKE_MAX_PER_MINUTE is set, and cancellations are counted in Redis.`
+  if (!isSwept) return `${held} your table has no deadline (ORDERS_DEADLINE_COLUMN) by which to sweep it.`
   if (brake?.engaged) return `${held} the brake is engaged.`
   return `Nothing is lost: until Redis is back, the sweep cancels ${SWEPT} what is overdue in the order store.`
 }
@@ -107,7 +108,7 @@ export function troubleBehind(error: OrderExpiryError, site: Site): Trouble | un
 }
 
 /** Only codes and our own words: the driver's name hosts, users and databases. The log has them. */
-function reasonOf(error: Error): string {
+export function reasonOf(error: Error): string {
   const { code, cause } = asOrderExpiryError(error)
   const inner = cause instanceof Error ? errorCode(cause) : ''
   const isCode = /^[A-Z0-9_]{3,}$/.test(inner) && inner !== code

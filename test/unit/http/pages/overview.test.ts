@@ -79,6 +79,7 @@ describe('the tab and the heading tell', () => {
     ['3 late', '3 orders are late', { overdue: { orders: 3, oldestSeconds: 60 } }],
     ['⚠ The brake is engaged', 'The brake is engaged', { brake: { engaged: true, reason: 'manual', by: 'ann' } }],
     ['⚠ The state of the brake is unknown', 'The state of the brake is unknown', { brakeFailure: new Error() }],
+    ['⚠ Redis refuses the worker', 'Redis refuses the worker', { workerFailure: new Error() }],
     ['⚠ The queue is paused', 'The queue is paused', { counts: { jobs: {}, isPaused: true } }],
     ['⚠ Dry run: nothing is cancelled', 'Dry run: nothing is cancelled', { dryRun: true }],
     ['⚠ This process is starting', 'This process is starting', { phase: 'starting' }],
