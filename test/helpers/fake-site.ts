@@ -7,11 +7,13 @@ export function fakeSite(given: Partial<Omit<Site, 'vitals'>> & { vitals?: Parti
   const { vitals, ...rest } = given
   return {
     base: '',
+    publicUrl: '',
     environment: undefined,
     version: '1.2.3',
     isStoreInRedis: false,
     isBrakeLimited: false,
     sweepEveryMs: 60_000,
+    isSwept: true,
     vitals: fakeVitals(vitals),
     ...rest,
   }
