@@ -19,9 +19,13 @@ const TIMEOUTS = {
 }
 const CONNECT_TIMEOUT_MS = 5_000
 
-/** @param options.isPatient statements may take, and wait, as long as they need, as those that build an index */
+/**
+ * @param options.isPatient statements may take, and wait, as long as they need, as those that build an index
+ * @param options.ways those of another pool to the same database, with what has been learnt of them
+ */
 type PoolOptions = Pick<PostgresStoreOptions, 'settings' | 'connections' | 'onError' | 'onNotice'> & {
   isPatient?: boolean
+  ways?: Ways
 }
 
 /** A pool that goes the next way to the database when one fails. */
@@ -69,15 +73,17 @@ function mostTelling(errors: readonly unknown[]): unknown {
 }
 
 /** Connections on which nothing waits for ever, and which report their errors instead of ending the process. */
-export function createPool({ settings, connections, onError, onNotice, isPatient }: PoolOptions): StorePool {
+export function createPool({ settings, connections, onError, onNotice, isPatient, ways }: PoolOptions): StorePool {
   const onUnbounded = (why: string) => onNotice?.(unboundedNotice(why))
   const pool = new StorePool({
-    ways: new Ways({
-      settings,
-      bounds: isPatient ? {} : BOUNDS,
-      asDriver: (config) => new pg.Client(config),
-      onUnbounded,
-    }),
+    ways:
+      ways ??
+      new Ways({
+        settings,
+        bounds: isPatient ? {} : BOUNDS,
+        asDriver: (config) => new pg.Client(config),
+        onUnbounded,
+      }),
     max: connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     ...(!isPatient && TIMEOUTS),

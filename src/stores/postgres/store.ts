@@ -21,7 +21,7 @@ import { noticeTable, verifyRecords, verifyShopSql } from './verification.ts'
 const LOOKS = 2
 
 interface Parts {
-  pool: pg.Pool
+  pool: ReturnType<typeof createPool>
   columns: OrdersColumns
   firstSeen: number
   actors: Actors
@@ -46,8 +46,9 @@ export class PostgresStore implements OrderStore {
     const { cancelSql } = options.settings
     const { access } = options
     this.#connections = new Connections({ pool, access })
-    this.#looks = new Connections({ pool: createPool({ ...options, connections: LOOKS }), access })
-    this.#probes = new Connections({ pool: createPool({ ...options, connections: 1 }), access })
+    const shared = { ways: pool.ways }
+    this.#looks = new Connections({ pool: createPool({ ...options, ...shared, connections: LOOKS }), access })
+    this.#probes = new Connections({ pool: createPool({ ...options, ...shared, connections: 1 }), access })
     this.#access = access
     this.#columns = columns
     this.#actors = actors
@@ -93,7 +94,7 @@ export class PostgresStore implements OrderStore {
   }
 
   /** Neither the shop's statement nor ours is run: whoever looks need not be allowed to write. */
-  static async #openToRead(pool: pg.Pool, options: PostgresStoreOptions): Promise<PostgresStore> {
+  static async #openToRead(pool: Parts['pool'], options: PostgresStoreOptions): Promise<PostgresStore> {
     const client = await pool.connect()
     const database = readOnly(client)
     try {
