@@ -14,11 +14,13 @@ export function troublesOf(overview: Overview, site: Site): Trouble[] {
     ...phaseTroubles(overview),
     ...(redis ? [redisTrouble(now, redis)] : []),
     ...(store && !isSameOutage ? [storeTrouble(now, store)] : []),
-    ...holdTroubles(overview),
+    ...holdTroubles(overview, site),
     ...(overdue && overdue.orders > 0 ? [overdueTrouble(overdue)] : []),
     ...(dryRun ? [DRY_RUN] : []),
   ]
 }
+
+const SWEPT = 'Sweeps still cancel what is overdue, but later.'
 
 const DRY_RUN: Trouble = {
   title: 'Dry run: nothing is cancelled',
@@ -49,7 +51,8 @@ function phaseTroubles({ phase, away }: Overview): Trouble[] {
 }
 
 /** What somebody has stopped. Redis keeps it, so nothing is known of it while Redis is away. */
-function holdTroubles({ brake, brakeFailure, workerFailure, counts, away }: Overview): Trouble[] {
+function holdTroubles(overview: Overview, { isSwept }: Site): Trouble[] {
+  const { brake, brakeFailure, workerFailure, counts, away } = overview
   const troubles: Trouble[] = []
   if (away.redis) return troubles
   if (brakeFailure) {
@@ -71,8 +74,7 @@ function holdTroubles({ brake, brakeFailure, workerFailure, counts, away }: Over
   if (workerFailure) {
     troubles.push({
       title: 'Redis refuses the worker',
-      meaning:
-        'No check begins on time. Nothing is lost: the next sweep cancels what is overdue, unless it is held up as well.',
+      meaning: isSwept ? `No check begins. ${SWEPT}` : 'No check begins, and no order is cancelled until it is mended.',
       reason: reasonOf(workerFailure),
       alert: 'OrderExpiryWorkerRefused',
     })
@@ -80,8 +82,7 @@ function holdTroubles({ brake, brakeFailure, workerFailure, counts, away }: Over
   if (counts?.isPaused) {
     troubles.push({
       title: 'The queue is paused',
-      meaning:
-        'No check begins until somebody resumes the queue on the board. Sweeps still cancel what is overdue, but later.',
+      meaning: `No check begins until somebody resumes the queue on the board.${isSwept ? ` ${SWEPT}` : ''}`,
       alert: 'OrderExpiryQueuePaused',
     })
   }

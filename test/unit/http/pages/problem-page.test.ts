@@ -70,6 +70,11 @@ test.each([
   expect(render('REDIS_UNAVAILABLE', { vitals })).toContain(expected)
 })
 
+test('where the deadline is only on the job, nothing sweeps either', () => {
+  const html = render('REDIS_UNAVAILABLE', { isSwept: false })
+  expect(html).toContain('no order is cancelled now, because your table has no deadline')
+})
+
 test('where Redis is the order store, nothing sweeps, and nobody says so', () => {
   for (const code of ['REDIS_UNAVAILABLE', 'STORE_UNAVAILABLE'] as const) {
     const html = render(code, { isStoreInRedis: true })
