@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { withExplainSources } from '../daemon/with-redis.ts'
 import { describeMissing, explainOrder, type Story, storyJsonOf } from '../explain/story.ts'
+import { parseOrderId } from '../order/order-id.ts'
 import { instantOf } from '../order/set-aside.ts'
 import { relativeTime } from '../runtime/human-numbers.ts'
 import type { CommandContext } from './context.ts'
@@ -20,7 +21,8 @@ export function explainCommand(context: CommandContext): Command {
       'after',
       '\nExit code: 0 the order is known; 1 it is not, or nothing can be asked; 2 Redis or the order store cannot be asked,\nso that half of the story is missing.',
     )
-  return printsResult(context, command, async (orderId: string) => {
+  return printsResult(context, command, async (given: string) => {
+    const orderId = parseOrderId(given, 'ID')
     const { clock } = context
     const config = context.readConfig()
     const story = await withExplainSources({ config, clock }, (sources) => explainOrder({ orderId, sources }))

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander'
 import type { OrderExpiry } from '../client/client.ts'
 import type { Config } from '../config.ts'
 import { withClient, withQueueView, withStore } from '../daemon/with-redis.ts'
-import type { DeadlineInput } from '../order/deadline.ts'
+import { type DeadlineInput, parseDeadlineOrTimeout } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
 import type { RedisAddress } from '../redis/address.ts'
@@ -10,6 +10,8 @@ import type { Clock } from '../runtime/clock.ts'
 import { KINDS, STORE_NAMES } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
+
+const NAMES = { deadline: '--deadline', timeout: '--timeout', allowPast: '--allow-past' }
 
 /** The stores where the library records the orders. */
 const RECORDED = STORE_NAMES.filter((name) => KINDS[name].recordsAs).join(' or ')
@@ -62,8 +64,7 @@ const COMMANDS: readonly OrderCommand[] = [
   {
     name: 'show',
     description: 'show what is known about an order: its check and its record',
-    async ask({ orderId: given, config, redisAddress, clock }) {
-      const orderId = parseOrderId(given)
+    async ask({ orderId, config, redisAddress, clock }) {
       const [order] = await withStore({ config, redisAddress }, (store) => store.find([orderId]))
       const wanted = { orderId, deadline: order?.deadline }
       const check = await withQueueView({ config, clock }, (view) => view.findCheck(wanted))
@@ -84,12 +85,13 @@ export function orderCommands(context: CommandContext): Command[] {
   return COMMANDS.map(({ name, description, deadline: takesDeadline, ask }) => {
     const command = new Command(name).description(description).argument('<id>', 'the order id')
     if (takesDeadline) addDeadlineOptions(command)
-    return printsResult(context, command, async (orderId: string, options: Options) => {
-      const deadline = deadlineOf(options)
+    return printsResult(context, command, async (given: string, options: Options) => {
+      const { clock } = context
+      const orderId = parseOrderId(given, 'ID')
+      const deadline = deadlineOf(options, clock.now())
       const isMissing = takesDeadline === 'required' && deadline === undefined
       if (isMissing) command.error('error: expected --deadline or --timeout')
       const config = context.readConfig()
-      const { clock } = context
       const result = await withClient({ config, clock }, (client, redisAddress) =>
         ask({ client, orderId, deadline, allowPast: options.allowPast ?? false, config, redisAddress, clock }),
       )
@@ -105,6 +107,7 @@ function addDeadlineOptions(command: Command): void {
     .option('--allow-past', 'accept a deadline that has passed by more than a minute')
 }
 
-function deadlineOf({ deadline, timeout }: Options): DeadlineInput | undefined {
-  return deadline !== undefined && /^\d+$/.test(deadline) ? Number(deadline) : (deadline ?? timeout)
+function deadlineOf({ deadline, timeout, allowPast }: Options, now: number): DeadlineInput | undefined {
+  const instant = deadline !== undefined && /^\d+$/.test(deadline) ? Number(deadline) : deadline
+  return parseDeadlineOrTimeout({ deadline: instant, timeout, allowPast, now, names: NAMES })
 }

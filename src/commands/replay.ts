@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { queueOf } from '../config.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
+import { parseOrderId } from '../order/order-id.ts'
 import { type Replay, replay } from '../queue/replay/replay.ts'
 import type { Selection } from '../queue/replay/selection.ts'
 import { number } from '../runtime/human-numbers.ts'
@@ -54,7 +55,7 @@ export function replayCommand(context: CommandContext): Command {
 
 function selectionOf(orderIds: readonly string[], options: ReplayOptions): Selection | undefined {
   const given: Selection[] = []
-  if (orderIds.length > 0) given.push({ orderIds })
+  if (orderIds.length > 0) given.push({ orderIds: orderIds.map((orderId) => parseOrderId(orderId, 'ID')) })
   if (options.code) given.push({ codes: options.code })
   if (options.all) given.push('all')
   return given.length === 1 ? given[0] : undefined

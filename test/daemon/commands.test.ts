@@ -31,9 +31,15 @@ describe('with the redis store', () => {
   })
 
   test.each([
-    [['schedule', ''], 'INVALID_ORDER_ID'],
-    [['schedule', 'a', '--deadline', '2026-01-01T00:00:00'], 'INVALID_DEADLINE'],
-    [['schedule', 'a', '--timeout', 'soon'], 'INVALID_DEADLINE'],
+    [['schedule', ''], 'INVALID_ORDER_ID: ID: expected'],
+    [['show', ''], 'INVALID_ORDER_ID: ID: expected'],
+    [['withdraw', ''], 'INVALID_ORDER_ID: ID: expected'],
+    [['explain', ''], 'INVALID_ORDER_ID: ID: expected'],
+    [['replay', ''], 'INVALID_ORDER_ID: ID: expected'],
+    [['schedule', 'a', '--deadline', '2026-01-01T00:00:00'], 'INVALID_DEADLINE: --deadline: expected'],
+    [['schedule', 'a', '--deadline', '2020-01-01T00:00:00Z'], '(--allow-past permits it)'],
+    [['schedule', 'a', '--timeout', 'soon'], 'INVALID_DEADLINE: --timeout: expected'],
+    [['reschedule', 'a', '--timeout', '400d'], 'INVALID_DEADLINE: --timeout: understood as'],
     [['schedule', 'a', '--timeout', '1m', '--deadline', '1'], 'cannot be used with'],
     [['reschedule', 'a'], 'expected --deadline or --timeout'],
     [['shedule', 'a'], 'Did you mean schedule?'],

@@ -26,7 +26,7 @@ export interface Selector {
 export function selectorOf(selection: Selection): Selector {
   if (selection === 'all') return { choose: (_, code) => (NEVER_SUCCEED.includes(code) ? 'left-out' : 'selected') }
   if ('codes' in selection) return { choose: (_, code) => (selection.codes.includes(code) ? 'selected' : 'other') }
-  return selectOrders(selection.orderIds.map(parseOrderId))
+  return selectOrders(selection.orderIds.map((orderId) => parseOrderId(orderId)))
 }
 
 /** An order can have several checks: ours, whose job id names it even if the data were lost, and those of other producers. */

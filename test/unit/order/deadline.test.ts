@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { parseContractDeadline, parseDeadline } from '../../../src/order/deadline.ts'
+import { parseContractDeadline, parseDeadline, parseDeadlineOrTimeout } from '../../../src/order/deadline.ts'
 
 const NOW = Date.UTC(2026, 1, 1, 12)
 const MINUTE = 60_000
@@ -207,5 +207,35 @@ describe('the range', () => {
     expect(parseContractDeadline({ input: NOW - 300 * DAY, now: NOW })).toBe(NOW - 300 * DAY)
     expect(() => parseContractDeadline({ input: NOW + YEAR + 1, now: NOW })).toThrow(invalid(/over a year ahead/))
     expect(() => parseContractDeadline({ input: NOW / 1_000, now: NOW })).toThrow(invalid(/seconds/))
+  })
+})
+
+describe('a caller with a name of its own for each part', () => {
+  const names = { deadline: '--deadline', timeout: '--timeout', allowPast: '--allow-past' }
+  const given = (parts: { deadline?: number | string; timeout?: string; allowPast?: boolean }) => () =>
+    parseDeadlineOrTimeout({ ...parts, now: NOW, names })
+
+  test.each([
+    [{ deadline: NOW + MINUTE }, NOW + MINUTE],
+    [{ timeout: '15m' }, '15m'],
+    [{ deadline: NOW - DAY, allowPast: true }, NOW - DAY],
+    [{}, undefined],
+  ])('%j is %p for the client', (parts, wanted) => {
+    expect(given(parts)()).toBe(wanted)
+  })
+
+  test.each<[parts: Parameters<typeof given>[0], message: RegExp]>([
+    [{ deadline: 'soon' }, /^--deadline: expected epoch milliseconds or ISO 8601 with an offset, given "soon"$/],
+    [{ deadline: '15m' }, /^--deadline: .*given "15m"; a duration goes into --timeout$/],
+    [{ deadline: NOW - DAY }, /^--deadline: understood as .* \(--allow-past permits it\)$/],
+    [{ deadline: NOW + 2 * YEAR }, /^--deadline: .*over a year ahead$/],
+    [{ deadline: 'x'.repeat(1_000) }, /^.{1,200}$/],
+    [{ deadline: '1'.repeat(1_000) }, /^.{1,200}$/],
+    [{ timeout: 'soon' }, /^--timeout: expected a duration such as .*, given "soon"$/],
+    [{ timeout: '2026-02-28T10:00:00Z' }, /^--timeout: expected a duration/],
+    [{ timeout: '400d' }, /^--timeout: .*over a year ahead$/],
+    [{ deadline: NOW, timeout: '1m' }, /^expected --deadline or --timeout, given both$/],
+  ])('%j is refused with those names', (parts, message) => {
+    expect(given(parts)).toThrow(invalid(message))
   })
 })

@@ -84,3 +84,8 @@ test('whatever is given comes back unchanged or is refused, and nothing over 200
     }),
   )
 })
+
+test('the error calls the id what its caller does, and what the library does otherwise', () => {
+  expect(() => parseOrderId('')).toThrow(/^orderId: expected at least one character, given an empty string$/)
+  expect(() => parseOrderId('', 'ID')).toThrow(/^ID: expected/)
+})
