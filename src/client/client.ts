@@ -12,7 +12,7 @@ import { namedQueue } from '../redis/keys.ts'
 import { producerProfile } from '../redis/profiles.ts'
 import { Batcher, runInBatches } from '../runtime/batcher.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { type OrderRecords, type PayResult, RECORDS } from '../stores/records.ts'
+import { notRecordedHere, type OrderRecords, type PayResult, RECORDS } from '../stores/records.ts'
 import { BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './options.ts'
 import { placeOrders } from './place-orders.ts'
@@ -171,11 +171,7 @@ export class OrderExpiry {
    */
   async pay(orderId: string | number): Promise<PayResult> {
     const orders = this.#orders
-    if (!orders) {
-      const wanted =
-        "pay: expected a client with { orders: 'redis' }; with your own orders table, mark the row paid there"
-      throw new OrderExpiryError('NOT_RECORDED_HERE', wanted)
-    }
+    if (!orders) throw notRecordedHere("a client with { orders: 'redis' }")
     const id = parseOrderId(orderId)
     return this.#calls.run(() => orders.pay(id))
   }

@@ -8,6 +8,7 @@ import { parseOrderId } from '../order/order-id.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { KINDS, STORE_NAMES } from '../stores/kinds.ts'
+import { notRecordedHere } from '../stores/records.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
 
@@ -59,7 +60,10 @@ const COMMANDS: readonly OrderCommand[] = [
   {
     name: 'pay',
     description: `mark an order paid (ORDER_STORE=${RECORDED})`,
-    ask: ({ client, orderId }) => client.pay(orderId),
+    async ask({ client, orderId, config }) {
+      if (!KINDS[config.ORDER_STORE].recordsAs) throw notRecordedHere(`ORDER_STORE=${RECORDED}`)
+      return client.pay(orderId)
+    },
   },
   {
     name: 'show',

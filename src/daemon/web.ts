@@ -78,11 +78,18 @@ export function createWeb(
         doors.metrics(scope)
         registerMetrics(scope, { metrics, clock })
       })
-      await registerOpenApi(server, { version: vitals.version, front, admit: doors.docs })
+      await registerOpenApi(server, {
+        version: vitals.version,
+        front,
+        admit: doors.docs,
+        hasTokens: config.API_TOKENS !== undefined,
+      })
       await registerApi(server, {
         vitals,
         client,
+        recordsOrders: site.isStoreInRedis,
         events,
+        clock,
         admit: doors.api,
         requestsPerSecond: config.API_RATE_LIMIT,
       })

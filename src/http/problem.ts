@@ -1,21 +1,19 @@
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { z } from 'zod'
-import { ERROR_CODES, type ErrorCode, OrderExpiryError } from '../errors.ts'
+import { type ErrorCode, OrderExpiryError } from '../errors.ts'
 import { problemPage } from './pages/problem-page.ts'
 import { wantsPage } from './wants-page.ts'
 
 /** RFC 9457. `code` is that of `errors.ts`, `requestId` finds the request in the log. */
-export const problem = z.object({
-  type: z.string(),
-  title: z.string(),
-  status: z.number(),
-  detail: z.string(),
-  code: z.enum(ERROR_CODES),
-  requestId: z.string(),
-})
-type Problem = z.output<typeof problem>
+interface Problem {
+  type: string
+  title: string
+  status: number
+  detail: string
+  code: ErrorCode
+  requestId: string
+}
 
 /** Our code for what Fastify or one of its plugins refuses. */
 const CODE_OF_STATUS: Record<number, ErrorCode> = {
@@ -36,6 +34,15 @@ const CONNECTION_REFUSALS: Record<string, ConnectionRefusal> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', 'the request did not end in time'],
   HPE_HEADER_OVERFLOW: [431, 'INVALID_REQUEST', 'expected at most 16 KiB of address and headers'],
 }
+/** By Fastify's codes: its own texts say what was given, not what was expected. */
+const EXPECTED: Record<string, string> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'Content-Type: expected application/json',
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body: expected at most 1 MiB',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'Content-Length: expected the length of the body',
+  FST_ERR_BAD_URL: 'path: expected UTF-8, percent-encoded (a percent sign is %25)',
+  FST_ERR_MAX_PARAM_LENGTH: 'id: expected at most 200 bytes',
+}
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 const RETRY_AFTER_S = 5
 const POLICY = 'content-security-policy'
 
@@ -47,7 +54,11 @@ export function registerProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
   server.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0]?.slice(0, 200) ?? ''
-    return sendProblem(nothingAt(request.method, path), request, reply)
+    const allowed = METHODS.filter((method) => server.hasRoute({ url: path, method })).join(', ')
+    if (allowed === '') return sendProblem(nothingAt(request.method, path), request, reply)
+    reply.header('allow', allowed)
+    const refusal = new OrderExpiryError('METHOD_NOT_ALLOWED', `expected ${allowed}, given ${request.method}`)
+    return sendProblem(refusal, request, reply)
   })
 }
 
@@ -115,10 +126,10 @@ function typeOf(code: ErrorCode): string {
 /** What the routes throw, and what Fastify and its plugins refuse. Anything else is a bug. */
 export function asHttpError(error: unknown): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
-  const { statusCode, message } = error as { statusCode?: unknown; message?: unknown }
+  const { statusCode, message, code: fault } = error as { statusCode?: unknown; message?: unknown; code?: unknown }
   const isRefusal = typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
   const code = isRefusal ? (CODE_OF_STATUS[statusCode] ?? 'INVALID_REQUEST') : undefined
-  const text = typeof message === 'string' ? message : String(error)
+  const text = EXPECTED[String(fault)] ?? (typeof message === 'string' ? message : String(error))
   return new OrderExpiryError(code ?? 'UNEXPECTED', text, { cause: error })
 }
 

@@ -133,7 +133,9 @@ async function prepare(options: {
         new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are not'),
       )
     }
-    void parseJson(request, text, done)
+    void parseJson(request, text, (error, parsed) =>
+      done(error && new OrderExpiryError('INVALID_REQUEST', `body: expected JSON: ${error.message}`), parsed),
+    )
   })
   server.removeContentTypeParser('text/plain') // JSON only: a form on another site cannot send it
   server.addHook('onRequest', async (request, reply) => {

@@ -1,3 +1,4 @@
+import { OrderExpiryError } from '../errors.ts'
 import { RedisOrders } from './redis/orders.ts'
 
 export type { OrderEvent } from './redis/events.ts'
@@ -11,3 +12,9 @@ export type OrderRecords = InstanceType<(typeof RECORDS)[RecordsName]>
 
 /** The store of a shop that has no orders table. */
 export const DEFAULT_RECORDS: RecordsName = 'redis'
+
+/** @param expected what the caller would have to have instead */
+export function notRecordedHere(expected: string): OrderExpiryError {
+  const instead = 'with your own orders table, mark the row paid there'
+  return new OrderExpiryError('NOT_RECORDED_HERE', `pay: expected ${expected}; ${instead}`)
+}

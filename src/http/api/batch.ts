@@ -1,9 +1,10 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { OrderExpiry } from '../../client/client.ts'
 import type { ScheduleItem } from '../../client/results.ts'
-import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
+import { asOrderExpiryError } from '../../errors.ts'
+import { invalidRequest } from './requests.ts'
 import { batchOrder, type batchResults } from './schemas.ts'
-import { wantedDeadlineOf } from './wanted-deadline.ts'
+import { namesWithin, wantedItem } from './wanted-item.ts'
 
 type BatchResult = z.output<typeof batchResults>['results'][number]
 
@@ -12,14 +13,16 @@ export async function scheduleAll(options: {
   client: Pick<OrderExpiry, 'scheduleMany'>
   orders: readonly unknown[]
   caller: string | undefined
+  now: number
 }): Promise<BatchResult[]> {
-  const { client, orders, caller } = options
+  const { client, orders, caller, now } = options
   const results: BatchResult[] = new Array(orders.length)
   const wanted: { index: number; item: ScheduleItem }[] = []
   for (const [index, order] of orders.entries()) {
     try {
-      const { orderId, ...body } = parseOrder(order)
-      wanted.push({ index, item: wantedDeadlineOf({ orderId, body, caller }) })
+      const within = `/orders/${index}`
+      const { orderId, ...body } = parseOrder(order, within)
+      wanted.push({ index, item: wantedItem({ orderId, body, caller, now, names: namesWithin(within) }) })
     } catch (error) {
       results[index] = failed((order as { orderId?: unknown } | null)?.orderId, error)
     }
@@ -32,10 +35,10 @@ export async function scheduleAll(options: {
   return results
 }
 
-function parseOrder(order: unknown): z.output<typeof batchOrder> {
+function parseOrder(order: unknown, within: string): z.output<typeof batchOrder> {
   const parsed = batchOrder.safeParse(order)
   if (parsed.success) return parsed.data
-  throw new OrderExpiryError('INVALID_REQUEST', z.prettifyError(parsed.error))
+  throw invalidRequest({ error: parsed.error, within })
 }
 
 function failed(orderId: unknown, cause: unknown): BatchResult {

@@ -1,18 +1,29 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
-import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod'
+import type { FastifyInstance, FastifySchema } from 'fastify'
+import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler } from 'fastify-type-provider-zod'
+import type { Scope } from '../../settings/credentials.ts'
 import type { Admit } from '../doors.ts'
 import type { Front } from '../front.ts'
+import { type ApiCode, problemAnswers } from './problems.ts'
+import { validatorCompiler } from './requests.ts'
+
+const DESCRIPTION = `Cancels orders left unpaid past their payment deadline, and never a paid one.
+
+Errors are \`application/problem+json\` (RFC 9457): tell them apart by \`code\`. Every path also takes HEAD where it takes GET, and
+OPTIONS; any other method is answered with 405 \`METHOD_NOT_ALLOWED\`, any other path with 404 \`NOT_FOUND\`.`
 
 /**
  * Routes registered from now on are validated by their schemas, and described at `/openapi.json` and `/docs`, for whoever
  * `admit` lets in.
+ *
+ * @param options.hasTokens whether callers need one
  */
 export async function registerOpenApi(
   server: FastifyInstance,
-  options: { version: string; front: Front; admit: Admit },
+  options: { version: string; front: Front; admit: Admit; hasTokens: boolean },
 ): Promise<void> {
+  const { version, front, admit, hasTokens } = options
   server.setValidatorCompiler(validatorCompiler)
   server.setSerializerCompiler(serializerCompiler)
   await server.register(swagger, {
@@ -20,23 +31,63 @@ export async function registerOpenApi(
       openapi: '3.1.0',
       info: {
         title: 'order-expiry',
-        version: options.version,
-        description: 'Cancels orders left unpaid past their payment deadline, and never a paid one.',
+        version,
+        description: DESCRIPTION,
+        license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
       },
-      servers: [{ url: options.front.publicUrl || '/' }],
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
+      servers: [{ url: front.publicUrl || '/' }],
+      ...(hasTokens && {
+        components: {
+          securitySchemes: {
+            token: { type: 'http', scheme: 'bearer', description: 'A token of API_TOKENS that has the scope.' },
+          },
+        },
+      }),
+      security: [],
       tags: [
         { name: 'orders', description: 'Deadlines of orders' },
         { name: 'forecast', description: 'Upcoming checks' },
       ],
     },
-    transform: jsonSchemaTransform,
+    transform: (document) => {
+      const { schema, url } = jsonSchemaTransform(document)
+      return { schema: describe(schema as DescribedSchema, { hasTokens }), url }
+    },
+    transformObject: jsonSchemaTransformObject,
     hideUntagged: true,
   })
   await server.register(async (scope) => {
-    options.admit(scope)
+    admit(scope)
     scope.get('/openapi.json', async () => server.swagger())
-    await scope.register(swaggerUi, { routePrefix: '/docs', indexPrefix: options.front.base })
+    await scope.register(swaggerUi, { routePrefix: '/docs', indexPrefix: front.base })
   })
+}
+
+type DescribedSchema = FastifySchema & { response?: Record<string, object> }
+
+/** What the library leaves out: the words and headers of the answers, the errors, who may ask. */
+function describe(schema: DescribedSchema | undefined, { hasTokens }: { hasTokens: boolean }): FastifySchema {
+  const { answers, problems, scope, response = {}, ...rest } = schema ?? {}
+  if (!answers || !problems || !scope) return schema ?? {}
+  const results = Object.entries(response).map(([status, content]) => [
+    status,
+    { description: answers[status], content: { 'application/json': { schema: content } } },
+  ])
+  return {
+    ...rest,
+    // OpenAPI 3.1 lets a scheme that is no OAuth name the roles that it needs.
+    ...(hasTokens && { security: [{ token: [scope] }] }),
+    response: { ...Object.fromEntries(results), ...problemAnswers(problems) },
+  }
+}
+
+declare module 'fastify' {
+  interface FastifySchema {
+    /** What each status means that is no error. */
+    answers?: Readonly<Record<string, string>>
+    /** The errors that only some operations have. */
+    problems?: readonly ApiCode[]
+    /** What a token needs. */
+    scope?: Scope
+  }
 }

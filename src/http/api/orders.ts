@@ -2,27 +2,35 @@ import type { FastifyPluginCallbackZod } from 'fastify-type-provider-zod'
 import type { OrderExpiry } from '../../client/client.ts'
 import { OrderExpiryError } from '../../errors.ts'
 import { type ExplainSources, explainOrder, storyJsonOf } from '../../explain/story.ts'
+import type { EventBus } from '../../observe/events.ts'
 import { describeOrder } from '../../order/order.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import type { QueueView } from '../../queue/view/queue-view.ts'
+import type { Clock } from '../../runtime/clock.ts'
+import { notRecordedHere } from '../../stores/records.ts'
 import { scheduleAll } from './batch.ts'
-import * as schemas from './schemas.ts'
-import { wantedDeadlineOf } from './wanted-deadline.ts'
+import { tellOfChange } from './changes.ts'
+import { routes } from './routes.ts'
+import { NAMES, wantedItem } from './wanted-item.ts'
 
 export interface OrdersApi {
   client: Pick<OrderExpiry, 'schedule' | 'scheduleMany' | 'reschedule' | 'withdraw' | 'find' | 'pay'>
   vitals: ExplainSources & { view: Pick<QueueView, 'findCheck'> }
+  /** Whether the library keeps the orders; else the shop's own table does. */
+  recordsOrders: boolean
+  /** Told of every change. */
+  events: EventBus
+  clock: Clock
 }
 
 const ORDER = '/v1/orders/:id'
 
 /** `/v1/orders`: what the library does, for services in any language. */
 export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], api: OrdersApi): void {
-  const { client, vitals } = api
-  const { routes } = schemas
+  const { client, vitals, recordsOrders, events, clock } = api
 
   server.put(ORDER, { schema: routes.schedule }, async ({ params: { id }, body, caller }, reply) => {
-    const result = await client.schedule(wantedDeadlineOf({ orderId: id, body: body ?? {}, caller }))
+    const result = await client.schedule(wantedItem({ orderId: id, body: body ?? {}, caller, now: clock.now() }))
     if (result.result !== 'conflict') return reply.code(result.result === 'scheduled' ? 201 : 200).send(result)
     if (result.status !== undefined) throw refused({ ...result, result: 'settled' })
     const at = result.deadline.toISOString()
@@ -30,7 +38,7 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   })
 
   server.patch(ORDER, { schema: routes.reschedule }, async ({ params: { id }, body }, reply) => {
-    const item = wantedDeadlineOf({ orderId: id, body })
+    const item = wantedItem({ orderId: id, body, now: clock.now() })
     const { deadline } = item
     if (deadline === undefined)
       throw new OrderExpiryError('INVALID_DEADLINE', 'expected deadline or timeout, given neither')
@@ -41,14 +49,14 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   })
 
   server.delete(ORDER, { schema: routes.withdraw }, async ({ params: { id } }) => {
-    const outcome = await client.withdraw(id)
+    const outcome = await client.withdraw(orderIdOf(id))
     const { result } = outcome
     if (result !== 'withdrawn') throw refused({ ...outcome, result })
     return { ...outcome, result }
   })
 
   server.get(ORDER, { schema: routes.find }, async ({ params: { id } }) => {
-    const orderId = parseOrderId(id)
+    const orderId = orderIdOf(id)
     const { view, store } = vitals
     const [order] = await store.find([orderId])
     const check = await view.findCheck({ orderId, deadline: order?.deadline })
@@ -56,22 +64,36 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
     return { orderId, ...(check && { check }), ...(order && { order: describeOrder(order) }) }
   })
 
-  server.post(`${ORDER}/paid`, { schema: routes.pay }, async ({ params: { id } }) => {
+  server.post(`${ORDER}/paid`, { schema: routes.pay }, async (request) => {
+    const id = orderIdOf(request.params.id)
+    if (!recordsOrders) throw notRecordedHere('ORDER_STORE=redis')
     const { orderId, result, paidAt, cancelledAt } = await client.pay(id)
-    if (result !== 'cancelled') return { orderId, result, paidAt: paidAt as Date }
+    if (result === 'paid') return { orderId, result, paidAt: paidAt as Date }
+    if (result === 'cancelled') {
+      const at = cancelledAt?.toISOString()
+      throw new OrderExpiryError(
+        'ORDER_SETTLED',
+        `${orderId}: cancelled ${at}, before it was paid: give the money back`,
+      )
+    }
+    tellOfChange({ request, status: 404, changed: { orderId, result }, events })
     throw new OrderExpiryError(
-      'ORDER_SETTLED',
-      `${orderId}: cancelled ${cancelledAt?.toISOString()}, before it was paid: give the money back`,
+      'ORDER_UNKNOWN',
+      `${orderId}: there was no such order; it is on record as paid now, so that scheduling it late cannot cancel it`,
     )
   })
 
   server.get(`${ORDER}/explain`, { schema: routes.explain }, async ({ params: { id } }) =>
-    storyJsonOf(await explainOrder({ orderId: id, sources: vitals })),
+    storyJsonOf(await explainOrder({ orderId: orderIdOf(id), sources: vitals })),
   )
 
   server.post('/v1/orders/batch', { schema: routes.scheduleMany }, async ({ body, caller }) => ({
-    results: await scheduleAll({ client, orders: body.orders, caller }),
+    results: await scheduleAll({ client, orders: body.orders, caller, now: clock.now() }),
   }))
+}
+
+function orderIdOf(id: string): string {
+  return parseOrderId(id, NAMES.orderId)
 }
 
 const REFUSALS = {
