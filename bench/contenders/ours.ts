@@ -43,7 +43,7 @@ export const ours: Contender = {
   start: (servers) => startOurs(servers),
 }
 
-export interface RunningDaemon extends Running {
+interface RunningDaemon extends Running {
   /** Of its HTTP server. */
   url: string
 }
