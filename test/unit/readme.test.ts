@@ -1,9 +1,15 @@
-import { readFileSync } from 'node:fs'
-import { expect, test } from '@jest/globals'
+import { existsSync, readFileSync } from 'node:fs'
+import { describe, expect, test } from '@jest/globals'
 
-const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8')
+const at = (name: string) => new URL(`../../${name}`, import.meta.url)
+const read = (name: string) => readFileSync(at(name), 'utf8')
 const english = read('README.md')
-const chinese = read('README.zh-CN.md')
+
+/** Only the Chinese README compares us with what its readers use today, before the first command. */
+const COMPARISON = /<!-- begin comparison -->\n([\s\S]*?)<!-- end comparison -->\n/
+const wholeChinese = read('README.zh-CN.md')
+const comparison = COMPARISON.exec(wholeChinese)?.[1] ?? ''
+const chinese = wholeChinese.replace(COMPARISON, '')
 
 /** Fenced and indented blocks, as they are. */
 const codeOf = (text: string) =>
@@ -35,4 +41,61 @@ test('it has as many points in each list, and rows in each table', () => {
       .split('\n')
       .filter((line) => line.startsWith(begin)).length
   expect([lines(chinese, '- '), lines(chinese, '|')]).toEqual([lines(english, '- '), lines(english, '|')])
+})
+
+describe('the comparison in the Chinese README', () => {
+  const performance = read('docs/performance.md')
+  const cellsOf = (line: string) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim())
+
+  /** What docs/performance.md says of a contender, without ratios, in the table whose first column has this head. */
+  function measured(name: string, section: string, head: string): string[] {
+    const part = performance.split(`<!-- begin ${section} -->`)[1]?.split(`<!-- end ${section} -->`)[0] ?? ''
+    const tables = part.split('\n\n').map((paragraph) => paragraph.split('\n').map(cellsOf))
+    const table = tables.find(([heads = []]) => heads.length > 1 && heads[0] === head) ?? []
+    const row = table.find(([first]) => first?.replaceAll('*', '') === name) ?? []
+    return row.map((cell) => cell.replace(/ \(.*/, ''))
+  }
+
+  test('stands before the first command, and is the only one', () => {
+    const start = wholeChinese.indexOf('<!-- begin comparison -->')
+    expect(start).toBeGreaterThan(0)
+    expect(wholeChinese.indexOf('<!-- end comparison -->')).toBeLessThan(wholeChinese.indexOf('```'))
+    expect(chinese).not.toContain('comparison -->')
+    expect(english).not.toContain('comparison -->')
+  })
+
+  test('has the measured figures of each contender', () => {
+    const rows = [...comparison.matchAll(/^\|[^|]*`([\w-]+)`.*$/gm)]
+    expect(rows.map(([, name]) => name)).toEqual(['ours', 'bullmq', 'cron', 'keyspace'])
+    for (const [row, name = ''] of rows) {
+      const [, p50, p99, max] = measured(name, 'lateness', '100/s')
+      const burst = measured(name, 'burst', '')
+      expect(cellsOf(row).slice(1)).toEqual([`${p50} ms`, `${p99} ms`, `${max} ms`, `${burst[1]} 单/s`])
+      expect(burst.at(-1)).toBe('0') // none wrong, as it says
+    }
+    const rest = all(comparison, /([\d,.]+) (?:ms|单\/s)/g)
+    expect(rest.length).toBe(rows.length * 4) // there are no others
+  })
+
+  test('names the run that they come from', () => {
+    const machine = (name: string) => new RegExp(`^- ${name}: (.*)$`, 'm').exec(performance)?.[1] ?? `no ${name}`
+    expect(comparison).toContain(`${machine('date').slice(0, 10)} 实测`)
+    expect([machine('cores'), performance.includes('in 3 rounds')]).toEqual(['2', true])
+    expect(comparison).toContain('双核，三轮取中位数')
+    const versions = ['order-expiry', 'node', 'redis', 'postgres'].map(machine)
+    const stated = /；order-expiry ([\d.]+)，Node ([\d.]+)，Redis ([\d.]+)，PostgreSQL ([\d.]+)，/.exec(comparison)
+    expect(stated?.slice(1)).toEqual(versions)
+    expect(performance).toContain('50,000 orders fall due in the same second')
+    expect(comparison).toContain('50,000 单同一秒到期')
+  })
+
+  test('links to pages that exist', () => {
+    const links = all(comparison, /\]\(([^)#]+)\)/g)
+    expect(links.length).toBeGreaterThan(0)
+    expect(links.filter((link) => !existsSync(at(link ?? '')))).toEqual([])
+  })
 })
