@@ -1,4 +1,7 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
@@ -129,13 +132,18 @@ test('with servers that accept and never answer it ends within 20 s', async () =
   silent.close()
 })
 
-test('with the embedded Redis it works, too, and a dry run is warned of', async () => {
+test('with the private Redis of a daemon it works, too, and a dry run is warned of', async () => {
+  const cwd = mkdtempSync(join(tmpdir(), 'order-expiry-doctor-'))
+  const daemon = new DaemonProcess({ HTTP_PORT: '0' }, { cwd })
+  await daemon.until(({ msg }) => msg === 'ready')
   const report = async (env: Record<string, string>) => {
-    const { code, stdout } = await runCli(['doctor', '--json'], { env })
+    const { code, stdout } = await runCli(['doctor', '--json'], { env, cwd })
     expect(code).toBe(0)
     return JSON.parse(stdout) as Report
   }
   expect(await report({})).toMatchObject({ errors: 0, warnings: 0 })
   const dry = await report({ DRY_RUN: 'true' })
   expect(dry.findings.filter(({ level }) => level === 'warning').map(({ code }) => code)).toEqual(['store-dry-run'])
+  expect(await daemon.stop()).toBe(0)
+  rmSync(cwd, { recursive: true })
 })
