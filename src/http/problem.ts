@@ -34,13 +34,17 @@ const CONNECTION_REFUSALS: Record<string, ConnectionRefusal> = {
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'REQUEST_TIMEOUT', 'the request did not end in time'],
   HPE_HEADER_OVERFLOW: [431, 'INVALID_REQUEST', 'expected at most 16 KiB of address and headers'],
 }
-/** By Fastify's codes: its own texts say what was given, not what was expected. */
-const EXPECTED: Record<string, string> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'Content-Type: expected application/json',
-  FST_ERR_CTP_BODY_TOO_LARGE: 'body: expected at most 1 MiB',
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'Content-Length: expected the length of the body',
-  FST_ERR_BAD_URL: 'path: expected UTF-8, percent-encoded (a percent sign is %25)',
-  FST_ERR_MAX_PARAM_LENGTH: 'id: expected at most 200 bytes',
+/** By Fastify's codes, whose own texts say what was given, not what was expected. */
+const REFUSALS: Record<string, readonly [code: ErrorCode, text: string]> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['UNSUPPORTED_MEDIA_TYPE', 'Content-Type: expected application/json'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['BODY_TOO_LARGE', 'body: expected at most 1 MiB'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['INVALID_REQUEST', 'Content-Length: expected the length of the body'],
+  FST_ERR_CTP_INVALID_JSON_BODY: [
+    'INVALID_REQUEST',
+    'body: expected JSON (RFC 8259) without __proto__ and constructor',
+  ],
+  FST_ERR_BAD_URL: ['INVALID_REQUEST', 'path: expected UTF-8, percent-encoded (a percent sign is %25)'],
+  FST_ERR_MAX_PARAM_LENGTH: ['INVALID_ORDER_ID', 'id: expected at most 200 bytes'],
 }
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 const RETRY_AFTER_S = 5
@@ -129,8 +133,9 @@ export function asHttpError(error: unknown): OrderExpiryError {
   const { statusCode, message, code: fault } = error as { statusCode?: unknown; message?: unknown; code?: unknown }
   const isRefusal = typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500
   const code = isRefusal ? (CODE_OF_STATUS[statusCode] ?? 'INVALID_REQUEST') : undefined
-  const text = EXPECTED[String(fault)] ?? (typeof message === 'string' ? message : String(error))
-  return new OrderExpiryError(code ?? 'UNEXPECTED', text, { cause: error })
+  const [ownCode = code, ownText] = REFUSALS[String(fault)] ?? []
+  const text = ownText ?? (typeof message === 'string' ? message : String(error))
+  return new OrderExpiryError(ownCode ?? 'UNEXPECTED', text, { cause: error })
 }
 
 declare module 'fastify' {

@@ -2,11 +2,13 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler } from 'fastify-type-provider-zod'
+import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Scope } from '../../settings/credentials.ts'
 import type { Admit } from '../doors.ts'
 import type { Front } from '../front.ts'
 import { type ApiCode, problemAnswers } from './problems.ts'
 import { validatorCompiler } from './requests.ts'
+import { batch, batchOrder, deadlines } from './schemas.ts'
 
 const DESCRIPTION = `Cancels orders left unpaid past their payment deadline, and never a paid one.
 
@@ -53,7 +55,7 @@ export async function registerOpenApi(
       const { schema, url } = jsonSchemaTransform(document)
       return { schema: describe(schema as DescribedSchema, { hasTokens }), url }
     },
-    transformObject: jsonSchemaTransformObject,
+    transformObject: (document) => nameOnce(jsonSchemaTransformObject(document) as Document),
     hideUntagged: true,
   })
   await server.register(async (scope) => {
@@ -79,6 +81,37 @@ function describe(schema: DescribedSchema | undefined, { hasTokens }: { hasToken
     ...(hasTokens && { security: [{ token: [scope] }] }),
     response: { ...Object.fromEntries(results), ...problemAnswers(problems) },
   }
+}
+
+type Document = Partial<OpenAPIV3_1.Document>
+
+const TAKEN = [deadlines, batchOrder, batch].map((schema) => schema.meta()?.id)
+
+/**
+ * The library describes each schema as it is taken (`XInput`) and as it is answered (`X`). Ours are one or the other, and have
+ * one name. What we answer may have further fields one day.
+ */
+function nameOnce(document: Document): Document {
+  const { components } = document
+  const all: Record<string, object> = components?.schemas ?? {}
+  const schemas = Object.keys(all)
+    .filter((name) => !name.endsWith('Input'))
+    .map((name) => {
+      if (TAKEN.includes(name)) return [name, all[`${name}Input`]]
+      return [name, { ...all[name], additionalProperties: undefined }]
+    })
+  const text = JSON.stringify({ ...document, components: { ...components, schemas: Object.fromEntries(schemas) } })
+  return JSON.parse(text, (key, value) => {
+    if (key === '$ref') return String(value).replace(/Input$/, '')
+    return key === 'requestBody' ? bodyOf(value) : value
+  })
+}
+
+/** A body that may be null may be left out. */
+function bodyOf(body: OpenAPIV3_1.RequestBodyObject): OpenAPIV3_1.RequestBodyObject {
+  const [schema, nothing] = body.content['application/json']?.schema?.anyOf ?? []
+  if (!schema || !nothing) return body
+  return { ...body, required: false, content: { 'application/json': { schema } } }
 }
 
 declare module 'fastify' {

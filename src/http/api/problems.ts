@@ -57,9 +57,9 @@ export const OF_BODY = ['BODY_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'] as const sat
 export const OF_STORE = API_CODES.filter((code) => code.startsWith('STORE_'))
 
 const HEADERS: Record<number, object> = {
-  401: { 'WWW-Authenticate': { description: 'How to come in (RFC 9110).', schema: { type: 'string' } } },
-  429: { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } },
-  503: { 'Retry-After': { description: 'Seconds.', schema: { type: 'integer' } } },
+  401: { 'WWW-Authenticate': { description: 'How to come in (RFC 9110).', type: 'string' } },
+  429: { 'Retry-After': { description: 'Seconds.', type: 'integer' } },
+  503: { 'Retry-After': { description: 'Seconds.', type: 'integer' } },
 }
 
 /** The answers of an operation with these errors, beside those that any operation has, for `/openapi.json`. */

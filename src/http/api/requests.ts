@@ -17,7 +17,7 @@ export function expectedFields(what: string, fields: readonly string[]): { error
     error: (issue) =>
       issue.code === 'unrecognized_keys'
         ? `unknown field; expected ${fields.join(', ')}`
-        : `expected ${what}, given ${shown(issue.input)}`,
+        : `expected ${what}, given ${shown(issue.input ?? undefined)}`, // no body is null
   }
 }
 
