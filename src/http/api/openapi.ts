@@ -109,9 +109,10 @@ function nameOnce(document: Document): Document {
 
 /** A body that may be null may be left out. */
 function bodyOf(body: OpenAPIV3_1.RequestBodyObject): OpenAPIV3_1.RequestBodyObject {
-  const [schema, nothing] = body.content['application/json']?.schema?.anyOf ?? []
-  if (!schema || !nothing) return body
-  return { ...body, required: false, content: { 'application/json': { schema } } }
+  const given = body.content['application/json']?.schema
+  if (!given || !('anyOf' in given) || !given.anyOf) return body
+  const [schema] = given.anyOf
+  return { ...body, required: false, content: { 'application/json': { ...(schema && { schema }) } } }
 }
 
 declare module 'fastify' {
