@@ -53,6 +53,11 @@ const SERVERS = {
     binaries: [['nginx']],
     packages: { 'apt-get': ['nginx'], apk: ['nginx'], dnf: ['nginx'], brew: ['nginx'] },
   },
+  curl: {
+    why: 'curl, which runs the examples of the docs',
+    binaries: [['curl']],
+    packages: { 'apt-get': ['curl'], apk: ['curl'], dnf: ['curl'], brew: ['curl'] },
+  },
   chromium: {
     why: 'a browser, which tests the pages',
     binaries: [['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'Chromium', 'Google Chrome']],
