@@ -1,6 +1,7 @@
 import type { Telemetry } from 'bullmq'
 import { z } from 'zod'
 import { OrderExpiryError } from '../errors.ts'
+import { MAX_AHEAD_MS } from '../order/deadline.ts'
 import { JOB_NAME } from '../queue/contract.ts'
 import { addressOf, type ShopRedis } from '../redis/shop-redis.ts'
 import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
@@ -38,7 +39,7 @@ const clientOptions = z.strictObject({
   queuePrefix: z.string().min(1).optional(),
   paymentTimeout: z
     .string()
-    .refine((text) => (parseDuration(text) ?? 0) > 0, DURATION_FORMAT)
+    .refine((text) => isTimeout(parseDuration(text)), `expected ${DURATION_FORMAT}, up to a year`)
     .optional(),
   telemetry: z
     .custom<object>((value) => isObject(value) && 'tracer' in value && 'contextManager' in value, {
@@ -69,7 +70,14 @@ const FIELDS: Fields = {
 export function parseClientOptions(options: OrderExpiryOptions) {
   if (isObject(options)) refuseUnknown(options, FIELDS)
   const parsed = clientOptions.safeParse(options)
-  if (!parsed.success) throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${z.prettifyError(parsed.error)}`)
+  if (!parsed.success) {
+    const texts = parsed.error.issues.map(({ path, message }) => `${path.join('.') || 'options'}: ${message}`)
+    throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiry: ${texts.join('; ')}`)
+  }
   const { orders, queueName = JOB_NAME, queuePrefix = 'bull', paymentTimeout = '5m', telemetry } = options
   return { redis: addressOf(options.redis), orders, queueName, queuePrefix, paymentTimeout, telemetry }
+}
+
+function isTimeout(ms = 0): boolean {
+  return ms > 0 && ms <= MAX_AHEAD_MS
 }

@@ -5,7 +5,8 @@ import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 /** When an order must be paid: a Date, epoch milliseconds, ISO 8601 with an offset, or a time-out such as `'15m'`. */
 export type DeadlineInput = Date | number | string
 
-const MAX_AHEAD_MS = 366 * 86_400_000
+/** How far ahead a deadline may be. */
+export const MAX_AHEAD_MS = 366 * 86_400_000
 const MAX_PAST_MS = 60_000
 /** 2001-09-09. Anything earlier is a time in seconds, or a mistake; it must not cancel an order at once. */
 export const FLOOR_MS = 1_000_000_000_000

@@ -712,8 +712,13 @@ test.each<[what: string, options: object, why?: string]>([
   ['an unknown option', { redis: 'redis://localhost', queue: 'x' }, 'did you mean queueName?'],
   ['the name of a setting', { redis: 'redis://localhost', PAYMENT_TIMEOUT: '15m' }, 'did you mean paymentTimeout?'],
   ['options of ioredis beside ours', { host: 'localhost' }, 'did you mean redis?'],
-  ['a queue name that BullMQ forbids', { redis: 'redis://localhost', queueName: 'a:b' }],
-  ['a time-out without a unit', { redis: 'redis://localhost', paymentTimeout: '300' }],
+  ['a queue name that BullMQ forbids', { redis: 'redis://localhost', queueName: 'a:b' }, 'queueName: '],
+  [
+    'a time-out without a unit',
+    { redis: 'redis://localhost', paymentTimeout: '300' },
+    'paymentTimeout: expected a dur',
+  ],
+  ['a time-out over a year', { redis: 'redis://localhost', paymentTimeout: '400d' }, 'paymentTimeout: expected a dur'],
 ])('the constructor refuses %s', (_, options, why = '') => {
   const refused = { code: 'INVALID_OPTIONS', message: expect.stringContaining(why) }
   expect(() => new OrderExpiry(options as OrderExpiryOptions)).toThrow(expect.objectContaining(refused))

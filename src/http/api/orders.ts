@@ -27,7 +27,7 @@ const ORDER = '/v1/orders/:id'
 
 /** `/v1/orders`: what the library does, for services in any language. */
 export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], api: OrdersApi): void {
-  const { client, vitals, recordsOrders, events, clock } = api
+  const { client, vitals, clock } = api
 
   server.put(ORDER, { schema: routes.schedule }, async ({ params: { id }, body, caller }, reply) => {
     const result = await client.schedule(wantedItem({ orderId: id, body: body ?? {}, caller, now: clock.now() }))
@@ -65,21 +65,12 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   })
 
   server.post(`${ORDER}/paid`, { schema: routes.pay }, async (request) => {
-    const id = orderIdOf(request.params.id)
-    if (!recordsOrders) throw notRecordedHere('ORDER_STORE=redis')
-    const { orderId, result, paidAt, cancelledAt } = await client.pay(id)
-    if (result === 'paid') return { orderId, result, paidAt: paidAt as Date }
-    if (result === 'cancelled') {
-      const at = cancelledAt?.toISOString()
-      throw new OrderExpiryError(
-        'ORDER_SETTLED',
-        `${orderId}: cancelled ${at}, before it was paid: give the money back`,
-      )
-    }
-    tellOfChange({ request, status: 404, changed: { orderId, result }, events })
+    const paid = await pay(orderIdOf(request.params.id), api)
+    if (paid.result === 'paid') return { ...paid, result: paid.result }
+    tellOfChange({ request, status: 404, changed: paid, events: api.events })
     throw new OrderExpiryError(
       'ORDER_UNKNOWN',
-      `${orderId}: there was no such order; it is on record as paid now, so that scheduling it late cannot cancel it`,
+      `${paid.orderId}: there was no such order; it is on record as paid now, so that scheduling it late cannot cancel it`,
     )
   })
 
@@ -90,6 +81,15 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   server.post('/v1/orders/batch', { schema: routes.scheduleMany }, async ({ body, caller }) => ({
     results: await scheduleAll({ client, orders: body.orders, caller, now: clock.now() }),
   }))
+}
+
+/** `missing`: it was not there, and is on record as paid now. */
+async function pay(id: string, { client, recordsOrders }: Pick<OrdersApi, 'client' | 'recordsOrders'>) {
+  if (!recordsOrders) throw notRecordedHere('an ORDER_STORE that records orders here')
+  const { orderId, result, paidAt, cancelledAt } = await client.pay(id)
+  if (result !== 'cancelled') return { orderId, result, paidAt: paidAt as Date }
+  const at = cancelledAt?.toISOString()
+  throw new OrderExpiryError('ORDER_SETTLED', `${orderId}: cancelled ${at}, before it was paid: give the money back`)
 }
 
 function orderIdOf(id: string): string {

@@ -102,7 +102,7 @@ describe('a refusal names', () => {
       'POST',
       `${ORDER}/paid`,
       undefined,
-      /^pay: expected ORDER_STORE=redis; with your own/,
+      /^pay: expected an ORDER_STORE that .*; with your own/,
     ],
   ])('%s', async (_, method, url, body, detail) => {
     const answer = await ask(method, url, body)
