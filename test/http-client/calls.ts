@@ -1,5 +1,5 @@
+import type { components, paths } from 'generated/order-expiry'
 import createClient from 'openapi-fetch'
-import type { components, paths } from './generated/order-expiry.d.ts'
 
 export type Problem = components['schemas']['Problem']
 

@@ -16,7 +16,7 @@ import { createOrderExpiry, type Problem, read } from './calls.ts'
 
 const HERE = resolve('test/http-client')
 const TOKEN = 'k3QwVb90xGJ5k3QwVb90'
-const DESCRIPTION = 'generated/openapi.json'
+const DESCRIPTION = 'node_modules/.generated/openapi.json'
 const HOUR = 3_600_000
 
 const run = promisify(execFile)
@@ -35,7 +35,7 @@ beforeAll(async () => {
   daemon = await DaemonProcess.start({ REDIS_URL: redisUrl(), QUEUE_NAME, API_TOKENS: `shop:${TOKEN}` })
   url = await daemon.url()
   const answer = await fetch(`${url}/openapi.json`, { headers: { authorization: `Bearer ${TOKEN}` } })
-  mkdirSync(resolve(HERE, 'generated'), { recursive: true })
+  mkdirSync(resolve(HERE, 'node_modules/.generated'), { recursive: true })
   writeFileSync(resolve(HERE, DESCRIPTION), await answer.text())
   orders = createOrderExpiry({ url, token: TOKEN })
 })
@@ -57,7 +57,7 @@ test('openapi.json has nothing that the recommended rules of Redocly object to',
 })
 
 test('a client generated from it compiles, and so does what reads its answers', async () => {
-  await tool('openapi-typescript', DESCRIPTION, '--output', 'generated/order-expiry.d.ts', '--enum=false')
+  await tool('openapi-typescript', DESCRIPTION, '--output', 'node_modules/.generated/order-expiry.d.ts', '--enum=false')
   await tool('tsc', '-p', 'tsconfig.json')
 })
 

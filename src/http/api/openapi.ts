@@ -2,7 +2,6 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler } from 'fastify-type-provider-zod'
-import type { OpenAPIV3_1 } from 'openapi-types'
 import type { Scope } from '../../settings/credentials.ts'
 import type { Admit } from '../doors.ts'
 import type { Front } from '../front.ts'
@@ -83,7 +82,13 @@ function describe(schema: DescribedSchema | undefined, { hasTokens }: { hasToken
   }
 }
 
-type Document = Partial<OpenAPIV3_1.Document>
+/** What is rewritten of a description. */
+interface Document {
+  components?: { schemas?: Record<string, object> }
+}
+interface Body {
+  content: { 'application/json': { schema: { anyOf?: object[] } } }
+}
 
 const TAKEN = [deadlines, batchOrder, batch].map((schema) => schema.meta()?.id)
 
@@ -108,11 +113,9 @@ function nameOnce(document: Document): Document {
 }
 
 /** A body that may be null may be left out. */
-function bodyOf(body: OpenAPIV3_1.RequestBodyObject): OpenAPIV3_1.RequestBodyObject {
-  const given = body.content['application/json']?.schema
-  if (!given || !('anyOf' in given) || !given.anyOf) return body
-  const [schema] = given.anyOf
-  return { ...body, required: false, content: { 'application/json': { ...(schema && { schema }) } } }
+function bodyOf(body: Body): object {
+  const [schema] = body.content['application/json'].schema.anyOf ?? []
+  return schema ? { ...body, required: false, content: { 'application/json': { schema } } } : body
 }
 
 declare module 'fastify' {

@@ -43,7 +43,7 @@ export function invalidRequest({ error, within = '' }: { error: z.ZodError; with
 }
 
 /** A field of the body by its name, anything below by its JSON pointer. */
-export function nameOf({ within = '', path }: { within?: string; path: readonly PropertyKey[] }): string {
+function nameOf({ within = '', path }: { within?: string; path: readonly PropertyKey[] }): string {
   const [first, ...more] = path.map((step) => String(step).slice(0, 64))
   if (within === '' && first === undefined) return 'body'
   if (within === '' && first !== undefined && more.length === 0) return first
