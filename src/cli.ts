@@ -28,12 +28,13 @@ let secrets: string[] = []
 let envFileChoice: EnvFileChoice
 
 const context: CommandContext = {
-  readConfig(onEnvFile = (path) => context.progress(`further settings: ${path}`)): Config {
+  readConfig({ onEnvFile, only } = {}): Config {
     const file = readEnvFile(envFileChoice)
-    if (file) onEnvFile(file.path)
+    const told = onEnvFile ?? ((path: string) => context.progress(`further settings: ${path}`))
+    if (file) told(file.path)
     const { values: dotenv, problems } = parseEnvFile(file?.text ?? '', isSetting)
     const env = envFileChoice ? withoutNodesReading(process.env, file?.text ?? '') : process.env
-    const config = readConfig({ env, dotenv, problems })
+    const config = readConfig({ env, dotenv, problems, only })
     secrets = secretsOf(config)
     return config
   },

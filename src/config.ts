@@ -73,6 +73,14 @@ export type SettingName = keyof typeof SETTINGS
 
 const KNOWN_NAMES = knownNames(SETTINGS)
 
+/** Settings that have nothing to do with which tables and indexes there are. */
+const BESIDE_TABLES: ReadonlySet<string> = new Set(
+  Object.keys(SETTINGS)
+    .filter((name) => !(name in STORE_SETTINGS) && name !== 'ORDER_STORE' && name !== 'BRAKE_PAYMENT_SILENCE')
+    .concat('CANCEL_SQL_FILE')
+    .map((name) => settingOf(`${name}:`)),
+)
+
 /** Every setting by its name, and what follows from them. Frozen. */
 export type Config = SettingValues<typeof SETTINGS> & DerivedSettings & { readonly production: boolean }
 
@@ -85,9 +93,16 @@ export function isSetting(name: string): boolean {
  * The process environment wins over the `.env` file.
  *
  * @param input.problems those of the file, a line each
+ * @param input.only `tables`: for who opens the tables and nothing else; a setting of another part that is wrong or missing does not matter, and
+ *   has no value. Default: all settings matter
  * @throws {OrderExpiryError} INVALID_SETTINGS: all problems, no secret
  */
-export function readConfig(input: { env: Environment; dotenv: Environment; problems?: readonly string[] }): Config {
+export function readConfig(input: {
+  env: Environment
+  dotenv: Environment
+  problems?: readonly string[]
+  only?: 'tables' | undefined
+}): Config {
   const env = mergeEnvironments(SETTINGS, input)
   const problems = [...(input.problems ?? []), ...findUnknownNames({ settings: SETTINGS, env })]
   if (hasStrayQuotes(env.NODE_ENV ?? '')) problems.push(`NODE_ENV: ${NO_QUOTES}`)
@@ -96,9 +111,10 @@ export function readConfig(input: { env: Environment; dotenv: Environment; probl
   const config = { ...values, ...derived, production: env.NODE_ENV === 'production' } as Config
   const wrong = new Set(problems.map(settingOf))
   problems.push(...findContradictions(config, wrong).filter((problem) => !wrong.has(settingOf(problem))))
-  if (problems.length > 0) {
-    const list = problems.map((problem) => `\n  ${problem}`).join('')
-    throw new OrderExpiryError('INVALID_SETTINGS', `${count(problems.length, 'problem')} in the settings:${list}`)
+  const told = input.only ? problems.filter((problem) => !BESIDE_TABLES.has(settingOf(problem))) : problems
+  if (told.length > 0) {
+    const list = told.map((problem) => `\n  ${problem}`).join('')
+    throw new OrderExpiryError('INVALID_SETTINGS', `${count(told.length, 'problem')} in the settings:${list}`)
   }
   return deepFreeze(config)
 }

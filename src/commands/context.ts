@@ -8,10 +8,11 @@ export interface CommandContext {
   /**
    * Reads and checks the settings.
    *
-   * @param onEnvFile told of the file that they come from as well, if there is one. Default: standard error says so
+   * @param asked.onEnvFile told of the file that they come from as well, if there is one. Default: standard error says so
+   * @param asked.only `tables`: the settings of other parts do not matter
    * @throws {OrderExpiryError} INVALID_SETTINGS
    */
-  readConfig(onEnvFile?: (path: string) => void): Config
+  readConfig(asked?: { onEnvFile?: (path: string) => void; only?: 'tables' }): Config
   /** As the options of the command line say. */
   chooseEnvFile(choice: EnvFileChoice): void
   /** Writes one line to standard output; what a terminal would obey, or not show, is made visible. */

@@ -1,5 +1,4 @@
 import { Command } from 'commander'
-import { redisAddressOf } from '../config.ts'
 import { chooseStore } from '../daemon/parts.ts'
 import { migrateStore } from '../stores/kinds.ts'
 import type { CommandContext } from './context.ts'
@@ -11,9 +10,10 @@ export function migrateCommand(context: CommandContext): Command {
     .option('--index', 'also create the indexes that the orders table lacks, without stopping the shop')
     .option('--dry-run', 'only print the statements')
     .action(async (options: { index?: true; dryRun?: true }) => {
-      const config = context.readConfig()
+      // With the owner's role, it may run where neither Redis nor the users of the daemon are known.
+      const config = context.readConfig({ only: 'tables' })
       let statements = 0
-      const missing = await migrateStore(chooseStore({ config, redisAddress: redisAddressOf(config) ?? '' }), {
+      const missing = await migrateStore(chooseStore({ config, redisAddress: '' }), {
         dryRun: Boolean(options.dryRun),
         withIndexes: Boolean(options.index),
         onStatement(statement) {

@@ -17,8 +17,10 @@ export function startCommand(context: CommandContext): Command {
   return new Command('start').description('run the daemon until SIGTERM or SIGINT').action(async () => {
     const { clock, version, stdout } = context
     let envFile: string | undefined
-    const config = context.readConfig((path) => {
-      envFile = path
+    const config = context.readConfig({
+      onEnvFile(path) {
+        envFile = path
+      },
     })
     const logger = createLogger({
       stdout,

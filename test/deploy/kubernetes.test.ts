@@ -7,6 +7,7 @@ import {
   EXAMPLE,
   findDeployment,
   findManifest,
+  findPods,
   type Manifest,
   RENDERINGS,
   render,
@@ -26,6 +27,7 @@ const SECRETS: Record<string, string> = {
 /** From the end of SHUTDOWN_TIMEOUT to the kill, in seconds. */
 const MARGIN_S = 10
 const DASHBOARD = 'order-expiry-dashboard'
+const MIGRATE = 'order-expiry-migrate'
 
 const dataOf = (manifest: Manifest) => (manifest as unknown as { data: Record<string, string> }).data
 const kindsOf = (name: string) => render(name).map(({ kind }) => kind)
@@ -46,17 +48,23 @@ describe('each rendering', () => {
           expect([manifest.kind, schemaProblems(manifest)]).toEqual([manifest.kind, []])
       })
 
-      testWithKubectl('refers only to what is in it, but for the one Secret', () => {
+      testWithKubectl('refers only to what is in it, but for a Secret of the name of each pod', () => {
         const manifests = render(name)
-        const { deployment, spec, template, pod, container } = findDeployment(manifests)
+        const { deployment } = findDeployment(manifests)
         expect(kindsOf(name)).not.toContain('Secret')
-        findManifest(manifests, 'ServiceAccount', pod.serviceAccountName)
-        for (const { configMapRef } of container.envFrom ?? []) findManifest(manifests, 'ConfigMap', configMapRef?.name)
-        for (const { valueFrom } of container.env ?? []) expect(valueFrom?.secretKeyRef?.name).toBe('order-expiry')
-        const selectors = manifests.flatMap(selectorsOf)
+        const pods = findPods(manifests)
+        for (const [owner, { spec: pod }] of pods) {
+          findManifest(manifests, 'ServiceAccount', pod?.serviceAccountName)
+          const { envFrom = [], env = [] } = pod?.containers[0] ?? {}
+          for (const { configMapRef } of envFrom) findManifest(manifests, 'ConfigMap', configMapRef?.name)
+          for (const { valueFrom } of env) expect(valueFrom?.secretKeyRef?.name).toBe(owner)
+        }
+        const selectors = manifests.flatMap((one) => selectorsOf(one).map((labels) => [one, labels] as const))
         expect(selectors.length).toBeGreaterThanOrEqual(4)
-        for (const selector of [...selectors, spec.selector.matchLabels]) {
-          expect(template.metadata?.labels).toMatchObject(selector ?? {})
+        for (const [{ kind, metadata }, labels] of selectors) {
+          const found = pods.filter(([, { metadata: pod }]) => isSubset(labels, pod?.labels)).map(([owner]) => owner)
+          const meant = metadata.name === MIGRATE ? MIGRATE : 'order-expiry'
+          expect([kind, metadata.name, found]).toEqual([kind, metadata.name, [meant]])
         }
         for (const manifest of manifests) {
           expect(manifest.metadata.labels).toMatchObject({ 'app.kubernetes.io/name': 'order-expiry' })
@@ -205,7 +213,7 @@ test('the schemas catch a wrong value, a missing field and an unknown one', () =
 })
 
 testWithKubectl('a slip in the name of any field of ours is caught', () => {
-  for (const manifest of render('base, keda and monitoring')) {
+  for (const manifest of render(EXAMPLE)) {
     const slips = withSlips(manifest, [])
     expect(slips.length).toBeGreaterThan(3)
     expect(slips.filter(([, slip]) => schemaProblems(slip).length === 0).map(([path]) => path)).toEqual([])
@@ -241,6 +249,10 @@ function withSlips(manifest: Manifest, path: readonly string[]): [path: string, 
   })
 }
 
+function isSubset(labels: Record<string, string> = {}, of: Record<string, string> = {}): boolean {
+  return Object.entries(labels).every(([name, value]) => of[name] === value)
+}
+
 /** Labels by which a manifest finds pods of ours. */
 function selectorsOf(manifest: Manifest): (Record<string, string> | undefined)[] {
   const { selector, podSelector } = (manifest.spec ?? {}) as Record<string, Record<string, never> | undefined>
@@ -261,29 +273,3 @@ function environmentOf(name: string): Record<string, string> {
   })
   return { NODE_ENV: 'production', ...Object.assign({}, ...maps), ...Object.fromEntries(secrets) }
 }
-
-describe('a private CA', () => {
-  for (const [component, setting] of [
-    ['redis-tls', 'REDIS_TLS_CA_FILE'],
-    ['database-tls', 'DATABASE_TLS_CA_FILE'],
-  ] as const) {
-    testWithKubectl(
-      `is mounted by components/${component}, beside the other one, where its setting looks for it`,
-      () => {
-        const manifests = renderOwn({
-          resources: ['../base'],
-          components: ['../components/redis-tls', '../components/database-tls'],
-        })
-        for (const manifest of manifests) expect(schemaProblems(manifest)).toEqual([])
-        const { pod, container } = findDeployment(manifests)
-        const name = container.envFrom?.[0]?.configMapRef?.name ?? ''
-        const path = dataOf(findManifest(manifests, 'ConfigMap', name))[setting]
-        const mount = container.volumeMounts?.find(({ mountPath }) => path === `${mountPath}/ca.crt`)
-        expect(mount).toMatchObject({ readOnly: true })
-        const volume = pod.volumes?.find((one) => one.name === mount?.name)
-        expect(volume).toMatchObject({ secret: { secretName: `order-expiry-${component}` } })
-        expect(Object.keys(SETTINGS)).toContain(setting)
-      },
-    )
-  }
-})

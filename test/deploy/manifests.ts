@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { afterAll, test } from '@jest/globals'
 import type { IDeployment } from 'kubernetes-models/apps/v1/Deployment'
+import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec'
 import { parseAllDocuments, stringify } from 'yaml'
 
 /** A Kubernetes object as it is written, before anything is known of its kind. */
@@ -28,6 +29,7 @@ const COMBINATIONS: Readonly<Record<string, readonly string[]>> = {
   'base and keda': ['keda'],
   'base and monitoring': ['monitoring'],
   'base, keda and monitoring': ['keda', 'monitoring'],
+  'base and migrate': ['migrate'],
 }
 export const EXAMPLE = 'the example'
 /** All that is rendered by these tests. */
@@ -81,6 +83,14 @@ export function findDeployment(manifests: readonly Manifest[]) {
   const [container] = template?.spec?.containers ?? []
   if (!deployment.spec || !template?.spec || !container) throw new Error('expected a Deployment with a container')
   return { deployment, spec: deployment.spec, template, pod: template.spec, container }
+}
+
+/** The templates of all pods, by the name of what makes them. */
+export function findPods(manifests: readonly Manifest[]): [name: string, template: IPodTemplateSpec][] {
+  return manifests.flatMap(({ metadata, spec }): [string, IPodTemplateSpec][] => {
+    const { template } = (spec ?? {}) as { template?: IPodTemplateSpec }
+    return template ? [[metadata.name, template]] : []
+  })
 }
 
 const directories: string[] = []

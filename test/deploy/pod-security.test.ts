@@ -1,14 +1,15 @@
 import { describe, expect, test } from '@jest/globals'
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec'
 import type { IPodTemplateSpec } from 'kubernetes-models/v1/PodTemplateSpec'
-import { findDeployment, RENDERINGS, render, testWithKubectl } from './manifests.ts'
+import { findPods, RENDERINGS, render, testWithKubectl } from './manifests.ts'
 import { RESTRICTED } from './pod-security.ts'
 
 describe('the pods keep the restricted Pod Security Standard:', () => {
   for (const [name, problems] of Object.entries(RESTRICTED)) {
     testWithKubectl(name, () => {
       for (const rendering of RENDERINGS) {
-        expect([rendering, problems(findDeployment(render(rendering)).template)]).toEqual([rendering, []])
+        const found = findPods(render(rendering)).map(([owner, template]) => [owner, problems(template)])
+        expect([rendering, found]).toEqual([rendering, found.map(([owner]) => [owner, []])])
       }
     })
   }
