@@ -54,7 +54,7 @@ check_contents() {
     ! compgen -G "$modules/$name/package.json" >/dev/null || failed "the development dependency $name is in the image"
   done
   for name in "$root"/app/*; do
-    [[ ${name##*/} =~ ^(dist|node_modules|package\.json)$ ]] || failed "/app/${name##*/} has no business in the image"
+    [[ ${name##*/} =~ ^(dist|docs|node_modules|package\.json)$ ]] || failed "/app/${name##*/} has no business in the image"
   done
   passed 'production dependencies only'
   [[ -z $(find "$root/app" ! -type l \( ! -user 0 -o -perm /022 \) -print -quit) ]] || failed '/app can be written to'

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { parse as parseEnv } from 'dotenv'
 import pg from 'pg'
 import { parse } from 'yaml'
 import { parseQuery, type Selector } from '../deploy/promql.ts'
@@ -34,6 +35,29 @@ test('the sample table is one that the daemon can work with', async () => {
   } finally {
     await database.query('DROP SCHEMA compose_sample CASCADE')
     await database.end()
+  }
+})
+
+test('the Job of Kubernetes migrates with the settings of the base, a database, and nothing else', async () => {
+  const { spec } = parse(readFileSync('deploy/kubernetes/components/migrate/job.yaml', 'utf8')) as {
+    spec: { template: { spec: { containers: [{ args: string[]; env: { name: string }[] }] } } }
+  }
+  const [{ args, env }] = spec.template.spec.containers
+  expect(env.map(({ name }) => name)).toEqual(['DATABASE_URL'])
+  const table = await OrdersTable.create()
+  try {
+    const settings = parseEnv(readFileSync('deploy/kubernetes/base/settings.env', 'utf8'))
+    const given = { NODE_ENV: 'production', ...settings, ...table.env }
+    // A file that is mounted for the daemon alone.
+    const mounted = { REDIS_TLS_CA_FILE: '/etc/order-expiry/redis-tls/ca.crt', CANCEL_SQL_FILE: '/etc/cancel.sql' }
+    const first = await runCli(args, { env: { ...given, ...mounted } })
+    expect([first.code, first.stderr]).toEqual([0, ''])
+    expect(first.stdout).toContain('CREATE TABLE IF NOT EXISTS')
+    const again = await runCli(args, { env: { ...given, ...mounted } })
+    expect([again.code, again.stderr]).toEqual([0, ''])
+    expect(again.stdout).not.toContain('CREATE')
+  } finally {
+    await table.drop()
   }
 })
 
