@@ -618,7 +618,10 @@ describe('the version', () => {
     expect(/^## \[(\d.*?)\] - \d{4}-\d\d-\d\d$/m.exec(readText('CHANGELOG.md'))?.[1]).toBe(version)
     for (const path of ['README.md', 'README.zh-CN.md', 'docs/library.md'])
       expect(readText(path)).toContain(`order-expiry-${version}.tgz`)
-    for (const path of ['docs/kubernetes.md', 'deploy/kubernetes/base/deployment.yaml'])
+    const kubernetes = ['base/deployment.yaml', 'components/migrate/job.yaml'].map(
+      (path) => `deploy/kubernetes/${path}`,
+    )
+    for (const path of ['docs/kubernetes.md', ...kubernetes])
       expect(readText(path)).toContain(`order-expiry:${version}`)
     expect(readText('deploy/kubernetes/example/kustomization.yaml')).toContain(`newTag: ${version}`)
   })
