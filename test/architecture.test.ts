@@ -8,6 +8,8 @@ import { type Import, readSource, type Source } from './unit/source.ts'
 
 /** The rooms, each with the rooms within it. A file imports from its own room and from those further down. */
 const LAYOUT: Record<string, readonly string[]> = {
+  nestjs: [],
+  testing: [],
   'index.ts': [],
   'cli.ts': [],
   commands: ['demo'],
@@ -38,6 +40,7 @@ const STORES_ARE_KNOWN_BY = ['stores/kinds.ts', 'stores/records.ts']
 
 /** Who may import a package, by the beginning of the path; `asType`: who may do so with `import type` only. */
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
+  '@nestjs/common': { by: ['nestjs/'] },
   bullmq: { by: ['queue/'], asType: ['client/', 'http/board/', 'redis/'] },
   ioredis: { by: ['redis/'], asType: ['queue/', 'brake/', 'observe/history.ts', 'stores/redis/'] },
   pg: { by: ['stores/postgres/pool.ts'], asType: ['stores/postgres/'] },
@@ -75,8 +78,9 @@ const LIBRARY = (JSON.parse(readText('library/tsconfig.json')) as { files: strin
   path.replace('../src/', ''),
 )
 
-/** What it may import, also as a type: a shop installs nothing else. */
+/** What it may import, also as a type: a shop installs nothing else. A subpath also imports what its users have anyway. */
 const LIBRARY_PACKAGES = ['bullmq', 'ioredis', 'zod']
+const PEERS: Readonly<Record<string, string>> = { '@nestjs/common': 'nestjs/' }
 
 /** Who may touch what else is global or global in effect. Nobody: an empty list. */
 const GLOBALS: Record<string, readonly string[]> = {
@@ -212,7 +216,7 @@ const rules: Record<string, Rule> = {
       .filter(({ path }) => inLibrary.has(path))
       .flatMap(({ path, imports }) =>
         packages(imports)
-          .filter(({ from }) => !LIBRARY_PACKAGES.includes(from))
+          .filter(({ from }) => !LIBRARY_PACKAGES.includes(from) && !path.startsWith(PEERS[from] ?? '?'))
           .map(({ from }) => `${path} is in the library and imports ${from}`),
       )
   },
@@ -288,6 +292,7 @@ describe('the sources', () => {
   test('import every production dependency, and no other package', () => {
     const manifest = JSON.parse(readText('package.json')) as { dependencies: Record<string, string> }
     const imported = new Set(sources.flatMap(({ imports }) => packages(imports)).map(({ from }) => from))
+    for (const peer of Object.keys(PEERS)) imported.delete(peer)
     expect([...imported].sort()).toEqual(Object.keys(manifest.dependencies).sort())
   })
 })
@@ -554,8 +559,14 @@ const broken: [rule: string, files: Record<string, string>, violations: string[]
       'stores/postgres.ts': "import pg from 'pg'",
       'order/order.ts': "import type { Logger } from 'pino'",
       'config.ts': "import 'fastest-levenshtein'",
+      'nestjs/index.ts': "export { Module } from '@nestjs/common'",
+      'testing/index.ts': "import '@nestjs/common'",
     },
-    ['stores/postgres.ts is in the library and imports pg', 'order/order.ts is in the library and imports pino'],
+    [
+      'stores/postgres.ts is in the library and imports pg',
+      'order/order.ts is in the library and imports pino',
+      'testing/index.ts is in the library and imports @nestjs/common',
+    ],
   ],
   [
     'names are kebab-case and say something',
@@ -589,7 +600,9 @@ describe('the rule that', () => {
 })
 
 describe('the package of the library', () => {
-  type Manifest = Record<'dependencies' | 'engines' | 'exports', Record<string, string>> & { version: string }
+  type Manifest = Record<'dependencies' | 'peerDependencies' | 'engines' | 'exports', Record<string, string>> & {
+    version: string
+  }
   const library = JSON.parse(readText('library/package.json')) as Manifest
   const daemon = JSON.parse(readText('package.json')) as Manifest
 
@@ -601,6 +614,7 @@ describe('the package of the library', () => {
   test('depends on nothing but what it may import, in the versions of the daemon', () => {
     expect(Object.keys(library.dependencies)).toEqual(LIBRARY_PACKAGES)
     expect(daemon.dependencies).toMatchObject(library.dependencies)
+    expect(Object.keys(library.peerDependencies)).toEqual(Object.keys(PEERS))
   })
 
   test('has a subpath for each of its entry points, and no other', () => {

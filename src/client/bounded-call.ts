@@ -1,31 +1,35 @@
 import { OrderExpiryError } from '../errors.ts'
-import { CheckQueue, type OpenQueue } from '../queue/check-queue.ts'
-import type { Connection } from '../redis/connection.ts'
-import type { NamedQueue } from '../redis/keys.ts'
 import { startTimer } from '../runtime/clock.ts'
+import type { Checks } from './checks.ts'
 
 /** A shop's request may wait for 2 s; a call gives up earlier. */
 export const CALL_TIMEOUT_MS = 1_500
 
+/** What the calls work on, and how its errors are told. */
+interface CallTarget {
+  /** The checks, if they can be used at once; otherwise a promise for them. */
+  open(): Checks | Promise<Checks>
+  explain(error: unknown): OrderExpiryError
+  close(): Promise<void>
+}
+
 /** Does work on the queue within the time that a shop's request may wait, or says in our own words why it cannot be done. */
 export class BoundedCalls {
-  readonly #connection: Connection
-  readonly #queue: CheckQueue
+  readonly #target: CallTarget
   #isClosed = false
 
-  constructor(options: { connection: Connection; queue: NamedQueue }) {
-    this.#connection = options.connection
-    this.#queue = new CheckQueue(options)
+  constructor(target: CallTarget) {
+    this.#target = target
   }
 
   /**
-   * Runs `work` with the open queue. It is not begun once the time is over, and must not send anything more once `isLate`.
+   * Runs `work` with the checks. It is not begun once the time is over, and must not send anything more once `isLate`.
    * What can be sent at once is sent before this returns.
    *
    * @throws {OrderExpiryError} REDIS_UNAVAILABLE, REDIS_REFUSED, CLOSED
    */
   run<T>(
-    work: (open: OpenQueue, isLate: () => boolean) => Promise<T>,
+    work: (checks: Checks, isLate: () => boolean) => Promise<T>,
     { withinMs = CALL_TIMEOUT_MS }: { withinMs?: number } = {},
   ): Promise<T> {
     if (this.#isClosed) {
@@ -35,7 +39,7 @@ export class BoundedCalls {
     if (withinMs <= 0) return Promise.reject(noAnswer())
     let late = false
     const isLate = () => late
-    const open = this.#queue.open()
+    const open = this.#target.open()
     const done =
       open instanceof Promise
         ? open.then((opened) => (late ? Promise.reject(noAnswer()) : work(opened, isLate)))
@@ -61,12 +65,12 @@ export class BoundedCalls {
   /** An error of Redis or the connection, in our own words. */
   explain(error: unknown): OrderExpiryError {
     if (this.#isClosed) return new OrderExpiryError('CLOSED', 'this OrderExpiry has been closed', { cause: error })
-    return this.#connection.explain(error)
+    return this.#target.explain(error)
   }
 
   /** Gives the connection back, whatever is down. Calls under way are rejected. */
   close(): Promise<void> {
     this.#isClosed = true
-    return this.#queue.close()
+    return this.#target.close()
   }
 }

@@ -2,18 +2,15 @@ import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import type { DeadlineInput } from '../order/deadline.ts'
 import { describeOrder } from '../order/order.ts'
 import { parseOrderId } from '../order/order-id.ts'
-import type { OpenQueue } from '../queue/check-queue.ts'
-import { jobIdOf, type Placement } from '../queue/contract.ts'
-import { moveJob, PACKETS } from '../queue/jobs.ts'
+import type { Placement } from '../queue/contract.ts'
+import { PACKETS } from '../queue/jobs.ts'
 import { startProducerSpan } from '../queue/producer-span.ts'
-import { describeJob } from '../queue/view/check-facts.ts'
-import { Connection } from '../redis/connection.ts'
-import { namedQueue } from '../redis/keys.ts'
-import { producerProfile } from '../redis/profiles.ts'
 import { Batcher, runInBatches } from '../runtime/batcher.ts'
 import { systemClock } from '../runtime/clock.ts'
-import { notRecordedHere, type OrderRecords, type PayResult, RECORDS } from '../stores/records.ts'
-import { BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
+import { notRecordedHere, type PayResult } from '../stores/records.ts'
+import { type Backend, type ClientRecords, redisBackend } from './backend.ts'
+import { type BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
+import type { Checks } from './checks.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './options.ts'
 import { placeOrders } from './place-orders.ts'
 import type { FoundOrder, Refusal, RescheduleResult, ScheduleItem, ScheduleResult, WithdrawResult } from './results.ts'
@@ -29,21 +26,22 @@ const ORDERS_PER_CALL_TIMEOUT = 1_000
 export class OrderExpiry {
   readonly #options: ReturnType<typeof parseClientOptions>
   readonly #calls: BoundedCalls
-  readonly #orders: OrderRecords | undefined
+  readonly #orders: ClientRecords | undefined
+  readonly #now: () => number
   readonly #scheduling: Batcher<Placement, ScheduleResult | Refusal>
   #isUnavailable = false
 
   /** @throws {OrderExpiryError} INVALID_OPTIONS */
-  constructor(options: OrderExpiryOptions) {
+  constructor(options: OrderExpiryOptions)
+  /** @internal With another backend, for the client of tests. */
+  constructor(options: OrderExpiryOptions, backend?: Backend)
+  constructor(options: OrderExpiryOptions, backend?: Backend) {
     this.#options = parseClientOptions(options)
-    const { redis, orders, queueName, queuePrefix } = this.#options
-    const queue = namedQueue({ name: queueName, prefix: queuePrefix })
-    // Each call has a time-out; one per command would cost as much as the command itself.
-    const { commandTimeout: _, ...profile } = producerProfile(redis, CALL_TIMEOUT_MS)
-    const connection = new Connection({ address: redis, profile })
-    this.#calls = new BoundedCalls({ connection, queue })
+    const { calls, orders, now } = backend ?? redisBackend(this.#options)
+    this.#calls = calls
+    this.#orders = orders
+    this.#now = now
     this.#scheduling = new Batcher({ ...PACKETS, run: this.#place })
-    this.#orders = orders && new RECORDS[orders]({ redis: connection.redis, queue })
   }
 
   /**
@@ -110,11 +108,11 @@ export class OrderExpiry {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected a new deadline, given none')
     }
     const { orderId, deadline } = placement
-    return this.#calls.run(async (open) => {
+    return this.#calls.run(async (checks) => {
       const moved = await this.#orders?.move(orderId, deadline)
       if (moved?.result === 'missing') return { orderId, result: 'missing' }
       if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
-      const job = await moveJob(open, placement)
+      const job = await checks.move(placement)
       // With a record, it decides, whatever the check under way has read; without one, that check may still cancel.
       const isMoved = moved?.result === 'moved' && (job === 'unchanged' || job === 'checking')
       const result = isMoved ? 'rescheduled' : job
@@ -130,13 +128,12 @@ export class OrderExpiry {
    */
   async withdraw(orderId: string | number): Promise<WithdrawResult> {
     const id = parseOrderId(orderId)
-    return this.#calls.run(async ({ queue }) => {
+    return this.#calls.run(async (checks) => {
       const withdrawn = await this.#orders?.withdraw(id)
       if (withdrawn?.result === 'settled') return { orderId: id, result: 'settled', status: withdrawn.status }
-      const job = await queue.getJob(jobIdOf(id))
-      const removed = job && !job.finishedOn ? await queue.remove(jobIdOf(id)) : undefined
-      if (withdrawn?.result === 'withdrawn' || removed === 1) return { orderId: id, result: 'withdrawn' }
-      return { orderId: id, result: removed === undefined ? 'missing' : 'checking' }
+      const job = await checks.remove(id)
+      if (withdrawn?.result === 'withdrawn' || job === 'removed') return { orderId: id, result: 'withdrawn' }
+      return { orderId: id, result: job }
     })
   }
 
@@ -148,16 +145,12 @@ export class OrderExpiry {
    */
   async find(orderId: string | number): Promise<FoundOrder | undefined> {
     const id = parseOrderId(orderId)
-    return this.#calls.run(async ({ queue }) => {
-      const [job, state, order] = await Promise.all([
-        queue.getJob(jobIdOf(id)),
-        queue.getJobState(jobIdOf(id)),
-        this.#orders?.find(id),
-      ])
-      if (!job && !order) return undefined
+    return this.#calls.run(async (checks) => {
+      const [check, order] = await Promise.all([checks.find(id), this.#orders?.find(id)])
+      if (!check && !order) return undefined
       return {
         orderId: id,
-        ...(job && { check: describeJob(job, state) }),
+        ...(check && { check }),
         ...(order && { order: describeOrder(order) }),
       }
     })
@@ -182,7 +175,7 @@ export class OrderExpiry {
   }
 
   #callNow(trace?: string) {
-    return { calledAt: systemClock.now(), trace, paymentTimeout: this.#options.paymentTimeout }
+    return { calledAt: this.#now(), trace, paymentTimeout: this.#options.paymentTimeout }
   }
 
   /** Places orders together: a result or a refusal for each, in their order. */
@@ -193,7 +186,8 @@ export class OrderExpiry {
     const orders = this.#orders
     const explain = (error: Error) => this.#calls.explain(error)
     // Each part by its name: a spread would take as long as all else here.
-    const place = (open: OpenQueue, isLate: () => boolean) => placeOrders({ open, isLate, orders, placements, explain })
+    const place = (checks: Checks, isLate: () => boolean) =>
+      placeOrders({ checks, isLate, orders, placements, explain })
     try {
       const results = await this.#calls.run(place, { withinMs })
       onEnd()
@@ -207,7 +201,7 @@ export class OrderExpiry {
 
   /** Behind calls that waited in vain for Redis, later ones wait less. `onEnd` is told how these calls fail. */
   #sharedTerms(placements: readonly Placement[]) {
-    const waitedMs = this.#isUnavailable ? systemClock.now() - (placements[0] as Placement).placedAt : 0
+    const waitedMs = this.#isUnavailable ? this.#now() - (placements[0] as Placement).placedAt : 0
     return {
       withinMs: CALL_TIMEOUT_MS - waitedMs,
       onEnd: (failure?: OrderExpiryError) => {

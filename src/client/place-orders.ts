@@ -1,10 +1,9 @@
 import type { OrderExpiryError } from '../errors.ts'
 import type { JobBefore } from '../queue/add-if-absent.ts'
-import type { OpenQueue } from '../queue/check-queue.ts'
-import { deadlineOf, jobIdOf, type Placement } from '../queue/contract.ts'
-import { placeJobs } from '../queue/jobs.ts'
+import type { Placement } from '../queue/contract.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { OrderRecords } from '../stores/records.ts'
+import type { Checks } from './checks.ts'
 import type { Refusal, ScheduleResult } from './results.ts'
 
 /**
@@ -16,33 +15,35 @@ import type { Refusal, ScheduleResult } from './results.ts'
  * @returns one result or refusal for each placement, in their order
  */
 export async function placeOrders(options: {
-  open: OpenQueue
-  orders: OrderRecords | undefined
+  checks: Checks
+  orders: Pick<OrderRecords, 'record'> | undefined
   placements: readonly Placement[]
   isLate: () => boolean
   explain: (error: Error) => OrderExpiryError
 }): Promise<(ScheduleResult | Refusal)[]> {
-  const { open, orders, placements, isLate, explain } = options
+  const { checks, orders, placements, isLate, explain } = options
   const records = orders ? await record(orders, placements) : []
-  const checks = orders ? placements.map((placement, index) => checkNeeded(placement, records[index])) : placements
-  const found = await placeJobs(
-    open,
-    checks.filter((check) => check !== undefined),
+  const needed = orders ? placements.map((placement, index) => checkNeeded(placement, records[index])) : placements
+  const found = await checks.place(
+    needed.filter((check) => check !== undefined),
     { isLate, keepsDecided: orders === undefined }, // a record says itself whether it is decided
   )
   let next = 0
   const results = placements.map((placement, index) => {
-    const result = resultOf(placement, { record: records[index], job: checks[index] && found[next++] })
+    const result = resultOf(placement, { record: records[index], job: needed[index] && found[next++] })
     return result instanceof Error ? { orderId: placement.orderId, error: explain(result) } : result
   })
   if (!results.some(isConflict)) return results
-  return Promise.all(results.map((result, index) => recognizeRepeat(result, { open, ...placements[index] })))
+  return Promise.all(results.map((result, index) => recognizeRepeat(result, { checks, ...placements[index] })))
 }
 
 type Recorded = Awaited<ReturnType<OrderRecords['record']>>[number]
 
 /** If Redis refuses some of them, each is recorded alone, to find out which. */
-async function record(orders: OrderRecords, placements: readonly Placement[]): Promise<(Recorded | Error)[]> {
+async function record(
+  orders: Pick<OrderRecords, 'record'>,
+  placements: readonly Placement[],
+): Promise<(Recorded | Error)[]> {
   const refused = (error: Error) => {
     if (redisErrorCode(error)) return error
     throw error
@@ -83,10 +84,10 @@ function isConflict(result: ScheduleResult | Refusal): result is ScheduleResult 
  */
 async function recognizeRepeat(
   result: ScheduleResult | Refusal,
-  { open, spanMs }: { open: OpenQueue; spanMs?: number },
+  { checks, spanMs }: { checks: Checks; spanMs?: number },
 ): Promise<ScheduleResult | Refusal> {
   if (!isConflict(result) || spanMs === undefined) return result
-  const job = await open.queue.getJob(jobIdOf(result.orderId))
-  if (!job || deadlineOf(job.data) !== job.timestamp + spanMs) return result
+  const check = await checks.find(result.orderId)
+  if (!check || check.deadline?.getTime() !== check.scheduledAt.getTime() + spanMs) return result
   return { ...result, result: 'unchanged' }
 }
