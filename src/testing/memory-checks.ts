@@ -60,13 +60,9 @@ export class MemoryChecks implements Checks {
     }
   }
 
-  /** Of the checks that are due by then, the one whose deadline comes first; of the same deadline, the one placed first. */
-  firstDueBy(instant: number): MemoryCheck | undefined {
-    let first: MemoryCheck | undefined
-    for (const check of this.#checks.values()) {
-      if (!check.finished && check.deadline <= instant && !(first && first.deadline <= check.deadline)) first = check
-    }
-    return first
+  /** The checks to come, by their deadlines; of the same deadline, the one placed first comes first. */
+  waiting(): MemoryCheck[] {
+    return [...this.#checks.values()].filter(({ finished }) => !finished).sort((a, b) => a.deadline - b.deadline)
   }
 
   #placeOne({ orderId, deadline, placedAt }: Placement, keepsDecided: boolean): JobBefore | undefined {

@@ -29,8 +29,8 @@ const optionalFunction = z
 
 const testOptions = z
   .strictObject({
-    orders: z.unknown(),
-    paymentTimeout: z.unknown(),
+    orders: z.unknown().optional(),
+    paymentTimeout: z.unknown().optional(),
     now: z.union([z.date(), z.number()], { error: 'expected a Date or epoch milliseconds' }).optional(),
     isUnpaid: optionalFunction,
     onCancelled: optionalFunction,

@@ -67,6 +67,11 @@ export class TestOrderExpiry extends OrderExpiry {
     return [...this.#cancelled]
   }
 
+  /** The ids of the orders whose deadline is to come, by their deadlines. */
+  get waiting(): string[] {
+    return this.#checks.waiting().map(({ orderId }) => orderId)
+  }
+
   // In memory there is nothing to gather. What the client gathers would wait for process.nextTick, which fake timers stop.
   override async schedule(item: ScheduleItem): Promise<ScheduleResult> {
     const [result] = await this.scheduleMany([item])
@@ -102,7 +107,8 @@ export class TestOrderExpiry extends OrderExpiry {
 
   async #settleUntil(until: number): Promise<SettledOrder[]> {
     const settled: SettledOrder[] = []
-    for (let check = this.#checks.firstDueBy(until); check; check = this.#checks.firstDueBy(until)) {
+    const nextDue = () => this.#checks.waiting().find(({ deadline }) => deadline <= until)
+    for (let check = nextDue(); check; check = nextDue()) {
       this.#time.now = Math.max(this.#time.now, check.deadline)
       const order = await this.#settle(check)
       if (order) settled.push(order)
