@@ -101,6 +101,22 @@ test('it schedules and pays, required or imported, and the process ends by itsel
   expect(run(imported)).toEqual(told)
 })
 
+test('its client for tests is an OrderExpiry of the same package, which itself loads neither that nor Nest', () => {
+  const program = write(
+    'testing.cjs',
+    `const { OrderExpiry } = require('order-expiry')
+     const loaded = Object.keys(require.cache).filter((path) => /order-expiry.dist.(testing|nestjs)/.test(path))
+     const use = async () => {
+       const expiry = require('order-expiry/testing').createTestOrderExpiry({ orders: 'redis' })
+       await expiry.schedule({ orderId: 'A-1', deadline: '15m' })
+       await expiry.advance('15m')
+       console.log(loaded.length, expiry instanceof OrderExpiry, expiry.cancelled.join())
+     }
+     use()`,
+  )
+  expect(run(program)).toEqual({ code: 0, output: '0 true A-1\n' })
+})
+
 test('it follows the clients of other versions of ioredis, and refuses what it cannot follow', () => {
   const program = write(
     'clients.cjs',
@@ -160,9 +176,11 @@ const TYPED = `
     for (const each of many) if ('error' in each) console.log(each.error.code satisfies ErrorCode)
     return expiry.find('A-1')
   }
+  export const expiry: OrderExpiry = createTestOrderExpiry({ isUnpaid: async () => true, now: new Date() })
   export const isOurs = (error: unknown): boolean => error instanceof OrderExpiryError && error.retryable
 `
-const IMPORT = `import { OrderExpiry, OrderExpiryError, type ErrorCode, type FoundOrder, type OrderExpiryOptions, type ScheduleResult } from 'order-expiry'`
+const IMPORT = `import { OrderExpiry, OrderExpiryError, type ErrorCode, type FoundOrder, type OrderExpiryOptions, type ScheduleResult } from 'order-expiry'
+import { createTestOrderExpiry } from 'order-expiry/testing'`
 
 const RESOLUTIONS = [
   { moduleResolution: 'node', module: 'commonjs', files: ['node.ts'] },
@@ -178,7 +196,7 @@ describe.each(['typescript', 'typescript-5.0'])('with %s', (compiler) => {
       JSON.stringify({
         compilerOptions: { ...how, target: 'es2022', strict: true, exactOptionalPropertyTypes: true, noEmit: true },
         // Checked like the shop's own code.
-        files: [...files, 'node_modules/order-expiry/dist/index.d.ts'],
+        files: [...files, ...['', 'testing/'].map((path) => `node_modules/order-expiry/dist/${path}index.d.ts`)],
       }),
     )
     const { output } = run(join(TOOLS, compiler, 'bin/tsc'), '-p', project, '--typeRoots', join(TOOLS, '@types'))

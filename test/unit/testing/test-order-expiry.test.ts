@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
 import { OrderExpiry } from '../../../src/index.ts'
 import { createTestOrderExpiry, type TestOrderExpiryOptions } from '../../../src/testing/index.ts'
@@ -195,6 +196,22 @@ describe('advance', () => {
     await expiry.close()
     expect(await expiry.advance('15m')).toMatchObject([{ orderId: 'a', outcome: 'cancelled' }])
   })
+})
+
+test('the examples of docs/library.md do what they say', async () => {
+  const [, section = ''] = readFileSync('docs/library.md', 'utf8').split('## Tests without Redis')
+  const [recorded = '', own = ''] = [...section.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code = '']) => code)
+  const orders = new Map([['A-1', { status: 'pending' }]])
+  const run = (code: string): Promise<ReturnType<typeof createTestOrderExpiry>> =>
+    new Function('createTestOrderExpiry', 'orders', `return (async () => { ${code}; return expiry })()`)(
+      createTestOrderExpiry,
+      orders,
+    )
+  expect((await run(recorded.replace(/^import .*$/m, ''))).cancelled).toEqual(['A-1001'])
+  const expiry = await run(own)
+  await expiry.schedule({ orderId: 'A-1', deadline: '15m' })
+  await expiry.advance('15m')
+  expect(orders.get('A-1')).toEqual({ status: 'cancelled' })
 })
 
 describe('with fake timers', () => {
