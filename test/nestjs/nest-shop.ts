@@ -5,9 +5,10 @@ import { join, resolve } from 'node:path'
 
 const TOOLS = resolve('test/library/node_modules')
 const VERSION = JSON.parse(readFileSync('package.json', 'utf8')).version as string
+const PAGE = readFileSync(resolve('docs/nestjs.md'), 'utf8')
 const PROGRAMS = resolve('test/nestjs/programs')
 
-/** What a program of Node has done: it has ended by itself, or was killed after a minute. */
+/** What a program of Node has done: it has ended by itself, or was killed after two minutes. */
 export interface Run {
   code: number | null
   output: string
@@ -16,16 +17,15 @@ export interface Run {
 /** The application of docs/nestjs.md in a folder of its own, with a version of Nest and the packed library, compiled. */
 export class NestShop {
   readonly #dir = mkdtempSync(join(tmpdir(), 'order-expiry-nest-'))
-  readonly #env: NodeJS.ProcessEnv
 
-  constructor({ version, env }: { version: number; env: NodeJS.ProcessEnv }) {
-    this.#env = { ...process.env, ...env }
+  constructor({ version }: { version: number }) {
     for (const file of ['package.json', 'package-lock.json']) {
       cpSync(resolve(`test/nestjs/${version}`, file), join(this.#dir, file))
     }
     const packed = resolve(`order-expiry-${VERSION}.tgz`)
     const quietly = ['--ignore-scripts', '--no-engine-strict', '--no-audit', '--no-fund', '--loglevel', 'error']
-    this.#expectSuccess('npm', 'install', ...quietly, packed)
+    const { code, output } = this.#spawn('npm', ['install', ...quietly, packed])
+    if (code !== 0) throw new Error(`npm install: exit code ${code}: ${output}`)
   }
 
   /** Compiles it anew. @returns what the compiler complains of */
@@ -50,24 +50,28 @@ export class NestShop {
         outDir: 'dist',
         types: ['node'],
         typeRoots: [join(TOOLS, '@types')],
-        paths: { '@jest/globals': [resolve('node_modules/@jest/globals')] },
+        paths: { '@jest/globals': [resolve('node_modules/@jest/globals/build/index.d.ts')] },
       },
       include: ['src'],
     })
-    const { output } = this.#spawn(process.execPath, join(TOOLS, 'typescript/bin/tsc'), '-p', this.#dir)
+    const { output } = this.#spawn(process.execPath, [join(TOOLS, 'typescript/bin/tsc'), '-p', this.#dir])
     return output.split('\n').filter((line) => line !== '')
   }
 
-  /** Runs one of its programs. */
-  run(program: string): Run {
-    return this.#spawn(process.execPath, '--no-warnings', join(this.#dir, 'dist', program))
+  /** Runs one of its programs, with this Redis. */
+  run(program: string, redis: { url: string }): Run {
+    return this.#spawn(process.execPath, ['--no-warnings', join(this.#dir, 'dist', program)], { REDIS_URL: redis.url })
   }
 
-  /** Runs its tests with Jest, as they were compiled. */
+  /** Runs its test with Jest, which requires CommonJS only and makes that of Nest's own packages; no Redis is there. */
   test(): Run {
-    const config = JSON.stringify({ rootDir: join(this.#dir, 'dist'), transform: {} })
+    const config = {
+      rootDir: join(this.#dir, 'dist'),
+      transform: { '\\.js$': [resolve('node_modules/@swc/jest'), { module: { type: 'commonjs' } }] },
+      transformIgnorePatterns: [/transformIgnorePatterns: \['(.+?)'\]/.exec(PAGE)?.[1]],
+    }
     const jest = resolve('node_modules/jest/bin/jest.js')
-    return this.#spawn(process.execPath, '--experimental-vm-modules', jest, '--config', config)
+    return this.#spawn(process.execPath, [jest, '--no-cache', '--config', JSON.stringify(config)])
   }
 
   remove(): void {
@@ -78,16 +82,11 @@ export class NestShop {
     writeFileSync(join(this.#dir, name), JSON.stringify(json))
   }
 
-  #expectSuccess(command: string, ...args: string[]): void {
-    const { code, output } = this.#spawn(command, ...args)
-    if (code !== 0) throw new Error(`${command} ${args[0]}: exit code ${code}: ${output}`)
-  }
-
-  #spawn(command: string, ...args: string[]): Run {
+  #spawn(command: string, args: string[], env: NodeJS.ProcessEnv = {}): Run {
     const { status, stdout, stderr } = spawnSync(command, args, {
       cwd: this.#dir,
       encoding: 'utf8',
-      env: this.#env,
+      env: { ...process.env, ...env },
       timeout: 120_000,
     })
     return { code: status, output: stdout + stderr }
@@ -96,6 +95,5 @@ export class NestShop {
 
 /** The files that docs/nestjs.md shows, by their names. */
 function blocksOfPage(): [name: string, text: string][] {
-  const page = readFileSync(resolve('docs/nestjs.md'), 'utf8')
-  return [...page.matchAll(/^```ts\n\/\/ (\S+\.ts)\n([\s\S]*?)^```$/gm)].map(([, name = '', text = '']) => [name, text])
+  return [...PAGE.matchAll(/^```ts\n\/\/ (\S+\.ts)\n([\s\S]*?)^```$/gm)].map(([, name = '', text = '']) => [name, text])
 }

@@ -8,7 +8,7 @@ import {
   OrderExpiryModule,
   type OrderExpiryOptionsFactory,
 } from 'order-expiry/nestjs'
-import { type Settings, SettingsModule } from './tickets.module.js'
+import { Settings, SettingsModule } from './tickets.module.js'
 
 /* Each way in which the module takes options, one after the other; what became of each is printed as JSON. */
 
@@ -39,10 +39,10 @@ async function run({ token = OrderExpiry, ...metadata }: ModuleMetadata & { toke
   try {
     const app = await NestFactory.createApplicationContext(Root, { logger: false, abortOnError: false })
     const expiry = app.get<OrderExpiry>(token, { strict: false })
-    const { result } = await expiry.schedule({ orderId: 'A-1', deadline: '15m' })
-    await expiry.withdraw('A-1')
+    const { result } = await expiry.schedule({ orderId: 'W-1', deadline: '15m' })
+    await expiry.withdraw('W-1')
     await app.close()
-    return [result, await expiry.schedule({ orderId: 'A-1' }).catch(codeOf)].join(' ')
+    return [result, await expiry.schedule({ orderId: 'W-1' }).catch(codeOf)].join(' ')
   } catch (error) {
     return codeOf(error as Error)
   }
