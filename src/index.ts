@@ -2,6 +2,7 @@ export { OrderExpiry } from './client/client.ts'
 export type { OrderExpiryOptions } from './client/options.ts'
 export type {
   FoundOrder,
+  Refusal,
   RescheduleResult,
   ScheduleItem,
   ScheduleResult,

@@ -30,7 +30,7 @@ export interface OrderExpiryOptions {
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
 const clientOptions = z.strictObject({
-  redis: z.unknown(),
+  redis: z.unknown().optional(),
   orders: z.enum(Object.keys(RECORDS) as [RecordsName]).optional(),
   queueName: z
     .string()

@@ -7,6 +7,8 @@ import { DURATION_FORMAT, parseDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
 
+const LONGEST_TEXT = 200
+
 /** `order-expiry brake status | engage | release`: the mass-cancel brake of all processes. */
 export function brakeCommand(context: CommandContext): Command {
   const silence = 'do not engage by itself for this long, so that held-back orders can be cancelled'
@@ -15,15 +17,19 @@ export function brakeCommand(context: CommandContext): Command {
   )
 
   add('status', 'print whether it is engaged, why and since when', (brake) => brake.status())
-  const by = ['--by <name>', 'who asks, for those who look at it later (default: the user)'] as const
+  const by = () =>
+    new Option('--by <name>', 'who asks, for those who look at it later (default: the user)').argParser(asText)
+  const reason = new Option('--reason <text>', 'why, for those who look at it later')
+    .default('manual')
+    .argParser(asText)
   add('engage', 'stop all cancellations; checks continue and wait', (brake, given) =>
     brake.engage('manual', given.by ?? whoAsks(), given.reason),
   )
-    .option('--reason <text>', 'why, for those who look at it later', 'manual')
-    .option(...by)
+    .addOption(reason)
+    .addOption(by())
   add('release', 'cancel orders again', (brake, given) => brake.release(given.by ?? whoAsks(), given.for))
     .addOption(new Option('--for <duration>', silence).default(600_000, '10m').argParser(asDuration))
-    .option(...by)
+    .addOption(by())
   return command
 
   function add(
@@ -69,6 +75,15 @@ function whoAsks(): string {
   } catch {
     return `user ${process.getuid?.()}`
   }
+}
+
+/** It is shown wherever the brake is: on the overview, in verdicts and in each line of the log about it. */
+function asText(text: string): string {
+  const { length } = text.trim()
+  if (length === 0 || length > LONGEST_TEXT) {
+    throw new InvalidArgumentError(`Expected 1 to ${LONGEST_TEXT} characters, given ${length}.`)
+  }
+  return text.trim()
 }
 
 function asDuration(text: string): number {

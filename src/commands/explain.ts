@@ -39,7 +39,7 @@ function describe(story: Story): string[] {
   const rows = events.map(({ at, text }) => {
     if (at === undefined) return `${'–'.padEnd(24)}  ${text}`
     const when = relativeTime(at - now)
-    return `${instantOf(at).padEnd(24)}  ${text}${when === 'now' ? '' : ` (${when})`}`
+    return `${instantOf(at).padEnd(24)}  ${text}${when === 'now' || when === '' ? '' : ` (${when})`}`
   })
   return [...lines, '', ...rows]
 }

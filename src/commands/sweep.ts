@@ -3,7 +3,7 @@ import type { Brake } from '../brake/brake.ts'
 import { type SweptOnce, sweepOnce } from '../daemon/sweep-once.ts'
 import { withRedis } from '../daemon/with-redis.ts'
 import { EventBus } from '../observe/events.ts'
-import { describeSetAside, isAnySetAside } from '../order/set-aside.ts'
+import { describeSetAside, instantOf, isAnySetAside } from '../order/set-aside.ts'
 import type { SetAside } from '../order/store.ts'
 import { number } from '../runtime/human-numbers.ts'
 import { type CommandContext, stopSignal } from './context.ts'
@@ -40,7 +40,7 @@ export function sweepCommand(context: CommandContext): Command {
     )
     const result = reportOf(swept, dryRun || config.DRY_RUN ? wouldCancel : undefined)
     const lines = describe({ report: result, backlog, changesNothing: dryRun, now: clock.now() })
-    return { result, lines, isSuccess: !result.error && !result.failed && !swept.brake.unknown }
+    return { result: jsonOf(result), lines, isSuccess: !result.error && !result.failed && !swept.brake.unknown }
   })
 }
 
@@ -70,6 +70,23 @@ function reportOf(swept: SweptOnce, wouldCancel: WouldCancel | undefined) {
     byAge: wouldCancel?.byAge,
     failed: failed && { orderId: failed.orderId, code: failed.error.code, message: failed.error.message },
     error: error && { code: error.code, message: error.message },
+  }
+}
+
+/** With times as everywhere in JSON: the store's can be finer than a millisecond. */
+function jsonOf({ setAside, left, ...report }: Report) {
+  const { backlog, unreadable } = setAside ?? {}
+  const { oldest } = left ?? {}
+  return {
+    setAside: setAside && {
+      backlog: { ...backlog, oldest: backlog?.oldest === undefined ? undefined : instantOf(backlog.oldest) },
+      unreadable,
+    },
+    ...report,
+    left: left && {
+      ...left,
+      oldest: oldest && { ...oldest, deadline: instantOf(oldest.deadline), lateMs: Math.round(oldest.lateMs) },
+    },
   }
 }
 

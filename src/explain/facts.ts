@@ -34,8 +34,10 @@ export interface Decided extends FinishedCheck {
 }
 
 /** Why an order was not settled when it was last looked at. */
-interface Obstacle {
+export interface Obstacle {
+  /** When a check met it, or a sweep met it first: sweeps note only what changes. */
   at: number
+  by: Decided['by']
   /** The reason of a postponement, or the code of an error. */
   why: string
   message?: string | undefined
@@ -52,7 +54,7 @@ export function decisionsOf({ checks, swept }: OrderRecords): Decided[] {
 export function lastObstacleOf(facts: OrderRecords): Obstacle | undefined {
   const decidedAt = Math.max(...decisionsOf(facts).map((decided) => Date.parse(decided.decidedAt)), 0)
   const bySweep = facts.swept.flatMap((note): Obstacle[] =>
-    'why' in note ? [{ at: Date.parse(note.at), why: note.why, message: note.message }] : [],
+    'why' in note ? [{ at: Date.parse(note.at), by: 'sweep', why: note.why, message: note.message }] : [],
   )
   return [...facts.checks.flatMap(obstaclesOf), ...bySweep]
     .filter(({ at }) => at >= decidedAt)
@@ -64,9 +66,16 @@ function obstaclesOf({ notes, failedReason, state }: CheckFacts): Obstacle[] {
   return notes.flatMap(({ at, code, what }): Obstacle[] => {
     const why = /: ([\w-]+)$/.exec(what)?.[1]
     if (at === undefined || why === undefined) return []
-    if (code === 'CHECK_POSTPONED') return [{ at, why }]
-    return code === 'CHECK_RETRIED' ? [{ at, why, message: failedReason?.replace(`${why}: `, '') }] : []
+    if (code === 'CHECK_POSTPONED') return [{ at, by: 'check', why }]
+    return code === 'CHECK_RETRIED' ? [{ at, by: 'check', why, message: failedReason?.replace(`${why}: `, '') }] : []
   })
+}
+
+/** Of the order, as the store has it or, where it does not tell, its check or a decision. */
+export function deadlineIn(facts: Pick<OrderFacts, 'order' | 'checks' | 'swept'>): number | undefined {
+  const known = facts.order?.deadline ?? facts.checks.find(({ deadline }) => deadline !== undefined)?.deadline
+  const decided = decisionsOf(facts).at(-1)
+  return known ?? (decided && Date.parse(decided.deadline))
 }
 
 /** Whether a check of the order is under way, or to come. */

@@ -1,5 +1,5 @@
 import type { Answer } from './answer.ts'
-import { lastObstacleOf, type OrderFacts } from './facts.ts'
+import { lastObstacleOf, type Obstacle, type OrderFacts } from './facts.ts'
 
 type Hindrance = Pick<Answer, 'code' | 'text' | 'next'>
 
@@ -8,33 +8,33 @@ export function hindranceOf(facts: OrderFacts): Hindrance | undefined {
   const hold = holdOf(facts)
   if (hold && hold.code !== 'QUEUE_PAUSED') return hold
   const obstacle = lastObstacleOf(facts)
-  const when = obstacle && new Date(obstacle.at).toISOString()
+  const when = obstacle && whenMet(obstacle)
   const why = obstacle?.why ?? ''
   if (/^(locked|STORE_LOCKED|STORE_DEADLOCK|STORE_SERIALIZATION)$/.test(why)) {
     return {
       code: 'LOCKED',
-      text: `another transaction had locked its row when it was last tried, ${when}`,
+      text: `another transaction had locked its row ${when}`,
       next: 'It is tried again by itself, once that payment or whatever it is has ended. If it lasts, find the transaction that holds the lock, and end it.',
     }
   }
   if (/^(STORE_REJECTED|UNEXPECTED)$/.test(why)) {
     return {
       code: 'REJECTED',
-      text: `the order store rejected its cancellation when it was last tried, ${when}${saying(obstacle?.message)}`,
+      text: `the order store rejected its cancellation ${when}${saying(obstacle?.message)}`,
       next: 'Mend what the order store names: a trigger, a constraint, the row. The next sweep cancels it.',
     }
   }
   if (why === 'STORE_UNDECIDED') {
     return {
       code: 'UNDECIDED',
-      text: `another order in its batch stopped the statement, ${when}${saying(obstacle?.message)}`,
+      text: `another order in its batch stopped the statement ${when}${saying(obstacle?.message)}`,
       next: 'It is tried again by itself, with others. If it lasts, look for rejected orders in the log.',
     }
   }
   if (why.startsWith('STORE_') || why === 'OUTBOX_MISSING') {
     return {
       code: 'STORE_FAILED',
-      text: `the order store did not work when its check came, ${when} (${why})`,
+      text: `the order store did not work ${when} (${why})`,
       next: 'Look at /readyz and `order-expiry doctor`: once the order store works, the order is cancelled.',
     }
   }
@@ -66,6 +66,11 @@ export function holdOf({ holds = {}, checks }: OrderFacts): Hindrance | undefine
   if (!isPaused || checks.length === 0) return undefined
   const text = 'the queue is paused, so only the sweep cancels orders'
   return { code: 'QUEUE_PAUSED', text, next: 'Resume the queue on the board.' }
+}
+
+function whenMet({ at, by }: Obstacle): string {
+  const iso = new Date(at).toISOString()
+  return by === 'sweep' ? `in the sweeps since ${iso}` : `when it was last tried, ${iso}`
 }
 
 function saying(message: string | undefined): string {

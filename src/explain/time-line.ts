@@ -1,7 +1,7 @@
 import type { SweepNote } from '../queue/sweep-notes.ts'
 import type { CheckFacts } from '../queue/view/check-facts.ts'
 import { number } from '../runtime/human-numbers.ts'
-import type { Decided, OrderFacts } from './facts.ts'
+import { type Decided, deadlineIn, type OrderFacts } from './facts.ts'
 
 export const EVENT_CODES = [
   'CHECK_SCHEDULED',
@@ -37,11 +37,12 @@ export interface StoryEvent {
 
 /** What is known of an order, in order of time. */
 export function timeLineOf(facts: OrderFacts): StoryEvent[] {
-  const { checks, swept, missing } = facts
+  const { checks, swept, missing, now } = facts
   const events = [
-    ...checks.flatMap((check, index) => eventsOfCheck(check, { isOnly: index === 0 && checks.length === 1 })),
+    ...checks.flatMap((check) => eventsOfCheck(check, { isOnly: checks.length === 1, now })),
     ...(missing?.queue ? [] : eventsOfLook(facts)),
     ...swept.map(eventOfSweep),
+    ...eventsOfDeadline(facts),
     ...(missing?.store ? [] : eventsOfOrder(facts)),
     ...eventsOfOutbox(facts),
   ]
@@ -49,7 +50,7 @@ export function timeLineOf(facts: OrderFacts): StoryEvent[] {
   return events.sort((a, b) => (a.at ?? Number.NEGATIVE_INFINITY) - (b.at ?? Number.NEGATIVE_INFINITY))
 }
 
-function eventsOfCheck(check: CheckFacts, { isOnly }: { isOnly: boolean }): StoryEvent[] {
+function eventsOfCheck(check: CheckFacts, { isOnly, now }: { isOnly: boolean; now: number }): StoryEvent[] {
   const { jobId, scheduledAt, scheduledBy, notes, starts, startedAt, finishedAt, finished, failedReason } = check
   const { dueAt, state, deadline } = check
   const which = isOnly ? '' : `, job ${jobId}`
@@ -70,10 +71,10 @@ function eventsOfCheck(check: CheckFacts, { isOnly }: { isOnly: boolean }): Stor
     const text = `check given up: ${failedReason ?? 'no reason was recorded'}${which}`
     events.push({ at: finishedAt, code: 'CHECK_GIVEN_UP', text })
   }
-  if (state === 'waiting' && dueAt !== undefined)
-    events.push({ at: dueAt, code: 'CHECK_TO_COME', text: `check to come${which}` })
-  if (state === 'due')
-    events.push({ at: dueAt ?? deadline, code: 'CHECK_DUE', text: `check due, about to begin${which}` })
+  const isToCome = state === 'waiting' && dueAt !== undefined && dueAt > now
+  if (isToCome) events.push({ at: dueAt, code: 'CHECK_TO_COME', text: `check to come${which}` })
+  if (state === 'due' || (state === 'waiting' && !isToCome))
+    events.push({ at: dueAt ?? deadline, code: 'CHECK_DUE', text: `check due, not begun yet${which}` })
   return events
 }
 
@@ -108,14 +109,17 @@ function eventsOfLook({ checks, looked }: OrderFacts): StoryEvent[] {
   return [{ at: undefined, code: 'NO_CHECK', text }]
 }
 
-function eventsOfOrder({ order, checks, now }: OrderFacts): StoryEvent[] {
-  const deadline = order?.deadline ?? checks.find((check) => check.deadline !== undefined)?.deadline
+/** Of the order store or, where it does not tell, of the check or of what was decided. */
+function eventsOfDeadline(facts: OrderFacts): StoryEvent[] {
+  const deadline = deadlineIn(facts)
+  if (deadline === undefined) return []
+  const text = deadline > facts.now ? 'payment deadline, to come' : 'payment deadline'
+  const isUnreadable = facts.order?.setAside === 'unreadable'
+  return [{ at: deadline, code: 'DEADLINE', text: isUnreadable ? `${text}, which cannot be meant` : text }]
+}
+
+function eventsOfOrder({ order, now }: OrderFacts): StoryEvent[] {
   const events: StoryEvent[] = []
-  if (deadline !== undefined) {
-    const text = deadline > now ? 'payment deadline, to come' : 'payment deadline'
-    const isUnreadable = order?.setAside === 'unreadable'
-    events.push({ at: deadline, code: 'DEADLINE', text: isUnreadable ? `${text}, which cannot be meant` : text })
-  }
   if (order?.paidAt !== undefined) {
     events.push({ at: order.paidAt, code: 'PAID', text: 'paid, according to the order store' })
   }

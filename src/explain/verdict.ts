@@ -1,10 +1,10 @@
 import type { Order } from '../order/order.ts'
 import { OVERDUE_AFTER_MS } from '../order/promise.ts'
 import { instantOf } from '../order/set-aside.ts'
-import { clockDifference, howLate } from '../runtime/human-numbers.ts'
+import { clockDifference, howLate, number } from '../runtime/human-numbers.ts'
 import { type Answer, OUTCOMES, type VerdictOutcome } from './answer.ts'
 import { cancellationOf } from './cancellation.ts'
-import { decisionsOf, isToBeChecked, type OrderFacts } from './facts.ts'
+import { deadlineIn, decisionsOf, isToBeChecked, type OrderFacts } from './facts.ts'
 import { hindranceOf, holdOf } from './hindrance.ts'
 
 /** An answer, with the outcome that it stands for. */
@@ -18,10 +18,7 @@ export interface Verdict extends Answer {
 /** Why the order was cancelled, or what becomes of it. */
 export function verdictOf(facts: OrderFacts): Verdict {
   const answer = answerOf(facts)
-  const decided = decisionsOf(facts).at(-1)
-  const known = facts.order?.deadline ?? facts.checks.find(({ deadline }) => deadline !== undefined)?.deadline
-  const deadline = known ?? (decided && Date.parse(decided.deadline))
-  return { outcome: OUTCOMES[answer.code], ...answer, deadline }
+  return { outcome: OUTCOMES[answer.code], ...answer, deadline: deadlineIn(facts) }
 }
 
 function answerOf(facts: OrderFacts): Answer {
@@ -134,6 +131,15 @@ function overdueAnswer(facts: OrderFacts, { order, deadline }: { order: Order; d
   if (lateMs < OVERDUE_AFTER_MS) {
     return { code: 'DUE', text: `Due: ${late}; its check or the next sweep is about to cancel it.`, lateMs }
   }
+  if (facts.missing?.queue) {
+    const text = `Overdue: ${late}; what keeps it from being cancelled cannot be told while Redis cannot be asked.`
+    return {
+      code: 'OVERDUE',
+      text,
+      next: 'Ask again once Redis is back. A daemon that runs sweeps it meanwhile.',
+      lateMs,
+    }
+  }
   const next = 'See that a daemon runs for this queue and this store: `order-expiry doctor`, its log, and /readyz tell.'
   return { code: 'OVERDUE', text: `Overdue: ${late}.`, next, lateMs }
 }
@@ -149,7 +155,8 @@ function answerOfMissing(facts: OrderFacts): Answer {
   }
   const [check] = checks
   if (!check && missing?.queue) return { code: 'UNKNOWN', text: 'Unknown: the order store has no such order.', next }
-  if (!check) return { code: 'UNKNOWN', text: 'Unknown: neither the queue nor the order store has it.', next }
+  if (!check)
+    return { code: 'UNKNOWN', text: `Unknown: ${absenceOf(facts)}, and the order store does not have it.`, next }
   if (check.state === 'failed') {
     const text = `Unknown to the order store; its check was given up (${check.failedReason ?? 'no reason was recorded'}).`
     return { code: 'MISSING', text, next: `Mend the cause, then run \`order-expiry replay ${check.jobId}\`.` }
@@ -180,7 +187,13 @@ function findingWithoutStore(facts: OrderFacts): Answer {
     const text = `Undecided: its check was given up (${check.failedReason ?? 'no reason was recorded'}).`
     return { code: 'CHECK_GIVEN_UP', text, next }
   }
-  return { code: 'UNKNOWN', text: 'Unknown: the queue has nothing of it, and the order store cannot be asked.', next }
+  return { code: 'UNKNOWN', text: `Unknown: ${absenceOf(facts)}, and the order store cannot be asked.`, next }
+}
+
+/** What is not there, as far as was looked. */
+function absenceOf({ looked }: OrderFacts): string {
+  if (!looked || looked.jobs >= looked.of) return 'the queue has nothing of it'
+  return `the queue has no check under our id for it, nor a job of it among the ${number(looked.jobs)} of ${number(looked.of)} that were looked at`
 }
 
 function iso(ms: number): string {

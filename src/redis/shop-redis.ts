@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import type { RedisOptions } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import { type Fields, refuseUnknown } from '../runtime/fields.ts'
@@ -26,6 +27,26 @@ const ADDRESS = [
 
 /** What tells where Redis is: without any of these, ioredis connects to localhost:6379. */
 const PLACES = ['host', 'port', 'path', 'sentinels', 'Connector'] as const
+
+/** A number, also as the text of an environment variable. */
+const isNumber = (value: unknown, least: number, most: number) =>
+  /^\d{1,9}$/.test(String(value)) && Number(value) >= least && Number(value) <= most
+const text = { is: (value: unknown) => typeof value === 'string', expected: 'a string' }
+
+/** What ioredis takes as said. */
+const VALUES: Partial<Record<keyof RedisProfile, { is: (value: unknown) => boolean; expected: string }>> = {
+  host: {
+    is: (value) => typeof value === 'string' && (isIP(value) > 0 || /^[^\s/:@]+$/.test(value)),
+    expected: 'a name or an address alone, without port or protocol',
+  },
+  port: { is: (value) => isNumber(value, 1, 65_535), expected: 'a number from 1 to 65535' },
+  db: { is: (value) => isNumber(value, 0, 999_999_999), expected: 'a number from 0 on' },
+  tls: { is: (value) => typeof value === 'object' || typeof value === 'boolean', expected: 'options of TLS' },
+  path: text,
+  username: text,
+  password: text,
+  name: text,
+}
 
 const FIELDS: Fields = {
   of: 'the option redis',
@@ -84,12 +105,13 @@ function addressOfClient(client: object): RedisProfile {
 
 function optionsOf(given: object): RedisProfile {
   if ('url' in given) throw refused('an object with url: give the URL itself')
+  if ('href' in given) throw refused('a URL as an object: give its text')
   refuseUnknown(given, FIELDS)
   const options = given as RedisProfile
   for (const name of PLACES) {
     const value = options[name]
-    if (name in options && (value === undefined || value === '')) {
-      throw refused(`${name}: ${value === '' ? 'an empty string' : 'undefined'}`)
+    if (name in options && (value === undefined || value === null || value === '')) {
+      throw refused(`${name}: ${value === '' ? 'an empty string' : value}`)
     }
   }
   if (options.keyPrefix) throw refused('keyPrefix, under which the daemon does not look: queuePrefix is what both have')
@@ -98,11 +120,27 @@ function optionsOf(given: object): RedisProfile {
 
 function checkPlace(address: RedisProfile): RedisProfile {
   if (!PLACES.some((name) => address[name] != null)) throw refused(listOf(Object.keys(address)))
+  checkValues(address, '')
   if (!address.sentinels) return address
   if (!Array.isArray(address.sentinels) || address.sentinels.length === 0) throw refused('sentinels: none')
+  for (const sentinel of address.sentinels as unknown[]) {
+    const { host } = (sentinel ?? {}) as { host?: unknown }
+    if (host === undefined || host === null) throw refused('a Sentinel without host')
+    checkValues(sentinel as object, 'sentinels: ')
+  }
   if (!address.name) throw refused('sentinels without name, that of the primary')
   if (address.role && address.role !== 'master') throw refused(`role: ${address.role}, where nothing can be written`)
   return address
+}
+
+/** With a value that is none of these, ioredis ends the process, tries for ever, or shows a password as a host. */
+function checkValues(given: object, where: string): void {
+  for (const [name, { is, expected }] of Object.entries(VALUES)) {
+    const value: unknown = given[name as keyof typeof given]
+    if (value === undefined || value === null || is(value)) continue
+    const shown = typeof value === 'number' ? value : typeof value
+    throw new OrderExpiryError('INVALID_OPTIONS', `redis: ${where}${name}: expected ${expected}, given ${shown}`)
+  }
 }
 
 function listOf(names: readonly string[]): string {

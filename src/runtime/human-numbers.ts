@@ -21,9 +21,13 @@ export function howLong(ms: number): string {
   return `${(ms / 86_400_000).toFixed(1)} days`
 }
 
-/** `now`, `12 min ago`, `in 45 s`: when something is. @param ms from now on; negative: before now */
+/** Longer than anything that an order can have to do with: such a time was never meant. */
+const NEVER_MEANT_MS = 100 * 365 * 86_400_000
+
+/** `now`, `12 min ago`, `in 45 s`: when something is; empty if it is a lifetime away. @param ms from now on; negative: before now */
 export function relativeTime(ms: number): string {
   if (Math.abs(ms) < 500) return 'now'
+  if (Math.abs(ms) > NEVER_MEANT_MS) return ''
   return ms < 0 ? `${howLong(-ms)} ago` : `in ${howLong(ms)}`
 }
 

@@ -42,6 +42,10 @@ describe('with the redis store', () => {
     [['reschedule', 'a', '--timeout', '400d'], 'INVALID_DEADLINE: --timeout: understood as'],
     [['schedule', 'a', '--timeout', '1m', '--deadline', '1'], 'cannot be used with'],
     [['reschedule', 'a'], 'expected --deadline or --timeout'],
+    [['brake', 'engage', '--reason', ' '], 'Expected 1 to 200 characters, given 0'],
+    [['brake', 'engage', '--reason', 'x'.repeat(201)], 'Expected 1 to 200 characters, given 201'],
+    [['brake', 'engage', '--by', ''], 'Expected 1 to 200 characters'],
+    [['brake', 'release', '--by', ''], 'Expected 1 to 200 characters'],
     [['shedule', 'a'], 'Did you mean schedule?'],
     [['schedule'], "missing required argument 'id'"],
   ])('%j is refused with code 1 and a clear error', async (args, message) => {

@@ -127,7 +127,7 @@ describe('orders in PostgreSQL', () => {
     expect(stdout).toMatch(/\n\d{4}-\d\d-\d\dT\S+Z {2}now: status paid, according to the order store\n/)
     expect(await runCli(['explain', 'never'], { env })).toMatchObject({
       code: 1,
-      stdout: expect.stringMatching(/^Unknown: neither the queue nor the order store has it\./),
+      stdout: expect.stringMatching(/^Unknown: the queue has nothing of it, and the order store does not have it\./),
     })
   })
 

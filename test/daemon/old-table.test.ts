@@ -103,7 +103,10 @@ describe('a first start on a table with old unpaid orders', () => {
 describe('sweep --backlog', () => {
   test('settles the backlog and nothing else, each order with one event; --dry-run only counts', async () => {
     const { table, env, sweep, oldest } = await openOldTable()
-    const setAside = { backlog: { orders: OLD, oldest }, unreadable: { orders: 1, examples: ['year-1'] } }
+    const setAside = {
+      backlog: { orders: OLD, oldest: new Date(oldest).toISOString() },
+      unreadable: { orders: 1, examples: ['year-1'] },
+    }
     expect(await sweep(['--dry-run'])).toMatchObject({ code: 0, setAside, overdue: 1, wouldCancel: ['fresh'] })
     const dry = await sweep(['--backlog', '--dry-run'])
     expect(dry).toMatchObject({ code: 0, setAside, overdue: OLD, outcomes: { 'would-cancel': OLD } })

@@ -61,7 +61,9 @@ export function storyPage(options: { site: Site; story: Story; boardPath: string
 
 function verdictBox(verdict: Verdict, now: number): string {
   const { outcome, code, text, next, deadline, decidedAt, decidedBy, lateMs } = verdict
-  const { look, sign, label } = LOOKS[outcome]
+  const { look: usual, sign, label } = LOOKS[outcome]
+  // Whatever the outcome: somebody has to do something, such as give money back.
+  const look = next && usual === 'plain' ? 'warn' : usual
   const facts: [name: string, value: string | undefined][] = [
     ['Deadline', deadline === undefined ? undefined : timeOf(deadline, now)],
     ['Decided', decidedAt && timeOf(Date.parse(decidedAt), now)],

@@ -83,7 +83,7 @@ function cancelledOrders({ cancelled, at }: Overview, site: Site): string {
     const job = jobId === undefined ? '' : `?job=${encodeURIComponent(jobId)}`
     const story = linkTo(site, `/orders/${encodeURIComponent(orderId)}${job}`)
     const late = howLate(Math.max(0, Date.parse(decidedAt) - Date.parse(deadline)))
-    return html`<tr><th scope="row"><a href="${story}">${orderId}</a></th><td>${instantOf(decidedAt, at)}</td><td>${late}</td><td>${by}, ${decidedBy}</td></tr>
+    return html`<tr><th scope="row"><a href="${story}">${orderId}</a></th><td><time datetime="${decidedAt}">${instantOf(decidedAt, at)}</time></td><td>${late}</td><td>${by}, ${decidedBy}</td></tr>
 `
   })
   const columns = ['Order', 'At (UTC)', 'After its deadline', 'By']

@@ -19,7 +19,7 @@ export interface Site {
   sweepEveryMs: number
   /** Whether sweeps find orders: not where the deadline is only on the job. */
   isSwept: boolean
-  vitals: Pick<Vitals, 'outages' | 'brake' | 'brakeFailure' | 'dryRun' | 'clock'>
+  vitals: Pick<Vitals, 'phase' | 'outages' | 'brake' | 'brakeFailure' | 'dryRun' | 'clock'>
 }
 
 /** An address on this server, for a link. @param path begins with a slash, as the routes do */

@@ -6,7 +6,7 @@ export const STORY_STYLE = `
 .verdict.is-warn { border-color: var(--warn); background: var(--warn-back) } .verdict.is-warn h2 { color: var(--warn) }
 .verdict.is-bad { border-color: var(--bad); background: var(--bad-back) } .verdict.is-bad h2 { color: var(--bad) }
 .verdict dl { margin: .7rem 0 0; font-size: .93rem }
-time { font-variant-numeric: tabular-nums; white-space: nowrap } .local::before { content: "· " }
+.local::before { content: "· " }
 .story { list-style: none; margin: 0; padding: 0 }
 .story li { position: relative; display: grid; grid-template-columns: minmax(0, 19rem) 1fr; gap: 0 1.2rem; padding: 0 0 1rem 1.4rem; border-left: 2px solid var(--line); margin-left: .4rem }
 .story li:last-child { border-left-color: transparent; padding-bottom: 0 }

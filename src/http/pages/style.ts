@@ -45,6 +45,7 @@ figcaption { display: flex; flex-wrap: wrap; gap: .1rem .9rem; align-items: base
 .key.a::before { background: var(--a) } .key.b::before { background: var(--b) } .key.c::before { background: var(--c) }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .35rem 1.2rem .35rem 0; vertical-align: top; border-top: 1px solid var(--line) }
 thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .87rem } tbody th { font-weight: inherit } td { font-variant-numeric: tabular-nums } .two tbody th { min-width: 5.5rem }
+time { font-variant-numeric: tabular-nums; white-space: nowrap }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1.2rem; margin: 1rem 0 } dt { color: var(--soft) } dd { margin: 0 }
 @media (max-width: 40rem) { body { padding: 0 .9rem 2rem } .top { margin-bottom: 1rem } .top nav { margin-left: 0; width: 100%; gap: .2rem .65rem; font-size: .93rem } .tiles { grid-template-columns: 1fr 1fr; gap: .5rem }
   .tile { padding: .5rem .65rem .6rem } .tile b { font-size: 1.2rem } td, th { padding-right: .6rem } .two table { font-size: .87rem } .two thead th { font-size: .8rem } }

@@ -71,10 +71,11 @@ export function redisTrouble(site: Site, away: Away): Trouble {
 }
 
 function meaningForTable({ isBrakeLimited, isSwept, vitals }: Site): string {
-  const { outages, brake, brakeFailure, dryRun } = vitals
+  const { outages, brake, brakeFailure, dryRun, phase } = vitals
   const held = 'Nothing is lost, but no order is cancelled now, because'
   if (outages.store) return `${held} the order store is away as well.`
   if (dryRun) return `${held} DRY_RUN is set.`
+  if (phase === 'starting') return `${held} this process was started meanwhile, and begins once Redis is back.`
   if (brakeFailure) return `${held} it is not known whether the brake is engaged.`
   if (isBrakeLimited) return `${held} BRAKE_MAX_PER_MINUTE is set, and cancellations are counted in Redis.`
   if (!isSwept) return `${held} your table has no deadline (ORDERS_DEADLINE_COLUMN) by which to sweep it.`

@@ -141,7 +141,25 @@ describe('the verdict', () => {
       'QUEUE_PAUSED',
     ],
     ['missing', { check: finished('missing') }, /^Unknown to the order store when its check came/, 'MISSING'],
-    ['unknown', {}, /^Unknown: neither the queue nor the order store has it\.$/, 'UNKNOWN'],
+    ['unknown', {}, /^Unknown: the queue has nothing of it, and the order store does not have it\.$/, 'UNKNOWN'],
+    [
+      'unknown, as far as some jobs of many were looked at',
+      { looked: { jobs: 750, of: 7_636 } },
+      /no check under our id for it, nor a job of it among the 750 of 7,636 that were looked at, and the order store/,
+      'UNKNOWN',
+    ],
+    [
+      'unknown, though all jobs were looked at',
+      { looked: { jobs: 3, of: 3 } },
+      /^Unknown: the queue has nothing of it, and/,
+      'UNKNOWN',
+    ],
+    [
+      'locked, which sweeps note once',
+      { order: order(), swept: [swept({ why: 'locked' })] },
+      /another transaction had locked its row in the sweeps since 2026-11-25T10:16:00\.000Z\.$/,
+      'LOCKED',
+    ],
     [
       'waiting',
       { check: check(), order: order(), now: T + MINUTE },
@@ -283,7 +301,7 @@ describe('the verdict', () => {
     [
       'rejected by a trigger, of which only sweeps know',
       { order: order(), swept: [swept({ why: 'STORE_REJECTED', message: 'no_stock says no' })] },
-      /^Overdue: .* deadline: the order store rejected its cancellation when it was last tried, 2026-11-25T10:16:00\.000Z: no_stock says no\.$/,
+      /^Overdue: .* deadline: the order store rejected its cancellation in the sweeps since 2026-11-25T10:16:00\.000Z: no_stock says no\.$/,
       'REJECTED',
     ],
     [
@@ -365,6 +383,12 @@ describe('the verdict', () => {
       'CANCELLED_BY_UNKNOWN',
     ],
     [
+      'overdue, while Redis is away',
+      { order: order(), missing: { queue: AWAY.queue } },
+      /^Overdue: .*; what keeps it from being cancelled cannot be told while Redis cannot be asked\.$/,
+      'OVERDUE',
+    ],
+    [
       'unknown to the store, while Redis is away',
       { missing: { queue: AWAY.queue } },
       /^Unknown: the order store has no such order\.$/,
@@ -415,10 +439,22 @@ test('what is not known is said, not left out', () => {
     'check given up: no reason was recorded',
   )
   const half = tell({ check: check(), missing: { store: AWAY.store } })
-  expect(half.events.map(({ code }) => code)).toEqual(['CHECK_SCHEDULED', 'CHECK_TO_COME'])
+  expect(half.events.map(({ code }) => code)).toEqual(['CHECK_SCHEDULED', 'CHECK_DUE', 'DEADLINE'])
   expect(storyJsonOf(half).missing).toEqual([
     { part: 'store', code: 'STORE_UNAVAILABLE', text: expect.stringMatching(/^Half of this story is missing/) },
   ])
+})
+
+test('a check is to come until its time has passed; then it is due, though nobody has begun it', () => {
+  const codeAt = (now: number) => tell({ check: check(), order: order(), now }).events.map(({ code }) => code)
+  expect(codeAt(T + 15 * MINUTE - 1)).toContain('CHECK_TO_COME')
+  expect(codeAt(T + 15 * MINUTE)).toContain('CHECK_DUE')
+  expect(codeAt(T + 15 * MINUTE)).not.toContain('CHECK_TO_COME')
+})
+
+test('the deadline is told without the order store, by whoever else has written it down', () => {
+  const half = tell({ swept: [sweptAway], missing: { store: AWAY.store } })
+  expect(half.events).toContainEqual({ at: T + 15 * MINUTE, code: 'DEADLINE', text: 'payment deadline' })
 })
 
 test('as JSON it says what, why, when and by whom, for machines', () => {

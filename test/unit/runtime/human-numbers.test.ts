@@ -6,6 +6,7 @@ import {
   howLate,
   howLong,
   number,
+  relativeTime,
   size,
 } from '../../../src/runtime/human-numbers.ts'
 
@@ -17,6 +18,7 @@ test('numbers are written for people', () => {
   expect([7.4, 999.4, 999.6, 1_000, 1_234, 9_949, 9_999, 300_000, 720_000, 12_600_000].map(howLate)).toEqual([
     ...['7 ms', '999 ms', '1 s', '1 s', '1.2 s', '9.9 s', '10 s', '300 s', '12 min', '3.5 h'],
   ])
+  expect([-499, 45_000, -720_000, -8.64e15, 8e15].map(relativeTime)).toEqual(['now', 'in 45 s', '12 min ago', '', ''])
   expect([7.4, 45_000].map(clockDifference)).toEqual(['7 ms', '45.0 s'])
   expect([12_000, 1_572_864, 2_147_483_648].map(size)).toEqual(['12 KB', '1.5 MB', '2,048 MB'])
 })

@@ -117,6 +117,12 @@ describe('the tab and the heading tell', () => {
     })
   })
 
+  test('what a process that was started while Redis is away does not do', () => {
+    const html = render({ ...redis, phase: 'starting' })
+    expect(html).toContain('no order is cancelled now, because this process was started meanwhile')
+    expect(html).not.toContain('the sweep cancels')
+  })
+
   test('one outage, where Redis is the order store too', () => {
     const both = { ...redis, away: { redis: away('REDIS_UNAVAILABLE'), store: away('STORE_UNAVAILABLE') } }
     const html = render(both, { site: fakeSite({ isStoreInRedis: true }) })
@@ -229,7 +235,7 @@ test('the orders that were cancelled last lead to their stories, and say how lat
   const [deadline, decidedAt] = ['2026-11-25T10:00:00.000Z', '2026-11-25T10:00:01.234Z']
   const html = render({ cancelled: [{ orderId: '<A>', deadline, decidedAt, decidedBy: 'a:1', by: 'sweep' }] })
   expect(html).toContain(
-    '<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td>10:00:01</td><td>1.2 s</td><td>sweep, a:1</td>',
+    '<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td><time datetime="2026-11-25T10:00:01.234Z">10:00:01</time></td><td>1.2 s</td><td>sweep, a:1</td>',
   )
 })
 
