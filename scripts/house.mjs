@@ -120,7 +120,7 @@ function median(numbers) {
 function parse(path, code) {
   const text = `;${code.replace(/^#!/, '//')}`
   try {
-    const tree = parseSync(text, { syntax: 'typescript', target: 'es2022' })
+    const tree = parseSync(text, { syntax: 'typescript', decorators: true, target: 'es2022' })
     const bytes = Buffer.from(text)
     const breaks = [...bytes.keys()].filter((at) => bytes[at] === 10)
     return { body: tree.body, lineAt: (position) => firstAtLeast(breaks, position - tree.span.start) + 1 }

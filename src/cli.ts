@@ -60,7 +60,7 @@ try {
   fail(error)
 }
 // What was printed may still be on its way to a slow reader. That of a daemon's log may never read on: it is not waited for.
-if (process.argv[2] !== 'start') await new Promise((resolve) => process.stdout.write('', resolve))
+if (!process.argv.includes('start')) await new Promise((resolve) => process.stdout.write('', resolve))
 // Some clients hold the event loop for a while after they have been closed.
 process.exit()
 

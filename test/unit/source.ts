@@ -27,7 +27,7 @@ export interface Source {
 
 /** Reads the text of a source. Throws if it is no TypeScript. */
 export function readSource(path: string, text: string): Source {
-  const { body } = parseSync(text, { syntax: 'typescript', target: 'es2022' })
+  const { body } = parseSync(text, { syntax: 'typescript', decorators: true, target: 'es2022' })
   const source: Source = {
     path,
     imports: [],
