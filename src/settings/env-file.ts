@@ -44,7 +44,11 @@ export function readEnvFile(choice: EnvFileChoice): EnvFile | undefined {
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     const problem = whyNotTrusted({ link, file: fstatSync(file), folders: foldersOf(path) })
     if (problem) throw refused(path, problem)
-    return { path, text: readFileSync(file, 'utf8') }
+    const text = readFileSync(file, 'utf8')
+    // As PowerShell writes it with ">": nothing in it would be found.
+    if (text.includes('\0'))
+      throw refused(path, 'text in UTF-8, and it is in another encoding such as UTF-16: save it anew')
+    return { path, text }
   } catch (error) {
     if (error instanceof OrderExpiryError) throw error
     const { code } = error as NodeJS.ErrnoException
@@ -116,6 +120,11 @@ export function parseEnvFile(
       const what = 'no # outside quotes, where it begins a comment'
       problems.set(name, `${name}: expected ${what}: put the value in quotes, and a comment on a line of its own`)
     } else problems.delete(name) // the last one of a name counts
+  }
+  for (const line of text.replace(ASSIGNMENT, '').split(/[\r\n]+/)) {
+    const name = /^\s*#/.test(line) ? undefined : line.match(/[A-Z][A-Z0-9_]*/g)?.find(isOurs)
+    if (name)
+      problems.set(name, `${name}: expected ${name}=… alone on a line; one that has it otherwise would be passed over`)
   }
   const values = parse(text)
   for (const name of problems.keys()) delete values[name]

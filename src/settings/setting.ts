@@ -38,8 +38,9 @@ export function readValues({ settings, env, problems }: { settings: Settings; en
   for (const [name, setting] of Object.entries(settings)) {
     const text = readText(name, setting, env, problems)
     if (text === undefined) continue
-    if (hasStrayQuotes(text, setting)) {
-      problems.push(`${name}: ${NO_QUOTES}`)
+    const stray = findStray(text, setting)
+    if (stray) {
+      problems.push(`${name}: ${stray}`)
       continue
     }
     const { data, error } = setting.schema.safeParse(text)
@@ -56,10 +57,23 @@ export function readValues({ settings, env, problems }: { settings: Settings; en
 export const NO_QUOTES =
   'expected no quotes around it; take them away: what is not a shell, such as `docker run --env-file`, makes them a part of the value'
 
-/** Quotes that were meant for a shell, around the value or an entry of a list. */
-export function hasStrayQuotes(text: string, { isSql }: Pick<Setting, 'isSql'> = {}): boolean {
+const NO_COMMENT =
+  'expected no comment behind it; put it on a line of its own: what is not a shell, such as `docker run --env-file`, makes it a part of the value'
+const NO_REFERENCE =
+  'expected no reference to another variable, given one that nobody has replaced: write out the value that it stands for'
+
+/** What was meant for somebody who reads the value before us, a shell above all, and what to do; undefined: nothing. */
+function findStray(text: string, { isSql, secret }: Setting): string | undefined {
+  if (hasStrayQuotes(text, { isSql })) return NO_QUOTES
+  if (/\$\{\w+(:?[-?+][^}]*)?\}|\$\(\w+\)/.test(text)) return NO_REFERENCE
+  // SQL has an operator of this name; and a secret, where spaces are of use, such as a password, may have both.
+  return !isSql && !secret && /\s#(\s|$)/.test(text) ? NO_COMMENT : undefined
+}
+
+/** Quotes that were meant for a shell, or those of JSON or a word processor, around the value or an entry of a list. */
+export function hasStrayQuotes(text: string, { isSql }: { isSql?: true | undefined } = {}): boolean {
   if (isSql) return /^\s*(?:'[^']*'|`[^`]*`)\s*$/.test(text)
-  return text.split(',').some((entry) => /^\s*['"`]|['"`]\s*$/.test(entry))
+  return text.split(',').some((entry) => /^\s*\[?\s*['"`“”„‘’]|['"`“”„‘’]\s*\]?\s*$/.test(entry))
 }
 
 function readText(name: string, setting: Setting, env: Environment, problems: string[]): string | undefined {

@@ -263,8 +263,6 @@ describe('a setting', () => {
     ['PAYMENT_TIMEOUT', '367d', /expected a duration/],
     ['ORDER_STORE', 'mysql', /expected redis or postgres/],
     ['ORDER_STORE', 'Postgres', /expected redis or postgres/],
-    ['DATABASE_URL', 'mysql://db/shop', /expected postgres:/],
-    ['DATABASE_URL', 'db', /expected postgres:/],
     ['ORDERS_TABLE', 'a.b.c', /expected table/],
     ['ORDERS_TABLE', '"orders', /expected table/],
     ['ORDERS_ID_COLUMN', 'x'.repeat(64), /63 bytes/],
@@ -552,6 +550,65 @@ describe('quotes that were meant for a shell', () => {
   })
 })
 
+describe("the shop's own DATABASE_URL", () => {
+  const given = ['mysql://shop:hunter2@db/shop', 'file:./hunter2.db', 'mongodb+srv://shop:hunter2@db', 'hunter2']
+  test.each(given)('is none of our business without ORDER_STORE=postgres: %s', (url) => {
+    expect(problems({ DATABASE_URL: url })).toEqual([])
+    expect(problems({}, { DATABASE_URL: url })).toEqual([])
+  })
+
+  test.each(given)('is refused with ORDER_STORE=postgres, without showing it: %s', (url) => {
+    const found = [
+      ...problems({ ORDER_STORE: 'postgres', DATABASE_URL: url }),
+      ...problems({ ORDER_STORE: 'postgres', DATABASE_URL_FILE: file(url) }),
+    ]
+    expect(found).toHaveLength(2)
+    expect(found.join()).toMatch(/^DATABASE_URL: expected postgres:.*DATABASE_URL: expected postgres:/)
+    expect(found.join()).not.toContain('hunter2')
+  })
+})
+
+describe('what was meant for somebody who reads a value before us', () => {
+  test.each([
+    ['ORDERS_CANCELLED_STATUS', 'cancelled # the status'],
+    ['ORDERS_UNPAID_STATUSES', 'pending,new #'],
+    ['BOARD_ENVIRONMENT', 'staging\t# for now'],
+    ['CANCEL_SQL_FILE', '/etc/cancel.sql # ours'],
+  ])('a comment: %s=%s', (name, text) => {
+    expect(problems({ [name]: text })).toEqual([
+      expect.stringMatching(new RegExp(`^${name}: expected no comment behind it.*docker run --env-file`)),
+    ])
+  })
+
+  test.each([
+    ['REDIS_URL', `redis://:\${HUNTER2}@h`],
+    ['DATABASE_URL', `postgres://\${HUNTER2:-x}@h/shop`],
+    ['API_TOKENS', `shop:hunter2hunter2\${HUNTER2}`],
+    ['ORDERS_CANCELLED_STATUS', '$(HUNTER2)'],
+  ])('a reference to another variable, of which nothing is shown: %s=%s', (name, text) => {
+    const found = problems({ [name]: text })
+    expect(found).toEqual([expect.stringMatching(`^${name}: expected no reference`)])
+    expect(found.join()).not.toMatch(/hunter2/i)
+  })
+
+  test.each([
+    ['ORDERS_CANCELLED_STATUS', '“cancelled”'],
+    ['ORDERS_UNPAID_STATUSES', '["pending","new"]'],
+  ])('quotes of a word processor or of JSON: %s=%s', (name, text) => {
+    expect(problems({ [name]: text })).toEqual([expect.stringMatching(`^${name}: expected no quotes around it`)])
+  })
+
+  test.each([
+    ['BOARD_ENVIRONMENT', 'shop #2'],
+    ['ORDERS_CONDITION', 'flags # 4 = 0'],
+    ['BOARD_USERS', 'ann:one # two three:viewer'],
+    ['REDIS_URL', 'redis://:a$b@h'],
+    ['ORDERS_ID_COLUMN', 'order$id'],
+  ])('but not %s=%s', (name, text) => {
+    expect(problems({ [name]: text })).toEqual([])
+  })
+})
+
 describe('a secret', () => {
   const VALID = {
     REDIS_URL: 'redis://:hunter2@redis:6379',
@@ -603,8 +660,6 @@ describe('a secret', () => {
     ['REDIS_URL', 'http://shop:hunter2@redis'],
     ['REDIS_URL', 'redis://shop:/hunter2@redis'],
     ['REDIS_URL', 'hunter2'],
-    ['DATABASE_URL', 'mysql://shop:hunter2@db/shop'],
-    ['DATABASE_URL', 'hunter2'],
     ['API_TOKENS', 'shop:hunter2:hunter2'],
     ['API_TOKENS', 'a:hunter2,b:hunter2'],
     ['BOARD_USERS', 'ann:hunter2'],

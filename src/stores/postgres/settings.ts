@@ -3,18 +3,11 @@ import { certificateProblems } from '../../runtime/certificates.ts'
 import { readFile, type Settings, type SettingValues } from '../../settings/setting.ts'
 import { duration, serverName } from '../../settings/values.ts'
 import type { StoreOptions } from '../store-kind.ts'
-import { parsePostgresAddress } from './address.ts'
+import { type PostgresAddress, parsePostgresAddress } from './address.ts'
 import { quoteTable } from './quoting.ts'
 import { parseAssignments, parseExpression } from './sql-fragment.ts'
 import { tlsFilesOf } from './tls-files.ts'
 
-const databaseUrl = z.string().superRefine((text, context) => {
-  try {
-    parsePostgresAddress(text)
-  } catch (error) {
-    context.addIssue((error as Error).message)
-  }
-})
 const tableName = z
   .string()
   .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"')
@@ -51,7 +44,7 @@ const orderStatuses = z
 
 /** Where the shop's own table is, and what its columns mean. `.env.example` says what each is for. */
 export const settings = {
-  DATABASE_URL: { schema: databaseUrl, secret: true },
+  DATABASE_URL: { schema: z.string().min(1, 'expected a URL'), secret: true }, // with another store, it is the shop's own
   DATABASE_TLS_CA_FILE: { schema: z.string() },
   DATABASE_TLS_CERT_FILE: { schema: z.string() },
   DATABASE_TLS_KEY_FILE: { schema: z.string() },
@@ -127,15 +120,22 @@ export function contradictions(
       given.ORDERS_SET !== undefined &&
       'ORDERS_SET: expected to be empty with CANCEL_SQL_FILE, your own statement, which can set the columns itself',
     !isChosen && given.CANCEL_SQL_FILE !== undefined && 'CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres',
-    ...(isChosen ? tlsProblems(given) : []),
+    ...(isChosen ? addressProblems(given) : []),
   ].filter((problem) => typeof problem === 'string')
 }
 
 const UNVERIFIED: readonly unknown[] = ['disable', 'allow', 'prefer', 'no-verify']
 
-function tlsProblems(given: Partial<PostgresSettings>): string[] {
+function addressProblems(given: Partial<PostgresSettings>): string[] {
   if (given.DATABASE_URL === undefined) return []
-  const address = parsePostgresAddress(given.DATABASE_URL)
+  try {
+    return tlsProblems(parsePostgresAddress(given.DATABASE_URL), given)
+  } catch (error) {
+    return [`DATABASE_URL: ${(error as Error).message}`]
+  }
+}
+
+function tlsProblems(address: PostgresAddress, given: Partial<PostgresSettings>): string[] {
   const files = tlsFilesOf(address, given)
   const name = (['CA_FILE', 'SERVERNAME'] as const).find((part) => given[`DATABASE_TLS_${part}`] !== undefined)
   return [

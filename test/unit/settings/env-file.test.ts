@@ -105,6 +105,12 @@ describe('a file is refused, with what to do, if somebody else decides what it s
     expect(refusal(link)).toMatch('expected to be in a folder that others cannot write')
   })
 
+  test.each(['\uFEFF', ''])('text in UTF-16, after the mark %j', (mark) => {
+    const path = write('.env')
+    writeFileSync(path, Buffer.from(`${mark}CONCURRENCY=5\n`, 'utf16le'))
+    expect(refusal(path)).toMatch(`${path}: expected text in UTF-8`)
+  })
+
   test.each<[what: string, make: (path: string) => void]>([
     ['a folder', (path) => mkdirSync(path)],
     ['a pipe, at once', (path) => execFileSync('mkfifo', [path])],
@@ -131,6 +137,10 @@ describe('a value that can be read in two ways is left out, and told without sho
     ['a quote closed later', `API_TOKENS='shop:hunter2\nREDIS_URL=redis://h'\n`, 'API_TOKENS', 'close it'],
     ["another program's", `APP_TITLE="hunter2\nREDIS_URL=redis://h\nX=y"\n`, 'APP_TITLE', 'close it'],
     ['of another program in ours', 'BOARD_ENVIRONMENT="x\nAPP=hunter2"\n', 'BOARD_ENVIRONMENT', 'close it'],
+    ['a word before the name', 'set API_TOKENS=shop:hunter2\n', 'API_TOKENS', 'API_TOKENS=… alone on a line'],
+    ['a name alone', 'APP=x\nAPI_TOKENS\n', 'API_TOKENS', 'alone on a line'],
+    ['a list of YAML', '- API_TOKENS=shop:hunter2\r\n', 'API_TOKENS', 'alone on a line'],
+    ['of PowerShell', '$env:API_TOKENS = "shop:hunter2"\n', 'API_TOKENS', 'alone on a line'],
     ['after export', 'export API_TOKENS=shop:hunter2#hunter2\r\n', 'API_TOKENS', 'put the value in quotes'],
   ])('%s', (_, text, name, advice) => {
     const { values, problems } = parseEnvFile(text, isSetting)
@@ -151,6 +161,7 @@ describe('a value that can be read in two ways is left out, and told without sho
     ['API_TOKENS=a#b\nAPI_TOKENS="a#b"\n', { API_TOKENS: 'a#b' }],
     [`ORDERS_SET="a = 1,\n  b = 2"\n`, { ORDERS_SET: 'a = 1,\n  b = 2' }],
     [`ORDERS_CONDITION="paymentStatus" = 'UNPAID'\nX="y"\n`, { ORDERS_CONDITION: `"paymentStatus" = 'UNPAID'` }],
+    ['set APP=1\n# API_TOKENS\nexport CONCURRENCY=5\nRATHER_LONG_API_TOKENS\n', { CONCURRENCY: '5' }],
   ])('but not in %j', (text, values) => {
     expect(parseEnvFile(text, isSetting)).toMatchObject({ values, problems: [] })
   })
