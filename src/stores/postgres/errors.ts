@@ -47,6 +47,13 @@ export function asStoreError(error: unknown): OrderExpiryError {
   return new OrderExpiryError(code, `PostgreSQL: ${why} (SQLSTATE ${state})`, { cause: error })
 }
 
+/** An error of a connection that is being made: no order is to blame, even if a pooler tells it as an internal error (XX000). */
+export function asConnectError(error: unknown): OrderExpiryError {
+  const told = asStoreError(error)
+  if (told.code !== 'STORE_REJECTED') return told
+  return new OrderExpiryError('STORE_UNAVAILABLE', told.message, { cause: error })
+}
+
 /** Refusals that only the text of the driver or the server tells. */
 const TOLD_BY_TEXT: { text: RegExp; what: string; remedy: string }[] = [
   {
@@ -63,6 +70,22 @@ const TOLD_BY_TEXT: { text: RegExp; what: string; remedy: string }[] = [
     text: /valid client certificate|certificate authentication failed/i,
     what: 'the server wants a certificate of this user',
     remedy: 'set DATABASE_TLS_CERT_FILE and DATABASE_TLS_KEY_FILE',
+  },
+  {
+    // In a pooler's own words: PgBouncer, Supavisor (Supabase) and Neon have codes of outages or internal errors for it.
+    text: /^(password|SASL) authentication failed|login failed: .*authentication failed|no such user: |tenant or user not found/i,
+    what: 'the user or the password is wrong',
+    remedy: 'correct them in DATABASE_URL, with special characters percent-encoded',
+  },
+  {
+    text: /no such database|requested endpoint could not be found|endpoint ID is not specified/i,
+    what: 'a pooler does not know the database',
+    remedy: 'correct the host and the database in DATABASE_URL',
+  },
+  {
+    text: /statement pooling mode/i,
+    what: 'a pooler gives each statement a session of its own',
+    remedy: 'set its pool_mode to transaction or session, or connect without it: a cancellation is one transaction',
   },
   {
     text: /unsupported startup parameter/i,

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
-import { asStoreError } from './errors.ts'
+import { asConnectError, asStoreError } from './errors.ts'
 import { quoteLiteral } from './quoting.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 import { Ways } from './ways.ts'
@@ -58,7 +58,7 @@ class StorePool extends pg.Pool {
       } catch (error) {
         if (takesParameters && !this.ways.takesParameters) continue
         errors.push(error)
-        if (turns === this.ways.turns || errors.length >= this.ways.count) throw mostTelling(errors)
+        if (turns === this.ways.turns || errors.length >= this.ways.count) throw asConnectError(mostTelling(errors))
       }
     }
   }

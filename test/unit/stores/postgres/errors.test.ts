@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { type ErrorCode, OrderExpiryError } from '../../../../src/errors.ts'
-import { asStoreError, sqlStateOf } from '../../../../src/stores/postgres/errors.ts'
+import { asConnectError, asStoreError, sqlStateOf } from '../../../../src/stores/postgres/errors.ts'
 
 /** An error as pg makes it of one that the server reports. */
 const reported = (code: string, message = 'no') => Object.assign(new Error(message), { severity: 'ERROR', code })
@@ -49,6 +49,34 @@ describe('an error that PostgreSQL reports', () => {
       (state) => asStoreError(reported(state)).retryable,
     )
     expect(retryable).toEqual([true, true, false, false, false])
+  })
+})
+
+describe('what a pooler says, whose codes are those of outages and internal errors', () => {
+  test.each([
+    ['08P01', 'password authentication failed'],
+    ['08P01', 'no such user: shop'],
+    ['08P01', 'SASL authentication failed'],
+    ['08006', 'server login failed: FATAL password authentication failed for user "shop"'],
+    ['08P01', 'no such database: shop'],
+    ['08P01', 'transaction blocks not allowed in statement pooling mode'],
+    ['XX000', 'Tenant or user not found'],
+    ['XX000', 'Endpoint ID is not specified. Either please upgrade the postgres client library'],
+    ['XX000', "The requested endpoint could not be found, or you don't have access to it."],
+  ])('%s %s: is no outage, and told with what to do', (state, text) => {
+    const { code, message } = asStoreError(reported(state, text))
+    expect(code).toBe('STORE_REFUSED')
+    expect(message).toContain(text)
+    expect(message).toMatch(/; (correct|set) .*(DATABASE_URL|pool_mode)/)
+  })
+
+  test.each([
+    ['XX000', 'Max client connections reached', 'STORE_UNAVAILABLE'],
+    ['08P01', 'no more connections allowed (max_client_conn)', 'STORE_UNAVAILABLE'],
+    ['53300', 'too many connections', 'STORE_BUSY'],
+    ['28000', 'no such role', 'STORE_REFUSED'],
+  ])('%s %s: of a connection that is being made blames no order', (state, text, code) => {
+    expect(asConnectError(reported(state, text))).toMatchObject({ code, cause: expect.anything() })
   })
 })
 
