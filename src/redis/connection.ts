@@ -22,6 +22,7 @@ export class Connection {
   readonly redis: Redis
   readonly #address: RedisAddress
   #lastError: Error | undefined
+  #wasReady = false
   #ready: Promise<void> | undefined
   #reading: Promise<void> | undefined
 
@@ -33,6 +34,7 @@ export class Connection {
       if (profile.tls && !profile.sentinels && isReset(error)) this.#reading ??= this.#readAlert(profile)
     })
     this.redis.on('ready', () => {
+      this.#wasReady = true
       this.#lastError = undefined
     })
   }
@@ -82,7 +84,10 @@ export class Connection {
 
   /** What went wrong, in our own words; where ioredis only says that the connection is closed, why it is. */
   explain(error: unknown): OrderExpiryError {
-    return asRedisError(redisErrorCode(error) ? error : (this.#lastError ?? error), this.#address)
+    const known = redisErrorCode(error) ? error : (this.#lastError ?? error)
+    // Whoever has never said anything may not understand us.
+    const isSilent = !this.#wasReady && known instanceof Error && /^(Command timed out|no answer)/.test(known.message)
+    return asRedisError(isSilent ? Object.assign(known, { code: 'ETIMEDOUT' }) : known, this.#address)
   }
 
   close(): void {

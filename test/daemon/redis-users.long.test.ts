@@ -119,6 +119,17 @@ test('whoever only looks sees all, and changes nothing', async () => {
   expect((await run(user, 'schedule', '7', '--timeout', '1h')).stderr).toMatch(/REDIS_REFUSED.*EVAL/s)
 })
 
+test('whoever only looks sees orders that are in Redis, too', async () => {
+  const inRedis = (user: string) => ({ REDIS_URL: as(user), QUEUE_NAME: name })
+  const scheduled = await runCli(['schedule', 'r1', '--timeout', '1h'], { env: inRedis('order-expiry') })
+  expect([scheduled.code, scheduled.stderr]).toEqual([0, ''])
+  for (const command of ['show', 'explain']) {
+    const { code, stdout, stderr } = await runCli([command, 'r1'], { env: inRedis('order-expiry-viewer') })
+    expect([command, code, stderr]).toEqual([command, 0, ''])
+    expect(stdout).toMatch(/pending/)
+  }
+})
+
 test('nothing was refused to the daemon and the producers but the settings of Redis, which doctor can do without', async () => {
   const log = (await admin.call('ACL', 'LOG', '128')) as unknown[][]
   const field = (entry: unknown[], of: string) => String(entry[entry.indexOf(of) + 1])

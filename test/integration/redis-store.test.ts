@@ -33,6 +33,38 @@ test('nothing is cancelled where the event could not be written', async () => {
   expect(await store.find(['1'])).toMatchObject([{ status: 'pending' }])
 })
 
+test('a store that is only looked at writes nothing, and one that may not write says what to permit', async () => {
+  const reader = uniqueName('reader')
+  await redis.call(
+    'ACL',
+    'SETUSER',
+    reader,
+    'reset',
+    'on',
+    '>pw',
+    `~${base}:*`,
+    '+@read',
+    '+@connection',
+    '+time',
+    '+info',
+  )
+  const url = `redis://${reader}:pw@${new URL(redisUrl()).host}`
+  const connected = { ...names, redis: openRedis({ profile: commandProfile(url, 5_000) }) }
+  try {
+    await orders.record([{ orderId: '1', deadline: past }])
+    const toRead = createRedisStore({ ...connected, access: 'read' })
+    expect(await toRead.ping()).toBeGreaterThan(past)
+    expect(await toRead.find(['1'])).toMatchObject([{ status: 'pending' }])
+    await expect(createRedisStore(connected).ping()).rejects.toMatchObject({
+      code: 'STORE_REFUSED',
+      message: expect.stringMatching(/^Redis refuses SET .*docs\/redis\.md.*\+set/),
+    })
+  } finally {
+    connected.redis.disconnect()
+    await redis.call('ACL', 'DELUSER', reader)
+  }
+})
+
 test('a store that is away is told from one that refuses', async () => {
   const away = createRedisStore({
     ...names,

@@ -6,6 +6,7 @@ import type { OrderStore } from '../../order/store.ts'
 import { openRedis } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
+import { describeRefusal } from '../../redis/refusal.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../../redis/reply.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import type { StoreKind, StoreOptions } from '../store-kind.ts'
@@ -16,7 +17,7 @@ const COMMAND_TIMEOUT_MS = 5_000
 /** Orders recorded in the Redis of the queue, for shops that have no table of their own. */
 export const redisKind: StoreKind<unknown> = {
   async open(options) {
-    const store = createRedisStore(connect(options))
+    const store = createRedisStore({ ...connect(options), access: options.access })
     try {
       await store.ping()
       return store
@@ -43,7 +44,11 @@ function connect({ redisAddress, queue, onError }: StoreOptions<unknown>) {
 }
 
 /** The order store on top of {@link RedisOrders}; it closes the connection. */
-export function createRedisStore(options: { redis: Redis; queue: NamedQueue }): OrderStore {
+export function createRedisStore(options: {
+  redis: Redis
+  queue: NamedQueue
+  access?: StoreOptions<unknown>['access']
+}): OrderStore {
   const orders = new RedisOrders(options)
   return {
     cancelUnpaid: (checks, how) => inOurWords(orders.cancelUnpaid(checks, how)),
@@ -53,7 +58,8 @@ export function createRedisStore(options: { redis: Redis; queue: NamedQueue }): 
       backlog ? [] : inOurWords(orders.unpaidDueBefore(instant, after, limit)),
     eventsOf: (orderId) => inOurWords(orders.eventsOf(orderId)),
     newestPayment: () => inOurWords(orders.newestPayment()),
-    ping: () => inOurWords(orders.probe()),
+    // A probe writes, which is what a daemon needs to know; whoever only looks need not be allowed to.
+    ping: () => inOurWords(options.access === 'read' ? orders.now() : orders.probe()),
     close: async () => options.redis.disconnect(),
   }
 }
@@ -61,6 +67,8 @@ export function createRedisStore(options: { redis: Redis; queue: NamedQueue }): 
 function inOurWords<T>(work: Promise<T>): Promise<T> {
   return work.catch((cause: unknown) => {
     const [code, what] = describeError(cause)
+    if (code === 'STORE_REFUSED')
+      throw new OrderExpiryError(code, `${what} ${describeRefusal(cause as Error)}`, { cause })
     const why = cause instanceof Error ? cause.message || cause.name : String(cause)
     throw new OrderExpiryError(code, `${what}: ${why}`, { cause })
   })
@@ -71,7 +79,7 @@ function describeError(error: unknown): [ErrorCode, string] {
   if (code === undefined) return ['STORE_UNAVAILABLE', 'Redis cannot be used now']
   if (code === 'READONLY') return ['STORE_READ_ONLY', 'Redis']
   if (!isRedisRejection(error)) return ['STORE_BUSY', 'Redis is not ready']
-  if (isRedisRefusal(error)) return ['STORE_REFUSED', 'Redis refuses us']
+  if (isRedisRefusal(error)) return ['STORE_REFUSED', 'Redis refuses']
   return ['STORE_REJECTED', 'Redis rejected the batch']
 }
 

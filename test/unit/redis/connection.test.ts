@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { OrderExpiryError } from '../../../src/errors.ts'
@@ -214,4 +216,23 @@ describe('the connection', () => {
     expect(reconnectOnError?.(readOnly)).toBe(false)
     expect(reconnectOnError?.(new Error('ERR unknown command'))).toBe(false)
   })
+})
+
+test.each([
+  ['rediss', /if it does not speak TLS on this port, write redis:\/\//],
+  ['redis', /cannot be used now \(Command timed out\); try again/],
+])('a server that has never said anything to %s:// may not understand it', async (protocol, told) => {
+  const mute = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1')
+  await once(mute, 'listening')
+  const address = `${protocol}://127.0.0.1:${(mute.address() as AddressInfo).port}`
+  const connection = new Connection({ address, profile: { ...commandProfile(address, 300), connectTimeout: 5_000 } })
+  try {
+    await expect(connection.ask(() => connection.redis.ping())).rejects.toMatchObject({
+      code: 'REDIS_UNAVAILABLE',
+      message: expect.stringMatching(told),
+    })
+  } finally {
+    connection.close()
+    mute.close()
+  }
 })
