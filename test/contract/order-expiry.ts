@@ -10,7 +10,7 @@ export interface ShopOptions {
 }
 
 /** A client, and what the contract must do and see beside it. Times are epoch milliseconds by the clock of the client. */
-export interface Shop {
+interface Shop {
   shop: OrderExpiry
   now(): number
   /** At least a millisecond has passed, and nothing has fallen due. */

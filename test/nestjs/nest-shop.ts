@@ -9,7 +9,7 @@ const PAGE = readFileSync(resolve('docs/nestjs.md'), 'utf8')
 const PROGRAMS = resolve('test/nestjs/programs')
 
 /** What a program of Node has done: it has ended by itself, or was killed after two minutes. */
-export interface Run {
+interface Run {
   code: number | null
   output: string
 }
