@@ -33,7 +33,7 @@ export const ours: Contender = {
   async place(servers, orders) {
     const client = new OrderExpiry({ redis: servers.redisUrl })
     try {
-      const results = await client.scheduleMany(orders)
+      const results = await client.scheduleMany(orders.map(({ orderId, deadline }) => ({ orderId, deadline })))
       const failed = results.find((result) => 'error' in result)
       if (failed) throw failed.error
     } finally {
