@@ -1,128 +1,154 @@
-import type { IncomingMessage, RequestListener, Server } from 'node:http'
+import type { RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { Reader } from './reader.ts'
 
-/** So much of what a connection has sent is parsed at once: few requests, which stay open until all of them are answered. */
-const SLICE_BYTES = 256
 /** Slices, and requests in them, after which everything else in the process has its turn: a few milliseconds. */
 const PER_TURN = 32
+/** The same while new connections arrive: of those that wait, libuv accepts one in each turn. */
+const PER_TURN_OF_ARRIVALS = 4
 /** What all connections together may have sent that is not parsed yet: of each, Node reads up to 64 KiB at once. */
 const MOST_UNREAD_BYTES = 32 * 1_024 * 1_024
-
-type Parse = (bytes: Buffer) => void
-
-/** A connection, and what it has sent that is not parsed yet. */
-interface Reader {
-  socket: Socket
-  parse: Parse
-  unread: Buffer[]
-  isQueued: boolean
-  /** Requests that are not answered. */
-  open: number
-  /** The last of them may still be arriving. */
-  last: IncomingMessage | undefined
-}
+/** The same, with what Node keeps of it in front of us, and with the answers that the clients have not taken. */
+const MOST_HELD_BYTES = 64 * 1_024 * 1_024
+const WEIGHED_EVERY_TURNS = 8
+/** Connections that are closed at once where there is no room for another. */
+const ROOM = 64
 
 /**
  * Afterwards the server parses only so much in each turn of the event loop, one connection after the other, and no further
- * requests of a connection before the earlier ones are answered. Node itself parses, and begins, whatever has arrived: a
- * flood, above all one of pipelines, would hold up everything else in this process, and fill its memory. Where too much is
- * unread in all, the connection that waits longest is closed.
+ * request of a connection before the earlier one is answered and the answer taken. Node itself parses, and begins, whatever has
+ * arrived: a flood, above all one of pipelines, would hold up everything else in this process, and fill its memory.
+ *
+ * Where connections hold too much memory in all, those that have waited longest are closed; where there are too many of them,
+ * those that have asked nothing for longest. The first request of a new connection, such as that of a probe, does not wait for
+ * the pipelines of all others. A client that has closed its half gets its answers.
  *
  * @param listener takes the requests; the server is to have no other
  */
 export function readInTurns(server: Server, listener: RequestListener): void {
+  const turns = new Turns()
   const readers = new WeakMap<Socket, Reader>()
-  const queue: Reader[] = []
-  /** Those of which something is unread, for the longest time first. */
-  const waiting = new Set<Reader>()
-  let left = PER_TURN
-  let unreadBytes = 0
-  let isTurnDue = false
-
+  Object.assign(server, { httpAllowHalfOpen: true }) // Node's server has it, its types do not
   server.on('connection', (socket: Socket) => {
-    const [parse] = socket.listeners('data') as [Parse]
-    socket.off('data', parse)
-    const reader: Reader = { socket, parse, unread: [], isQueued: false, open: 0, last: undefined }
+    const reader = new Reader(socket, (changed) => turns.look(changed))
     readers.set(socket, reader)
-    const resume = socket.resume.bind(socket)
-    // Node's server resumes it for each request, as if nothing was unread.
-    socket.resume = () => (reader.unread.length > 0 ? socket : resume())
-    socket.on('data', (chunk: Buffer) => take(reader, chunk))
-    socket.once('close', () => drop(reader))
+    turns.welcome(reader)
   })
-
+  server.on('drop', () => turns.makeRoom())
   server.on('request', (request, response) => {
     const reader = readers.get(request.socket) as Reader
-    left--
-    reader.open++
-    reader.last = request
-    response.once('close', () => {
-      reader.open--
-      enqueue(reader)
-      goOn()
-    })
+    reader.begin(request, response)
+    turns.countRequest(reader)
     listener(request, response)
   })
+}
 
-  function take(reader: Reader, chunk: Buffer): void {
-    const { socket, unread } = reader
-    unread.push(chunk)
-    unreadBytes += chunk.length
-    enqueue(reader)
-    goOn()
-    if (unread.length === 0) return
-    socket.pause()
-    waiting.add(reader)
-    const [longest] = waiting
-    if (longest && unreadBytes > MOST_UNREAD_BYTES) drop(longest)
+/** Who is read next, and who is closed where there are too many. */
+class Turns {
+  /** Those that have asked nothing so far. The newest is read first: in a flood, all others would keep it waiting. */
+  readonly #new: Reader[] = []
+  readonly #known: Reader[] = []
+  #isForNew = false
+  /** What each is counted with in {@link #unreadBytes}. Those that hold something, for the longest time first. */
+  readonly #busy = new Map<Reader, number>()
+  /** Those that wait for no answer, for the longest time first. */
+  readonly #silent = new Set<Reader>()
+  #unreadBytes = 0
+  #left = PER_TURN
+  #turns = 0
+  #hasArrivals = false
+  #isTurnDue = false
+  #isReading = false
+
+  welcome(reader: Reader): void {
+    this.#hasArrivals = true
+    this.#count(reader)
   }
 
-  function drop(reader: Reader): void {
-    for (const { length } of reader.unread.splice(0)) unreadBytes -= length
-    waiting.delete(reader)
-    reader.socket.destroy()
-  }
-
-  function enqueue(reader: Reader): void {
-    if (reader.isQueued || !mayRead(reader)) return
-    reader.isQueued = true
-    queue.push(reader)
-  }
-
-  function goOn(): void {
-    while (left > 0) {
-      const reader = queue.shift()
-      if (!reader) return
-      reader.isQueued = false
-      if (!mayRead(reader)) continue
-      left--
-      if (!isTurnDue) setImmediate(beginTurn)
-      isTurnDue = true
-      readSlice(reader)
-      enqueue(reader)
+  /** Called whenever there may be something to read of a connection, or no longer. */
+  look(reader: Reader): void {
+    this.#enqueue(reader)
+    this.#goOn()
+    this.#count(reader)
+    if (reader.unreadBytes === 0) return
+    reader.socket.pause()
+    for (const longest of this.#busy.keys()) {
+      if (this.#unreadBytes <= MOST_UNREAD_BYTES) return
+      if (longest.unreadBytes > 0) this.#drop(longest)
     }
   }
 
-  function beginTurn(): void {
-    isTurnDue = false
-    left = PER_TURN
-    goOn()
+  countRequest(reader: Reader): void {
+    this.#left--
+    this.#count(reader)
   }
 
-  function readSlice(reader: Reader): void {
-    const { socket, unread, parse } = reader
-    const chunk = unread.shift() as Buffer
-    const slice = chunk.subarray(0, SLICE_BYTES)
-    if (chunk.length > slice.length) unread.unshift(chunk.subarray(slice.length))
-    unreadBytes -= slice.length
-    parse(slice)
-    if (unread.length > 0) return
-    waiting.delete(reader)
-    socket.resume()
+  makeRoom(): void {
+    for (const reader of [...this.#silent].slice(0, ROOM)) this.#drop(reader)
   }
-}
 
-/** All that was sent is answered, or the last request has not arrived as a whole. */
-function mayRead({ socket, unread, open, last }: Reader): boolean {
-  return unread.length > 0 && !socket.destroyed && (open === 0 || last?.complete === false)
+  #enqueue(reader: Reader): void {
+    if (reader.isQueued || !reader.mayRead) return
+    reader.isQueued = true
+    const queue = reader.isNew ? this.#new : this.#known
+    queue.push(reader)
+  }
+
+  /** Half of the time is for each of the queues. */
+  #next(): Reader | undefined {
+    this.#isForNew = !this.#isForNew
+    return this.#isForNew ? (this.#new.pop() ?? this.#known.shift()) : (this.#known.shift() ?? this.#new.pop())
+  }
+
+  #goOn(): void {
+    if (this.#isReading) return // it goes on anyway, and Node's parser must not be entered twice
+    this.#isReading = true
+    while (this.#left > 0) {
+      const reader = this.#next()
+      if (!reader) break
+      reader.isQueued = false
+      if (!reader.mayRead) continue
+      this.#left--
+      if (!this.#isTurnDue) setImmediate(() => this.#beginTurn())
+      this.#isTurnDue = true
+      reader.readSlice()
+      this.#count(reader)
+      this.#enqueue(reader)
+    }
+    this.#isReading = false
+  }
+
+  #beginTurn(): void {
+    this.#isTurnDue = false
+    this.#left = this.#hasArrivals ? PER_TURN_OF_ARRIVALS : PER_TURN
+    this.#hasArrivals = false
+    if (++this.#turns % WEIGHED_EVERY_TURNS === 0) this.#weigh()
+    this.#goOn()
+  }
+
+  #weigh(): void {
+    let held = 0
+    for (const reader of this.#busy.keys()) held += reader.heldBytes
+    for (const reader of this.#busy.keys()) {
+      if (held <= MOST_HELD_BYTES) return
+      const bytes = reader.heldBytes
+      held -= bytes
+      if (bytes > 0) this.#drop(reader)
+    }
+  }
+
+  #drop(reader: Reader): void {
+    reader.drop()
+    this.#count(reader)
+  }
+
+  /** Keeps the books. */
+  #count(reader: Reader): void {
+    const { unreadBytes, isAnswered, socket } = reader
+    this.#unreadBytes += unreadBytes - (this.#busy.get(reader) ?? 0)
+    if (socket.destroyed || (isAnswered && unreadBytes === 0)) this.#busy.delete(reader)
+    else this.#busy.set(reader, unreadBytes)
+    if (socket.destroyed || !isAnswered) this.#silent.delete(reader)
+    else this.#silent.add(reader)
+  }
 }

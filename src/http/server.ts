@@ -101,7 +101,6 @@ function createFairServer(listener: RequestListener): Server {
   })
   server.timeout = SILENCE_MS
   server.maxConnections = MOST_CONNECTIONS
-  server.on('drop', () => server.closeIdleConnections()) // the next one finds room
   readInTurns(server, listener)
   return server
 }

@@ -24,8 +24,9 @@ const NOTE = 'socket-folder'
 export function openDataFolder(dir: string): void {
   try {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
-    const { uid } = statSync(dir)
-    if (!isOurs({ uid })) {
+    // Also a link to it: whoever owns that says which folder it is.
+    const uid = [lstatSync(dir), statSync(dir)].find((stats) => !isOurs(stats))?.uid
+    if (uid !== undefined) {
       throw failed(`expected ${dir} to belong to you, but user ${uid} owns it: start as that user, or set REDIS_URL`)
     }
     chmodSync(dir, 0o700) // first of all: from now on nobody else gets at what is in it

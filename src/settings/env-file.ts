@@ -5,6 +5,7 @@ import {
   lstatSync,
   openSync,
   readFileSync,
+  readlinkSync,
   realpathSync,
   type Stats,
   statSync,
@@ -16,6 +17,8 @@ import { OrderExpiryError } from '../errors.ts'
 import type { Environment } from './setting.ts'
 
 const DEFAULT_PATH = '.env'
+/** As Linux follows. */
+const MOST_LINKS = 40
 const [GROUP_WRITES, ALL_WRITE, STICKY] = [0o020, 0o002, 0o1000]
 
 /** What the command line says: a path, false for no file, undefined for the `.env` of the current folder, if there is one. */
@@ -38,11 +41,10 @@ export function readEnvFile(choice: EnvFileChoice): EnvFile | undefined {
   const path = resolve(choice ?? DEFAULT_PATH)
   let file: number | undefined
   try {
-    // A link in a folder that others can write leads wherever its owner likes.
-    const link = lstatSync(path)
+    const way = wayTo(path)
     // Opened once, so that what is looked at is what is read. Opening a pipe must not wait for a writer.
     file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
-    const problem = whyNotTrusted({ link, file: fstatSync(file), folders: foldersOf(path) })
+    const problem = whyNotTrusted({ ...way, file: fstatSync(file) })
     if (problem) throw refused(path, problem)
     const text = readFileSync(file, 'utf8')
     // As PowerShell writes it with ">": nothing in it would be found.
@@ -59,10 +61,19 @@ export function readEnvFile(choice: EnvFileChoice): EnvFile | undefined {
   }
 }
 
-/** The folder that holds the name and, behind links, the one that holds the file. */
-function foldersOf(path: string): Map<string, Stats> {
-  const folders = [dirname(path), dirname(realpathSync(path))]
-  return new Map(folders.map((folder) => [folder, statSync(folder)]))
+/** The links that lead to the file, and the folders that hold them and the file: whoever owns one of them says what is read. */
+function wayTo(path: string): { links: Stats[]; folders: Map<string, Stats> } {
+  const links: Stats[] = []
+  const folders = new Map<string, Stats>()
+  for (let step = path; links.length < MOST_LINKS; ) {
+    const folder = realpathSync(dirname(step))
+    folders.set(folder, statSync(folder))
+    const stats = lstatSync(step)
+    if (!stats.isSymbolicLink()) break
+    links.push(stats)
+    step = resolve(folder, readlinkSync(step))
+  }
+  return { links, folders }
 }
 
 function isLink(path: string): boolean {
@@ -70,13 +81,17 @@ function isLink(path: string): boolean {
 }
 
 /** What was expected of the file or its folder, and what to do; undefined: nobody else can change what is read. */
-function whyNotTrusted(found: { link: Stats; file: Stats; folders: ReadonlyMap<string, Stats> }): string | undefined {
-  const { link, file, folders } = found
+function whyNotTrusted(found: {
+  links: Stats[]
+  file: Stats
+  folders: ReadonlyMap<string, Stats>
+}): string | undefined {
+  const { links, file, folders } = found
   if (!file.isFile()) return 'a file'
   const uid = process.getuid?.()
   if (uid === undefined) return undefined // Windows knows no such owners
   const isStrange = (stats: Stats) => stats.uid !== uid && stats.uid !== 0
-  const owner = [file, link].find(isStrange)?.uid
+  const owner = [file, ...links].find(isStrange)?.uid
   if (owner !== undefined) {
     return `to belong to you (user ${uid}) or to root, and it belongs to user ${owner}: if you trust it, chown it`
   }

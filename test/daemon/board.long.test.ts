@@ -304,6 +304,27 @@ describe('what a producer or its worker has written', () => {
     expect(answers.get('job-schedulers')).toContain('nightly')
   })
 
+  test('is not shown to a viewer on the page that tells the story of its order', async () => {
+    const failed = 'shop-job-2'
+    await other.add(
+      'check-payment',
+      { orderId: 'given-up', deadline: Date.now() + HOUR },
+      { jobId: failed, delay: HOUR },
+    )
+    await raw.redis
+      .multi()
+      .zrem(keys.delayed, failed)
+      .zadd(keys.failed, Date.now(), failed)
+      .hset(keys.job(failed), { failedReason: `no mail for ${PRIVATE}`, finishedOn: Date.now() })
+      .exec()
+    const page = async (headers: Record<string, string>) =>
+      (await fetch(`${url}/orders/given-up?job=${failed}`, { headers })).text()
+    const seen = await page(viewer)
+    expect(seen).toContain('check given up: •••')
+    expect(seen).not.toContain(PRIVATE)
+    expect(await page(operator)).toContain(PRIVATE)
+  })
+
   test('is shown to an operator, who has to find out what went wrong, without secrets and what may be personal', async () => {
     const { json, text } = await ask('GET', `queues/${raw.name}/${job}`, operator)
     expect(json.job).toMatchObject({

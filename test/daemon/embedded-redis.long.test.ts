@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
@@ -228,6 +229,17 @@ describe('nobody else gets at its data', () => {
       code: 'EMBEDDED_REDIS_FAILED',
       msg: expect.stringMatching(/expected \S+\.data to belong to you/),
     })
+    expect(await daemon.stop()).toBe(1)
+  })
+
+  test("behind somebody else's link it does not start, and leaves the folder as it is", async () => {
+    const [cwd, ours] = [openFolder(), openFolder()]
+    chmodSync(ours, 0o755)
+    symlinkSync(ours, join(cwd, '.data'))
+    asRoot('chown', '-h', '12345', join(cwd, '.data'))
+    const daemon = new DaemonProcess({}, { cwd })
+    expect(await daemon.until(({ level }) => level === 'fatal')).toMatchObject({ code: 'EMBEDDED_REDIS_FAILED' })
+    expect(statSync(ours).mode & 0o777).toBe(0o755)
     expect(await daemon.stop()).toBe(1)
   })
 

@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance, FastifySchema } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler } from 'fastify-type-provider-zod'
 import type { Scope } from '../../settings/credentials.ts'
 import type { Admit } from '../doors.ts'
@@ -59,7 +59,17 @@ export async function registerOpenApi(
   })
   await server.register(async (scope) => {
     admit(scope)
-    scope.get('/openapi.json', async () => server.swagger())
+    // As bytes, which all answers under way share: anybody may ask where this is open.
+    let bytes: Buffer | undefined
+    const send = async (_request: FastifyRequest, reply: FastifyReply) => {
+      bytes ??= Buffer.from(JSON.stringify(server.swagger()))
+      return reply.type('application/json; charset=utf-8').send(bytes)
+    }
+    scope.get('/openapi.json', send)
+    // Swagger UI has a route of its own for the same.
+    scope.addHook('preHandler', async (request, reply) => {
+      if (request.routeOptions.url === '/docs/json') return send(request, reply)
+    })
     await scope.register(swaggerUi, { routePrefix: '/docs', indexPrefix: front.base })
   })
 }

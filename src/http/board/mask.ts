@@ -38,7 +38,7 @@ export function maskJob(job: Record<string, unknown>): Record<string, unknown> {
     ...Object.fromEntries(free.map((name) => [name, MASKED])),
     opts: mask(opts, KNOWN_OPTIONS),
     progress: typeof progress === 'number' ? progress : mask(progress),
-    failedReason: isFree(failedReason) ? MASKED : failedReason,
+    failedReason: maskReason(failedReason),
     stacktrace: Array.isArray(stacktrace) && stacktrace.length > 0 ? [MASKED] : stacktrace,
   }
 }
@@ -55,6 +55,7 @@ export function maskScheduler(scheduler: Record<string, unknown>): Record<string
   return { ...scheduler, template: { data: mask(template.data), opts: mask(template.opts, KNOWN_OPTIONS) } }
 }
 
-function isFree(reason: unknown): boolean {
-  return typeof reason === 'string' && reason !== '' && !OUR_ERROR.test(reason)
+/** Why a job failed, for somebody who only looks: ours begin with our codes, and anything else is another program's. */
+export function maskReason<Reason>(reason: Reason): Reason | string {
+  return typeof reason === 'string' && reason !== '' && !OUR_ERROR.test(reason) ? MASKED : reason
 }

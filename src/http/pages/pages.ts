@@ -3,6 +3,7 @@ import { type ExplainSources, explainOrder } from '../../explain/story.ts'
 import type { Vitals } from '../../observe/vitals.ts'
 import { SeldomRead } from '../../runtime/seldom-read.ts'
 import type { FirstSteps } from './first-steps.ts'
+import { forViewers } from './for-viewers.ts'
 import { guidePage } from './guide.ts'
 import { LOCAL_TIMES } from './local-times.ts'
 import { LOCAL_TIMES_PATH, searchPage, storyPage } from './order-story.ts'
@@ -57,9 +58,10 @@ export function registerPages(scope: FastifyInstance, pages: Pages): void {
   scope.get<{ Params: { id: string }; Querystring: { job?: unknown } }>(
     '/orders/:id',
     { schema },
-    async ({ params, query }, reply) => {
+    async ({ params, query, role }, reply) => {
       const jobId = typeof query.job === 'string' ? query.job : undefined
-      const story = await explainOrder({ orderId: params.id, jobId, sources: vitals })
+      const sources = role === 'operator' ? vitals : forViewers(vitals)
+      const story = await explainOrder({ orderId: params.id, jobId, sources })
       const job = jobId ?? story.jobId
       const jobPath = job && `${boardPath}/${encodeURIComponent(job)}`
       return sendPage(reply, storyPage({ site, story, boardPath: jobPath }))

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from '@jest/globals'
 import { readInTurns } from '../../../src/http/read-in-turns.ts'
 
@@ -31,7 +31,7 @@ async function listen(handle: (request: IncomingMessage, response: ServerRespons
     () => server.closeAllConnections(),
     () => server.close(),
   )
-  return { port: (server.address() as AddressInfo).port, open }
+  return { port: (server.address() as AddressInfo).port, open, server }
 }
 
 async function connectTo(port: number): Promise<Socket> {
@@ -126,4 +126,101 @@ test('where too much is unread, who has kept it waiting for longest is cut off; 
   const patient = await connectTo(port)
   patient.write(GET)
   expect(await readNumbers(patient, 1)).toEqual([1])
+})
+
+test.each([
+  ['a pipeline', GET.repeat(100), 100],
+  ['a body in many slices', `POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 300000\r\n\r\n${'x'.repeat(300_000)}`, 1],
+])('a client that has closed its half after %s gets every answer', async (_, sent, answers) => {
+  const { port } = await listen(async (incoming, response) => {
+    await text(incoming)
+    await nextTurn()
+    response.end('#1;')
+  })
+  const socket = await connectTo(port)
+  socket.end(sent)
+  expect(await readNumbers(socket, answers)).toHaveLength(answers)
+})
+
+test('a pipeline has one request open at a time', async () => {
+  const { port, open } = await listen(async (_, response) => {
+    await nextTurn()
+    response.end('#1;')
+  })
+  const socket = await connectTo(port)
+  socket.write(GET.repeat(200))
+  await readNumbers(socket, 200)
+  expect(open.most).toBeLessThanOrEqual(2) // the next begins before this test is told that one has ended
+})
+
+test('a body that nobody reads is not taken into memory, and is passed over once its request is answered', async () => {
+  let asked: IncomingMessage | undefined
+  const answers: ServerResponse[] = []
+  const { port } = await listen((incoming, response) => {
+    asked ??= incoming
+    if (answers.push(response) > 1) response.end('#1;')
+  })
+  const socket = await connectTo(port)
+  const bytes = 20_000_000
+  socket.write(`POST / HTTP/1.1\r\nHost: here\r\nContent-Length: ${bytes}\r\n\r\n`)
+  socket.write(Buffer.alloc(bytes))
+  socket.write(GET)
+  await pause(500)
+  expect(asked?.readableLength).toBeLessThan(200_000)
+  answers[0]?.end('#0;')
+  expect(await readNumbers(socket, 2)).toEqual([0, 1])
+})
+
+test('where clients do not take their answers, who has left them for longest is cut off; the others are answered', async () => {
+  const { port, server } = await listen((incoming, response) => {
+    response.end(incoming.url === '/livez' ? '#1;' : Buffer.alloc(8 * 1_024 * 1_024, 'x'))
+  })
+  const cutOff: number[] = []
+  let connections = 0
+  server.on('connection', (socket) => {
+    const n = connections++
+    socket.once('close', () => cutOff.push(n))
+  })
+  for (let n = 0; n < 40; n++) {
+    const socket = await connectTo(port)
+    socket.write('GET /large HTTP/1.1\r\nHost: here\r\n\r\n')
+  }
+  const asking = await connectTo(port)
+  asking.write(GET.repeat(2_000))
+  expect(await readNumbers(asking, 2_000)).toHaveLength(2_000)
+  expect(cutOff[0]).toBe(0)
+  expect(cutOff.length).toBeLessThan(40)
+})
+
+test('a new connection is answered before the first requests of those that came earlier', async () => {
+  const answered: string[] = []
+  const { port } = await listen(async ({ url = '' }, response) => {
+    answered.push(url)
+    const endsAt = performance.now() + 1
+    while (performance.now() < endsAt);
+    response.end('#1;')
+  })
+  const sockets = await Promise.all(Array.from({ length: 600 }, () => connectTo(port)))
+  for (const socket of sockets) socket.write('GET /flood HTTP/1.1\r\nHost: here\r\n\r\n'.repeat(10))
+  const probe = await connectTo(port)
+  probe.write(GET)
+  await readNumbers(probe, 1)
+  expect(answered.indexOf('/livez')).toBeLessThan(600)
+})
+
+test('where there is no room for another connection, those that have asked nothing for longest are closed', async () => {
+  const { port, server } = await listen((_, response) => response.end('#1;'))
+  server.maxConnections = 100
+  const ends: Promise<unknown>[] = []
+  for (let n = 0; n < 100; n++) {
+    const socket = await connectTo(port)
+    ends.push(new Promise((resolve) => socket.on('error', () => {}).on('close', resolve)))
+    socket.write('GET /livez HTTP/1.1\r\nHost:') // never the rest
+  }
+  const dropped = await connectTo(port)
+  dropped.on('error', () => {})
+  await Promise.all(ends.slice(0, 50))
+  const next = await connectTo(port)
+  next.write(GET)
+  expect(await readNumbers(next, 1)).toEqual([1])
 })

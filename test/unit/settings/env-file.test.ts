@@ -92,6 +92,14 @@ describe('a file is refused, with what to do, if somebody else decides what it s
     expect(refusal(path)).toMatch('belongs to user 12345')
   })
 
+  test("a link of ours to somebody else's, which leads to a file of ours", () => {
+    const [theirs, link] = [join(dir, 'theirs'), join(dir, 'link')]
+    symlinkSync(write('notes'), theirs)
+    asRoot('chown', '-h', STRANGER, theirs)
+    symlinkSync(theirs, link)
+    expect(refusal(link)).toMatch('belongs to user 12345')
+  })
+
   test("somebody else's link to a file of ours", () => {
     const link = join(dir, 'link')
     symlinkSync(write('notes'), link)

@@ -1,0 +1,36 @@
+import type { ExplainSources } from '../../explain/story.ts'
+import type { CheckFacts } from '../../queue/view/check-facts.ts'
+import { maskReason } from '../board/mask.ts'
+
+/** The same, without what other programs' workers wrote freely on a job: as on the board, only operators see that. */
+export function forViewers(sources: ExplainSources): ExplainSources {
+  const { cancelledStatus, clockOffsets, dryRun, clock } = sources
+  return {
+    cancelledStatus,
+    clockOffsets,
+    dryRun,
+    clock,
+    get store() {
+      return sources.store
+    },
+    get view() {
+      const { view } = sources
+      return {
+        recordsOf: async (asked: Parameters<typeof view.recordsOf>[0]) => masked(await view.recordsOf(asked)),
+        async lookFor(asked: Parameters<typeof view.lookFor>[0]) {
+          const found = await view.lookFor(asked)
+          return found && masked(found)
+        },
+        holds: () => view.holds(),
+      }
+    },
+  }
+}
+
+function masked<Records extends { checks: CheckFacts[] }>(records: Records): Records {
+  const checks = records.checks.map(({ failedReason, ...check }) => ({
+    ...check,
+    ...(failedReason !== undefined && { failedReason: maskReason(failedReason) }),
+  }))
+  return { ...records, checks }
+}
