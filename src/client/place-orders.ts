@@ -84,7 +84,7 @@ function isConflict(result: ScheduleResult | Refusal): result is ScheduleResult 
  */
 async function recognizeRepeat(
   result: ScheduleResult | Refusal,
-  { checks, spanMs }: { checks: Checks; spanMs?: number },
+  { checks, spanMs }: { checks: Checks; spanMs?: number | undefined },
 ): Promise<ScheduleResult | Refusal> {
   if (!isConflict(result) || spanMs === undefined) return result
   const check = await checks.find(result.orderId)

@@ -50,14 +50,13 @@ export function parsePlacement(item: ScheduleItem, { calledAt, trace, paymentTim
   const { orderId, deadline: input = paymentTimeout, allowPast = false, by } = item
   if (typeof allowPast !== 'boolean') throw invalid('allowPast: expected true or false', allowPast)
   if (by !== undefined && typeof by !== 'string') throw invalid('by: expected a string', by)
-  const deadline = parseDeadline({ input, now: calledAt, allowPast })
-  const isSpan = typeof input === 'string' && parseDuration(input) !== undefined
+  const spanMs = typeof input === 'string' ? parseDuration(input) : undefined
   return {
     ...(by !== undefined && { by: by.slice(0, LONGEST_NAME) }),
     ...(trace !== undefined && { trace }),
-    ...(isSpan && { spanMs: deadline - calledAt }),
+    spanMs,
     orderId: parseOrderId(orderId),
-    deadline,
+    deadline: parseDeadline({ input: spanMs === undefined ? input : calledAt + spanMs, now: calledAt, allowPast }),
     placedAt: calledAt,
   }
 }

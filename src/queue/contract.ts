@@ -27,7 +27,7 @@ export function jobIdOf(orderId: string): string {
 export interface Placement extends JobData {
   placedAt: number
   /** How long after `placedAt` the deadline is, if it was asked for as a time-out. */
-  spanMs?: number
+  spanMs?: number | undefined
   /** The trace context of whoever asks for it, as BullMQ's telemetry writes it. */
   trace?: string | undefined
 }

@@ -16,7 +16,7 @@ export interface Fields {
  * @throws {OrderExpiryError} of `code`, with the field that was probably meant
  */
 export function refuseUnknown(given: object, { of, known, meant, code }: Fields): void {
-  for (const name of Object.keys(given)) {
+  for (const name in given) {
     if (known.includes(name)) continue
     const isNear = (field: string) => plain(field) === plain(name) || meant[field]?.test(name)
     const near = known.find((field) => !(field in given) && isNear(field))

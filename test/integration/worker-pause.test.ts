@@ -36,6 +36,7 @@ function createWorker(options: { concurrency?: number } = {}) {
     batchSize: 10,
     maxBatches: 2,
     maxAttempts: 3,
+    longestSleepMs: 1_000,
     paymentTimeoutMs: 300_000,
     settle,
     decidedBy: 'test:1',

@@ -180,7 +180,7 @@ describe('bad jobs', () => {
       ['null', 'check-payment', null, /^INVALID_JOB: .*data/],
       ['a-list', 'check-payment', ['1'], /^INVALID_JOB/],
       ['no-order-id', 'check-payment', { deadline: Date.now() }, /^INVALID_JOB: .*orderId/],
-      ['empty-id', 'check-payment', { orderId: '' }, /^INVALID_JOB: .*order id/],
+      ['empty-id', 'check-payment', { orderId: '' }, /^INVALID_JOB: .*orderId: expected/],
       ['wrong-type', 'check-payment', { orderId: { id: 1 } }, /^INVALID_JOB: .*orderId/],
       ['bad-deadline', 'check-payment', { orderId: '1', deadline: 'tomorrow' }, /^INVALID_JOB: .*deadline/],
       [
