@@ -73,7 +73,11 @@ function findStray(text: string, { isSql, secret }: Setting): string | undefined
 /** Quotes that were meant for a shell, or those of JSON or a word processor, around the value or an entry of a list. */
 export function hasStrayQuotes(text: string, { isSql }: { isSql?: true | undefined } = {}): boolean {
   if (isSql) return /^\s*(?:'[^']*'|`[^`]*`)\s*$/.test(text)
-  return text.split(',').some((entry) => /^\s*\[?\s*['"`“”„‘’]|['"`“”„‘’]\s*\]?\s*$/.test(entry))
+  return text.split(',').some((entry) => {
+    const [, last = ''] = /(['"`“”„‘’])\s*\]?\s*$/.exec(entry) ?? []
+    const isOpened = last !== '' && entry.split(last).length % 2 === 1 // within: a column may be called the "case"
+    return /^\s*\[?\s*['"`“”„‘’]/.test(entry) || (last !== '' && !isOpened)
+  })
 }
 
 function readText(name: string, setting: Setting, env: Environment, problems: string[]): string | undefined {

@@ -49,7 +49,7 @@ test('a dry run prints which and how many by error, and changes nothing', async 
   const { code, stdout, stderr } = await run('--all', '--dry-run')
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout.split('\n')).toEqual([
-    'order-1  STORE_REJECTED: no [31mluck',
+    'order-1  STORE_REJECTED: no\\n\\u001b[31mluck',
     'raw-2  STORE_REJECTED: constraint',
     'raw-3  UNEXPECTED: what',
     expect.stringMatching(/^would replay +3 of 5 failed$/),

@@ -90,8 +90,6 @@ export function createPool({ settings, connections, onError, onNotice, isPatient
     keepAlive: true,
   })
   pool.on('error', onError)
-  // The pool listens to idle clients only. One whose connection is lost while it is in use is dropped when it comes back.
-  pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
 
@@ -120,6 +118,8 @@ class BoundedClient extends pg.Client {
 
   constructor(options: pg.ClientConfig & { ways: Ways }) {
     super({ ...options, ...options.ways.config() })
+    // The pool listens to idle clients only. One whose connection is lost while it is in use, or looks at itself, is dropped.
+    this.on('error', () => {})
     this.#ways = options.ways
     this.#way = options.ways.current()
   }
