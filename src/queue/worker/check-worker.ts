@@ -17,6 +17,8 @@ const DUE_SOON_MS = 1_000
 const SLEEP_SLACK_MS = 4_000
 /** Redis ends a wait on its timer, up to this much later than asked; see {@link Alarm}. */
 const REDIS_TIMER_MS = 200
+/** Of jobs that are due sooner nobody is told, nor of one close to the last: where many are due, that would cost more than they do. */
+const TELL_FROM_MS = 500
 
 /** After this many fetches in a row that each brought a job, more fetches run beside the loop's own. */
 const FETCHES_IN_A_ROW = 16
@@ -55,14 +57,16 @@ export class CheckWorker extends Worker {
   #inARow = 0
   #fetchedBeside = 0
   readonly #longestSleepMs: number
+  readonly #wakeAnother: () => Promise<unknown>
+  /** The instant of which it has told another. */
+  #toldOf = 0
   readonly #trouble: Trouble
 
   /**
    * @param options.ring sends Redis a command that does nothing
    * @param options.onStranger told of a key in the place of a job that is none, and that nobody will fetch again
    * @param options.wakeAnother tells the queue that there may be a job, so that another worker looks
-   * @param options.longestSleepMs An earlier job wakes exactly one sleeping worker; if that one dies, another finds it this
-   *   much later. Default 5 s
+   * @param options.longestSleepMs how often it looks for jobs that nobody has told of. Default 5 s
    * @param options.clock that of Redis
    */
   constructor(
@@ -78,7 +82,7 @@ export class CheckWorker extends Worker {
       clock: Clock
     },
   ) {
-    const { heartbeat, ring, wakeAnother, longestSleepMs = LONGEST_SLEEP_MS, ...others } = options
+    const { heartbeat, ring, wakeAnother = async () => {}, longestSleepMs = LONGEST_SLEEP_MS, ...others } = options
     const { onStranger = () => {}, pace, clock, ...workerOptions } = others
     const alarm = new Alarm({ ring, clock })
     const trouble = new Trouble({ clock })
@@ -95,7 +99,7 @@ export class CheckWorker extends Worker {
       const sleeperReady = (backend as SleepingBackend).blockingClient.then((sleeper) => {
         sleeper.options.socketTimeout = longestSleepMs + SLEEP_SLACK_MS
         sleeper.on('end', () => {
-          if (this.closing) wakeAnother?.().catch(() => {}) // the others look a little later
+          if (this.closing) wakeAnother().catch(() => {}) // the others look a little later
         })
       })
       for (const ready of [clientReady, sleeperReady]) ready.catch(() => {}) // the worker reports that itself
@@ -108,6 +112,7 @@ export class CheckWorker extends Worker {
     this.#alarm = alarm
     this.#clock = clock
     this.#longestSleepMs = longestSleepMs
+    this.#wakeAnother = wakeAnother
     this.#trouble = trouble
     this.#trackLocksByOwnTime()
     this.run().catch((error) => this.emit('error', error))
@@ -122,8 +127,16 @@ export class CheckWorker extends Worker {
   protected override getBlockTimeout(blockUntil: number): number {
     const untilDueMs = blockUntil > 0 ? blockUntil - this.#clock.now() : Number.POSITIVE_INFINITY
     this.#isDueThen = untilDueMs < DUE_SOON_MS
+    if (untilDueMs > TELL_FROM_MS && untilDueMs < this.#longestSleepMs) this.#tellAnother(blockUntil)
     if (!this.#isDueThen) return Math.min(this.#longestSleepMs, untilDueMs - REDIS_TIMER_MS) / 1_000
     return untilDueMs > 0 ? Math.max(untilDueMs / 1_000, this.minimumBlockTimeout) : untilDueMs
+  }
+
+  /** A job wakes exactly one sleeping worker. If that one dies, the others would sleep on: so each tells another, once. */
+  #tellAnother(blockUntil: number): void {
+    if (Math.abs(blockUntil - this.#toldOf) < TELL_FROM_MS) return
+    this.#toldOf = blockUntil
+    this.#wakeAnother().catch(() => {})
   }
 
   /** BullMQ renews a lock when the job was begun long enough ago by our own clock, but what the job says is by that of Redis. */
