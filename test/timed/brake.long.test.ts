@@ -32,6 +32,9 @@ async function start(env: Record<string, string>): Promise<DaemonProcess> {
 }
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, n) => from + n)
+/** The page of metrics is kept for a second. */
+const untilMetrics = (daemon: DaemonProcess, pattern: RegExp) =>
+  eventually(`/metrics has ${pattern}`, async () => pattern.test(await metricsOf(daemon)))
 const metricsOf = async (daemon: DaemonProcess) => await (await fetch(`${await daemon.url()}/metrics`)).text()
 const brake = async (env: Record<string, string>, ...args: string[]) => {
   const { code, stdout, stderr } = await runCli(['brake', ...args, '--json'], { env })
@@ -50,13 +53,13 @@ test('engaged by hand, nothing is cancelled and paid orders are kept; released, 
   await isLookedAt(30)
   await daemon.until(({ msg, level }) => level === 'error' && msg.startsWith('the brake holds back orders'))
   expect([await count('pending'), await count('cancelled'), await raw.queue.getCompletedCount()]).toEqual([20, 0, 10])
-  expect(await metricsOf(daemon)).toContain('\norder_expiry_brake_engaged 1\n')
+  await untilMetrics(daemon, /^order_expiry_brake_engaged 1$/m)
 
   expect(await brake(env, 'release')).toMatchObject({ brake: 'released', suspendedUntil: expect.any(String) })
   await eventually('all are cancelled', async () => (await count('cancelled')) === 20, 30_000)
   await daemon.until(({ msg }) => msg.startsWith('the brake is released'))
   expect(await count('paid')).toBe(10)
-  expect(await metricsOf(daemon)).toContain('\norder_expiry_brake_engaged 0\n')
+  await untilMetrics(daemon, /^order_expiry_brake_engaged 0$/m)
   expect(await daemon.stop()).toBe(0)
 })
 
@@ -73,7 +76,7 @@ test('BRAKE_MAX_PER_MINUTE=10 of two daemons lets ten of fifty through, says so,
   )
   // Sweeps come every second beside the checks.
   await Promise.all(daemons.map((daemon) => daemon.until(({ msg }) => msg.startsWith('the brake is engaged'))))
-  for (const daemon of daemons) expect(await metricsOf(daemon)).toContain('\norder_expiry_brake_engaged 1\n')
+  for (const daemon of daemons) await untilMetrics(daemon, /^order_expiry_brake_engaged 1$/m)
   expect([await count('cancelled'), await count('pending')]).toEqual([10, 40])
   expect(await brake(limited, 'status')).toMatchObject({
     brake: 'engaged',
@@ -111,7 +114,7 @@ test('BRAKE_PAYMENT_SILENCE: where the newest payment cannot be read, the store 
   await place(range(1, 20))
   const { msg } = await daemon.until((line) => line.msg.startsWith('the order store fails'))
   expect(msg).toMatch(/the newest payment cannot be read .*division by zero/)
-  expect(await metricsOf(daemon)).toMatch(/store_failures_total\{code="STORE_UNAVAILABLE"\} [1-9]/)
+  await untilMetrics(daemon, /store_failures_total\{code="STORE_UNAVAILABLE"\} [1-9]/)
   expect(daemon.logs.filter((line) => line.msg.startsWith('the brake'))).toEqual([])
   expect([await count('cancelled'), await raw.queue.getFailedCount()]).toEqual([0, 0])
 })
@@ -129,7 +132,7 @@ test('a Redis that has fallen back to older data does not release the brake', as
   await place(range(1, 20))
   await isLookedAt(20)
   expect(await count('cancelled')).toBe(0)
-  expect(await metricsOf(daemon)).toMatch(/brake_held_total\{reason="manual"\} [1-9]/)
+  await untilMetrics(daemon, /brake_held_total\{reason="manual"\} [1-9]/)
 })
 
 test('`sweep` notices a brake that is engaged while it runs', async () => {
@@ -168,9 +171,8 @@ test('DRY_RUN=true reports each order once and cancels nothing; without it, all 
   expect(range(1, 20)).toEqual(expect.arrayContaining(ids))
   expect(new Set(ids).size).toBe(ids.length)
   expect([await count('pending'), await count('cancelled'), await table.outbox()]).toEqual([20, 0, []])
-  const metrics = await metricsOf(dry)
-  expect(metrics).toContain('\norder_expiry_dry_run 1\n')
-  expect(metrics).toContain('order_expiry_decisions_total{outcome="would-cancel"} 20')
+  await untilMetrics(dry, /^order_expiry_dry_run 1$/m)
+  await untilMetrics(dry, /^order_expiry_decisions_total\{outcome="would-cancel"\} 20/m)
   expect(await dry.stop()).toBe(0)
 
   const daemon = await start({ ...env, DRY_RUN: 'false' })
