@@ -51,9 +51,10 @@ export function parsePlacement(item: ScheduleItem, { calledAt, trace, paymentTim
   if (typeof allowPast !== 'boolean') throw invalid('allowPast: expected true or false', allowPast)
   if (by !== undefined && typeof by !== 'string') throw invalid('by: expected a string', by)
   const spanMs = typeof input === 'string' ? parseDuration(input) : undefined
+  // Each by its name: a spread takes as long as all else here.
   return {
-    ...(by !== undefined && { by: by.slice(0, LONGEST_NAME) }),
-    ...(trace !== undefined && { trace }),
+    by: by?.slice(0, LONGEST_NAME),
+    trace,
     spanMs,
     orderId: parseOrderId(orderId),
     deadline: parseDeadline({ input: spanMs === undefined ? input : calledAt + spanMs, now: calledAt, allowPast }),

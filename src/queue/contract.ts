@@ -15,7 +15,7 @@ export interface JobData {
   /** Epoch milliseconds. */
   deadline: number
   /** Who asked for it, if known. */
-  by?: string
+  by?: string | undefined
 }
 
 /** The id of the job of an order. BullMQ forbids all-digit ids and `:`; `%` is encoded so that no two orders share one. */
