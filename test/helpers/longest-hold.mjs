@@ -20,7 +20,7 @@ const look = () => {
 const timer = setInterval(look, 1)
 const holds = []
 let scheduled = 0
-for (let attempt = 0; attempt < 7; attempt++) {
+for (let attempt = 0; attempt < 10; attempt++) {
   const items = Array.from({ length: 10_000 }, (_, n) => ({ orderId: `${attempt}-${n}` }))
   await new Promise((resolve) => setTimeout(resolve, 20)) // making them was our own work
   longest = 0
