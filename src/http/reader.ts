@@ -21,7 +21,7 @@ export class Reader {
   readonly #unread: Buffer[] = []
   /** Requests that are not answered, or whose answers the client has not taken. */
   readonly #answers = new Set<ServerResponse>()
-  /** It may still be arriving. */
+  /** It may still be arriving. Not kept longer: with its answer, thousands of them would fill the memory. */
   #last: IncomingMessage | undefined
   #hasEnded = false
 
@@ -67,6 +67,7 @@ export class Reader {
     }
     response.once('close', () => {
       this.#answers.delete(response)
+      if (this.#last?.complete) this.#last = undefined
       this.#onChange(this)
     })
   }
