@@ -23,12 +23,23 @@ interface Flood {
   connections: number
   /** Requests written at once. */
   pipelined: number
+  /** Of each request. */
+  headers?: string
 }
 
 const FLOODS: readonly { case: string; flood?: Flood }[] = [
   { case: CASES.none },
   { case: CASES.readyz, flood: { path: '/readyz', connections: 2_500, pipelined: 1 } },
   { case: CASES.metrics, flood: { path: '/metrics', connections: 2_500, pipelined: 1 } },
+  {
+    case: CASES.arrivals,
+    flood: {
+      path: '/livez',
+      connections: 800,
+      pipelined: 1,
+      headers: `Connection: close\r\nCookie: ${'x'.repeat(1_000)}\r\n`,
+    },
+  },
   { case: CASES.pipelines, flood: { path: '/livez', connections: 800, pipelined: 100 } },
 ]
 
@@ -47,7 +58,7 @@ export function floodQuestion(): Question {
       { key: 'answeredPerSecond', title: 'answers to the flood', unit: '/s', better: 'more' },
     ],
     rounds: 1,
-    seconds: 100,
+    seconds: 120,
     async run(context) {
       if (!context.contenders.some(({ name }) => name === OURS)) return []
       const measured: Measured[] = []
@@ -121,8 +132,13 @@ async function measure({ servers, quick }: Context, flood: Flood | undefined): P
   })
 }
 
-function startFlood(url: string, { path, connections, pipelined }: Flood) {
-  const env = { FLOODED: new URL(path, url).href, CONNECTIONS: `${connections}`, PIPELINED: `${pipelined}` }
+function startFlood(url: string, { path, connections, pipelined, headers = '' }: Flood) {
+  const env = {
+    FLOODED: new URL(path, url).href,
+    CONNECTIONS: `${connections}`,
+    PIPELINED: `${pipelined}`,
+    HEADERS: headers,
+  }
   return startWorker('flood', env)
 }
 

@@ -7,7 +7,9 @@ import { Host, setting } from './host.ts'
  */
 const RECONNECT_MS = 50
 const { hostname, port, pathname } = new URL(setting('FLOODED'))
-const requests = `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\n\r\n`.repeat(Number(setting('PIPELINED')))
+const requests = `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}:${port}\r\n${setting('HEADERS')}\r\n`.repeat(
+  Number(setting('PIPELINED')),
+)
 const isPipeline = Number(setting('PIPELINED')) > 1
 const host = new Host()
 

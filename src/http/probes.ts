@@ -18,6 +18,8 @@ interface Check {
 /** Whoever asks meanwhile is given the same answer: many who ask cost no more than one. */
 const KEPT_MS = 1_000
 const PING_TIMEOUT_MS = 2_000
+/** Without the headers that tell a browser what a page may do: where thousands ask, these are most of the work and memory. */
+const NO_PAGE = { helmet: false } as const
 /** A loop that has been silent this long is stuck: its longest step is three statements that nearly time out. */
 const STUCK_MS = 45_000
 
@@ -30,7 +32,7 @@ const STUCK_MS = 45_000
  *   Redis lets the worker do its work; else 503, with the reason.
  */
 export function registerProbes(server: FastifyInstance, { vitals }: { vitals: Asked }): void {
-  server.get('/livez', async (_request, reply) => {
+  server.get('/livez', NO_PAGE, async (_request, reply) => {
     const stuck = vitals.loops().filter(({ ageMs }) => ageMs > STUCK_MS)
     if (stuck.length === 0) return { status: 'ok' }
     const loops = stuck.map(({ name, ageMs }) => ({ name, silentForSeconds: Math.round(ageMs / 1_000) }))
@@ -40,7 +42,7 @@ export function registerProbes(server: FastifyInstance, { vitals }: { vitals: As
   const { clock } = vitals
   const keepChecks = () => new KeptAnswer({ seek: () => runChecks(vitals), forMs: KEPT_MS, clock })
   let kept = { phase: vitals.phase, answer: keepChecks() }
-  server.get('/readyz', async (_request, reply) => {
+  server.get('/readyz', NO_PAGE, async (_request, reply) => {
     const { phase } = vitals
     if (phase !== kept.phase) kept = { phase, answer: keepChecks() }
     const checks = await kept.answer.read()
@@ -53,7 +55,7 @@ export function registerProbes(server: FastifyInstance, { vitals }: { vitals: As
 export function registerMetrics(scope: FastifyInstance, { metrics, clock }: { metrics: Registry; clock: Clock }): void {
   // As bytes, which all answers under way share.
   const page = new KeptAnswer({ seek: async () => Buffer.from(await metrics.metrics()), forMs: KEPT_MS, clock })
-  scope.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await page.read()))
+  scope.get('/metrics', NO_PAGE, async (_request, reply) => reply.type(metrics.contentType).send(await page.read()))
 }
 
 function runChecks(vitals: Asked): Promise<Check[]> {

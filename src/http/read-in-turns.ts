@@ -6,10 +6,8 @@ import { Reader } from './reader.ts'
 const PER_TURN = 32
 /** The same while new connections arrive: of those that wait, libuv accepts one in each turn. */
 const PER_TURN_OF_ARRIVALS = 4
-/** What all connections together may have sent that is not parsed yet: of each, Node reads up to 64 KiB at once. */
-const MOST_UNREAD_BYTES = 32 * 1_024 * 1_024
-/** The same, with what Node keeps of it in front of us, and with the answers that the clients have not taken. */
-const MOST_HELD_BYTES = 64 * 1_024 * 1_024
+/** What all connections together may have sent that is not answered, and been answered that they have not taken. */
+const MOST_HELD_BYTES = 32 * 1_024 * 1_024
 const WEIGHED_EVERY_TURNS = 8
 /** Connections that are closed at once where there is no room for another. */
 const ROOM = 64
@@ -49,11 +47,11 @@ class Turns {
   readonly #new: Reader[] = []
   readonly #known: Reader[] = []
   #isForNew = false
-  /** What each is counted with in {@link #unreadBytes}. Those that hold something, for the longest time first. */
-  readonly #busy = new Map<Reader, number>()
-  /** Those that wait for no answer, for the longest time first. */
-  readonly #silent = new Set<Reader>()
-  #unreadBytes = 0
+  /** What each is counted with in {@link #heldBytes}. Those that hold something, for the longest time first. */
+  readonly #holding = new Map<Reader, number>()
+  /** Those that have to go on themselves, for the longest time first. */
+  readonly #idle = new Set<Reader>()
+  #heldBytes = 0
   #left = PER_TURN
   #turns = 0
   #hasArrivals = false
@@ -65,17 +63,12 @@ class Turns {
     this.#count(reader)
   }
 
-  /** Called whenever there may be something to read of a connection, or no longer. */
+  /** Called whenever there may be something to read of a connection, and when it is closed. */
   look(reader: Reader): void {
     this.#enqueue(reader)
     this.#goOn()
     this.#count(reader)
-    if (reader.unreadBytes === 0) return
-    reader.socket.pause()
-    for (const longest of this.#busy.keys()) {
-      if (this.#unreadBytes <= MOST_UNREAD_BYTES) return
-      if (longest.unreadBytes > 0) this.#drop(longest)
-    }
+    this.#cutDown()
   }
 
   countRequest(reader: Reader): void {
@@ -84,7 +77,7 @@ class Turns {
   }
 
   makeRoom(): void {
-    for (const reader of [...this.#silent].slice(0, ROOM)) this.#drop(reader)
+    for (const reader of [...this.#idle].slice(0, ROOM)) this.#drop(reader)
   }
 
   #enqueue(reader: Reader): void {
@@ -126,29 +119,40 @@ class Turns {
     this.#goOn()
   }
 
+  /** An answer grows without telling. */
   #weigh(): void {
-    let held = 0
-    for (const reader of this.#busy.keys()) held += reader.heldBytes
-    for (const reader of this.#busy.keys()) {
-      if (held <= MOST_HELD_BYTES) return
-      const bytes = reader.heldBytes
-      held -= bytes
+    for (const reader of this.#holding.keys()) this.#count(reader)
+    this.#cutDown()
+  }
+
+  #cutDown(): void {
+    if (this.#heldBytes <= MOST_HELD_BYTES) return
+    for (const [reader, bytes] of this.#holding) {
       if (bytes > 0) this.#drop(reader)
+      if (this.#heldBytes <= MOST_HELD_BYTES) return
     }
   }
 
   #drop(reader: Reader): void {
-    reader.drop()
+    reader.socket.destroy()
     this.#count(reader)
   }
 
   /** Keeps the books. */
   #count(reader: Reader): void {
-    const { unreadBytes, isAnswered, socket } = reader
-    this.#unreadBytes += unreadBytes - (this.#busy.get(reader) ?? 0)
-    if (socket.destroyed || (isAnswered && unreadBytes === 0)) this.#busy.delete(reader)
-    else this.#busy.set(reader, unreadBytes)
-    if (socket.destroyed || !isAnswered) this.#silent.delete(reader)
-    else this.#silent.add(reader)
+    const { heldBytes, isAnswered, isIdle, socket } = reader
+    this.#heldBytes += heldBytes - (this.#holding.get(reader) ?? 0)
+    if (socket.destroyed || (isAnswered && heldBytes === 0)) this.#holding.delete(reader)
+    else this.#holding.set(reader, heldBytes)
+    if (socket.destroyed || !isIdle) this.#idle.delete(reader)
+    else this.#idle.add(reader)
+    if (socket.destroyed && reader.isQueued) this.#leaveQueue(reader)
+  }
+
+  /** Where it may wait below newer ones for as long as these keep coming. */
+  #leaveQueue(reader: Reader): void {
+    const queue = reader.isNew ? this.#new : this.#known
+    queue.splice(queue.indexOf(reader), 1)
+    reader.isQueued = false
   }
 }

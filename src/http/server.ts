@@ -41,11 +41,11 @@ export function createHttpService(options: {
   const { host, port, front, register, site, events } = options
   const pathOf = createPathReader(front)
   let server: FastifyInstance | undefined
-  const underWay = new Set<FastifyRequest>()
+  const underWay = { requests: 0 }
   return {
     name: 'http',
     /** Whether every request has been answered, or its caller has left. */
-    drained: () => underWay.size === 0,
+    drained: () => underWay.requests === 0,
     async start() {
       server = fastify({
         logger: false,
@@ -110,7 +110,7 @@ async function prepare(options: {
   server: FastifyInstance
   front: Front
   events: EventBus
-  underWay: Set<FastifyRequest>
+  underWay: { requests: number }
 }): Promise<void> {
   const { server, front, events, underWay } = options
   registerProblems(server)
@@ -137,9 +137,9 @@ async function prepare(options: {
   server.removeContentTypeParser('text/plain') // JSON only: a form on another site cannot send it
   server.addHook('onRequest', async (request, reply) => {
     // Static files, which are the same for everybody, replace the second.
-    reply.headers({ 'x-request-id': request.id, 'cache-control': 'no-store' })
-    underWay.add(request)
-    reply.raw.once('close', () => underWay.delete(request))
+    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
+    underWay.requests++
+    reply.raw.once('close', () => underWay.requests--)
   })
   server.addHook('onResponse', async (request, reply) => {
     events.emit('request-finished', describeRequest(request, reply))

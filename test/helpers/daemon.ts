@@ -64,7 +64,7 @@ export class DaemonProcess {
   /** @param options.letsStrayPass a line on standard output that is no JSON is kept in `stray`, and not thrown */
   constructor(env: Record<string, string>, options: { cwd?: string; letsStrayPass?: boolean } = {}) {
     const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-daemon-'))
-    this.child = spawn(process.execPath, [cli(), 'start'], {
+    this.child = spawn(process.execPath, ['--max-old-space-size=256', cli(), 'start'], {
       cwd,
       env: cleanEnv({ HTTP_PORT: '0', ...env }),
       stdio: ['ignore', 'pipe', 'pipe'],

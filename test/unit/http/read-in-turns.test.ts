@@ -119,7 +119,7 @@ test('where too much is unread, who has kept it waiting for longest is cut off; 
   })
   const unanswered = `GET /never HTTP/1.1\r\nHost: here\r\n\r\n`.repeat(20_000)
   const greedy: Socket[] = []
-  while (greedy.length < 700) greedy.push(await connectTo(port))
+  while (greedy.length < 1_000) greedy.push(await connectTo(port))
   const cutOff = greedy.map((socket) => new Promise((resolve) => socket.on('error', () => {}).on('close', resolve)))
   for (const socket of greedy) socket.write(unanswered)
   await Promise.race(cutOff)
@@ -208,14 +208,62 @@ test('a new connection is answered before the first requests of those that came 
   expect(answered.indexOf('/livez')).toBeLessThan(600)
 })
 
-test('where there is no room for another connection, those that have asked nothing for longest are closed', async () => {
-  const { port, server } = await listen((_, response) => response.end('#1;'))
+test('a first request with many headers is answered while others keep arriving', async () => {
+  const { port } = await listen(numbering())
+  const first = await connectTo(port)
+  const get = GET.replace('\r\n\r\n', `\r\nCookie: ${'x'.repeat(12_000)}\r\n\r\n`)
+  let isAnswered = false
+  first.once('data', () => {
+    isAnswered = true
+  })
+  first.write(get)
+  let arrived = 0
+  for (; !isAnswered && arrived < 500; arrived++) (await connectTo(port)).write(get)
+  expect(arrived).toBeLessThan(500)
+})
+
+/** Answers with the body, unless it is cut off. */
+function collect(incoming: IncomingMessage, response: ServerResponse) {
+  return text(incoming).then(
+    (body) => response.end(body || '#1;'),
+    () => {},
+  )
+}
+
+test('bodies that are collected count: those that have taken longest are cut off', async () => {
+  const { port, server } = await listen(collect)
+  let open = 0
+  let mostOpen = 0
+  server.on('connection', (socket) => {
+    mostOpen = Math.max(mostOpen, ++open)
+    socket.once('close', () => open--)
+  })
+  const part = Buffer.alloc(1_000_000)
+  const ends: Promise<unknown>[] = []
+  for (let n = 0; n < 80; n++) {
+    const socket = await connectTo(port)
+    ends.push(new Promise((resolve) => socket.on('error', () => {}).on('close', resolve)))
+    socket.write('POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 1000001\r\n\r\n')
+    socket.write(part)
+  }
+  await Promise.all(ends.slice(0, 10))
+  const other = await connectTo(port)
+  other.write('POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\n#1;')
+  expect(await readNumbers(other, 1)).toEqual([1])
+  expect(mostOpen).toBeGreaterThan(20)
+})
+
+test.each([
+  ['a head', 'GET /livez HTTP/1.1\r\nHost:'],
+  ['a body', 'POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 9\r\n\r\n'],
+])('where there is no room for another connection, those that do not go on with %s are closed', async (_, begun) => {
+  const { port, server } = await listen(collect)
   server.maxConnections = 100
   const ends: Promise<unknown>[] = []
   for (let n = 0; n < 100; n++) {
     const socket = await connectTo(port)
     ends.push(new Promise((resolve) => socket.on('error', () => {}).on('close', resolve)))
-    socket.write('GET /livez HTTP/1.1\r\nHost:') // never the rest
+    socket.write(begun)
   }
   const dropped = await connectTo(port)
   dropped.on('error', () => {})

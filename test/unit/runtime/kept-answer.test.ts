@@ -26,8 +26,24 @@ test('it is kept from when it was found, and then sought anew', async () => {
   expect(await kept.read()).toBe(1)
   await clock.advance(999)
   expect(await kept.read()).toBe(1)
-  await clock.advance(1)
+  await clock.advance(1_001)
   expect(await kept.read()).toBe(2)
+})
+
+test('while it is sought anew, that of before is given, unless it is twice as old', async () => {
+  const answers = [deferred<number>(), deferred<number>()]
+  const { kept, clock, sought } = count((n) => answers[n - 1]?.promise as Promise<number>)
+  answers[0]?.resolve(1)
+  expect(await kept.read()).toBe(1)
+  await clock.advance(1_000)
+  expect(await kept.read()).toBe(1)
+  expect(sought()).toBe(2)
+  await clock.advance(1_000)
+  const late = kept.read()
+  answers[1]?.resolve(2)
+  expect(await late).toBe(2)
+  expect(await kept.read()).toBe(2)
+  expect(sought()).toBe(2)
 })
 
 test('so is a failure', async () => {
@@ -36,7 +52,7 @@ test('so is a failure', async () => {
   })
   await expect(kept.read()).rejects.toThrow('failure 1')
   await expect(kept.read()).rejects.toThrow('failure 1')
-  await clock.advance(1_000)
+  await clock.advance(2_000)
   await expect(kept.read()).rejects.toThrow('failure 2')
   expect(sought()).toBe(2)
 })
