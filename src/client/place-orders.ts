@@ -29,12 +29,10 @@ export async function placeOrders(options: {
     { isLate, keepsDecided: orders === undefined }, // a record says itself whether it is decided
   )
   let next = 0
-  const results = placements.map((placement, index) => {
+  return placements.map((placement, index) => {
     const result = resultOf(placement, { record: records[index], job: needed[index] && found[next++] })
     return result instanceof Error ? { orderId: placement.orderId, error: explain(result) } : result
   })
-  if (!results.some(isConflict)) return results
-  return Promise.all(results.map((result, index) => recognizeRepeat(result, { checks, ...placements[index] })))
 }
 
 type Recorded = Awaited<ReturnType<OrderRecords['record']>>[number]
@@ -61,33 +59,24 @@ function checkNeeded(placement: Placement, known: Recorded | Error | undefined):
   return known?.result === 'conflict' ? { ...placement, deadline: known.deadline } : placement
 }
 
+/** `unchanged` also for the same call made again with a time-out, which began with the first one. */
 function resultOf(
-  { orderId, deadline }: Placement,
+  { orderId, deadline, spanMs = Number.NaN }: Placement,
   { record, job }: { record: Recorded | Error | undefined; job: JobBefore | Error | undefined },
 ): ScheduleResult | Error {
   if (record instanceof Error) return record
+  if (job instanceof Error) return job
   const isSettled = record?.result === 'settled'
-  const before = isSettled || record?.result === 'conflict' ? record : job
-  if (before instanceof Error) return before
-  if (!before) return { orderId, result: 'scheduled', deadline: new Date(deadline) }
-  const result = before.deadline === deadline ? 'unchanged' : 'conflict'
-  return { orderId, result, deadline: new Date(before.deadline), ...(isSettled && { status: record.status }) }
-}
-
-function isConflict(result: ScheduleResult | Refusal): result is ScheduleResult {
-  return 'result' in result && result.result === 'conflict'
-}
-
-/**
- * `unchanged` in place of a conflict caused by the same call made again: the time-out it asks for began with the first
- * one, so it now asks for another deadline.
- */
-async function recognizeRepeat(
-  result: ScheduleResult | Refusal,
-  { checks, spanMs }: { checks: Checks; spanMs?: number | undefined },
-): Promise<ScheduleResult | Refusal> {
-  if (!isConflict(result) || spanMs === undefined) return result
-  const check = await checks.find(result.orderId)
-  if (!check || check.deadline?.getTime() !== check.scheduledAt.getTime() + spanMs) return result
-  return { ...result, result: 'unchanged' }
+  const known = record ?? job // a record decides, whatever the deadline of its check
+  if (!known || !(job || isSettled || record?.result === 'conflict')) {
+    return { orderId, result: 'scheduled', deadline: new Date(deadline) }
+  }
+  const placedAt = known.placedAt ?? job?.placedAt ?? Number.NaN
+  const isSame = known.deadline === deadline || known.deadline === placedAt + spanMs
+  return {
+    orderId,
+    result: isSame ? 'unchanged' : 'conflict',
+    deadline: new Date(known.deadline),
+    ...(isSettled && { status: record.status }),
+  }
 }

@@ -28,6 +28,8 @@ return add(KEYS, ARGV)
 export interface JobBefore {
   /** Epoch milliseconds. */
   deadline: number
+  /** When it was asked for; epoch milliseconds. */
+  placedAt: number
   isFinished: boolean
   /** It has cancelled the order. */
   hasCancelled: boolean
@@ -79,6 +81,7 @@ function asJobBefore(reply: unknown): JobBefore | undefined {
   const [timestamp, delay, finishedOn, data, returnvalue] = reply as (string | null)[]
   return {
     deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
+    placedAt: Number(timestamp),
     isFinished: finishedOn != null,
     hasCancelled: finishedOn != null && /"outcome":"cancelled"/.test(returnvalue ?? ''),
   }

@@ -69,7 +69,10 @@ export class MemoryChecks implements Checks {
     const before = this.#checks.get(orderId)
     const hasCancelled = before?.finished?.outcome === 'cancelled'
     const isInTheWay = before && !(before.finished && !(keepsDecided && hasCancelled && before.deadline === deadline))
-    if (isInTheWay) return { deadline: before.deadline, isFinished: before.finished !== undefined, hasCancelled }
+    if (isInTheWay) {
+      const { deadline: known, placedAt: since, finished } = before
+      return { deadline: known, placedAt: since, isFinished: finished !== undefined, hasCancelled }
+    }
     this.#checks.delete(orderId) // so that it becomes the last
     this.#checks.set(orderId, { orderId, deadline, placedAt, isUnderWay: false })
     return undefined

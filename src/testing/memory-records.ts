@@ -7,6 +7,7 @@ import type { PayResult } from '../stores/records.ts'
 interface MemoryRecord {
   status: 'pending' | 'paid' | 'cancelled' | 'withdrawn'
   deadline?: number
+  placedAt?: number
   paidAt?: number
   cancelledAt?: number
 }
@@ -23,16 +24,16 @@ export class MemoryRecords implements ClientRecords {
     this.#now = now
   }
 
-  async record(orders: readonly DueOrder[]): ReturnType<ClientRecords['record']> {
-    return orders.map(({ orderId, deadline }) => {
+  async record(orders: readonly (DueOrder & { placedAt: number })[]): ReturnType<ClientRecords['record']> {
+    return orders.map(({ orderId, deadline, placedAt }) => {
       const record = this.#records.get(orderId)
       if (!record || record.status === 'withdrawn') {
-        this.#records.set(orderId, { ...record, status: 'pending', deadline })
-        return { result: 'recorded', deadline, status: 'pending' }
+        this.#records.set(orderId, { ...record, status: 'pending', deadline, placedAt })
+        return { result: 'recorded', deadline, status: 'pending', placedAt }
       }
-      const { status, deadline: known = deadline } = record
-      if (status !== 'pending') return { result: 'settled', deadline: known, status }
-      return { result: known === deadline ? 'unchanged' : 'conflict', deadline: known, status }
+      const known = { deadline: record.deadline ?? deadline, status: record.status, placedAt: record.placedAt }
+      if (known.status !== 'pending') return { ...known, result: 'settled' }
+      return { ...known, result: known.deadline === deadline ? 'unchanged' : 'conflict' }
     })
   }
 

@@ -20,7 +20,7 @@ for (const [what, id] of Object.entries({
       id,
       keepsPayments: true,
       async place(placed) {
-        await orders.record(placed)
+        await orders.record(placed.map((order) => ({ ...order, placedAt: Date.now() })))
       },
       async pay(orderId) {
         await orders.pay(orderId)

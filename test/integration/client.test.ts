@@ -5,7 +5,9 @@ import { describe, expect, test } from '@jest/globals'
 import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
+import { MissingChecks } from '../../src/queue/missing-checks.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
+import { systemClock } from '../../src/runtime/clock.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
@@ -132,14 +134,76 @@ describe('orders recorded here', () => {
   test('an order that is recorded without a check gets one, for the deadline on record', async () => {
     const { shop, queue, queueName } = openShop({ orders: 'redis' })
     const redis = new Redis(redisUrl())
-    const deadline = Date.now() + MINUTE
-    await new RedisOrders({ redis, queue: namedQueue({ name: queueName }) }).record([{ orderId: 'a', deadline }])
+    const placedAt = Date.now()
+    const deadline = placedAt + MINUTE
+    const order = { orderId: 'a', deadline, placedAt }
+    await new RedisOrders({ redis, queue: namedQueue({ name: queueName }) }).record([order])
     redis.disconnect()
     expect(await shop.schedule({ orderId: 'a', deadline: '15m' })).toMatchObject({
       result: 'conflict',
       deadline: new Date(deadline),
     })
     expect((await queue.getDelayed())[0]?.data).toEqual({ orderId: 'a', deadline })
+  })
+
+  describe('the same time-out again is unchanged, another one a conflict, whatever has become of the check:', () => {
+    const lose = async ({ queue }: ReturnType<typeof openShop>) => {
+      expect(await queue.remove('order-a')).toBe(1)
+    }
+    const sweep = async ({ queueName, records }: ReturnType<typeof openShop> & { records: RedisOrders }) => {
+      const queue = namedQueue({ name: queueName })
+      const missing = new MissingChecks({ redis: redisUrl(), queue, clock: systemClock })
+      closing.push(() => missing.close())
+      const due = await records.unpaidDueBefore(Date.now() + 60 * MINUTE, undefined, 10)
+      expect(await missing.add(due, { dryRun: false })).toBe(1)
+    }
+    test.each<[what: string, happen: (given: Parameters<typeof sweep>[0] & { redis: Redis }) => Promise<unknown>]>([
+      ['it was never added, since the connection was lost', lose],
+      ['a sweep has added it', (given) => lose(given).then(() => sweep(given))],
+      ['its order is cancelled', ({ records }) => records.cancelUnpaid([{ orderId: 'a', deadline: 0 }])],
+      [
+        'an earlier version has recorded the order',
+        ({ redis, queueName }) => redis.hdel(`{bull:${queueName}}:order:a`, 'placed_at'),
+      ],
+    ])('%s', async (_, happen) => {
+      const opened = openShop({ orders: 'redis' })
+      const redis = new Redis(redisUrl())
+      closing.push(() => redis.disconnect())
+      const records = new RedisOrders({ redis, queue: namedQueue({ name: opened.queueName }) })
+      const { shop } = opened
+      const { deadline } = await shop.schedule({ orderId: 'a', deadline: '15m' })
+      const startedAt = Date.now()
+      await eventually('time has passed', () => Date.now() > startedAt)
+      await happen({ ...opened, records, redis })
+      expect(await shop.schedule({ orderId: 'a', deadline: '15m' })).toMatchObject({ result: 'unchanged', deadline })
+      expect(await shop.schedule({ orderId: 'a', deadline: '16m' })).toMatchObject({ result: 'conflict', deadline })
+      expect((await shop.find('a'))?.check?.deadline).toEqual(deadline)
+    })
+
+    test('a record that was moved while its check was not counts', async () => {
+      const { shop, queueName } = openShop({ orders: 'redis' })
+      const { deadline } = await shop.schedule({ orderId: 'a', deadline: '15m' })
+      const redis = new Redis(redisUrl())
+      closing.push(() => redis.disconnect())
+      const moved = new Date(deadline.getTime() + MINUTE)
+      await new RedisOrders({ redis, queue: namedQueue({ name: queueName }) }).move('a', moved.getTime())
+      for (const [again, result] of [
+        ['15m', 'conflict'],
+        [deadline, 'conflict'],
+        [moved, 'unchanged'],
+      ] as const) {
+        expect(await shop.schedule({ orderId: 'a', deadline: again })).toMatchObject({ result, deadline: moved })
+      }
+    })
+  })
+
+  test('a record stays in the compact encoding of Redis', async () => {
+    const { shop, queueName } = openShop({ orders: 'redis' })
+    await shop.schedule({ orderId: 'a' })
+    await shop.pay('a')
+    const redis = new Redis(redisUrl())
+    closing.push(() => redis.disconnect())
+    expect(await redis.object('ENCODING', `{bull:${queueName}}:order:a`)).toBe('listpack')
   })
 
   test('a withdrawn order is not among the unpaid any more', async () => {

@@ -13,12 +13,13 @@ const orders = new RedisOrders(names)
 const store = createRedisStore(names)
 const base = `{bull:${names.queue.name}}`
 const past = Date.now() - 1_000
+const placedAt = past - 1_000
 
 afterEach(() => orders.clear())
 afterAll(() => redis.disconnect())
 
 test('a record that somebody has spoilt does not hold up the others', async () => {
-  await orders.record(['1', '2', '3', '4'].map((orderId) => ({ orderId, deadline: past })))
+  await orders.record(['1', '2', '3', '4'].map((orderId) => ({ orderId, deadline: past, placedAt })))
   await redis.hset(`${base}:order:2`, 'deadline', 'soon')
   await redis.set(`${base}:order:3`, 'not a hash')
   const outcomes = await store.cancelUnpaid(['1', '2', '3', '4'].map((orderId) => ({ orderId, deadline: past })))
@@ -27,7 +28,7 @@ test('a record that somebody has spoilt does not hold up the others', async () =
 })
 
 test('nothing is cancelled where the event could not be written', async () => {
-  await orders.record([{ orderId: '1', deadline: past }])
+  await orders.record([{ orderId: '1', deadline: past, placedAt }])
   await redis.set(names.queue.keys.events, 'not a stream')
   await expect(store.cancelUnpaid([{ orderId: '1', deadline: past }])).rejects.toMatchObject({ code: 'STORE_REJECTED' })
   expect(await store.find(['1'])).toMatchObject([{ status: 'pending' }])
@@ -51,7 +52,7 @@ test('a store that is only looked at writes nothing, and one that may not write 
   const url = `redis://${reader}:pw@${new URL(redisUrl()).host}`
   const connected = { ...names, redis: openRedis({ profile: commandProfile(url, 5_000) }) }
   try {
-    await orders.record([{ orderId: '1', deadline: past }])
+    await orders.record([{ orderId: '1', deadline: past, placedAt }])
     const toRead = createRedisStore({ ...connected, access: 'read' })
     expect(await toRead.ping()).toBeGreaterThan(past)
     expect(await toRead.find(['1'])).toMatchObject([{ status: 'pending' }])
@@ -88,7 +89,7 @@ describe('pages of orders of one deadline', () => {
       { orderId: 'before', deadline: past - 1 },
       { orderId: 'behind', deadline: past + 1 },
     ]
-    await orders.record([...all, ...others])
+    await orders.record([...all, ...others].map((order) => ({ ...order, placedAt })))
     const expected = ['before', ...sorted(all), 'behind']
     expect((await store.unpaidDueBefore(past + 1, undefined, 100)).map(({ orderId }) => orderId)).toEqual(expected)
     for (const [index, orderId] of expected.entries()) {
@@ -103,7 +104,7 @@ describe('pages of orders of one deadline', () => {
   })
 
   test('end at the instant, and keep what has no finite deadline apart', async () => {
-    await orders.record(due(3))
+    await orders.record(due(3).map((order) => ({ ...order, placedAt })))
     await redis.zadd(`${base}:unpaid`, '-inf', 'ever', 'inf', 'never', past + 1, 'later')
     expect(await store.unpaidDueBefore(past, undefined, 10)).toEqual([
       { orderId: 'ever', deadline: Number.NEGATIVE_INFINITY },
@@ -119,7 +120,7 @@ describe('pages of orders of one deadline', () => {
     const own = openRedis({ profile: commandProfile(server.url, 10_000) })
     try {
       const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
-      await new RedisOrders(queue).record(due(10_000))
+      await new RedisOrders(queue).record(due(10_000).map((order) => ({ ...order, placedAt })))
       const large = createRedisStore(queue)
       await own.config('RESETSTAT')
       const found: string[] = []

@@ -27,7 +27,7 @@ test('Redis is never held for long, however large the batch, and whatever waits'
     await own.config('SET', 'slowlog-max-len', '1000')
     const uuid = (n: number) => `4f0c8e0a-0000-4000-8000-${`${n}`.padStart(12, '0')}`
     const batch = (from: number) =>
-      Array.from({ length: 1_000 }, (_, n) => ({ orderId: uuid(from + n), deadline: PAST }))
+      Array.from({ length: 1_000 }, (_, n) => ({ orderId: uuid(from + n), deadline: PAST, placedAt: PAST }))
     for (let from = 0; from < 50_000; from += 1_000) await records.record(batch(from))
 
     const longest = new Map<string, number[]>()

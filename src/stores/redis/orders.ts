@@ -26,7 +26,7 @@ const MOST_ORDERS_PER_SCRIPT = 50
  * Orders recorded in Redis by this package, for shops that have no table of their own.
  *
  * Keys (all with the same hash tag, so that one script may touch them):
- *   {prefix:queue}:order:<id>  hash: status (pending, paid, cancelled, withdrawn), deadline, paid_at, cancelled_at
+ *   {prefix:queue}:order:<id>  hash: status (pending, paid, cancelled, withdrawn), deadline, placed_at, paid_at, cancelled_at
  *   {prefix:queue}:unpaid      sorted set: the ids of pending orders by deadline
  *   {prefix:queue}:last-paid   string: when an order last became paid
  *   {prefix:queue}:events      stream: id, type, order_id, at, deadline; trimmed to about 100,000 entries
@@ -42,12 +42,14 @@ export class RedisOrders {
   }
 
   /** Records orders that are not recorded yet. A settled order is never revived. One result for each, in their order. */
-  async record(orders: readonly DueOrder[]) {
-    const replies = await this.#runForEach(RECORD, orders)
-    return replies.map(([result, deadline, status = 'pending']) => ({
+  async record(orders: readonly (DueOrder & { placedAt: number })[]) {
+    const replies = await this.#runForEach(RECORD, orders, ({ placedAt }) => [placedAt])
+    return replies.map(([result, deadline, status = '', placedAt]) => ({
       result: result as 'recorded' | 'unchanged' | 'conflict' | 'settled',
       deadline: Number(deadline),
       status,
+      /** Undefined where an earlier version has recorded it. */
+      placedAt: optionalNumber(placedAt),
     }))
   }
 
@@ -145,13 +147,17 @@ export class RedisOrders {
   }
 
   /** Runs a script over orders, in chunks. @returns its answers, in their order */
-  async #runForEach(script: string, orders: readonly DueOrder[]): Promise<string[][]> {
+  async #runForEach<Each extends DueOrder>(
+    script: string,
+    orders: readonly Each[],
+    moreOf: (order: Each) => number[] = () => [],
+  ): Promise<string[][]> {
     const { unpaid, events, order } = this.#keys
     const answers: Promise<unknown>[] = []
     for (let start = 0; start < orders.length; start += MOST_ORDERS_PER_SCRIPT) {
       const chunk = orders.slice(start, start + MOST_ORDERS_PER_SCRIPT)
       const keys = [unpaid, events, ...chunk.map(({ orderId }) => order(orderId))]
-      const args = chunk.flatMap(({ orderId, deadline }) => [orderId, deadline])
+      const args = chunk.flatMap((each) => [each.orderId, each.deadline, ...moreOf(each)])
       answers.push(this.#redis.eval(script, keys.length, ...keys, ...args))
     }
     return ((await Promise.all(answers)) as string[][][]).flat()

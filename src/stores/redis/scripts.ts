@@ -55,23 +55,25 @@ return outcomes
 }
 
 /**
- * Records orders as pending, unless they are recorded already and not withdrawn. Returns {result, deadline, status}: recorded;
- * unchanged or conflict (pending, with the deadline that counts); settled.
+ * Records orders as pending, unless they are recorded already and not withdrawn. ARGV has for each also when it was placed.
+ * Returns {result, deadline, status, placed_at}: recorded; unchanged or conflict (pending, with the deadline that counts);
+ * settled.
  */
 export const RECORD = `
 local results = {}
 for i = 3, #KEYS do
-  local id, deadline = ARGV[2 * (i - 3) + 1], ARGV[2 * (i - 3) + 2]
-  local order = redis.call('HMGET', KEYS[i], 'status', 'deadline')
+  local at = 3 * (i - 3)
+  local id, deadline, placed = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local order = redis.call('HMGET', KEYS[i], 'status', 'deadline', 'placed_at')
   local status = order[1]
   if not status or status == 'withdrawn' then
-    redis.call('HSET', KEYS[i], 'status', 'pending', 'deadline', deadline)
+    redis.call('HSET', KEYS[i], 'status', 'pending', 'deadline', deadline, 'placed_at', placed)
     redis.call('ZADD', KEYS[1], deadline, id)
-    results[i - 2] = {'recorded', deadline}
+    results[i - 2] = {'recorded', deadline, 'pending', placed}
   elseif status == 'pending' then
-    results[i - 2] = {order[2] == deadline and 'unchanged' or 'conflict', order[2]}
+    results[i - 2] = {order[2] == deadline and 'unchanged' or 'conflict', order[2], status, order[3] or ''}
   else
-    results[i - 2] = {'settled', order[2] or deadline, status}
+    results[i - 2] = {'settled', order[2] or deadline, status, order[3] or ''}
   end
 end
 return results

@@ -1,7 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { afterEach, describe, expect, jest, test } from '@jest/globals'
+import { BoundedCalls } from '../../../src/client/bounded-call.ts'
+import { asOrderExpiryError } from '../../../src/errors.ts'
 import { OrderExpiry } from '../../../src/index.ts'
 import { createTestOrderExpiry, type TestOrderExpiryOptions } from '../../../src/testing/index.ts'
+import { MemoryChecks } from '../../../src/testing/memory-checks.ts'
+import { MemoryRecords } from '../../../src/testing/memory-records.ts'
 import { orderExpiryContract, type ShopOptions } from '../../contract/order-expiry.ts'
 
 const MINUTE = 60_000
@@ -29,6 +33,20 @@ describe('what OrderExpiry promises', () => {
     const expiry: OrderExpiry = createTestOrderExpiry()
     expect(expiry).toBeInstanceOf(OrderExpiry)
   })
+})
+
+test('the same time-out again is unchanged, where the check was never added', async () => {
+  let now = NOON
+  const checks = () => new MemoryChecks({ now: () => now })
+  let open = checks()
+  const calls = new BoundedCalls({ open: () => open, explain: asOrderExpiryError, close: async () => {} })
+  const orders = new MemoryRecords({ now: () => now })
+  const shop = new OrderExpiry({ redis: 'redis://127.0.0.1', orders: 'redis' }, { calls, orders, now: () => now })
+  const first = await shop.schedule({ orderId: 'a', deadline: '15m' })
+  open = checks()
+  now += MINUTE
+  expect(await shop.schedule({ orderId: 'a', deadline: '15m' })).toEqual({ ...first, result: 'unchanged' })
+  expect(open.waiting()).toMatchObject([{ orderId: 'a', deadline: first.deadline.getTime() }])
 })
 
 /** A client without records of its own, and the table of a shop. */
