@@ -1,6 +1,8 @@
+import type { RedisNames } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
 import { namedQueue } from '../redis/keys.ts'
 import { producerProfile } from '../redis/profiles.ts'
+import { SHOP_REDIS } from '../redis/shop-redis.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { type OrderRecords, RECORDS } from '../stores/records.ts'
 import { BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
@@ -18,13 +20,13 @@ export interface Backend {
   now: () => number
 }
 
-/** Redis, which is connected to with the first call. */
-export function redisBackend(options: ReturnType<typeof parseClientOptions>): Backend {
+/** Redis, which is connected to with the first call. @param names of what would help, for the texts of errors */
+export function redisBackend(options: ReturnType<typeof parseClientOptions>, names: RedisNames = SHOP_REDIS): Backend {
   const { redis: address, orders, queueName, queuePrefix } = options
   const queue = namedQueue({ name: queueName, prefix: queuePrefix })
   // Each call has a time-out; one per command would cost as much as the command itself.
   const { commandTimeout: _, ...profile } = producerProfile(address, CALL_TIMEOUT_MS)
-  const connection = new Connection({ address, profile })
+  const connection = new Connection({ address, profile, names })
   const checks = new QueueChecks({ connection, queue })
   const calls = new BoundedCalls({
     open: () => checks.open(),

@@ -2,15 +2,16 @@ import { hostname } from 'node:os'
 import { Brake } from '../brake/brake.ts'
 import { RedisBrake } from '../brake/redis-brake.ts'
 import type { SharedBrake } from '../brake/shared-brake.ts'
+import { redisBackend } from '../client/backend.ts'
 import { OrderExpiry } from '../client/client.ts'
-import type { OrderExpiryOptions } from '../client/options.ts'
+import { type OrderExpiryOptions, parseClientOptions } from '../client/options.ts'
 import { type Config, queueOf } from '../config.ts'
 import type { EventBus } from '../observe/events.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
 import { SweepNotes } from '../queue/sweep-notes.ts'
-import type { RedisAddress } from '../redis/address.ts'
+import { REDIS_SETTINGS, type RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
 import { commandProfile } from '../redis/profiles.ts'
 import type { Clock } from '../runtime/clock.ts'
@@ -93,7 +94,7 @@ export function openSweepNotes(options: {
   })
 }
 
-/** The library, as a shop with these settings uses it. */
+/** The library, as a shop with these settings uses it; its errors name the settings. */
 export function openClient(options: {
   config: Config
   redisAddress: RedisAddress
@@ -101,14 +102,15 @@ export function openClient(options: {
 }): OrderExpiry {
   const { config, redisAddress, telemetry } = options
   const { recordsAs } = KINDS[config.ORDER_STORE]
-  return new OrderExpiry({
+  const client = {
     redis: redisAddress,
     queueName: config.QUEUE_NAME,
     queuePrefix: config.QUEUE_PREFIX,
     paymentTimeout: formatDuration(config.PAYMENT_TIMEOUT),
     ...(recordsAs && { orders: recordsAs }),
     ...(telemetry && { telemetry }),
-  })
+  }
+  return new OrderExpiry(client, redisBackend(parseClientOptions(client), REDIS_SETTINGS))
 }
 
 export type GuardSettings = Pick<Config, 'DRY_RUN' | 'BRAKE_MAX_PER_MINUTE' | 'BRAKE_PAYMENT_SILENCE'>

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import type { RedisOptions } from 'ioredis'
-import { type TlsFiles, tlsOptions } from '../runtime/certificates.ts'
+import { type TlsFiles, type TlsNames, tlsOptions, tlsSettings } from '../runtime/certificates.ts'
 import { parseRedisUrl } from './url.ts'
 
 /** Where Redis is: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`) or ioredis options. */
@@ -9,9 +9,22 @@ export type RedisAddress = string | RedisProfile
 /** Everything of ioredis' options but the shape of replies, on which we and BullMQ rely. */
 export type RedisProfile = Omit<RedisOptions, 'replyMapping'>
 
+/** What a caller calls what it gives, for the texts of errors, and how it asks for TLS. */
+export interface RedisNames extends TlsNames {
+  withTls: string
+  withoutTls: string
+}
+
+/** The names of the daemon's settings. */
+export const REDIS_SETTINGS: RedisNames = {
+  ...tlsSettings('REDIS'),
+  withTls: 'write rediss:// in REDIS_URL',
+  withoutTls: 'write redis:// in REDIS_URL',
+}
+
 /** ioredis options for an address. @throws {OrderExpiryError} INVALID_OPTIONS, without the password */
-export function parseRedisAddress(address: RedisAddress): RedisProfile {
-  return typeof address === 'string' ? parseRedisUrl(address) : { ...address }
+export function parseRedisAddress(address: RedisAddress, names: TlsNames = REDIS_SETTINGS): RedisProfile {
+  return typeof address === 'string' ? parseRedisUrl(address, names) : { ...address }
 }
 
 /** The address with certificates from files, for a URL with TLS. @param options.servername in the server's certificate */

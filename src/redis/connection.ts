@@ -5,7 +5,14 @@ import { OrderExpiryError } from '../errors.ts'
 import { tlsTrouble } from '../runtime/certificates.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import { describeRedisAddress, parseRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
+import {
+  describeRedisAddress,
+  parseRedisAddress,
+  REDIS_SETTINGS,
+  type RedisAddress,
+  type RedisNames,
+  type RedisProfile,
+} from './address.ts'
 import { describeRefusal } from './refusal.ts'
 import { isRedisRejection, redisErrorCode } from './reply.ts'
 import { readTlsAlert } from './tls-alert.ts'
@@ -21,13 +28,17 @@ export function openRedis(options: { profile: RedisProfile; onError?: (error: Er
 export class Connection {
   readonly redis: Redis
   readonly #address: RedisAddress
+  readonly #names: RedisNames
   #lastError: Error | undefined
   #wasReady = false
   #ready: Promise<void> | undefined
   #reading: Promise<void> | undefined
 
-  constructor({ address, profile }: { address: RedisAddress; profile: RedisProfile }) {
+  /** @param options.names of what would help, for the texts of errors; default: the daemon's settings */
+  constructor(options: { address: RedisAddress; profile: RedisProfile; names?: RedisNames }) {
+    const { address, profile, names = REDIS_SETTINGS } = options
     this.#address = address
+    this.#names = names
     this.redis = new Redis(profile)
     this.redis.on('error', (error) => {
       this.#lastError = error
@@ -87,7 +98,8 @@ export class Connection {
     const known = redisErrorCode(error) ? error : (this.#lastError ?? error)
     // Whoever has never said anything may not understand us.
     const isSilent = !this.#wasReady && known instanceof Error && /^(Command timed out|no answer)/.test(known.message)
-    return asRedisError(isSilent ? Object.assign(known, { code: 'ETIMEDOUT' }) : known, this.#address)
+    const told = isSilent ? Object.assign(known, { code: 'ETIMEDOUT' }) : known
+    return asRedisError(told, this.#address, this.#names)
   }
 
   close(): void {
@@ -96,7 +108,7 @@ export class Connection {
 }
 
 /** An error of a Redis command in our own words. */
-export function asRedisError(error: unknown, address: RedisAddress): OrderExpiryError {
+export function asRedisError(error: unknown, address: RedisAddress, names = REDIS_SETTINGS): OrderExpiryError {
   if (error instanceof OrderExpiryError) return error
   const where = describeRedisAddress(address)
   const why = isNativeError(error) ? error.message || error.name : String(error)
@@ -104,25 +116,25 @@ export function asRedisError(error: unknown, address: RedisAddress): OrderExpiry
     const message = `Redis at ${where} refuses ${describeRefusal(error as Error)}`
     return new OrderExpiryError('REDIS_REFUSED', message, { cause: error })
   }
-  const trouble = tlsTrouble(error, 'REDIS')
+  const trouble = tlsTrouble(error, names)
   if (trouble) {
     const message = `Redis at ${where} cannot be used: ${trouble.what}; ${trouble.remedy}`
     return new OrderExpiryError('REDIS_REFUSED', message, { cause: error })
   }
-  const message = `Redis at ${where} cannot be used now (${why})${tlsDoubt(error, address)}; try again`
+  const message = `Redis at ${where} cannot be used now (${why})${tlsDoubt(error, address, names)}; try again`
   return new OrderExpiryError('REDIS_UNAVAILABLE', message, { cause: error })
 }
 
 /** What else may be the reason: a server tells nothing to whom it does not understand. */
-export function tlsDoubt(error: unknown, address: RedisAddress): string {
+export function tlsDoubt(error: unknown, address: RedisAddress, names = REDIS_SETTINGS): string {
   const { path, tls } = parseRedisAddress(address)
   if (path) return ''
-  if (!tls) return isReset(error) ? '; if it expects TLS, write rediss:// in REDIS_URL' : ''
+  if (!tls) return isReset(error) ? `; if it expects TLS, ${names.withTls}` : ''
   if (isReset(error)) {
-    return '; if it asks for a certificate, set REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE; if it does not speak TLS, write redis:// in REDIS_URL'
+    return `; if it asks for a certificate, set ${names.cert} and ${names.key}; if it does not speak TLS, ${names.withoutTls}`
   }
   const isSilent = (error as NodeJS.ErrnoException)?.code === 'ETIMEDOUT'
-  return isSilent ? '; if it does not speak TLS on this port, write redis:// in REDIS_URL, or another port' : ''
+  return isSilent ? `; if it does not speak TLS on this port, ${names.withoutTls}, or another port` : ''
 }
 
 /** The other side has hung up without a word. */

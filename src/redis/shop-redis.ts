@@ -2,7 +2,7 @@ import { isIP } from 'node:net'
 import type { RedisOptions } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
 import { type Fields, refuseUnknown } from '../runtime/fields.ts'
-import { parseRedisAddress, type RedisAddress, type RedisProfile } from './address.ts'
+import { parseRedisAddress, type RedisAddress, type RedisNames, type RedisProfile } from './address.ts'
 
 /**
  * Where Redis is, as a shop says it: a URL (`redis://`, `rediss://`, `unix:///path/to.sock`), ioredis options, or an ioredis
@@ -16,6 +16,18 @@ interface RedisClient {
   options: object
   status: string
   sendCommand: (...args: never[]) => unknown
+}
+
+/** What a shop calls what it gives. */
+export const SHOP_REDIS: RedisNames = {
+  url: 'the option redis',
+  servername: 'redis.tls.servername',
+  ca: 'redis.tls.ca',
+  cert: 'redis.tls.cert',
+  key: 'redis.tls.key',
+  certificate: 'the certificate',
+  withTls: 'begin its URL with rediss://, or give { host, port, tls: {} }',
+  withoutTls: 'begin its URL with redis://, or leave out tls',
 }
 
 /** What tells one Redis from another; the rest of a client's options is about how it is used. */
@@ -77,17 +89,25 @@ const FIELDS: Fields = {
  * @throws {OrderExpiryError} INVALID_OPTIONS, if it cannot be followed: never does something else mean localhost:6379
  */
 export function addressOf(given: unknown): RedisAddress {
-  if (typeof given === 'string') {
-    parseRedisAddress(given)
-    return given
-  }
+  if (typeof given === 'string') return checkUrl(given)
   if (typeof given !== 'object' || given === null) throw refused(given === null ? 'null' : typeof given)
-  if (isCluster(given)) {
-    throw refused('a Redis Cluster, which orders cannot be scheduled in: give the URL of a Redis that is no cluster')
-  }
+  if (isCluster(given)) throw refused(CLUSTER)
   if (Array.isArray(given)) throw refused('a list')
   return checkPlace('sendCommand' in given ? addressOfClient(given) : optionsOf(given))
 }
+
+function checkUrl(url: string): string {
+  if (/^redis[+-]sentinel/i.test(url)) throw refused('a URL of Sentinels: give options with sentinels and name')
+  if (/^redis[+-]cluster/i.test(url)) throw refused(CLUSTER)
+  try {
+    parseRedisAddress(url, SHOP_REDIS)
+    return url
+  } catch (error) {
+    throw new OrderExpiryError('INVALID_OPTIONS', `redis: ${(error as Error).message}`)
+  }
+}
+
+const CLUSTER = 'a Redis Cluster, which orders cannot be scheduled in: give the URL of a Redis that is no cluster'
 
 function isCluster(given: object): boolean {
   return 'nodes' in given || ('isCluster' in given && given.isCluster === true)

@@ -1,5 +1,6 @@
 import type { RedisOptions } from 'ioredis'
 import { OrderExpiryError } from '../errors.ts'
+import type { TlsNames } from '../runtime/certificates.ts'
 
 /** Who writes what else, and how it is to be written. None of them is shown: whatever is wrong, a part of it can be the password. */
 const OTHER_FORMS: [form: RegExp, what: string][] = [
@@ -28,7 +29,7 @@ const TUNING =
   /^(protocol|client_?name|timeout|(socket_|connect_?|command_?)(connect_)?timeout|health_check_interval|socket_keepalive|retry_on_timeout|decode_responses|max_connections|maxRetriesPerRequest|keepAlive|enableReadyCheck|lazyConnect|allowUsernameInURI|abortConnect|ssl_check_hostname)$/i
 
 /** ioredis options for a URL. @throws {OrderExpiryError} INVALID_OPTIONS, without any part of the URL */
-export function parseRedisUrl(text: string): RedisOptions {
+export function parseRedisUrl(text: string, names: TlsNames): RedisOptions {
   const other = OTHER_FORMS.find(([form]) => form.test(text))
   if (other) throw invalid(other[1])
   const protocol = /^(rediss?|valkeys?|unix):\/\//i.exec(text)?.[1]?.toLowerCase()
@@ -41,7 +42,7 @@ export function parseRedisUrl(text: string): RedisOptions {
   if (isUnix && url.host) throw invalid('something else')
   if (url.hash) throw invalid('a fragment (#…), which would have no effect')
   if (url.port === '0') throw invalid('port 0')
-  const given = readParameters(url)
+  const given = readParameters(url, names)
   return {
     ...(isUnix
       ? { path: decode(url.pathname) }
@@ -60,12 +61,12 @@ function isAmbiguous(text: string): boolean {
   return end !== -1 && rest.indexOf('@', end) !== -1
 }
 
-function readParameters(url: URL): Parameters {
+function readParameters(url: URL, { ca, cert, key }: TlsNames): Parameters {
   const given: Record<string, string> = {}
   for (const [name, value] of url.searchParams) {
     if (TUNING.test(name)) continue
     if (/^((ssl|tls)_?(ca|cert|key)(_?(certs|path|data|file))?|cacert)$/i.test(name)) {
-      throw invalid('files of certificates: set REDIS_TLS_CA_FILE, REDIS_TLS_CERT_FILE and REDIS_TLS_KEY_FILE instead')
+      throw invalid(`files of certificates: set ${ca}, ${cert} and ${key} instead`)
     }
     if (!PARAMETERS.some((known) => known === name)) {
       throw invalid(`a query that would have no effect: leave it out (known are ${PARAMETERS.join(', ')})`)

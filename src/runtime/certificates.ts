@@ -62,12 +62,35 @@ export function certificateProblems(prefix: string, files: TlsFiles): string[] {
   return problems
 }
 
+/** What a caller calls what it gives, for the texts of errors. */
+export interface TlsNames {
+  url: string
+  servername: string
+  ca: string
+  cert: string
+  key: string
+  /** What `ca` is set to. */
+  certificate: string
+}
+
+/** @param prefix of settings: `REDIS` or `DATABASE` */
+export function tlsSettings(prefix: string): TlsNames {
+  return {
+    url: `${prefix}_URL`,
+    servername: `${prefix}_TLS_SERVERNAME`,
+    ca: `${prefix}_TLS_CA_FILE`,
+    cert: `${prefix}_TLS_CERT_FILE`,
+    key: `${prefix}_TLS_KEY_FILE`,
+    certificate: 'the file with the certificate',
+  }
+}
+
 /** What is told apart, by the code of Node or OpenSSL. https://nodejs.org/api/tls.html#x509-certificate-error-codes */
-const TROUBLES: { code: RegExp; what: string; remedy: (prefix: string) => string }[] = [
+const TROUBLES: { code: RegExp; what: string; remedy: (names: TlsNames) => string }[] = [
   {
     code: /^(ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/,
     what: 'its certificate is for another name',
-    remedy: (prefix) => `write a name of the certificate in ${prefix}_URL, or set ${prefix}_TLS_SERVERNAME to it`,
+    remedy: ({ url, servername }) => `write a name of the certificate in ${url}, or set ${servername} to it`,
   },
   {
     code: /^CERT_(HAS_EXPIRED|NOT_YET_VALID)$/,
@@ -77,23 +100,22 @@ const TROUBLES: { code: RegExp; what: string; remedy: (prefix: string) => string
   {
     code: /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_|PATH_LENGTH_)/,
     what: 'its certificate comes from a CA that is not trusted here',
-    remedy: (prefix) => `set ${prefix}_TLS_CA_FILE to the file with the certificate of that CA`,
+    remedy: ({ ca, certificate }) => `set ${ca} to ${certificate} of that CA`,
   },
   {
     code: /^ERR_SSL_.*ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)$/,
     what: 'it wants a certificate from us',
-    remedy: (prefix) => `set ${prefix}_TLS_CERT_FILE and ${prefix}_TLS_KEY_FILE`,
+    remedy: ({ cert, key }) => `set ${cert} and ${key}`,
   },
   {
     code: /^ERR_SSL_.*ALERT_.*(CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)/,
     what: 'it refuses our certificate',
-    remedy: (prefix) =>
-      `set ${prefix}_TLS_CERT_FILE and ${prefix}_TLS_KEY_FILE to one from a CA that the server trusts`,
+    remedy: ({ cert, key }) => `set ${cert} and ${key} to one from a CA that the server trusts`,
   },
   {
     code: /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|UNKNOWN_PROTOCOL)$/,
     what: 'it does not speak TLS on this port',
-    remedy: (prefix) => `correct the port in ${prefix}_URL, or write it without TLS`,
+    remedy: ({ url }) => `correct the port in ${url}, or write it without TLS`,
   },
   {
     code: /^ERR_SSL_.*(PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|DH_KEY_TOO_SMALL|KEY_TOO_SMALL|DIGEST)/,
@@ -106,13 +128,13 @@ const TROUBLES: { code: RegExp; what: string; remedy: (prefix: string) => string
  * Why a connection was refused by either side for what TLS is there for: no other attempt will change that. Undefined for anything else,
  * as for an outage.
  *
- * @param prefix of the settings that would help: `REDIS` or `DATABASE`
+ * @param names of what would help
  */
-export function tlsTrouble(error: unknown, prefix: string): { what: string; remedy: string } | undefined {
+export function tlsTrouble(error: unknown, names: TlsNames): { what: string; remedy: string } | undefined {
   const { code, message } = isNativeError(error) ? (error as NodeJS.ErrnoException) : {}
   const trouble = TROUBLES.find((one) => one.code.test(String(code)))
   if (!trouble) return undefined
   // What OpenSSL says is a path through its source.
   const why = String(code).startsWith('ERR_SSL_') ? String(code) : message
-  return { what: `${trouble.what} (${why})`, remedy: trouble.remedy(prefix) }
+  return { what: `${trouble.what} (${why})`, remedy: trouble.remedy(names) }
 }

@@ -88,6 +88,11 @@ describe('what cannot be followed is refused with the reason:', () => {
       () => ({ options: { socket: { host: 'h' } }, sendCommand() {} }),
       /another package/,
     ],
+    ['a URL of Sentinels', () => 'redis+sentinel://:hunter2@h:26379,i:26379/shop', /options with sentinels and name/],
+    ['a URL of Sentinels in other words', () => 'redis-sentinel://h/shop', /options with sentinels and name/],
+    ['a URL of a cluster', () => 'redis+cluster://:hunter2@h', /a Redis Cluster, which/],
+    ['a URL that is none', () => 'h:6379', /begin with redis:\/\//],
+    ['a URL with files of certificates', () => 'rediss://h?ssl_ca_certs=/ca', /set redis\.tls\.ca, redis\.tls\.cert/],
     ['a URL within an object', () => ({ url: 'redis://h' }), /give the URL itself/],
     ['an object that says nothing', () => ({}), /names none/],
     ['a password alone', () => ({ password: 'hunter2' }), /only password/],
@@ -122,6 +127,7 @@ describe('what cannot be followed is refused with the reason:', () => {
     const options = { redis: given() } as OrderExpiryOptions
     const wrong = { code: 'INVALID_OPTIONS', message: expect.stringMatching(why) }
     expect(() => new OrderExpiry(options)).toThrow(expect.objectContaining(wrong))
+    expect(() => new OrderExpiry(options)).toThrow(/^(redis|the option redis): /)
     expect(() => new OrderExpiry(options)).not.toThrow('hunter2')
   })
 })

@@ -1,9 +1,10 @@
-import { copyFileSync } from 'node:fs'
+import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { readConfig, redisAddressOf } from '../../src/config.ts'
 import { openClient } from '../../src/daemon/parts.ts'
 import { OrderExpiryError } from '../../src/errors.ts'
+import { OrderExpiry } from '../../src/index.ts'
 import { diagnoseRedis } from '../../src/queue/diagnosis/redis.ts'
 import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
@@ -158,6 +159,38 @@ describe('Redis', () => {
     closing.push(() => orders.close())
     expect(await orders.schedule({ orderId: '1', deadline: Date.now() + 3_600_000 })).toMatchObject({
       result: 'scheduled',
+    })
+  })
+
+  describe('is told in the names of the options in the library, of the settings in the client of the daemon:', () => {
+    const urlOf = (server: keyof typeof SERVERS) => (servers[`redis ${server}`] as Server).url
+    const options = (url: string) => ({ port: Number(new URL(url).port), tls: { ca: readFileSync(ca.file) } })
+
+    test.each<[what: string, url: () => string, more: object, library: RegExp, daemon: RegExp]>([
+      ['an unknown CA', () => urlOf('good'), {}, /set redis\.tls\.ca to the cert/, /set REDIS_TLS_CA_FILE to the file/],
+      [
+        'a wanted certificate',
+        () => urlOf('asking'),
+        files('REDIS'),
+        /redis\.tls\.cert and/,
+        /REDIS_TLS_CERT_FILE and/,
+      ],
+      ['missing TLS', () => urlOf('good').replace('rediss', 'redis'), {}, /tls: \{\} \}/, /write rediss:.* REDIS_URL/],
+      ['needless TLS', () => redisUrl().replace('redis', 'rediss'), {}, /leave out tls/, /write redis:.* REDIS_URL/],
+    ])('%s', async (what, url, more, library, daemon) => {
+      const config = configOf({ REDIS_URL: url(), ...more })
+      const redis = what === 'a wanted certificate' ? options(url()) : url()
+      const inShop = new OrderExpiry({ redis, queueName: uniqueName('tls') })
+      const inDaemon = openClient({ config, redisAddress: redisAddressOf(config) ?? '' })
+      closing.push(
+        () => inShop.close(),
+        () => inDaemon.close(),
+      )
+      const told = (of: OrderExpiry) => of.find('a').then(String, ({ message }: Error) => message)
+      // A server may hang up before we have read why it refuses us; the next attempt tells.
+      await eventually('the library tells', async () => library.test(await told(inShop)))
+      await eventually('the daemon tells', async () => daemon.test(await told(inDaemon)))
+      expect(await told(inShop)).not.toMatch(/REDIS_|_FILE/)
     })
   })
 

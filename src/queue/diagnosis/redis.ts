@@ -3,7 +3,7 @@ import { compareClocks } from '../../doctor/clock-offset.ts'
 import { examine, type Finding, finding, listed, ok } from '../../doctor/finding.ts'
 import { lookAtCertificate, tlsFinding } from '../../doctor/tls-finding.ts'
 import type { OrderExpiryError } from '../../errors.ts'
-import { describeRedisAddress, parseRedisAddress, type RedisAddress } from '../../redis/address.ts'
+import { describeRedisAddress, parseRedisAddress, REDIS_SETTINGS, type RedisAddress } from '../../redis/address.ts'
 import { Connection, tlsDoubt } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
@@ -85,7 +85,7 @@ const REMEDIES: Record<string, string> = {
 function unreachable({ code, cause, message }: OrderExpiryError, address: RedisAddress): Finding {
   const where = describeRedisAddress(address)
   const { host = '127.0.0.1', port = 6379, tls } = parseRedisAddress(address)
-  const trouble = tlsTrouble(cause, 'REDIS')
+  const trouble = tlsTrouble(cause, REDIS_SETTINGS)
   const why = isNativeError(cause) && cause.message ? cause.message : message
   const look = lookAtCertificate({ host, port, servername: tls?.servername, prefix: 'REDIS' })
   return finding('error', 'redis-reachable', {

@@ -1,6 +1,6 @@
 import { isNativeError } from 'node:util/types'
 import { type ErrorCode, OrderExpiryError } from '../../errors.ts'
-import { tlsTrouble } from '../../runtime/certificates.ts'
+import { tlsSettings, tlsTrouble } from '../../runtime/certificates.ts'
 
 /**
  * SQLSTATE (or its class, the first two characters) → our code. The longest match counts.
@@ -99,6 +99,6 @@ export function databaseTlsTrouble(error: unknown): ReturnType<typeof tlsTrouble
   // Not what a trigger of the shop says.
   if (!isNativeError(error) || !/^(|08...|28...|XX...)$/.test(sqlStateOf(error) ?? '')) return undefined
   const told = TOLD_BY_TEXT.find(({ text }) => text.test(error.message))
-  if (!told) return tlsTrouble(error, 'DATABASE')
+  if (!told) return tlsTrouble(error, tlsSettings('DATABASE'))
   return { what: `${told.what} (${error.message})`, remedy: told.remedy }
 }
