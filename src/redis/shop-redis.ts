@@ -135,6 +135,7 @@ function optionsOf(given: object): RedisProfile {
     }
   }
   if (options.keyPrefix) throw refused('keyPrefix, under which the daemon does not look: queuePrefix is what both have')
+  if (options.stringNumbers) throw refused('stringNumbers, which changes the answers that the library reads: leave it out')
   return { ...options }
 }
 

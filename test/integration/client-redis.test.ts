@@ -78,6 +78,26 @@ describe('an order is written where the shop means, given', () => {
   })
 })
 
+test.each<[what: string, redis: () => OrderExpiryOptions['redis']]>([
+  ['a client that reads numbers as texts', () => client({ port: redis.port, stringNumbers: true })],
+  ['options with RESP3', () => ({ port: redis.port, protocol: 3 })],
+  ['options with pipelines', () => ({ port: redis.port, enableAutoPipelining: true })],
+  ['options for reading', () => ({ port: redis.port, readOnly: true })],
+  ['options without repetition', () => ({ port: redis.port, maxRetriesPerRequest: 0, commandTimeout: 1 })],
+  ['options with queues', () => ({ port: redis.port, enableOfflineQueue: true, offlineQueue: false })],
+  ['options for finding errors', () => ({ port: redis.port, showFriendlyErrorStack: true, db: 0 })],
+])('each call answers as ever, given %s', async (_, given) => {
+  const shop = new OrderExpiry({ redis: given(), queueName: uniqueName('given') })
+  closing.push(() => shop.close())
+  const order = { orderId: 'a', deadline: '15m' }
+  expect((await shop.schedule(order)).result).toBe('scheduled')
+  expect((await shop.schedule(order)).result).toBe('unchanged')
+  expect((await shop.reschedule({ ...order, deadline: '1h' })).result).toBe('rescheduled')
+  expect((await shop.find('a'))?.check?.state).toBe('waiting')
+  expect((await shop.withdraw('a')).result).toBe('withdrawn')
+  expect((await shop.withdraw('a')).result).toBe('missing')
+})
+
 describe('what cannot be followed is refused with the reason:', () => {
   test.each<[what: string, redis: () => unknown, why: RegExp]>([
     ['a client of a cluster', () => new Cluster([], { lazyConnect: true }), /Cluster/],
@@ -101,6 +121,7 @@ describe('what cannot be followed is refused with the reason:', () => {
     ['a misspelt host', () => ({ hostname: 'h', port: 6379 }), /did you mean host/],
     ['a misspelt database', () => ({ host: 'h', database: 3 }), /did you mean db/],
     ['a prefix under which the daemon does not look', () => ({ host: 'h', keyPrefix: 'shop:' }), /queuePrefix/],
+    ['numbers as texts', () => ({ host: 'h', stringNumbers: true }), /stringNumbers, .* leave it out/],
     ['no Sentinel', () => ({ sentinels: [], name: 'shop' }), /sentinels: none/],
     ['Sentinels that are not asked for a name', () => ({ sentinels: [{ host: 'h' }] }), /without name/],
     ['a replica', () => ({ ...toPrimary(), role: 'slave' }), /nothing can be written/],
