@@ -21,7 +21,8 @@ const ORDERS_PER_CALL_TIMEOUT = 1_000
 
 /**
  * What a shop uses to have orders checked at their payment deadline. Opens one connection, with the first call. Every
- * call answers within 2 s, or rejects with REDIS_UNAVAILABLE; calling again is always harmless.
+ * call answers within 2 s (`scheduleMany`: 1.5 s for each 1,000 orders), or rejects with REDIS_UNAVAILABLE; calling
+ * again is always harmless.
  */
 export class OrderExpiry {
   readonly #options: ReturnType<typeof parseClientOptions>

@@ -31,8 +31,8 @@ export interface JobBefore {
   /** When it was asked for; epoch milliseconds. */
   placedAt: number
   isFinished: boolean
-  /** It has cancelled the order. */
-  hasCancelled: boolean
+  /** When it has cancelled the order, if it has: ISO 8601. */
+  cancelledAt?: string | undefined
 }
 
 /**
@@ -83,7 +83,7 @@ function asJobBefore(reply: unknown): JobBefore | undefined {
     deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
     placedAt: Number(timestamp),
     isFinished: finishedOn != null,
-    hasCancelled: finishedOn != null && /"outcome":"cancelled"/.test(returnvalue ?? ''),
+    cancelledAt: /"outcome":"cancelled".*"decidedAt":"([^"]+)"/.exec(returnvalue ?? '')?.[1],
   }
 }
 

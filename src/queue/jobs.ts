@@ -36,7 +36,7 @@ export async function placeJobs(
   const found = await addIfAbsent(open, placements)
   const isInTheWay = (job: JobBefore | Error | undefined, index: number) => {
     if (job === undefined || job instanceof Error || !job.isFinished) return false
-    return !(keepsDecided && job.hasCancelled && job.deadline === placements[index]?.deadline)
+    return !(keepsDecided && job.cancelledAt && job.deadline === placements[index]?.deadline)
   }
   // A second round for those whose earlier check has finished; more only while somebody else replaces the same ones.
   for (let round = 1; found.some(isInTheWay); round++) {
@@ -46,9 +46,22 @@ export async function placeJobs(
     if (round > 1) await systemClock.sleep(REPLACE_WAIT_MS)
     stopIfLate(isLate)
     const again = round < MOST_ROUNDS_OF_ADDING ? await addIfAbsent(open, wanted) : wanted.map(beingReplaced)
-    for (const [at, index] of indexes.entries()) found[index] = again[at]
+    for (const [at, index] of indexes.entries()) {
+      const { cancelledAt } = found[index] as JobBefore
+      found[index] = again[at]
+      if (cancelledAt && !again[at]) await noteReplaced(open, { placement: wanted[at] as Placement, cancelledAt })
+    }
   }
   return found
+}
+
+/** What the check that is gone had done; its evidence went with it. */
+async function noteReplaced(
+  { queue }: OpenQueue,
+  { placement, cancelledAt }: { placement: Placement; cancelledAt: string },
+): Promise<void> {
+  const row = noteOf(placement.placedAt, `replaces a check that cancelled the order at ${cancelledAt}`)
+  await queue.addJobLog(jobIdOf(placement.orderId), row, NOTES_KEPT).catch(() => {}) // the check is there all the same
 }
 
 function stopIfLate(isLate: () => boolean): void {

@@ -67,11 +67,11 @@ export class MemoryChecks implements Checks {
 
   #placeOne({ orderId, deadline, placedAt }: Placement, keepsDecided: boolean): JobBefore | undefined {
     const before = this.#checks.get(orderId)
-    const hasCancelled = before?.finished?.outcome === 'cancelled'
-    const isInTheWay = before && !(before.finished && !(keepsDecided && hasCancelled && before.deadline === deadline))
+    const cancelledAt = before?.finished?.outcome === 'cancelled' ? before.finished.decidedAt : undefined
+    const isInTheWay = before && !(before.finished && !(keepsDecided && cancelledAt && before.deadline === deadline))
     if (isInTheWay) {
       const { deadline: known, placedAt: since, finished } = before
-      return { deadline: known, placedAt: since, isFinished: finished !== undefined, hasCancelled }
+      return { deadline: known, placedAt: since, isFinished: finished !== undefined, cancelledAt }
     }
     this.#checks.delete(orderId) // so that it becomes the last
     this.#checks.set(orderId, { orderId, deadline, placedAt, isUnderWay: false })

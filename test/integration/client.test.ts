@@ -6,6 +6,7 @@ import { Queue, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
 import { MissingChecks } from '../../src/queue/missing-checks.ts'
+import { isOwnNote } from '../../src/queue/view/check-notes.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { RedisOrders } from '../../src/stores/redis/orders.ts'
@@ -129,6 +130,24 @@ for (const orders of [undefined, 'redis'] as const) {
     })
   })
 }
+
+test('a new check for a cancelled order says what the one that it replaces had done', async () => {
+  const { shop, queue } = openShop()
+  const decidedAt = new Date().toISOString()
+  const evidence = { outcome: 'cancelled', status: 'pending', deadline: decidedAt, decidedAt, decidedBy: 'host:1' }
+  await shop.schedule({ orderId: 'a', deadline: Date.now() })
+  const worker = new Worker(queue.name, async () => evidence, { connection: { url: redisUrl() } })
+  closing.push(() => worker.close())
+  await eventually('it is cancelled', async () => (await queue.getCompletedCount()) === 1)
+  await worker.close()
+  // The shop may have opened the order again: nobody but its row knows.
+  expect(await shop.schedule({ orderId: 'a', deadline: '15m' })).toMatchObject({ result: 'scheduled' })
+  const { logs } = await queue.getJobLogs('order-a')
+  expect(logs).toEqual([expect.stringMatching(`^\\S+Z replaces a check that cancelled the order at ${decidedAt}$`)])
+  expect(logs.every(isOwnNote)).toBe(true)
+  expect(await shop.reschedule({ orderId: 'a', deadline: '1h' })).toMatchObject({ result: 'rescheduled' })
+  expect((await queue.getJobLogs('order-a')).logs).toHaveLength(2)
+})
 
 describe('orders recorded here', () => {
   test('an order that is recorded without a check gets one, for the deadline on record', async () => {

@@ -23,7 +23,7 @@ export function noteOf(at: number, what: string): string {
 const AT = String.raw`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z`
 /** Every note that we write. */
 const OWN_NOTE = new RegExp(
-  String.raw`^${AT} (check postponed by \d+ ms: [\w-]+|check failed, again in \d+ ms: \w+|deadline moved from ${AT} to ${AT})$`,
+  String.raw`^${AT} (check postponed by \d+ ms: [\w-]+|check failed, again in \d+ ms: \w+|deadline moved from ${AT} to ${AT}|replaces a check that cancelled the order at ${AT})$`,
 )
 
 /** Whether a line of a job's log is a note of ours, and not something that a producer or its worker wrote there. */
