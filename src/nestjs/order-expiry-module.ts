@@ -3,6 +3,7 @@ import { type DynamicModule, type InjectionToken, Module, type Provider } from '
 import { OrderExpiry } from '../client/client.ts'
 import type { OrderExpiryOptions } from '../client/options.ts'
 import { OrderExpiryError } from '../errors.ts'
+import { type Fields, refuseUnknown } from '../runtime/fields.ts'
 import { getOrderExpiryToken } from './inject-order-expiry.ts'
 import type { OrderExpiryModuleAsyncOptions, OrderExpiryModuleOptions, OrderExpiryOptionsFactory } from './options.ts'
 
@@ -19,9 +20,10 @@ export class OrderExpiryModule {
   /**
    * The same with options that the application makes itself, from its configuration for one.
    *
-   * @throws {OrderExpiryError} INVALID_OPTIONS: expected one of useFactory, useClass, useExisting
+   * @throws {OrderExpiryError} INVALID_OPTIONS: expected one of useFactory, useClass, useExisting, and inject only with useFactory
    */
   static forRootAsync(options: OrderExpiryModuleAsyncOptions): DynamicModule {
+    refuseUnknown(options, ASYNC_FIELDS)
     const { name, isGlobal, imports = [] } = options
     const provide = uniqueToken()
     return { ...moduleOf({ name, isGlobal, provide, providers: optionsProviders(provide, options) }), imports }
@@ -29,6 +31,13 @@ export class OrderExpiryModule {
 }
 // Called, not written with @: neither Node nor our compiler runs decorators.
 Module({})(OrderExpiryModule)
+
+const ASYNC_FIELDS: Fields = {
+  of: 'OrderExpiryModule.forRootAsync',
+  known: ['name', 'isGlobal', 'imports', 'useFactory', 'inject', 'useClass', 'useExisting'],
+  meant: { inject: /inj|depend/i, isGlobal: /global/i, imports: /import/i, useFactory: /factory/i, useClass: /class/i },
+  code: 'INVALID_OPTIONS',
+}
 
 /** Nest 10 takes modules for one whose tokens and functions have the same text. */
 function uniqueToken(): string {
@@ -63,15 +72,20 @@ function closeAtShutdown(client: Partial<OrderExpiry>) {
 }
 
 function optionsProviders(provide: string, options: OrderExpiryModuleAsyncOptions): Provider[] {
-  const { useFactory, inject = [], useClass, useExisting } = options
+  const { useFactory, inject, useClass, useExisting } = options
   if ([useFactory, useClass, useExisting].filter((way) => way !== undefined).length !== 1) {
-    const wanted = 'expected one of useFactory, useClass, useExisting'
-    throw new OrderExpiryError('INVALID_OPTIONS', `OrderExpiryModule.forRootAsync: ${wanted}`)
+    throw refused('expected one of useFactory, useClass, useExisting')
   }
-  if (useFactory) return [{ provide, useFactory, inject }]
+  if (useFactory) return [{ provide, useFactory, inject: inject ?? [] }]
+  if (inject?.length)
+    throw refused('inject: expected with useFactory only; a class has its dependencies in its constructor')
   const factory = (useClass ?? useExisting) as InjectionToken<OrderExpiryOptionsFactory>
   return [
     ...(useClass ? [useClass] : []),
     { provide, useFactory: (made: OrderExpiryOptionsFactory) => made.createOrderExpiryOptions(), inject: [factory] },
   ]
+}
+
+function refused(why: string): OrderExpiryError {
+  return new OrderExpiryError('INVALID_OPTIONS', `OrderExpiryModule.forRootAsync: ${why}`)
 }

@@ -29,7 +29,13 @@ export class NestShop {
   }
 
   /** Compiles it anew. @returns what the compiler complains of */
-  compile({ type }: { type: 'commonjs' | 'module' }): string[] {
+  compile({
+    type,
+    resolution = { module: 'nodenext' },
+  }: {
+    type: 'commonjs' | 'module'
+    resolution?: object
+  }): string[] {
     const src = join(this.#dir, 'src')
     rmSync(src, { recursive: true, force: true })
     mkdirSync(src)
@@ -40,7 +46,7 @@ export class NestShop {
     this.#write('tsconfig.json', {
       compilerOptions: {
         target: 'es2022',
-        module: 'nodenext',
+        ...resolution,
         strict: true,
         exactOptionalPropertyTypes: true,
         experimentalDecorators: true,

@@ -18,12 +18,25 @@ const VERSIONS = [
   { version: 12, types: ['commonjs', 'module'] },
 ] as const
 
+/** Beside nodenext, with which the application is compiled. */
+const RESOLUTIONS = [
+  { moduleResolution: 'node', module: 'commonjs' },
+  { moduleResolution: 'bundler', module: 'esnext' },
+] as const
+
 describe.each(VERSIONS)('with Nest $version', ({ version, types }) => {
   let shop: NestShop
   beforeAll(() => {
     shop = new NestShop({ version })
   })
   afterAll(() => shop.remove())
+
+  test.each(version === 12 ? RESOLUTIONS.slice(1) : RESOLUTIONS)(
+    'its types resolve with moduleResolution $moduleResolution',
+    (resolution) => {
+      expect(shop.compile({ type: 'commonjs', resolution })).toEqual([])
+    },
+  )
 
   describe.each(types)('in a package of type %s', (type) => {
     let redis: Server
@@ -58,6 +71,8 @@ describe.each(VERSIONS)('with Nest $version', ({ version, types }) => {
         factoryFails: 'RangeError',
         noWay: 'INVALID_OPTIONS',
         twoWays: 'INVALID_OPTIONS',
+        misspelt: expect.stringMatching(/forRootAsync: unknown field "injct"; did you mean inject\?/),
+        injectsIntoClass: expect.stringMatching(/forRootAsync: inject: expected with useFactory only/),
         parts: [true, false, true],
       })
     })

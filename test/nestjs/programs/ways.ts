@@ -116,6 +116,12 @@ async function main() {
       twoWays: await Promise.resolve()
         .then(() => OrderExpiryModule.forRootAsync({ useClass: Options, useFactory: () => ({ redis }) }))
         .catch(codeOf),
+      misspelt: await Promise.resolve()
+        .then(() => OrderExpiryModule.forRootAsync({ useFactory: () => ({ redis }), injct: [Settings] } as never))
+        .catch(({ message }: Error) => message),
+      injectsIntoClass: await Promise.resolve()
+        .then(() => OrderExpiryModule.forRootAsync({ useClass: Options, inject: [Settings] }))
+        .catch(({ message }: Error) => message),
       parts: await parts(),
     }),
   )
