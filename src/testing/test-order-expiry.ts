@@ -38,7 +38,7 @@ export class TestOrderExpiry extends OrderExpiry {
   constructor(options: TestOrderExpiryOptions) {
     checkTestOptions(options)
     const { orders, paymentTimeout } = options
-    const time = { now: Number(options.now ?? systemClock.now()) }
+    const time = { now: Math.ceil(Number(options.now ?? systemClock.now())) } // as a Date, whole
     const now = () => time.now
     const checks = new MemoryChecks({ now })
     const records = orders && new MemoryRecords({ now })
@@ -85,7 +85,7 @@ export class TestOrderExpiry extends OrderExpiry {
    *
    * If a function of the options throws, this rejects with its error, and the clock stays at that order's deadline.
    *
-   * @param by `'15m'` or milliseconds; 0 settles what is already due
+   * @param by `'15m'` or milliseconds, rounded up; 0 settles what is already due
    * @returns what became of these orders, in that order
    * @throws {OrderExpiryError} INVALID_REQUEST; NOT_RECORDED_HERE: an order is due, and nobody says whether it is unpaid
    */
@@ -171,7 +171,7 @@ export function createTestOrderExpiry(options: TestOrderExpiryOptions = {}): Tes
 
 function parseSpan(by: unknown): number {
   const ms = typeof by === 'string' ? parseDuration(by) : by
-  if (typeof ms === 'number' && Number.isFinite(ms) && ms >= 0) return ms
+  if (typeof ms === 'number' && Number.isFinite(ms) && ms >= 0) return Math.ceil(ms)
   const given = typeof by === 'string' || typeof by === 'number' ? JSON.stringify(by) : typeof by
   throw new OrderExpiryError('INVALID_REQUEST', `advance: expected ${DURATION_FORMAT}, or milliseconds, given ${given}`)
 }

@@ -200,6 +200,21 @@ describe('advance', () => {
     },
   )
 
+  test.each([0.5, 1.25, 0.001])(
+    'fractions of a millisecond are rounded up, as a Date has none: %p',
+    async (fraction) => {
+      const expiry = createTestOrderExpiry({ orders: 'redis', now: NOON + fraction })
+      expect(expiry.now).toEqual(new Date(NOON + Math.ceil(fraction)))
+      const { deadline } = await expiry.schedule({ orderId: 'a', deadline: '15m' })
+      await expiry.advance(fraction)
+      expect(expiry.now).toEqual(new Date(NOON + 2 * Math.ceil(fraction)))
+      const again = { orderId: 'a', result: 'unchanged', deadline }
+      expect(await expiry.schedule({ orderId: 'a', deadline: '15m' })).toEqual(again)
+      expect(await expiry.schedule({ orderId: 'a', deadline })).toEqual(again)
+      expect(await expiry.advance(deadline.getTime() - expiry.now.getTime())).toMatchObject([{ at: deadline }])
+    },
+  )
+
   test('a second one at the same time is refused, and harms nothing', async () => {
     const expiry = createTestOrderExpiry({ orders: 'redis' })
     await expiry.schedule({ orderId: 'a', deadline: '15m' })
