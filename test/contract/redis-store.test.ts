@@ -1,4 +1,4 @@
-import { openRedis } from '../../src/redis/connection.ts'
+import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { createRedisStore } from '../../src/stores/redis/kind.ts'
@@ -12,11 +12,11 @@ for (const [what, id] of Object.entries({
   'awkward ids': (n: number) => `a:b:{c}%*?[]\\ o'; drop table 🎫 ../${n}`,
 })) {
   describeOrderStore(`redis, ${what}`, async () => {
-    const redis = openRedis({ profile: commandProfile(redisUrl(), 10_000) })
-    const names = { redis, queue: namedQueue({ name: uniqueName('contract') }) }
-    const orders = new RedisOrders(names)
+    const connection = new Connection({ address: redisUrl(), profile: commandProfile(redisUrl(), 10_000) })
+    const queue = namedQueue({ name: uniqueName('contract') })
+    const orders = new RedisOrders({ redis: connection.redis, queue })
     return {
-      store: createRedisStore(names),
+      store: createRedisStore({ connection, queue }),
       id,
       keepsPayments: true,
       async place(placed) {
@@ -28,7 +28,7 @@ for (const [what, id] of Object.entries({
       announced: async () => (await orders.readEvents(undefined, 10_000)).map(({ orderId }) => orderId),
       async close() {
         await orders.clear()
-        redis.disconnect()
+        connection.close()
       },
     }
   })

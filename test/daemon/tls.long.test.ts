@@ -72,6 +72,35 @@ describe('with certificates of a private CA on both sides', () => {
   })
 })
 
+describe('each command that needs Redis says where it is, what is wrong, and what to set:', () => {
+  const commands = [
+    ['show', 'order-1'],
+    ['schedule', 'order-1'],
+    ['pay', 'order-1'],
+    ['sweep'],
+    ['sweep', '--dry-run'],
+    ['forecast'],
+    ['brake', 'status'],
+    ['explain', 'order-1'],
+  ]
+  test.each<[what: string, url: () => string, told: RegExp]>([
+    ['a certificate that is refused', () => redis.url, /127\.0\.0\.1:\d+.*not trusted here.*set REDIS_TLS_CA_FILE/],
+    ['a closed port', () => 'redis://127.0.0.1:1', /127\.0\.0\.1:1 cannot be used now \(connect ECONNREFUSED/],
+    [
+      'a host that is unknown',
+      () => 'redis://nowhere.invalid',
+      /nowhere\.invalid:6379 cannot be used now \(getaddrinfo/,
+    ],
+  ])('%s', async (_, url, told) => {
+    for (const args of commands) {
+      const { code, stdout, stderr } = await runCli(args, { env: { REDIS_URL: url() } })
+      expect([args, code, stdout + stderr]).toEqual([args, expect.any(Number), expect.stringMatching(told)])
+      expect([args, code]).not.toEqual([args, 0])
+      expect(stdout + stderr).not.toContain('maxRetriesPerRequest')
+    }
+  })
+})
+
 describe('a certificate that is refused ends the start with 1, what is wrong and what to set', () => {
   test('Redis', async () => {
     const { code, stdout } = await runCli(['start'], { env: { REDIS_URL: redis.url } })

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals'
-import { openRedis } from '../../src/redis/connection.ts'
+import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { createRedisStore } from '../../src/stores/redis/kind.ts'
@@ -7,10 +7,13 @@ import { RedisOrders } from '../../src/stores/redis/orders.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { startRedis } from '../helpers/processes.ts'
 
-const redis = openRedis({ profile: commandProfile(redisUrl(), 10_000) })
-const names = { redis, queue: namedQueue({ name: uniqueName('store') }) }
-const orders = new RedisOrders(names)
-const store = createRedisStore(names)
+const connect = (address: string, timeoutMs = 10_000) =>
+  new Connection({ address, profile: commandProfile(address, timeoutMs) })
+const connection = connect(redisUrl())
+const { redis } = connection
+const names = { queue: namedQueue({ name: uniqueName('store') }) }
+const orders = new RedisOrders({ ...names, redis })
+const store = createRedisStore({ ...names, connection })
 const base = `{bull:${names.queue.name}}`
 const past = Date.now() - 1_000
 const placedAt = past - 1_000
@@ -50,7 +53,7 @@ test('a store that is only looked at writes nothing, and one that may not write 
     '+info',
   )
   const url = `redis://${reader}:pw@${new URL(redisUrl()).host}`
-  const connected = { ...names, redis: openRedis({ profile: commandProfile(url, 5_000) }) }
+  const connected = { ...names, connection: connect(url) }
   try {
     await orders.record([{ orderId: '1', deadline: past, placedAt }])
     const toRead = createRedisStore({ ...connected, access: 'read' })
@@ -58,10 +61,10 @@ test('a store that is only looked at writes nothing, and one that may not write 
     expect(await toRead.find(['1'])).toMatchObject([{ status: 'pending' }])
     await expect(createRedisStore(connected).ping()).rejects.toMatchObject({
       code: 'STORE_REFUSED',
-      message: expect.stringMatching(/^Redis refuses SET .*docs\/redis\.md.*\+set/),
+      message: expect.stringMatching(/^Redis at \S+ refuses SET .*docs\/redis\.md.*\+set/),
     })
   } finally {
-    connected.redis.disconnect()
+    connected.connection.close()
     await redis.call('ACL', 'DELUSER', reader)
   }
 })
@@ -69,9 +72,13 @@ test('a store that is only looked at writes nothing, and one that may not write 
 test('a store that is away is told from one that refuses', async () => {
   const away = createRedisStore({
     ...names,
-    redis: openRedis({ profile: commandProfile('redis://127.0.0.1:1', 1_000) }),
+    connection: connect('redis://127.0.0.1:1', 1_000),
   })
-  await expect(away.ping()).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retryable: true })
+  await expect(away.ping()).rejects.toMatchObject({
+    code: 'STORE_UNAVAILABLE',
+    retryable: true,
+    message: expect.stringMatching(/^Redis at 127\.0\.0\.1:1 cannot be used now \(connect ECONNREFUSED/),
+  })
   await away.close()
 })
 
@@ -117,12 +124,12 @@ describe('pages of orders of one deadline', () => {
 
   test('cost the same each: a thousand of them look at no order twice', async () => {
     const server = await startRedis()
-    const own = openRedis({ profile: commandProfile(server.url, 10_000) })
+    const own = connect(server.url)
     try {
-      const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
-      await new RedisOrders(queue).record(due(10_000).map((order) => ({ ...order, placedAt })))
-      const large = createRedisStore(queue)
-      await own.config('RESETSTAT')
+      const queue = namedQueue({ name: 'q' })
+      await new RedisOrders({ redis: own.redis, queue }).record(due(10_000).map((order) => ({ ...order, placedAt })))
+      const large = createRedisStore({ connection: own, queue })
+      await own.redis.config('RESETSTAT')
       const found: string[] = []
       let after: { orderId: string; deadline: number } | undefined
       do {
@@ -131,12 +138,12 @@ describe('pages of orders of one deadline', () => {
         after = page.at(-1)
       } while (after)
       expect(found).toEqual(sorted(due(10_000)))
-      const bytes = Number(/total_net_output_bytes:(\d+)/.exec(await own.info('stats'))?.[1])
-      const calls = [...(await own.info('commandstats')).matchAll(/calls=(\d+)/g)].map(([, n]) => Number(n))
+      const bytes = Number(/total_net_output_bytes:(\d+)/.exec(await own.redis.info('stats'))?.[1])
+      const calls = [...(await own.redis.info('commandstats')).matchAll(/calls=(\d+)/g)].map(([, n]) => Number(n))
       expect(bytes).toBeLessThan(10_000 * 60)
       expect(calls.reduce((sum, n) => sum + n, 0)).toBeLessThan(5 * 1_010)
     } finally {
-      own.disconnect()
+      own.close()
       await server.stop()
     }
   })

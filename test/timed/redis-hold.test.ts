@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { openRedis } from '../../src/redis/connection.ts'
+import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { createRedisStore } from '../../src/stores/redis/kind.ts'
@@ -10,9 +10,10 @@ const PAST = Date.now() - 1_000
 
 test('Redis is never held for long, however large the batch, and whatever waits', async () => {
   const server = await startRedis({ appendOnly: true })
-  const own = openRedis({ profile: commandProfile(server.url, 10_000) })
-  const queue = { redis: own, queue: namedQueue({ name: 'q' }) }
-  const [records, large] = [new RedisOrders(queue), createRedisStore(queue)]
+  const connection = new Connection({ address: server.url, profile: commandProfile(server.url, 10_000) })
+  const own = connection.redis
+  const queue = namedQueue({ name: 'q' })
+  const [records, large] = [new RedisOrders({ redis: own, queue }), createRedisStore({ connection, queue })]
   /** The longest of the scripts that a piece of work runs, in microseconds. */
   async function longestScript(work: () => Promise<unknown>): Promise<number> {
     await own.slowlog('RESET')

@@ -1,12 +1,10 @@
-import type { Redis } from 'ioredis'
 import { type Finding, ok } from '../../doctor/finding.ts'
 import { overdueFinding } from '../../doctor/overdue-finding.ts'
 import { type ErrorCode, OrderExpiryError } from '../../errors.ts'
 import type { OrderStore } from '../../order/store.ts'
-import { openRedis } from '../../redis/connection.ts'
+import { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { commandProfile } from '../../redis/profiles.ts'
-import { describeRefusal } from '../../redis/refusal.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../../redis/reply.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import type { StoreKind, StoreOptions } from '../store-kind.ts'
@@ -30,57 +28,58 @@ export const redisKind: StoreKind<unknown> = {
   migrate: async () => [],
 
   async diagnose(options) {
-    const connected = connect(options)
+    const { connection, queue } = connect(options)
     try {
-      return await diagnose(new RedisOrders(connected))
+      const orders = new RedisOrders({ redis: connection.redis, queue })
+      return await connection.ask(() => diagnose(orders)).catch(throwAsStore)
     } finally {
-      connected.redis.disconnect()
+      connection.close()
     }
   },
 }
 
 function connect({ redisAddress, queue, onError }: StoreOptions<unknown>) {
-  return { queue, redis: openRedis({ profile: commandProfile(redisAddress, COMMAND_TIMEOUT_MS), onError }) }
+  const profile = commandProfile(redisAddress, COMMAND_TIMEOUT_MS)
+  const connection = new Connection({ address: redisAddress, profile })
+  connection.redis.on('error', onError)
+  return { queue, connection }
 }
 
 /** The order store on top of {@link RedisOrders}; it closes the connection. */
 export function createRedisStore(options: {
-  redis: Redis
+  connection: Connection
   queue: NamedQueue
   access?: StoreOptions<unknown>['access']
 }): OrderStore {
-  const orders = new RedisOrders(options)
+  const { connection, queue, access } = options
+  const orders = new RedisOrders({ redis: connection.redis, queue })
+  const ask = <T>(work: () => Promise<T>) => connection.ask(work).catch(throwAsStore)
   return {
-    cancelUnpaid: (checks, how) => inOurWords(orders.cancelUnpaid(checks, how)),
-    find: (orderIds) => inOurWords(orders.findMany(orderIds)),
+    cancelUnpaid: (checks, how) => ask(() => orders.cancelUnpaid(checks, how)),
+    find: (orderIds) => ask(() => orders.findMany(orderIds)),
     // It sees each order from its placing on, so it has no backlog.
     unpaidDueBefore: async (instant, after, limit, { backlog = false } = {}) =>
-      backlog ? [] : inOurWords(orders.unpaidDueBefore(instant, after, limit)),
-    eventsOf: (orderId) => inOurWords(orders.eventsOf(orderId)),
-    newestPayment: () => inOurWords(orders.newestPayment()),
+      backlog ? [] : ask(() => orders.unpaidDueBefore(instant, after, limit)),
+    eventsOf: (orderId) => ask(() => orders.eventsOf(orderId)),
+    newestPayment: () => ask(() => orders.newestPayment()),
     // A probe writes, which is what a daemon needs to know; whoever only looks need not be allowed to.
-    ping: () => inOurWords(options.access === 'read' ? orders.now() : orders.probe()),
-    close: async () => options.redis.disconnect(),
+    ping: () => ask(() => (access === 'read' ? orders.now() : orders.probe())),
+    close: async () => connection.close(),
   }
 }
 
-function inOurWords<T>(work: Promise<T>): Promise<T> {
-  return work.catch((cause: unknown) => {
-    const [code, what] = describeError(cause)
-    if (code === 'STORE_REFUSED')
-      throw new OrderExpiryError(code, `${what} ${describeRefusal(cause as Error)}`, { cause })
-    const why = cause instanceof Error ? cause.message || cause.name : String(cause)
-    throw new OrderExpiryError(code, `${what}: ${why}`, { cause })
-  })
+/** An error of the connection as one of a store. */
+function throwAsStore(error: OrderExpiryError): never {
+  if (!error.code.startsWith('REDIS_')) throw error
+  throw new OrderExpiryError(storeCodeOf(error), error.message, { cause: error.cause })
 }
 
-function describeError(error: unknown): [ErrorCode, string] {
-  const code = redisErrorCode(error)
-  if (code === undefined) return ['STORE_UNAVAILABLE', 'Redis cannot be used now']
-  if (code === 'READONLY') return ['STORE_READ_ONLY', 'Redis']
-  if (!isRedisRejection(error)) return ['STORE_BUSY', 'Redis is not ready']
-  if (isRedisRefusal(error)) return ['STORE_REFUSED', 'Redis refuses']
-  return ['STORE_REJECTED', 'Redis rejected the batch']
+function storeCodeOf({ code, cause }: OrderExpiryError): ErrorCode {
+  const reply = redisErrorCode(cause)
+  if (reply === 'READONLY') return 'STORE_READ_ONLY'
+  if (reply === undefined || isRedisRefusal(cause))
+    return code === 'REDIS_REFUSED' ? 'STORE_REFUSED' : 'STORE_UNAVAILABLE'
+  return isRedisRejection(cause) ? 'STORE_REJECTED' : 'STORE_BUSY'
 }
 
 async function diagnose(orders: RedisOrders): Promise<Finding[]> {
