@@ -20,7 +20,7 @@ export class OrderExpiryModule {
   /**
    * The same with options that the application makes itself, from its configuration for one.
    *
-   * @throws {OrderExpiryError} INVALID_OPTIONS: expected one of useFactory, useClass, useExisting, and inject only with useFactory
+   * @throws {OrderExpiryError} INVALID_OPTIONS
    */
   static forRootAsync(options: OrderExpiryModuleAsyncOptions): DynamicModule {
     refuseUnknown(options, ASYNC_FIELDS)
@@ -72,20 +72,16 @@ function closeAtShutdown(client: Partial<OrderExpiry>) {
 }
 
 function optionsProviders(provide: string, options: OrderExpiryModuleAsyncOptions): Provider[] {
-  const { useFactory, inject, useClass, useExisting } = options
-  if ([useFactory, useClass, useExisting].filter((way) => way !== undefined).length !== 1) {
-    throw refused('expected one of useFactory, useClass, useExisting')
+  const { useFactory, inject = [], useClass, useExisting } = options
+  const ways = [useFactory, useClass, useExisting].filter((way) => way !== undefined).length
+  if (ways !== 1 || (inject.length > 0 && !useFactory)) {
+    const wanted = 'expected one of useFactory, useClass, useExisting, and inject with useFactory only'
+    throw new OrderExpiryError('INVALID_OPTIONS', `${ASYNC_FIELDS.of}: ${wanted}`)
   }
-  if (useFactory) return [{ provide, useFactory, inject: inject ?? [] }]
-  if (inject?.length)
-    throw refused('inject: expected with useFactory only; a class has its dependencies in its constructor')
+  if (useFactory) return [{ provide, useFactory, inject }]
   const factory = (useClass ?? useExisting) as InjectionToken<OrderExpiryOptionsFactory>
   return [
     ...(useClass ? [useClass] : []),
     { provide, useFactory: (made: OrderExpiryOptionsFactory) => made.createOrderExpiryOptions(), inject: [factory] },
   ]
-}
-
-function refused(why: string): OrderExpiryError {
-  return new OrderExpiryError('INVALID_OPTIONS', `OrderExpiryModule.forRootAsync: ${why}`)
 }

@@ -49,19 +49,14 @@ export async function placeJobs(
     for (const [at, index] of indexes.entries()) {
       const { cancelledAt } = found[index] as JobBefore
       found[index] = again[at]
-      if (cancelledAt && !again[at]) await noteReplaced(open, { placement: wanted[at] as Placement, cancelledAt })
+      if (!cancelledAt || again[at]) continue
+      // The evidence went with that check. If the note is lost, the new check is there all the same.
+      const { orderId, placedAt } = wanted[at] as Placement
+      const note = noteOf(placedAt, `replaces a check that cancelled the order at ${cancelledAt}`)
+      await open.queue.addJobLog(jobIdOf(orderId), note, NOTES_KEPT).catch(() => {})
     }
   }
   return found
-}
-
-/** What the check that is gone had done; its evidence went with it. */
-async function noteReplaced(
-  { queue }: OpenQueue,
-  { placement, cancelledAt }: { placement: Placement; cancelledAt: string },
-): Promise<void> {
-  const row = noteOf(placement.placedAt, `replaces a check that cancelled the order at ${cancelledAt}`)
-  await queue.addJobLog(jobIdOf(placement.orderId), row, NOTES_KEPT).catch(() => {}) // the check is there all the same
 }
 
 function stopIfLate(isLate: () => boolean): void {

@@ -10,10 +10,7 @@ export type RedisAddress = string | RedisProfile
 export type RedisProfile = Omit<RedisOptions, 'replyMapping'>
 
 /** What a caller calls what it gives, for the texts of errors, and how it asks for TLS. */
-export interface RedisNames extends TlsNames {
-  withTls: string
-  withoutTls: string
-}
+export type RedisNames = TlsNames & Record<'withTls' | 'withoutTls', string>
 
 /** The names of the daemon's settings. */
 export const REDIS_SETTINGS: RedisNames = {

@@ -5,14 +5,8 @@ import { OrderExpiryError } from '../errors.ts'
 import { tlsTrouble } from '../runtime/certificates.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import {
-  describeRedisAddress,
-  parseRedisAddress,
-  REDIS_SETTINGS,
-  type RedisAddress,
-  type RedisNames,
-  type RedisProfile,
-} from './address.ts'
+import type { RedisAddress, RedisNames, RedisProfile } from './address.ts'
+import { describeRedisAddress, parseRedisAddress, REDIS_SETTINGS } from './address.ts'
 import { describeRefusal } from './refusal.ts'
 import { isRedisRejection, redisErrorCode } from './reply.ts'
 import { readTlsAlert } from './tls-alert.ts'

@@ -25,7 +25,6 @@ export const SHOP_REDIS: RedisNames = {
   ca: 'redis.tls.ca',
   cert: 'redis.tls.cert',
   key: 'redis.tls.key',
-  certificate: 'the certificate',
   withTls: 'begin its URL with rediss://, or give { host, port, tls: {} }',
   withoutTls: 'begin its URL with redis://, or leave out tls',
 }
@@ -135,7 +134,8 @@ function optionsOf(given: object): RedisProfile {
     }
   }
   if (options.keyPrefix) throw refused('keyPrefix, under which the daemon does not look: queuePrefix is what both have')
-  if (options.stringNumbers) throw refused('stringNumbers, which changes the answers that the library reads: leave it out')
+  if (options.stringNumbers)
+    throw refused('stringNumbers, which changes the answers that the library reads: leave it out')
   return { ...options }
 }
 

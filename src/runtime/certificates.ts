@@ -63,26 +63,13 @@ export function certificateProblems(prefix: string, files: TlsFiles): string[] {
 }
 
 /** What a caller calls what it gives, for the texts of errors. */
-export interface TlsNames {
-  url: string
-  servername: string
-  ca: string
-  cert: string
-  key: string
-  /** What `ca` is set to. */
-  certificate: string
-}
+export type TlsNames = Record<'url' | 'servername' | 'ca' | 'cert' | 'key', string>
 
 /** @param prefix of settings: `REDIS` or `DATABASE` */
 export function tlsSettings(prefix: string): TlsNames {
-  return {
-    url: `${prefix}_URL`,
-    servername: `${prefix}_TLS_SERVERNAME`,
-    ca: `${prefix}_TLS_CA_FILE`,
-    cert: `${prefix}_TLS_CERT_FILE`,
-    key: `${prefix}_TLS_KEY_FILE`,
-    certificate: 'the file with the certificate',
-  }
+  const file = (part: string) => `${prefix}_TLS_${part}_FILE`
+  const servername = `${prefix}_TLS_SERVERNAME`
+  return { url: `${prefix}_URL`, servername, ca: file('CA'), cert: file('CERT'), key: file('KEY') }
 }
 
 /** What is told apart, by the code of Node or OpenSSL. https://nodejs.org/api/tls.html#x509-certificate-error-codes */
@@ -100,7 +87,7 @@ const TROUBLES: { code: RegExp; what: string; remedy: (names: TlsNames) => strin
   {
     code: /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|INVALID_|PATH_LENGTH_)/,
     what: 'its certificate comes from a CA that is not trusted here',
-    remedy: ({ ca, certificate }) => `set ${ca} to ${certificate} of that CA`,
+    remedy: ({ ca }) => `set ${ca} to ${/_FILE$/.test(ca) ? 'the file with ' : ''}the certificate of that CA`,
   },
   {
     code: /^ERR_SSL_.*ALERT_(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE)$/,
@@ -127,8 +114,6 @@ const TROUBLES: { code: RegExp; what: string; remedy: (names: TlsNames) => strin
 /**
  * Why a connection was refused by either side for what TLS is there for: no other attempt will change that. Undefined for anything else,
  * as for an outage.
- *
- * @param names of what would help
  */
 export function tlsTrouble(error: unknown, names: TlsNames): { what: string; remedy: string } | undefined {
   const { code, message } = isNativeError(error) ? (error as NodeJS.ErrnoException) : {}

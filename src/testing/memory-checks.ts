@@ -69,10 +69,7 @@ export class MemoryChecks implements Checks {
     const before = this.#checks.get(orderId)
     const cancelledAt = before?.finished?.outcome === 'cancelled' ? before.finished.decidedAt : undefined
     const isInTheWay = before && !(before.finished && !(keepsDecided && cancelledAt && before.deadline === deadline))
-    if (isInTheWay) {
-      const { deadline: known, placedAt: since, finished } = before
-      return { deadline: known, placedAt: since, isFinished: finished !== undefined, cancelledAt }
-    }
+    if (isInTheWay) return { ...before, isFinished: before.finished !== undefined, cancelledAt }
     this.#checks.delete(orderId) // so that it becomes the last
     this.#checks.set(orderId, { orderId, deadline, placedAt, isUnderWay: false })
     return undefined

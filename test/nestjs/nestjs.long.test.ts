@@ -72,7 +72,7 @@ describe.each(VERSIONS)('with Nest $version', ({ version, types }) => {
         noWay: 'INVALID_OPTIONS',
         twoWays: 'INVALID_OPTIONS',
         misspelt: expect.stringMatching(/forRootAsync: unknown field "injct"; did you mean inject\?/),
-        injectsIntoClass: expect.stringMatching(/forRootAsync: inject: expected with useFactory only/),
+        injectsIntoClass: expect.stringMatching(/forRootAsync: .*inject with useFactory only/),
         parts: [true, false, true],
       })
     })
