@@ -26,6 +26,7 @@ import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
 import { createClockWatch } from './clock-watch.ts'
 import {
+  cancelledStatusOf,
   chooseStore,
   type Given,
   MAX_BATCHES,
@@ -67,7 +68,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     connection,
     queue,
     dryRun: config.DRY_RUN,
-    cancelledStatus: config.ORDERS_CANCELLED_STATUS,
+    cancelledStatus: cancelledStatusOf(config),
   })
   noteOutages(vitals, events)
   const opened = { connection, client, missingChecks, sweepNotes, foreignJobs, vitals, tracing }

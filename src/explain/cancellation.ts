@@ -1,6 +1,16 @@
+import { SWEPT_AFTER_MS } from '../order/promise.ts'
+import { instantOf } from '../order/set-aside.ts'
 import { howLate } from '../runtime/human-numbers.ts'
 import type { Answer } from './answer.ts'
-import { type Decided, decisionsOf, type OrderFacts } from './facts.ts'
+import {
+  bracketed,
+  type Decided,
+  deadlineIn,
+  decisionsOf,
+  isCancelledStatus,
+  type OrderFacts,
+  whenLookedAt,
+} from './facts.ts'
 
 /** That the order was cancelled, and by whom, as far as that is known; undefined: it was not, or it is unpaid again. */
 export function cancellationOf(facts: OrderFacts): Answer | undefined {
@@ -9,12 +19,12 @@ export function cancellationOf(facts: OrderFacts): Answer | undefined {
   if (order?.isUnpaid) return undefined
   const decided = decisionsOf(facts).findLast(({ outcome }) => outcome === 'cancelled')
   if (!decided) return unreportedCancellation(facts)
-  const changed = changeSince(facts, decided)
-  if (changed) return changed
   const { decidedAt, decidedBy, deadline, by, status } = decided
+  const changed = changeSince(facts, decidedAt)
+  if (changed) return { ...changed, decidedBy }
   const lateMs = Date.parse(decidedAt) - Date.parse(deadline)
   const bySweep = by === 'sweep' ? ' by a sweep' : ''
-  const text = `Cancelled ${decidedAt}${bySweep}, because it was still unpaid (${status ?? 'unknown'}) ${howLate(lateMs)} after its payment deadline ${deadline}.${presenceOf(facts)}`
+  const text = `Cancelled at ${decidedAt}${bySweep}, because it was still unpaid${bracketed(status)} ${howLate(lateMs)} after its payment deadline of ${deadline}.${presenceOf(facts)}`
   const code = by === 'sweep' ? 'CANCELLED_BY_SWEEP' : 'CANCELLED_BY_CHECK'
   return { code, text, decidedAt, decidedBy, lateMs }
 }
@@ -24,45 +34,85 @@ function presenceOf({ order, missing }: OrderFacts): string {
   return missing?.store ? ' What has become of it since is not known.' : ' The order store no longer has it.'
 }
 
-function changeSince({ order, cancelledStatus }: OrderFacts, { decidedAt, decidedBy }: Decided): Answer | undefined {
+/** What somebody has done to the order after it was cancelled. */
+function changeSince({ order, cancelledStatus }: OrderFacts, decidedAt: string): Answer | undefined {
   if (order?.paidAt !== undefined) {
     return {
       code: 'PAID_AFTER_CANCELLATION',
-      text: `Cancelled ${decidedAt}, and paid afterwards (the row says ${iso(order.paidAt)}): what it held was given back before.`,
+      text: `Cancelled at ${decidedAt}, and paid afterwards (the row says ${instantOf(order.paidAt)}): what it held was given back before.`,
       next: 'Give the money back, or fulfil the order by hand if its stock is still there.',
       decidedAt,
-      decidedBy,
     }
   }
-  if (!order || !cancelledStatus || order.status.trim() === cancelledStatus) return undefined
+  if (!order || !cancelledStatus || isCancelledStatus(order.status, cancelledStatus)) return undefined
   return {
     code: 'CHANGED_AFTER_CANCELLATION',
-    text: `Cancelled ${decidedAt}; somebody has changed it since: its status is ${order.status}.`,
+    text: `Cancelled at ${decidedAt}; somebody has changed it since: its status is ${order.status}.`,
     next: 'If that means that it was paid: give the money back, or fulfil it by hand if its stock is still there.',
     decidedAt,
-    decidedBy,
   }
 }
 
 /** A cancellation of which there is no evidence. */
-function unreportedCancellation({ order, events, missing }: OrderFacts): Answer | undefined {
+function unreportedCancellation(facts: OrderFacts): Answer | undefined {
+  const { order, events, missing } = facts
   const event = events?.find(({ type }) => type === 'order.cancelled')
   const at = order?.cancelledAt ?? event?.at
-  if (at === undefined) return undefined
-  const decidedAt = iso(at)
+  if (at === undefined) return cancellationInStatus(facts)
+  const decidedAt = instantOf(at)
+  const { paidAt, deadline } = order ?? {}
+  const changed = (event || (paidAt ?? at) > at) && changeSince(facts, decidedAt)
+  if (changed) return changed
   if (event) {
     const evidence = missing?.queue ? 'whose evidence cannot be read now' : 'that is no longer kept'
-    const text = `Cancelled ${decidedAt}, by a sweep or a check of order-expiry ${evidence}.`
+    const text = `Cancelled at ${decidedAt}, by a sweep or a check of order-expiry ${evidence}.${presenceOf(facts)}`
     return { code: 'CANCELLED_BY_ORDER_EXPIRY', text, decidedAt }
   }
-  if (order?.deadline !== undefined && at < order.deadline) {
-    const text = `Cancelled ${decidedAt}, before its payment deadline, so not by order-expiry.`
-    return { code: 'CANCELLED_BY_OTHERS', text, decidedAt }
+  const isEarly = deadline !== undefined && at < deadline
+  if (isEarly || paidAt !== undefined) {
+    const when = isEarly ? 'before its payment deadline' : 'after it was paid'
+    return {
+      code: 'CANCELLED_BY_OTHERS',
+      text: `Cancelled at ${decidedAt}, ${when}, so not by order-expiry.`,
+      decidedAt,
+    }
   }
-  const unknown = missing?.queue ? 'cannot be told while Redis cannot be asked' : 'is no longer known'
-  return { code: 'CANCELLED_BY_UNKNOWN', text: `Cancelled ${decidedAt}; who cancelled it ${unknown}.`, decidedAt }
+  const text = `Cancelled at ${decidedAt}; who cancelled it ${unknownOf(facts)}.`
+  return { code: 'CANCELLED_BY_UNKNOWN', text, decidedAt }
 }
 
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
+/** A cancellation of which only the status tells, now or, where the store cannot, when it was last seen. */
+function cancellationInStatus(facts: OrderFacts): Answer | undefined {
+  const { order, cancelledStatus } = facts
+  const decided = decisionsOf(facts).at(-1)
+  const { status, paidAt } = order ?? { status: decided?.paid ? undefined : decided?.status }
+  if (!isCancelledStatus(status, cancelledStatus)) return undefined
+  if (paidAt !== undefined) {
+    // Paid in time: see `keptAnswer`. Some shops give paid orders the same status.
+    if (decided?.paid || paidAt <= (deadlineIn(facts) ?? paidAt)) return undefined
+    const text = `Cancelled, and paid at ${instantOf(paidAt)}, after its payment deadline; which came first is not known.`
+    const next = 'If it was cancelled first: give the money back, or fulfil it by hand if its stock is still there.'
+    return { code: 'CANCELLED_BY_UNKNOWN', text, next }
+  }
+  const found = decided?.paid ? decided : foundCancelled(facts)
+  if (found) {
+    const saw = found.paid ? 'it was paid' : `its status was ${found.status} already`
+    const text = `Cancelled, but not by order-expiry: ${whenLookedAt(found)}, ${saw}.${presenceOf(facts)}`
+    return { code: 'CANCELLED_BY_OTHERS', text }
+  }
+  const text = `Cancelled; when and by whom ${unknownOf(facts)}.${presenceOf(facts)}`
+  return { code: 'CANCELLED_BY_UNKNOWN', text }
+}
+
+/** By a check that came for the first time, and before sweeps settle anything. */
+function foundCancelled({ checks, cancelledStatus }: OrderFacts): Decided | undefined {
+  const found = checks.find(({ starts, finished }) => {
+    if (!finished || starts > 1 || !isCancelledStatus(finished.status, cancelledStatus)) return false
+    return Date.parse(finished.decidedAt) - Date.parse(finished.deadline) < SWEPT_AFTER_MS
+  })
+  return found?.finished && { ...found.finished, by: 'check' }
+}
+
+function unknownOf({ missing }: OrderFacts): string {
+  return missing?.queue ? 'cannot be told while Redis cannot be asked' : 'is no longer known'
 }

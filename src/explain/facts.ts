@@ -19,14 +19,14 @@ export interface OrderFacts extends OrderRecords {
   holds?: Holds
   /** The status that a cancellation writes, where there is one. */
   cancelledStatus?: string | undefined
-  /** Why a half of the story is missing. */
-  missing?: MissingHalves
+  /** What could not be asked, and why. */
+  missing?: MissingParts
 }
 
 /** What keeps all orders from being cancelled now. */
 type Holds = Partial<QueueHolds> & { dryRun?: boolean }
 
-export type MissingHalves = Partial<Record<'queue' | 'store', OrderExpiryError>>
+export type MissingParts = Partial<Record<'queue' | 'holds' | 'store', OrderExpiryError>>
 
 /** A decision on an order, with its evidence. */
 export interface Decided extends FinishedCheck {
@@ -81,4 +81,19 @@ export function deadlineIn(facts: Pick<OrderFacts, 'order' | 'checks' | 'swept'>
 /** Whether a check of the order is under way, or to come. */
 export function isToBeChecked({ checks }: OrderRecords): boolean {
   return checks.some(({ state }) => state !== 'finished' && state !== 'failed')
+}
+
+/** Whether it is the status that a cancellation writes. Columns may be filled up with blanks, or not tell upper from lower case. */
+export function isCancelledStatus(status: string | undefined, cancelledStatus: string | undefined): boolean {
+  return status?.trim().toLowerCase() === (cancelledStatus?.toLowerCase() || false)
+}
+
+/** A status behind what it tells; nothing for orders that have none. */
+export function bracketed(status: string | undefined): string {
+  return status ? ` (${status})` : ''
+}
+
+/** For people. */
+export function whenLookedAt({ by, decidedAt }: Pick<Decided, 'by' | 'decidedAt'>): string {
+  return `when ${by === 'check' ? 'its check' : 'a sweep'} came, at ${decidedAt}`
 }

@@ -1,3 +1,4 @@
+import { instantOf } from '../order/set-aside.ts'
 import type { Answer } from './answer.ts'
 import { lastObstacleOf, type Obstacle, type OrderFacts } from './facts.ts'
 
@@ -21,7 +22,7 @@ export function hindranceOf(facts: OrderFacts): Hindrance | undefined {
     return {
       code: 'REJECTED',
       text: `the order store rejected its cancellation ${when}${saying(obstacle?.message)}`,
-      next: 'Mend what the order store names: a trigger, a constraint, the row. The next sweep cancels it.',
+      next: 'Mend what the order store names: a trigger, a constraint, the row. Then it is tried again by itself.',
     }
   }
   if (why === 'STORE_UNDECIDED') {
@@ -42,7 +43,7 @@ export function hindranceOf(facts: OrderFacts): Hindrance | undefined {
 }
 
 /** What keeps all orders from being cancelled now. */
-export function holdOf({ holds = {}, checks }: OrderFacts): Hindrance | undefined {
+export function holdOf({ holds = {}, checks, order }: OrderFacts): Hindrance | undefined {
   const { brake, isPaused, dryRun } = holds
   if (brake?.isUnknown) {
     const text = 'nothing is cancelled, because the state of the brake cannot be read'
@@ -64,13 +65,14 @@ export function holdOf({ holds = {}, checks }: OrderFacts): Hindrance | undefine
     return { code: 'DRY_RUN', text, next: 'Unset DRY_RUN and start the daemon again when its decisions are right.' }
   }
   if (!isPaused || checks.length === 0) return undefined
-  const text = 'the queue is paused, so only the sweep cancels orders'
+  const isSwept = order?.deadline !== undefined
+  const text = `the queue is paused, so ${isSwept ? 'only the sweep cancels orders' : 'its check does not begin'}`
   return { code: 'QUEUE_PAUSED', text, next: 'Resume the queue on the board.' }
 }
 
 function whenMet({ at, by }: Obstacle): string {
-  const iso = new Date(at).toISOString()
-  return by === 'sweep' ? `in the sweeps since ${iso}` : `when it was last tried, ${iso}`
+  const instant = instantOf(at)
+  return by === 'sweep' ? `in the sweeps since ${instant}` : `when it was last tried, at ${instant}`
 }
 
 function saying(message: string | undefined): string {

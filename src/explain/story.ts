@@ -1,12 +1,13 @@
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { LAST_MS } from '../order/deadline.ts'
 import { parseOrderId } from '../order/order-id.ts'
+import { instantOf } from '../order/set-aside.ts'
 import type { OrderStore } from '../order/store.ts'
 import { mainCheckOf } from '../queue/view/check-facts.ts'
 import type { QueueView } from '../queue/view/queue-view.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { withTimeout } from '../runtime/timeout.ts'
-import type { MissingHalves, OrderFacts } from './facts.ts'
+import type { MissingParts, OrderFacts } from './facts.ts'
 import { type StoryEvent, timeLineOf } from './time-line.ts'
 import { type Verdict, verdictOf } from './verdict.ts'
 
@@ -22,8 +23,8 @@ export interface Story {
   isKnown: boolean
   /** The job that says most of it. */
   jobId?: string | undefined
-  /** The half that could not be asked, and why. */
-  missing: MissingHalves
+  /** What could not be asked, and why. */
+  missing: MissingParts
 }
 
 /** The queue, the order store and what else decides on a story. */
@@ -39,12 +40,12 @@ export interface ExplainSources {
   readonly clock: Clock
 }
 
-/** Whoever asks gets the other half by then. */
-const HALF_WITHIN_MS = 5_000
+/** Whoever asks gets the other parts by then. */
+const PART_WITHIN_MS = 5_000
 
 /**
- * One order's story, from the queue and the order store. Where one of them cannot be asked, the other half is told, and the
- * story says so.
+ * One order's story, from the queue and the order store. Where one of them cannot be asked, the rest is told, and the story
+ * says so.
  *
  * @throws {OrderExpiryError} INVALID_ORDER_ID; where neither can be asked, that of the queue: REDIS_*
  */
@@ -56,24 +57,24 @@ export async function explainOrder(options: {
 }): Promise<Story> {
   const { view, dryRun, cancelledStatus, clockOffsets, clock } = options.sources
   const asked = { ...options, orderId: parseOrderId(options.orderId) }
-  const missing: MissingHalves = {}
-  const half = async <T>(name: keyof MissingHalves, read: () => Promise<T>): Promise<T | undefined> => {
+  const missing: MissingParts = {}
+  const part = async <T>(name: keyof MissingParts, read: () => Promise<T>): Promise<T | undefined> => {
     const onTimeout = () => tooLate(name)
-    return withTimeout({ work: read(), ms: HALF_WITHIN_MS, clock, onTimeout }).catch((error) => {
+    return withTimeout({ work: read(), ms: PART_WITHIN_MS, clock, onTimeout }).catch((error) => {
       missing[name] = asOrderExpiryError(error)
       return undefined
     })
   }
   const [queue, holds, store] = await Promise.all([
-    half('queue', () => view.recordsOf(asked)),
-    half('queue', () => view.holds()), // apart: where Redis refuses our keys, that is what holds all orders
-    half('store', () => readStore(asked)),
+    part('queue', () => view.recordsOf(asked)),
+    part('holds', () => view.holds()), // apart: where Redis refuses our keys, that is what holds all orders
+    part('store', () => readStore(asked)),
   ])
-  if (missing.queue && missing.store) throw missing.queue
   const looked =
     queue?.checks.length === 0 && queue.swept.length === 0
-      ? await half('queue', () => view.lookFor({ orderId: asked.orderId, deadline: store?.order?.deadline }))
+      ? await part('queue', () => view.lookFor({ orderId: asked.orderId, deadline: store?.order?.deadline }))
       : undefined
+  if (missing.queue && missing.store) throw missing.queue
   return tellStory({
     orderId: asked.orderId,
     now: clock.now() + (clockOffsets.store ?? 0),
@@ -112,36 +113,37 @@ export function storyJsonOf({ orderId, verdict, events, missing }: Story) {
     code,
     verdict: text,
     ...(next && { next }),
-    ...(isInstant(deadline) && { deadline: iso(deadline) }),
+    ...(isInstant(deadline) && { deadline: instantOf(deadline) }),
     ...(decidedAt && { decidedAt }),
     ...(decidedBy && { decidedBy }),
     ...(lateMs !== undefined && { lateMs }),
-    events: events.map(({ at, ...event }) => ({ ...(isInstant(at) && { at: iso(at) }), ...event })),
+    events: events.map(({ at, ...event }) => ({ ...(isInstant(at) && { at: instantOf(at) }), ...event })),
     missing: describeMissing(missing),
     // Callers of earlier versions read the events here.
-    story: events.map(({ at, text }) => ({ ...(isInstant(at) && { at: iso(at) }), what: text })),
+    story: events.map(({ at, text }) => ({ ...(isInstant(at) && { at: instantOf(at) }), what: text })),
   }
 }
 
-/** Which half of a story is missing, and what that means. */
-export function describeMissing(missing: MissingHalves) {
-  return (['queue', 'store'] as const).flatMap((part) => {
-    const error = missing[part]
-    return error
-      ? [{ part, code: error.code, text: `${MISSING[part].who} (${error.code}): ${MISSING[part].what}` }]
-      : []
-  })
+/** Which parts of a story are missing, and what that means. */
+export function describeMissing({ queue, holds, store }: MissingParts) {
+  return [
+    ...(queue ? [describePart('queue', queue, holds ? `${CHECKS}, and ${HOLDS}` : CHECKS)] : []),
+    ...(holds && !queue ? [describePart('holds', holds, HOLDS)] : []),
+    ...(store ? [describePart('store', store, 'its status, its payment and its events')] : []),
+  ]
 }
 
-const MISSING = {
-  queue: {
-    who: 'Half of this story is missing, because Redis cannot be asked now',
-    what: 'what its check and the sweeps did, and whether the brake or a pause holds it back.',
-  },
-  store: {
-    who: 'Half of this story is missing, because the order store cannot be asked now',
-    what: 'its status, its payment and its events.',
-  },
+const CHECKS = 'what its check and the sweeps did'
+const HOLDS = 'whether the brake or a pause holds it back'
+
+function describePart(part: keyof MissingParts, { code }: OrderExpiryError, what: string) {
+  const share = part === 'holds' ? 'A part' : 'Half'
+  const who = part === 'store' ? 'the order store' : 'Redis'
+  return {
+    part,
+    code,
+    text: `${share} of this story is missing, because ${who} cannot be asked now (${code}): ${what}.`,
+  }
 }
 
 type Asked = Parameters<typeof explainOrder>[0]
@@ -158,16 +160,12 @@ async function readStore({ orderId, sources }: Asked) {
   return { order, events }
 }
 
-function tooLate(half: keyof MissingHalves): OrderExpiryError {
-  const code = half === 'queue' ? 'REDIS_UNAVAILABLE' : 'STORE_UNAVAILABLE'
-  return new OrderExpiryError(code, `no answer within ${HALF_WITHIN_MS} ms; try again`)
+function tooLate(part: keyof MissingParts): OrderExpiryError {
+  const code = part === 'store' ? 'STORE_UNAVAILABLE' : 'REDIS_UNAVAILABLE'
+  return new OrderExpiryError(code, `no answer within ${PART_WITHIN_MS} ms; try again`)
 }
 
 /** Minus infinity is none. */
 function isInstant(ms: number | undefined): ms is number {
   return ms !== undefined && ms > -LAST_MS
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -80,7 +80,8 @@ function eventsOfCheck(check: CheckFacts, { isOnly, now }: { isOnly: boolean; no
 
 function eventOfDecision({ outcome, status, paid, decidedAt, decidedBy, by }: Decided): StoryEvent {
   const at = Date.parse(decidedAt)
-  const seen = status === undefined ? 'no such order' : `status ${status}${paid ? ', paid' : ''}`
+  const seen =
+    status === undefined ? 'no such order' : `${status ? `status ${status}` : 'no status'}${paid ? ', paid' : ''}`
   const who = by === 'check' ? decidedBy : `a sweep of ${decidedBy}`
   const code = by === 'check' ? 'CHECK_DECIDED' : 'SWEEP_DECIDED'
   return { at, code, text: `decided by ${who}: ${outcome}, the store said: ${seen}` }
@@ -126,8 +127,9 @@ function eventsOfOrder({ order, now }: OrderFacts): StoryEvent[] {
   if (order?.cancelledAt !== undefined) {
     events.push({ at: order.cancelledAt, code: 'CANCELLED', text: 'cancelled, according to the order store' })
   }
+  const status = order?.status ? `status ${order.status}` : order?.isUnpaid ? 'unpaid' : 'no longer unpaid'
   const state: StoryEvent = order
-    ? { at: now, code: 'STATUS', text: `now: status ${order.status}, according to the order store` }
+    ? { at: now, code: 'STATUS', text: `now: ${status}, according to the order store` }
     : { at: now, code: 'NOT_IN_STORE', text: 'now: the order store has no such order' }
   return [...events, state]
 }

@@ -4,7 +4,15 @@ import { instantOf } from '../order/set-aside.ts'
 import { clockDifference, howLate, number } from '../runtime/human-numbers.ts'
 import { type Answer, OUTCOMES, type VerdictOutcome } from './answer.ts'
 import { cancellationOf } from './cancellation.ts'
-import { deadlineIn, decisionsOf, isToBeChecked, type OrderFacts } from './facts.ts'
+import {
+  bracketed,
+  deadlineIn,
+  decisionsOf,
+  isCancelledStatus,
+  isToBeChecked,
+  type OrderFacts,
+  whenLookedAt,
+} from './facts.ts'
 import { hindranceOf, holdOf } from './hindrance.ts'
 
 /** An answer, with the outcome that it stands for. */
@@ -34,14 +42,19 @@ function answerOf(facts: OrderFacts): Answer {
 /** Of an order that nobody cancels any more. */
 function keptAnswer(facts: OrderFacts, { paidAt, status, deadline }: Order): Answer {
   const decided = decisionsOf(facts).at(-1)
-  if (decided?.outcome === 'kept') {
+  const isCancelled = isCancelledStatus(status, facts.cancelledStatus)
+  if (status === '' && paidAt === undefined && !decided?.paid) {
+    const text = 'No longer unpaid: whether it was paid or cancelled cannot be told, as its row has no status.'
+    return { code: 'UNKNOWN', text }
+  }
+  if (decided?.outcome === 'kept' && !isCancelled) {
     const { decidedAt, decidedBy, paid } = decided
-    const who = decided.by === 'check' ? 'its check came' : 'a sweep came'
     const why = paid ? 'it was paid' : `it was no longer unpaid (status ${decided.status})`
-    return { code: 'KEPT', text: `Left alone: when ${who}, ${decidedAt}, ${why}.`, decidedAt, decidedBy }
+    return { code: 'KEPT', text: `Left alone: ${whenLookedAt(decided)}, ${why}.`, decidedAt, decidedBy }
   }
   if (paidAt !== undefined) {
-    const text = `Paid ${iso(paidAt)}, so it is never cancelled.`
+    const so = isCancelled ? `it was not order-expiry that made its status ${status}` : 'it is never cancelled'
+    const text = `Paid at ${instantOf(paidAt)}, so ${so}.`
     const lateMs = paidAt - (deadline ?? paidAt)
     return lateMs > 0 ? { code: 'PAID_LATE', text, lateMs } : { code: 'PAID', text }
   }
@@ -68,13 +81,13 @@ function unpaidAnswer(facts: OrderFacts, order: Order): Answer {
   const kept = keptUnpaidAnswer(facts, { order, deadline })
   if (kept) return kept
   if (deadline === undefined) {
-    const text = `Unpaid (${order.status}), without a payment deadline.`
+    const text = `Unpaid${bracketed(order.status)}, without a payment deadline.`
     return { code: 'NO_DEADLINE', text, next: 'Give it a deadline, or it stays as it is for ever.' }
   }
   if (order.setAside === 'backlog' && !isOpen) {
     return {
       code: 'BACKLOG',
-      text: `Backlog: overdue since ${iso(deadline)}, more than a day before order-expiry first saw the table, so it is left alone until \`order-expiry sweep --backlog\`.`,
+      text: `Backlog: overdue since ${instantOf(deadline)}, more than a day before order-expiry first saw the table, so it is left alone until \`order-expiry sweep --backlog\`.`,
       next: 'Look at what `order-expiry sweep --backlog --dry-run` lists, then cancel the backlog, or settle the order by hand.',
     }
   }
@@ -99,10 +112,9 @@ function keptUnpaidAnswer(
   if (decided?.outcome !== 'kept' || decided.paid || decided.status !== order.status) return undefined
   if (deadline !== undefined && deadline > facts.now) return undefined
   const { decidedAt, decidedBy } = decided
-  const who = decided.by === 'check' ? 'its check came' : 'a sweep came'
   return {
     code: 'KEPT_UNPAID',
-    text: `Left alone: when ${who}, ${decidedAt}, it was not to be cancelled (status ${decided.status}) by its deadline, a condition or the shop's own statement.`,
+    text: `Left alone: ${whenLookedAt(decided)}, it was not to be cancelled${bracketed(order.status && `status ${order.status}`)} by its deadline, a condition or the shop's own statement.`,
     next: 'Look at ORDERS_CONDITION, CANCEL_SQL_FILE and the deadline of its row if it should have been cancelled.',
     decidedAt,
     decidedBy,
@@ -112,7 +124,7 @@ function keptUnpaidAnswer(
 function waitingAnswer(facts: OrderFacts, deadline: number): Answer {
   const { now, storeAheadMs = 0 } = facts
   const hold = holdOf(facts)
-  const willBe = `it will be cancelled ${iso(deadline)} if it is still unpaid`
+  const willBe = `it will be cancelled at ${instantOf(deadline)} if it is still unpaid`
   if (deadline > now - storeAheadMs) {
     return { code: 'WAITING', text: `Waiting: ${willBe}${hold ? `, but ${hold.text}` : ''}.`, next: hold?.next }
   }
@@ -125,20 +137,17 @@ function waitingAnswer(facts: OrderFacts, deadline: number): Answer {
 
 function overdueAnswer(facts: OrderFacts, { order, deadline }: { order: Order; deadline: number }): Answer {
   const lateMs = facts.now - deadline
-  const late = `still unpaid (${order.status}) ${howLate(lateMs)} after its payment deadline`
+  const late = `still unpaid${bracketed(order.status)} ${howLate(lateMs)} after its payment deadline`
   const hindrance = hindranceOf(facts)
   if (hindrance) return { ...hindrance, text: `Overdue: ${late}: ${hindrance.text}.`, lateMs }
   if (lateMs < OVERDUE_AFTER_MS) {
-    return { code: 'DUE', text: `Due: ${late}; its check or the next sweep is about to cancel it.`, lateMs }
+    const who = order.deadline === undefined ? 'its check' : 'its check or the next sweep'
+    const soon = facts.missing?.queue ? '' : `; ${who} is about to cancel it`
+    return { code: 'DUE', text: `Due: ${late}${soon}.`, lateMs }
   }
-  if (facts.missing?.queue) {
+  if (facts.missing?.queue ?? facts.missing?.holds) {
     const text = `Overdue: ${late}; what keeps it from being cancelled cannot be told while Redis cannot be asked.`
-    return {
-      code: 'OVERDUE',
-      text,
-      next: 'Ask again once Redis is back. A daemon that runs sweeps it meanwhile.',
-      lateMs,
-    }
+    return { code: 'OVERDUE', text, next: 'Ask again once Redis is back.', lateMs }
   }
   const next = 'See that a daemon runs for this queue and this store: `order-expiry doctor`, its log, and /readyz tell.'
   return { code: 'OVERDUE', text: `Overdue: ${late}.`, next, lateMs }
@@ -149,8 +158,11 @@ function answerOfMissing(facts: OrderFacts): Answer {
   const decided = decisionsOf(facts).at(-1)
   const next = 'Look at the id, and at the queue and the table that this process is set to.'
   if (decided) {
-    const { decidedAt, decidedBy } = decided
-    const text = `Unknown to the order store when its check came, ${decidedAt}, and now.`
+    const { decidedAt, decidedBy, outcome, status } = decided
+    const text =
+      outcome === 'missing'
+        ? `Unknown to the order store ${whenLookedAt(decided)}, and now.`
+        : `Left alone: ${whenLookedAt(decided)}, it was no longer unpaid${bracketed(status)}. The order store no longer has it.`
     return { code: 'MISSING', text, next, decidedAt, decidedBy }
   }
   const [check] = checks
@@ -162,7 +174,7 @@ function answerOfMissing(facts: OrderFacts): Answer {
     return { code: 'MISSING', text, next: `Mend the cause, then run \`order-expiry replay ${check.jobId}\`.` }
   }
   const isToCome = check.dueAt !== undefined && check.dueAt > now
-  const text = `Unknown to the order store; its check is due ${isToCome ? iso(check.dueAt as number) : 'now'}.`
+  const text = `Unknown to the order store; its check is due ${isToCome ? `at ${instantOf(check.dueAt as number)}` : 'now'}.`
   return { code: 'MISSING', text, next: 'The row must be there by the deadline, or nothing is cancelled.' }
 }
 
@@ -172,13 +184,13 @@ function findingWithoutStore(facts: OrderFacts): Answer {
   const decided = decisionsOf(facts).at(-1)
   if (decided) {
     const { outcome, status, decidedAt, decidedBy } = decided
-    const seen = status === undefined ? 'no such order' : `status ${status}`
-    const text = `Left alone ${decidedAt}: the order store said: ${seen}. What it says now is not known.`
+    const seen = status === undefined ? 'no such order' : status ? `status ${status}` : 'no status'
+    const text = `Left alone at ${decidedAt}: the order store said: ${seen}. What it says now is not known.`
     return { code: outcome === 'missing' ? 'MISSING' : 'KEPT', text, next, decidedAt, decidedBy }
   }
   const open = facts.checks.find(({ state }) => state !== 'finished' && state !== 'failed')
   if (open) {
-    const when = open.dueAt !== undefined && open.dueAt > facts.now ? iso(open.dueAt) : 'now'
+    const when = open.dueAt !== undefined && open.dueAt > facts.now ? `at ${instantOf(open.dueAt)}` : 'now'
     const text = `Waiting: its check is due ${when}; whether it is still unpaid is not known while the order store cannot be asked.`
     return { code: 'WAITING', text, next }
   }
@@ -194,8 +206,4 @@ function findingWithoutStore(facts: OrderFacts): Answer {
 function absenceOf({ looked }: OrderFacts): string {
   if (!looked || looked.jobs >= looked.of) return 'the queue has nothing of it'
   return `the queue has no check under our id for it, nor a job of it among the ${number(looked.jobs)} of ${number(looked.of)} that were looked at`
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString()
 }

@@ -193,7 +193,7 @@ describe('a viewer', () => {
     const story = await openStory(page)
     expect(story.url()).toBe(`${url}/orders/unpaid-1`)
     const told = await story.locator('body').innerText()
-    expect(told).toMatch(/Cancelled \S+Z, because it was still unpaid/)
+    expect(told).toMatch(/Cancelled at \S+Z, because it was still unpaid/)
     expect(told).toContain('check scheduled')
     expect(told).toMatch(/decided by \S+: cancelled, the store said: status pending/)
     expect(complaints).toEqual([])

@@ -43,7 +43,9 @@ afterAll(async () => {
 async function explain(orderId: string, given = env): Promise<StoryJson & { exitCode: number | null }> {
   const { code: exitCode, stdout, stderr } = await runCli(['explain', orderId, '--json'], { env: given })
   expect(stderr).toBe('')
-  return { exitCode, ...(JSON.parse(stdout) as StoryJson) }
+  const story = JSON.parse(stdout) as StoryJson
+  expect(Number.isInteger(story.lateMs ?? 0)).toBe(true)
+  return { exitCode, ...story }
 }
 
 const overdue = (...ids: string[]) => table.insert(ids.map((id) => ({ id, deadline: Date.now() - OVERDUE_MS })))
@@ -60,7 +62,7 @@ const evidence = (decidedBy: RegExp) => ({
   outcome: 'cancelled',
   code: 'CANCELLED_BY_SWEEP',
   verdict: expect.stringMatching(
-    /^Cancelled \S+Z by a sweep, because it was still unpaid \(pending\) \d+ \S+ after its/,
+    /^Cancelled at \S+Z by a sweep, because it was still unpaid \(pending\) \d+ \S+ after its/,
   ),
   deadline: expect.stringMatching(/Z$/),
   decidedAt: expect.stringMatching(/Z$/),
@@ -124,6 +126,46 @@ describe('a cancellation by a sweep has the evidence of one by a check', () => {
     await runCli(['sweep', '--dry-run'], { env })
     expect(await explain('looked-at')).toMatchObject({ code: 'OVERDUE' })
     await table.pool.query(`DELETE FROM orders WHERE id = 'looked-at'`)
+  })
+})
+
+test('an order whose status says so is told as cancelled, by others or by nobody knows whom, without a time of it', async () => {
+  const timeless = { ...env, ORDERS_CANCELLED_AT_COLUMN: '' }
+  await overdue('long-ago')
+  await sweep()
+  await raw.redis.hdel(`{bull:${raw.name}}:swept`, 'long-ago')
+  await table.pool.query(`DELETE FROM order_expiry_outbox WHERE order_id = 'long-ago'`)
+  expect(await explain('long-ago', timeless)).toMatchObject({ outcome: 'cancelled', code: 'CANCELLED_BY_UNKNOWN' })
+
+  await startDaemon()
+  await table.insert([{ id: 'called-off', status: 'cancelled', deadline: Date.now() }])
+  const shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name })
+  closing.push(() => shop.close())
+  await shop.schedule({ orderId: 'called-off', deadline: '1ms' })
+  await eventually('it is decided', async () => (await shop.find('called-off'))?.check?.finished)
+  expect(await explain('called-off', timeless)).toMatchObject({
+    outcome: 'cancelled',
+    code: 'CANCELLED_BY_OTHERS',
+    verdict: expect.stringMatching(/its status was cancelled already\.$/),
+  })
+})
+
+test('where orders have no status, none is told as changed since it was cancelled', async () => {
+  const seats = await OrdersTable.create({ idType: 'text', statusType: null, hasTrigger: false })
+  closing.push(() => seats.drop())
+  await seats.migrate()
+  await seats.insert([{ id: 'seat', deadline: Date.now() - OVERDUE_MS }])
+  const given = {
+    ...env,
+    ...seats.env,
+    ORDERS_STATUS_COLUMN: '',
+    ORDERS_CONDITION: 'NOT is_closed',
+    ORDERS_SET: 'is_closed = true',
+  }
+  expect((await runCli(['sweep', '--json'], { env: given })).code).toBe(0)
+  expect(await explain('seat', given)).toMatchObject({
+    code: 'CANCELLED_BY_SWEEP',
+    verdict: expect.stringMatching(/because it was still unpaid \d+ \S+ after its payment deadline of \S+Z\.$/),
   })
 })
 

@@ -57,7 +57,7 @@ describe('orders in PostgreSQL', () => {
     const { exitCode, verdict, whats } = await explain('moved')
     expect([exitCode, verdict]).toEqual([
       0,
-      expect.stringMatching(/^Waiting: it will be cancelled \S+Z if it is still unpaid/),
+      expect.stringMatching(/^Waiting: it will be cancelled at \S+Z if it is still unpaid/),
     ])
     expect(whats[0]).toBe('check scheduled by till')
     expect(whats).toContainEqual(expect.stringMatching(/^deadline moved from \S+Z to \S+Z$/))
@@ -78,7 +78,7 @@ describe('orders in PostgreSQL', () => {
     }
     await eventually('it is decided', async () => (await shop.find('locked'))?.check?.finished)
     const { verdict, whats } = await explain('locked')
-    expect(verdict).toMatch(/^Left alone: when its check came, \S+Z, it was /)
+    expect(verdict).toMatch(/^Left alone: when its check came, at \S+Z, it was /)
     expect(whats).toContainEqual(expect.stringMatching(/^check postponed by \d+ ms: locked$/))
     expect(whats).toContainEqual(expect.stringMatching(/^decided by .*: kept, the store said: status paid/))
   })
@@ -108,7 +108,7 @@ describe('orders in PostgreSQL', () => {
     const { exitCode, verdict, whats } = await explain('gone')
     expect([exitCode, verdict]).toEqual([
       0,
-      expect.stringMatching(/^Cancelled \S+Z, by a sweep or a check of order-expiry that is no longer kept\.$/),
+      expect.stringMatching(/^Cancelled at \S+Z, by a sweep or a check of order-expiry that is no longer kept\.$/),
     ])
     expect(whats).toContain('cancelled, according to the order store')
   })
@@ -116,7 +116,7 @@ describe('orders in PostgreSQL', () => {
   test('a paid order is told as paid, not as overdue, though it has no check', async () => {
     await table.insert([{ id: 'paid', deadline: Date.now() - 3_600_000 }])
     await table.pool.query(`UPDATE orders SET status = 'paid', paid_at = now() WHERE id = 'paid'`)
-    expect((await explain('paid')).verdict).toMatch(/^Paid \S+Z, so it is never cancelled\.$/)
+    expect((await explain('paid')).verdict).toMatch(/^Paid at \S+Z, so it is never cancelled\.$/)
   })
 
   test('for people it is lines of text; of an order that nobody knows it ends with 1', async () => {

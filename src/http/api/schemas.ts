@@ -183,7 +183,7 @@ const storyEvent = z
   .object({ at: instant.optional(), code: z.enum(EVENT_CODES), text: z.string() })
   .meta({ id: 'StoryEvent' })
 const missingPart = z
-  .object({ part: z.enum(['queue', 'store']), code: errorCode, text: z.string() })
+  .object({ part: z.enum(['queue', 'holds', 'store']), code: errorCode, text: z.string() })
   .meta({ id: 'MissingPart' })
 const told = z.object({ at: instant.optional(), what: z.string() }).meta({ id: 'StoryLine' })
 export const story = z
@@ -200,7 +200,7 @@ export const story = z
     events: z.array(storyEvent).describe('What happened, and what is to come, in order of time.'),
     missing: z
       .array(missingPart)
-      .describe('The half of the story that is missing because it cannot be asked now; empty: the story is whole.'),
+      .describe('The parts of the story that are missing because they cannot be asked now; empty: it is whole.'),
     story: z.array(told).meta({ deprecated: true, description: 'The events as earlier versions told them.' }),
   })
   .meta({ id: 'Story' })

@@ -1,5 +1,5 @@
 import { html } from 'ghtml'
-import type { VerdictOutcome } from '../../explain/answer.ts'
+import type { VerdictCode, VerdictOutcome } from '../../explain/answer.ts'
 import { describeMissing, type Story } from '../../explain/story.ts'
 import type { StoryEvent } from '../../explain/time-line.ts'
 import type { Verdict } from '../../explain/verdict.ts'
@@ -22,6 +22,14 @@ const LOOKS: Record<VerdictOutcome, { look: 'plain' | 'good' | 'warn' | 'bad'; s
   'set-aside': { look: 'warn', sign: '!', label: 'Set aside' },
   missing: { look: 'warn', sign: '?', label: 'Not in the order store' },
   unknown: { look: 'warn', sign: '?', label: 'Unknown' },
+}
+
+/** What it is, where that is more than not being cancelled, or less. */
+const LABELS: Partial<Record<VerdictCode, string>> = {
+  PAID: 'Paid',
+  PAID_LATE: 'Paid',
+  NO_LONGER_UNPAID: 'No longer unpaid',
+  WITHDRAWN: 'Withdrawn',
 }
 
 /** Events that decide, and events that need somebody. */
@@ -80,7 +88,7 @@ function verdictBox(verdict: Verdict, now: number): string {
       : [],
   )
   return html`<section class="verdict is-${look}" aria-labelledby="verdict">
-<h2 id="verdict"><span aria-hidden="true">${sign}</span> ${label}</h2>
+<h2 id="verdict"><span aria-hidden="true">${sign}</span> ${LABELS[code] ?? label}</h2>
 <p>${text}</p>
 !${next ? html`<p><strong>What to do:</strong> ${next}</p>` : ''}
 <dl>!${rows}</dl>

@@ -2,10 +2,17 @@ import { describe, expect, test } from '@jest/globals'
 import { OrderExpiryError } from '../../../src/errors.ts'
 import type { VerdictCode } from '../../../src/explain/answer.ts'
 import type { OrderFacts } from '../../../src/explain/facts.ts'
-import { storyJsonOf, tellStory } from '../../../src/explain/story.ts'
+import {
+  describeMissing,
+  type ExplainSources,
+  explainOrder,
+  storyJsonOf,
+  tellStory,
+} from '../../../src/explain/story.ts'
 import type { Order } from '../../../src/order/order.ts'
 import type { SweepNote } from '../../../src/queue/sweep-notes.ts'
 import type { CheckFacts } from '../../../src/queue/view/check-facts.ts'
+import { systemClock } from '../../../src/runtime/clock.ts'
 
 const T = Date.parse('2026-11-25T10:00:00Z')
 const LONG_AGO = Date.parse('2024-11-25T10:00:00Z')
@@ -65,13 +72,13 @@ describe('the verdict', () => {
     [
       'cancelled',
       { check: finished('cancelled', { status: 'pending' }), order: order({ status: 'cancelled', cancelledAt: T }) },
-      /^Cancelled 2026-11-25T10:15:00\.007Z, because it was still unpaid \(pending\) 7 ms after its payment deadline 2026-11-25T10:15:00\.000Z\.$/,
+      /^Cancelled at 2026-11-25T10:15:00\.007Z, because it was still unpaid \(pending\) 7 ms after its payment deadline of 2026-11-25T10:15:00\.000Z\.$/,
       'CANCELLED_BY_CHECK',
     ],
     [
       'cancelled, the check is gone',
       { order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE }) },
-      /^Cancelled 2026-11-25T10:15:00\.000Z; who cancelled it is no longer known\.$/,
+      /^Cancelled at 2026-11-25T10:15:00\.000Z; who cancelled it is no longer known\.$/,
       'CANCELLED_BY_UNKNOWN',
     ],
     [
@@ -83,7 +90,7 @@ describe('the verdict', () => {
     [
       'kept',
       { check: finished('kept', { status: 'pending', paid: true }), order: order({ paidAt: T }) },
-      /^Left alone: when its check came, .*, it was paid\.$/,
+      /^Left alone: when its check came, at \S+Z, it was paid\.$/,
       'KEPT',
     ],
     [
@@ -101,7 +108,7 @@ describe('the verdict', () => {
     [
       'paid',
       { order: order({ status: 'paid', paidAt: T + MINUTE }) },
-      /^Paid 2026-11-25T10:01:00\.000Z, so it is never cancelled\.$/,
+      /^Paid at 2026-11-25T10:01:00\.000Z, so it is never cancelled\.$/,
       'PAID',
     ],
     [
@@ -113,7 +120,7 @@ describe('the verdict', () => {
     [
       'cancelled by a sweep, in a table without a time of it',
       { order: order({ status: 'cancelled' }), events: [cancellation] },
-      /^Cancelled 2026-11-25T10:15:00\.009Z, by a sweep or a check of order-expiry that is no longer kept\.$/,
+      /^Cancelled at 2026-11-25T10:15:00\.009Z, by a sweep or a check of order-expiry that is no longer kept\.$/,
       'CANCELLED_BY_ORDER_EXPIRY',
     ],
     [
@@ -131,7 +138,7 @@ describe('the verdict', () => {
     [
       'to come, in a dry run',
       { order: order(), now: T, holds: { dryRun: true } },
-      /^Waiting: it will be cancelled \S+Z if it is still unpaid, but nothing is cancelled while DRY_RUN is set\.$/,
+      /^Waiting: it will be cancelled at \S+Z if it is still unpaid, but nothing is cancelled while DRY_RUN is set\.$/,
       'WAITING',
     ],
     [
@@ -163,7 +170,7 @@ describe('the verdict', () => {
     [
       'waiting',
       { check: check(), order: order(), now: T + MINUTE },
-      /^Waiting: it will be cancelled 2026-11-25T10:15:00\.000Z if it is still unpaid\.$/,
+      /^Waiting: it will be cancelled at 2026-11-25T10:15:00\.000Z if it is still unpaid\.$/,
       'WAITING',
     ],
     [
@@ -211,7 +218,7 @@ describe('the verdict', () => {
     [
       'paid, with an unreadable deadline',
       { order: order({ status: 'paid', paidAt: T, setAside: 'unreadable' }) },
-      /^Paid 2026-11-25T10:00:00\.000Z, so it is never cancelled\.$/,
+      /^Paid at 2026-11-25T10:00:00\.000Z, so it is never cancelled\.$/,
       'PAID',
     ],
     [
@@ -241,7 +248,7 @@ describe('the verdict', () => {
     [
       'unknown to the store, check to come',
       { check: check(), now: T + MINUTE },
-      /^Unknown to the order store; its check is due 2026-11-25T10:15/,
+      /^Unknown to the order store; its check is due at 2026-11-25T10:15/,
       'MISSING',
     ],
     [
@@ -253,7 +260,7 @@ describe('the verdict', () => {
     [
       'cancelled by a sweep, whose evidence is that of a check',
       { swept: [sweptAway], order: order({ status: 'cancelled' }) },
-      /^Cancelled 2026-11-25T10:15:00\.007Z by a sweep, because it was still unpaid \(pending\) 7 ms after its payment deadline 2026-11-25T10:15:00\.000Z\.$/,
+      /^Cancelled at 2026-11-25T10:15:00\.007Z by a sweep, because it was still unpaid \(pending\) 7 ms after its payment deadline of 2026-11-25T10:15:00\.000Z\.$/,
       'CANCELLED_BY_SWEEP',
     ],
     [
@@ -271,19 +278,19 @@ describe('the verdict', () => {
         ],
         order: order({ status: 'cancelled', cancelledAt: T + 15 * MINUTE + 7 }),
       },
-      /^Cancelled \S+Z, because it was still unpaid/,
+      /^Cancelled at \S+Z, because it was still unpaid/,
       'CANCELLED_BY_CHECK',
     ],
     [
       'paid after it was cancelled',
       { swept: [sweptAway], order: order({ status: 'paid', paidAt: T + 18 * MINUTE }) },
-      /^Cancelled 2026-11-25T10:15:00\.007Z, and paid afterwards \(the row says 2026-11-25T10:18:00\.000Z\)/,
+      /^Cancelled at 2026-11-25T10:15:00\.007Z, and paid afterwards \(the row says 2026-11-25T10:18:00\.000Z\)/,
       'PAID_AFTER_CANCELLATION',
     ],
     [
       'changed after it was cancelled',
       { check: finished('cancelled', { status: 'pending' }), order: order({ status: 'shipped' }) },
-      /^Cancelled \S+Z; somebody has changed it since: its status is shipped\.$/,
+      /^Cancelled at \S+Z; somebody has changed it since: its status is shipped\.$/,
       'CHANGED_AFTER_CANCELLATION',
     ],
     [
@@ -295,7 +302,7 @@ describe('the verdict', () => {
     [
       'paid late, before anything cancelled it',
       { order: order({ status: 'paid', paidAt: T + 16 * MINUTE }) },
-      /^Paid 2026-11-25T10:16:00\.000Z, so it is never cancelled\.$/,
+      /^Paid at 2026-11-25T10:16:00\.000Z, so it is never cancelled\.$/,
       'PAID_LATE',
     ],
     [
@@ -313,7 +320,7 @@ describe('the verdict', () => {
           notes: [{ at: T + 16 * MINUTE, code: 'CHECK_RETRIED', what: 'check failed, again in 9 ms: STORE_REJECTED' }],
         }),
       },
-      /rejected its cancellation when it was last tried, \S+Z: no_stock says no\.$/,
+      /rejected its cancellation when it was last tried, at \S+Z: no_stock says no\.$/,
       'REJECTED',
     ],
     [
@@ -324,7 +331,7 @@ describe('the verdict', () => {
           notes: [{ at: T + 16 * MINUTE, code: 'CHECK_POSTPONED', what: 'check postponed by 9 ms: locked' }],
         }),
       },
-      /another transaction had locked its row when it was last tried, 2026-11-25T10:16:00\.000Z\.$/,
+      /another transaction had locked its row when it was last tried, at 2026-11-25T10:16:00\.000Z\.$/,
       'LOCKED',
     ],
     [
@@ -367,7 +374,7 @@ describe('the verdict', () => {
     [
       'to be checked, while the store is away',
       { check: check(), now: T, missing: { store: AWAY.store } },
-      /^Waiting: its check is due 2026-11-25T10:15:00\.000Z; whether it is still unpaid is not known while the order store cannot be asked\.$/,
+      /^Waiting: its check is due at 2026-11-25T10:15:00\.000Z; whether it is still unpaid is not known while the order store cannot be asked\.$/,
       'WAITING',
     ],
     [
@@ -379,7 +386,7 @@ describe('the verdict', () => {
     [
       'cancelled, while Redis is away',
       { order: order({ status: 'cancelled', cancelledAt: T + 16 * MINUTE }), missing: { queue: AWAY.queue } },
-      /^Cancelled \S+Z; who cancelled it cannot be told while Redis cannot be asked\.$/,
+      /^Cancelled at \S+Z; who cancelled it cannot be told while Redis cannot be asked\.$/,
       'CANCELLED_BY_UNKNOWN',
     ],
     [
@@ -399,6 +406,143 @@ describe('the verdict', () => {
     expect(story.verdict).toMatchObject({ code, text: expect.stringMatching(text) })
     expect(story.isKnown).toBe(Boolean(facts.check ?? facts.checks ?? facts.swept ?? facts.order))
   })
+})
+
+const foundCancelled = finished('kept', { status: 'cancelled' })
+const later = { decidedAt: iso(T + 16 * MINUTE) }
+const cancelled = (facts: Partial<Order> = {}) => order({ status: 'cancelled', isUnpaid: false, ...facts })
+
+describe('an order with the status of the cancelled ones is cancelled, though nothing tells when', () => {
+  const UNKNOWN = 'CANCELLED_BY_UNKNOWN'
+  const OTHERS = 'CANCELLED_BY_OTHERS'
+  const noIdea = /^Cancelled; when and by whom is no longer known\.$/
+  test.each<[string, Told, VerdictCode, RegExp]>([
+    ['nothing else is known', {}, UNKNOWN, noIdea],
+    ['its check is to come', { check: check(), now: T + MINUTE }, UNKNOWN, noIdea],
+    ['its check was given up', { check: check({ state: 'failed' }) }, UNKNOWN, noIdea],
+    ['its check knew no such order', { check: finished('missing') }, UNKNOWN, noIdea],
+    ['its check left it shipped', { check: finished('kept', { status: 'shipped' }) }, UNKNOWN, noIdea],
+    ['in a dry run', { swept: [swept({ why: 'dry-run' })], holds: { dryRun: true } }, UNKNOWN, noIdea],
+    [
+      'its check found it so',
+      { check: foundCancelled },
+      OTHERS,
+      /^Cancelled, but not by order-expiry: when its check came, at \S+Z, its status was cancelled already\.$/,
+    ],
+    ['its check found it so when it came again', { check: { ...foundCancelled, starts: 2 } }, UNKNOWN, noIdea],
+    [
+      'its check found it so after sweeps',
+      { check: finished('kept', { status: 'cancelled', ...later }) },
+      UNKNOWN,
+      noIdea,
+    ],
+    ['a sweep found it so', { swept: [swept({ ...foundCancelled.finished })] }, UNKNOWN, noIdea],
+    [
+      'its check found it paid, and no payment is left',
+      { check: finished('kept', { status: 'paid', paid: true }) },
+      OTHERS,
+      /when its check came, at \S+Z, it was paid\.$/,
+    ],
+    [
+      'paid after its deadline',
+      { order: cancelled({ paidAt: T + 16 * MINUTE }) },
+      UNKNOWN,
+      /^Cancelled, and paid at 2026-11-25T10:16:00\.000Z, after its payment deadline; which came first is not known\.$/,
+    ],
+    [
+      'while Redis is away',
+      { missing: { queue: AWAY.queue } },
+      UNKNOWN,
+      /^Cancelled; when and by whom cannot be told while Redis cannot be asked\.$/,
+    ],
+    [
+      'its check found it so, while the store is away',
+      { order: undefined, check: foundCancelled, missing: { store: AWAY.store } },
+      OTHERS,
+      /already\. What has become of it since is not known\.$/,
+    ],
+    [
+      'its check found it so, and its row is gone',
+      { order: undefined, check: foundCancelled },
+      OTHERS,
+      /already\. The order store no longer has it\.$/,
+    ],
+    ['filled up with blanks', { order: cancelled({ status: 'cancelled  ' }) }, UNKNOWN, noIdea],
+    ['in a column that knows no upper case', { order: cancelled({ status: 'Cancelled' }) }, UNKNOWN, noIdea],
+    ['a number', { order: cancelled({ status: '4' }), cancelledStatus: '4' }, UNKNOWN, noIdea],
+    ['true', { order: cancelled({ status: 'true' }), cancelledStatus: 'true' }, UNKNOWN, noIdea],
+  ])('%s', (_, facts, code, text) => {
+    const { verdict } = tell({ order: cancelled(), ...facts })
+    expect(verdict).toMatchObject({ outcome: 'cancelled', code, text: expect.stringMatching(text) })
+  })
+
+  test.each<[string, Told]>([
+    ['unless it was paid in time: a shop may give paid orders the same', { order: cancelled({ paidAt: T + MINUTE }) }],
+    [
+      'nor if its check found it paid',
+      { order: cancelled({ paidAt: T }), check: finished('kept', { status: 'cancelled', paid: true }) },
+    ],
+  ])('%s', (_, facts) => {
+    const text = expect.stringMatching(/^Paid at \S+Z, so it was not order-expiry that made its status cancelled\.$/)
+    expect(tell(facts).verdict).toMatchObject({ code: 'PAID', text })
+  })
+})
+
+describe('what has become of an order since it was cancelled is told without evidence too', () => {
+  const [before, after] = [{ paidAt: T + MINUTE }, { paidAt: T + 18 * MINUTE }]
+  const event = { events: [cancellation] }
+  test.each<[string, Told, VerdictCode]>([
+    ['paid, says the event', { order: order({ status: 'paid', ...after }), ...event }, 'PAID_AFTER_CANCELLATION'],
+    ['shipped, says the event', { order: order({ status: 'shipped' }), ...event }, 'CHANGED_AFTER_CANCELLATION'],
+    ['gone, says the event', event, 'CANCELLED_BY_ORDER_EXPIRY'],
+    ['paid, says the row', { order: cancelled({ cancelledAt: T + 16 * MINUTE, ...after }) }, 'PAID_AFTER_CANCELLATION'],
+    [
+      'paid before, says the row',
+      { order: cancelled({ cancelledAt: T + 16 * MINUTE, ...before }) },
+      'CANCELLED_BY_OTHERS',
+    ],
+    ['nothing, says the row', { order: cancelled({ cancelledAt: T + 16 * MINUTE }) }, 'CANCELLED_BY_UNKNOWN'],
+  ])('%s', (_, facts, code) => {
+    expect(tell(facts).verdict).toMatchObject({ outcome: 'cancelled', code })
+  })
+})
+
+test('a row that its check found no longer unpaid, and that is gone, was not unknown then', () => {
+  const { text } = tell({ check: finished('kept', { status: 'paid' }) }).verdict
+  expect(text).toMatch(
+    /^Left alone: when its check came, at \S+Z, it was no longer unpaid \(paid\)\. .* no longer has it\.$/,
+  )
+})
+
+describe('orders without a status', () => {
+  const closed = order({ status: '', isUnpaid: false })
+  test.each<[string, Told, VerdictCode, RegExp]>([
+    [
+      'cancelled',
+      { check: finished('cancelled', { status: '' }), order: closed },
+      'CANCELLED_BY_CHECK',
+      /because it was still unpaid 7 ms after/,
+    ],
+    ['over, and nobody knows why', { order: closed }, 'UNKNOWN', /^No longer unpaid: whether it was paid or cancelled/],
+    ['over when its check came', { check: finished('kept', { status: '' }), order: closed }, 'UNKNOWN', /paid or/],
+    ['paid', { order: { ...closed, paidAt: T } }, 'PAID', /^Paid at/],
+    ['overdue', { order: { ...closed, isUnpaid: true } }, 'OVERDUE', /^Overdue: still unpaid 300 s after/],
+  ])('%s', (_, facts, code, text) => {
+    const { verdict, events } = tell({ cancelledStatus: undefined, ...facts })
+    expect(verdict).toMatchObject({ code, text: expect.stringMatching(text) })
+    expect(events.map((event) => event.text).join()).not.toMatch(/: status ?(,|$)/)
+  })
+})
+
+test('nobody promises a sweep where none cancels: without a deadline in the table, or what holds it unknown', () => {
+  const due = { now: T + 15 * MINUTE + 400 }
+  const ofJob = { order: order({ deadline: undefined }), check: check({ state: 'due' }) }
+  expect(tell({ ...ofJob, ...due }).verdict.text).toMatch(/deadline; its check is about to cancel it\.$/)
+  expect(tell({ ...ofJob, holds: { isPaused: true } }).verdict.text).toMatch(/paused, so its check does not begin\.$/)
+  for (const now of [due.now, T + 20 * MINUTE]) {
+    const { text, next } = tell({ order: order(), missing: { queue: AWAY.queue }, now }).verdict
+    expect(`${text} ${next}`).not.toMatch(/sweep|about to/)
+  }
 })
 
 test('the events are in order of time, each with its code', () => {
@@ -443,6 +587,46 @@ test('what is not known is said, not left out', () => {
   expect(storyJsonOf(half).missing).toEqual([
     { part: 'store', code: 'STORE_UNAVAILABLE', text: expect.stringMatching(/^Half of this story is missing/) },
   ])
+})
+
+test('each part that cannot be asked is said, and no other', async () => {
+  const refused = new OrderExpiryError('REDIS_REFUSED', 'x')
+  const explain = (failing: (keyof ExplainSources['view'] | 'find')[]) => {
+    const answer = <T>(name: (typeof failing)[number], value: T) =>
+      failing.includes(name) ? Promise.reject(name === 'find' ? AWAY.store : refused) : Promise.resolve(value)
+    return explainOrder({
+      orderId: 'a',
+      sources: {
+        view: {
+          recordsOf: () => answer('recordsOf', { checks: [], swept: [sweptAway] }),
+          lookFor: () => answer('lookFor', undefined),
+          holds: () => answer('holds', { isPaused: false }),
+        },
+        store: { find: () => answer('find', [order({ status: 'cancelled' })]) },
+        cancelledStatus: 'cancelled',
+        clockOffsets: { store: 0 },
+        dryRun: false,
+        clock: systemClock,
+      },
+    })
+  }
+  const told = async (...failing: Parameters<typeof explain>[0]) => {
+    const { verdict, missing } = await explain(failing)
+    return [verdict.code, ...describeMissing(missing).map(({ text }) => text)]
+  }
+  const holds =
+    'A part of this story is missing, because Redis cannot be asked now (REDIS_REFUSED): whether the brake or a pause holds it back.'
+  const checks =
+    'Half of this story is missing, because Redis cannot be asked now (REDIS_REFUSED): what its check and the sweeps did'
+  const store = expect.stringMatching(/^Half of .* the order store cannot be asked now/)
+  expect(await told('holds')).toEqual(['CANCELLED_BY_SWEEP', holds])
+  expect(await told('holds', 'find')).toEqual(['CANCELLED_BY_SWEEP', holds, store])
+  expect(await told('recordsOf')).toEqual(['CANCELLED_BY_UNKNOWN', `${checks}.`])
+  expect(await told('recordsOf', 'holds')).toEqual([
+    'CANCELLED_BY_UNKNOWN',
+    `${checks}, and whether the brake or a pause holds it back.`,
+  ])
+  await expect(explain(['recordsOf', 'find'])).rejects.toThrow(refused)
 })
 
 test('a check is to come until its time has passed; then it is due, though nobody has begun it', () => {

@@ -16,6 +16,12 @@ test('a verdict that asks somebody to do something looks like that, also of an o
   expect(paid).toContain('class="verdict is-warn"')
 })
 
+test('no order is called not cancelled of which that is not certain', () => {
+  for (const code of ['PAID', 'PAID_LATE', 'NO_LONGER_UNPAID', 'WITHDRAWN'] as const) {
+    expect(render({ outcome: 'kept', code, text: 'It has a status of the shop.' })).not.toContain('Not cancelled')
+  }
+})
+
 test('a deadline that cannot be meant is no time ago', () => {
   const html = render({
     outcome: 'set-aside',
