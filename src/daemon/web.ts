@@ -61,7 +61,7 @@ export function createWeb(
     version: vitals.version,
     sweepEveryMs: config.SWEEP_EVERY,
     isSwept: Boolean(config.ORDERS_DEADLINE_COLUMN),
-    isBrakeLimited: config.BRAKE_MAX_PER_MINUTE !== undefined,
+    isBrakeLimited: config.BRAKE_MAX_PER_MINUTE !== undefined || config.BRAKE_PAYMENT_SILENCE !== undefined,
     isStoreInRedis: KINDS[config.ORDER_STORE].recordsAs !== undefined,
     vitals,
   }

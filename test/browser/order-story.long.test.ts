@@ -1,16 +1,13 @@
-import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core'
 import { OrderExpiry } from '../../src/index.ts'
+import { seriousFaultsOf } from '../helpers/axe.ts'
 import { complaintsOf, launchBrowser } from '../helpers/browser.ts'
 import { closing } from '../helpers/closing.ts'
 import { DaemonProcess } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
-
-const AXE = readFileSync(createRequire(__filename).resolve('axe-core/axe.min.js'), 'utf8')
 
 let raw: RawQueue
 let daemon: DaemonProcess
@@ -87,9 +84,7 @@ describe("an order's story", () => {
         expect(await page.getByRole('heading', { level: 2 }).first().innerText()).toContain(label)
         expect(await page.locator('.verdict code').innerText()).toBe(code)
         expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
-        await page.addScriptTag({ content: AXE })
-        const found = await page.evaluate('axe.run().then(({ violations }) => violations.map(({ id }) => id))')
-        expect([colorScheme, width, found]).toEqual([colorScheme, width, []])
+        expect([colorScheme, width, await seriousFaultsOf(page)]).toEqual([colorScheme, width, []])
       }
     }
   })

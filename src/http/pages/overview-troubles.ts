@@ -10,12 +10,16 @@ export function troublesOf(overview: Overview, site: Site): Trouble[] {
   const { redis, store } = away
   const now = { ...site, vitals: { ...overview, outages: away, clock: site.vitals.clock } }
   const isSameOutage = redis && site.isStoreInRedis
-  return [
+  const causes = [
     ...phaseTroubles(overview),
     ...(redis ? [redisTrouble(now, redis)] : []),
     ...(store && !isSameOutage ? [storeTrouble(now, store)] : []),
     ...holdTroubles(overview, site),
-    ...(overdue && overdue.orders > 0 ? [overdueTrouble(overdue)] : []),
+  ]
+  const isHeld = causes.length > 0 || dryRun
+  return [
+    ...causes,
+    ...(overdue && overdue.orders > 0 ? [overdueTrouble({ ...overdue, isHeld })] : []),
     ...(dryRun ? [DRY_RUN] : []),
   ]
 }
@@ -89,15 +93,17 @@ function holdTroubles(overview: Overview, { isSwept }: Site): Trouble[] {
   return troubles
 }
 
-function overdueTrouble({ orders, oldestSeconds }: NonNullable<Overview['overdue']>): Trouble {
+/** @param options.isHeld something else tells what keeps them */
+function overdueTrouble(options: NonNullable<Overview['overdue']> & { isHeld: boolean }): Trouble {
+  const { orders, oldestSeconds, isHeld } = options
   const oldestMs = oldestSeconds * 1_000
   const isLeft = oldestMs > LEFT_BEHIND_AFTER_MS
+  const next = isHeld ? '' : ' The next sweep cancels what it may.'
+  const what = isLeft ? ' Sweep after sweep has left it: something is in its way.' : next
   return {
     title: `${count(orders, 'order')} ${orders === 1 ? 'is' : 'are'} late`,
     tab: `${orders} late`,
-    meaning: `Unpaid more than ${OVERDUE_AFTER_MS / 1_000} s past the deadline, the oldest for ${howLong(oldestMs)}. ${
-      isLeft ? 'Sweep after sweep has left it: something is in its way.' : 'The next sweep cancels what it may.'
-    }`,
+    meaning: `Unpaid more than ${OVERDUE_AFTER_MS / 1_000} s past the deadline, the oldest for ${howLong(oldestMs)}.${what}`,
     alert: isLeft ? 'OrderExpiryOldestOverdue' : 'OrderExpiryOverdue',
   }
 }

@@ -1,5 +1,6 @@
 import { html } from 'ghtml'
 import type { CancelledOrder, ProcessReport } from '../../observe/vitals.ts'
+import { HEALTHY_MS } from '../../order/promise.ts'
 import { howLate, howLong } from '../../runtime/human-numbers.ts'
 import { type FirstSteps, firstSteps } from './first-steps.ts'
 import { troublesOf } from './overview-troubles.ts'
@@ -82,8 +83,9 @@ function cancelledOrders({ cancelled, at }: Overview, site: Site): string {
   const rows = (cancelled ?? []).map(({ orderId, jobId, deadline, decidedAt, decidedBy, by }: CancelledOrder) => {
     const job = jobId === undefined ? '' : `?job=${encodeURIComponent(jobId)}`
     const story = linkTo(site, `/orders/${encodeURIComponent(orderId)}${job}`)
-    const late = howLate(Math.max(0, Date.parse(decidedAt) - Date.parse(deadline)))
-    return html`<tr><th scope="row"><a href="${story}">${orderId}</a></th><td><time datetime="${decidedAt}">${instantOf(decidedAt, at)}</time></td><td>${late}</td><td>${by}, ${decidedBy}</td></tr>
+    const lateMs = Math.max(0, Date.parse(decidedAt) - Date.parse(deadline))
+    const isLate = lateMs > HEALTHY_MS
+    return html`<tr><th scope="row"><a href="${story}">${orderId}</a></th><td><time datetime="${decidedAt}">${instantOf(decidedAt, at)}</time></td><td!${isLate ? ' class="bad"' : ''}>${howLate(lateMs)}${isLate ? ', late' : ''}</td><td>${by}, ${decidedBy}</td></tr>
 `
   })
   const columns = ['Order', 'At (UTC)', 'After its deadline', 'By']

@@ -14,7 +14,7 @@ export interface Site {
   version: string
   /** Whether Redis is also the order store. */
   isStoreInRedis: boolean
-  /** Whether the brake counts cancellations, in Redis. */
+  /** Whether the brake grants cancellations, in Redis: nothing while that is away. */
   isBrakeLimited: boolean
   sweepEveryMs: number
   /** Whether sweeps find orders: not where the deadline is only on the job. */

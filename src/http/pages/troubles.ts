@@ -62,7 +62,7 @@ export function redisTrouble(site: Site, away: Away): Trouble {
   return {
     title: titleOf(away) ?? 'Redis is away',
     meaning: site.isStoreInRedis
-      ? `No order can be scheduled, paid or cancelled until Redis is back. What falls due meanwhile is cancelled ${WITHIN}; nothing is lost as long as Redis keeps its data.`
+      ? `No order can be scheduled, paid or cancelled until Redis is back. What falls due meanwhile is checked ${WITHIN}; nothing is lost as long as Redis keeps its data.`
       : `${meaningForTable(site)} Producers are refused: unless their orders are rows of your table, they must call again.`,
     reason: reasonOf(away.error),
     since: away.since,
@@ -77,7 +77,8 @@ function meaningForTable({ isBrakeLimited, isSwept, vitals }: Site): string {
   if (dryRun) return `${held} DRY_RUN is set.`
   if (phase === 'starting') return `${held} this process was started meanwhile, and begins once Redis is back.`
   if (brakeFailure) return `${held} it is not known whether the brake is engaged.`
-  if (isBrakeLimited) return `${held} BRAKE_MAX_PER_MINUTE is set, and cancellations are counted in Redis.`
+  if (isBrakeLimited)
+    return `${held} BRAKE_MAX_PER_MINUTE or BRAKE_PAYMENT_SILENCE is set, and the brake allows none while Redis is away.`
   if (!isSwept) return `${held} your table has no deadline (ORDERS_DEADLINE_COLUMN) by which to sweep it.`
   if (brake?.engaged) return `${held} the brake is engaged.`
   return `Nothing is lost: until Redis is back, the sweep cancels ${SWEPT} what is overdue in the order store.`
@@ -87,7 +88,7 @@ export function storeTrouble({ vitals }: Site, away: Away): Trouble {
   const wait = vitals.outages.redis ? 'the rows stay as they are' : 'their checks wait in the queue'
   return {
     title: titleOf(away) ?? 'The order store is away',
-    meaning: `No order is cancelled until it is back. Nothing is lost: ${wait}, and what falls due meanwhile is cancelled ${WITHIN}.`,
+    meaning: `No order is cancelled until it is back. Nothing is lost: ${wait}, and what falls due meanwhile is checked ${WITHIN}.`,
     reason: reasonOf(away.error),
     since: away.since,
     alert: 'OrderExpiryStoreDown',

@@ -94,6 +94,8 @@ describe('the tab and the heading tell', () => {
     const html = render({ ...redis, overdue: { orders: 1, oldestSeconds: 20 } })
     expect(titleOf(html)).toBe('⚠ Redis is away')
     expect(html).toContain('<h2>1 order is late</h2>')
+    expect(html).not.toContain('The next sweep')
+    expect(render({ overdue: { orders: 1, oldestSeconds: 20 } })).toContain('The next sweep cancels what it may.')
   })
 
   test('what is away: why, since when, what it means, and what to do', () => {
@@ -120,6 +122,19 @@ describe('the tab and the heading tell', () => {
   test('what a process that was started while Redis is away does not do', () => {
     const html = render({ ...redis, phase: 'starting' })
     expect(html).toContain('no order is cancelled now, because this process was started meanwhile')
+    expect(html).not.toContain('the sweep cancels')
+  })
+
+  test.each([
+    [
+      'a brake with a limit or a silence grants nothing',
+      { isBrakeLimited: true },
+      /BRAKE_MAX_PER_MINUTE or BRAKE_PAYMENT_SILENCE/,
+    ],
+    ['the table has no deadlines', { isSwept: false }, /ORDERS_DEADLINE_COLUMN/],
+  ])('that nothing is swept meanwhile where %s', (_, site, why) => {
+    const html = render(redis, { site: fakeSite(site) })
+    expect(html).toMatch(new RegExp(`no order is cancelled now, because .*${why.source}`))
     expect(html).not.toContain('the sweep cancels')
   })
 
@@ -234,8 +249,16 @@ describe('a tile', () => {
 test('the orders that were cancelled last lead to their stories, and say how late', () => {
   const [deadline, decidedAt] = ['2026-11-25T10:00:00.000Z', '2026-11-25T10:00:01.234Z']
   const html = render({ cancelled: [{ orderId: '<A>', deadline, decidedAt, decidedBy: 'a:1', by: 'sweep' }] })
+  const inTime = {
+    orderId: 'B',
+    deadline,
+    decidedAt: '2026-11-25T10:00:01.000Z',
+    decidedBy: 'a:1',
+    by: 'check',
+  } as const
+  expect(render({ cancelled: [inTime] })).toContain('<td>1 s</td><td>check, a:1</td>')
   expect(html).toContain(
-    '<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td><time datetime="2026-11-25T10:00:01.234Z">10:00:01</time></td><td>1.2 s</td><td>sweep, a:1</td>',
+    '<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td><time datetime="2026-11-25T10:00:01.234Z">10:00:01</time></td><td class="bad">1.2 s, late</td><td>sweep, a:1</td>',
   )
 })
 
