@@ -118,12 +118,12 @@ async function takePictures(url) {
       locale: 'en-GB',
       timezoneId: 'UTC',
     })
-    const take = async (name, { path, shows, height, width = WIDTH, colorScheme = 'light' }) => {
+    const take = async (name, { path, shows, height, width = WIDTH, colorScheme = 'light', fullPage = false }) => {
       await page.setViewportSize({ width, height })
       await page.emulateMedia({ colorScheme })
       await page.goto(`${url}${path}`, { waitUntil: 'networkidle' })
       await page.getByText(shows).first().waitFor()
-      await page.screenshot({ path: join(ROOT, 'docs', name), animations: 'disabled' })
+      await page.screenshot({ path: join(ROOT, 'docs', name), animations: 'disabled', fullPage })
       console.log(`docs/${name}`)
     }
     const queue = '/board/queue/check-payment'
@@ -133,7 +133,7 @@ async function takePictures(url) {
     await take('overview-phone.png', { ...overview, width: 390, height: 1340 })
     await take('board.png', { path: `${queue}?status=completed`, shows: 'decidedBy', height: 900 })
     await take('board-job.png', { path: `${queue}/order-A-1001`, shows: 'decidedBy', height: 640 })
-    await take('explanation.png', { path: '/orders/A-1001', shows: 'Cancelled', height: 480 })
+    await take('explanation.png', { path: '/orders/A-1001', shows: 'Cancelled', height: 480, fullPage: true })
     const redis = redisOf(daemon)
     process.kill(redis, 'SIGSTOP')
     try {

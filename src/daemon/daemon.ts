@@ -26,7 +26,6 @@ import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
 import { createClockWatch } from './clock-watch.ts'
 import {
-  cancelledStatusOf,
   chooseStore,
   type Given,
   MAX_BATCHES,
@@ -68,7 +67,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     connection,
     queue,
     dryRun: config.DRY_RUN,
-    cancelledStatus: cancelledStatusOf(config),
+    cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
   })
   noteOutages(vitals, events)
   const opened = { connection, client, missingChecks, sweepNotes, foreignJobs, vitals, tracing }

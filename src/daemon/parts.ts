@@ -37,11 +37,6 @@ export function nameOfProcess(): string {
   return `${hostname()}:${process.pid}`
 }
 
-/** The status that a cancellation writes; undefined: orders have none. */
-export function cancelledStatusOf({ ORDERS_STATUS_COLUMN, ORDERS_CANCELLED_STATUS }: Config): string | undefined {
-  return ORDERS_STATUS_COLUMN && ORDERS_CANCELLED_STATUS
-}
-
 /** A connection for single commands, each of which has a time-out. */
 export function openConnection(redisAddress: RedisAddress, timeoutMs = REDIS_TIMEOUT_MS): Connection {
   return new Connection({ address: redisAddress, profile: commandProfile(redisAddress, timeoutMs) })

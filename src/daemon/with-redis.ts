@@ -9,7 +9,7 @@ import type { RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import { openStore } from '../stores/kinds.ts'
-import { cancelledStatusOf, chooseStore, type Given, openBrake, openClient, openConnection } from './parts.ts'
+import { chooseStore, type Given, openBrake, openClient, openConnection } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
@@ -73,7 +73,7 @@ export function withExplainSources<T>(settings: Settings, work: (sources: Explai
       return await work({
         view: new QueueView({ connection, queue: queueOf(config) }),
         store: isAway ? { find: () => Promise.reject(opened) } : opened,
-        cancelledStatus: cancelledStatusOf(config),
+        cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
         clockOffsets: { store: storeNow === undefined ? undefined : storeNow - clock.now() },
         dryRun: config.DRY_RUN,
         clock,

@@ -69,16 +69,12 @@ function unreportedCancellation(facts: OrderFacts): Answer | undefined {
     return { code: 'CANCELLED_BY_ORDER_EXPIRY', text, decidedAt }
   }
   const isEarly = deadline !== undefined && at < deadline
-  if (isEarly || paidAt !== undefined) {
-    const when = isEarly ? 'before its payment deadline' : 'after it was paid'
-    return {
-      code: 'CANCELLED_BY_OTHERS',
-      text: `Cancelled at ${decidedAt}, ${when}, so not by order-expiry.`,
-      decidedAt,
-    }
+  if (!isEarly && paidAt === undefined) {
+    const text = `Cancelled at ${decidedAt}; who cancelled it ${unknownOf(facts)}.`
+    return { code: 'CANCELLED_BY_UNKNOWN', text, decidedAt }
   }
-  const text = `Cancelled at ${decidedAt}; who cancelled it ${unknownOf(facts)}.`
-  return { code: 'CANCELLED_BY_UNKNOWN', text, decidedAt }
+  const text = `Cancelled at ${decidedAt}, ${isEarly ? 'before its payment deadline' : 'after it was paid'}, so not by order-expiry.`
+  return { code: 'CANCELLED_BY_OTHERS', text, decidedAt }
 }
 
 /** A cancellation of which only the status tells, now or, where the store cannot, when it was last seen. */
@@ -95,13 +91,13 @@ function cancellationInStatus(facts: OrderFacts): Answer | undefined {
     return { code: 'CANCELLED_BY_UNKNOWN', text, next }
   }
   const found = decided?.paid ? decided : foundCancelled(facts)
-  if (found) {
-    const saw = found.paid ? 'it was paid' : `its status was ${found.status} already`
-    const text = `Cancelled, but not by order-expiry: ${whenLookedAt(found)}, ${saw}.${presenceOf(facts)}`
-    return { code: 'CANCELLED_BY_OTHERS', text }
+  if (!found) {
+    const text = `Cancelled; when and by whom ${unknownOf(facts)}.${presenceOf(facts)}`
+    return { code: 'CANCELLED_BY_UNKNOWN', text }
   }
-  const text = `Cancelled; when and by whom ${unknownOf(facts)}.${presenceOf(facts)}`
-  return { code: 'CANCELLED_BY_UNKNOWN', text }
+  const saw = found.paid ? 'it was paid' : `its status was ${found.status} already`
+  const text = `Cancelled, but not by order-expiry: ${whenLookedAt(found)}, ${saw}.${presenceOf(facts)}`
+  return { code: 'CANCELLED_BY_OTHERS', text }
 }
 
 /** By a check that came for the first time, and before sweeps settle anything. */

@@ -139,11 +139,8 @@ const HOLDS = 'whether the brake or a pause holds it back'
 function describePart(part: keyof MissingParts, { code }: OrderExpiryError, what: string) {
   const share = part === 'holds' ? 'A part' : 'Half'
   const who = part === 'store' ? 'the order store' : 'Redis'
-  return {
-    part,
-    code,
-    text: `${share} of this story is missing, because ${who} cannot be asked now (${code}): ${what}.`,
-  }
+  const text = `${share} of this story is missing, because ${who} cannot be asked now (${code}): ${what}.`
+  return { part, code, text }
 }
 
 type Asked = Parameters<typeof explainOrder>[0]

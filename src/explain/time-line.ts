@@ -81,7 +81,9 @@ function eventsOfCheck(check: CheckFacts, { isOnly, now }: { isOnly: boolean; no
 function eventOfDecision({ outcome, status, paid, decidedAt, decidedBy, by }: Decided): StoryEvent {
   const at = Date.parse(decidedAt)
   const seen =
-    status === undefined ? 'no such order' : `${status ? `status ${status}` : 'no status'}${paid ? ', paid' : ''}`
+    status === undefined
+      ? 'no such order'
+      : `${status ? `status ${status}` : 'no status'}${paid ? ', with a time of payment' : ''}`
   const who = by === 'check' ? decidedBy : `a sweep of ${decidedBy}`
   const code = by === 'check' ? 'CHECK_DECIDED' : 'SWEEP_DECIDED'
   return { at, code, text: `decided by ${who}: ${outcome}, the store said: ${seen}` }

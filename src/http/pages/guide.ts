@@ -11,6 +11,11 @@ const DOCS = fileURLToPath(new URL('../../../docs/', import.meta.url))
 const MARKDOWN = /\.md$/
 
 const marked = new Marked({
+  /** A table may be wider than a phone: it then scrolls, also by the keyboard. */
+  hooks: {
+    postprocess: (page) =>
+      page.replaceAll('<table>', '<div class="wide" tabindex="0"><table>').replaceAll('</table>', '</table></div>'),
+  },
   renderer: {
     heading({ tokens, depth, text }) {
       return html`<h${depth} id="${anchorOf(text)}">!${this.parser.parseInline(tokens)}</h${depth}>

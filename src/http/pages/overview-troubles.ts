@@ -55,8 +55,9 @@ function phaseTroubles({ phase, away }: Overview): Trouble[] {
 }
 
 /** What somebody has stopped. Redis keeps it, so nothing is known of it while Redis is away. */
-function holdTroubles(overview: Overview, { isSwept }: Site): Trouble[] {
-  const { brake, brakeFailure, workerFailure, counts, away } = overview
+function holdTroubles(overview: Overview, site: Site): Trouble[] {
+  const { brake, brakeFailure, workerFailure, counts, away, dryRun } = overview
+  const isSwept = site.isSwept && !(brake?.engaged || brakeFailure || dryRun || away.store)
   const troubles: Trouble[] = []
   if (away.redis) return troubles
   if (brakeFailure) {

@@ -85,7 +85,7 @@ function cancelledOrders({ cancelled, at }: Overview, site: Site): string {
     const story = linkTo(site, `/orders/${encodeURIComponent(orderId)}${job}`)
     const lateMs = Math.max(0, Date.parse(decidedAt) - Date.parse(deadline))
     const isLate = lateMs > HEALTHY_MS
-    return html`<tr><th scope="row"><a href="${story}">${orderId}</a></th><td><time datetime="${decidedAt}">${instantOf(decidedAt, at)}</time></td><td!${isLate ? ' class="bad"' : ''}>${howLate(lateMs)}${isLate ? ', late' : ''}</td><td>${by}, ${decidedBy}</td></tr>
+    return html`<tr><th scope="row"><a href="${story}">${orderId}</a></th><td><time datetime="${decidedAt}">${instantOf(decidedAt, at)}</time></td><td!${isLate ? ' class="bad"' : ''}>${howLate(lateMs)}${isLate ? ', late' : ''}</td><td>${by}<span class="more">, ${decidedBy}</span></td></tr>
 `
   })
   const columns = ['Order', 'At (UTC)', 'After its deadline', 'By']

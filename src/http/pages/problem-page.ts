@@ -8,7 +8,7 @@ import { troubleBehind, troubleBox } from './troubles.ts'
 /** What a person reads, by status; the error's own words follow. */
 const HEADINGS: Record<number, string> = {
   400: 'This address cannot be understood',
-  401: 'A name and a password are wanted',
+  401: 'Please sign in',
   403: 'Not allowed',
   404: 'There is no such page',
   405: 'Not possible here',

@@ -15,5 +15,5 @@ export const STORY_STYLE = `
 .story .to-come::before, .story .now::before { background: var(--back); border: 2px solid var(--b) }
 .story .when time { display: block } .story .when .soft { font-size: .87rem } .story .what { unicode-bidi: isolate }
 .story .deciding .what { font-weight: 600 } .story .troubling .what { color: var(--warn) }
-@media (max-width: 40rem) { .story li { grid-template-columns: 1fr; padding-bottom: .9rem } .verdict dl { grid-template-columns: 1fr; gap: 0 } .verdict dd { margin-bottom: .4rem } }
+@media (max-width: 40rem) { .verdict time { display: block } .story li { grid-template-columns: 1fr; padding-bottom: .9rem } .verdict dl { grid-template-columns: 1fr; gap: 0 } .verdict dd { margin-bottom: .4rem } }
 `

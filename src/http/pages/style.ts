@@ -20,9 +20,9 @@ pre { background: var(--card); border: 1px solid var(--line); border-radius: .4r
 .badge { border: 1px solid; border-radius: 1rem; padding: 0 .6rem; font-size: .87rem; color: var(--warn) }
 .top nav { display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; margin-left: auto } .top nav a { padding: .15rem 0 }
 .top a[aria-current] { color: inherit; text-decoration: none; font-weight: 600 }
-form { display: flex; gap: .5rem; flex-wrap: wrap; margin: .8rem 0 }
+form { display: flex; gap: .5rem; margin: .8rem 0 } ::placeholder { color: var(--soft); opacity: 1 }
 input, button { font: inherit; color: inherit; background: var(--back); padding: .3rem .7rem; border: 1px solid var(--soft); border-radius: .35rem } input { flex: 0 1 22rem; min-width: 0 }
-button { background: var(--card); cursor: pointer }
+button { background: var(--card); cursor: pointer; flex: none; white-space: nowrap }
 footer { margin-top: 2rem; padding-top: .8rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .87rem }
 section { margin: 1.6rem 0 } .sub { display: flex; flex-wrap: wrap; gap: .2rem 1rem }
 .trouble { border: 1px solid; border-left-width: .3rem; border-radius: .5rem; padding: .8rem 1rem; margin: 0 0 1rem; border-color: var(--bad); background: var(--bad-back) }
@@ -44,9 +44,10 @@ figcaption { display: flex; flex-wrap: wrap; gap: .1rem .9rem; align-items: base
 .key { margin-right: .9em } .key::before { content: ""; display: inline-block; width: .7em; height: .7em; border-radius: .15em; margin-right: .35em }
 .key.a::before { background: var(--a) } .key.b::before { background: var(--b) } .key.c::before { background: var(--c) }
 table { border-collapse: collapse; width: 100% } td, th { text-align: left; padding: .35rem 1.2rem .35rem 0; vertical-align: top; border-top: 1px solid var(--line) }
-thead th { border-top: 0; color: var(--soft); font-weight: 500; font-size: .87rem } tbody th { font-weight: inherit } td { font-variant-numeric: tabular-nums } .two tbody th { min-width: 5.5rem }
+thead th { overflow-wrap: normal; border-top: 0; color: var(--soft); font-weight: 500; font-size: .87rem } tbody th { font-weight: inherit } td { font-variant-numeric: tabular-nums } .two tbody th { min-width: 5.5rem }
 time { font-variant-numeric: tabular-nums; white-space: nowrap }
+.guide h2, nav h2 { margin-top: 2rem } .guide p, .guide li { max-width: 56rem } .wide { overflow-x: auto } .wide td { overflow-wrap: normal } .wide:focus-visible { outline: 2px solid var(--link) }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .2rem 1.2rem; margin: 1rem 0 } dt { color: var(--soft) } dd { margin: 0 }
-@media (max-width: 40rem) { body { padding: 0 .9rem 2rem } .top { margin-bottom: 1rem } .top nav { margin-left: 0; width: 100%; gap: .2rem .65rem; font-size: .93rem } .tiles { grid-template-columns: 1fr 1fr; gap: .5rem }
+@media (max-width: 40rem) { .more { display: none } body { padding: 0 .9rem 2rem } .top { margin-bottom: 1rem } .top nav { margin-left: 0; width: 100%; gap: .2rem .65rem; font-size: .93rem } .tiles { grid-template-columns: 1fr 1fr; gap: .5rem }
   .tile { padding: .5rem .65rem .6rem } .tile b { font-size: 1.2rem } td, th { padding-right: .6rem } .two table { font-size: .87rem } .two thead th { font-size: .8rem } }
 `

@@ -138,6 +138,17 @@ describe('the tab and the heading tell', () => {
     expect(html).not.toContain('the sweep cancels')
   })
 
+  test.each([
+    ['the brake is engaged', { brake: { engaged: true } }],
+    ['nobody knows whether it is', { brakeFailure: new Error() }],
+    ['DRY_RUN is set', { dryRun: true }],
+    ['the order store is away', store],
+  ] as [string, Partial<Overview>][])('that sweeps still cancel, but not where %s', (_, given) => {
+    const paused = { counts: { jobs: {}, isPaused: true }, workerFailure: new Error() }
+    expect(render(paused)).toContain('Sweeps still cancel')
+    expect(render({ ...paused, ...given })).not.toContain('Sweeps still cancel')
+  })
+
   test('one outage, where Redis is the order store too', () => {
     const both = { ...redis, away: { redis: away('REDIS_UNAVAILABLE'), store: away('STORE_UNAVAILABLE') } }
     const html = render(both, { site: fakeSite({ isStoreInRedis: true }) })
@@ -256,9 +267,9 @@ test('the orders that were cancelled last lead to their stories, and say how lat
     decidedBy: 'a:1',
     by: 'check',
   } as const
-  expect(render({ cancelled: [inTime] })).toContain('<td>1 s</td><td>check, a:1</td>')
+  expect(render({ cancelled: [inTime] })).toContain('<td>1 s</td><td>check<span class="more">, a:1</span></td>')
   expect(html).toContain(
-    '<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td><time datetime="2026-11-25T10:00:01.234Z">10:00:01</time></td><td class="bad">1.2 s, late</td><td>sweep, a:1</td>',
+    '<a href="/orders/%3CA%3E">&#60;A&#62;</a></th><td><time datetime="2026-11-25T10:00:01.234Z">10:00:01</time></td><td class="bad">1.2 s, late</td><td>sweep<span class="more">, a:1</span></td>',
   )
 })
 
