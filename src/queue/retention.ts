@@ -50,12 +50,13 @@ export function createRetention(options: {
   const { connection, keep = CHECKS_KEPT, events, clock, random = Math.random } = options
   const checkQueue = new CheckQueue(options)
   const { keys } = options.queue
-  let cursor = '0'
+  /** How many orders the last whole look has left in the journal of foreign jobs. */
+  let journalLeft = 0
 
   async function step(signal: AbortSignal): Promise<number> {
     try {
       for (const what of DROPPED) await untilAborted(trim(what, signal), signal)
-      cursor = await untilAborted(forgetGoneJobs(await checkQueue.open(), cursor), signal)
+      await untilAborted(trimJournal(signal), signal)
     } catch (error) {
       if (!signal.aborted) events.emit('redis-error', { connection: 'retention', error: connection.explain(error) })
     }
@@ -68,10 +69,45 @@ export function createRetention(options: {
     const isSweep = what === 'swept'
     const surplus = isSweep ? redis.zcount(keys.sweptAt, '-inf', sweptBefore()) : countSurplus(open, what)
     if ((await surplus) === 0) return // a turn would cost more commands
+    await takeTurn({
+      redis,
+      signal,
+      async step() {
+        const dropped = isSweep ? await dropSwept(open) : await dropOldest(open, what)
+        return dropped < CHECKS_IN_ONE_SCRIPT
+      },
+    })
+  }
+
+  /** Looks at all of it once it has grown to twice what was left: so each order costs a look or two, and few that are gone stay. */
+  async function trimJournal(signal: AbortSignal): Promise<void> {
+    const open = await checkQueue.open()
+    const { redis } = open
+    const noted = await redis.hlen(keys.foreignJobs)
+    journalLeft = Math.min(journalLeft, noted)
+    if (noted <= 2 * journalLeft) return
+    let cursor = '0'
+    await takeTurn({
+      redis,
+      signal,
+      async step() {
+        cursor = await forgetGoneJobs(open, cursor)
+        if (cursor === '0') journalLeft = await redis.hlen(keys.foreignJobs)
+        return cursor === '0'
+      },
+    })
+  }
+
+  /** Takes steps until one was the last, unless another process has its turn. */
+  async function takeTurn(turn: {
+    redis: OpenQueue['redis']
+    step: () => Promise<boolean>
+    signal: AbortSignal
+  }): Promise<void> {
+    const { redis, step, signal } = turn
     let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !signal.aborted) {
-      const dropped = isSweep ? await dropSwept(open) : await dropOldest(open, what)
-      if (dropped < CHECKS_IN_ONE_SCRIPT) {
+      if (await step()) {
         await redis.del(keys.retention)
         return
       }

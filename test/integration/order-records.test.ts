@@ -129,6 +129,26 @@ test('notes go when finished checks of their age go, and jobs of other ids are f
   expect(await raw.redis.hkeys(keys.foreignJobs)).toEqual(['a'])
 })
 
+test('one round forgets all orders whose jobs are gone, however many there are', async () => {
+  const { raw, queue, keys, connection } = open()
+  const { id } = await raw.queue.add('check-payment', { orderId: 'kept' }, { delay: HOUR })
+  const gone = numbered(5_000).map((orderId) => [orderId, '"gone"'])
+  await raw.redis.hset(keys.foreignJobs, { ...Object.fromEntries(gone), kept: JSON.stringify(id) })
+  let pauses = 0
+  const quick = quickClock(1_000)
+  const onceRound = {
+    ...quick,
+    sleep: (ms: number, signal?: AbortSignal) =>
+      ms > 10_000 && ++pauses > 1 ? clock.sleep(HOUR, signal) : quick.sleep(ms, signal),
+  }
+  const retention = createRetention({ connection, queue, events: new EventBus(), clock: onceRound })
+  closing.push(() => retention.stop())
+  await retention.start(new AbortController().signal)
+  await eventually('the round is over', () => pauses > 1)
+  expect(await raw.redis.hgetall(keys.foreignJobs)).toEqual({ kept: JSON.stringify(id) })
+  expect(await raw.redis.exists(keys.retention)).toBe(0)
+})
+
 test('a job of another id that a worker has seen is found; one of our own id needs no mark', async () => {
   const { jobs, view, raw, keys } = open()
   const ids = await Promise.all(
