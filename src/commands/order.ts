@@ -70,8 +70,7 @@ const COMMANDS: readonly OrderCommand[] = [
     description: 'show what is known about an order: its check and its record',
     async ask({ orderId, config, redisAddress, clock }) {
       const [order] = await withStore({ config, redisAddress }, (store) => store.find([orderId]))
-      const wanted = { orderId, deadline: order?.deadline }
-      const check = await withQueueView({ config, clock }, (view) => view.findCheck(wanted))
+      const check = await withQueueView({ config, clock }, (view) => view.findCheck({ orderId, order }))
       if (!check && !order) return { orderId, result: 'missing' }
       return { orderId, ...(check && { check }), ...(order && { order: describeOrder(order) }) }
     },

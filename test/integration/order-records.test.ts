@@ -174,12 +174,59 @@ test('a job that no worker has seen is found near its deadline among any number,
   await raw.queue.addBulk(jobs)
   const found = await view.lookFor({ orderId: 'o-2000', deadline: at + 200_000 })
   expect(found?.checks.map(({ jobId }) => jobId)).toEqual(['till-2000'])
-  expect(await view.findCheck({ orderId: 'o-2000', deadline: at + 200_000 })).toMatchObject({
+  expect(await view.findCheck({ orderId: 'o-2000', order: { deadline: at + 200_000, isUnpaid: true } })).toMatchObject({
     jobId: 'till-2000',
     state: 'waiting',
   })
   const { checks, looked } = (await view.lookFor({ orderId: 'o-2000' })) ?? {}
   expect([checks, looked]).toEqual([[], { jobs: 250, of: 3_000 }])
+})
+
+test('a job due at the deadline of its order is found among any number that are due in the seconds around it', async () => {
+  const { view, raw } = open()
+  const at = clock.now() + HOUR
+  const jobs = Array.from({ length: 4_000 }, (_, n) => ({
+    name: 'check-payment',
+    data: { orderId: `o-${n}` },
+    opts: { jobId: `till-${n}`, timestamp: at - HOUR, delay: HOUR + 2 * (n - 2_000) },
+  }))
+  await raw.queue.addBulk(jobs)
+  for (const ms of [0, -500, 500]) {
+    const found = await view.lookFor({ orderId: 'o-2000', deadline: at + ms })
+    expect([ms, found.checks.map(({ jobId }) => jobId)]).toEqual([ms, ['till-2000']])
+  }
+})
+
+test('however many ask at once, each is told of its job, or that Redis cannot be asked now; never that there is none', async () => {
+  const { view, raw } = open()
+  const order = { deadline: clock.now() + HOUR, isUnpaid: true }
+  const names = numbered(200)
+  await raw.queue.addBulk(
+    names.map((orderId) => ({
+      name: 'check-payment',
+      data: { orderId },
+      opts: { jobId: `till-${orderId}`, delay: HOUR },
+    })),
+  )
+  const ask = (ids: readonly string[]) => Promise.allSettled(ids.map((orderId) => view.findCheck({ orderId, order })))
+  const few = names.slice(0, 20)
+  expect((await ask(few)).map((one) => one.status === 'fulfilled' && one.value?.jobId)).toEqual(
+    few.map((id) => `till-${id}`),
+  )
+  const many = await ask(names)
+  for (const [n, one] of many.entries()) {
+    if (one.status === 'fulfilled') expect(one.value?.jobId).toBe(`till-${names[n]}`)
+    else expect(one.reason).toMatchObject({ code: 'REDIS_UNAVAILABLE', retryable: true })
+  }
+  expect(new Set(many.map(({ status }) => status))).toEqual(new Set(['fulfilled', 'rejected']))
+  expect((await ask(few)).map(({ status }) => status)).toEqual(few.map(() => 'fulfilled'))
+})
+
+test('nobody looks through the queue for the job of an order that is settled', async () => {
+  const { view, raw } = open()
+  await raw.queue.add('check-payment', { orderId: 'a' }, { jobId: 'till-1', delay: HOUR })
+  const find = (isUnpaid: boolean) => view.findCheck({ orderId: 'a', order: { deadline: undefined, isUnpaid } })
+  expect([await find(true), await find(false)]).toEqual([expect.objectContaining({ jobId: 'till-1' }), undefined])
 })
 
 test('a job that was given up is found by its order, whatever its id', async () => {

@@ -59,7 +59,7 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
     const orderId = orderIdOf(id)
     const { view, store } = vitals
     const [order] = await store.find([orderId])
-    const check = await view.findCheck({ orderId, deadline: order?.deadline })
+    const check = await view.findCheck({ orderId, order })
     if (!check && !order) throw refused({ orderId, result: 'missing' })
     return { orderId, ...(check && { check }), ...(order && { order: describeOrder(order) }) }
   })

@@ -20,7 +20,8 @@ export interface OrderRecords {
 const JOBS_LOOKED_AT = 250
 /** A job comes at the deadline of its order, give or take the time that it took to add it. */
 const AROUND_DEADLINE_MS = 5_000
-const JOBS_AROUND_DEADLINE = 1_000
+const JOBS_BEFORE_DEADLINE = 500
+const JOBS_FROM_DEADLINE = 500
 /** @param options.jobId of another job that may be the order's. @throws ioredis' error */
 export async function readOrderRecords(
   open: OpenQueue,
@@ -42,13 +43,23 @@ export async function lookForChecks(
   open: OpenQueue,
   { orderId, deadline }: { orderId: string; deadline?: number | undefined },
 ): Promise<Required<Pick<OrderRecords, 'checks' | 'looked'>>> {
-  const { redis, keys } = open
-  const { ids, of } = await readJobIds(open, deadline)
+  const { near, others, of } = await readJobIds(open, deadline)
+  let jobIds = await thoseOf(open, { orderId, ids: near })
+  if (jobIds.length === 0) jobIds = await thoseOf(open, { orderId, ids: others })
+  return {
+    checks: await readChecks(open, { orderId, jobIds }),
+    looked: { jobs: new Set([...near, ...others]).size, of },
+  }
+}
+
+async function thoseOf(
+  { redis, keys }: OpenQueue,
+  { orderId, ids }: { orderId: string; ids: readonly string[] },
+): Promise<string[]> {
   const pipeline = redis.pipeline()
   for (const id of ids) pipeline.hget(keys.job(id), 'data')
   const replies = (await pipeline.exec()) ?? []
-  const jobIds = ids.filter((_, index) => namesOrder(replies[index]?.[1], orderId))
-  return { checks: await readChecks(open, { orderId, jobIds }), looked: { jobs: ids.length, of } }
+  return ids.filter((_, index) => namesOrder(replies[index]?.[1], orderId))
 }
 
 async function readChecks(
@@ -66,11 +77,11 @@ async function readChecks(
   return found.filter((check) => check !== undefined)
 }
 
-/** The ids of jobs worth a look, and how many jobs there are. */
+/** The ids of jobs worth a look: those due around the deadline, the nearest on both sides, and others. `of`: how many jobs there are. */
 async function readJobIds(
   { redis, keys }: OpenQueue,
   deadline: number | undefined,
-): Promise<{ ids: string[]; of: number }> {
+): Promise<{ near: string[]; others: string[]; of: number }> {
   const { delayed, prioritized, failed, completed, wait, paused, active } = keys
   const last = JOBS_LOOKED_AT - 1
   const pipeline = redis.pipeline()
@@ -83,16 +94,19 @@ async function readJobIds(
     .zrevrange(failed, 0, last)
     .zrevrange(completed, 0, last)
   pipeline.lrange(wait, -JOBS_LOOKED_AT, -1).lrange(paused, -JOBS_LOOKED_AT, -1).lrange(active, 0, last)
+  const listed = pipeline.length
   if (deadline !== undefined) {
-    const [from, to] = [scoreOf(deadline - AROUND_DEADLINE_MS), scoreOf(deadline + AROUND_DEADLINE_MS)]
-    pipeline.zrangebyscore(delayed, from, to, 'LIMIT', 0, JOBS_AROUND_DEADLINE)
+    const [from, at, to] = [-AROUND_DEADLINE_MS, 0, AROUND_DEADLINE_MS].map((ms) => scoreOf(deadline + ms))
+    pipeline.zrangebyscore(delayed, `${at}`, `${to}`, 'LIMIT', 0, JOBS_FROM_DEADLINE)
+    pipeline.zrevrangebyscore(delayed, `(${at}`, `${from}`, 'LIMIT', 0, JOBS_BEFORE_DEADLINE)
   }
   const replies = ((await pipeline.exec()) ?? []).map(([error, reply]) => {
     if (error) throw error
     return reply
   })
   const of = (replies.slice(0, counted) as number[]).reduce((sum, count) => sum + count, 0)
-  return { ids: [...new Set((replies.slice(counted) as string[][]).flat())], of }
+  const idsOf = (some: unknown[]) => [...new Set((some as string[][]).flat())]
+  return { near: idsOf(replies.slice(listed)), others: idsOf(replies.slice(counted, listed)), of }
 }
 
 function namesOrder(data: unknown, orderId: string): boolean {

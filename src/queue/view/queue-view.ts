@@ -1,6 +1,7 @@
 import { peekBrake } from '../../brake/redis-brake.ts'
-import { asOrderExpiryError } from '../../errors.ts'
+import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
 import type { Forecast, Vitals } from '../../observe/vitals.ts'
+import type { Order } from '../../order/order.ts'
 import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
@@ -17,7 +18,8 @@ export interface QueueHolds {
   isPaused: boolean
 }
 
-const MOST_LOOKS_AT_ONCE = 4
+/** Through the queue, one after the other; each takes some milliseconds of Redis. */
+const MOST_LOOKS_WAITING = 50
 const STATES = ['delayed', 'waiting', 'prioritized', 'active', 'completed', 'failed'] as const
 
 /** The queue for those who only look at it. Every call rejects with REDIS_UNAVAILABLE or REDIS_REFUSED of `errors.ts`. */
@@ -25,6 +27,7 @@ export class QueueView {
   readonly #connection: Connection
   readonly #queue: CheckQueue
   #looks = 0
+  #lastLook: Promise<unknown> = Promise.resolve()
 
   /** @param options.connection whose commands time out; it is not closed */
   constructor(options: { connection: Connection; queue: NamedQueue }) {
@@ -82,24 +85,39 @@ export class QueueView {
     return this.#ask((open) => readOrderRecords(open, options))
   }
 
-  /**
-   * For an order of which no job is known: see {@link lookForChecks}.
-   *
-   * @returns undefined while as many others look as Redis is to serve at once
-   */
+  /** For an order of which no job is known: see {@link lookForChecks}. Rejects with REDIS_UNAVAILABLE, too, while many others look. */
   async lookFor(options: {
     orderId: string
     deadline?: number | undefined
-  }): Promise<Awaited<ReturnType<typeof lookForChecks>> | undefined> {
-    if (this.#looks >= MOST_LOOKS_AT_ONCE) return undefined
+  }): Promise<Awaited<ReturnType<typeof lookForChecks>>> {
+    if (this.#looks >= MOST_LOOKS_WAITING) {
+      const message = 'as many others look through the queue as Redis is to serve at once; try again'
+      throw new OrderExpiryError('REDIS_UNAVAILABLE', message)
+    }
     this.#looks++
-    return this.#ask((open) => lookForChecks(open, options)).finally(() => this.#looks--)
+    // Where Redis fails one, it fails those that wait too: none of them has to find that out by itself.
+    const look = this.#lastLook.then(() => this.#ask((open) => lookForChecks(open, options)))
+    this.#lastLook = look
+    return look.finally(() => {
+      if (--this.#looks === 0) this.#lastLook = Promise.resolve()
+    })
   }
 
-  /** The check of an order that says most of it, whatever its id. */
-  async findCheck(options: { orderId: string; deadline?: number | undefined }): Promise<FoundCheck | undefined> {
-    const { checks } = await this.recordsOf(options)
-    const main = mainCheckOf(checks.length > 0 ? checks : ((await this.lookFor(options))?.checks ?? []))
+  /**
+   * The check of an order that says most of it, whatever its id. A job that no worker has seen yet is found too, but nobody looks
+   * for one of an order that is settled.
+   *
+   * @param options.order as the store has it
+   */
+  async findCheck(options: {
+    orderId: string
+    order: Pick<Order, 'deadline' | 'isUnpaid'> | undefined
+  }): Promise<FoundCheck | undefined> {
+    const { orderId, order } = options
+    let { checks } = await this.recordsOf({ orderId })
+    const isOpen = !order || order.isUnpaid
+    if (checks.length === 0 && isOpen) checks = (await this.lookFor({ orderId, deadline: order?.deadline })).checks
+    const main = mainCheckOf(checks)
     return main && describeFacts(main)
   }
 
