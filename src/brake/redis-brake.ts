@@ -1,7 +1,7 @@
 import { OrderExpiryError } from '../errors.ts'
 import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
-import { isRedisRefusal, redisErrorCode } from '../redis/reply.ts'
+import { redisErrorCode } from '../redis/reply.ts'
 import { type BrakeReply, PEEK, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
 import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
 
@@ -149,17 +149,27 @@ function explainRefusal(options: { error: unknown; connection: BrakeConnection; 
   const explained = connection.explain(error)
   if (explained.code !== 'REDIS_REFUSED') return explained
   const repair = repairOf({ error, keys }).map((line) => line.replace(/^# /, ''))
+  if (repair.length === 0) return explained
   const message = `${explained.message}; ${repair.join(' ')}`
   return new OrderExpiryError('REDIS_REFUSED', message, { cause: explained.cause })
 }
 
-/** What lets the brake be read, one command or remark per line. @param options.error or its cause: what Redis answered */
+/**
+ * What lets the brake be read, one command or remark per line. Nothing where its keys are not to blame, but the address, the
+ * password or the nodes of Redis.
+ *
+ * @param options.error or its cause: what Redis answered; undefined: what is no state
+ */
 export function repairOf({ error, keys }: { error: unknown; keys: QueueKeys }): string[] {
-  if (isRedisRefusal(error)) {
+  const code = redisErrorCode(error)
+  if (code === 'NOPERM') {
     return ['# let the user use the keys of the brake, and a command where Redis names one:', permissionOf(keys)]
   }
+  const engage = 'order-expiry brake engage'
+  if (error === undefined || error instanceof OrderExpiryError) return ['# write it anew:', engage]
+  const isOfKeys = code === 'WRONGTYPE' || (code === 'ERR' && /script/.test(String(error)))
   const look = `# look at the keys ${keys.brake}*: delete what is not of the type that docs/brake.md says, then`
-  return [...(redisErrorCode(error) ? [look] : ['# write it anew:']), 'order-expiry brake engage']
+  return isOfKeys ? [look, engage] : []
 }
 
 function permissionOf({ own }: QueueKeys): string {

@@ -7,7 +7,12 @@ const PASSING = /^(LOADING|BUSY|READONLY|MASTERDOWN|OOM|TRYAGAIN|CLUSTERDOWN|NOR
  */
 export function redisErrorCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined
-  return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR'
+  return isRefusalInScript(error) ? 'NOPERM' : (/^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR')
+}
+
+/** Redis lets the user run the script, but not a command in it, or not on a key: to Redis, that is an error of the script. */
+export function isRefusalInScript(error: Error): boolean {
+  return /ACL failure|user executing the script/.test(error.message)
 }
 
 /** What Redis answers; undefined where it refuses the command, as managed servers do. */
@@ -25,9 +30,7 @@ export function isRedisRejection(error: unknown): boolean {
   return code !== undefined && !PASSING.test(code)
 }
 
-/** Redis refuses us until somebody changes a password or a permission. Within a script, that is an error of the script. */
+/** Redis refuses us until somebody changes a password or a permission. */
 export function isRedisRefusal(error: unknown): boolean {
-  const code = redisErrorCode(error)
-  if (code === undefined) return false
-  return /^(WRONGPASS|NOAUTH|NOPERM)$/.test(code) || /ACL failure|user executing the script/.test(String(error))
+  return /^(WRONGPASS|NOAUTH|NOPERM)$/.test(redisErrorCode(error) ?? '')
 }

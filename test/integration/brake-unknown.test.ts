@@ -7,10 +7,13 @@ import { namedQueue, type QueueKeys } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { closing } from '../helpers/closing.ts'
+import { startTwoClusterNodes } from '../helpers/cluster-node.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { TcpProxy } from '../helpers/tcp-proxy.ts'
 import { RecordingStore } from '../unit/order/recording-store.ts'
+
+const OF_CLUSTER = 'brake'
 
 /** A brake of a process at this address, an order that is due, and the brake as an administrator of Redis sees it. */
 function openBrake({ url = redisUrl(), maxPerMinute }: { url?: string; maxPerMinute?: number } = {}) {
@@ -136,4 +139,29 @@ test('Redis is away before the first answer: nothing is cancelled; after it, the
   proxy.cut()
   await brake.refresh()
   expect(await becameOf(brake, store)).toEqual(['cancelled'])
+})
+
+test.each<[string, () => Promise<string>]>([
+  ['a wrong password', async () => (await addUser('+@all', '~*')).url.replace('secret', 'wrong')],
+  [
+    'a node that has other keys',
+    async () => {
+      const nodes = await startTwoClusterNodes()
+      closing.push(async () => {
+        for (const node of nodes) await node.stop()
+      })
+      const shared = namedQueue({ name: OF_CLUSTER }).keys.brake
+      const redis = new Redis((nodes[0] as { url: string }).url)
+      const slot = Number(await redis.call('CLUSTER', 'KEYSLOT', shared))
+      redis.disconnect()
+      return (nodes[slot < 8_192 ? 1 : 0] as { url: string }).url
+    },
+  ],
+])('for %s nobody is told to stop the cancellations, or to delete keys', async (_, address) => {
+  const url = await address()
+  const connection = new Connection({ address: url, profile: commandProfile(url, 500) })
+  closing.push(async () => connection.close())
+  const shared = new RedisBrake({ connection, queue: namedQueue({ name: OF_CLUSTER }) })
+  const error = await shared.status().then(String, ({ code, message }) => ({ code, message }))
+  expect(error).toMatchObject({ code: 'REDIS_REFUSED', message: expect.not.stringMatching(/brake engage|delete/) })
 })

@@ -57,7 +57,7 @@ export async function diagnoseRedis(options: {
       ok('redis-reachable', `answers at ${where}`),
       lookAtTls(address),
       ...(state.info.size > 0 ? looks.map((lookAt) => lookAt(state)) : []),
-      await lookAtSlots({ connection, keys: queue.keys, isCluster: state.info.get('cluster_enabled') === '1' }),
+      await lookAtSlots({ connection, queue, isCluster: state.info.get('cluster_enabled') === '1' }),
       await lookAtClock(connection, clock),
       lookAtRefused(state),
     )
@@ -78,7 +78,7 @@ const isNotOk = ({ level }: Finding) => level !== 'ok'
 const REMEDIES: Record<string, string> = {
   WRONGPASS: '# correct the user and the password in REDIS_URL',
   NOAUTH: '# give a password in REDIS_URL: redis://:password@host:6379',
-  NOPERM: '# give the user of REDIS_URL all commands on the keys of the queue: ACL SETUSER … ~* &* +@all',
+  NOPERM: '# give the user of REDIS_URL the permissions of docs/redis.md',
   LOADING: '# it is reading its data after a restart: wait, and run doctor again',
 }
 

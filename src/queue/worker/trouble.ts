@@ -1,11 +1,12 @@
 import type { IQueueBackend, IRedisClient } from 'bullmq'
-import { isRedisRefusal, redisErrorCode } from '../../redis/reply.ts'
+import { isRedisRefusal, isRefusalInScript, redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { backoffMs } from '../../runtime/retry.ts'
 
 const WAIT = 'bzpopmin'
+const FETCH = 'moveToActive'
 /** BullMQ's fetch, its wait for a job, and its look for stalled jobs: a worker takes these steps again and again. */
-const REPEATED = new Set(['moveToActive', WAIT, 'moveStalledJobsToWait'])
+const REPEATED = new Set([FETCH, WAIT, 'moveStalledJobsToWait'])
 /** A step that has failed this long without one success, whenever it was taken, keeps checks from being done. */
 const FAILING_AFTER_MS = 5_000
 /** A step that has not failed for this long is no longer in the way, or is no longer taken. */
@@ -23,6 +24,10 @@ interface Failing {
   at: number
   times: number
   error: Error
+  /** Fetches that find nothing succeed: the others may still be refused. */
+  isOnlyWithJob?: boolean
+  /** It has come to an end, most likely. */
+  isOver?: boolean
 }
 
 /** Which steps of a worker fail, since when, and how long to wait before the next attempt. */
@@ -41,7 +46,8 @@ export class Trouble {
       const [step = name] = name.split(':')
       try {
         const reply: unknown = await run(name, args)
-        this.#succeed(step)
+        if (step === FETCH && !bringsJob(reply)) this.#foundNothing()
+        else this.#succeed(step)
         return reply
       } catch (error) {
         this.#fail(step, error as Error)
@@ -72,7 +78,7 @@ export class Trouble {
 
   /** Whatever has stopped the fetch is out of the way. */
   mended(): void {
-    this.#failing.delete('moveToActive')
+    this.#failing.delete(FETCH)
   }
 
   /** Where a step succeeds again, the others will most likely too, but some come seldom: they begin anew. */
@@ -80,16 +86,28 @@ export class Trouble {
     if (this.#failing.delete(step)) this.#failing.clear()
   }
 
+  /**
+   * Redis may refuse only what the script of a fetch does with a job. The job is then in `active` until it is taken for stalled,
+   * and comes again; meanwhile fetches find nothing, and succeed. Where all have failed for some seconds, that means that it is
+   * mended, unless the next one with a job fails.
+   */
+  #foundNothing(): void {
+    const failing = this.#failing.get(FETCH)
+    if (failing?.isOnlyWithJob) return
+    if (!failing || !isRefusalInScript(failing.error)) {
+      this.#succeed(FETCH)
+      return
+    }
+    failing.isOnlyWithJob = true
+    failing.isOver = this.#clock.monotonic() - failing.since >= FAILING_AFTER_MS
+  }
+
   #fail(step: string, error: Error): void {
     const now = this.#clock.monotonic()
     const before = this.#failing.get(step)
     const isGoingOn = before && now - before.at < FORGOTTEN_AFTER_MS
-    this.#failing.set(step, {
-      since: isGoingOn ? before.since : now,
-      at: now,
-      times: isGoingOn ? before.times + 1 : 1,
-      error,
-    })
+    const { since = now, times = 0, isOnlyWithJob }: Partial<Failing> = isGoingOn ? before : {}
+    this.#failing.set(step, { since, at: now, times: times + 1, error, ...(isOnlyWithJob && { isOnlyWithJob }) })
   }
 
   /** Pause before the step is taken again. None after the first failure: one bad job must not hold up the others. */
@@ -102,8 +120,8 @@ export class Trouble {
   /** Why Redis has been refusing a step for some seconds. That it is away is known elsewhere. */
   get failure(): Error | undefined {
     const now = this.#clock.monotonic()
-    for (const [step, { since, at, error }] of this.#failing) {
-      const isInTheWay = now - since >= FAILING_AFTER_MS && now - at < FORGOTTEN_AFTER_MS
+    for (const [step, { since, at, error, isOver }] of this.#failing) {
+      const isInTheWay = !isOver && now - since >= FAILING_AFTER_MS && now - at < FORGOTTEN_AFTER_MS
       if (isInTheWay && isOfRedis(step, error)) return error
     }
     return undefined
@@ -113,4 +131,9 @@ export class Trouble {
 /** Of the steps that end a job, one bad job can make each fail; but a refusal is about all jobs. */
 function isOfRedis(step: string, error: Error): boolean {
   return redisErrorCode(error) !== undefined && (REPEATED.has(step) || isRedisRefusal(error))
+}
+
+/** BullMQ's reply to a fetch begins with the fields and values of the job, if there is one. */
+function bringsJob(reply: unknown): boolean {
+  return Array.isArray(reply) && Array.isArray(reply[0])
 }
