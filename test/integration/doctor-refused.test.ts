@@ -1,6 +1,8 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
 import type { Finding } from '../../src/doctor/finding.ts'
+import { kindsOfKeys } from '../../src/queue/diagnosis/key-kinds.ts'
 import { diagnoseQueue } from '../../src/queue/diagnosis/queue.ts'
 import { diagnoseRedis } from '../../src/queue/diagnosis/redis.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
@@ -62,6 +64,7 @@ test('it says so where it cannot find out what the user may do, and looks at the
 test('it finds every key of the queue that is of another type, and its fix moves them away', async () => {
   const { keys } = namedQueue({ name })
   const strings = [keys.wait, keys.active, keys.marker, keys.job('meta'), keys.job('events'), keys.brake, keys.clocks]
+  strings.push(keys.swept, keys.sweptAt, keys.foreignJobs, keys.processes)
   for (const key of strings) await admin.set(key, 'mine')
   await admin.rpush(keys.canary, 'mine')
   const findings = await diagnoseAs('reset', 'on', '>secret', '~*', '&*', '+@all')
@@ -74,17 +77,60 @@ test('it finds every key of the queue that is of another type, and its fix moves
   await admin.del(...[...strings, keys.canary].map((key) => `${key}:not-ours`))
 })
 
+test('every key of a queue that has one name is looked at', () => {
+  const { keys } = namedQueue({ name })
+  const { own, ...named } = keys
+  const looked = kindsOfKeys(keys, { keepsOrders: true })
+  expect(Object.values(named).filter((key) => typeof key === 'string' && !looked.has(key))).toEqual([])
+  expect(looked.has(own)).toBe(false)
+})
+
+/** Scripts of BullMQ of features that are not used: job schedulers, flows, the relay, and what empties a queue. */
+const UNUSED =
+  /Scheduler|Parent|Child|Dependenc|relay|drain|obliterate|paginate|Metrics|Orphaned|Deduplication|moveJobsToWait/
+
+test('every command of a script, of ours and of BullMQ, is asked for', async () => {
+  const scripts = 'node_modules/bullmq/dist/cjs/scripts'
+  const ofBullmq = readdirSync(scripts).filter((file) => /-\d+\.js$/.test(file) && !UNUSED.test(file))
+  const ofOurs = readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+  const files = [...ofBullmq.map((file) => `${scripts}/${file}`), ...ofOurs.map((file) => `src/${file}`)]
+  const called = files.flatMap((file) =>
+    Array.from(readFileSync(file, 'utf8').matchAll(/(?:rcall|redis\.p?call)\(\s*["'](\w+)["']/g), ([, command = '']) =>
+      command.toUpperCase(),
+    ),
+  )
+  // Of doctor itself, and that of which each command is said to be refused.
+  const commands = new Set(called.filter((command) => !/^(ACL|MULTI|DISCARD)$/.test(command)))
+  expect(commands.size).toBeGreaterThan(50)
+  const findings = await diagnoseAs(
+    'reset',
+    'on',
+    '>secret',
+    ...ALL_KEYS(),
+    '+@connection',
+    '+acl|whoami',
+    '+acl|dryrun',
+  )
+  const [[, what = ''] = []] = ofCode(findings, 'queue-permissions')
+  const asked = new Set(what.replace(/^.*the commands /, '').split(', '))
+  expect(
+    [...commands, 'HSCAN', 'ZSCAN', 'BZPOPMIN', 'EVAL', 'EVALSHA', 'INFO'].filter((one) => !asked.has(one)),
+  ).toEqual([])
+})
+
 const diagnoseCluster = (redis: string, prefix: string) =>
   diagnoseRedis({ redis, keepsOrders: true, clock: systemClock, queue: namedQueue({ name: 'check-payment', prefix }) })
 
 test('in cluster mode it asks for a hash tag, and is content with one', async () => {
   const node = await startClusterNode()
   closing.push(() => node.stop())
-  const findings = await diagnoseCluster(node.url, 'bull')
-  expect(ofCode(findings, 'redis-cluster')).toEqual([
-    ['error', expect.stringMatching(/cluster mode: set QUEUE_PREFIX=\{bull\}/)],
-  ])
-  expect(fixesOf(findings, 'redis-cluster')).toEqual(['QUEUE_PREFIX={bull}'])
+  for (const prefix of ['bull', 'staging', 'shop:eu']) {
+    const findings = await diagnoseCluster(node.url, prefix)
+    expect(ofCode(findings, 'redis-cluster')).toEqual([
+      ['error', expect.stringContaining(`cluster mode: set QUEUE_PREFIX={${prefix}}`)],
+    ])
+    expect(fixesOf(findings, 'redis-cluster')).toEqual([`QUEUE_PREFIX={${prefix}}`])
+  }
   expect(ofCode(await diagnoseCluster(node.url, '{bull}'), 'redis-cluster')[0]?.[0]).toBe('ok')
 })
 

@@ -5,10 +5,24 @@ import { patternOf } from '../../redis/refusal.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { KeyKind } from './key-kinds.ts'
 
+const OTHER_KEY = '@'
 /** What BullMQ's scripts and ours do with a key of each kind; the first one writes. */
 const COMMANDS: Record<KeyKind, readonly string[]> = {
-  list: ['LPUSH x', 'RPUSH x', 'LREM 0 x', 'RPOPLPUSH x', 'LTRIM 0 0', 'LLEN', 'LRANGE 0 0', 'LINDEX 0', 'LPOS x'],
-  zset: ['ZADD 0 x', 'ZREM x', 'ZPOPMIN', 'BZPOPMIN 1', 'ZRANGE 0 0', 'ZRANGEBYSCORE 0 0', 'ZREVRANGE 0 0'].concat([
+  list: [
+    'LPUSH x',
+    'RPUSH x',
+    'LPOP',
+    'RPOP',
+    'LREM 0 x',
+    'LSET 0 x',
+    'LTRIM 0 0',
+    `RPOPLPUSH ${OTHER_KEY}`,
+    `RENAME ${OTHER_KEY}`,
+  ].concat(['LLEN', 'LRANGE 0 0', 'LINDEX 0', 'LPOS x']),
+  zset: ['ZADD 0 x', 'ZREM x', 'ZREMRANGEBYSCORE 0 0', 'ZREMRANGEBYRANK 0 0', 'ZPOPMIN', 'BZPOPMIN 1'].concat([
+    'ZRANGE 0 0',
+    'ZRANGEBYSCORE 0 0',
+    'ZREVRANGE 0 0',
     'ZREVRANGEBYSCORE 0 0',
     'ZCARD',
     'ZCOUNT 0 0',
@@ -17,12 +31,23 @@ const COMMANDS: Record<KeyKind, readonly string[]> = {
     'ZSCAN 0',
   ]),
   set: ['SADD x', 'SREM x', 'SMEMBERS', 'SCARD'],
-  hash: ['HSET f v', 'HMSET f v', 'HDEL f', 'HINCRBY f 1', 'HGET f', 'HMGET f', 'HGETALL', 'HEXISTS f', 'HLEN'],
+  hash: [
+    'HSET f v',
+    'HMSET f v',
+    'HDEL f',
+    'HINCRBY f 1',
+    'HGET f',
+    'HMGET f',
+    'HGETALL',
+    'HEXISTS f',
+    'HLEN',
+    'HSCAN 0',
+  ],
   stream: ['XADD * f v', 'XTRIM MAXLEN 9', 'XLEN'],
-  string: ['SET v', 'INCR', 'PEXPIRE 9', 'GET', 'PTTL', 'DEL', 'EXISTS'],
+  string: ['SET v', 'INCR', 'EXPIRE 9', 'PEXPIRE 9', 'PERSIST', 'DEL', 'GET', 'PTTL', 'EXISTS', 'TYPE'],
 }
 const READS =
-  /^(LLEN|LRANGE|LINDEX|LPOS|ZRANGE|ZRANGEBYSCORE|ZREV\w+|ZCARD|ZCOUNT|ZSCORE|ZRANK|ZSCAN|SMEMBERS|SCARD|HGET|HMGET|HGETALL|HEXISTS|HLEN|XLEN|GET|PTTL|EXISTS|EVAL|EVALSHA|TIME|INFO)$/
+  /^(LLEN|LRANGE|LINDEX|LPOS|ZRANGE|ZRANGEBYSCORE|ZREVRANGE|ZREVRANGEBYSCORE|ZCARD|ZCOUNT|ZSCORE|ZRANK|ZSCAN|SMEMBERS|SCARD|HGET|HMGET|HGETALL|HEXISTS|HLEN|HSCAN|XLEN|GET|PTTL|EXISTS|TYPE|EVAL|EVALSHA|TIME|INFO)$/
 const REFUSED_COMMAND = /permissions? to run the '([^']+)'/
 
 interface Probe {
@@ -84,8 +109,7 @@ function probesOf(kinds: ReadonlyMap<string, KeyKind>): Probe[] {
     tried.add(kind)
     for (const text of texts) {
       const [name = '', ...args] = text.split(' ')
-      const command = [name, key, ...args]
-      probes.push({ command: name === 'RPOPLPUSH' ? [name, key, key] : command, key })
+      probes.push({ command: [name, key, ...args.map((arg) => (arg === OTHER_KEY ? key : arg))], key })
     }
   }
   const [key = ''] = kinds.keys()
