@@ -165,9 +165,11 @@ export class PostgresStore implements OrderStore {
     return ANSWERS.setAside.parse(await this.#one(setAside))
   }
 
+  /** Cancellations wait for it, so it shares their connections, not those of the looks. */
   async newestPayment(): Promise<number | undefined> {
     const { newestPayment } = this.#statements
-    return newestPayment ? ANSWERS.payment.parse(await this.#one(newestPayment)).paidAt : undefined
+    if (!newestPayment) return undefined
+    return ANSWERS.payment.parse(await this.#one(newestPayment, [], this.#connections)).paidAt
   }
 
   async outbox(): Promise<Backlog> {
@@ -210,7 +212,7 @@ export class PostgresStore implements OrderStore {
   }
 
   /** The row of a statement that has exactly one. */
-  async #one(sql: string, values: unknown[] = []): Promise<unknown> {
-    return reading(this.#looks.with(async (client) => (await client.query(sql, values)).rows[0]))
+  async #one(sql: string, values: unknown[] = [], connections = this.#looks): Promise<unknown> {
+    return reading(connections.with(async (client) => (await client.query(sql, values)).rows[0]))
   }
 }
