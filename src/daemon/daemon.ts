@@ -57,6 +57,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     : new EmbeddedRedis({ dir: DATA_DIR, clock, onExit: (exit) => events.emit('embedded-redis-exited', exit) })
   const redisAddress = redisAddressOf(config) ?? (embedded?.url as string)
   const connection = openConnection(redisAddress)
+  const probes = openConnection(redisAddress)
   const client = openClient({ config, redisAddress, telemetry: tracing?.telemetry })
   const missingChecks = openMissingChecks({ config, redisAddress, clock })
   const sweepNotes = openSweepNotes({ config, connection, events, clock })
@@ -65,12 +66,13 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const vitals = new DaemonVitals({
     ...given,
     connection,
+    probes,
     queue,
     dryRun: config.DRY_RUN,
     cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
   })
   noteOutages(vitals, events)
-  const opened = { connection, client, missingChecks, sweepNotes, foreignJobs, vitals, tracing }
+  const opened = { connection, probes, client, missingChecks, sweepNotes, foreignJobs, vitals, tracing }
   const parts: Parts = { ...given, redisAddress, queue, ...opened }
   const web = createWeb(parts)
 
@@ -113,6 +115,8 @@ interface Parts extends Given {
   queue: NamedQueue
   /** For single commands. */
   connection: Connection
+  /** For those who ask whether Redis answers: nobody's commands hold them up. */
+  probes: Connection
   client: OrderExpiry
   missingChecks: MissingChecks
   sweepNotes: SweepNotes
@@ -148,7 +152,7 @@ function noteOutages({ uses }: DaemonVitals, events: EventBus): void {
 
 /** Waits until Redis answers, and gives the connections back. */
 function redisService(parts: Parts): Service {
-  const { redisAddress, queue, connection, client, missingChecks, vitals, events } = parts
+  const { redisAddress, queue, connection, probes, client, missingChecks, vitals, events } = parts
   const attempt = async () => {
     await vitals.pingRedis()
     await checkSlots({ connection, keys: queue.keys })
@@ -163,6 +167,7 @@ function redisService(parts: Parts): Service {
       await client.close()
       await missingChecks.close()
       connection.close()
+      probes.close()
     },
   }
 }

@@ -20,7 +20,7 @@ import { KINDS, type StoreChoice } from '../stores/kinds.ts'
 
 /** For single commands of the daemon. */
 const REDIS_TIMEOUT_MS = 2_000
-/** Batches of the worker in flight at once. Further connections: for orders left behind, for the sweeper, for the probes. */
+/** Batches of the worker in flight at once. Further connections: for orders left behind, for the sweeper, for the brake's question after payments. */
 export const MAX_BATCHES = 4
 
 /** What the daemon is made from. */

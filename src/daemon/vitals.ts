@@ -37,13 +37,14 @@ export class DaemonVitals implements Vitals, ExplainSources {
   lastSweep: Vitals['lastSweep']
   /** Once the order store is open. */
   checking: Checking | undefined
-  readonly #connection: Connection
+  readonly #probes: Connection
   readonly #overdue: Overdue
   readonly #setAside: SeldomRead<SetAside>
 
-  /** @param options.connection whose commands time out */
+  /** @param options.connection whose commands time out, as do those of `probes` */
   constructor(options: {
     connection: Connection
+    probes: Connection
     queue: NamedQueue
     version: string
     dryRun: boolean
@@ -55,7 +56,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
     this.dryRun = dryRun
     this.cancelledStatus = cancelledStatus
     this.clock = clock
-    this.#connection = connection
+    this.#probes = options.probes
     this.heartbeats = {
       worker: new Heartbeat({ name: 'worker', clock }),
       sweeper: new Heartbeat({ name: 'sweeper', clock }),
@@ -115,9 +116,9 @@ export class DaemonVitals implements Vitals, ExplainSources {
   /** Resolves if Redis answers and, as far as is known, takes writes. */
   pingRedis(): Promise<void> {
     return this.uses.redis.during(async () => {
-      await this.#connection.ask(async () => {
-        await this.#connection.selectDatabase()
-        await this.#connection.redis.ping()
+      await this.#probes.ask(async () => {
+        await this.#probes.selectDatabase()
+        await this.#probes.redis.ping()
       })
       if (this.redisFailure) throw this.redisFailure
     })

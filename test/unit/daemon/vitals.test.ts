@@ -11,7 +11,7 @@ test('loops must go on while it runs; a start and a stop take their time', () =>
   const connection = new Connection({ address, profile })
   const clock = new FakeClock()
   const named = { version: '0', dryRun: false, cancelledStatus: undefined }
-  const vitals = new DaemonVitals({ connection, queue: namedQueue({ name: 'q' }), ...named, clock })
+  const vitals = new DaemonVitals({ connection, probes: connection, queue: namedQueue({ name: 'q' }), ...named, clock })
   const loops = () => vitals.loops().map(({ name }) => name)
   expect(loops()).toEqual([])
   vitals.phase = 'running'
