@@ -84,7 +84,10 @@ export class EmbeddedRedis {
   /** One without an owner has not yet noticed that it is gone. */
   async #endOrphan(): Promise<void> {
     const { clock } = this.#options
-    const clients = await ask(this.#socket, (redis) => redis.client('LIST')).catch(() => '')
+    const clients = await ask(this.#socket, (redis) => redis.client('LIST'), STOP_TIMEOUT_MS).catch((error) => {
+      if (!isTimeout(error)) return ''
+      throw failed(`the Redis in ${this.#dir} does not answer: see which process keeps it, or set REDIS_URL`, error)
+    })
     if (String(clients).includes(`name=${OWNER} `)) {
       const advice = 'stop that one, or set REDIS_URL'
       throw failed(`expected ${this.#dir} to be free, but another order-expiry uses it: ${advice}`)
@@ -127,15 +130,22 @@ export class EmbeddedRedis {
   }
 }
 
-/** Whether a server of ours listens there, and whether it takes commands, which it does not while it reads its data. */
+/**
+ * Whether a server of ours listens there, and whether it takes commands, which it does not while it reads its data. One that takes
+ * its time is there: another one would write the same files.
+ */
 async function stateAt(socket: string): Promise<'ready' | 'busy' | undefined> {
   if (!isOurSocket(socket)) return undefined
   try {
     await ask(socket, (redis) => redis.ping())
     return 'ready'
   } catch (error) {
-    return redisErrorCode(error) ? 'busy' : undefined
+    return redisErrorCode(error) || isTimeout(error) ? 'busy' : undefined
   }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Command timed out'
 }
 
 /** Over a connection of its own. */

@@ -312,6 +312,31 @@ test('a second daemon in the same folder is refused', async () => {
   expect(await second.stop()).toBe(1)
 })
 
+test('a second daemon is refused, too, while the Redis of the first one takes long to answer, and leaves it alone', async () => {
+  const cwd = openFolder()
+  const first = await launch(cwd)
+  const redis = new Redis({ path: socketOf(cwd), retryStrategy: () => null })
+  redis.on('error', () => {})
+  closing.push(async () => redis.disconnect())
+  const pid = Number(/process_id:(\d+)/.exec(await redis.info('server'))?.[1])
+  const { ino } = statSync(socketOf(cwd))
+  process.kill(pid, 'SIGSTOP')
+  try {
+    const second = new DaemonProcess({}, { cwd })
+    expect(await second.until(({ level }) => level === 'fatal')).toMatchObject({
+      code: 'EMBEDDED_REDIS_FAILED',
+      msg: expect.stringContaining('does not answer'),
+    })
+    expect(await second.stop()).toBe(1)
+  } finally {
+    process.kill(pid, 'SIGCONT')
+  }
+  expect(statSync(socketOf(cwd)).ino).toBe(ino)
+  expect(await redis.ping()).toBe('PONG')
+  expect((await runCli(['schedule', 'later', '--timeout', '1h'], { cwd })).code).toBe(0)
+  expect(first.hasExited).toBe(false)
+}, 90_000)
+
 test('when it dies it is started again, and the daemon goes on', async () => {
   const cwd = openFolder()
   const daemon = await launch(cwd)
