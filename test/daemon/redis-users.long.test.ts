@@ -4,6 +4,7 @@ import { Queue } from 'bullmq'
 import { Redis } from 'ioredis'
 import { OrderExpiry } from '../../src/index.ts'
 import { closing } from '../helpers/closing.ts'
+import { startClusterNode } from '../helpers/cluster-node.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
@@ -130,11 +131,80 @@ test('whoever only looks sees orders that are in Redis, too', async () => {
   }
 })
 
-test('nothing was refused to the daemon and the producers but the settings of Redis, which doctor can do without', async () => {
-  const log = (await admin.call('ACL', 'LOG', '128')) as unknown[][]
+/** The daemon that keeps the orders, with the brake; what producers need is said beside their line. */
+const KEEPS_ORDERS = { BRAKE_MAX_PER_MINUTE: '100', BRAKE_PAYMENT_SILENCE: '1d' }
+
+test.each([
+  ['bull', async () => redisUrl()],
+  [
+    '{bull}',
+    async () => {
+      const node = await startClusterNode()
+      closing.push(() => node.stop())
+      return node.url
+    },
+  ],
+])(
+  'with the orders in Redis, the brake and the prefix %s, the daemon and the library need no more',
+  async (prefix, open) => {
+    const url = await open()
+    const queueName = uniqueName('kept')
+    const root = new Redis(url)
+    closing.push(async () => root.disconnect())
+    const addressOf = async (user: string, ...more: string[]) => {
+      const rules = USERS.find(([, found]) => found === user)?.[2] ?? ''
+      const ours = [...rules.split(' '), ...more].map((rule) =>
+        rule.replace('check-payment', queueName).replace('bull', prefix),
+      )
+      await root.call('ACL', 'SETUSER', `${queueName}-${user}`, 'reset', ...ours)
+      closing.push(() => root.call('ACL', 'DELUSER', `${queueName}-${user}`))
+      return `redis://${queueName}-${user}:PASSWORD@${new URL(url).host}`
+    }
+    expect(PAGE).toContain('need `~{bull:check-payment}:*` as well')
+    const producer = await addressOf('order-expiry-producer', '~{bull:check-payment}:*')
+    const settings = { ...KEEPS_ORDERS, QUEUE_NAME: queueName, QUEUE_PREFIX: prefix }
+    const env = { ...settings, REDIS_URL: await addressOf('order-expiry') }
+    const keeper = await DaemonProcess.start(env)
+    closing.push(() => keeper.stop())
+    const client = new OrderExpiry({ redis: producer, queueName, queuePrefix: prefix, orders: 'redis' })
+    closing.push(() => client.close())
+    const deadline = Date.now() + 1_000
+    await client.schedule({ orderId: 'unpaid', deadline })
+    await client.scheduleMany(['moved', 'paid', 'gone'].map((orderId) => ({ orderId, deadline: deadline + 3_600_000 })))
+    await client.reschedule({ orderId: 'moved', deadline })
+    await client.pay('paid')
+    await client.withdraw('gone')
+    const statusOf = async (orderId: string) => (await client.find(orderId))?.order?.status
+    await eventually('both are cancelled', async () =>
+      [await statusOf('unpaid'), await statusOf('moved')].every((status) => status === 'cancelled'),
+    )
+    expect([await statusOf('paid'), await statusOf('gone')]).toEqual(['paid', 'withdrawn'])
+    const web = await keeper.url()
+    await eventually('it is ready', async () => (await fetch(`${web}/readyz`)).status === 200)
+    for (const path of ['/', '/v1/orders/unpaid/explain', '/metrics']) {
+      expect([path, (await fetch(web + path)).status]).toEqual([path, 200])
+    }
+    for (const args of [['sweep'], ['brake', 'engage'], ['brake', 'release'], ['explain', 'unpaid']]) {
+      const { code, stdout, stderr } = await runCli(args, { env })
+      expect([args, code, code === 0 ? '' : stdout + stderr]).toEqual([args, 0, ''])
+    }
+    const { findings } = JSON.parse((await runCli(['doctor', '--json'], { env })).stdout)
+    expect(findings).toContainEqual(expect.objectContaining({ code: 'queue-permissions', level: 'ok' }))
+    expect(keeper.logs.filter(({ msg }) => /refuse/i.test(msg))).toEqual([])
+    expect(await refusedOn(root)).toEqual(new Set(['config|get']))
+  },
+)
+
+/** What was refused to others than those who only look. */
+async function refusedOn(redis: Redis): Promise<Set<string>> {
+  const log = (await redis.call('ACL', 'LOG', '128')) as unknown[][]
   const field = (entry: unknown[], of: string) => String(entry[entry.indexOf(of) + 1])
   const refused = log.filter((entry) => !field(entry, 'username').endsWith('-viewer'))
-  expect(new Set(refused.map((entry) => field(entry, 'object')))).toEqual(new Set(['config|get']))
+  return new Set(refused.map((entry) => field(entry, 'object')))
+}
+
+test('nothing was refused to the daemon and the producers but the settings of Redis, which doctor can do without', async () => {
+  expect(await refusedOn(admin)).toEqual(new Set(['config|get']))
 })
 
 test('a daemon that may not even ask for the version of Redis ends, and names the command', async () => {

@@ -163,5 +163,8 @@ test.each<[string, () => Promise<string>]>([
   closing.push(async () => connection.close())
   const shared = new RedisBrake({ connection, queue: namedQueue({ name: OF_CLUSTER }) })
   const error = await shared.status().then(String, ({ code, message }) => ({ code, message }))
-  expect(error).toMatchObject({ code: 'REDIS_REFUSED', message: expect.not.stringMatching(/brake engage|delete|ACL SETUSER/) })
+  expect(error).toMatchObject({
+    code: 'REDIS_REFUSED',
+    message: expect.not.stringMatching(/brake engage|delete|ACL SETUSER/),
+  })
 })

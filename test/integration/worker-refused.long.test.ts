@@ -35,7 +35,8 @@ const acl =
     admin.call('ACL', 'SETUSER', user, ...rules)
 
 /** Redis 7.0 does not name the command of a script; later ones do. */
-const saysOf = (command: string) => new RegExp(`\\+${command} ~bull:|a command in a script .*order-expiry doctor lists`)
+const saysOf = (command: string) =>
+  new RegExp(`\\+${command} ~bull:|a command of EVALSHA bull:.*order-expiry doctor lists`)
 
 const FAULTS: Fault[] = [
   {

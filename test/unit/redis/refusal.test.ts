@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
-import { describeRefusal } from '../../../src/redis/refusal.ts'
+import { namedQueue } from '../../../src/redis/keys.ts'
+import { describeRefusal, patternOf } from '../../../src/redis/refusal.ts'
 import { redisErrorCode } from '../../../src/redis/reply.ts'
 
 const fetching = { name: 'evalsha', args: ['0'.repeat(40), '2', 'bull:q:wait', 'bull:q:active', 'bull:q:'] }
@@ -44,7 +45,7 @@ test.each([
 ])('where Redis up to 7.0 does not name the command of a script, doctor is said to: %s', (text) => {
   const said = describeRefusal(refusal(text, fetching))
   expect(redisErrorCode(refusal(text, fetching))).toBe('NOPERM')
-  expect(said).toMatch(/^a command in a script .*docs\/redis\.md; order-expiry doctor lists/)
+  expect(said).toMatch(/^a command of EVALSHA bull:q:\* .*docs\/redis\.md, of which order-expiry doctor lists/)
   expect(said).not.toContain('+evalsha')
 })
 
@@ -64,4 +65,10 @@ test.each([
     expect(describeRefusal(refusal(text, command))).toContain(`set QUEUE_PREFIX={${prefix}}, in the library`)
   }
   expect(describeRefusal(refusal(text, { name: 'multi', args: [] }))).toContain('to your prefix in braces')
+})
+
+test.each(['bull', '{bull}'])('with the prefix %s the pattern of a key covers one queue alone', (prefix) => {
+  const { keys } = namedQueue({ name: 'q', prefix })
+  expect(patternOf(keys.wait)).toBe(`${prefix}:q:*`)
+  expect([patternOf(keys.brake), patternOf(keys.sweptAt)]).toEqual([`{${prefix}:q}:*`, `{${prefix}:q}:*`])
 })
