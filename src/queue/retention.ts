@@ -65,46 +65,30 @@ export function createRetention(options: {
 
   async function trim(what: (typeof DROPPED)[number], signal: AbortSignal): Promise<void> {
     const open = await checkQueue.open()
-    const { redis } = open
     const isSweep = what === 'swept'
-    const surplus = isSweep ? redis.zcount(keys.sweptAt, '-inf', sweptBefore()) : countSurplus(open, what)
+    const surplus = isSweep ? open.redis.zcount(keys.sweptAt, '-inf', sweptBefore()) : countSurplus(open, what)
     if ((await surplus) === 0) return // a turn would cost more commands
-    await takeTurn({
-      redis,
-      signal,
-      async step() {
-        const dropped = isSweep ? await dropSwept(open) : await dropOldest(open, what)
-        return dropped < CHECKS_IN_ONE_SCRIPT
-      },
-    })
+    const drop = () => (isSweep ? dropSwept(open) : dropOldest(open, what))
+    await takeTurn(async () => (await drop()) < CHECKS_IN_ONE_SCRIPT, signal)
   }
 
   /** Looks at all of it once it has grown to twice what was left: so each order costs a look or two, and few that are gone stay. */
   async function trimJournal(signal: AbortSignal): Promise<void> {
     const open = await checkQueue.open()
-    const { redis } = open
-    const noted = await redis.hlen(keys.foreignJobs)
+    const noted = await open.redis.hlen(keys.foreignJobs)
     journalLeft = Math.min(journalLeft, noted)
     if (noted <= 2 * journalLeft) return
     let cursor = '0'
-    await takeTurn({
-      redis,
-      signal,
-      async step() {
-        cursor = await forgetGoneJobs(open, cursor)
-        if (cursor === '0') journalLeft = await redis.hlen(keys.foreignJobs)
-        return cursor === '0'
-      },
-    })
+    await takeTurn(async () => {
+      cursor = await forgetGoneJobs(open, cursor)
+      if (cursor === '0') journalLeft = await open.redis.hlen(keys.foreignJobs)
+      return cursor === '0'
+    }, signal)
   }
 
-  /** Takes steps until one was the last, unless another process has its turn. */
-  async function takeTurn(turn: {
-    redis: OpenQueue['redis']
-    step: () => Promise<boolean>
-    signal: AbortSignal
-  }): Promise<void> {
-    const { redis, step, signal } = turn
+  /** Takes steps until one says that it was the last, unless another process has its turn. */
+  async function takeTurn(step: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+    const { redis } = await checkQueue.open()
     let isOurs = (await redis.set(keys.retention, '1', 'PX', TURN_MS, 'NX')) === 'OK'
     while (isOurs && !signal.aborted) {
       if (await step()) {

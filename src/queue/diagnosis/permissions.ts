@@ -5,49 +5,17 @@ import { patternOf } from '../../redis/refusal.ts'
 import { redisErrorCode } from '../../redis/reply.ts'
 import type { KeyKind } from './key-kinds.ts'
 
-const OTHER_KEY = '@'
-/** What BullMQ's scripts and ours do with a key of each kind; the first one writes. */
-const COMMANDS: Record<KeyKind, readonly string[]> = {
-  list: [
-    'LPUSH x',
-    'RPUSH x',
-    'LPOP',
-    'RPOP',
-    'LREM 0 x',
-    'LSET 0 x',
-    'LTRIM 0 0',
-    `RPOPLPUSH ${OTHER_KEY}`,
-    `RENAME ${OTHER_KEY}`,
-  ].concat(['LLEN', 'LRANGE 0 0', 'LINDEX 0', 'LPOS x']),
-  zset: ['ZADD 0 x', 'ZREM x', 'ZREMRANGEBYSCORE 0 0', 'ZREMRANGEBYRANK 0 0', 'ZPOPMIN', 'BZPOPMIN 1'].concat([
-    'ZRANGE 0 0',
-    'ZRANGEBYSCORE 0 0',
-    'ZREVRANGE 0 0',
-    'ZREVRANGEBYSCORE 0 0',
-    'ZCARD',
-    'ZCOUNT 0 0',
-    'ZSCORE x',
-    'ZRANK x',
-    'ZSCAN 0',
-  ]),
-  set: ['SADD x', 'SREM x', 'SMEMBERS', 'SCARD'],
-  hash: [
-    'HSET f v',
-    'HMSET f v',
-    'HDEL f',
-    'HINCRBY f 1',
-    'HGET f',
-    'HMGET f',
-    'HGETALL',
-    'HEXISTS f',
-    'HLEN',
-    'HSCAN 0',
-  ],
-  stream: ['XADD * f v', 'XTRIM MAXLEN 9', 'XLEN'],
-  string: ['SET v', 'INCR', 'EXPIRE 9', 'PEXPIRE 9', 'PERSIST', 'DEL', 'GET', 'PTTL', 'EXISTS', 'TYPE'],
+/** What BullMQ's scripts and ours do with a key of each kind; the first one writes. `@` is another key. */
+const COMMANDS: Record<KeyKind, string> = {
+  list: 'LPUSH x,RPUSH x,LPOP,RPOP,LREM 0 x,LSET 0 x,LTRIM 0 0,RPOPLPUSH @,RENAME @,LLEN,LRANGE 0 0,LINDEX 0,LPOS x',
+  zset: 'ZADD 0 x,ZREM x,ZREMRANGEBYSCORE 0 0,ZREMRANGEBYRANK 0 0,ZPOPMIN,BZPOPMIN 1,ZRANGE 0 0,ZRANGEBYSCORE 0 0,ZREVRANGE 0 0,ZREVRANGEBYSCORE 0 0,ZCARD,ZCOUNT 0 0,ZSCORE x,ZRANK x,ZSCAN 0',
+  set: 'SADD x,SREM x,SMEMBERS,SCARD',
+  hash: 'HSET f v,HMSET f v,HDEL f,HINCRBY f 1,HGET f,HMGET f,HGETALL,HEXISTS f,HLEN,HSCAN 0',
+  stream: 'XADD * f v,XTRIM MAXLEN 9,XLEN',
+  string: 'SET v,INCR,EXPIRE 9,PEXPIRE 9,PERSIST,DEL,GET,PTTL,EXISTS,TYPE',
 }
 const READS =
-  /^(LLEN|LRANGE|LINDEX|LPOS|ZRANGE|ZRANGEBYSCORE|ZREVRANGE|ZREVRANGEBYSCORE|ZCARD|ZCOUNT|ZSCORE|ZRANK|ZSCAN|SMEMBERS|SCARD|HGET|HMGET|HGETALL|HEXISTS|HLEN|HSCAN|XLEN|GET|PTTL|EXISTS|TYPE|EVAL|EVALSHA|TIME|INFO)$/
+  /^(L(LEN|RANGE|INDEX|POS)|Z(REV)?RANGE(BYSCORE)?|Z(CARD|COUNT|SCORE|RANK|SCAN)|SMEMBERS|SCARD|H(GET|MGET|GETALL|EXISTS|LEN|SCAN)|XLEN|GET|PTTL|EXISTS|TYPE|EVAL|EVALSHA|TIME|INFO)$/
 const REFUSED_COMMAND = /permissions? to run the '([^']+)'/
 
 interface Probe {
@@ -105,11 +73,11 @@ function probesOf(kinds: ReadonlyMap<string, KeyKind>): Probe[] {
   const tried = new Set<KeyKind>()
   const probes: Probe[] = [{ command: ['TIME'] }, { command: ['INFO'] }]
   for (const [key, kind] of kinds) {
-    const texts = tried.has(kind) ? COMMANDS[kind].slice(0, 1) : COMMANDS[kind]
+    const texts = COMMANDS[kind].split(',').slice(0, tried.has(kind) ? 1 : undefined)
     tried.add(kind)
     for (const text of texts) {
       const [name = '', ...args] = text.split(' ')
-      probes.push({ command: [name, key, ...args.map((arg) => (arg === OTHER_KEY ? key : arg))], key })
+      probes.push({ command: [name, key, ...args.map((arg) => (arg === '@' ? key : arg))], key })
     }
   }
   const [key = ''] = kinds.keys()

@@ -86,10 +86,7 @@ export class QueueView {
   }
 
   /** For an order of which no job is known: see {@link lookForChecks}. Rejects with REDIS_UNAVAILABLE, too, while many others look. */
-  async lookFor(options: {
-    orderId: string
-    deadline?: number | undefined
-  }): Promise<Awaited<ReturnType<typeof lookForChecks>>> {
+  async lookFor(options: Parameters<typeof lookForChecks>[1]): ReturnType<typeof lookForChecks> {
     if (this.#looks >= MOST_LOOKS_WAITING) {
       const message = 'as many others look through the queue as Redis is to serve at once; try again'
       throw new OrderExpiryError('REDIS_UNAVAILABLE', message)
@@ -107,16 +104,16 @@ export class QueueView {
    * The check of an order that says most of it, whatever its id. A job that no worker has seen yet is found too, but nobody looks
    * for one of an order that is settled.
    *
-   * @param options.order as the store has it
+   * @param sought.order as the store has it
    */
-  async findCheck(options: {
+  async findCheck(sought: {
     orderId: string
     order: Pick<Order, 'deadline' | 'isUnpaid'> | undefined
   }): Promise<FoundCheck | undefined> {
-    const { orderId, order } = options
+    const { orderId, order } = sought
     let { checks } = await this.recordsOf({ orderId })
-    const isOpen = !order || order.isUnpaid
-    if (checks.length === 0 && isOpen) checks = (await this.lookFor({ orderId, deadline: order?.deadline })).checks
+    const isSettled = order?.isUnpaid === false
+    if (checks.length === 0 && !isSettled) checks = (await this.lookFor({ orderId, deadline: order?.deadline })).checks
     const main = mainCheckOf(checks)
     return main && describeFacts(main)
   }
