@@ -599,7 +599,7 @@ test('each part that cannot be asked is said, and no other', async () => {
       sources: {
         view: {
           recordsOf: () => answer('recordsOf', { checks: [], swept: [sweptAway] }),
-          lookFor: () => answer('lookFor', undefined),
+          lookFor: () => answer('lookFor', { checks: [], looked: { jobs: 0, of: 0 } }),
           holds: () => answer('holds', { isPaused: false }),
         },
         store: { find: () => answer('find', [order({ status: 'cancelled' })]) },
