@@ -44,7 +44,6 @@ const REFUSALS: Record<string, readonly [code: ErrorCode, text: string]> = {
     'body: expected JSON (RFC 8259) without __proto__ and constructor',
   ],
   FST_ERR_BAD_URL: ['INVALID_REQUEST', 'path: expected UTF-8, percent-encoded (a percent sign is %25)'],
-  FST_ERR_MAX_PARAM_LENGTH: ['INVALID_ORDER_ID', 'id: expected at most 200 bytes'],
 }
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 const RETRY_AFTER_S = 5
@@ -56,14 +55,23 @@ const POLICY = 'content-security-policy'
  */
 export function registerProblems(server: FastifyInstance): void {
   server.setErrorHandler((error, request, reply) => sendProblem(asHttpError(error), request, reply))
-  server.setNotFoundHandler((request, reply) => {
+  const refuseMissing = (request: FastifyRequest, reply: FastifyReply) => {
     const path = request.url.split('?')[0]?.slice(0, 200) ?? ''
-    const allowed = METHODS.filter((method) => server.hasRoute({ url: path, method })).join(', ')
+    // In a pattern, these stand for something else than themselves.
+    const isPlain = !/[:*]/.test(path)
+    const allowed = METHODS.filter((method) => isPlain && server.hasRoute({ url: path, method })).join(', ')
     if (allowed === '') return sendProblem(nothingAt(request.method, path), request, reply)
-    reply.header('allow', allowed)
-    const refusal = new OrderExpiryError('METHOD_NOT_ALLOWED', `expected ${allowed}, given ${request.method}`)
-    return sendProblem(refusal, request, reply)
-  })
+    return sendProblem(notAllowed(allowed, request, reply), request, reply)
+  }
+  server.setNotFoundHandler(refuseMissing)
+  // Earlier than the handler, for which Fastify would read the whole body.
+  server.addHook('onRequest', async (request, reply) => (request.is404 ? refuseMissing(request, reply) : undefined))
+}
+
+/** @param allowed the methods, with commas between them */
+export function notAllowed(allowed: string, { method }: FastifyRequest, reply: FastifyReply): OrderExpiryError {
+  reply.header('allow', allowed)
+  return new OrderExpiryError('METHOD_NOT_ALLOWED', `expected ${allowed}, given ${method}`)
 }
 
 /** An id whose slash a proxy has decoded must not look as if there were no such order. */

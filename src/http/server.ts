@@ -21,8 +21,8 @@ const KEEP_ALIVE_MS = 72_000
 /** Neither a byte sent nor one taken. */
 const SILENCE_MS = 80_000
 const MOST_CONNECTIONS = 4_096
-/** An order id of 200 bytes, each of them percent-encoded. */
-const LONGEST_ID = 600
+/** As long as an address can be: each route says for itself what it expects. */
+const LONGEST_PARAM = 16_384
 
 /**
  * The HTTP server as a service. It listens before anything else is started and until all is stopped, so that probes are
@@ -66,7 +66,7 @@ export function createHttpService(options: {
         genReqId: ({ headers }) => requestIdOf(headers['x-request-id']),
         trustProxy: (address: string) => front.isTrusted(address),
         rewriteUrl: ({ url = '/' }) => pathOf(url),
-        routerOptions: { maxParamLength: LONGEST_ID, ignoreTrailingSlash: true },
+        routerOptions: { maxParamLength: LONGEST_PARAM, ignoreTrailingSlash: true },
       })
       server.decorate('site', site)
       try {
@@ -113,17 +113,11 @@ async function prepare(options: {
   underWay: { requests: number }
 }): Promise<void> {
   const { server, front, events, underWay } = options
-  registerProblems(server)
   const parseJson = server.getDefaultJsonParser('error', 'error')
   const decoder = new TextDecoder('utf-8', { fatal: true })
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     // Many clients send this header with every request, even without a body.
     if (body.length === 0) return done(null, undefined)
-    const { 'content-encoding': encoding, 'content-type': type = '' } = request.headers
-    const charset = /;\s*charset="?([^";\s]+)/i.exec(type)?.[1] ?? 'utf-8'
-    if ((encoding ?? 'identity') !== 'identity' || !/^(utf-?8|us-ascii)$/i.test(charset)) {
-      return done(new OrderExpiryError('UNSUPPORTED_MEDIA_TYPE', 'expected JSON in UTF-8 (RFC 8259), not compressed'))
-    }
     let text: string
     try {
       text = decoder.decode(body as Buffer)
@@ -140,6 +134,14 @@ async function prepare(options: {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
     underWay.requests++
     reply.raw.once('close', () => underWay.requests--)
+  })
+  // Before the body is read.
+  server.addHook('preParsing', async ({ headers }) => {
+    const { 'content-encoding': encoding = 'identity', 'content-type': type = '' } = headers
+    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length']) > 0
+    const charset = /;\s*charset="?([^";\s]+)/i.exec(type)?.[1] ?? 'utf-8'
+    if (!hasBody || (encoding === 'identity' && /^(utf-?8|us-ascii)$/i.test(charset))) return
+    throw new OrderExpiryError('UNSUPPORTED_MEDIA_TYPE', 'expected JSON in UTF-8 (RFC 8259), not compressed')
   })
   server.addHook('onResponse', async (request, reply) => {
     events.emit('request-finished', describeRequest(request, reply))
@@ -163,6 +165,7 @@ async function prepare(options: {
     strictTransportSecurity: false,
   })
   refuseOtherSites(server, front)
+  registerProblems(server)
 }
 
 function describeRequest(request: FastifyRequest, reply: FastifyReply): Events['request-finished'] {
@@ -171,7 +174,7 @@ function describeRequest(request: FastifyRequest, reply: FastifyReply): Events['
     method: request.method,
     route: request.routeOptions?.url ?? 'none',
     status: reply.statusCode,
-    tookMs: Math.round(reply.elapsedTime * 10) / 10,
+    tookMs: reply.elapsedTime,
     by: callerOf(request),
     ...(request.problem && { error: request.problem }),
   }

@@ -6,6 +6,7 @@ import { OrderExpiryError } from '../../errors.ts'
 import type { Vitals } from '../../observe/vitals.ts'
 import { callerOf } from '../auth.ts'
 import type { Admit } from '../doors.ts'
+import { notAllowed } from '../problem.ts'
 import { tellOfChanges } from './changes.ts'
 import { type OrdersApi, registerOrders } from './orders.ts'
 import { routes } from './routes.ts'
@@ -88,10 +89,11 @@ function refuseOtherMethods(scope: FastifyInstance): void {
       method: METHODS.filter((method) => method !== 'OPTIONS' && !taken.includes(method)),
       url,
       schema: { hide: true },
-      handler: async (request, reply) => {
-        reply.header('allow', allowed)
-        throw new OrderExpiryError('METHOD_NOT_ALLOWED', `expected ${allowed}, given ${request.method}`)
+      // After the limit of the caller, before the body.
+      preParsing: async (request, reply) => {
+        throw notAllowed(allowed, request, reply)
       },
+      handler: () => {},
     })
   }
 }
