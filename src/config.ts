@@ -194,6 +194,13 @@ function sent(form: string): string {
   }
 }
 
+/** Whether only programs of this machine come in: it listens on loopback, and no proxy in front brings others. */
+export function isOnlyLocal(config: Pick<Config, 'HTTP_HOST' | 'PUBLIC_URL' | 'TRUSTED_PROXY'>): boolean {
+  const { HTTP_HOST, PUBLIC_URL, TRUSTED_PROXY } = config
+  const isPublic = PUBLIC_URL !== undefined && !isLoopback(new URL(PUBLIC_URL).hostname)
+  return isLoopback(HTTP_HOST) && !isPublic && TRUSTED_PROXY === undefined
+}
+
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }

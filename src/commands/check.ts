@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { SETTINGS, type SettingName } from '../config.ts'
+import { type Config, SETTINGS, type SettingName } from '../config.ts'
 import { formatDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
@@ -21,6 +21,7 @@ export function checkCommand(context: CommandContext): Command {
 
 function describe(name: SettingName, value: unknown): string | null {
   if (value === undefined) return null
+  if (name === 'METRICS_TOKEN' && (value as Config['METRICS_TOKEN'])?.token === undefined) return 'open'
   if ('secret' in SETTINGS[name]) return '(secret)'
   if (typeof value === 'number' && DURATIONS.test(name)) return formatDuration(value)
   return Array.isArray(value) ? value.join(',') : String(value)

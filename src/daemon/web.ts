@@ -1,5 +1,5 @@
 import type { OrderExpiry } from '../client/client.ts'
-import { isLoopback, secretsOf } from '../config.ts'
+import { isOnlyLocal, secretsOf } from '../config.ts'
 import { registerApi } from '../http/api/api.ts'
 import { registerOpenApi } from '../http/api/openapi.ts'
 import { Board } from '../http/board/board.ts'
@@ -32,7 +32,7 @@ export function createWeb(
 ): Record<'http' | 'board' | 'requests', Service> {
   const { config, redisAddress, queue, vitals, client, events, clock } = options
   const metrics = createMetrics({ events, vitals })
-  const isOpen = isLoopback(config.HTTP_HOST)
+  const isOpen = isOnlyLocal(config)
   const front = frontOf(config)
   const doors = createDoors({
     front,

@@ -4,7 +4,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { ApiToken, BoardUser, Scope } from '../settings/credentials.ts'
-import type { Front } from './front.ts'
+import { type Front, withoutPort } from './front.ts'
 import type { Guesses } from './guesses.ts'
 import { proxyUserOf } from './proxy-user.ts'
 import { refuseOtherNames } from './same-site.ts'
@@ -79,7 +79,10 @@ function keysOf({ users = [], tokens = [] }: Door): Key[] {
 
 function close(scope: FastifyInstance, { settings }: Door): void {
   scope.addHook('onRequest', async () => {
-    throw new OrderExpiryError('FORBIDDEN', `this is closed on this address until ${settings} is set`)
+    throw new OrderExpiryError(
+      'FORBIDDEN',
+      `this is closed to other machines, and behind a proxy, until ${settings} is set`,
+    )
   })
 }
 
@@ -102,7 +105,7 @@ function findKey(options: {
   const { keys, digest, door, watch, request, reply } = options
   const { guesses, events } = watch
   // A caller who has left has no address any more.
-  const [address, route] = [request.ip ?? 'unknown', request.routeOptions.url ?? 'none']
+  const [address, route] = [withoutPort(request.ip ?? 'unknown'), request.routeOptions.url ?? 'none']
   const tell = (isLimited: boolean) =>
     events.emit('wrong-credentials', { door: door.name, route, address, isLimited, addresses: guesses.addresses })
   const waitS = guesses.secondsToWait({ address, digest })

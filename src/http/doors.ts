@@ -9,12 +9,13 @@ import { Guesses } from './guesses.ts'
 /** Closes the routes of a scope to whoever has no business there. */
 export type Admit = (scope: FastifyInstance) => void
 
-/** Who may come in where. What has neither users nor tokens is open if `isOpen`, as on loopback, else closed. */
+/** Who may come in where. What has neither users nor tokens is open if `isOpen`, else closed. */
 export function createDoors(options: {
   users: readonly BoardUser[]
   tokens: readonly ApiToken[]
   /** Undefined: not set. Without `token`: open to everybody. */
   metrics: { token?: string } | undefined
+  /** Only programs of this machine can ask. */
   isOpen: boolean
   front: Front
   events: EventBus

@@ -35,12 +35,18 @@ export function frontOf(settings: {
     origin,
     base: pathname?.replace(/\/$/, '') ?? '',
     isTrusted(given = '') {
-      const [address = ''] = given.split('%') // a zone is none of the address
+      const [address = ''] = withoutPort(given).split('%') // a zone is none of the address
       return isIP(address) !== 0 && trusted.check(address, familyOf(address))
     },
     userHeader: settings.TRUSTED_PROXY_USER_HEADER,
     operators: settings.TRUSTED_PROXY_OPERATORS ?? [],
   }
+}
+
+/** Some proxies write one behind an address in `X-Forwarded-For`: `203.0.113.7:51234`, `[2001:db8::7]:51234`. */
+export function withoutPort(address: string): string {
+  const [, v6, v4] = /^(?:\[(.+)\]|([\d.]+))(?::\d+)?$/.exec(address) ?? []
+  return v6 ?? v4 ?? address
 }
 
 function familyOf(address: string): 'ipv4' | 'ipv6' {

@@ -51,6 +51,12 @@ test('the daemon logs which file it has read, its version, and whether it cancel
   })
 })
 
+test('check does not show the token for /metrics, and says where none is wanted', async () => {
+  const shown = async (METRICS_TOKEN: string) =>
+    JSON.parse((await runCli(['check', '--json'], { env: { METRICS_TOKEN } })).stdout).METRICS_TOKEN
+  expect([await shown('open'), await shown('token-of-prometheus')]).toEqual(['open', '(secret)'])
+})
+
 test.each(['start', 'check', 'show order-1'])(
   '%s refuses an .env that others can write, and does nothing',
   async (line) => {

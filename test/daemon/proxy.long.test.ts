@@ -34,6 +34,7 @@ beforeAll(async () => {
     REDIS_URL: redisUrl(),
     QUEUE_NAME: raw.name,
     PUBLIC_URL: `${ORIGIN}${BASE}`,
+    METRICS_TOKEN: 'open',
     TRUSTED_PROXY: `${PROXY_ADDRESS}, 10.0.0.0/8`,
     TRUSTED_PROXY_USER_HEADER: 'X-Forwarded-User',
     TRUSTED_PROXY_OPERATORS: 'bob@example.com,jörg',
@@ -210,6 +211,20 @@ describe('where only a proxy says who somebody is', () => {
     const proxy = await HttpProxy.to(url, { headers: () => ({ 'remote-user': 'ann' }) })
     opened.push(proxy)
     expect((await fetch(`${proxy.url}/`)).status).toBe(200)
+  })
+
+  test.each([
+    ['PUT', '/v1/orders/x'],
+    ['DELETE', '/v1/orders/x'],
+    ['POST', '/v1/orders/x/paid'],
+    ['GET', '/v1/forecast'],
+    ['GET', '/metrics'],
+  ])('whoever it signs in may not %s %s, for which there is no token', async (method, path) => {
+    const headers = () => ({ 'remote-user': 'ann', host: '127.0.0.1:3000' })
+    const proxy = await HttpProxy.to(await alone.url(), { headers })
+    opened.push(proxy)
+    const answer = await fetch(`${proxy.url}${path}`, { method })
+    expect([answer.status, await answer.json()]).toMatchObject([403, { detail: expect.stringMatching(/_TOKENS? is/) }])
   })
 })
 

@@ -3,7 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { parse } from 'dotenv'
-import { type Config, isLoopback, readConfig, SETTINGS, type SettingName, secretsOf } from '../../src/config.ts'
+import {
+  type Config,
+  isLoopback,
+  isOnlyLocal,
+  readConfig,
+  SETTINGS,
+  type SettingName,
+  secretsOf,
+} from '../../src/config.ts'
 import { OrderExpiryError } from '../../src/errors.ts'
 import { LOG_LEVELS } from '../../src/observe/log.ts'
 import type { Environment } from '../../src/settings/setting.ts'
@@ -806,6 +814,17 @@ describe('settings that contradict each other', () => {
 
   test.each(['127.0.0.1.example.com', '128.0.0.1', 'localhost.example.com', '::', ''])('%j is no loopback', (host) => {
     expect(isLoopback(host)).toBe(false)
+  })
+
+  test.each([
+    [true, {}],
+    [true, { PUBLIC_URL: 'http://localhost:8080/expiry' }],
+    [false, { HTTP_HOST: '0.0.0.0', METRICS_TOKEN: 'open', API_TOKENS: `a:${T}1` }],
+    [false, { PUBLIC_URL: 'https://ops.example.com' }],
+    [false, { TRUSTED_PROXY: 'loopback' }],
+    [false, { TRUSTED_PROXY: 'loopback', PUBLIC_URL: 'http://localhost:8080' }],
+  ])('that only programs of this machine come in is %s with %j', (isLocal, env) => {
+    expect(isOnlyLocal(read(env as Record<string, string>))).toBe(isLocal)
   })
 
   test('a statement of the shop without a table of the shop', () => {

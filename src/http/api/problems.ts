@@ -7,7 +7,7 @@ const WHEN = {
   INVALID_ORDER_ID: 'The order id cannot be one.',
   INVALID_DEADLINE: 'The deadline or time-out is missing, cannot be read, or is too early or too late.',
   UNAUTHORIZED: 'The token is missing, wrong or has expired.',
-  FORBIDDEN: 'The token lacks the scope, the API is closed on this address, or a page of another site asks.',
+  FORBIDDEN: 'The token lacks the scope, API_TOKENS is not set where others could ask, or a page of another site asks.',
   NOT_FOUND: 'There is no such path.',
   ORDER_UNKNOWN: 'There is no such order, and no check for it.',
   METHOD_NOT_ALLOWED: 'The path takes other methods, which `Allow` lists.',

@@ -39,5 +39,5 @@ export function problemPage(options: {
 <dt>In the log</dt><dd>request id ${requestId}</dd>
 </dl>
 <p><a href="${linkTo(site, '/')}">The overview</a> shows how everything stands.</p>`
-  return page({ site, title: trouble ? `⚠ ${trouble.title}` : `${status} ${heading}`, body })
+  return page({ site, title: trouble ? `⚠ ${trouble.title}` : `${status} ${heading}`, isForAnybody: true, body })
 }

@@ -127,6 +127,15 @@ describe('wrong passwords', () => {
     expect(await statusOf(bearer(shop.token), '192.0.2.3')).toBe(200)
   })
 
+  test.each(['203.0.113.7', '[2001:db8::7]'])(
+    'are those of one address, whatever port a proxy writes: %s',
+    async (address) => {
+      const { guess, told } = await createDoor({ users })
+      expect(await guess(40, (n) => (n % 2 ? `${address}:${50_000 + n}` : address))).toEqual({ 401: 20, 429: 20 })
+      expect(new Set(told.map((event) => event.address))).toEqual(new Set([address.replace(/[[\]]/g, '')]))
+    },
+  )
+
   test('are not: a request without credentials, and an expired token', async () => {
     const { knock, statusOf, told } = await createDoor({ tokens })
     for (let n = 0; n < 50; n++) {

@@ -22,17 +22,28 @@ test.each([
 describe('a proxy', () => {
   const { isTrusted } = front(undefined, ['10.1.0.0/16', '127.0.0.0/8', 'fd00::/8', '::1/128'])
 
-  test.each(['10.1.2.3', '::ffff:10.1.2.3', '127.0.0.1', '::1', 'fd12::7'])('at %s is trusted', (address) => {
-    expect(isTrusted(address)).toBe(true)
-  })
-
-  test.each(['10.2.0.1', '::ffff:10.2.0.1', 'fe80::1%eth0', '', undefined, 'unknown', '10.1.2.3, 10.2.0.1'])(
-    'at %s is not',
+  test.each(['10.1.2.3', '::ffff:10.1.2.3', '127.0.0.1', '::1', 'fd12::7', '10.1.2.3:51234', '[fd12::7]:443', '[::1]'])(
+    'at %s is trusted',
     (address) => {
-      expect(isTrusted(address)).toBe(false)
-      expect(front().isTrusted(address)).toBe(false)
+      expect(isTrusted(address)).toBe(true)
     },
   )
+
+  test.each([
+    '10.2.0.1',
+    '::ffff:10.2.0.1',
+    'fe80::1%eth0',
+    '',
+    undefined,
+    'unknown',
+    '10.1.2.3, 10.2.0.1',
+    '10.2.0.1:80',
+    '[::1',
+    '10.1.2.3:x',
+  ])('at %s is not', (address) => {
+    expect(isTrusted(address)).toBe(false)
+    expect(front().isTrusted(address)).toBe(false)
+  })
 })
 
 describe('a path', () => {

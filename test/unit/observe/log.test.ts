@@ -258,7 +258,10 @@ const wordings: Wording[] = [
   [
     'metrics-closed',
     {},
-    { level: 'warn', msg: '/metrics is closed on this address: set METRICS_TOKEN, to a token or to open' },
+    {
+      level: 'warn',
+      msg: '/metrics is closed to other machines, and behind a proxy: set METRICS_TOKEN, to a token or to open',
+    },
   ],
 ]
 

@@ -33,6 +33,7 @@ describe('a refusal, for people', () => {
       expect(html).toContain(text)
     }
     expect(html).not.toMatch(/<script|https?:/)
+    expect(html).not.toContain('1.2.3') // whoever has no business here is not told the version
   })
 
   test('says when to ask again', () => {
