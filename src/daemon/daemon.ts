@@ -35,6 +35,7 @@ import {
   openConnection,
   openMissingChecks,
   openSweepNotes,
+  redactorOf,
 } from './parts.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
@@ -70,6 +71,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     queue,
     dryRun: config.DRY_RUN,
     cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
+    redact: redactorOf(config),
   })
   noteOutages(vitals, events)
   const opened = { connection, probes, client, missingChecks, sweepNotes, foreignJobs, vitals, tracing }

@@ -5,8 +5,9 @@ import type { SharedBrake } from '../brake/shared-brake.ts'
 import { redisBackend } from '../client/backend.ts'
 import { OrderExpiry } from '../client/client.ts'
 import { type OrderExpiryOptions, parseClientOptions } from '../client/options.ts'
-import { type Config, queueOf } from '../config.ts'
+import { type Config, queueOf, secretsOf } from '../config.ts'
 import type { EventBus } from '../observe/events.ts'
+import { createRedactor } from '../observe/redact.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
@@ -35,6 +36,11 @@ export interface Given {
 /** Who decides, for the evidence: `host:pid`. */
 export function nameOfProcess(): string {
   return `${hostname()}:${process.pid}`
+}
+
+/** What takes the secrets of the settings out of a text. */
+export function redactorOf(config: Config): (text: string) => string {
+  return createRedactor({ secrets: secretsOf(config), longest: Number.POSITIVE_INFINITY }).text
 }
 
 /** A connection for single commands, each of which has a time-out. */

@@ -49,9 +49,10 @@ export class DaemonVitals implements Vitals, ExplainSources {
     version: string
     dryRun: boolean
     cancelledStatus: string | undefined
+    redact?: (text: string) => string
     clock: Clock
   }) {
-    const { connection, queue, version, dryRun, cancelledStatus, clock } = options
+    const { connection, queue, redact, version, dryRun, cancelledStatus, clock } = options
     this.version = version
     this.dryRun = dryRun
     this.cancelledStatus = cancelledStatus
@@ -63,7 +64,7 @@ export class DaemonVitals implements Vitals, ExplainSources {
     }
     this.clocks = { redis: new RemoteClock({ clock }), store: new RemoteClock({ clock }) }
     this.uses = { redis: new OutageWatch({ clock }), store: new OutageWatch({ clock }) }
-    this.view = new QueueView({ connection, queue })
+    this.view = new QueueView({ connection, queue, ...(redact && { redact }) })
     this.history = new History({ redis: connection.redis, queue })
     this.#setAside = new SeldomRead({
       look: async () => (await this.store.setAside?.()) ?? NOTHING_SET_ASIDE,

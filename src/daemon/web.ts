@@ -1,5 +1,5 @@
 import type { OrderExpiry } from '../client/client.ts'
-import { isOnlyLocal, secretsOf } from '../config.ts'
+import { isOnlyLocal } from '../config.ts'
 import { registerApi } from '../http/api/api.ts'
 import { registerOpenApi } from '../http/api/openapi.ts'
 import { Board } from '../http/board/board.ts'
@@ -9,12 +9,11 @@ import { registerPages } from '../http/pages/pages.ts'
 import { registerMetrics, registerProbes } from '../http/probes.ts'
 import { createHttpService } from '../http/server.ts'
 import { createMetrics } from '../observe/metrics.ts'
-import { createRedactor } from '../observe/redact.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Service } from '../runtime/service.ts'
 import { KINDS } from '../stores/kinds.ts'
-import type { Given } from './parts.ts'
+import { type Given, redactorOf } from './parts.ts'
 import type { DaemonVitals } from './vitals.ts'
 
 /** Of the time for the stop, for the answers to requests under way: few take longer than a second or two. */
@@ -51,7 +50,7 @@ export function createWeb(
     environment,
     events,
     base: front.base,
-    redact: createRedactor({ secrets: secretsOf(config), longest: Number.POSITIVE_INFINITY }).text,
+    redact: redactorOf(config),
     paymentTimeoutMs: config.PAYMENT_TIMEOUT,
   })
   const site = {

@@ -9,7 +9,7 @@ import type { RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import { openStore } from '../stores/kinds.ts'
-import { chooseStore, type Given, openBrake, openClient, openConnection } from './parts.ts'
+import { chooseStore, type Given, openBrake, openClient, openConnection, redactorOf } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
@@ -57,7 +57,7 @@ export function withQueueView<T>(
 ): Promise<T> {
   const queue = queueOf(settings.config)
   return withConnection(settings, (connection, redisAddress) =>
-    work(new QueueView({ connection, queue }), redisAddress),
+    work(new QueueView({ connection, queue, redact: redactorOf(settings.config) }), redisAddress),
   )
 }
 
@@ -71,7 +71,7 @@ export function withExplainSources<T>(settings: Settings, work: (sources: Explai
       const isAway = opened instanceof OrderExpiryError
       const storeNow = isAway ? undefined : await opened.ping().catch(() => undefined)
       return await work({
-        view: new QueueView({ connection, queue: queueOf(config) }),
+        view: new QueueView({ connection, queue: queueOf(config), redact: redactorOf(config) }),
         store: isAway ? { find: () => Promise.reject(opened) } : opened,
         cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
         clockOffsets: { store: storeNow === undefined ? undefined : storeNow - clock.now() },

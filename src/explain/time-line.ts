@@ -6,6 +6,7 @@ import { type Decided, deadlineIn, type OrderFacts } from './facts.ts'
 export const EVENT_CODES = [
   'CHECK_SCHEDULED',
   'DEADLINE_MOVED',
+  'CHECK_REPLACED',
   'CHECK_BEGUN',
   'CHECK_POSTPONED',
   'CHECK_RETRIED',

@@ -79,10 +79,7 @@ function keysOf({ users = [], tokens = [] }: Door): Key[] {
 
 function close(scope: FastifyInstance, { settings }: Door): void {
   scope.addHook('onRequest', async () => {
-    throw new OrderExpiryError(
-      'FORBIDDEN',
-      `this is closed to other machines, and behind a proxy, until ${settings} is set`,
-    )
+    throw new OrderExpiryError('FORBIDDEN', `this is closed to other machines and proxies until ${settings} is set`)
   })
 }
 

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import helmet from '@fastify/helmet'
@@ -114,19 +115,11 @@ async function prepare(options: {
 }): Promise<void> {
   const { server, front, events, underWay } = options
   const parseJson = server.getDefaultJsonParser('error', 'error')
-  const decoder = new TextDecoder('utf-8', { fatal: true })
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     // Many clients send this header with every request, even without a body.
     if (body.length === 0) return done(null, undefined)
-    let text: string
-    try {
-      text = decoder.decode(body as Buffer)
-    } catch {
-      return done(
-        new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are not'),
-      )
-    }
-    void parseJson(request, text, done)
+    if (isUtf8(body as Buffer)) return parseJson(request, body.toString(), done)
+    done(new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are not'))
   })
   server.removeContentTypeParser('text/plain') // JSON only: a form on another site cannot send it
   server.addHook('onRequest', async (request, reply) => {

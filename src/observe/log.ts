@@ -169,7 +169,7 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   },
   'wrong-credentials': (e, { wrongCredentials }) => wrongCredentials.add(e),
   'metrics-closed': (_, { logger }) =>
-    logger.warn('/metrics is closed to other machines, and behind a proxy: set METRICS_TOKEN, to a token or to open'),
+    logger.warn('/metrics is closed to other machines and proxies: set METRICS_TOKEN, to a token or to open'),
   'request-finished': ({ error, ...e }, { logger, trouble, wrongCredentials }) => {
     wrongCredentials.look()
     const { method, route, status } = e

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { Queue } from 'bullmq'
 import { OrderExpiry } from '../../src/index.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
-import { DaemonProcess } from '../helpers/daemon.ts'
+import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
@@ -13,6 +13,8 @@ const viewer = basic('ann', 'look-but-do-not')
 const operator = basic('bob', 'act-and-be-seen')
 const PRIVATE = 'ann@buyer.example'
 const TOKEN = 'a-token-of-the-shop-1'
+/** A secret that is in every time of these years. */
+const DIGITS = String(Date.now()).slice(0, 4)
 
 interface Route {
   method: string
@@ -35,6 +37,7 @@ beforeAll(async () => {
     QUEUE_NAME: raw.name,
     BOARD_USERS: 'ann:look-but-do-not:viewer,bob:act-and-be-seen:operator',
     API_TOKENS: `shop:${TOKEN}`,
+    OTEL_EXPORTER_OTLP_HEADERS: `key=${DIGITS}`,
     SWEEP_EVERY: '1h',
     SWEEP_AHEAD: '2h',
   })
@@ -280,7 +283,7 @@ describe('what a producer or its worker has written', () => {
     await other.upsertJobScheduler(
       'nightly',
       { every: 24 * HOUR, startDate: Date.now() + HOUR },
-      { name: 'check-payment', data: { orderId: 'n', email: PRIVATE }, opts: { backoff: { type: PRIVATE } } },
+      { name: `mail ${PRIVATE}`, data: { orderId: 'n', email: PRIVATE }, opts: { backoff: { type: PRIVATE } } },
     )
   })
   afterAll(async () => {
@@ -315,14 +318,40 @@ describe('what a producer or its worker has written', () => {
       .multi()
       .zrem(keys.delayed, failed)
       .zadd(keys.failed, Date.now(), failed)
-      .hset(keys.job(failed), { failedReason: `no mail for ${PRIVATE}`, finishedOn: Date.now() })
+      .hset(keys.job(failed), { failedReason: `no mail for ${PRIVATE}, ${TOKEN}`, finishedOn: Date.now() })
       .exec()
+    const at = '2026-01-31T12:00:00.000Z'
+    for (const line of [
+      `mailed ${PRIVATE} with ${TOKEN}`,
+      `${at} check failed, again in 5 ms: ${PRIVATE}`,
+      `${at} check postponed by ${PRIVATE}`,
+      `${at} check failed, again in 5 ms: STORE_BUSY`,
+    ]) {
+      await other.addJobLog(failed, line)
+    }
     const page = async (headers: Record<string, string>) =>
       (await fetch(`${url}/orders/given-up?job=${failed}`, { headers })).text()
     const seen = await page(viewer)
     expect(seen).toContain('check given up: •••')
+    expect(seen).toContain('again in 5 ms: STORE_BUSY')
     expect(seen).not.toContain(PRIVATE)
-    expect(await page(operator)).toContain(PRIVATE)
+    expect(await page(operator)).toContain(`mailed ${PRIVATE} with [redacted]`)
+  })
+
+  test('shows no secret of ours to those who see it: on that page, to a token of the API, on the command line', async () => {
+    const bearer = { authorization: `Bearer ${TOKEN}` }
+    const env = { REDIS_URL: redisUrl(), QUEUE_NAME: raw.name, API_TOKENS: `shop:${TOKEN}` }
+    const answers = [
+      await (await fetch(`${url}/orders/given-up?job=shop-job-2`, { headers: operator })).text(),
+      await (await fetch(`${url}/v1/orders/given-up/explain`, { headers: bearer })).text(),
+      await (await fetch(`${url}/v1/orders/given-up`, { headers: bearer })).text(),
+      (await runCli(['explain', 'given-up'], { env })).stdout,
+      (await runCli(['show', 'given-up'], { env })).stdout,
+    ]
+    for (const answer of answers) {
+      expect(answer).toContain(`no mail for ${PRIVATE}, [redacted]`)
+      expect(answer).not.toContain(TOKEN)
+    }
   })
 
   test('is shown to an operator, who has to find out what went wrong, without secrets and what may be personal', async () => {

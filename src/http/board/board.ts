@@ -27,7 +27,7 @@ interface BoardOptions {
   events: EventBus
   /** What comes before each path in links, such as `/order-expiry`, or nothing. */
   base: string
-  /** Takes secrets out of an answer. */
+  /** Takes secrets out of what is on a job. */
   redact: (text: string) => string
   /** The time-out of an order whose check is added without a deadline, in milliseconds. */
   paymentTimeoutMs: number
@@ -92,17 +92,17 @@ export class Board implements Service {
       const queue = () => this.#shown?.queue
       guardJobs(own, { queue, clock: vitals.clock, paymentTimeoutMs })
       guardBoard(own, { queue, events })
-      own.addHook('preSerialization', async (request, _reply, payload) => shownTo(request, payload))
+      own.addHook('preSerialization', async (request, _reply, payload) => shownTo({ request, payload, redact }))
       own.addHook('onSend', async (_request, reply, payload) => {
-        if (typeof payload !== 'string') return payload
         const isPage = String(reply.getHeader('content-type')).startsWith('text/html')
-        return isPage ? withoutOtherSites(payload) : redact(payload)
+        return isPage && typeof payload === 'string' ? withoutOtherSites(payload) : payload
       })
       // The board shows `error` and `message` of whatever is refused.
       own.setErrorHandler((error, request, reply) =>
         sendProblem(asHttpError(explainJobError(error)), request, reply, ({ title, detail }) => ({
           error: title,
-          message: detail,
+          detail: redact(detail),
+          message: redact(detail),
         })),
       )
       await own.register(this.#adapter.registerPlugin(), { prefix: BASE_PATH })
@@ -134,19 +134,30 @@ interface Answer {
 type Job = Record<string, unknown>
 
 /**
- * An answer of the board's API as the caller may see it: a viewer gets nothing of a job that a producer wrote freely, and
- * nobody gets buttons that would be refused anyway, as far as the board lets us.
+ * An answer of the board's API as the caller may see it: nobody sees a secret of ours in what is on a job, a viewer gets nothing
+ * of one that a producer wrote freely, and nobody gets buttons that would be refused anyway, as far as the board lets us.
  */
-function shownTo({ role, routeOptions }: FastifyRequest, payload: unknown): unknown {
-  const isOperator = role === 'operator'
-  if (Array.isArray(payload)) return routeOptions.url?.endsWith('/logs') && !isOperator ? payload.map(maskLog) : payload
+function shownTo(options: { request: FastifyRequest; payload: unknown; redact: (text: string) => string }): unknown {
+  const { request, payload, redact } = options
+  const isOperator = request.role === 'operator'
+  // Text by text: within JSON, a secret of digits would be found in times as well.
+  const clean = <Part>(part: Part): Part =>
+    JSON.parse(JSON.stringify(part, (_, value) => (typeof value === 'string' ? redact(value) : value)))
+  if (Array.isArray(payload)) {
+    const isLog = request.routeOptions.url?.endsWith('/logs')
+    return clean(isLog && !isOperator ? payload.map(maskLog) : payload)
+  }
   const { queues, job, schedulers, ...rest } = payload as Answer
-  const show = (each: Job) => (isOperator ? each : maskJob(each))
+  // Links need the id and the address as they are.
+  const show = (each: Job) => {
+    const { id, externalUrl } = each
+    return { ...clean(isOperator ? each : maskJob(each)), id, externalUrl }
+  }
   const looks = { allowCompletedRetries: false, ...(!isOperator && { readOnlyMode: true, allowRetries: false }) }
   return {
     ...rest,
     ...(queues && { queues: queues.map((queue) => ({ ...queue, ...looks, jobs: queue.jobs.map(show) })) }),
     ...(job && { job: show(job) }),
-    ...(schedulers && { schedulers: schedulers.map(maskScheduler) }),
+    ...(schedulers && { schedulers: clean(schedulers.map(maskScheduler)) }),
   }
 }

@@ -1,6 +1,7 @@
 import { ERROR_CODES } from '../../errors.ts'
+import { JOB_NAME } from '../../queue/contract.ts'
 import { UnreadableData } from '../../queue/unreadable-data.ts'
-import { isOwnNote } from '../../queue/view/check-notes.ts'
+import { parseNote } from '../../queue/view/check-notes.ts'
 
 /** What the contract puts on a job, and we put on a finished one. Anything else from a producer may be personal. */
 const KNOWN = new Set(['orderId', 'deadline', 'by', 'outcome', 'status', 'paid', 'decidedAt', 'decidedBy'])
@@ -16,8 +17,8 @@ const KNOWN_OPTIONS = new Set([
   'removeOnFail',
   'timestamp',
 ])
-const OUR_ERROR = new RegExp(`^(${ERROR_CODES.join('|')}): `)
-const MASKED = '•••'
+const OUR_CODE = new RegExp(`^(${ERROR_CODES.join('|')}): `)
+export const MASKED = '•••'
 
 /** The data or result of a job without what may be personal: the fields stay, their values do not. */
 export function mask(value: unknown, known: ReadonlySet<string> = KNOWN): unknown {
@@ -31,11 +32,12 @@ export function mask(value: unknown, known: ReadonlySet<string> = KNOWN): unknow
 
 /** A job as Bull Board answers it, for somebody who only looks: without anything that a producer or its worker wrote freely. */
 export function maskJob(job: Record<string, unknown>): Record<string, unknown> {
-  const { opts, progress, failedReason, stacktrace, ...rest } = job
+  const { name, opts, progress, failedReason, stacktrace, ...rest } = job
   const free = ['groupId', 'deduplicationId', 'deferredFailure'].filter((name) => rest[name] !== undefined)
   return {
     ...rest,
     ...Object.fromEntries(free.map((name) => [name, MASKED])),
+    name: maskName(name),
     opts: mask(opts, KNOWN_OPTIONS),
     progress: typeof progress === 'number' ? progress : mask(progress),
     failedReason: maskReason(failedReason),
@@ -45,17 +47,21 @@ export function maskJob(job: Record<string, unknown>): Record<string, unknown> {
 
 /** A line of a job's log, for somebody who only looks. */
 export function maskLog(line: unknown): unknown {
-  return typeof line === 'string' && isOwnNote(line) ? line : MASKED
+  return typeof line === 'string' && parseNote(line).code !== 'NOTE' ? line : MASKED
 }
 
 /** A scheduler of repeated jobs, which is never ours. */
 export function maskScheduler(scheduler: Record<string, unknown>): Record<string, unknown> {
   const { template } = scheduler as { template?: { data?: unknown; opts?: unknown } }
-  if (!template) return scheduler
-  return { ...scheduler, template: { data: mask(template.data), opts: mask(template.opts, KNOWN_OPTIONS) } }
+  const shown = template && { data: mask(template.data), opts: mask(template.opts, KNOWN_OPTIONS) }
+  return { ...scheduler, name: maskName(scheduler.name), template: shown }
 }
 
-/** Why a job failed, for somebody who only looks: ours begin with our codes, and anything else is another program's. */
+/** Why a job failed, for somebody who only looks: our code. What follows may quote a producer, or another program wrote it. */
 export function maskReason<Reason>(reason: Reason): Reason | string {
-  return typeof reason === 'string' && reason !== '' && !OUR_ERROR.test(reason) ? MASKED : reason
+  return typeof reason === 'string' && reason !== '' ? `${OUR_CODE.exec(reason)?.[0] ?? ''}${MASKED}` : reason
+}
+
+function maskName(name: unknown): unknown {
+  return name === JOB_NAME ? name : MASKED
 }

@@ -24,7 +24,7 @@ export function firstSteps({ address, api }: FirstSteps, site: Site): string {
   const curl = parts.join(' \\\n  ')
   const http =
     api === 'closed'
-      ? html`<p>The HTTP API is closed to other machines, and behind a proxy, until API_TOKENS is set.</p>`
+      ? html`<p>The HTTP API is closed to other machines and proxies until API_TOKENS is set.</p>`
       : html`<p>or over HTTP${api === 'token' ? ', with a token of API_TOKENS' : ''}:</p><pre>${curl}</pre>`
   return html`<section>
 <h2>Schedule a first order</h2>

@@ -1,6 +1,6 @@
 import type { ExplainSources } from '../../explain/story.ts'
-import type { CheckFacts } from '../../queue/view/check-facts.ts'
-import { maskReason } from '../board/mask.ts'
+import { type CheckFacts, replaceFreeTexts } from '../../queue/view/check-facts.ts'
+import { MASKED, maskReason } from '../board/mask.ts'
 
 /** The same, without what other programs' workers wrote freely on a job: as on the board, only operators see that. */
 export function forViewers(sources: ExplainSources): ExplainSources {
@@ -28,9 +28,5 @@ export function forViewers(sources: ExplainSources): ExplainSources {
 }
 
 function masked<Records extends { checks: CheckFacts[] }>(records: Records): Records {
-  const checks = records.checks.map(({ failedReason, ...check }) => ({
-    ...check,
-    ...(failedReason !== undefined && { failedReason: maskReason(failedReason) }),
-  }))
-  return { ...records, checks }
+  return replaceFreeTexts(records, { reason: maskReason, note: ({ code, what }) => (code === 'NOTE' ? MASKED : what) })
 }

@@ -100,6 +100,19 @@ export async function readCheckFacts(
   }
 }
 
+/** The same with other texts where another program may have written freely. */
+export function replaceFreeTexts<Records extends { checks: CheckFacts[] }>(
+  records: Records,
+  { reason, note }: { reason: (text: string) => string; note: (note: CheckNote) => string },
+): Records {
+  const checks = records.checks.map(({ failedReason, ...check }) => ({
+    ...check,
+    ...(failedReason !== undefined && { failedReason: reason(failedReason) }),
+    notes: check.notes.map((one) => ({ ...one, what: note(one) })),
+  }))
+  return { ...records, checks }
+}
+
 function notesOfUnreadable(data: unknown): CheckNote[] {
   if (!(data instanceof UnreadableData)) return []
   return [

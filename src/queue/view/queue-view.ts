@@ -6,7 +6,7 @@ import type { Connection } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { CheckQueue, type OpenQueue } from '../check-queue.ts'
 import { readProcessReports } from '../process-reports.ts'
-import { describeFacts, type FoundCheck, mainCheckOf } from './check-facts.ts'
+import { type CheckFacts, describeFacts, type FoundCheck, mainCheckOf, replaceFreeTexts } from './check-facts.ts'
 import { readForecast } from './forecast.ts'
 import { type CancelledOrder, readLastCancelled } from './last-cancelled.ts'
 import { lookForChecks, type OrderRecords, readOrderRecords } from './order-records.ts'
@@ -26,11 +26,13 @@ const STATES = ['delayed', 'waiting', 'prioritized', 'active', 'completed', 'fai
 export class QueueView {
   readonly #connection: Connection
   readonly #queue: CheckQueue
+  readonly #redact: (text: string) => string
   #looks = 0
   #lastLook: Promise<unknown> = Promise.resolve()
 
-  /** @param options.connection whose commands time out; it is not closed */
-  constructor(options: { connection: Connection; queue: NamedQueue }) {
+  /** @param options.connection whose commands time out; it is not closed. @param options.redact takes secrets out of free texts */
+  constructor(options: { connection: Connection; queue: NamedQueue; redact?: (text: string) => string }) {
+    this.#redact = options.redact ?? ((text) => text)
     this.#connection = options.connection
     this.#queue = new CheckQueue(options)
   }
@@ -82,7 +84,7 @@ export class QueueView {
 
   /** @param options.jobId of another job that may be the order's, beside ours and those that workers have seen */
   recordsOf(options: { orderId: string; jobId?: string | undefined }): Promise<OrderRecords> {
-    return this.#ask((open) => readOrderRecords(open, options))
+    return this.#ask(async (open) => this.#redacted(await readOrderRecords(open, options)))
   }
 
   /** For an order of which no job is known: see {@link lookForChecks}. Rejects with REDIS_UNAVAILABLE, too, while many others look. */
@@ -93,7 +95,7 @@ export class QueueView {
     }
     this.#looks++
     // Where Redis fails one, it fails those that wait too: none of them has to find that out by itself.
-    const look = this.#lastLook.then(() => this.#ask((open) => lookForChecks(open, options)))
+    const look = this.#lastLook.then(() => this.#ask(async (open) => this.#redacted(await lookForChecks(open, options))))
     this.#lastLook = look
     return look.finally(() => {
       if (--this.#looks === 0) this.#lastLook = Promise.resolve()
@@ -121,6 +123,10 @@ export class QueueView {
   /** The last orders that were cancelled, by a check or a sweep, the latest first. */
   lastCancelled(most: number): Promise<CancelledOrder[]> {
     return this.#ask((open) => readLastCancelled(open, most))
+  }
+
+  #redacted<Records extends { checks: CheckFacts[] }>(records: Records): Records {
+    return replaceFreeTexts(records, { reason: this.#redact, note: ({ what }) => this.#redact(what) })
   }
 
   #ask<T>(read: (open: OpenQueue) => Promise<T>): Promise<T> {

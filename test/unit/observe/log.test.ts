@@ -260,7 +260,7 @@ const wordings: Wording[] = [
     {},
     {
       level: 'warn',
-      msg: '/metrics is closed to other machines, and behind a proxy: set METRICS_TOKEN, to a token or to open',
+      msg: '/metrics is closed to other machines and proxies: set METRICS_TOKEN, to a token or to open',
     },
   ],
 ]
