@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import type { z } from 'zod'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -97,9 +97,25 @@ function readText(name: string, setting: Setting, env: Environment, problems: st
   return text || setting.default
 }
 
-/** The text of the file that the variable names. If it cannot be read: undefined, and another problem. */
-export function readFile({ name, path, problems }: { name: string; path: string; problems: string[] }) {
+/**
+ * The text of the file that the variable names. If it cannot be read, or others could have written it: undefined, and another
+ * problem.
+ *
+ * @param options.isCode it is run, so it must be ours or root's. Secrets may come from the user of another program, as Vault's do
+ */
+export function readFile(options: { name: string; path: string; problems: string[]; isCode?: true }) {
+  const { name, path, problems, isCode } = options
   try {
+    const { mode, uid } = statSync(path)
+    const ourId = process.getuid?.() // Windows knows no such owners
+    const isOpen = ourId !== undefined && (mode & 0o002) !== 0
+    if (isOpen || (isCode && ourId !== undefined && uid !== 0 && uid !== ourId)) {
+      const what = isOpen
+        ? 'that not everybody can write: chmod o-w it'
+        : `of yours or of root's, not of user ${uid}: chown it`
+      problems.push(`${name}: expected a file ${what}, given ${JSON.stringify(path)}`)
+      return undefined
+    }
     return readFileSync(path, 'utf8').trim()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

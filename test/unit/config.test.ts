@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
@@ -15,6 +15,7 @@ import {
 import { OrderExpiryError } from '../../src/errors.ts'
 import { LOG_LEVELS } from '../../src/observe/log.ts'
 import type { Environment } from '../../src/settings/setting.ts'
+import { asRoot } from '../helpers/as-root.ts'
 import { CertificateAuthority } from '../helpers/certificates.ts'
 import { NAMES_OF_OTHERS } from './names-of-others.ts'
 
@@ -640,6 +641,22 @@ describe('a secret', () => {
     },
   )
 
+  test.each([0o644, 0o440, 0o400])('may be in a file of mode %o, behind a link and whoever it belongs to', (mode) => {
+    const path = file(`shop:${T}1`)
+    chmodSync(path, mode)
+    symlinkSync(path, `${path}-link`)
+    if (mode === 0o644) asRoot('chown', '12345', path) // as Vault's agent leaves it
+    expect(read({ API_TOKENS_FILE: `${path}-link` })).toMatchObject({ API_TOKENS: [{ name: 'shop' }] })
+  })
+
+  test.each(SECRETS)('%s in a file that everybody can write is refused', (name) => {
+    const path = file(VALID[name as keyof typeof VALID])
+    chmodSync(path, 0o646)
+    expect(problems({ [`${name}_FILE`]: path })).toEqual([
+      `${name}_FILE: expected a file that not everybody can write: chmod o-w it, given ${JSON.stringify(path)}`,
+    ])
+  })
+
   test.each(Object.entries(VALID))('%s given both ways is refused', (name, text) => {
     expect(problems({ [name]: text, [`${name}_FILE`]: file(text) })).toEqual([
       `${name}: expected either ${name} or ${name}_FILE, given both`,
@@ -825,6 +842,22 @@ describe('settings that contradict each other', () => {
     [false, { TRUSTED_PROXY: 'loopback', PUBLIC_URL: 'http://localhost:8080' }],
   ])('that only programs of this machine come in is %s with %j', (isLocal, env) => {
     expect(isOnlyLocal(read(env as Record<string, string>))).toBe(isLocal)
+  })
+
+  test('a statement of the shop that others could have written', () => {
+    const env = { ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://h/d' }
+    const path = file('SELECT 1')
+    chmodSync(path, 0o602)
+    expect(problems({ ...env, CANCEL_SQL_FILE: path })).toEqual([
+      expect.stringMatching(/^CANCEL_SQL_FILE: .*chmod o-w/),
+    ])
+    chmodSync(path, 0o644)
+    asRoot('chown', '0', path)
+    expect(read({ ...env, CANCEL_SQL_FILE: path })).toMatchObject({ cancelSql: 'SELECT 1' })
+    asRoot('chown', '12345', path)
+    expect(problems({ ...env, CANCEL_SQL_FILE: path })).toEqual([
+      expect.stringMatching(/^CANCEL_SQL_FILE: .*user 12345/),
+    ])
   })
 
   test('a statement of the shop without a table of the shop', () => {

@@ -76,7 +76,7 @@ export function derive(
   problems: string[],
 ): { readonly cancelSql: string | undefined } {
   if (typeof path !== 'string') return { cancelSql: undefined }
-  const cancelSql = readFile({ name: 'CANCEL_SQL_FILE', path, problems })
+  const cancelSql = readFile({ name: 'CANCEL_SQL_FILE', path, problems, isCode: true })
   if (cancelSql === '') problems.push(`CANCEL_SQL_FILE: expected a statement, ${JSON.stringify(path)} is empty`)
   return { cancelSql }
 }
