@@ -80,6 +80,7 @@ export function createWeb(
       await registerOpenApi(server, {
         version: vitals.version,
         front,
+        environment,
         admit: doors.docs,
         hasTokens: config.API_TOKENS !== undefined,
       })

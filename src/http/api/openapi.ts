@@ -22,16 +22,16 @@ OPTIONS; any other method is answered with 405 \`METHOD_NOT_ALLOWED\`, any other
  */
 export async function registerOpenApi(
   server: FastifyInstance,
-  options: { version: string; front: Front; admit: Admit; hasTokens: boolean },
+  options: { version: string; front: Front; environment?: string | undefined; admit: Admit; hasTokens: boolean },
 ): Promise<void> {
-  const { version, front, admit, hasTokens } = options
+  const { version, front, environment, admit, hasTokens } = options
   server.setValidatorCompiler(validatorCompiler)
   server.setSerializerCompiler(serializerCompiler)
   await server.register(swagger, {
     openapi: {
       openapi: '3.1.0',
       info: {
-        title: 'order-expiry',
+        title: environment ? `order-expiry (${environment})` : 'order-expiry',
         version,
         description: DESCRIPTION,
         license: { name: 'MIT', url: 'https://opensource.org/license/mit' },

@@ -11,12 +11,14 @@ const METHODS = ['get', 'put', 'post', 'patch', 'delete'] as const
 /** Those that the page tells once for all. */
 const ALWAYS = ['400', '401', '403', '408', '413', '415', '429', '500', '503']
 
-async function describe(options: { publicUrl?: string; hasTokens?: boolean } = {}): Promise<OpenAPIV3_1.Document> {
-  const { publicUrl, hasTokens = true } = options
+async function describe(
+  options: { publicUrl?: string; environment?: string; hasTokens?: boolean } = {},
+): Promise<OpenAPIV3_1.Document> {
+  const { publicUrl, environment, hasTokens = true } = options
   const server = fastify()
   const parts = { TRUSTED_PROXY: undefined, TRUSTED_PROXY_USER_HEADER: undefined, TRUSTED_PROXY_OPERATORS: undefined }
   const front = frontOf({ PUBLIC_URL: publicUrl, ...parts })
-  await registerOpenApi(server, { version: '1.2.3', front, hasTokens, admit: () => {} })
+  await registerOpenApi(server, { version: '1.2.3', front, environment, hasTokens, admit: () => {} })
   // No route is called.
   await registerApi(server, { admit: () => {} } as unknown as Parameters<typeof registerApi>[1])
   const { payload } = await server.inject('/openapi.json')
@@ -125,6 +127,11 @@ test('no schema is described twice, and none within another', async () => {
   expect(anonymous).toEqual([])
   const texts = Object.values(schemas).map((schema) => JSON.stringify(schema))
   expect(texts).toHaveLength(new Set(texts).size)
+})
+
+test('the environment is a part of the title, as a badge on every other page', async () => {
+  expect((await describe({ environment: 'staging' })).info.title).toBe('order-expiry (staging)')
+  expect((await describe()).info.title).toBe('order-expiry')
 })
 
 test('who may ask, and where, is as it is set', async () => {
