@@ -1,7 +1,7 @@
 import { ERROR_CODES } from '../../errors.ts'
 import { JOB_NAME } from '../../queue/contract.ts'
 import { UnreadableData } from '../../queue/unreadable-data.ts'
-import { parseNote } from '../../queue/view/check-notes.ts'
+import { isOwnNote } from '../../queue/view/check-notes.ts'
 
 /** What the contract puts on a job, and we put on a finished one. Anything else from a producer may be personal. */
 const KNOWN = new Set(['orderId', 'deadline', 'by', 'outcome', 'status', 'paid', 'decidedAt', 'decidedBy'])
@@ -47,7 +47,7 @@ export function maskJob(job: Record<string, unknown>): Record<string, unknown> {
 
 /** A line of a job's log, for somebody who only looks. */
 export function maskLog(line: unknown): unknown {
-  return typeof line === 'string' && parseNote(line).code !== 'NOTE' ? line : MASKED
+  return typeof line === 'string' && isOwnNote(line) ? line : MASKED
 }
 
 /** A scheduler of repeated jobs, which is never ours. */

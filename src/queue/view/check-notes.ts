@@ -23,6 +23,11 @@ const OWN_NOTES: [form: RegExp, code: CheckNote['code']][] = [
   [new RegExp(`^replaces a check that cancelled the order at ${AT}$`), 'CHECK_REPLACED'],
 ]
 
+/** Whether a line of a job's log is a note of ours, and not something that a producer or its worker wrote there. */
+export function isOwnNote(row: string): boolean {
+  return parseNote(row).code !== 'NOTE'
+}
+
 /** The line that a note was made of. `NOTE`: a producer or its worker wrote it, and not we. */
 export function parseNote(row: string): CheckNote {
   const [, time = '', what = row] = ROW.exec(row) ?? []
