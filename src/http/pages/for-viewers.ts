@@ -17,10 +17,7 @@ export function forViewers(sources: ExplainSources): ExplainSources {
       const { view } = sources
       return {
         recordsOf: async (asked: Parameters<typeof view.recordsOf>[0]) => masked(await view.recordsOf(asked)),
-        async lookFor(asked: Parameters<typeof view.lookFor>[0]) {
-          const found = await view.lookFor(asked)
-          return found && masked(found)
-        },
+        lookFor: async (asked: Parameters<typeof view.lookFor>[0]) => masked(await view.lookFor(asked)),
         holds: () => view.holds(),
       }
     },

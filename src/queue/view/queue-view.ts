@@ -95,7 +95,9 @@ export class QueueView {
     }
     this.#looks++
     // Where Redis fails one, it fails those that wait too: none of them has to find that out by itself.
-    const look = this.#lastLook.then(() => this.#ask(async (open) => this.#redacted(await lookForChecks(open, options))))
+    const look = this.#lastLook.then(() =>
+      this.#ask(async (open) => this.#redacted(await lookForChecks(open, options))),
+    )
     this.#lastLook = look
     return look.finally(() => {
       if (--this.#looks === 0) this.#lastLook = Promise.resolve()
