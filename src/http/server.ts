@@ -73,7 +73,7 @@ export function createHttpService(options: {
       try {
         await prepare({ server, front, events, underWay })
         await register(server)
-        const url = await server.listen({ host, port })
+        const url = await server.listen({ host, port, backlog: MOST_CONNECTIONS })
         events.emit('service-started', { service: 'http', detail: url })
       } catch (cause) {
         await server.close()
