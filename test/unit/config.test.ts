@@ -480,6 +480,14 @@ describe('an unknown setting', () => {
     ['ORDERS_STATUS_COL', 'ORDERS_STATUS_COLUMN'],
     ['BRAKE_MAX_PER_MIN', 'BRAKE_MAX_PER_MINUTE'],
     ['BOARD_USER', 'BOARD_USERS'],
+    ['ORDER_TABEL', 'ORDERS_TABLE'],
+    ['BREAK_MAX_PER_MINUTE', 'BRAKE_MAX_PER_MINUTE'],
+    ['DATABSE_URL', 'DATABASE_URL'],
+    ['EDIS_URL', 'REDIS_URL'],
+    ['API_TOKENS_FIEL', 'API_TOKENS_FILE'],
+    ['TRUSTED_PROXI', 'TRUSTED_PROXY'],
+    ['DATABASE_TLS_CRT_FILE', 'DATABASE_TLS_CERT_FILE'],
+    ['SHUTDOWN_TIMOUT', 'SHUTDOWN_TIMEOUT'],
   ])('%s is refused, from the environment and from .env: did you mean %s?', (given, meant) => {
     const problem = [`${given}: unknown setting; did you mean ${meant}?`]
     expect(problems({ [given]: 'x' })).toEqual(problem)
@@ -493,6 +501,8 @@ describe('an unknown setting', () => {
 
   test('that resembles one of ours is left to its program where ours is set', () => {
     expect(problems({ REDIS_URI: 'x', REDIS_URL: 'redis://h' })).toEqual([])
+    expect(problems({ REDIS_URI: 'x', REDIS_URL_FILE: file('redis://h') })).toEqual([])
+    expect(problems({ REDIS_URL_FIEL: 'x', REDIS_URL: 'redis://h' })).toEqual([])
   })
 
   test('is refused in whichever of the two it stands, once', () => {
