@@ -113,6 +113,8 @@ function refused(path: string, expected: string, cause?: unknown): OrderExpiryEr
 /** As dotenv reads it. https://github.com/motdotla/dotenv#what-rules-does-the-parsing-engine-follow */
 const ASSIGNMENT =
   /^[^\S\r\n]*(?:export\s+)?([\w.-]+)(?:\s*=\s*?|:\s+?)(\s*'(?:\\'|[^'])*'|\s*"(?:\\"|[^"])*"|\s*`(?:\\`|[^`])*`|[^#\r\n]+)?[^\S\r\n]*(#.*)?$/gm
+/** One text in quotes, not two such as `"my.schema"."Order"`. */
+const IN_QUOTES = /^(['"`])(?:\\\1|(?!\1)[\s\S])*\1$/
 const LATER_LINE = /^\s*(?:export\s+)?([A-Z][A-Z0-9_]*)\s*=/gm
 
 /**
@@ -124,24 +126,31 @@ export function parseEnvFile(
   isOurs: (name: string) => boolean,
 ): { values: Record<string, string>; problems: string[] } {
   const problems = new Map<string, string>()
+  const read = parse(text)
+  const values = { ...read }
   for (const [, name = '', value = '', rest] of text.matchAll(ASSIGNMENT)) {
     const given = value.trim()
-    const isQuoted = /^(['"`])[\s\S]*\1$/.test(given) && given.length > 1
+    const isQuoted = IN_QUOTES.test(given)
     const swallowed = isQuoted ? [...given.matchAll(LATER_LINE)].map(([, later = '']) => later) : []
-    if (swallowed.some((later) => isOurs(name) || isOurs(later))) {
+    problems.delete(name) // the last one of a name counts
+    // Of what only begins and ends with a quote, dotenv takes both away.
+    if (isOurs(name)) values[name] = isQuoted ? (read[name] ?? '') : given
+    if (isOurs(name) && swallowed.length > 0) {
       const what = `a quote that ends where it should; it goes on over ${swallowed.join(', ')}`
       problems.set(name, `${name}: expected ${what}: close it at the end of the line`)
     } else if (isOurs(name) && !isQuoted && rest !== undefined) {
       const what = 'no # outside quotes, where it begins a comment'
       problems.set(name, `${name}: expected ${what}: put the value in quotes, and a comment on a line of its own`)
-    } else problems.delete(name) // the last one of a name counts
+    }
+    for (const later of swallowed.filter((one) => isOurs(one))) {
+      problems.set(later, `${later}: expected on a line outside the quotes of ${name}: close them before it`)
+    }
   }
   for (const line of text.replace(ASSIGNMENT, '').split(/[\r\n]+/)) {
     const name = /^\s*#/.test(line) ? undefined : line.match(/[A-Z][A-Z0-9_]*/g)?.find(isOurs)
     if (name)
       problems.set(name, `${name}: expected ${name}=… alone on a line; one that has it otherwise would be passed over`)
   }
-  const values = parse(text)
   for (const name of problems.keys()) delete values[name]
   return { values, problems: [...problems.values()] }
 }

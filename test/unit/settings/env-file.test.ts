@@ -142,13 +142,13 @@ describe('a value that can be read in two ways is left out, and told without sho
     ['# at the beginning', 'API_TOKENS=#hunter2\n', 'API_TOKENS', 'put the value in quotes'],
     ['# behind a quoted part', `ORDERS_CONDITION="a" = '#hunter2'\n`, 'ORDERS_CONDITION', 'put the value in quotes'],
     ['a quote left open', 'API_TOKENS="shop:hunter2\nREDIS_URL="redis://h"\n', 'API_TOKENS', 'no quotes around it'],
-    ['a quote closed later', `API_TOKENS='shop:hunter2\nREDIS_URL=redis://h'\n`, 'API_TOKENS', 'close it'],
-    ["another program's", `APP_TITLE="hunter2\nREDIS_URL=redis://h\nX=y"\n`, 'APP_TITLE', 'close it'],
+    ["another program's", `APP_TITLE="hunter2\nREDIS_URL=redis://h\nX=y"\n`, 'REDIS_URL', 'quotes of APP_TITLE: close'],
     ['of another program in ours', 'BOARD_ENVIRONMENT="x\nAPP=hunter2"\n', 'BOARD_ENVIRONMENT', 'close it'],
     ['a word before the name', 'set API_TOKENS=shop:hunter2\n', 'API_TOKENS', 'API_TOKENS=… alone on a line'],
     ['a name alone', 'APP=x\nAPI_TOKENS\n', 'API_TOKENS', 'alone on a line'],
     ['a list of YAML', '- API_TOKENS=shop:hunter2\r\n', 'API_TOKENS', 'alone on a line'],
     ['of PowerShell', '$env:API_TOKENS = "shop:hunter2"\n', 'API_TOKENS', 'alone on a line'],
+    ['two quoted parts and a comment', `ORDERS_TABLE="a"."b" # hunter2\n`, 'ORDERS_TABLE', 'put the value in quotes'],
     ['after export', 'export API_TOKENS=shop:hunter2#hunter2\r\n', 'API_TOKENS', 'put the value in quotes'],
   ])('%s', (_, text, name, advice) => {
     const { values, problems } = parseEnvFile(text, isSetting)
@@ -161,14 +161,45 @@ describe('a value that can be read in two ways is left out, and told without sho
     expect(values).not.toHaveProperty(name)
   })
 
+  test.each<[text: string, told: RegExp[]]>([
+    [
+      `API_TOKENS='shop:hunter2\nREDIS_URL=redis://h'\n`,
+      [/^API_TOKENS: .*over REDIS_URL: close it/, /^REDIS_URL: .*of API_T/],
+    ],
+    [`API_TOKENS='hunter2\nREDIS_URL=redis://h'\nAPI_TOKENS=y\n`, [/^REDIS_URL: .*outside the quotes of API_TOKENS/]],
+    [`API_TOKENS='hunter2\nREDIS_URL=redis://h'\nREDIS_URL=redis://h\n`, [/^API_TOKENS: .*over REDIS_URL: close it/]],
+    [`X='\nREDIS_URL=redis://hunter2'\nX='\nORDERS_TABLE=x'\n`, [/^REDIS_URL: .*quotes of X/, /^ORDERS_TABLE: .*of X/]],
+  ])('each setting that an open quote changes, the one before it and those it swallows, is told: %j', (text, told) => {
+    const { values, problems } = parseEnvFile(text, isSetting)
+    expect(problems).toEqual(told.map((one) => expect.stringMatching(one)))
+    for (const problem of problems) expect(values).not.toHaveProperty(problem.split(':')[0] as string)
+    expect(problems.join()).not.toContain('hunter2')
+  })
+
+  test.each([
+    ['ORDERS_TABLE', '"my.schema"."Order"'],
+    ['OUTBOX_TABLE', '"shop" . "expired"'],
+    ['ORDERS_SET', '"a" = 1, "b" = "c"'],
+    ['ORDERS_CONDITION', '"a" = "b"'],
+    ['ORDERS_CONDITION', `'a' = kind OR kind = 'b'`],
+    ['API_TOKENS', '"a","b"'],
+  ])('quotes that belong to the value stay: %s=%s', (name, value) => {
+    for (const line of [`${name}=${value}`, `export ${name} = ${value} `, `${name}="x"\r\n${name}=${value}\r`]) {
+      expect(parseEnvFile(`${line}\n`, isSetting)).toEqual({ values: { [name]: value }, problems: [] })
+    }
+  })
+
   test.each<[text: string, values: object]>([
     ['API_TOKENS="shop:a#b"\n', { API_TOKENS: 'shop:a#b' }],
     ["API_TOKENS='shop:a#b' # ours\n", { API_TOKENS: 'shop:a#b' }],
     ['# CONCURRENCY=1\n  # too\nCONCURRENCY=5\n', { CONCURRENCY: '5' }],
     ['APP_COLOUR=#fff\nAPP_NAME="Bob\'s\nshop"\nCONCURRENCY=5 \n', { CONCURRENCY: '5' }],
     ['API_TOKENS=a#b\nAPI_TOKENS="a#b"\n', { API_TOKENS: 'a#b' }],
+    [`ORDERS_SET="a"=1\nORDERS_SET='"a" = "b"'\n`, { ORDERS_SET: '"a" = "b"' }],
+    ['BOARD_ENVIRONMENT="two\\nlines"\nAPP="a" b "c"\n', { BOARD_ENVIRONMENT: 'two\nlines' }],
     [`ORDERS_SET="a = 1,\n  b = 2"\n`, { ORDERS_SET: 'a = 1,\n  b = 2' }],
     [`ORDERS_CONDITION="paymentStatus" = 'UNPAID'\nX="y"\n`, { ORDERS_CONDITION: `"paymentStatus" = 'UNPAID'` }],
+    ['ORDERS_STATUS_COLUMN=""\nAPI_TOKENS=\n', { ORDERS_STATUS_COLUMN: '', API_TOKENS: '' }],
     ['set APP=1\n# API_TOKENS\nexport CONCURRENCY=5\nRATHER_LONG_API_TOKENS\n', { CONCURRENCY: '5' }],
   ])('but not in %j', (text, values) => {
     expect(parseEnvFile(text, isSetting)).toMatchObject({ values, problems: [] })
