@@ -9,9 +9,8 @@ import { count } from './runtime/human-numbers.ts'
 import { apiTokens, boardUsers, metricsToken, otlpHeaders } from './settings/credentials.ts'
 import {
   type Environment,
-  hasStrayQuotes,
+  findStray,
   mergeEnvironments,
-  NO_QUOTES,
   readValues,
   type Settings,
   type SettingValues,
@@ -59,7 +58,7 @@ export const SETTINGS = {
   TRUSTED_PROXY_OPERATORS: { schema: value.names },
   API_TOKENS: { schema: apiTokens, secret: true },
   API_RATE_LIMIT: { schema: value.orOff(value.integer(1, 1_000_000)), default: '500' },
-  BOARD_USERS: { schema: boardUsers, secret: true },
+  BOARD_USERS: { schema: boardUsers, secret: true, hasHashes: true },
   METRICS_TOKEN: { schema: metricsToken, secret: true },
   BOARD_ENVIRONMENT: { schema: z.string().max(40, 'expected up to 40 characters') },
   LOG_LEVEL: { schema: z.enum(LOG_LEVELS, `expected one of ${LOG_LEVELS.join(', ')}`), default: 'info' },
@@ -105,7 +104,8 @@ export function readConfig(input: {
 }): Config {
   const env = mergeEnvironments(SETTINGS, input)
   const problems = [...(input.problems ?? []), ...findUnknownNames({ settings: SETTINGS, env })]
-  if (hasStrayQuotes(env.NODE_ENV ?? '')) problems.push(`NODE_ENV: ${NO_QUOTES}`)
+  const stray = findStray(env.NODE_ENV ?? '')
+  if (stray) problems.push(`NODE_ENV: ${stray}`)
   const values = readValues({ settings: SETTINGS, env, problems })
   const derived = deriveSettings(values, problems)
   const config = { ...values, ...derived, production: env.NODE_ENV === 'production' } as Config

@@ -6,7 +6,9 @@ import type { TlsNames } from '../runtime/certificates.ts'
 const OTHER_FORMS: [form: RegExp, what: string][] = [
   [/^\s*$/, 'an empty text'],
   [/^\s|\s$/, 'a space or a line break before or after the URL: leave it out'],
+  [/[\t\r\n]/, 'a tab or a line break, which a URL leaves out: percent-encode it'],
   [/^["'{[]/, 'quotes or JSON: write the URL alone'],
+  [/:(["'`])[^@]+\1@/, 'a password in quotes: leave them out, or percent-encode those that belong to it'],
   [/^jdbc:/i, 'a URL for JDBC: leave out what precedes redis://'],
   [/^redis-cli\s/, 'a command: write its URL alone, with rediss:// where the command has --tls'],
   [/^https?:/i, 'the address of an HTTP API: take the URL for Redis clients from the same page'],

@@ -29,7 +29,9 @@ export const boardUsers = listOf({
   parse(entry): BoardUser | undefined {
     // The password may hold colons, a name and a role do not.
     const [, name, password, role] = /^\s*([^:\s]+):(.+):(viewer|operator)\s*$/.exec(entry) ?? []
-    return name && password && role ? { name, password, role: role as BoardUser['role'] } : undefined
+    return name && password && role && !isQuoted(password)
+      ? { name, password, role: role as BoardUser['role'] }
+      : undefined
   },
   secret: { of: ({ password }) => password, shortest: SHORTEST_PASSWORD, what: 'a password' },
   distinct: { keyOf: ({ name }) => name, expected: 'each user to have a name of its own' },
@@ -39,7 +41,7 @@ export const apiTokens = listOf({
   expected: `name:token, then perhaps :scope (${SCOPES.join(', ')} or several, such as pay+read), perhaps :expiry (2027-01-31 or 2027-01-31T12:00:00Z), with a token in ASCII`,
   parse(entry): ApiToken | undefined {
     const [, name, token, limits] = /^\s*([^:\s]+):([!-9;-~]+)(?::(\S+))?\s*$/.exec(entry) ?? []
-    if (!name || !token) return undefined
+    if (!name || !token || isQuoted(token)) return undefined
     if (limits === undefined) return { name, token }
     const parsed = parseLimits(limits)
     return parsed && { name, token, ...parsed }
@@ -63,7 +65,7 @@ export const otlpHeaders = listOf({
   expected: 'name=value,… with percent-encoded values',
   parse(entry): [name: string, value: string] | undefined {
     const [, name, value] = /^\s*([\w!#$%&'*+.^`|~-]+)\s*=\s*([\x20-\x7e]*?)\s*$/.exec(entry) ?? []
-    if (name === undefined || value === undefined) return undefined
+    if (name === undefined || value === undefined || isQuoted(value)) return undefined
     try {
       const sent = decodeURIComponent(value)
       validateHeaderValue(name, sent)
@@ -88,7 +90,8 @@ function listOf<Entry>(options: {
   return z.string().transform((text, context): Entry[] => {
     const entries = text.split(',').flatMap((part, index) => {
       const entry = parse(part)
-      if (entry === undefined) context.addIssue(`expected ${expected}; entry ${index + 1} is not`)
+      if (entry === undefined)
+        context.addIssue(`expected ${expected}, no part of it in quotes; entry ${index + 1} is not`)
       else if (secret && secret.of(entry).length < secret.shortest) {
         context.addIssue(
           `expected ${secret.what} of at least ${secret.shortest} characters; entry ${index + 1} has a shorter one`,
@@ -101,6 +104,11 @@ function listOf<Entry>(options: {
     }
     return entries
   })
+}
+
+/** As for a shell, which has not been there to take the quotes away. */
+function isQuoted(text: string): boolean {
+  return /^(['"`]).*\1$/.test(text) || /^[“”„‘’].*[“”„‘’]$/.test(text)
 }
 
 /** Scopes, an expiry, or both in either order. Undefined: something else. */

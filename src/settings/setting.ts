@@ -15,7 +15,9 @@ interface Setting<T = unknown> {
   /** What the variable set to an empty text means, where it is not the same as one that is not set. */
   empty?: 'none' | 'refused'
   /** SQL, in which quotes have a meaning of their own. */
-  isSql?: true
+  sql?: 'name' | 'expression'
+  /** A `#` behind a space may belong to it: SQL has an operator of this name, and a password may have both. */
+  hasHashes?: true
 }
 
 export type Settings = Readonly<Record<string, Setting>>
@@ -54,7 +56,7 @@ export function readValues({ settings, env, problems }: { settings: Settings; en
 }
 
 /** Nobody is shown the value: it may be a secret. */
-export const NO_QUOTES =
+const NO_QUOTES =
   'expected no quotes around it; take them away: what is not a shell, such as `docker run --env-file`, makes them a part of the value'
 
 const NO_COMMENT =
@@ -62,17 +64,26 @@ const NO_COMMENT =
 const NO_REFERENCE =
   'expected no reference to another variable, given one that nobody has replaced: write out the value that it stands for'
 
+const NAMES_IN_SQL = {
+  name: '; quote each name alone: "shop"."a.b"',
+  expression: '; put a column such as "is open" into parentheses',
+}
+
 /** What was meant for somebody who reads the value before us, a shell above all, and what to do; undefined: nothing. */
-function findStray(text: string, { isSql, secret }: Setting): string | undefined {
-  if (hasStrayQuotes(text, { isSql })) return NO_QUOTES
+export function findStray(text: string, { sql, hasHashes }: Pick<Setting, 'sql' | 'hasHashes'> = {}) {
+  if (hasStrayQuotes(text, sql)) return `${NO_QUOTES}${sql ? NAMES_IN_SQL[sql] : ''}`
   if (/\$\{\w+(:?[-?+][^}]*)?\}|\$\(\w+\)/.test(text)) return NO_REFERENCE
-  // SQL has an operator of this name; and a secret, where spaces are of use, such as a password, may have both.
-  return !isSql && !secret && /\s#(\s|$)/.test(text) ? NO_COMMENT : undefined
+  return !hasHashes && /\s#(\s|$)/.test(text) ? NO_COMMENT : undefined
 }
 
 /** Quotes that were meant for a shell, or those of JSON or a word processor, around the value or an entry of a list. */
-export function hasStrayQuotes(text: string, { isSql }: { isSql?: true | undefined } = {}): boolean {
-  if (isSql) return /^\s*(?:'[^']*'|`[^`]*`)\s*$/.test(text)
+function hasStrayQuotes(text: string, sql: Setting['sql']): boolean {
+  // A column such as "isOpen" is an expression; what has more in it than a name is none within quotes.
+  if (sql === 'expression') return /^\s*(?:'[^']*'|`[^`]*`|"[^"]*[\s=(<>!][^"]*"|[“”„‘’].*)\s*$/s.test(text)
+  if (sql === 'name') {
+    const bare = text.replace(/"(?:[^"]|"")*"/g, '""')
+    return /^\s*"[^"]*\.[^"]*"\s*$/.test(text) || /(^|\.)\s*['`“”„‘’]|['`“”„‘’]\s*(\.|$)/.test(bare)
+  }
   return text.split(',').some((entry) => {
     const [, last = ''] = /(['"`“”„‘’])\s*\]?\s*$/.exec(entry) ?? []
     const isOpened = last !== '' && entry.split(last).length % 2 === 1 // within: a column may be called the "case"
@@ -87,8 +98,9 @@ function readText(name: string, setting: Setting, env: Environment, problems: st
     problems.push(`${name}: expected either ${name} or ${name}_FILE, given both`)
     return undefined
   }
-  if (path && hasStrayQuotes(path)) {
-    problems.push(`${name}_FILE: ${NO_QUOTES}`)
+  const stray = path && findStray(path)
+  if (stray) {
+    problems.push(`${name}_FILE: ${stray}`)
     return undefined
   }
   if (path) return readFile({ name: `${name}_FILE`, path, problems })

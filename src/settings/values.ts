@@ -53,7 +53,7 @@ export const host = z
   .refine((text) => isIP(text) !== 0 || /^[a-z0-9.-]+$/i.test(text), 'expected an IP address or a host name')
 
 export const otlpEndpoint = z.string().refine((text) => {
-  const url = URL.canParse(text) ? new URL(text) : undefined
+  const url = parseUrl(text)
   return /^https?:$/.test(url?.protocol ?? '') && !url?.username && !url?.password && !url?.search
 }, 'expected http://host:4318 or https://…, without a user or a password: they belong in OTEL_EXPORTER_OTLP_HEADERS')
 
@@ -62,7 +62,7 @@ const OUR_PATHS = /^\/(v1|orders|board|docs|guide|script|metrics|livez|readyz|op
 
 /** The URL without a slash at its end. */
 export const publicUrl = z.string().transform((text, context) => {
-  const url = URL.canParse(text) ? new URL(text) : undefined
+  const url = parseUrl(text)
   const isPlain = url && !url.username && !url.password && !/[?#]/.test(text)
   const path = url?.pathname.replace(/\/+$/, '') ?? ''
   if (url && isPlain && /^https?:$/.test(url.protocol) && !path.includes('//') && !OUR_PATHS.test(path)) {
@@ -73,6 +73,11 @@ export const publicUrl = z.string().transform((text, context) => {
   )
   return z.NEVER
 })
+
+/** Without what the parser would leave out in silence. */
+function parseUrl(text: string): URL | undefined {
+  return URL.canParse(text) && !/[\t\r\n]/.test(text) ? new URL(text) : undefined
+}
 
 /** What Express and Fastify call these networks. */
 const NETWORKS: Readonly<Record<string, readonly string[]>> = {

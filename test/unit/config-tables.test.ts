@@ -12,7 +12,7 @@ const read = (env: Record<string, string>) =>
 
 describe('who opens the tables alone', () => {
   test.each(Object.keys(SETTINGS))('is refused a wrong %s if the tables depend on it, and only then', (name) => {
-    const isSql = 'isSql' in SETTINGS[name as keyof typeof SETTINGS]
+    const isSql = 'sql' in SETTINGS[name as keyof typeof SETTINGS]
     const wrong = () => read({ [name]: isSql ? "'x'" : '"x"' })
     if (name === 'CANCEL_SQL_FILE' || !OF_TABLES.has(name)) expect(wrong).not.toThrow()
     else expect(wrong).toThrow(name)

@@ -555,7 +555,14 @@ describe('quotes that were meant for a shell', () => {
     ['OUTBOX_TABLE', '"Expired"'],
     ['ORDERS_CONDITION', `"paymentStatus" = 'UNPAID'`],
     ['ORDERS_CONDITION', '"isOpen"'],
+    ['ORDERS_CONDITION', '("is open")'],
     ['ORDERS_SET', `"closedBy" = 'us'`],
+    ['ORDERS_SET', '"a" = 1, "b" = "c"'],
+    ['OUTBOX_TABLE', '"public"."shop.expired"'],
+    ['BOARD_USERS', 'ann:"long"-password:viewer'],
+    ['API_TOKENS', `shop:a"${T}"`],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'etag=%22abc%22'],
+    ['REDIS_URL', 'redis://:%22abc%22@h'],
   ])('are no quotes that SQL needs: %s=%s', (name, text) => {
     expect(problems({ [name]: text })).toEqual([])
   })
@@ -563,9 +570,37 @@ describe('quotes that were meant for a shell', () => {
   test.each([
     ['ORDERS_CONDITION', `'NOT paid'`],
     ['ORDERS_SET', `'x = 1'`],
+    ['ORDERS_CONDITION', '"deleted_at IS NULL"'],
+    ['ORDERS_CONDITION', ' "total<9" '],
+    ['ORDERS_CONDITION', '“NOT paid”'],
+    ['ORDERS_SET', '"version=version+1"'],
     ['ORDERS_TABLE', `'orders'`],
+    ['ORDERS_TABLE', '“orders”'],
+    ['ORDERS_TABLE', '`shop`.`orders`'],
+    ['OUTBOX_TABLE', '"shop.expired"'],
+    ['OUTBOX_TABLE', `shop.'expired'`],
   ])('are refused around SQL: %s=%s', (name, text) => {
     expect(problems({ [name]: text })).toEqual([expect.stringContaining('expected no quotes around it')])
+  })
+})
+
+describe('quotes around a secret within a value', () => {
+  const cases: [name: string, text: (quoted: string) => string][] = [
+    ['API_TOKENS', (quoted) => `shop:${quoted}`],
+    ['API_TOKENS', (quoted) => `shop:${quoted}:pay`],
+    ['API_TOKENS', (quoted) => `till:other-hunter2-other, shop:${quoted}:read:2027-01-31`],
+    ['BOARD_USERS', (quoted) => `ann:${quoted}:viewer`],
+    ['OTEL_EXPORTER_OTLP_HEADERS', (quoted) => `api-key=${quoted}`],
+    ['OTEL_EXPORTER_OTLP_HEADERS', (quoted) => `a=b, api-key = ${quoted}`],
+    ['REDIS_URL', (quoted) => `redis://shop:${quoted}@redis`],
+    ['DATABASE_URL', (quoted) => `postgres://shop:${quoted}@db/shop`],
+  ]
+  const quotings = ['"', "'", '`'].flatMap((quote) => cases.map(([name, text]) => [name, quote, text] as const))
+  test.each(quotings)('%s with %s is refused, naming quotes and showing no secret', (name, quote, text) => {
+    const value = text(`${quote}hunter2-hunter2-hunter2${quote}`)
+    const found = problems({ ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db/shop', [name]: value })
+    expect(found).toEqual([expect.stringMatching(new RegExp(`^${name}: expected .*in quotes`))])
+    expect(found.join()).not.toContain('hunter2')
   })
 })
 
@@ -593,10 +628,41 @@ describe('what was meant for somebody who reads a value before us', () => {
     ['ORDERS_UNPAID_STATUSES', 'pending,new #'],
     ['BOARD_ENVIRONMENT', 'staging\t# for now'],
     ['CANCEL_SQL_FILE', '/etc/cancel.sql # ours'],
+    ['ORDERS_TABLE', 'shop.orders # live'],
+    ['OUTBOX_TABLE', 'shop.expired #'],
+    ['OTEL_EXPORTER_OTLP_HEADERS', 'api-key=hunter2 # prod'],
+    ['API_TOKENS', `shop:${T}1 # prod`],
+    ['METRICS_TOKEN', `${T}1 # prod`],
+    ['REDIS_URL', 'redis://:hunter2@redis/0 # prod'],
+    ['API_TOKENS_FILE', '/run/secrets/tokens # prod'],
+    ['NODE_ENV', 'production # for good'],
   ])('a comment: %s=%s', (name, text) => {
     expect(problems({ [name]: text })).toEqual([
       expect.stringMatching(new RegExp(`^${name}: expected no comment behind it.*docker run --env-file`)),
     ])
+  })
+
+  test.each([
+    'postgres://u:hunter2@db/shop # prod',
+    'postgres://u:hunter2@db # prod',
+    'postgres://u:hunter2 #2@db/shop',
+  ])('a comment in a DATABASE_URL that matters: %s', (url) => {
+    const found = problems({ ORDER_STORE: 'postgres', DATABASE_URL: url })
+    expect(found).toEqual([expect.stringMatching(/^DATABASE_URL: expected .*comment on a line of its own/)])
+    expect(found.join()).not.toContain('hunter2')
+    expect(problems({ DATABASE_URL: url })).toEqual([])
+  })
+
+  test.each([
+    ['REDIS_URL', 'redis://:hun\nter2@h'],
+    ['REDIS_URL', 'unix:///run/a\tb.sock'],
+    ['DATABASE_URL', 'postgres://u:hun\r\nter2@db/shop'],
+    ['PUBLIC_URL', 'https://ops\n.example.com'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://coll\tector:4318'],
+  ])('a line break or a tab, which would be left out of a URL in silence: %s=%j', (name, text) => {
+    const found = problems({ ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db/shop', [name]: text })
+    expect(found).toEqual([expect.stringMatching(new RegExp(`^${name}: expected `))])
+    expect(found.join()).not.toMatch(/ter2/)
   })
 
   test.each([

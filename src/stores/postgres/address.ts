@@ -24,7 +24,10 @@ type SslMode = (typeof SSL_MODES)[number]
 /** Who writes what else, and how it is to be written. None of them is shown: whatever is wrong, a part of it can be the password. */
 const OTHER_FORMS: [form: RegExp, what: string][] = [
   [/^\s|\s$/, 'a space or a line break before or after the URL: leave it out'],
+  [/[\t\r\n]/, 'a tab or a line break: percent-encode it'],
+  [/\s#/, 'a # behind a space: put a comment on a line of its own, and percent-encode both in a password'],
   [/^["'{[]/, 'quotes or JSON: write the URL alone'],
+  [/:(["'`])[^@]+\1@/, 'a password in quotes: leave them out, or percent-encode those that belong to it'],
   [/^jdbc:/i, 'a URL for JDBC: leave out "jdbc:", and write user and password before the host'],
   [/^psql\s/, 'a command: write its URL alone'],
   [/^postgres(ql)?\+\w+:/i, 'a URL that names a driver: leave out the "+" and the name after it'],

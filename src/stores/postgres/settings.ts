@@ -44,12 +44,13 @@ const orderStatuses = z
 
 /** Where the shop's own table is, and what its columns mean. `.env.example` says what each is for. */
 export const settings = {
-  DATABASE_URL: { schema: z.string().min(1, 'expected a URL'), secret: true }, // with another store, it is the shop's own
+  // With another store, it is the shop's own.
+  DATABASE_URL: { schema: z.string().min(1, 'expected a URL'), secret: true, hasHashes: true },
   DATABASE_TLS_CA_FILE: { schema: z.string() },
   DATABASE_TLS_CERT_FILE: { schema: z.string() },
   DATABASE_TLS_KEY_FILE: { schema: z.string() },
   DATABASE_TLS_SERVERNAME: { schema: serverName },
-  ORDERS_TABLE: { schema: tableName, default: 'orders', empty: 'refused', isSql: true },
+  ORDERS_TABLE: { schema: tableName, default: 'orders', empty: 'refused', sql: 'name' },
   ORDERS_ID_COLUMN: { schema: columnName, default: 'id', empty: 'refused' },
   ORDERS_STATUS_COLUMN: { schema: columnName, default: 'status', empty: 'none' },
   ORDERS_DEADLINE_COLUMN: { schema: columnName, default: 'payment_deadline', empty: 'none' },
@@ -62,9 +63,9 @@ export const settings = {
   ORDERS_CANCELLED_AT_COLUMN: { schema: columnName },
   ORDERS_UNPAID_STATUSES: { schema: orderStatuses, default: 'pending', empty: 'none' },
   ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled', empty: 'none' },
-  ORDERS_CONDITION: { schema: fragment(parseExpression), isSql: true },
-  ORDERS_SET: { schema: fragment(parseAssignments), isSql: true },
-  OUTBOX_TABLE: { schema: outboxName, default: 'order_expiry_outbox', empty: 'refused', isSql: true },
+  ORDERS_CONDITION: { schema: fragment(parseExpression), sql: 'expression', hasHashes: true },
+  ORDERS_SET: { schema: fragment(parseAssignments), sql: 'expression', hasHashes: true },
+  OUTBOX_TABLE: { schema: outboxName, default: 'order_expiry_outbox', empty: 'refused', sql: 'name' },
   CANCEL_SQL_FILE: { schema: z.string() },
 } as const satisfies Settings
 
