@@ -7,6 +7,8 @@ export class TcpProxy {
   readonly #target: number
   readonly #sockets = new Set<Socket>()
   #isCut = false
+  #losesNext = false
+  #isFrozen = false
 
   /** @param url of the server */
   protected constructor(url: string) {
@@ -35,6 +37,17 @@ export class TcpProxy {
     this.#isCut = false
   }
 
+  /** The next connection is broken as soon as it is made. */
+  loseNext(): void {
+    this.#losesNext = true
+  }
+
+  /** What is said from now on arrives nowhere, on new connections too. */
+  freeze(): void {
+    this.#isFrozen = true
+    for (const socket of this.#sockets) socket.unpipe().pause()
+  }
+
   async close(): Promise<void> {
     this.cut()
     this.#server.close()
@@ -49,7 +62,10 @@ export class TcpProxy {
 
   /** Passes on what a client and the server say to each other. */
   protected serve(client: Socket): void {
-    if (this.#isCut) return void client.destroy()
+    const isLost = this.#isCut || this.#losesNext
+    this.#losesNext = false
+    if (isLost) return void client.destroy()
+    if (this.#isFrozen) return void this.#sockets.add(client.on('error', () => {}))
     const upstream = this.connect()
     for (const [from, to] of [
       [client, upstream],

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
+import { migratePostgres } from '../../src/stores/postgres/migration.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
 import { diagnosePostgres } from '../helpers/diagnose-postgres.ts'
@@ -92,13 +93,69 @@ describe.each([
   })
 
   test('leads to the schema that the URL names', async () => {
-    const table = await openTable(1)
-    const url = `${await startPgbouncer(databaseUrl(), ignored)}?schema=${table.schema}`
-    const options = table.storeOptions({ settings: { DATABASE_URL: url, ORDERS_TABLE: 'orders' } })
+    await cancelsIn(await startPgbouncer(databaseUrl(), ignored))
+  })
+
+  test('that has frozen is told of as soon as one statement has not been answered', async () => {
+    await failsWithinOneTimeout(await startPgbouncer(databaseUrl(), ignored), (store) => store.find(['0']))
+  })
+})
+
+/** Whatever is special in a name: for SQL, for an option of a connection, for a replacement in a text. */
+async function cancelsIn(server: string): Promise<void> {
+  const table = await openTable(1)
+  const schema = `${table.schema} \\$&'`
+  await table.pool.query(`ALTER SCHEMA ${table.schema} RENAME TO "${schema}"`)
+  closing.push(() => table.pool.query(`ALTER SCHEMA "${schema}" RENAME TO ${table.schema}`))
+  const url = `${server}?schema=${encodeURIComponent(schema)}`
+  const options = table.storeOptions({ settings: { DATABASE_URL: url, ORDERS_TABLE: 'orders' } })
+  await migratePostgres(options, { dryRun: false })
+  const store = await PostgresStore.open(options)
+  closing.push(() => store.close())
+  expect(await store.unpaidDueBefore(Date.now(), undefined, 10)).toMatchObject([{ orderId: '0' }])
+}
+
+/** The server freezes within a transaction, as soon as a statement is on its way. */
+async function failsWithinOneTimeout(url: string, ask: (store: PostgresStore) => Promise<unknown>): Promise<void> {
+  const table = await openTable(1)
+  const proxy = await TcpProxy.to(url)
+  closing.push(() => proxy.close())
+  const store = await openStore(table, proxy.urlOf(url))
+  const query = pg.Client.prototype.query
+  pg.Client.prototype.query = function freezing(this: pg.Client, ...args: unknown[]) {
+    if (!String(args[0]).startsWith('BEGIN')) proxy.freeze()
+    return Reflect.apply(query, this, args)
+  } as typeof query
+  closing.push(() => {
+    pg.Client.prototype.query = query
+  })
+  const startedAt = performance.now()
+  await expect(ask(store)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+  expect(performance.now() - startedAt).toBeLessThan(18_000)
+}
+
+test('a server that has frozen is told of as soon as one statement has not been answered', () =>
+  failsWithinOneTimeout(databaseUrl(), (store) => store.unpaidDueBefore(Date.now(), undefined, 1)))
+
+test('the schema that the URL names is that of the table', () => cancelsIn(databaseUrl()))
+
+test('a socket that the URL names leads to the server, without TLS', async () => {
+  const table = await openTable(1)
+  const [{ folder }] = (
+    await table.pool.query("SELECT split_part(current_setting('unix_socket_directories'), ',', 1) AS folder")
+  ).rows as [{ folder: string }]
+  const { port } = new URL(databaseUrl())
+  for (const query of [
+    `host=${encodeURIComponent(folder)}&port=${port}`,
+    `host=${folder}&port=${port}&sslmode=require`,
+  ]) {
+    const options = table.storeOptions({ settings: { DATABASE_URL: `postgres://postgres@/postgres?${query}` } })
     const store = await PostgresStore.open(options)
     closing.push(() => store.close())
-    expect(await store.cancelUnpaid(due(0, 1))).toMatchObject([{ kind: 'cancelled' }])
-  })
+    await store.ping()
+    const what = `answers at ${folder}/.s.PGSQL.${port}, database postgres`
+    expect(await diagnosePostgres(options)).toContainEqual(expect.objectContaining({ code: 'store-reachable', what }))
+  }
 })
 
 test('without a pooler nothing is added: a statement stays one round trip', async () => {

@@ -10,6 +10,7 @@ import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
+import { createPool } from '../../src/stores/postgres/pool.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { type Certificate, CertificateAuthority } from '../helpers/certificates.ts'
 import { closing } from '../helpers/closing.ts'
@@ -18,6 +19,7 @@ import { databaseUrl, redisUrl, uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { postgresSettings } from '../helpers/postgres-settings.ts'
 import { type Server, startPostgres, startRedis } from '../helpers/processes.ts'
+import { TcpProxy } from '../helpers/tcp-proxy.ts'
 
 const ca = new CertificateAuthority()
 const otherCa = new CertificateAuthority()
@@ -195,10 +197,13 @@ describe('Redis', () => {
   })
 
   test('without verification is a warning, where the URL says so', async () => {
-    const redis = `${(servers['redis good'] as Server).url}?ssl_cert_reqs=none`.replace('127.0.0.1', 'localhost')
+    // This machine, by an address that does not say so.
+    const redis = `${(servers['redis good'] as Server).url}?ssl_cert_reqs=none`.replace('127.0.0.1', '0.0.0.0')
     const queue = namedQueue({ name: 'q', prefix: 'bull' })
     const findings = await diagnoseRedis({ redis, keepsOrders: false, clock: systemClock, queue })
     expect(findings).toContainEqual(expect.objectContaining({ code: 'redis-reachable', level: 'ok' }))
+    const what = expect.stringContaining('is not verified')
+    expect(findings).toContainEqual(expect.objectContaining({ code: 'redis-tls', level: 'warning', what }))
   })
 
   test('certificates that are renewed are read for the next connection', async () => {
@@ -281,6 +286,44 @@ describe('PostgreSQL', () => {
     }
     const expected = query === '' ? ['plain'] : works
     expect(reached.sort()).toEqual([...expected].sort())
+  })
+
+  describe('sslmode=prefer', () => {
+    const open = (url: string) => {
+      const settings = postgresSettings({ DATABASE_URL: `${url}?sslmode=prefer` })
+      const pool = createPool({ settings, connections: 8, onError: () => {} })
+      closing.push(() => pool.end())
+      return pool
+    }
+    /** Over how many of as many new connections as are wanted there is TLS. */
+    async function encrypted(pool: ReturnType<typeof open>, wanted: number): Promise<number> {
+      const clients = await Promise.all(Array.from({ length: wanted }, () => pool.connect()))
+      const sql = 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()'
+      const answers = await Promise.all(clients.map((client) => client.query<{ ssl: boolean }>(sql)))
+      for (const client of clients) client.release(true)
+      return answers.filter(({ rows }) => rows[0]?.ssl).length
+    }
+
+    test('begins each connection with TLS, also after one that had to do without', async () => {
+      const { cert, key } = SERVERS.good.certificate
+      const server = await startPostgres({ settings: { ssl: 'on', ssl_cert_file: cert, ssl_key_file: key } })
+      closing.push(() => server.stop())
+      const { url } = server
+      const proxy = await TcpProxy.to(url)
+      closing.push(() => proxy.close())
+      const pool = open(proxy.urlOf(url))
+      proxy.loseNext()
+      expect(await encrypted(pool, 1)).toBe(0)
+      expect(pool.ways.reached().isEncrypted).toBe(false)
+      expect(await encrypted(pool, 8)).toBe(8)
+      expect(pool.ways.reached().isEncrypted).toBe(true)
+    })
+
+    test('goes without where there is none, on every connection of many at once, and says so', async () => {
+      const pool = open(databaseUrl())
+      for (let round = 0; round < 5; round++) expect(await encrypted(pool, 8)).toBe(0)
+      expect(pool.ways.reached().isEncrypted).toBe(false)
+    })
   })
 
   test('that takes TLS only, and one that has none: both are told', async () => {

@@ -1050,6 +1050,26 @@ describe('certificates', () => {
       /^DATABASE_TLS_CA_FILE: expected with sslmode=verify-full/,
     ],
     [
+      'a certificate of ours where nothing is encrypted',
+      {
+        ...postgres,
+        DATABASE_URL: 'postgres://h/shop?sslmode=disable',
+        DATABASE_TLS_CERT_FILE: own.cert,
+        DATABASE_TLS_KEY_FILE: own.key,
+      },
+      /^DATABASE_TLS_CERT_FILE: expected with sslmode=verify-full.*given disable, which encrypts nothing/,
+    ],
+    [
+      'a certificate of ours where only the server is not verified',
+      {
+        ...postgres,
+        DATABASE_URL: 'postgres://h/shop?sslmode=no-verify',
+        DATABASE_TLS_CERT_FILE: own.cert,
+        DATABASE_TLS_KEY_FILE: own.key,
+      },
+      undefined,
+    ],
+    [
       'a file that the URL names and that is not there',
       { ...postgres, DATABASE_URL: 'postgres://h/shop?sslrootcert=/nowhere' },
       /^DATABASE_TLS_CA_FILE: .*ENOENT/,

@@ -60,7 +60,8 @@ export class Connections {
         await client.query(end)
         return value
       } catch (error) {
-        await client.query('ROLLBACK').catch(() => {})
+        // What has not answered in time would not answer this either: the connection is dropped.
+        if (sqlStateOf(error)) await client.query('ROLLBACK').catch(() => {})
         throw error
       }
     })

@@ -1,6 +1,6 @@
 import pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
-import { asConnectError, asStoreError } from './errors.ts'
+import { asConnectError, asStoreError, sqlStateOf } from './errors.ts'
 import { quoteLiteral } from './quoting.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 import { Ways } from './ways.ts'
@@ -51,15 +51,19 @@ class StorePool extends pg.Pool {
 
   async #connect(): Promise<pg.PoolClient> {
     const errors: unknown[] = []
-    for (;;) {
-      const { turns, takesParameters } = this.ways
-      try {
-        return await super.connect()
-      } catch (error) {
-        if (takesParameters && !this.ways.takesParameters) continue
-        errors.push(error)
-        if (turns === this.ways.turns || errors.length >= this.ways.count) throw asConnectError(mostTelling(errors))
+    try {
+      for (;;) {
+        const { turns, takesParameters } = this.ways
+        try {
+          return await super.connect()
+        } catch (error) {
+          if (takesParameters && !this.ways.takesParameters) continue
+          if (errors.push(error) === 1) this.ways.beginRetry()
+          if (turns === this.ways.turns || errors.length >= this.ways.count) throw asConnectError(mostTelling(errors))
+        }
       }
+    } finally {
+      if (errors.length > 0) this.ways.endRetry()
     }
   }
 }
@@ -137,6 +141,7 @@ class BoundedClient extends pg.Client {
     try {
       await super.connect()
       await this.#look()
+      this.#ways.arrive(this.#way)
       return this
     } catch (error) {
       this.#ways.leave(this.#way, error)
@@ -156,7 +161,7 @@ class BoundedClient extends pg.Client {
     if (found?.isReadOnly) {
       throw new OrderExpiryError(
         'STORE_READ_ONLY',
-        `PostgreSQL at ${this.host}:${this.port} takes no writes: it is a standby`,
+        `PostgreSQL at ${this.host}:${this.port} takes no writes: it is a standby, or set to read only`,
       )
     }
     if (found?.isBounded) return
@@ -166,22 +171,22 @@ class BoundedClient extends pg.Client {
 
   /** From now on each statement is in a transaction that begins with the bounds. A session's own would outlive us behind a pooler. */
   #boundEach(): void {
-    const set = Object.entries(this.#ways.bounds).map(
-      ([name, value]) => `SET LOCAL ${name} = ${settingSql(name, value)}`,
-    )
+    const bounds = Object.entries(this.#ways.bounds)
+    const set = bounds.map(([name, value]) => `SET LOCAL ${name} = ${settingSql(name, value)}`).join('; ')
     const send = (...statement: unknown[]) =>
       Reflect.apply(pg.Client.prototype.query, this, statement) as Promise<pg.QueryResult>
     const bounded = async (...statement: unknown[]) => {
       const [first] = statement
-      if (typeof first === 'string' && BEGIN.test(first)) return send(first.replace(BEGIN, `$&; ${set.join('; ')}`))
+      if (typeof first === 'string' && BEGIN.test(first))
+        return send(first.replace(BEGIN, (begin) => `${begin}; ${set}`))
       if (this.getTransactionStatus() !== 'I') return send(...statement)
-      await send(`BEGIN; ${set.join('; ')}`)
+      await send(`BEGIN; ${set}`)
       try {
         const result = await send(...statement)
         await send('COMMIT')
         return result
       } catch (error) {
-        await send('ROLLBACK').catch(() => {})
+        if (sqlStateOf(error)) await send('ROLLBACK').catch(() => {})
         throw error
       }
     }

@@ -1,4 +1,5 @@
 import type { Database } from './database.ts'
+import { sqlStateOf } from './errors.ts'
 
 const BEGIN = 'BEGIN READ ONLY'
 const END = 'ROLLBACK'
@@ -20,7 +21,7 @@ export function readOnly(client: Database): Database {
       return await client.query<Row>(sql, values)
     } catch (error) {
       isOpen = false
-      await client.query(END).catch(() => {})
+      if (sqlStateOf(error)) await client.query(END).catch(() => {}) // else the connection is lost
       throw error
     }
   }

@@ -137,14 +137,18 @@ function addressProblems(given: Partial<PostgresSettings>): string[] {
 }
 
 function tlsProblems(address: PostgresAddress, given: Partial<PostgresSettings>): string[] {
-  const files = tlsFilesOf(address, given)
-  const name = (['CA_FILE', 'SERVERNAME'] as const).find((part) => given[`DATABASE_TLS_${part}`] !== undefined)
+  const { sslmode } = address
+  const parts = [
+    'CA_FILE',
+    'SERVERNAME',
+    ...(sslmode === 'disable' ? (['CERT_FILE', 'KEY_FILE'] as const) : []),
+  ] as const
+  const name = parts.find((part) => given[`DATABASE_TLS_${part}`] !== undefined)
+  const effect = sslmode === 'disable' ? 'encrypts nothing' : 'verifies nothing'
   return [
-    ...(name && UNVERIFIED.includes(address.sslmode)
-      ? [
-          `DATABASE_TLS_${name}: expected with sslmode=verify-full in DATABASE_URL, given ${address.sslmode}, which verifies nothing`,
-        ]
+    ...(name && UNVERIFIED.includes(sslmode)
+      ? [`DATABASE_TLS_${name}: expected with sslmode=verify-full in DATABASE_URL, given ${sslmode}, which ${effect}`]
       : []),
-    ...certificateProblems('DATABASE', files),
+    ...certificateProblems('DATABASE', tlsFilesOf(address, given)),
   ]
 }

@@ -101,10 +101,13 @@ export class PostgresStore implements OrderStore {
       const columns = await readColumns(database, options)
       const table = { database, columns }
       const firstSeen = await verifyRecords(table)
-      return new PostgresStore({ pool, columns, firstSeen, actors: await readActors(table), options })
-    } finally {
-      await database.query('ROLLBACK').catch(() => {})
+      const store = new PostgresStore({ pool, columns, firstSeen, actors: await readActors(table), options })
+      await database.query('ROLLBACK')
       client.release()
+      return store
+    } catch (error) {
+      client.release(true)
+      throw error
     }
   }
 

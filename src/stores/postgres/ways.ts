@@ -33,7 +33,10 @@ interface PlaceOfDriver {
 
 type Bounds = Readonly<Record<string, string>>
 
-/** How the driver reaches the database: one way after the other until one works, as libpq does, beginning with the one that worked last. */
+/**
+ * How the driver reaches the database: one way after the other until one works, as libpq does, beginning with the host that worked last, and there
+ * with TLS if sslmode prefers it.
+ */
 export class Ways {
   readonly address: PostgresAddress
   /** What each session is to have: by its start-up parameters or, where these do not work, in each transaction. */
@@ -44,6 +47,9 @@ export class Ways {
   readonly #onUnbounded: (why: string) => void
   #current = 0
   #turns = 0
+  #reached: Way | undefined
+  /** Attempts that have failed and go on another way. */
+  #retrying = 0
   #takesParameters = true
   #whyUnbounded: string | undefined
 
@@ -89,7 +95,7 @@ export class Ways {
   }
 
   /** What the next connection is made with. */
-  config(): pg.ClientConfig {
+  config(way = this.current()): pg.ClientConfig {
     const { user, password, database, driver } = this.address
     const { search_path: searchPath, ...timeouts } = this.#takesParameters ? this.bounds : {}
     const path = searchPath && `-c search_path=${searchPath.replace(/[\\\s]/g, '\\$&')}`
@@ -98,7 +104,7 @@ export class Ways {
       application_name: 'order-expiry',
       ...driver,
       ...timeouts,
-      ...this.current(),
+      ...way,
       user,
       password,
       database,
@@ -108,9 +114,9 @@ export class Ways {
     )
   }
 
-  /** Where the next connection goes, as the driver sees it, and how it is protected. */
+  /** Where the last connection went, or else where the next one goes, as the driver sees it, and how it is protected. */
   reached(): Place {
-    const { host, port, database, ssl } = this.#asDriver(this.config()) as PlaceOfDriver
+    const { host, port, database, ssl } = this.#asDriver(this.config(this.#reached)) as PlaceOfDriver
     const { rejectUnauthorized, servername } =
       typeof ssl === 'object' ? ssl : ({} as Exclude<PlaceOfDriver['ssl'], boolean>)
     const isVerified = rejectUnauthorized !== false
@@ -143,6 +149,21 @@ export class Ways {
       this.#current = (this.#current + 1) % this.count
       this.#turns++
     }
+  }
+
+  arrive(way: Way): void {
+    this.#reached = way
+  }
+
+  beginRetry(): void {
+    this.#retrying++
+  }
+
+  /** The next connection begins with the first way to its host, unless another attempt is still on its way down the list. */
+  endRetry(): void {
+    if (--this.#retrying > 0) return
+    const { host, port } = this.current()
+    this.#current = this.#ways.findIndex((way) => way.host === host && way.port === port)
   }
 
   noticeUnbounded(why: string): void {
