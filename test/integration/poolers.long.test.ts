@@ -121,6 +121,7 @@ async function failsWithinOneTimeout(url: string, ask: (store: PostgresStore) =>
   const proxy = await TcpProxy.to(url)
   closing.push(() => proxy.close())
   const store = await openStore(table, proxy.urlOf(url))
+  await ask(store) // makes the connection
   const query = pg.Client.prototype.query
   pg.Client.prototype.query = function freezing(this: pg.Client, ...args: unknown[]) {
     if (!String(args[0]).startsWith('BEGIN')) proxy.freeze()
