@@ -7,10 +7,12 @@ import { systemClock } from './runtime/clock.ts'
 import { Signals } from './runtime/signals.ts'
 import type { EnvFileChoice } from './settings/env-file.ts'
 
+const [command] = process.argv.slice(2).filter((arg, n, args) => !arg.startsWith('-') && args[n - 1] !== '--env-file')
+const isDaemon = command === 'start'
 // Loading the rest takes a while. A daemon that is told to end before it has begun ends with 0.
 const signals = new Signals({
   clock: systemClock,
-  onUnheard: (exitCode) => process.exit(process.argv.includes('start') ? 0 : exitCode),
+  onUnheard: (exitCode) => process.exit(isDaemon ? 0 : exitCode),
 })
 // The reader of our output may leave; that is no reason to stop cancelling orders.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -60,7 +62,7 @@ try {
   fail(error)
 }
 // What was printed may still be on its way to a slow reader. That of a daemon's log may never read on: it is not waited for.
-if (!process.argv.includes('start')) await new Promise((resolve) => process.stdout.write('', resolve))
+if (!isDaemon) await new Promise((resolve) => process.stdout.write('', resolve))
 // Some clients hold the event loop for a while after they have been closed.
 process.exit()
 

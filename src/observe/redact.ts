@@ -8,6 +8,11 @@ const URL_PASSWORD =
 const SHORTEST_SECRET = 4
 /** Characters of one text: another program's error may be a page of HTML, and a job id may have any length. */
 const LONGEST_TEXT = 2_000
+/**
+ * Words of our hints, such as `redis://user:password@host`, and the first that anybody tries: hiding them would protect nothing and make the hints
+ * unreadable. Within a URL they are hidden all the same.
+ */
+const NO_SECRET = /^(rediss?|valkeys?|postgres(ql)?|unix|https?|user|password|host|port|database)$/i
 const DEEPEST_LEVEL = 4
 
 /**
@@ -23,7 +28,7 @@ export function createRedactor(options: {
   const { secrets, longest = LONGEST_TEXT, show = (text) => text } = options
   // Each as it is, and as JSON has it. The longest first: one may begin with another.
   const hidden = [...new Set(secrets.flatMap((text) => [text, JSON.stringify(text).slice(1, -1)]))]
-    .filter(({ length }) => length >= SHORTEST_SECRET)
+    .filter((text) => text.length >= SHORTEST_SECRET && !NO_SECRET.test(text))
     .sort((a, b) => b.length - a.length)
 
   function text(given: string): string {

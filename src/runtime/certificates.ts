@@ -51,14 +51,15 @@ export function certificateProblems(prefix: string, files: TlsFiles): string[] {
       return undefined
     }
   }
-  parse('ca', 'certificates in PEM', (pem) => new X509Certificate(pem))
-  const cert = parse('cert', 'a certificate in PEM', (pem) => new X509Certificate(pem))
+  parse('ca', 'certificates in PEM', firstCertificate)
+  const cert = parse('cert', 'a certificate in PEM', firstCertificate)
   const key = parse('key', 'a private key in PEM, without a passphrase', createPrivateKey)
   if (files.cert && !files.key) problems.push(`${name('key')}: expected with ${name('cert')}, given none`)
   if (files.key && !files.cert) problems.push(`${name('cert')}: expected with ${name('key')}, given none`)
   if (cert && key && !cert.checkPrivateKey(key)) {
     problems.push(`${name('key')}: expected the key of the certificate in ${name('cert')}, given another one`)
   }
+  if (problems.length === 0) parse(cert ? 'cert' : 'ca', 'what OpenSSL takes', () => tlsOptions(files))
   return problems
 }
 
@@ -70,6 +71,13 @@ export function tlsSettings(prefix: string): TlsNames {
   const file = (part: string) => `${prefix}_TLS_${part}_FILE`
   const servername = `${prefix}_TLS_SERVERNAME`
   return { url: `${prefix}_URL`, servername, ca: file('CA'), cert: file('CERT'), key: file('KEY') }
+}
+
+/** All are read: of several CAs, OpenSSL leaves out in silence those behind one that is damaged. */
+function firstCertificate(pem: string): X509Certificate {
+  const [first = pem, ...others] = pem.match(/-----BEGIN [A-Z0-9 ]*CERTIFICATE-----[\s\S]*?(?=-----BEGIN|$)/g) ?? []
+  for (const other of others) new X509Certificate(other)
+  return new X509Certificate(first)
 }
 
 /** What is told apart, by the code of Node or OpenSSL. https://nodejs.org/api/tls.html#x509-certificate-error-codes */

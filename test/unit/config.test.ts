@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -1008,6 +1009,10 @@ describe('certificates', () => {
   const [own, other] = [ca.issue(), ca.issue()]
   afterAll(() => ca.remove())
 
+  const weak = { cert: join(ca.dir, 'weak.crt'), key: join(ca.dir, 'weak.key') }
+  const request = ['req', '-x509', '-newkey', 'rsa:512', '-nodes', '-subj', '/CN=weak']
+  execFileSync('openssl', [...request, '-keyout', weak.key, '-out', weak.cert], { stdio: 'pipe' })
+
   const redis = { REDIS_URL: 'rediss://h' }
   const postgres = { ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://db.example/shop?sslmode=verify-full' }
 
@@ -1042,6 +1047,20 @@ describe('certificates', () => {
       'a name that is none',
       { ...redis, REDIS_TLS_SERVERNAME: 'https://h' },
       /^REDIS_TLS_SERVERNAME: expected a host name/,
+    ],
+    ...(['CERT', 'CA'] as const).map((part): [string, Record<string, string>, RegExp] => {
+      const whole = readFileSync(part === 'CA' ? ca.file : own.cert, 'utf8')
+      const chain = `a chain\n${whole}${whole.slice(0, 200)}`
+      const path = join(ca.dir, `damaged-${part}`)
+      writeFileSync(path, chain)
+      const more = part === 'CERT' && { REDIS_TLS_KEY_FILE: own.key }
+      const problem = new RegExp(`^REDIS_TLS_${part}_FILE: expected .* in PEM.*ERR_OSSL_PEM`)
+      return [`a damaged second one of ${part}`, { ...redis, [`REDIS_TLS_${part}_FILE`]: path, ...more }, problem]
+    }),
+    [
+      'a weak certificate',
+      { ...redis, REDIS_TLS_CERT_FILE: weak.cert, REDIS_TLS_KEY_FILE: weak.key },
+      /^REDIS_TLS_CERT_FILE: expected .*ERR_SSL_/,
     ],
     ['a CA of the database', { ...postgres, DATABASE_TLS_CA_FILE: ca.file }, undefined],
     [

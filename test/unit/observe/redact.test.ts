@@ -30,6 +30,18 @@ describe('a text', () => {
     expect(redactor.text(text)).toBe(text)
   })
 
+  test.each(['redis', 'rediss', 'postgres', 'postgresql', 'valkey', 'user', 'password', 'host', 'database'])(
+    'that is a hint stays whole where the password is %s, which is hidden in a URL alone',
+    (password) => {
+      const { text } = createRedactor({ secrets: [password] })
+      const hint =
+        'write rediss://user:password@host:6380 in REDIS_URL, or postgresql://user:password@host:5432/database'
+      expect(text(hint)).toBe(hint)
+      if (password === 'password') return
+      expect(text(`to postgres://shop:${password}@db/shop`)).toBe('to postgres://shop:[redacted]@db/shop')
+    },
+  )
+
   test('that is long is cut, and takes no time', () => {
     expect(redactor.text('x'.repeat(2_000))).toHaveLength(2_000)
     expect(redactor.text('x'.repeat(2_001))).toBe(`${'x'.repeat(2_000)}…`)
