@@ -3,7 +3,8 @@
 // Prometheus and Chromium.
 //
 //   node scripts/ensure-servers.mjs redis                        before the tests or the demo
-//   node scripts/ensure-servers.mjs redis --unless-redis-url     before the daemon: its Redis may be elsewhere
+//   node scripts/ensure-servers.mjs redis --unless-redis-url -- start --env-file shop.env
+//                                                                before the daemon: its Redis may be elsewhere
 //   node scripts/ensure-servers.mjs redis postgres pgbouncer prometheus chromium
 //   node scripts/ensure-servers.mjs --where chromium             only prints the path of each binary, a line each
 //
@@ -99,7 +100,11 @@ const WITHOUT_STARTING_SERVICES = `
   fi
 `
 
+const end = process.argv.indexOf('--')
+const [args, ofDaemon] =
+  end === -1 ? [process.argv.slice(2), []] : [process.argv.slice(2, end), process.argv.slice(end + 1)]
 const { positionals, values } = parseArgs({
+  args,
   allowPositionals: true,
   options: {
     'unless-redis-url': { type: 'boolean', default: false },
@@ -157,15 +162,27 @@ function ensure(names) {
   }
 }
 
-/** As the daemon reads its settings: `.env` only fills in what the environment does not set. */
+/** As the daemon reads its settings: its file only fills in what the environment does not set. */
 function redisIsElsewhere() {
-  let settings = process.env
+  let settings = {}
   try {
-    settings = { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env }
+    const path = envFile()
+    if (path !== undefined) settings = parseEnv(readFileSync(path, 'utf8'))
   } catch {
     // There is none, or one that cannot be read, which the daemon refuses in its own words.
   }
-  return Boolean(settings.REDIS_URL || settings.REDIS_URL_FILE)
+  return ['REDIS_URL', 'REDIS_URL_FILE'].some((name) => process.env[name] || settings[name])
+}
+
+/** The last option counts. Undefined: no file is to be read. */
+function envFile() {
+  let path = '.env'
+  for (const [n, arg] of ofDaemon.entries()) {
+    if (arg === '--no-env-file') path = undefined
+    else if (arg === '--env-file') path = ofDaemon[n + 1]
+    else if (arg.startsWith('--env-file=')) path = arg.slice('--env-file='.length)
+  }
+  return path
 }
 
 function isInstalled(server) {

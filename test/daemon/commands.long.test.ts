@@ -1,5 +1,12 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
-import { runCli } from '../helpers/daemon.ts'
+import { closing } from '../helpers/closing.ts'
+import { CLI, runCli } from '../helpers/daemon.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { OrdersTable } from '../helpers/orders-table.ts'
 
@@ -125,4 +132,24 @@ describe('with the postgres store', () => {
   test('pay is refused: the shop marks its own rows', async () => {
     expect(await run('pay', '7')).toMatchObject({ code: 1, stderr: expect.stringMatching(/^NOT_RECORDED_HERE/) })
   })
+})
+
+test.each([
+  [['explain', 'start'], 143],
+  [['--env-file', 'start', 'show', 'start'], 143],
+  [['--no-env-file', 'start'], 0],
+])('%j that is ended while it waits for Redis: exit code %i', async (args, code) => {
+  const silent = createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  closing.push(() => silent.close())
+  const cwd = mkdtempSync(join(tmpdir(), 'order-expiry-ended-'))
+  closing.push(() => rmSync(cwd, { recursive: true }))
+  writeFileSync(join(cwd, 'start'), '', { mode: 0o600 })
+  const env = { REDIS_URL: `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`, HTTP_PORT: '0' }
+  const child = spawn(process.execPath, ['--', CLI, ...args], { cwd, env, stdio: 'ignore' })
+  closing.push(() => child.kill('SIGKILL'))
+  const [socket] = await once(silent, 'connection')
+  closing.push(() => socket.destroy())
+  child.kill('SIGTERM')
+  expect(await once(child, 'exit')).toEqual([code, null])
 })

@@ -1,9 +1,10 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chmodSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { expect, test } from '@jest/globals'
+import { join, resolve } from 'node:path'
+import { describe, expect, test } from '@jest/globals'
 import { closing } from '../helpers/closing.ts'
-import { DaemonProcess, runCli } from '../helpers/daemon.ts'
+import { CLI, DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl, uniqueName } from '../helpers/env.ts'
 
 /** A folder with these files, the current one of what is run. */
@@ -77,4 +78,62 @@ test('a value that can be read in two ways is listed with the other problems', a
   expect(stderr).toContain('INVALID_SETTINGS: 2 problems in the settings:\n  API_TOKENS: expected no # outside quotes')
   expect(stderr).toContain('\n  CONCURRENCY: expected a whole number')
   expect(stderr).not.toContain('hunter2')
+})
+
+describe('the file of --env-file', () => {
+  /** What precedes the path of our script where the project itself starts Node. */
+  const starts: [where: string, args: string[]][] = [
+    [
+      'the image',
+      (JSON.parse(/^ENTRYPOINT (.*)$/m.exec(readFileSync('Dockerfile', 'utf8'))?.[1] ?? '') as string[]).slice(1, -1),
+    ],
+    [
+      'npm start',
+      /^exec node (.*) dist\/cli.js/m.exec(readFileSync('scripts/start.sh', 'utf8'))?.[1]?.split(' ') ?? [],
+    ],
+  ]
+
+  test.each(starts)('is not read by Node before us: %s', (_, args) => {
+    const cwd = openFolder({
+      'open.env': 'NODE_OPTIONS=--require=./theirs.cjs\n',
+      'theirs.cjs': "console.log('theirs')\n",
+    })
+    chmodSync(join(cwd, 'open.env'), 0o666)
+    const known = args.filter((arg) => arg !== '--disable-sigusr1') // only the image's Node need know it
+    const run = (file: string) =>
+      spawnSync(process.execPath, [...known, CLI, 'check', '--env-file', file], { cwd, env: {}, encoding: 'utf8' })
+    expect(run('open.env')).toMatchObject({ status: 1, stdout: '', stderr: expect.stringContaining('chmod go-w') })
+    expect(run('none.env')).toMatchObject({ status: 1, stderr: expect.stringContaining('INVALID_SETTINGS') })
+  })
+
+  test.each<[args: string[], isInstalled: boolean]>([
+    [[], true],
+    [['start'], true],
+    [['start', '--env-file', 'shop.env'], false],
+    [['--env-file=shop.env', 'start'], false],
+    [['start', '--env-file', 'shop.env', '--no-env-file'], true],
+    [['start', '--env-file', 'nowhere.env'], true],
+  ])('says whether npm start installs a Redis: %j', (args, isInstalled) => {
+    const cwd = openFolder({ 'shop.env': 'REDIS_URL=redis://h\n' })
+    const script = [resolve('scripts/ensure-servers.mjs'), 'redis', '--unless-redis-url']
+    // Without a PATH, there is neither a Redis nor a way to install one.
+    const { status, stderr } = spawnSync(process.execPath, ['--', ...script, '--', ...args], {
+      cwd,
+      env: {},
+      encoding: 'utf8',
+    })
+    expect({ status, stderr }).toEqual(
+      isInstalled ? { status: 1, stderr: expect.stringContaining('redis-server') } : { status: 0, stderr: '' },
+    )
+  })
+})
+
+test('a quoted table in the file is taken as it is written, and with --env-file too', async () => {
+  const table = '"my.schema"."Order"'
+  const cwd = openFolder({ '.env': `ORDERS_TABLE=${table}\n`, 'other.env': `ORDERS_TABLE=${table}\n` })
+  for (const args of [[], ['--env-file', 'other.env']]) {
+    expect(JSON.parse((await runCli(['check', '--json', ...args], { cwd })).stdout)).toMatchObject({
+      ORDERS_TABLE: table,
+    })
+  }
 })

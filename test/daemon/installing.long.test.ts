@@ -22,7 +22,7 @@ function inClone(command: string, ...args: string[]): { code: number | null; out
   return { code: status, output: stdout + stderr }
 }
 
-const WARNING = /EBADENGINE|deprecated|install-scripts|vulnerabilit|\berror\b/i
+const WARNING = /npm warn|EBADENGINE|deprecated|install-scripts|vulnerabilit|\berror\b/i
 
 test('npm ci says nothing of engines or old packages, and builds the commands', () => {
   const { code, output } = inClone('npm', 'ci', '--engine-strict', '--prefer-offline')

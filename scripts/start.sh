@@ -1,0 +1,8 @@
+#!/bin/sh
+# What `npm start` and `npm run demo` do, with what follows behind `--`: it may say where Redis is.
+# `--` keeps Node, of which some versions would read the file of --env-file themselves, from ours.
+set -e
+node -- scripts/ensure-servers.mjs redis --unless-redis-url -- "$@"
+npm run --silent build
+# Node itself takes memory by what the machine has, and lets a flood of requests fill hundreds of MB before it clears up.
+exec node --enable-source-maps --max-old-space-size=256 -- dist/cli.js "$@"
