@@ -147,7 +147,7 @@ function overdueAnswer(facts: OrderFacts, { order, deadline }: { order: Order; d
   }
   if (facts.missing?.queue ?? facts.missing?.holds) {
     const text = `Overdue: ${late}; what keeps it from being cancelled cannot be told while Redis cannot be asked.`
-    return { code: 'OVERDUE', text, next: 'Ask again once Redis is back.', lateMs }
+    return { code: 'OVERDUE', text, next: 'Try again once Redis is back.', lateMs }
   }
   const next = 'See that a daemon runs for this queue and this store: `order-expiry doctor`, its log, and /readyz tell.'
   return { code: 'OVERDUE', text: `Overdue: ${late}.`, next, lateMs }
@@ -180,7 +180,7 @@ function answerOfMissing(facts: OrderFacts): Answer {
 
 /** What the queue alone can tell. */
 function findingWithoutStore(facts: OrderFacts): Answer {
-  const next = 'Ask again once the order store is back: only it knows whether the order is unpaid.'
+  const next = 'Try again once the order store is back: only it knows whether the order is unpaid.'
   const decided = decisionsOf(facts).at(-1)
   if (decided) {
     const { outcome, status, decidedAt, decidedBy } = decided

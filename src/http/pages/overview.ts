@@ -57,7 +57,7 @@ function heading(options: {
   const time = new Date(overview.at).toISOString().slice(11, 19)
   const again = isPaused
     ? html`paused. <a href="${linkTo(site, '/')}">Resume</a>`
-    : html`comes again every ${REFRESH_S} s. <a href="${linkTo(site, '/?paused')}">Pause</a>`
+    : html`refreshes every ${REFRESH_S} s. <a href="${linkTo(site, '/?paused')}">Pause</a>`
   const boxes = troubles.map((trouble, n) => troubleBox({ site, trouble, level: n === 0 ? 1 : 2 }))
   return html`!${boxes}!${troubles.length === 0 ? html`<h1 class="${verdict.level}">${verdict.text}</h1>` : ''}
 <p class="soft">As of ${time} UTC, !${again}</p>`

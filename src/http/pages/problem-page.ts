@@ -30,7 +30,7 @@ export function problemPage(options: {
   const { status, detail, code, requestId } = problem
   const heading = HEADINGS[status] ?? STATUS_CODES[status] ?? 'Error'
   const trouble = troubleBehind(error, site)
-  const again = retryAfter && /^\d+$/.test(retryAfter) ? html`<p>Ask again in ${retryAfter} s.</p>` : ''
+  const again = retryAfter && /^\d+$/.test(retryAfter) ? html`<p>Try again in ${retryAfter} s.</p>` : ''
   const body = html`!${trouble ? troubleBox({ site, trouble, level: 1 }) : html`<h1>${heading}</h1><p>${detail}</p>`}
 !${again}
 <dl>

@@ -37,8 +37,8 @@ describe('a refusal, for people', () => {
   })
 
   test('says when to ask again', () => {
-    expect(render('RATE_LIMITED', { retryAfter: '7' })).toContain('Ask again in 7 s')
-    expect(render('RATE_LIMITED', { retryAfter: 'Mon, 30 Nov' })).not.toContain('Ask again')
+    expect(render('RATE_LIMITED', { retryAfter: '7' })).toContain('Try again in 7 s')
+    expect(render('RATE_LIMITED', { retryAfter: 'Mon, 30 Nov' })).not.toContain('again')
   })
 
   test('of what is away says since when and why, without a name of a host, and what it means', () => {
