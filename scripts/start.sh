@@ -1,6 +1,6 @@
 #!/bin/sh
 # What `npm start` and `npm run demo` do, with what follows behind `--`: it may say where Redis is.
-# `--` keeps Node, of which some versions would read the file of --env-file themselves, from ours.
+# Without `--`, Node would read the file of --env-file itself, before we know whose it is.
 set -e
 node -- scripts/ensure-servers.mjs redis --unless-redis-url -- "$@"
 npm run --silent build
