@@ -13,6 +13,9 @@ import { replayCommand } from './replay.ts'
 import { startCommand } from './start.ts'
 import { sweepCommand } from './sweep.ts'
 
+/** What Commander does not indent, so that it would not count as a line of ours. */
+const SUGGESTION = /\n(?=\(Did you mean )/
+
 /** The command line with all its commands. */
 export function createProgram(context: CommandContext): Command {
   const commands = [
@@ -33,7 +36,9 @@ export function createProgram(context: CommandContext): Command {
     .version(context.version)
     .showHelpAfterError('(add --help for usage)')
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: (text, write) => write(`${visibleLines(text.trimEnd())}\n`) })
+    .configureOutput({
+      outputError: (text, write) => write(`${visibleLines(text.trimEnd().replace(SUGGESTION, '\n  '))}\n`),
+    })
     .option('--env-file <path>', 'read further settings from this file, not from .env of the current folder')
     .option('--no-env-file', 'read settings from the environment alone')
     .hook('preAction', () => context.chooseEnvFile(program.opts().envFile))

@@ -21,6 +21,11 @@ export function visibleLines(text: string): string {
     .join('\n')
 }
 
+/** {@link visibleLine} of each line: for HTML, where no line can pass for another. */
+export function visibleText(text: string): string {
+  return text.split('\n').map(visibleLine).join('\n')
+}
+
 function escaped(char: string): string {
   return char
     .split('')

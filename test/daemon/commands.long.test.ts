@@ -53,7 +53,7 @@ describe('with the redis store', () => {
     [['brake', 'engage', '--reason', 'x'.repeat(201)], 'Expected 1 to 200 characters, given 201'],
     [['brake', 'engage', '--by', ''], 'Expected 1 to 200 characters'],
     [['brake', 'release', '--by', ''], 'Expected 1 to 200 characters'],
-    [['shedule', 'a'], 'Did you mean schedule?'],
+    [['shedule', 'a'], '\n  (Did you mean schedule?)\n'],
     [['schedule'], "missing required argument 'id'"],
   ])('%j is refused with code 1 and a clear error', async (args, message) => {
     const { code, stdout, stderr } = await run(...args)

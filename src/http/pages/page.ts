@@ -1,5 +1,6 @@
 import type { FastifyReply } from 'fastify'
 import { html } from 'ghtml'
+import { visibleText } from '../../runtime/visible.ts'
 import { linkTo, type Site } from './site.ts'
 import { STYLE } from './style.ts'
 
@@ -37,7 +38,8 @@ export function page(options: {
     ([text, to]) => html`<a href="${linkTo(site, to)}"!${to === path ? ' aria-current="page"' : ''}>${text}</a>
 `,
   )
-  return html`<!doctype html>
+  // Whoever wrote it, no text turns the direction of what we say about it.
+  return visibleText(html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -60,7 +62,7 @@ export function page(options: {
 <footer>order-expiry !${isForAnybody ? '' : html`${site.version}`}!${note}</footer>
 </body>
 </html>
-`
+`)
 }
 
 /** Answers with a page that shows the present, so it must not be cached. */

@@ -83,3 +83,9 @@ test('where Redis is the order store, nothing sweeps, and nobody says so', () =>
     expect(html).not.toContain('sweep')
   }
 })
+
+test('whatever is written in a page, its marks and control characters are shown, and do nothing', () => {
+  const html = render('NOT_FOUND', { message: 'night \u001b[31m\u202ered\u200b' })
+  expect(html).toContain('night \\u001b[31m\\u202ered\\u200b')
+  expect(html).toContain('\n</body>\n')
+})
