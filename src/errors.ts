@@ -65,7 +65,7 @@ export class OrderExpiryError extends Error {
   readonly retryable: boolean
   readonly httpStatus: number
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.code = code
     this.retryable = CATALOGUE[code].retryable
