@@ -1,9 +1,11 @@
 import type { RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { systemClock } from '../runtime/clock.ts'
 import { Reader } from './reader.ts'
 
-/** Slices, and requests in them, after which everything else in the process has its turn: a few milliseconds. */
+/** Slices, and requests in them, after which everything else in the process has its turn, at the latest after this time. */
 const PER_TURN = 32
+const TURN_MS = 4
 /** The same while new connections arrive: of those that wait, libuv accepts one in each turn. */
 const PER_TURN_OF_ARRIVALS = 4
 /** What all connections together may have sent that is not answered, and been answered that they have not taken. */
@@ -53,6 +55,7 @@ class Turns {
   readonly #idle = new Set<Reader>()
   #heldBytes = 0
   #left = PER_TURN
+  #turnEndsAt = 0
   #turns = 0
   #hasArrivals = false
   #isTurnDue = false
@@ -102,9 +105,13 @@ class Turns {
       reader.isQueued = false
       if (!reader.mayRead) continue
       this.#left--
-      if (!this.#isTurnDue) setImmediate(() => this.#beginTurn())
+      if (!this.#isTurnDue) {
+        setImmediate(() => this.#beginTurn())
+        this.#turnEndsAt = systemClock.monotonic() + TURN_MS
+      }
       this.#isTurnDue = true
       reader.readSlice()
+      if (systemClock.monotonic() > this.#turnEndsAt) this.#left = 0
       this.#count(reader)
       this.#enqueue(reader)
     }

@@ -3,6 +3,10 @@ import type { Socket } from 'node:net'
 
 /** So much of what a connection has sent is parsed at once: the longest head that Node takes. */
 const SLICE_BYTES = 16 * 1_024
+/** The same of a body in chunks, which may have a byte each: a hundred or two of them. */
+const CHUNKED_SLICE_BYTES = 1_024
+/** What a piece of a body takes, however short it is. */
+const PIECE_BYTES = 200
 const END_OF_HEAD = Buffer.from('\r\n\r\n')
 
 type Parse = (bytes: Buffer) => void
@@ -24,6 +28,8 @@ export class Reader {
   #last: IncomingMessage | undefined
   /** Since all was answered. Of a head that is not complete the parser keeps it, of a body whoever collects that. */
   #parsedBytes = 0
+  /** Of bodies, since all was answered: a chunk of one byte is an object like any other. */
+  #pieces = 0
 
   /**
    * From now on Node's own server gets what this connection sends only in slices. Of what it has not got, the socket takes no
@@ -45,6 +51,11 @@ export class Reader {
     this.isNew = false
     this.#last = request
     this.#answers.push(response)
+    const push = request.push.bind(request)
+    request.push = (piece, encoding) => {
+      this.#pieces++
+      return push(piece, encoding)
+    }
     const read = request._read.bind(request)
     request._read = (size) => {
       read(size)
@@ -52,7 +63,10 @@ export class Reader {
     }
     response.once('close', () => {
       this.#answers.splice(this.#answers.indexOf(response), 1)
-      if (this.isAnswered) this.#parsedBytes = 0
+      if (this.isAnswered) {
+        this.#parsedBytes = 0
+        this.#pieces = 0
+      }
       if (this.#last?.complete) this.#last = undefined
       this.#onChange(this)
     })
@@ -77,7 +91,7 @@ export class Reader {
   /** The memory that it takes: what it has sent and is not answered, and what we have answered and it has not taken. */
   get heldBytes(): number {
     if (this.socket.destroyed) return 0
-    let bytes = this.socket.readableLength + this.#parsedBytes
+    let bytes = this.socket.readableLength + this.#parsedBytes + this.#pieces * PIECE_BYTES
     for (const answer of this.#answers) bytes += answer.writableLength
     return bytes
   }
@@ -85,7 +99,8 @@ export class Reader {
   /** Parses a little: one head of a request at most, so that a pipeline has one request open at a time. */
   readSlice(): void {
     const { socket } = this
-    const bytes = socket.read(Math.min(SLICE_BYTES, socket.readableLength)) as Buffer
+    const most = this.#last?.headers['transfer-encoding'] ? CHUNKED_SLICE_BYTES : SLICE_BYTES
+    const bytes = socket.read(Math.min(most, socket.readableLength)) as Buffer
     const head = bytes.indexOf(END_OF_HEAD)
     const slice = head === -1 ? bytes : bytes.subarray(0, head + END_OF_HEAD.length)
     if (slice.length < bytes.length) socket.unshift(bytes.subarray(slice.length))

@@ -7,6 +7,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { EventBus, Events } from '../observe/events.ts'
 import { callerOf } from './auth.ts'
 import { createPathReader, type Front } from './front.ts'
+import { isWithinBounds } from './json-bounds.ts'
 import type { Site } from './pages/site.ts'
 import { asHttpError, refuseConnection, registerProblems, sendProblem } from './problem.ts'
 import { readInTurns } from './read-in-turns.ts'
@@ -118,8 +119,10 @@ async function prepare(options: {
   server.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     // Many clients send this header with every request, even without a body.
     if (body.length === 0) return done(null, undefined)
-    if (isUtf8(body as Buffer)) return parseJson(request, body.toString(), done)
-    done(new OrderExpiryError('INVALID_REQUEST', 'expected JSON in UTF-8 (RFC 8259), given bytes that are not'))
+    const refuse = (text: string) => done(new OrderExpiryError('INVALID_REQUEST', text))
+    if (!isUtf8(body as Buffer)) return refuse('expected JSON in UTF-8 (RFC 8259), given bytes that are not')
+    if (!isWithinBounds(body as Buffer)) return refuse('body: expected at most 32 levels and 20,000 values of JSON')
+    void parseJson(request, body.toString(), done)
   })
   server.removeContentTypeParser('text/plain') // JSON only: a form on another site cannot send it
   server.addHook('onRequest', async (request, reply) => {

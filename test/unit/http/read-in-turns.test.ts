@@ -272,3 +272,15 @@ test.each([
   next.write(GET)
   expect(await readNumbers(next, 1)).toEqual([1])
 })
+
+test('a body in tiny pieces counts with what these take in memory', async () => {
+  const { port } = await listen(collect)
+  const socket = await connectTo(port)
+  const closed = new Promise((resolve) => socket.on('error', () => {}).on('close', resolve))
+  socket.write('POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n')
+  socket.write('1\r\nx\r\n'.repeat(200_000))
+  await closed
+  const other = await connectTo(port)
+  other.write('POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n#1\r\n1\r\n;\r\n0\r\n\r\n')
+  expect(await readNumbers(other, 1)).toEqual([1])
+})
