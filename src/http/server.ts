@@ -5,6 +5,7 @@ import helmet from '@fastify/helmet'
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify'
 import { OrderExpiryError } from '../errors.ts'
 import type { EventBus, Events } from '../observe/events.ts'
+import { visibleText } from '../runtime/visible.ts'
 import { callerOf } from './auth.ts'
 import { createPathReader, type Front } from './front.ts'
 import { isWithinBounds } from './json-bounds.ts'
@@ -130,6 +131,11 @@ async function prepare(options: {
     reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
     underWay.requests++
     reply.raw.once('close', () => underWay.requests--)
+  })
+  // For whoever has it printed by a terminal. The meaning of JSON stays the same.
+  server.addHook('onSend', (_request, reply, payload, done) => {
+    const isJson = typeof payload === 'string' && /[/+]json/.test(String(reply.getHeader('content-type')))
+    done(null, isJson ? visibleText(payload) : payload)
   })
   // Before the body is read.
   server.addHook('preParsing', async ({ headers }) => {

@@ -128,6 +128,13 @@ describe('the API on loopback', () => {
     ])
   })
 
+  test('what a terminal would obey is escaped in JSON', async () => {
+    const answer = await fetch(`${url}/v1/orders/%E2%80%AEabc`)
+    const text = await answer.text()
+    expect(text).toContain('\\u202eabc')
+    expect(JSON.parse(text).detail).toContain('\u202eabc')
+  })
+
   test('PUT again after the decision is answered like before, and the evidence stays', async () => {
     const deadline = Date.now() + 50
     await api('PUT', '/v1/orders/decided-1', { deadline })
