@@ -69,7 +69,8 @@ export function isLeftBehind(settlement: Settlement): boolean {
  * whole table is locked, halving helps nobody. Whatever is still together by then is `STORE_UNDECIDED`. While the
  * breaker is open, the store is not asked at all.
  *
- * No error but that of a lock is an order's unless the store passes its own probe: somebody may have altered the table.
+ * No error but that of a lock is an order's unless the store passes its own probe and the order fails after that:
+ * somebody may have altered the table, and put it right.
  *
  * @param options.store the store, or what stands in front of it: the brake, a dry run
  * @param options.ping resolves if the store as a whole works; without it, an error in doubt counts as an outage, any other as
@@ -100,6 +101,7 @@ export function createSettle(options: {
 
   async function settle(checks: readonly Check[], halving: Halving): Promise<Settlement[]> {
     if (breaker?.failure) return fail(checks, breaker.failure)
+    const probe = halving.probe
     try {
       return await ask(checks)
     } catch (cause) {
@@ -113,7 +115,11 @@ export function createSettle(options: {
       if (blameOf(error) === 'lock') {
         return checks.length === 1 || now >= halving.locksUntil ? fail(checks, error) : halve(checks, halving)
       }
-      if (checks.length === 1) return fail(checks, asRejection(error))
+      if (checks.length === 1) {
+        // Whatever failed may have been put right before the probe: only what fails after one is the order's.
+        const isProven = probe !== undefined || halving.probe === undefined
+        return isProven ? fail(checks, asRejection(error)) : settle(checks, halving)
+      }
       halving.othersUntil ??= now + HALVE_FOR_OTHERS_MS
       return now >= halving.othersUntil ? fail(checks, asUndecided(error)) : halve(checks, halving)
     }

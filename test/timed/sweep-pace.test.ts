@@ -10,8 +10,8 @@ test('a daemon that sweeps every second cancels rows that were only inserted, on
   closing.push(() => daemon.stop('SIGKILL'))
   const deadline = Date.now() + 4_000
   const ids = Array.from({ length: 100 }, (_, n) => `${n + 1}`)
-  await table.insert(ids.map((id) => ({ id, deadline })))
-  await table.pool.query(`UPDATE orders SET status = 'paid', paid_at = now() WHERE id % 2 = 0`)
+  const paid = { status: 'paid', paidAt: Date.now() }
+  await table.insert(ids.map((id, n) => ({ id, deadline, ...(n % 2 === 0 && paid) })))
   await eventually('half are cancelled', async () => {
     const found = Object.values(await statuses())
     return found.filter((status) => status === 'cancelled').length === 50

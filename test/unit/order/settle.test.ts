@@ -363,6 +363,30 @@ describe('an error that may be about the store or about an order', () => {
     expect((await settled).map(codeOf)).toEqual(['STORE_MISMATCH', 'STORE_MISMATCH'])
   })
 
+  test.each([...DOUBTFUL, 'STORE_REJECTED'] as const)(
+    '%s of a store that is put right before its probe is not that of the order',
+    async (code) => {
+      const { store, repair } = altered(code)
+      const settle = createSettle({ store, ping: async () => repair(), clock: new FakeClock() })
+      expect((await settle(checksOf(1))).map(codeOf)).toEqual(['cancelled'])
+    },
+  )
+
+  /** A store that fails until it is put right. */
+  function altered(code: ErrorCode) {
+    let isAltered = true
+    const store = {
+      async cancelUnpaid(checks: readonly Check[]) {
+        if (isAltered) throw new OrderExpiryError(code, 'no column "status"')
+        return checks.map(cancelled)
+      },
+    }
+    const repair = () => {
+      isAltered = false
+    }
+    return { store, repair }
+  }
+
   test('is looked for no longer than ten seconds; what is not taken apart by then is undecided, and blamed for nothing', async () => {
     const { settle, clock, failures } = create({ code: 'STORE_REJECTED', ping: async () => NOW, tookMs: 1_000 })
     const settlements = settle(Array.from({ length: 64 }, (_, n) => bad(n)))
