@@ -107,19 +107,14 @@ export function createSettle(options: {
     } catch (cause) {
       const error = asOrderExpiryError(cause)
       const failure = await faultOfStore({ error, halving, ping, clock })
-      if (failure) {
-        if (isOutage(failure)) breaker?.failed(failure)
-        return fail(checks, failure)
-      }
+      if (failure && isOutage(failure)) breaker?.failed(failure)
+      if (failure) return fail(checks, failure)
       const now = clock.monotonic()
       if (blameOf(error) === 'lock') {
         return checks.length === 1 || now >= halving.locksUntil ? fail(checks, error) : halve(checks, halving)
       }
-      if (checks.length === 1) {
-        // Whatever failed may have been put right before the probe: only what fails after one is the order's.
-        const isProven = probe !== undefined || halving.probe === undefined
-        return isProven ? fail(checks, asRejection(error)) : settle(checks, halving)
-      }
+      // Whatever failed may have been put right before the probe: only what fails after one is the order's.
+      if (checks.length === 1) return probe || !ping ? fail(checks, asRejection(error)) : settle(checks, halving)
       halving.othersUntil ??= now + HALVE_FOR_OTHERS_MS
       return now >= halving.othersUntil ? fail(checks, asUndecided(error)) : halve(checks, halving)
     }
