@@ -18,6 +18,18 @@ export interface LeftOverdue {
   }
 }
 
+/** A check that has come to a decision. */
+export interface FinishedCheckEvent {
+  orderId: string
+  jobId: string
+  outcome: 'cancelled' | 'kept' | 'missing'
+  status?: string | undefined
+  /** Milliseconds from the deadline to the decision, by the order store's clock. */
+  lateMs?: number | undefined
+  /** Milliseconds from the deadline to the start of the check, by Redis' clock. */
+  begunLateMs?: number | undefined
+}
+
 /** Everything the daemon says about itself. Code emits; `log.ts` words it. No event carries a secret. */
 export interface Events {
   'service-started': { service: string; detail?: string }
@@ -25,16 +37,8 @@ export interface Events {
   ready: { startedInMs: number }
   stopping: { reason: string }
   stopped: { errors: readonly OrderExpiryError[] }
-  'check-finished': {
-    orderId: string
-    jobId: string
-    outcome: 'cancelled' | 'kept' | 'missing'
-    status?: string | undefined
-    /** Milliseconds from the deadline to the decision, by the order store's clock. */
-    lateMs?: number | undefined
-    /** Milliseconds from the deadline to the start of the check, by Redis' clock. */
-    begunLateMs?: number | undefined
-  }
+  /** Of a batch, together: there may be tens of thousands in a second. */
+  'checks-finished': { checks: readonly FinishedCheckEvent[] }
   'check-postponed': {
     orderId: string
     jobId: string

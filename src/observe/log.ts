@@ -115,9 +115,12 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     logger.info('stopped')
   },
 
-  'check-finished': (e, { logger, trouble }) => {
-    const isTold = e.outcome === 'missing' && trouble('missing', e, 'the order of this check does not exist')
-    if (!isTold) logger.debug(e, `order ${e.outcome}`)
+  'checks-finished': ({ checks }, { logger, trouble }) => {
+    const isDebugging = logger.isLevelEnabled('debug')
+    for (const e of checks) {
+      const isTold = e.outcome === 'missing' && trouble('missing', e, 'the order of this check does not exist')
+      if (isDebugging && !isTold) logger.debug(e, `order ${e.outcome}`)
+    }
   },
   'check-postponed': (e, { logger, trouble }) => {
     const isTold = e.why === 'locked' && (e.lateMs ?? 0) > OVERDUE_AFTER_MS && trouble('locked', e, STAYS_LOCKED)

@@ -34,12 +34,20 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
   check_lateness_seconds: {
     help: 'From the payment deadline to the start of the check that decided.',
     buckets: LATENESS_BUCKETS_S,
-    on: { 'check-finished': ({ begunLateMs }, observe) => observeLateness(begunLateMs, observe) },
+    on: {
+      'checks-finished': ({ checks }, observe) => {
+        for (const { begunLateMs } of checks) observeLateness(begunLateMs, observe)
+      },
+    },
   },
   settle_lateness_seconds: {
     help: "From the payment deadline to the decision of a check, by the order store's clock; excludes sweeps.",
     buckets: LATENESS_BUCKETS_S,
-    on: { 'check-finished': ({ lateMs }, observe) => observeLateness(lateMs, observe) },
+    on: {
+      'checks-finished': ({ checks }, observe) => {
+        for (const { lateMs } of checks) observeLateness(lateMs, observe)
+      },
+    },
   },
   batch_size_checks: {
     help: 'Checks settled in one statement.',
@@ -51,7 +59,12 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
     labels: ['outcome'],
     zeros: DECISIONS.map((outcome) => ({ outcome })),
     on: {
-      'check-finished': ({ outcome }, add) => add(1, { outcome }),
+      'checks-finished': ({ checks }, add) => {
+        for (const outcome of DECISIONS) {
+          const count = checks.filter((check) => check.outcome === outcome).length
+          if (count > 0) add(count, { outcome })
+        }
+      },
       'would-cancel': (_, add) => add(1, { outcome: 'would-cancel' }),
       'batch-settled': ({ by, outcomes }, add) => {
         if (by === 'worker') return // a worker's checks report themselves

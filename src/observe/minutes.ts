@@ -10,17 +10,26 @@ export const LATENESS_BOUNDS = [
 /** Counts of a minute: decisions by outcome (`cancelled`), and by class of lateness (`late:3`). */
 export type Counts = Record<string, number>
 
+const LATE_CLASSES = Array.from({ length: LATENESS_BOUNDS.length + 1 }, (_, place) => `late:${place}`)
+
+function classOf(lateMs: number): number {
+  let place = 0
+  while (place < LATENESS_BOUNDS.length && (LATENESS_BOUNDS[place] as number) < lateMs) place++
+  return place
+}
+
 /** Counts decisions by the minute, until they are taken. */
 export class MinuteCounts {
   #minutes = new Map<number, Counts>()
 
   constructor({ events, clock }: { events: EventBus; clock: Clock }) {
     const thisMinute = () => Math.floor(clock.now() / MINUTE_MS)
-    events.on('check-finished', ({ outcome, lateMs }) => {
-      this.#add(thisMinute(), outcome, 1)
-      if (lateMs === undefined) return
-      const lateness = LATENESS_BOUNDS.filter((bound) => bound < lateMs).length
-      this.#add(thisMinute(), `late:${lateness}`, 1)
+    events.on('checks-finished', ({ checks }) => {
+      const minute = thisMinute()
+      for (const { outcome, lateMs } of checks) {
+        this.#add(minute, outcome, 1)
+        if (lateMs !== undefined) this.#add(minute, LATE_CLASSES[classOf(lateMs)] as string, 1)
+      }
     })
     events.on('batch-settled', ({ by, outcomes }) => {
       if (by !== 'sweep') return // a worker's checks report themselves
@@ -52,7 +61,7 @@ export class MinuteCounts {
 
 /** An upper bound of a quantile of lateness, in milliseconds; may be infinite. Undefined if nothing was counted. */
 export function latenessOf(counts: Counts, quantile: number): number | undefined {
-  const classes = Array.from({ length: LATENESS_BOUNDS.length + 1 }, (_, place) => counts[`late:${place}`] ?? 0)
+  const classes = LATE_CLASSES.map((name) => counts[name] ?? 0)
   let left = classes.reduce((sum, count) => sum + count, 0) * quantile
   if (left === 0) return undefined
   const index = classes.findIndex((count) => {

@@ -48,10 +48,10 @@ export function jobOf({ orderId, deadline, placedAt, by, trace }: Placement) {
 }
 
 /** The deadline in the data of a job; undefined if it has none, or somebody has made it unreadable. */
-export function deadlineOf(data: unknown): number | undefined {
+export function deadlineOf(data: unknown, now = systemClock.now()): number | undefined {
   try {
     const { deadline: input } = typeof data === 'string' ? JSON.parse(data) : data
-    return parseContractDeadline({ input, now: systemClock.now() })
+    return parseContractDeadline({ input, now })
   } catch {
     return undefined
   }
@@ -122,6 +122,20 @@ export interface FinishedCheck {
   decidedBy: string
 }
 
+/** ISO 8601 of an instant. In a batch, most come again at once, and making a text costs more than all else that is done here. */
+function lastText(): (ms: number) => string {
+  let last = Number.NaN
+  let text = ''
+  return (ms) => {
+    if (ms !== last) text = new Date(ms).toISOString()
+    last = ms
+    return text
+  }
+}
+
+const deadlineText = lastText()
+const decidedText = lastText()
+
 /** The evidence of a decision. @param options.wanted shows its deadline where the store keeps none */
 export function finishedCheckOf(options: {
   outcome: Extract<Outcome, { kind: FinishedCheck['outcome'] }>
@@ -134,8 +148,8 @@ export function finishedCheckOf(options: {
     outcome: outcome.kind,
     ...(status !== undefined && { status }),
     ...(paid && { paid }),
-    deadline: new Date(Math.min(deadline, LAST_MS)).toISOString(),
-    decidedAt: new Date(decidedAt).toISOString(),
+    deadline: deadlineText(Math.min(deadline, LAST_MS)),
+    decidedAt: decidedText(decidedAt),
     decidedBy,
   }
 }

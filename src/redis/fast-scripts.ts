@@ -1,4 +1,3 @@
-import type { IRedisClient } from 'bullmq'
 import { Command } from 'ioredis'
 
 /** A client of ioredis on which scripts are defined, directly or as BullMQ wraps it. */
@@ -40,16 +39,6 @@ export function callScript(
     if (error.message.startsWith('NOSCRIPT')) return byClient()
     throw error
   })
-}
-
-/** From now on, BullMQ calls its scripts on this client of its own by {@link callScript}. */
-export function callScriptsFast(client: IRedisClient): void {
-  const byClient = client.runCommand.bind(client)
-  const scripts = client as IRedisClient & ScriptClient
-  client.runCommand = (name, args: ScriptArgument[]) => {
-    const script = scriptOf(scripts, name)
-    return script ? callScript(scripts, script, args, () => byClient(name, args)) : byClient(name, args)
-  }
 }
 
 /** A command that is put together as one string, a character for each byte, if all its texts are ASCII. */

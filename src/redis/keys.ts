@@ -30,7 +30,17 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     failed: `${bullmq}failed`,
     /** BullMQ's sorted set that a sleeping worker waits at: whatever is put there wakes one of them. */
     marker: `${bullmq}marker`,
+    /** What BullMQ knows of the queue itself: its settings, its events, the active jobs that may have been left behind, counters. */
+    meta: `${bullmq}meta`,
+    stream: `${bullmq}events`,
+    stalled: `${bullmq}stalled`,
+    stalledCheck: `${bullmq}stalled-check`,
+    repeat: `${bullmq}repeat`,
+    pc: `${bullmq}pc`,
+    limiter: `${bullmq}limiter`,
 
+    /** The last claim of a worker that has brought jobs: its answer may be lost. */
+    receipt: (workerId: string) => `${bullmq}${workerId}:claim`,
     /** Held while the finished job of an order is replaced. */
     replacing: (jobId: string) => `${bullmq}${jobId}:replacing`,
     /** Says that Redis still has what it had. */

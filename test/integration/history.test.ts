@@ -30,7 +30,7 @@ function startProcess(options: { url: string; queueName: string; clock?: Clock }
     connection.close()
   })
   const decide = (outcome: 'cancelled' | 'kept') =>
-    events.emit('check-finished', { orderId: '1', jobId: '1', outcome, lateMs: 4 })
+    events.emit('checks-finished', { checks: [{ orderId: '1', jobId: '1', outcome, lateMs: 4 }] })
   const read = async () =>
     (await history.read({ now: Date.now(), minutes: 2 })).map(({ cancelled = 0, kept = 0 }) => cancelled + kept)
   /** In the last minutes, one of which may have begun meanwhile. */

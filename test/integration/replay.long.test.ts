@@ -58,7 +58,7 @@ class Shop {
   async startWorker(maxAttempts = 1): Promise<void> {
     const events = new EventBus()
     events.on('check-given-up', ({ jobId }) => this.givenUp.push(jobId))
-    events.on('check-finished', ({ jobId }) => this.finished.push(jobId))
+    events.on('checks-finished', ({ checks }) => this.finished.push(...checks.map(({ jobId }) => jobId)))
     events.on('check-retried', ({ jobId }) => this.retried.push(jobId))
     this.#worker = createWorkerService({
       redis: redisUrl(),

@@ -17,8 +17,8 @@ export interface Job {
   started: number
   failed: number
   holder: Host | undefined
-  /** Since when its holder has forgotten it. */
-  droppedAt: number | undefined
+  /** Of the claim by which it is held. */
+  token: string | undefined
 }
 
 /** A queue that delivers at least once, as BullMQ does with the worker's settings; Redis can be away, or emptied. */
@@ -45,7 +45,7 @@ export class FakeQueue {
     const job = this.jobs.get(jobId)
     if (job?.state !== 'delayed') return
     job.dueAt = 0
-    this.#wakeAll()
+    this.wakeAll()
   }
 
   /** The client's `reschedule`. */
@@ -54,7 +54,7 @@ export class FakeQueue {
     if (!job || this.isAway || job.state === 'completed' || job.state === 'failed') return
     job.deadline = deadline
     if (job.state === 'delayed') job.dueAt = deadline
-    this.#wakeAll()
+    this.wakeAll()
   }
 
   /** Afterwards each of the orders has a check at its deadline, or before. */
@@ -74,33 +74,34 @@ export class FakeQueue {
     })
   }
 
-  /** At most `limit` jobs that are due, which the host holds from now on. */
-  fetch(host: Host, limit: number): Promise<Job[]> {
-    return host.request('queue.fetch', () => {
-      this.#failIfAway()
-      const due = [...this.jobs.values()].filter(({ state, dueAt }) => state === 'delayed' && dueAt <= this.now)
-      const taken = due.sort((a, b) => a.dueAt - b.dueAt).slice(0, limit)
-      for (const job of taken) {
-        Object.assign(job, { state: 'active', holder: host, droppedAt: undefined })
-        job.started++
-      }
-      return taken
-    })
+  /** At most so many jobs that are due, which the host holds from now on; with the same token again, the same ones. */
+  claim({ host, token, most }: { host: Host; token: string; most: number }): Job[] {
+    this.#failIfAway()
+    const jobs = [...this.jobs.values()]
+    const before = jobs.filter((job) => job.holder === host && job.token === token)
+    if (before.length > 0) return before
+    const due = jobs.filter(({ state, dueAt }) => state === 'delayed' && dueAt <= this.now)
+    const taken = due.sort((a, b) => a.dueAt - b.dueAt).slice(0, most)
+    for (const job of taken) {
+      Object.assign(job, { state: 'active', holder: host, token })
+      job.started++
+    }
+    return taken
   }
 
   /**
-   * Records what has become of a job.
+   * Records what has become of a job, and lets it go unless it is still active then.
    *
-   * @throws if the host does not hold it any more
+   * @returns whether the host held it, or has ended it before
    */
-  settle(host: Host, job: Job, effect: (job: Job) => void): Promise<void> {
-    return host.request('queue.settle', () => {
-      this.#failIfAway()
-      if (this.jobs.get(job.jobId) !== job || job.holder !== host) throw new Error('Missing lock')
-      effect(job)
-      job.holder = undefined
-      this.#wakeAll()
-    })
+  end(held: { host: Host; token: string; jobId: string }, effect: (job: Job) => void): boolean {
+    this.#failIfAway()
+    const job = this.jobs.get(held.jobId)
+    if (job?.holder !== held.host || job.token !== held.token) return job !== undefined && job.state !== 'active'
+    effect(job)
+    if (job.state !== 'active') job.holder = undefined
+    this.wakeAll()
+    return true
   }
 
   /** All that Redis knew is gone, and the key with which the watch notices it. */
@@ -134,24 +135,25 @@ export class FakeQueue {
     this.#resting.delete(woken)
   }
 
-  #wakeAll(): void {
+  /** There may be a job. */
+  wakeAll(): void {
     for (const woken of this.#resting) woken.abort('woken')
   }
 
   #put(order: { jobId: string; orderId: string; deadline: number }): void {
-    const fresh = { state: 'delayed', started: 0, failed: 0, holder: undefined, droppedAt: undefined } as const
+    const fresh = { state: 'delayed', started: 0, failed: 0, holder: undefined, token: undefined } as const
     this.jobs.set(order.jobId, { ...order, ...fresh, dueAt: order.deadline })
-    this.#wakeAll()
+    this.wakeAll()
   }
 
   /** Jobs whose lock has run out come back. */
   #checkStalled(): void {
     const { now } = this.#scheduler
     for (const job of this.jobs.values()) {
-      const since = job.droppedAt ?? job.holder?.goneSince
+      const since = job.holder?.goneSince
       if (job.state !== 'active' || since === undefined || now - since < LOCK_MS || this.isAway) continue
-      Object.assign(job, { state: 'delayed', dueAt: 0, holder: undefined, droppedAt: undefined })
-      this.#wakeAll()
+      Object.assign(job, { state: 'delayed', dueAt: 0, holder: undefined, token: undefined })
+      this.wakeAll()
     }
     this.#scheduler.at(now + STALLED_CHECK_MS, 'queue', 'stalled check', () => this.#checkStalled())
   }

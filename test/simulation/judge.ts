@@ -1,7 +1,7 @@
 import { judgePromises } from '../../src/commands/demo/judge.ts'
 import { HEALTHY_MS, SWEPT_AFTER_MS } from '../../src/order/promise.ts'
 import type { Exemption } from './fake-brake.ts'
-import type { FinishedJob } from './fake-worker.ts'
+import type { FinishedJob } from './fake-claims.ts'
 import { EPOCH, type Host } from './host.ts'
 import type { Scenario } from './scenario.ts'
 import type { Servers, SimulatedDaemon } from './simulated-daemon.ts'

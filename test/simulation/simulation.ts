@@ -1,6 +1,6 @@
 import { type BrakeFlaw, FakeBrake } from './fake-brake.ts'
+import type { FinishedJob } from './fake-claims.ts'
 import { FakeQueue } from './fake-queue.ts'
-import type { FinishedJob } from './fake-worker.ts'
 import { EPOCH, Host } from './host.ts'
 import { judge } from './judge.ts'
 import type { Operation, Scenario } from './scenario.ts'

@@ -1,31 +1,29 @@
 import { expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
-import { CheckWorker } from '../../src/queue/worker/check-worker.ts'
+import type { Check } from '../../src/order/order.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
-import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { closing } from '../helpers/closing.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
+import { kept, startPump } from '../helpers/pump.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
 const JOBS = 40
 /** So far apart that each finds the worker asleep, and not in step with Redis' timer. */
 const APART_MS = 37
 
+/** Tells when each job is begun. */
 function startWorker(options: {
   raw: RawQueue
-  processor: (job: { id?: string | undefined }) => Promise<void>
+  onBegun: (orderId: string) => void
   ring: () => Promise<unknown>
-}): CheckWorker {
-  const { raw, processor, ring } = options
-  const worker = new CheckWorker(raw.name, processor, {
-    connection: { url: redisUrl(), maxRetriesPerRequest: null },
-    heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
-    ring,
-    clock: systemClock,
-  })
-  closing.push(() => worker.close(true))
-  return worker
+}): Promise<unknown> {
+  const { raw, onBegun, ring } = options
+  const settle = async (checks: readonly Check[]) => {
+    for (const { orderId } of checks) onBegun(orderId)
+    return checks.map(kept)
+  }
+  return startPump(raw, { settle, ring })
 }
 
 /** How late each of some jobs begins, in milliseconds, in the order of lateness. */
@@ -34,18 +32,14 @@ async function latenessOf(options: { workers: number; ring: () => Promise<unknow
   closing.push(() => raw.close())
   const started = new Map<string, number>()
   for (let n = 0; n < options.workers; n++) {
-    const processor = async ({ id }: { id?: string | undefined }) => {
-      started.set(id as string, Date.now())
-    }
-    const worker = startWorker({ raw, processor, ring: options.ring })
-    await worker.waitUntilReady()
+    await startWorker({ raw, onBegun: (orderId) => started.set(orderId, Date.now()), ring: options.ring })
   }
   const timestamp = Date.now()
   const delayOf = (n: number) => 500 + n * APART_MS
   await raw.queue.addBulk(
     Array.from({ length: JOBS }, (_, n) => ({
       name: 'check-payment',
-      data: {},
+      data: { orderId: `job-${n}` },
       opts: { jobId: `job-${n}`, timestamp, delay: delayOf(n) },
     })),
   )
@@ -83,11 +77,10 @@ test('a job that is due just after the longest wait begins on the millisecond as
       const begunAt = new Promise<number>((resolve) => {
         begun = resolve
       })
-      const worker = startWorker({ raw, processor: async () => begun(Date.now()), ring: () => redis.ping() })
-      await worker.waitUntilReady()
+      await startWorker({ raw, onBegun: () => begun(Date.now()), ring: () => redis.ping() })
       await systemClock.sleep(100 + 10 * n)
       const timestamp = Date.now()
-      await raw.queue.add('check-payment', {}, { jobId: 'job-1', timestamp, delay: 1_005 })
+      await raw.queue.add('check-payment', { orderId: '1' }, { jobId: 'job-1', timestamp, delay: 1_005 })
       return (await begunAt) - timestamp - 1_005
     }),
   )

@@ -127,8 +127,8 @@ async function placeAndPay(
   const { clock } = context
   const progress = createProgress(context, orders.length)
   const allFinished = new Promise<void>((resolve) => {
-    events.on('check-finished', ({ outcome }) => {
-      progress.add(outcome === 'cancelled' ? 'cancelled' : 'kept')
+    events.on('checks-finished', ({ checks }) => {
+      for (const { outcome } of checks) progress.add(outcome === 'cancelled' ? 'cancelled' : 'kept')
       if (progress.done() === orders.length) resolve()
     })
   })

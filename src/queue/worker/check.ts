@@ -1,72 +1,209 @@
-import type { Job, Worker } from 'bullmq'
-import { asOrderExpiryError } from '../../errors.ts'
-import type { EventBus } from '../../observe/events.ts'
+import { asOrderExpiryError, type OrderExpiryError } from '../../errors.ts'
+import type { EventBus, FinishedCheckEvent } from '../../observe/events.ts'
 import { nextStep } from '../../order/next-step.ts'
-import type { Check } from '../../order/order.ts'
-import type { Settlement } from '../../order/settle.ts'
+import type { Settle, Settlement } from '../../order/settle.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { type FinishedCheck, parseJob } from '../contract.ts'
-import { wasLeftBehind } from '../left-behind.ts'
-import type { Lanes } from './lanes.ts'
-import { giveUp, overridePolicy, record } from './record.ts'
+import { deadlineOf, finishedCheckOf } from '../contract.ts'
+import { LEFT_BEHIND_PRIORITY } from '../left-behind.ts'
+import { noteOf } from '../view/check-notes.ts'
+import type { CheckSpans } from './check-spans.ts'
+import { type DueCheck, optionsOf } from './claimed-job.ts'
+import type { Claims, CompletedJob, PutBackJob, Refusal } from './claims.ts'
 
 /** More than two clocks that are both kept right differ by. */
 const NOT_DUE_WAIT_MS = 200
+/** BullMQ's codes for a job that waits for its children, or whose children have failed. */
+const HAS_CHILDREN = new Set([-4, -9])
+
+/** Jobs that are locked with one token. */
+export interface Batch {
+  token: string
+  /** When it was claimed, by the clock of Redis. */
+  begunAt: number
+  checks: readonly DueCheck[]
+}
 
 export interface CheckOptions {
   /** Failures after which a check is given up. Postponements and outages are not failures. */
   maxAttempts: number
-  /** The deadline of jobs that have none, counted from when they were added. */
-  paymentTimeoutMs: number
   /** Who decides, for the evidence: `host:pid`. */
   decidedBy: string
-  /** Told of each job when it is begun for the first time. */
-  onFirstSeen?: (job: { jobId: string; data: unknown }) => void
+  settle: Settle
+  /** Default {@link nextStep}. */
+  nextStepOf?: typeof nextStep
+  random?: () => number
   events: EventBus
   /** That of Redis. */
   clock: Clock
 }
 
-/** One job, from fetch to its end: read, settle, decide what comes next, record it. Resolves and rejects as BullMQ wants it. */
-export async function check(context: {
-  job: Job
-  worker: Worker
-  lanes: Lanes
-  options: CheckOptions
-}): Promise<FinishedCheck> {
-  const { job, worker, lanes, options } = context
-  const { maxAttempts, decidedBy, onFirstSeen, events, clock } = options
-  if (job.attemptsStarted <= 1) onFirstSeen?.({ jobId: job.id as string, data: job.data })
-  overridePolicy(job, maxAttempts)
-  const wanted = read(job, options)
-  const settle = () => lanes.add(wanted, { isLeftBehind: wasLeftBehind(job) })
-  const settlement = await settleWhenDue(settle, clock)
-  const step = nextStep({
-    settlement,
-    started: job.attemptsStarted,
-    failed: job.attemptsMade,
-    maxAttempts,
-    now: clock.now(),
-  })
-  return record({ job, worker, wanted, step, decidedBy, events, clock })
+interface Tools extends CheckOptions {
+  claims: Claims
+  spans?: CheckSpans | undefined
+  /** Tells Redis until it has been told. */
+  untilTold: <T>(tell: () => Promise<T>) => Promise<T>
 }
 
-function read(job: Job, { paymentTimeoutMs, events, clock }: CheckOptions): Check {
-  try {
-    return parseJob(job, { now: clock.now(), paymentTimeoutMs })
-  } catch (cause) {
-    const error = asOrderExpiryError(cause)
-    events.emit('check-given-up', { jobId: job.id as string, error })
-    return giveUp(error)
+/**
+ * Settles a batch and ends its jobs. Where the clock of the store is a little behind that of Redis, checks wait for their deadline
+ * without a word to Redis.
+ *
+ * @returns those that wait, and for how long
+ */
+export async function checkBatch(batch: Batch, tools: Tools): Promise<{ waiting: DueCheck[]; waitMs: number }> {
+  const settlements = await tools.settle(batch.checks.map(({ check }) => check))
+  const ending = new Ending(batch, tools)
+  const waiting: DueCheck[] = []
+  let waitMs = 1
+  for (const [n, due] of batch.checks.entries()) {
+    const settlement = settlements[n] as Settlement
+    const leftMs = leftUntilDue(settlement)
+    if (leftMs <= NOT_DUE_WAIT_MS) {
+      waiting.push(due)
+      waitMs = Math.max(waitMs, leftMs)
+    } else {
+      ending.add(due, settlement)
+    }
+  }
+  await ending.tell()
+  return { waiting, waitMs }
+}
+
+function leftUntilDue(settlement: Settlement): number {
+  if (settlement.kind !== 'postponed' || settlement.reason !== 'not-due') return Number.POSITIVE_INFINITY
+  return settlement.until - settlement.evidence.decidedAt
+}
+
+/** What becomes of the jobs of a batch: gathered, then told to Redis in one call for each kind of end. */
+class Ending {
+  readonly #batch: Batch
+  readonly #tools: Tools
+  readonly #completed: CompletedJob[] = []
+  readonly #finished: FinishedCheckEvent[] = []
+  readonly #putBack: PutBackJob[] = []
+  readonly #givenUp: Promise<void>[] = []
+  readonly #now: number
+
+  constructor(batch: Batch, tools: Tools) {
+    this.#batch = batch
+    this.#tools = tools
+    this.#now = tools.clock.now()
+  }
+
+  add(due: DueCheck, settlement: Settlement): void {
+    const { events, maxAttempts, nextStepOf = nextStep, random = Math.random } = this.#tools
+    const { id, check, started, failed } = due
+    const about = { orderId: check.orderId, jobId: id }
+    const step = nextStepOf({ settlement, started, failed, maxAttempts, now: this.#now, random })
+    switch (step.kind) {
+      case 'finish':
+        this.#finish(due, step.outcome)
+        return
+      case 'postpone': {
+        const { delayMs, why, isLeftBehind } = step
+        events.emit('check-postponed', { ...about, delayMs, why, lateMs: this.#now - check.deadline })
+        const priority = isLeftBehind ? LEFT_BEHIND_PRIORITY : due.priority
+        this.#putBackLater(due, { delayMs, priority, note: `check postponed by ${delayMs} ms: ${why}` })
+        return
+      }
+      case 'retry': {
+        const { delayMs, error } = step
+        events.emit('check-retried', { ...about, delayMs, error })
+        const note = `check failed, again in ${delayMs} ms: ${error.code}`
+        this.#putBackLater(due, { delayMs, priority: LEFT_BEHIND_PRIORITY, note, failedReason: reasonOf(error) })
+        return
+      }
+      case 'give-up':
+        events.emit('check-given-up', { ...about, error: step.error })
+        this.#givenUp.push(giveUp({ ...due, error: step.error, token: this.#batch.token }, this.#tools))
+    }
+  }
+
+  #finish(
+    { id, check: wanted, failed, isLinked }: DueCheck,
+    outcome: Parameters<typeof finishedCheckOf>[0]['outcome'],
+  ) {
+    const { decidedBy } = this.#tools
+    const { status, deadline = wanted.deadline, decidedAt } = outcome.evidence
+    const begunLateMs = this.#batch.begunAt - deadline
+    this.#finished.push({
+      orderId: wanted.orderId,
+      jobId: id,
+      outcome: outcome.kind,
+      status,
+      lateMs: decidedAt - deadline,
+      begunLateMs,
+    })
+    const returnvalue = JSON.stringify(finishedCheckOf({ outcome, wanted, decidedBy }))
+    this.#completed.push({ id, returnvalue, attemptsMade: failed + 1, isLinked })
+  }
+
+  #putBackLater({ id, data }: DueCheck, how: Omit<PutBackJob, 'id' | 'data'>): void {
+    this.#putBack.push({ id, data, ...how, note: noteOf(this.#now, how.note) })
+  }
+
+  /** Resolves once Redis knows of it all. */
+  async tell(): Promise<void> {
+    await Promise.all([this.#tellCompleted(), this.#tellPutBack(this.#putBack), ...this.#givenUp])
+  }
+
+  async #tellCompleted(): Promise<void> {
+    const { claims, spans, untilTold, events } = this.#tools
+    const { token } = this.#batch
+    if (this.#completed.length === 0) return
+    events.emit('checks-finished', { checks: this.#finished })
+    const refused = await untilTold(() => claims.complete(token, this.#completed))
+    if (spans) for (const { id, returnvalue } of this.#completed) spans.completed(id, returnvalue)
+    for (const refusal of refused) await this.#refused(refusal)
+  }
+
+  /** While a check is under way, `reschedule` can only change the data of its job: the new deadline decides when it comes again. */
+  async #tellPutBack(jobs: readonly PutBackJob[]): Promise<void> {
+    const { claims, spans, untilTold, clock } = this.#tools
+    const { token, checks } = this.#batch
+    if (jobs.length === 0) return
+    const { refused, changed } = await untilTold(() => claims.putBack(token, jobs))
+    for (const refusal of refused) await this.#refused(refusal)
+    const again = changed.map(([id, data]) => {
+      const job = jobs.find((one) => one.id === id) as PutBackJob
+      const due = checks.find((one) => one.id === id) as DueCheck
+      const deadline = deadlineOf(data, this.#now)
+      if (deadline === undefined || deadline === due.check.deadline) return { ...job, data }
+      return { ...job, data, priority: due.priority, delayMs: Math.max(0, deadline - clock.now()) }
+    })
+    await this.#tellPutBack(again)
+    if (spans) for (const { id } of jobs) spans.ended(id)
+  }
+
+  async #refused([id, code]: Refusal): Promise<void> {
+    const { events } = this.#tools
+    if (HAS_CHILDREN.has(code)) {
+      const error = asOrderExpiryError(new Error('the job has children that are not completed'))
+      return giveUp({ id, error, token: this.#batch.token }, this.#tools)
+    }
+    const why = code === -1 ? 'it is gone' : code === -3 ? 'it was not active' : 'its lock was lost'
+    events.emit('worker-error', { error: new Error(`the end of job ${id} could not be recorded: ${why}`) })
   }
 }
 
-/** Where the store's clock is a little behind ours, the check waits here for its deadline, without a word to Redis. */
-async function settleWhenDue(settle: () => Promise<Settlement>, clock: Clock): Promise<Settlement> {
-  const settlement = await settle()
-  if (settlement.kind !== 'postponed' || settlement.reason !== 'not-due') return settlement
-  const leftMs = settlement.until - settlement.evidence.decidedAt
-  if (leftMs > NOT_DUE_WAIT_MS) return settlement
-  await clock.sleep(Math.max(1, leftMs))
-  return settle()
+/** The job fails for good, with the error as the reason. */
+export async function giveUp(
+  failing: {
+    id: string
+    error: OrderExpiryError
+    token: string
+    opts?: string | undefined
+    reason?: string | undefined
+  },
+  { claims, spans, untilTold, maxAttempts }: Pick<Tools, 'claims' | 'spans' | 'untilTold' | 'maxAttempts'>,
+): Promise<void> {
+  const { id, error, token, opts, reason = reasonOf(error) } = failing
+  const stacktrace = JSON.stringify([error.stack ?? reason])
+  const job = { id, failedReason: reason, stacktrace, attempts: maxAttempts, opts: optionsOf({ opts }) }
+  await untilTold(() => claims.fail(token, job))
+  spans?.failed(id, reason)
+}
+
+function reasonOf({ code, message }: OrderExpiryError): string {
+  return `${code}: ${message}`
 }

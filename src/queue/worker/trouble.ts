@@ -1,22 +1,16 @@
-import type { IQueueBackend, IRedisClient } from 'bullmq'
 import { isRedisRefusal, isRefusalInScript, redisErrorCode } from '../../redis/reply.ts'
 import type { Clock } from '../../runtime/clock.ts'
 import { backoffMs } from '../../runtime/retry.ts'
 
-const WAIT = 'bzpopmin'
-const FETCH = 'moveToActive'
-/** BullMQ's fetch, its wait for a job, and its look for stalled jobs: a worker takes these steps again and again. */
-const REPEATED = new Set([FETCH, WAIT, 'moveStalledJobsToWait'])
+/** What a worker asks Redis for. It takes all but the last of these steps again and again. */
+export type Step = 'claim' | 'wait' | 'look for stalled jobs' | 'end'
+
 /** A step that has failed this long without one success, whenever it was taken, keeps checks from being done. */
 const FAILING_AFTER_MS = 5_000
 /** A step that has not failed for this long is no longer in the way, or is no longer taken. */
 const FORGOTTEN_AFTER_MS = 40_000
 const FIRST_PAUSE_MS = 50
 const LONGEST_PAUSE_MS = 1_000
-/** The longest wait after one that was refused: only its end tells that Redis allows it again. */
-const TRIAL_WAIT_S = 1
-
-type Wait = IQueueBackend['waitForJob']
 
 /** A step that fails each time. */
 interface Failing {
@@ -24,7 +18,7 @@ interface Failing {
   at: number
   times: number
   error: Error
-  /** Fetches that find nothing succeed: the others may still be refused. */
+  /** Claims that find nothing succeed: the others may still be refused. */
   isOnlyWithJob?: boolean
   /** It has come to an end, most likely. */
   isOver?: boolean
@@ -33,76 +27,54 @@ interface Failing {
 /** Which steps of a worker fail, since when, and how long to wait before the next attempt. */
 export class Trouble {
   readonly #clock: Clock
-  readonly #failing = new Map<string, Failing>()
+  readonly #random: () => number
+  readonly #failing = new Map<Step, Failing>()
 
-  constructor({ clock }: { clock: Clock }) {
+  constructor({ clock, random = Math.random }: { clock: Clock; random?: () => number }) {
     this.#clock = clock
+    this.#random = random
   }
 
-  /** From now on, it knows what becomes of the scripts that BullMQ runs on this client. */
-  watchSteps(client: IRedisClient): void {
-    const run = client.runCommand.bind(client)
-    client.runCommand = async (name, args: unknown[]) => {
-      const [step = name] = name.split(':')
-      try {
-        const reply: unknown = await run(name, args)
-        if (step === FETCH && !bringsJob(reply)) this.#foundNothing()
-        else this.#succeed(step)
-        return reply
-      } catch (error) {
-        this.#fail(step, error as Error)
-        throw error
-      }
+  /** Takes a step, and remembers what has become of it. @param bringsJob whether a claim has brought a job */
+  async during<T>(step: Step, work: Promise<T>, bringsJob: (result: T) => boolean = () => true): Promise<T> {
+    try {
+      const result = await work
+      if (step === 'claim' && !bringsJob(result)) this.#foundNothing()
+      else this.#succeed(step)
+      return result
+    } catch (error) {
+      this.#fail(step, error as Error)
+      throw error
     }
   }
 
-  /**
-   * A wait of which it knows what becomes. Where Redis refuses it, the worker fetches again after a pause; BullMQ would neither
-   * fetch nor wait, for ever.
-   */
-  watchWait(wait: Wait, onError: (error: Error) => void): Wait {
-    return async (seconds) => {
-      try {
-        const marker = await wait(this.#failing.has(WAIT) ? Math.min(seconds, TRIAL_WAIT_S) : seconds)
-        this.#succeed(WAIT)
-        return marker
-      } catch (error) {
-        if (redisErrorCode(error) === undefined) throw error // BullMQ connects anew
-        this.#fail(WAIT, error as Error)
-        onError(error as Error)
-        await this.#clock.sleep(Math.min(seconds * 1_000, this.pauseMs(WAIT)))
-        return null
-      }
-    }
-  }
-
-  /** Whatever has stopped the fetch is out of the way. */
-  mended(): void {
-    this.#failing.delete(FETCH)
+  /** Whether this step failed when it was last taken. */
+  isFailing(step: Step): boolean {
+    return this.#failing.has(step)
   }
 
   /** Where a step succeeds again, the others will most likely too, but some come seldom: they begin anew. */
-  #succeed(step: string): void {
+  #succeed(step: Step): void {
     if (this.#failing.delete(step)) this.#failing.clear()
   }
 
   /**
-   * Redis may refuse only what the script of a fetch does with a job. The job is then in `active` until it is taken for stalled,
-   * and comes again; meanwhile fetches find nothing, and succeed. Where all have failed for some seconds, that means that it is
+   * Redis may refuse only what the script of a claim does with a job. The job is then in `active` until it is taken for stalled,
+   * and comes again; meanwhile claims find nothing, and succeed. Where all have failed for some seconds, that means that it is
    * mended, unless the next one with a job fails.
    */
   #foundNothing(): void {
-    const failing = this.#failing.get(FETCH)
+    const failing = this.#failing.get('claim')
     if (failing?.isOnlyWithJob) return
     if (!failing || !isRefusalInScript(failing.error)) {
-      this.#succeed(FETCH)
+      this.#succeed('claim')
       return
     }
     failing.isOnlyWithJob = true
     failing.isOver = this.#clock.monotonic() - failing.since >= FAILING_AFTER_MS
   }
 
-  #fail(step: string, error: Error): void {
+  #fail(step: Step, error: Error): void {
     const now = this.#clock.monotonic()
     const before = this.#failing.get(step)
     const isGoingOn = before && now - before.at < FORGOTTEN_AFTER_MS
@@ -111,10 +83,10 @@ export class Trouble {
   }
 
   /** Pause before the step is taken again. None after the first failure: one bad job must not hold up the others. */
-  pauseMs(step: string): number {
+  pauseMs(step: Step): number {
     const { times = 0 } = this.#failing.get(step) ?? {}
     if (times < 2) return 0
-    return backoffMs({ attempt: times - 1, baseMs: FIRST_PAUSE_MS, capMs: LONGEST_PAUSE_MS })
+    return backoffMs({ attempt: times - 1, baseMs: FIRST_PAUSE_MS, capMs: LONGEST_PAUSE_MS, random: this.#random })
   }
 
   /** Why Redis has been refusing a step for some seconds. That it is away is known elsewhere. */
@@ -128,12 +100,7 @@ export class Trouble {
   }
 }
 
-/** Of the steps that end a job, one bad job can make each fail; but a refusal is about all jobs. */
-function isOfRedis(step: string, error: Error): boolean {
-  return redisErrorCode(error) !== undefined && (REPEATED.has(step) || isRedisRefusal(error))
-}
-
-/** BullMQ's reply to a fetch begins with the fields and values of the job, if there is one. */
-function bringsJob(reply: unknown): boolean {
-  return Array.isArray(reply) && Array.isArray(reply[0])
+/** Of the ends of jobs, one bad job can make each fail; but a refusal is about all jobs. */
+function isOfRedis(step: Step, error: Error): boolean {
+  return redisErrorCode(error) !== undefined && (step !== 'end' || isRedisRefusal(error))
 }

@@ -1,49 +1,39 @@
 import { AsyncResource } from 'node:async_hooks'
-import type { ConnectionOptions, Telemetry, Worker } from 'bullmq'
+import { type ConnectionOptions, type RedisQueueBackend, type Telemetry, Worker } from 'bullmq'
 import { OrderExpiryError } from '../../errors.ts'
-import type { Settle } from '../../order/settle.ts'
 import type { RedisAddress } from '../../redis/address.ts'
 import { asRedisError } from '../../redis/connection.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { workerProfile } from '../../redis/profiles.ts'
 import { isRedisRejection } from '../../redis/reply.ts'
-import type { Heartbeat } from '../../runtime/heartbeat.ts'
+import { createLoop } from '../../runtime/loop.ts'
 import { retryUntilDone } from '../../runtime/retry.ts'
 import type { Service } from '../../runtime/service.ts'
 import { untilAborted } from '../../runtime/timeout.ts'
 import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
-import { type CheckOptions, check } from './check.ts'
-import { CheckWorker } from './check-worker.ts'
-import { Lanes } from './lanes.ts'
+import { CheckSpans } from './check-spans.ts'
+import { openClaims } from './open-claims.ts'
+import { createPreparation } from './preparation.ts'
+import { Pump, type PumpOptions } from './pump.ts'
+import { Sleep, type SleepOptions } from './sleep.ts'
+import { Trouble } from './trouble.ts'
 
-export interface WorkerOptions extends CheckOptions {
+export interface WorkerOptions extends PumpOptions, SleepOptions {
   redis: RedisAddress
   queue: NamedQueue
-  /** Checks in flight at once. */
-  concurrency: number
-  /** Checks in one statement at most. */
-  batchSize: number
-  /** Batches of good orders in flight at once. One more connection of the store serves those that were left behind. */
-  maxBatches: number
-  settle: Settle
-  heartbeat: Heartbeat
   /** Whether Redis is known not to answer. */
   isRedisAway: () => boolean
-  ring: () => Promise<unknown>
-  /** Tells the queue that there may be a job. */
-  wakeAnother?: () => Promise<unknown>
-  /** See {@link CheckWorker}. */
-  longestSleepMs?: number
   telemetry?: Telemetry | undefined
+  /** `wrapped`: by BullMQ's own scripts, even if they are known. Default `auto` */
+  claims?: 'auto' | 'wrapped'
 }
 
 /** A lock survives a pause this long. A crashed worker's jobs are taken over after that and one look for stalled jobs. */
 const LOCK_MS = 15_000
 const STALLED_CHECK_MS = 10_000
-/** Stalling says something about workers, never about the order, so it must not fail its job. */
-const MAX_STALLED = 1_000_000
-const RUN_RETRY_MS = 500
+/** More than Redis takes longer than it was asked to before it ends a sleep. */
+const SLEEP_SLACK_MS = 4_000
 /** During the stop, the pause between two looks for work still to wait for. */
 const STOP_LOOK_MS = 100
 /** A Redis that has not recorded the outcomes of the last batch within this time is away. */
@@ -52,16 +42,23 @@ const STOP_IDLE_MS = 5_000
 export interface WorkerService extends Service {
   /** Why Redis has not let it work for some seconds; undefined: it does, or the worker has not begun. */
   readonly failure: OrderExpiryError | undefined
-  /** Fetches no further checks until {@link resume}; those in flight go on. Both may be called at any time, repeatedly. */
+  /** Claims no further checks until {@link resume}; those in flight go on. Both may be called at any time, repeatedly. */
   pause(): void
   resume(): void
+}
+
+/** What runs once there is a connection. */
+interface Running {
+  worker: Worker
+  pump: Pump
+  trouble: Trouble
+  loops: Service[]
 }
 
 /** The worker pool as a service: takes due checks from the queue, settles them in batches, records what became of them. */
 export function createWorkerService(options: WorkerOptions): WorkerService {
   const { redis, events, clock } = options
-  const lanes = new Lanes(options)
-  let worker: CheckWorker | undefined
+  let running: Running | undefined
   let isPaused = false
   let stopping: Promise<void> | undefined
 
@@ -70,15 +67,16 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
     async start(signal) {
       await retryUntilDone({
         attempt: async () => {
-          worker = createWorker(options, lanes)
-          if (isPaused) void worker.pause(true) // before it fetches anything
+          const worker = createWorker(options)
           try {
-            await untilAborted(worker.waitUntilReady(), signal)
+            running = await untilAborted(open(options, worker), signal)
           } catch (error) {
             await worker.close(true).catch(() => {})
-            worker = undefined
             throw isRedisRejection(error) ? asRedisError(error, redis) : error
           }
+          if (isPaused) running.pump.pause() // before it claims anything
+          running.pump.start()
+          for (const loop of running.loops) void loop.start(signal)
         },
         isRetryable: (error) => !(error instanceof OrderExpiryError),
         onWait: (error, waitMs) =>
@@ -88,45 +86,34 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
       })
     },
     get failure() {
-      return worker?.failure && asRedisError(worker.failure, redis)
+      const failure = running?.trouble.failure
+      return failure && asRedisError(failure, redis)
     },
-    // A check calls this, and the loop must not go on in the trace of that check.
+    // A check calls this, and the pump must not go on in the trace of that check.
     pause: AsyncResource.bind(() => {
       isPaused = true
-      // Does not wait for the checks in flight: they are about to be postponed.
-      worker?.pause(true).catch((error: Error) => events.emit('worker-error', { error }))
+      running?.pump.pause()
     }),
     resume: AsyncResource.bind(() => {
       isPaused = false
-      void worker?.resume() // reports its own errors
+      running?.pump.resume()
     }),
     async stop() {
-      stopping ??= worker && close({ ...options, worker, lanes })
+      stopping ??= running && close({ ...options, ...running })
       await stopping
     },
   }
 }
 
-function createWorker(options: WorkerOptions, lanes: Lanes): CheckWorker {
-  const { redis, queue, events } = options
-  const worker: CheckWorker = new CheckWorker(queue.name, (job) => check({ job, worker, lanes, options }), {
-    connection: workerProfile(options.redis) as ConnectionOptions,
+/** BullMQ's worker without a processor: it has the connections, and is one of the queue's workers for whoever asks. */
+function createWorker({ redis, queue, events, telemetry }: WorkerOptions): Worker {
+  const worker = new Worker(queue.name, null, {
+    connection: workerProfile(redis) as ConnectionOptions,
     prefix: queue.prefix,
-    concurrency: options.concurrency,
+    autorun: false,
     lockDuration: LOCK_MS,
     stalledInterval: STALLED_CHECK_MS,
-    maxStalledCount: MAX_STALLED,
-    runRetryDelay: RUN_RETRY_MS,
-    settings: { backoffStrategy: () => RUN_RETRY_MS },
-    heartbeat: options.heartbeat,
-    ring: options.ring,
-    ...(options.wakeAnother && { wakeAnother: options.wakeAnother }),
-    ...(options.longestSleepMs !== undefined && { longestSleepMs: options.longestSleepMs }),
-    pace: lanes,
-    onStranger: (jobId) =>
-      events.emit('check-given-up', { jobId, error: unreadableJob(jobId, whyUnreadable(undefined)) }),
-    ...(options.telemetry && { telemetry: options.telemetry }),
-    clock: options.clock,
+    ...(telemetry && { telemetry }),
   })
   worker.on('error', (error) =>
     events.emit('worker-error', { error: isRedisRejection(error) ? asRedisError(error, redis) : error }),
@@ -134,18 +121,80 @@ function createWorker(options: WorkerOptions, lanes: Lanes): CheckWorker {
   return worker
 }
 
+async function open(options: WorkerOptions, worker: Worker): Promise<Running> {
+  const {
+    queue,
+    telemetry,
+    longestSleepMs,
+    claims: kind = (process.env.CLAIMS ?? 'auto') as 'auto',
+    events,
+    clock,
+  } = options
+  await worker.waitUntilReady()
+  const backend = worker.getBackend() as RedisQueueBackend
+  const sleeper = await backend.blockingClient
+  if (sleeper && longestSleepMs !== undefined) sleeper.options.socketTimeout = longestSleepMs + SLEEP_SLACK_MS
+  const trouble = new Trouble({ clock })
+  const onError = (error: Error) => void worker.emit('error', error)
+  const { claims } = openClaims({
+    client: await backend.client,
+    queue,
+    workerId: worker.id,
+    lockMs: LOCK_MS,
+    kind,
+  })
+  const sleep = new Sleep({ ...options, backend, trouble, onError })
+  const spans = telemetry && new CheckSpans(worker)
+  const prepare = createPreparation(worker)
+  const pump = new Pump({ ...options, workerId: worker.id, claims, sleep, trouble, spans, prepare, onError })
+  const everyMs = (ms: number, step: () => Promise<unknown>, name: string) =>
+    createLoop({
+      name,
+      step: () =>
+        step().then(
+          () => ms,
+          () => ms,
+        ),
+      clock,
+    })
+  const putStalledBack = async () => {
+    const work = claims.putStalledBack({ everyMs: STALLED_CHECK_MS })
+    for (const jobId of await trouble.during('look for stalled jobs', work)) {
+      events.emit('check-given-up', { jobId, error: unreadableJob(jobId, whyUnreadable(undefined)) })
+    }
+  }
+  const renewLocks = async () => {
+    for (const [token, ids] of pump.held) {
+      await worker.extendJobLocks([...ids], new Array(ids.size).fill(token), LOCK_MS)
+    }
+  }
+  const loops = [
+    everyMs(LOCK_MS / 4, () => renewLocks().catch(onError), 'locks'),
+    everyMs(STALLED_CHECK_MS, () => putStalledBack().catch(onError), 'stalled jobs'),
+  ]
+  return { worker, pump, trouble, loops }
+}
+
 /** Waits for the checks in flight; whoever calls stop limits how long. */
-async function close(options: WorkerOptions & { worker: Worker; lanes: Lanes }): Promise<void> {
-  const { worker, lanes, isRedisAway, clock } = options
+async function close(options: WorkerOptions & Running): Promise<void> {
+  const { worker, pump, loops, isRedisAway, clock } = options
   const closed = new AbortController()
-  const done = worker.close().finally(() => closed.abort())
+  const closing = async () => {
+    await pump.stop()
+    await Promise.all(loops.map((loop) => loop.stop()))
+    await worker.close()
+  }
+  const done = closing().finally(() => closed.abort())
   let idleSince: number | undefined
   while (!closed.signal.aborted) {
-    idleSince = lanes.isIdle ? (idleSince ?? clock.monotonic()) : undefined
+    idleSince = pump.isSettled ? (idleSince ?? clock.monotonic()) : undefined
     if (idleSince !== undefined && (isRedisAway() || clock.monotonic() - idleSince > STOP_IDLE_MS)) {
-      // BullMQ would wait for ever to tell Redis what became of the checks, or for a lost connection to end, even if Redis is
-      // back by now. The checks are decided: whoever gets one of them again finds that.
+      // The pump would wait for ever to tell Redis what became of the checks, and BullMQ for a lost connection to end, even if
+      // Redis is back by now. The checks are decided: whoever gets one of them again finds that.
+      pump.disconnect()
+      for (const loop of loops) void loop.stop()
       void worker.disconnect().catch(() => {})
+      done.catch(() => {})
       return
     }
     await clock.sleep(STOP_LOOK_MS, closed.signal).catch(() => {})

@@ -52,8 +52,8 @@ const wordings: Wording[] = [
   ['stopping', { reason: 'SIGTERM' }, { level: 'info', msg: 'stopping: SIGTERM', reason: 'SIGTERM' }],
   ['stopped', { errors: [] }, { level: 'info', msg: 'stopped' }],
   [
-    'check-finished',
-    { orderId: '7', jobId: 'order-7', outcome: 'cancelled', status: 'pending', lateMs: 3 },
+    'checks-finished',
+    { checks: [{ orderId: '7', jobId: 'order-7', outcome: 'cancelled', status: 'pending', lateMs: 3 }] },
     {
       level: 'debug',
       msg: 'order cancelled',
@@ -65,13 +65,13 @@ const wordings: Wording[] = [
     },
   ],
   [
-    'check-finished',
-    { orderId: '7', jobId: 'order-7', outcome: 'kept', status: 'paid' },
+    'checks-finished',
+    { checks: [{ orderId: '7', jobId: 'order-7', outcome: 'kept', status: 'paid' }] },
     { level: 'debug', msg: 'order kept', orderId: '7', jobId: 'order-7', outcome: 'kept', status: 'paid' },
   ],
   [
-    'check-finished',
-    { orderId: '7', jobId: 'order-7', outcome: 'missing' },
+    'checks-finished',
+    { checks: [{ orderId: '7', jobId: 'order-7', outcome: 'missing' }] },
     {
       level: 'warn',
       msg: 'the order of this check does not exist',

@@ -81,7 +81,7 @@ describe('a counter follows its event:', () => {
   test('decisions of checks, of dry runs and of sweeps', async () => {
     const { events, scrape } = createRegistry()
     for (const outcome of ['cancelled', 'cancelled', 'kept', 'missing'] as const)
-      events.emit('check-finished', { orderId: '1', jobId: '1', outcome })
+      events.emit('checks-finished', { checks: [{ orderId: '1', jobId: '1', outcome }] })
     events.emit('would-cancel', { orderId: '1' })
     const outcomes = { cancelled: 5, kept: 2, postponed: 7, failed: 1 }
     events.emit('batch-settled', { by: 'sweep', checks: 15, tookMs: 1, outcomes })
@@ -331,9 +331,13 @@ test('wrong passwords and tokens are counted by door, from the first one on', as
 
 test('lateness is counted in seconds, and never below zero', async () => {
   const { events, scrape } = createRegistry()
-  events.emit('check-finished', { orderId: '1', jobId: '1', outcome: 'cancelled', lateMs: 4, begunLateMs: 1 })
-  events.emit('check-finished', { orderId: '2', jobId: '2', outcome: 'cancelled', lateMs: -3, begunLateMs: 800 })
-  events.emit('check-finished', { orderId: '3', jobId: '3', outcome: 'missing' })
+  events.emit('checks-finished', {
+    checks: [{ orderId: '1', jobId: '1', outcome: 'cancelled', lateMs: 4, begunLateMs: 1 }],
+  })
+  events.emit('checks-finished', {
+    checks: [{ orderId: '2', jobId: '2', outcome: 'cancelled', lateMs: -3, begunLateMs: 800 }],
+  })
+  events.emit('checks-finished', { checks: [{ orderId: '3', jobId: '3', outcome: 'missing' }] })
   events.emit('check-postponed', { orderId: '4', jobId: '4', delayMs: 5, why: 'not-due' })
   events.emit('check-postponed', { orderId: '4', jobId: '4', delayMs: 5, why: 'locked' })
   events.emit('batch-settled', { by: 'worker', checks: 30, tookMs: 1, outcomes: {} })

@@ -10,13 +10,13 @@ test('decisions of checks and sweeps are counted by the minute, until they are t
   const clock = new FakeClock()
   const counts = new MinuteCounts({ events, clock })
   const minute = Math.floor(clock.now() / 60_000)
-  events.emit('check-finished', finished('cancelled', 4))
-  events.emit('check-finished', finished('cancelled', 6))
-  events.emit('check-finished', finished('kept', -3))
+  events.emit('checks-finished', { checks: [finished('cancelled', 4)] })
+  events.emit('checks-finished', { checks: [finished('cancelled', 6)] })
+  events.emit('checks-finished', { checks: [finished('kept', -3)] })
   events.emit('batch-settled', { by: 'sweep', checks: 8, tookMs: 1, outcomes: { cancelled: 5, postponed: 3 } })
   events.emit('batch-settled', { by: 'worker', checks: 3, tookMs: 1, outcomes: { cancelled: 2, kept: 1 } })
   await clock.advance(60_000)
-  events.emit('check-finished', finished('cancelled', 1e9))
+  events.emit('checks-finished', { checks: [finished('cancelled', 1e9)] })
   const taken = counts.take()
   const last = LATENESS_BOUNDS.length
   expect([...taken]).toEqual([
@@ -24,7 +24,7 @@ test('decisions of checks and sweeps are counted by the minute, until they are t
     [minute + 1, { cancelled: 1, [`late:${last}`]: 1 }],
   ])
   expect(counts.take().size).toBe(0)
-  events.emit('check-finished', finished('kept', 4))
+  events.emit('checks-finished', { checks: [finished('kept', 4)] })
   counts.giveBack(taken)
   expect(counts.take().get(minute + 1)).toEqual({ cancelled: 1, kept: 1, 'late:2': 1, [`late:${last}`]: 1 })
 })

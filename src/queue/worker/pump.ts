@@ -1,0 +1,296 @@
+import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
+import type { Heartbeat } from '../../runtime/heartbeat.ts'
+import { JOB_NAME, unreadableJob } from '../contract.ts'
+import { whyUnreadable } from '../unreadable-data.ts'
+import { type Batch, type CheckOptions, checkBatch, giveUp } from './check.ts'
+import type { CheckSpans } from './check-spans.ts'
+import { type DueCheck, dataOf, optionsOf, readJob } from './claimed-job.ts'
+import type { Claim, ClaimedJob, Claims } from './claims.ts'
+import type { Sleep } from './sleep.ts'
+import type { Trouble } from './trouble.ts'
+
+export interface PumpOptions extends CheckOptions {
+  /** Checks in flight at once. */
+  concurrency: number
+  /** Checks in one statement at most. */
+  batchSize: number
+  /** Batches of good orders in flight at once. One more connection of the store serves those that were left behind. */
+  maxBatches: number
+  /** The deadline of jobs that have none, counted from when they were added. */
+  paymentTimeoutMs: number
+  /** Told of each job when it is begun for the first time. */
+  onFirstSeen?: (job: { jobId: string; data: unknown }) => void
+  heartbeat: Heartbeat
+}
+
+/** A script that takes no more jobs than this keeps Redis for about a millisecond. */
+const MOST_IN_ONE_CLAIM = 150
+/** Orders left behind have this share of the worker's slots, and a connection of their own, so that they hold up no good order. */
+const SHARE_LEFT_BEHIND = 0.25
+/** A queue whose rate is limited is looked at this often: the limit may be lifted. */
+const LONGEST_LIMIT_MS = 1_000
+/** The shortest pause after a failed attempt to tell Redis of an end. */
+const AGAIN_MS = 500
+
+/** Batches of jobs in, settled orders out: claims what is due, has it checked, and sleeps until more is. */
+export class Pump {
+  readonly #claims: Claims
+  readonly #sleep: Pick<Sleep, 'for' | 'tell' | 'handOn' | 'end'>
+  readonly #trouble: Trouble
+  readonly #options: ConstructorParameters<typeof Pump>[0]
+  readonly #roomLeftBehind: number
+  #tokens = 0
+  /** The jobs in flight, which are locked, by token. */
+  readonly #held = new Map<string, Set<string>>()
+  #inFlight = 0
+  /** Batches of good orders in flight. */
+  #batches = 0
+  #settling = 0
+  #numLeftBehind = 0
+  /** The end of the last batch of orders that were left behind: one at a time. */
+  #lastLeftBehind: Promise<void> = Promise.resolve()
+  /** There are jobs that may only be claimed once others have ended. */
+  #isHeldBack = false
+  #isPaused = false
+  #isClosing = false
+  #isDisconnected = false
+  #running: Promise<void> = Promise.resolve()
+  #waiting: (() => void)[] = []
+
+  constructor(
+    options: PumpOptions & {
+      workerId: string
+      claims: Claims
+      sleep: Pick<Sleep, 'for' | 'tell' | 'handOn' | 'end'>
+      trouble: Trouble
+      spans?: CheckSpans | undefined
+      /** What some jobs need before they are checked; undefined for the others. */
+      prepare?: (job: ClaimedJob) => Promise<void> | undefined
+      onError: (error: Error) => void
+    },
+  ) {
+    this.#claims = options.claims
+    this.#sleep = options.sleep
+    this.#trouble = options.trouble
+    this.#options = options
+    this.#roomLeftBehind = Math.ceil(options.concurrency * SHARE_LEFT_BEHIND)
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  /** No batch is being settled. */
+  get isSettled(): boolean {
+    return this.#settling === 0
+  }
+
+  /** Claims nothing more until {@link resume}; what is in flight goes on. */
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#changed()
+  }
+
+  /** Claims nothing more, and resolves once nothing is in flight. */
+  async stop(): Promise<void> {
+    this.#isClosing = true
+    this.#changed()
+    await this.#sleep.end()
+    await this.#running
+    while (this.#inFlight > 0) await this.#change()
+  }
+
+  /** Redis is told nothing more. */
+  disconnect(): void {
+    this.#isDisconnected = true
+  }
+
+  /** The ids of jobs in flight, by the token that they are locked with. */
+  get held(): ReadonlyMap<string, ReadonlySet<string>> {
+    return this.#held
+  }
+
+  async #run(): Promise<void> {
+    const { heartbeat, concurrency, batchSize, maxBatches } = this.#options
+    let token = this.#nextToken()
+    while (!this.#isClosing) {
+      heartbeat.beat()
+      const most = Math.min(MOST_IN_ONE_CLAIM, batchSize, concurrency - this.#inFlight)
+      if (this.#isPaused || most <= 0 || this.#batches >= maxBatches) {
+        await this.#change()
+        continue
+      }
+      const mostLast = Math.max(0, this.#roomLeftBehind - this.#numLeftBehind)
+      let claim: Claim
+      try {
+        const asked = this.#claims.claim({ token, most, mostLast })
+        claim = await this.#trouble.during('claim', asked, ({ jobs }) => jobs.length > 0)
+      } catch (error) {
+        if (this.#isClosing) return
+        this.#options.onError(error as Error)
+        await this.#options.clock.sleep(this.#trouble.pauseMs('claim'))
+        continue // with the same token: the answer may be lost
+      }
+      this.#begin(claim, token)
+      token = this.#nextToken()
+      await this.#rest(claim)
+    }
+  }
+
+  /** Until there may be more to claim. */
+  async #rest({ now, nextAt, limitedMs, isHeld, jobs }: Claim): Promise<void> {
+    this.#sleep.tell(jobs.length > 0)
+    this.#isHeldBack = isHeld
+    if (limitedMs > 0) await this.#options.clock.sleep(Math.min(limitedMs, LONGEST_LIMIT_MS))
+    else if (nextAt > 0) await this.#sleep.for(nextAt - now)
+    if (this.#isPaused && nextAt > 0) await this.#sleep.handOn()
+  }
+
+  #nextToken(): string {
+    return `${this.#options.workerId}:${this.#tokens++}`
+  }
+
+  #begin({ now: exact, jobs, strangers }: Claim, token: string): void {
+    const now = Math.floor(exact)
+    const { prepare = () => undefined, onError } = this.#options
+    for (const jobId of strangers) {
+      const error = unreadableJob(jobId, whyUnreadable(undefined))
+      this.#options.events.emit('check-given-up', { jobId, error })
+    }
+    if (jobs.length === 0) return
+    this.#held.set(token, new Set(jobs.map(({ id }) => id)))
+    this.#inFlight += jobs.length
+    const ready: ClaimedJob[] = []
+    for (const job of jobs) {
+      const prepared = prepare(job)
+      if (!prepared) ready.push(job)
+      // Whatever it is that fails, the order is checked.
+      else void prepared.catch(onError).then(() => this.#check([job], { token, now }))
+    }
+    this.#check(ready, { token, now })
+  }
+
+  /** Reads jobs, and has them checked. */
+  #check(jobs: readonly ClaimedJob[], { token, now }: { token: string; now: number }): void {
+    const { paymentTimeoutMs, onFirstSeen, spans } = this.#options
+    const good: DueCheck[] = []
+    const leftBehind: DueCheck[] = []
+    for (const job of jobs) {
+      const { id: jobId, fields } = job
+      const isFirst = !fields || fields.ats === '1'
+      spans?.begin({ jobId, name: fields?.name ?? JOB_NAME, metadata: optionsOf(job).tm, begunAt: now })
+      try {
+        const due = readJob(job, { now, paymentTimeoutMs })
+        if (isFirst) onFirstSeen?.({ jobId, data: due.check })
+        if (due.isLeftBehind) leftBehind.push(due)
+        else good.push(due)
+      } catch (cause) {
+        if (isFirst) onFirstSeen?.({ jobId, data: dataOf(job) })
+        void this.#giveUp(job, token, cause)
+      }
+    }
+    if (good.length > 0) void this.#checkGood({ token, begunAt: now, checks: good })
+    if (leftBehind.length > 0) this.#checkLeftBehind({ token, begunAt: now, checks: leftBehind })
+  }
+
+  async #checkGood(batch: Batch): Promise<void> {
+    this.#batches++
+    await this.#checkBatch(batch)
+    this.#batches--
+    this.#changed()
+  }
+
+  #checkLeftBehind(batch: Batch): void {
+    const { length } = batch.checks
+    if (this.#numLeftBehind >= this.#roomLeftBehind) {
+      void this.#checkBatch(batch, async (checks) => checks.map(() => ({ kind: 'failed', error: noRoom() })))
+      return
+    }
+    this.#numLeftBehind += length
+    this.#lastLeftBehind = this.#lastLeftBehind.then(async () => {
+      await this.#checkBatch(batch)
+      this.#numLeftBehind -= length
+      this.#changed()
+    })
+  }
+
+  /** Never rejects. */
+  async #checkBatch(batch: Batch, settle = this.#options.settle): Promise<void> {
+    const { clock } = this.#options
+    const counted: typeof settle = (checks) => {
+      this.#settling++
+      return settle(checks).finally(() => this.#settling--)
+    }
+    try {
+      const { waiting, waitMs } = await checkBatch(batch, { ...this.#tools, settle: counted })
+      const ids = new Set(waiting.map(({ id }) => id))
+      this.#release(
+        batch.token,
+        batch.checks.flatMap(({ id }) => (ids.has(id) ? [] : [id])),
+      )
+      if (waiting.length > 0) void clock.sleep(waitMs).then(() => this.#checkBatch({ ...batch, checks: waiting }))
+    } catch (error) {
+      this.#options.onError(error as Error)
+      this.#release(
+        batch.token,
+        batch.checks.map(({ id }) => id),
+      )
+    }
+  }
+
+  async #giveUp(job: ClaimedJob, token: string, cause: unknown): Promise<void> {
+    const error = asOrderExpiryError(cause)
+    const { id, opts, fields } = job
+    this.#options.events.emit('check-given-up', { jobId: id, error })
+    await giveUp({ id, error, token, opts, reason: fields?.defa }, this.#tools).catch((failure) =>
+      this.#options.onError(failure),
+    )
+    this.#release(token, [id])
+  }
+
+  get #tools() {
+    const untilTold = <T>(tell: () => Promise<T>) => this.#untilTold(tell)
+    return { ...this.#options, untilTold }
+  }
+
+  async #untilTold<T>(tell: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await this.#trouble.during('end', tell())
+      } catch (error) {
+        if (this.#isDisconnected) throw error
+        this.#options.onError(error as Error)
+        await this.#options.clock.sleep(Math.max(AGAIN_MS, this.#trouble.pauseMs('end')))
+      }
+    }
+  }
+
+  #release(token: string, ids: readonly string[]): void {
+    const held = this.#held.get(token)
+    for (const id of ids) held?.delete(id)
+    if (held?.size === 0) this.#held.delete(token)
+    this.#inFlight -= ids.length
+    this.#options.heartbeat.beat()
+    this.#changed()
+    if (this.#isHeldBack && !this.#isClosing) void this.#sleep.handOn()
+  }
+
+  /** Resolves when something ends, or may begin. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  #changed(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const resolve of waiting) resolve()
+  }
+}
+
+function noRoom(): OrderExpiryError {
+  return new OrderExpiryError('STORE_UNDECIDED', 'other orders that were left behind are being looked at; try again')
+}
