@@ -149,8 +149,11 @@ export class Brake {
     return this.known?.engaged === false
   }
 
+  /** Nobody waits for a keeper that did not answer when it was last asked, where its last known state counts meanwhile. */
   async #look(): Promise<void> {
-    if (this.#options.clock.monotonic() - this.#triedInVainAt > AFTER_FAILURE_MS) await this.refresh()
+    if (this.#options.clock.monotonic() - this.#triedInVainAt <= AFTER_FAILURE_MS) return
+    const refreshed = this.refresh()
+    if (this.#triedInVainAt === Number.NEGATIVE_INFINITY || !this.known) await refreshed
   }
 
   /** Reads the shared state. Resolves whatever is down. */

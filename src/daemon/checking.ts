@@ -4,7 +4,7 @@ import type { Config } from '../config.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import type { Vitals } from '../observe/vitals.ts'
-import { SWEPT_WITHOUT_REDIS_EVERY_MS } from '../order/promise.ts'
+import type { Check } from '../order/order.ts'
 import { createSettle, type Settle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { SweepNotes } from '../queue/sweep-notes.ts'
@@ -16,7 +16,9 @@ import { Breaker } from '../runtime/breaker.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { createSetAsideTeller } from '../sweep/set-aside-teller.ts'
+import { StandIn } from '../sweep/stand-in.ts'
 import { sweep } from '../sweep/sweep.ts'
+import { sweepDue } from '../sweep/sweep-due.ts'
 import type { SweepOptions } from '../sweep/sweep-options.ts'
 import { createSweeper, type Sweeper } from '../sweep/sweeper.ts'
 import { createGuards, type GuardSettings } from './parts.ts'
@@ -71,22 +73,28 @@ export function createChecking(options: CheckingOptions) {
       random,
     })
   const settleSwept = settleFor('sweep', heartbeats.sweeper)
+  const sweeping = {
+    store,
+    settle: async (checks: readonly Check[]) => {
+      const settlements = await settleSwept(checks)
+      options.noteSwept?.(checks, settlements)
+      return settlements
+    },
+    addChecks: options.addChecks,
+    pageSize: settings.BATCH_SIZE,
+    onStep: () => heartbeats.sweeper.beat(),
+    clock,
+    random,
+  }
   const sweeper = createSweeper({
-    sweep: (part) =>
-      sweep({
-        ...part,
-        store,
-        settle: async (checks) => {
-          const settlements = await settleSwept(checks)
-          options.noteSwept?.(checks, settlements)
-          return settlements
-        },
-        addChecks: options.addChecks,
-        pageSize: settings.BATCH_SIZE,
-        onStep: () => heartbeats.sweeper.beat(),
-        clock,
-        random,
-      }),
+    sweep: (part) => sweep({ ...part, ...sweeping }),
+    standIn: new StandIn({
+      store,
+      sweepDue: (part) => sweepDue({ ...sweeping, ...part, addChecks: async () => 0 }),
+      clock,
+      random,
+    }),
+    isRedisAway: () => watch.failure !== undefined,
     onSwept: createSetAsideTeller({ read: options.readSetAside, events, clock }),
     everyMs: settings.SWEEP_EVERY,
     aheadMs: settings.SWEEP_AHEAD,
@@ -101,6 +109,7 @@ export function createChecking(options: CheckingOptions) {
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
   })
+  events.on('worker-error', () => watch.look())
   events.on('store-breaker-opened', () => worker.pause())
   events.on('store-breaker-closed', () => {
     worker.resume()
@@ -119,7 +128,7 @@ function watchRedis(
   options: CheckingOptions & { brake: Brake; breaker: Breaker<OrderExpiryError>; sweeper: Sweeper },
 ): RedisWatch {
   const { settings, connection, queue, heartbeats, events, clock, brake, breaker, sweeper } = options
-  let sweptAt = Number.NEGATIVE_INFINITY
+  let wasAway = false
   const watch = createRedisWatch({
     connection,
     queue,
@@ -133,10 +142,9 @@ function watchRedis(
     onTick() {
       // Where Redis is away or the breaker is open, nothing is to be fetched.
       if (watch.failure || breaker.failure) heartbeats.worker.beat()
-      if (watch.failure && clock.monotonic() - sweptAt > SWEPT_WITHOUT_REDIS_EVERY_MS) {
-        sweptAt = clock.monotonic()
-        sweeper.wake()
-      }
+      const isAway = watch.failure !== undefined
+      if (isAway && !wasAway) sweeper.standIn()
+      wasAway = isAway
       void brake.refresh() // for the probes and metrics
     },
     clock,

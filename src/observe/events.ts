@@ -68,6 +68,8 @@ export interface Events {
     upcoming: number
     added: number
     tookMs: number
+    /** In the place of the workers: Redis is away. */
+    standsIn?: true
     /** The first order that could not be settled. */
     failed?: { orderId: string; error: OrderExpiryError }
     /** Why the sweep did not finish. */

@@ -215,7 +215,8 @@ function logSweep({ error, failed, left: _, ...e }: Events['sweep-finished'], { 
   else if (failed) {
     const message = `sweep could not settle ${unsettled} overdue orders, including this one`
     trouble(...because('sweep failed', { ...e, ...failed }, message))
-  } else if (cancelled || e.added || e.handedOver) logger.info(e, 'sweep found orders that had been missed')
+  } else if (!e.standsIn && (cancelled || e.added || e.handedOver))
+    logger.info(e, 'sweep found orders that had been missed')
   else logger.debug(e, 'sweep finished')
 }
 

@@ -21,5 +21,8 @@ export const VERY_LATE_AFTER_MS = 90_000
 /** A single sweep may meet a lock; what is left this long was left by sweep after sweep, so it is shown in red and alerted on. */
 export const LEFT_BEHIND_AFTER_MS = 120_000
 
-/** While Redis is away, the order store is swept this often. */
+/** While Redis is away, sweeps have cancelled an order by then: they go by the deadlines in the order store. */
+export const WITHOUT_REDIS_MS = 1_000
+
+/** While Redis is away, what was left behind, or came too late for that, is swept this often. */
 export const SWEPT_WITHOUT_REDIS_EVERY_MS = 10_000

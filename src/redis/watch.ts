@@ -6,15 +6,21 @@ import type { Connection } from './connection.ts'
 import type { NamedQueue } from './keys.ts'
 import { isRedisRejection } from './reply.ts'
 
+/** A connection that is lost and back at once is no outage. */
+const AFTER_CHANGE_MS = 100
+
 export interface RedisWatch extends Service {
   /** Why Redis did not answer, or took no writes, when it was last asked; undefined if it did. */
   readonly failure: OrderExpiryError | undefined
+  /** Somebody else had trouble with Redis: looks soon, unless it is known to be away. */
+  look(): void
 }
 
 /**
  * Looks every few seconds whether Redis answers, and still has what it had: if a key of ours has vanished, so have the jobs.
+ * It looks at once when the connection is lost, and when there is one again.
  *
- * @param options.everyMs pause between two looks
+ * @param options.everyMs the longest pause between two looks
  * @param options.onBack it answers and takes writes again after an outage or a reconnection; some writes may be lost
  * @param options.onFailure it does not answer, or takes no writes; after each such look
  * @param options.onLost it has been emptied
@@ -52,22 +58,30 @@ export function createRedisWatch(options: {
     return everyMs
   }
 
+  const loop = createLoop({ name: 'redis-watch', step, clock })
+  const look = () => {
+    if (!failure) loop.hurry(AFTER_CHANGE_MS)
+  }
   // An outage can be shorter than the time between two looks.
   const noticeOutage = () => {
     isBackDue = true
+    look()
   }
-  const loop = createLoop({ name: 'redis-watch', step, clock })
+  const noticeReturn = () => {
+    if (failure) loop.hurry(AFTER_CHANGE_MS)
+  }
   return {
     ...loop,
     get failure() {
       return failure
     },
+    look,
     start(signal) {
-      connection.redis.on('close', noticeOutage)
+      connection.redis.on('close', noticeOutage).on('ready', noticeReturn)
       return loop.start(signal)
     },
     stop() {
-      connection.redis.off('close', noticeOutage)
+      connection.redis.off('close', noticeOutage).off('ready', noticeReturn)
       return loop.stop()
     },
   }

@@ -11,12 +11,13 @@ const MOST_LEFT_BEHIND = 100_000
  * Settles what is overdue, page by page, except the orders that were locked or rejected before. Undecided orders get a
  * check, so that workers take them apart at once. Never rejects.
  *
+ * @param options.after where to begin; default: with the oldest
  * @returns the orders left out, and how it ended: `stopped` by the brake or an outage, `broken` if the store cannot be read
  */
 export async function settleOverdue(
-  options: StepOptions,
+  options: StepOptions & { after?: DueOrder | undefined },
 ): Promise<{ tally: Tally; leftBehind: DueOrder[]; end: 'reached' | 'stopped' | 'broken' }> {
-  const { settle, overdueBefore, memory } = options
+  const { settle, overdueBefore, memory, after } = options
   const tally = new Tally(options)
   const leftBehind: DueOrder[] = []
   const met = new Set<string>()
@@ -47,6 +48,7 @@ export async function settleOverdue(
   } catch (error) {
     return { tally: tally.note(error), leftBehind, end: 'broken' }
   }
+  if (after) return { tally, leftBehind, end: 'reached' }
   // The others are no longer overdue.
   for (const { orderId } of leftBehind) met.add(orderId)
   memory.leftBehind = new Map([...memory.leftBehind].filter(([orderId]) => met.has(orderId)))

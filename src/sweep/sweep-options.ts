@@ -18,6 +18,8 @@ export interface SweepOptions {
   from?: DueOrder | undefined
   /** The maximum time for the orders that fall due soon. Default: no limit. */
   upcomingMs?: number
+  /** The maximum time for the orders that were left behind before. Default 10 s */
+  leftBehindMs?: number
   /** Whether to skip the orders that fall due soon, because another sweep is wanted at once. */
   isWoken?: () => boolean
   /** Called before and after each page is dealt with: the sweep is getting on. */

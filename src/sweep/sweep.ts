@@ -33,13 +33,7 @@ export async function sweep(options: SweepOptions): Promise<SweepResult> {
   const { error, ...upcoming } = backlog ? NOTHING_UPCOMING : await addUpcoming({ ...step, dueBefore: now + aheadMs })
   if (error) tally.note(error)
 
-  let untried = leftBehind
-  if (end === 'reached' && !upcoming.next) {
-    const found = await tryLeftBehind({ ...step, orders: leftBehind })
-    for (const [order, settlement] of found.tried) tally.add(order, settlement)
-    if (found.error) tally.note(found.error)
-    untried = found.untried
-  }
-  for (const order of untried) tally.leave(order, memory.leftBehind.get(order.orderId) as string)
+  if (end === 'reached' && !upcoming.next) await tryLeftBehind({ ...step, orders: leftBehind, tally })
+  else tally.leaveBehind(leftBehind, memory.leftBehind)
   return { ...tally.result, ...upcoming, left: tally.left(now + clock.monotonic() - askedAt) }
 }

@@ -3,11 +3,14 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
+import type { StandIn } from './stand-in.ts'
 import type { SweepMemory, SweepOptions } from './sweep-options.ts'
 import type { SweepResult } from './tally.ts'
 
 /** The first sweep of a process, and one that somebody asks for, comes within this time, at random. */
 const SOON_MS = 2_000
+/** The same where orders fall due that no worker settles. */
+const AT_ONCE_MS = 200
 /** The pause before another sweep if one has left undecided orders that no worker will take apart. */
 const UNDECIDED_AGAIN_MS = 5_000
 const JITTER_SHARE = 0.1
@@ -22,6 +25,8 @@ export type SweepPart = Pick<SweepOptions, 'aheadMs' | 'memory' | 'from' | 'upco
 export interface Sweeper extends Service {
   /** Asks for a sweep soon: something has been away, or has lost data. */
   wake(): void
+  /** Redis has gone: from now on, while `isRedisAway`, orders are settled when they fall due. */
+  standIn(): void
 }
 
 /**
@@ -30,12 +35,14 @@ export interface Sweeper extends Service {
  *
  * Each sweep looks at what falls due before the sweep after the next. The first one, and one after being woken, looks at
  * all that falls due within `aheadMs`; the others do so as often as it is cheap. Where that takes long, the sweeper returns
- * to what is overdue again and again.
+ * to what is overdue again and again. While Redis is away, a {@link StandIn} sweeps instead.
  */
 export function createSweeper(options: {
   sweep: (part: SweepPart) => Promise<SweepResult>
   /** Called at the end of each sweep, unless another one is wanted at once; must not reject. */
   onSwept?: () => Promise<void>
+  standIn: Pick<StandIn, 'sweep'>
+  isRedisAway: () => boolean
   everyMs: number
   aheadMs: number
   heartbeat: Heartbeat
@@ -43,13 +50,15 @@ export function createSweeper(options: {
   clock: Clock
   random?: () => number
 }): Sweeper {
-  const { sweep, onSwept, everyMs, aheadMs, heartbeat, events, clock, random = Math.random } = options
+  const { sweep, onSwept, standIn, isRedisAway, everyMs, aheadMs } = options
+  const { heartbeat, events, clock, random = Math.random } = options
   const memory: SweepMemory = { leftBehind: new Map() }
   let isWoken = false
   let isFullAgainAt = Number.NEGATIVE_INFINITY
 
   async function step(signal: AbortSignal): Promise<number> {
     isWoken = false
+    if (isRedisAway()) return sweepDue(signal)
     const startedAt = clock.monotonic()
     const isFull = startedAt >= isFullAgainAt
     const { isWantedSoon, error } = await sweepThrough({
@@ -83,14 +92,26 @@ export function createSweeper(options: {
     }
   }
 
+  async function sweepDue(signal: AbortSignal): Promise<number> {
+    const startedAt = clock.monotonic()
+    const { result, pauseMs } = await standIn.sweep({ memory, signal })
+    if (signal.aborted) return 0
+    events.emit('sweep-finished', { ...result, standsIn: true, tookMs: clock.monotonic() - startedAt })
+    await onSwept?.()
+    return pauseMs
+  }
+
+  function hurry(withinMs: number): void {
+    isWoken = true
+    isFullAgainAt = Number.NEGATIVE_INFINITY
+    loop.hurry(random() * withinMs)
+  }
+
   const firstPauseMs = random() * Math.min(SOON_MS, everyMs)
   const loop = createLoop({ name: 'sweeper', firstPauseMs, step, heartbeat, clock })
   return {
     ...loop,
-    wake() {
-      isWoken = true
-      isFullAgainAt = Number.NEGATIVE_INFINITY
-      loop.hurry(random() * SOON_MS)
-    },
+    wake: () => hurry(SOON_MS),
+    standIn: () => hurry(AT_ONCE_MS),
   }
 }

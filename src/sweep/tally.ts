@@ -44,6 +44,11 @@ export class Tally {
     if (!this.#oldest || order.deadline < this.#oldest.deadline) this.#oldest = { ...order, why }
   }
 
+  /** Counts orders that were left behind before, with their reasons by id. */
+  leaveBehind(orders: readonly DueOrder[], reasons: ReadonlyMap<string, string>): void {
+    for (const order of orders) this.leave(order, reasons.get(order.orderId) as string)
+  }
+
   note(error: unknown): this {
     if (!this.#signal.aborted) this.result.error ??= asOrderExpiryError(error)
     return this

@@ -2,26 +2,21 @@ import { isLeftBehind, type Settlement } from '../order/settle.ts'
 import type { DueOrder } from '../order/store.ts'
 import { pauseSince } from './pages.ts'
 import type { StepOptions } from './sweep-options.ts'
-import { hasMetOutage, isHeld, whyUnsettled } from './tally.ts'
+import { hasMetOutage, isHeld, type Tally, whyUnsettled } from './tally.ts'
 
 /** The maximum time a sweep tries orders that were left behind before. */
 const MOST_TIME_MS = 10_000
 
-interface LeftBehindFound {
-  tried: Map<DueOrder, Settlement>
-  untried: DueOrder[]
-  error?: unknown
-}
-
 /**
  * Tries orders that were locked or rejected before, in random order, so that each gets its turn where time runs out. Forgets
- * those that no longer are. Never rejects.
+ * those that no longer are. Never rejects: the tally has what it finds.
  */
-export async function tryLeftBehind(options: StepOptions & { orders: readonly DueOrder[] }): Promise<LeftBehindFound> {
-  const { settle, isWoken, pageSize, memory, onStep, clock, signal } = options
-  const until = clock.monotonic() + MOST_TIME_MS
+export async function tryLeftBehind(
+  options: StepOptions & { orders: readonly DueOrder[]; tally: Tally },
+): Promise<void> {
+  const { settle, isWoken, pageSize, memory, onStep, leftBehindMs = MOST_TIME_MS, tally, clock, signal } = options
+  const until = clock.monotonic() + leftBehindMs
   const untried = shuffled(options)
-  const tried = new Map<DueOrder, Settlement>()
   // An order that stops its batch costs one call alone and several in a batch; for any other it is the other way round.
   let size = 1
   try {
@@ -33,7 +28,7 @@ export async function tryLeftBehind(options: StepOptions & { orders: readonly Du
       onStep?.()
       for (const [index, order] of untried.splice(-size).entries()) {
         const settlement = settlements[index] as Settlement
-        tried.set(order, settlement)
+        tally.add(order, settlement)
         if (isLeftBehind(settlement)) memory.leftBehind.set(order.orderId, whyUnsettled(settlement))
         else memory.leftBehind.delete(order.orderId)
       }
@@ -41,10 +36,10 @@ export async function tryLeftBehind(options: StepOptions & { orders: readonly Du
       size = settlements.some(stopsBatch) ? 1 : Math.min(2 * size, pageSize)
       await pauseSince(startedAt, options)
     }
-    return { tried, untried }
   } catch (error) {
-    return { tried, untried, error }
+    tally.note(error)
   }
+  tally.leaveBehind(untried, memory.leftBehind)
 }
 
 function stopsBatch(settlement: Settlement): boolean {

@@ -135,6 +135,11 @@ const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'the sweeps in the place of the workers, while Redis is away',
+    edits: [{ file: 'sweep/sweeper.js', from: 'isRedisAway()', to: 'false' }],
+    cases: ['Redis away for 14 s'],
+  },
+  {
     name: 'the clock of Redis, by which checks run',
     edits: [
       {

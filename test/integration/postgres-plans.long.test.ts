@@ -133,10 +133,12 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
         await store.unpaidDueBefore(Date.now(), first.at(-1), BATCH)
         await store.unpaidDueBefore(Date.now(), { orderId: `${middle}`, deadline: FIRST_DUE + middle }, BATCH)
         await store.unpaidDueBefore(FIRST_DUE, undefined, BATCH)
+        // The next deadline after an instant; the id is only one that the table knows.
+        await store.unpaidDueBefore(Date.now(), { orderId: '1', deadline: FIRST_DUE + middle + 0.5 }, 1)
       })
       const settings = sent.find(({ text }) => text.startsWith('BEGIN'))?.text.replace(/^BEGIN[^;]*;/, '')
       const pages = sent.filter(({ values }) => values.length > 0)
-      expect(pages).toHaveLength(4)
+      expect(pages).toHaveLength(5)
       for (const page of pages) {
         for (const plan of await plansOf(admin, { ...page, settings })) {
           // The last order of the page before is looked up by its id.

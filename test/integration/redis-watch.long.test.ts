@@ -32,13 +32,13 @@ async function startServer(): Promise<{ server: Server; restart: (during?: () =>
   }
 }
 
-async function startWatch(url: string) {
+async function startWatch(url: string, { everyMs = 3_000 } = {}) {
   const seen = { back: 0, failures: 0, lost: 0, ticks: 0 }
   const connection = new Connection({ address: url, profile: commandProfile(url, 2_000) })
   const watch = createRedisWatch({
     connection,
     queue: namedQueue({ name: 'q' }),
-    everyMs: 3_000,
+    everyMs,
     onBack: () => seen.back++,
     onFailure: () => seen.failures++,
     onLost: () => seen.lost++,
@@ -55,7 +55,7 @@ async function startWatch(url: string) {
     const before = seen.ticks
     await eventually('it looks again', () => seen.ticks >= before + 2, 30_000)
   }
-  await looked()
+  await eventually('it looks', () => seen.ticks > 0)
   return { watch, seen, looked }
 }
 
@@ -155,6 +155,18 @@ test('an outage that is over before the next look is noticed by the connection, 
   await redis.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
   await eventually('it is back', () => seen.back > 0)
   await looked()
+  expect(seen).toMatchObject({ back: 1, lost: 0 })
+})
+
+test('it looks at once when the connection is lost, and when there is one again', async () => {
+  const { server, restart } = await startServer()
+  const { watch, seen } = await startWatch(server.url, { everyMs: 24 * 3_600_000 })
+  await restart(async () => {
+    await eventually('it notices', () => watch.failure)
+    const other = await startWatch(server.url)
+    await other.looked() // meanwhile, the one look that was still under way has ended
+  })
+  await eventually('it is back', () => watch.failure === undefined)
   expect(seen).toMatchObject({ back: 1, lost: 0 })
 })
 

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { OrderExpiryError } from '../../src/errors.ts'
 import type { DueOrder } from '../../src/order/store.ts'
 import { EPOCH, type Host } from './host.ts'
@@ -24,7 +25,9 @@ export interface Job {
 /** A queue that delivers at least once, as BullMQ does with the worker's settings; Redis can be away, or emptied. */
 export class FakeQueue {
   readonly jobs = new Map<string, Job>()
-  isAway = false
+  /** `close` and `ready`, as the connections to it tell. */
+  readonly connections = new EventEmitter().setMaxListeners(0)
+  #isAway = false
   readonly #scheduler: Scheduler
   readonly #resting = new Set<AbortController>()
   #hasCanary = false
@@ -32,6 +35,16 @@ export class FakeQueue {
   constructor(options: { scheduler: Scheduler }) {
     this.#scheduler = options.scheduler
     this.#checkStalled()
+  }
+
+  get isAway(): boolean {
+    return this.#isAway
+  }
+
+  set isAway(isAway: boolean) {
+    if (isAway === this.#isAway) return
+    this.#isAway = isAway
+    this.connections.emit(isAway ? 'close' : 'ready')
   }
 
   /** Does nothing where the id is known, as BullMQ does. */

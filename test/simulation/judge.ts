@@ -1,5 +1,5 @@
 import { judgePromises } from '../../src/commands/demo/judge.ts'
-import { HEALTHY_MS, SWEPT_AFTER_MS } from '../../src/order/promise.ts'
+import { HEALTHY_MS, SWEPT_AFTER_MS, WITHOUT_REDIS_MS } from '../../src/order/promise.ts'
 import type { Exemption } from './fake-brake.ts'
 import type { FinishedJob } from './fake-claims.ts'
 import { EPOCH, type Host } from './host.ts'
@@ -14,6 +14,8 @@ const ON_THE_WAY_MS = 2_000
 const FRESH_MS = 4_000
 /** While everything is healthy: what is promised, and six messages at the slowest. */
 const PROMPT_MS = HEALTHY_MS + 6 * 150
+/** The same while only Redis is away. */
+const WITHOUT_REDIS_PROMPT_MS = WITHOUT_REDIS_MS + 6 * 150
 const HEART_MS = 60_000
 
 interface Evidence {
@@ -39,14 +41,15 @@ export function judge(evidence: Evidence): string[] {
   ]
 }
 
-/** I1 to I4. While everything is healthy an order is cancelled within a second, unless a payment has held it. */
+/** I1 to I4. While everything but Redis is healthy an order is cancelled within a second, unless a payment has held it. */
 function judgeOrders({ scenario, servers: { store }, endedAt }: Evidence): string[] {
+  const isRedisAway = scenario.operations.some(({ kind }) => kind === 'redis-away')
   const wasHeld = new Set(store.history.flatMap(({ orderId, what }) => (what === 'paying' ? orderId : [])))
   const breaches = judgePromises({
     facts: store.history,
     withinMs: (orderId) => {
       if (store.bad.has(orderId)) return Number.POSITIVE_INFINITY
-      if (scenario.isHealthy && !wasHeld.has(orderId)) return PROMPT_MS
+      if (scenario.isHealthy && !wasHeld.has(orderId)) return isRedisAway ? WITHOUT_REDIS_PROMPT_MS : PROMPT_MS
       return SWEPT_AFTER_MS + SLACK_MS + scenario.settings.sweepEveryMs
     },
     healthySince: scenario.isHealthy ? 0 : EPOCH + scenario.spanMs,

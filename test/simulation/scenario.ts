@@ -39,7 +39,7 @@ export interface Scenario {
   /** By how much the clock of each process is wrong. */
   offsetsMs: [number, number]
   settings: Settings
-  /** No fault, and each order has a check in time. */
+  /** No fault but that Redis is away, if that, and until then each order has a check in time. */
   isHealthy: boolean
   orders: Placed[]
   operations: Operation[]
@@ -138,6 +138,9 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
 
 const HARMLESS: readonly Operation['kind'][] = ['pay', 'pay-late', 'withdraw', 'promote', 'check-again', 'sweep']
 
+/** For most of a run, and not when it begins: a process must have heard of Redis once. */
+const REDIS_AWAY: Record<'from' | 'until', Place> = { from: 8, until: 85 }
+
 /** The same without faults. */
 export const healthyScenario: fc.Arbitrary<Scenario> = scenario.map((each) => ({
   ...each,
@@ -147,6 +150,29 @@ export const healthyScenario: fc.Arbitrary<Scenario> = scenario.map((each) => ({
   orders: each.orders.map(({ deadline }) => ({ deadline: deadline + 6, placedAt: 0, jobAfterMs: 0, isBad: false })),
   operations: each.operations.filter(({ kind }) => HARMLESS.includes(kind)),
 }))
+
+/**
+ * The same, but Redis is away most of the time. Some orders are placed meanwhile, with or without a check, or get a later
+ * deadline; and clocks are wrong.
+ */
+export const redisAwayScenario: fc.Arbitrary<Scenario> = fc
+  .tuple(healthyScenario, scenario)
+  .map(([healthy, { spanMs, orders, operations, offsetsMs }]) => ({
+    ...healthy,
+    spanMs,
+    offsetsMs,
+    orders: orders.map(({ deadline, placedAt, jobAfterMs }) => ({
+      deadline: Math.max(deadline, placedAt) + 6,
+      placedAt,
+      jobAfterMs: placedAt > REDIS_AWAY.from && placedAt < REDIS_AWAY.until ? jobAfterMs && Math.max(0, jobAfterMs) : 0,
+      isBad: false,
+    })),
+    operations: [
+      ...healthy.operations,
+      ...operations.filter((each) => each.kind === 'extend' && each.byMs > 0),
+      { kind: 'redis-away', at: REDIS_AWAY.from, forMs: ((REDIS_AWAY.until - REDIS_AWAY.from) / 100) * spanMs },
+    ],
+  }))
 
 /** One order whose cancellation the store rolls back again and again, under a limit. */
 export const badOrderScenario: fc.Arbitrary<Scenario> = scenario.map((each) => ({

@@ -123,8 +123,8 @@ function asConnection(queue: FakeQueue): Connection {
     redis: {
       ping: () => unlessAway(() => 'PONG'),
       set: () => unlessAway(() => queue.plantCanary()),
-      on: () => {},
-      off: () => {},
+      on: queue.connections.on.bind(queue.connections),
+      off: queue.connections.off.bind(queue.connections),
     },
   } as unknown as Connection
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import { search } from './property.ts'
-import { badOrderScenario, healthyScenario, scenario } from './scenario.ts'
+import { badOrderScenario, healthyScenario, redisAwayScenario, scenario } from './scenario.ts'
 
 /** SIM_SEED and SIM_PATH, with `-t` and the name of the test, run a failed run again; SIM_RUNS makes more of them. */
 const { SIM_SEED, SIM_PATH, SIM_RUNS = 505 } = process.env
@@ -26,11 +26,14 @@ describe('whatever happens, in whatever order, no promise is broken', () => {
   })
 })
 
-test(
-  'while everything is healthy, an order is cancelled within a second',
-  async () => {
+test.each([
+  ['everything is healthy, an order is cancelled within a second', healthyScenario],
+  ['only Redis is away, an order is cancelled soon after its deadline', redisAwayScenario],
+])(
+  'while %s',
+  async (_, scenarios) => {
     const { failure } = await search({
-      scenarios: healthyScenario,
+      scenarios,
       seed: Number(SIM_SEED ?? 1),
       numRuns: 100,
       path: SIM_PATH,

@@ -2,7 +2,7 @@ import { html } from 'ghtml'
 import { asOrderExpiryError, blameOf, type ErrorCode, type OrderExpiryError } from '../../errors.ts'
 import { errorCode } from '../../observe/events.ts'
 import type { Outage } from '../../observe/vitals.ts'
-import { LATE_AFTER_MS, SWEPT_WITHOUT_REDIS_EVERY_MS } from '../../order/promise.ts'
+import { LATE_AFTER_MS, WITHOUT_REDIS_MS } from '../../order/promise.ts'
 import { howLong } from '../../runtime/human-numbers.ts'
 import { runbookOf, type Site } from './site.ts'
 
@@ -32,7 +32,7 @@ const TITLES: Partial<Record<ErrorCode, string>> = {
 type Away = { error: Error } & Partial<Outage>
 
 const WITHIN = `within ${LATE_AFTER_MS / 1_000} s of its return`
-const SWEPT = `every ${SWEPT_WITHOUT_REDIS_EVERY_MS / 1_000} s`
+const SWEPT = `within ${WITHOUT_REDIS_MS / 1_000} s of its deadline`
 
 /** What a person reads for each of the codes of Redis, the system and the drivers. */
 const REASONS: Record<string, string> = {
@@ -81,7 +81,7 @@ function meaningForTable({ isBrakeLimited, isSwept, vitals }: Site): string {
     return `${held} BRAKE_MAX_PER_MINUTE or BRAKE_PAYMENT_SILENCE is set, and the brake allows none while Redis is away.`
   if (!isSwept) return `${held} your table has no deadline (ORDERS_DEADLINE_COLUMN) by which to sweep it.`
   if (brake?.engaged) return `${held} the brake is engaged.`
-  return `Nothing is lost: until Redis is back, the sweep cancels ${SWEPT} what is overdue in the order store.`
+  return `Nothing is lost: until Redis is back, sweeps cancel each order ${SWEPT}, as the order store has it.`
 }
 
 export function storeTrouble({ vitals }: Site, away: Away): Trouble {

@@ -70,7 +70,7 @@ export const redisStoreCases: FaultCase[] = [
     boundMs: KNOWN_MS,
     seconds: 30,
     world: RECORDED,
-    run: (world) => during(world, STEADY_RECORDED, () => cutOff(world, 14)),
+    run: (world) => during(world, STEADY_RECORDED, () => cutOff(world, 14).then(() => Date.now())),
   },
   lostReply('lose-reply', 'cut'),
   lostReply('lose-reply-half-open', 'half open'),

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
+import { judgePromises } from '../../../src/commands/demo/judge.ts'
+import { type FaultCase, KNOWN_MS, LATE_MS } from '../harness/fault-case.ts'
 import { during, STEADY, underLoad } from '../harness/workload.ts'
 import type { World } from '../harness/world.ts'
 
@@ -11,14 +12,29 @@ export async function killAndRestart(world: World): Promise<void> {
   await world.redis.start()
 }
 
-/** Under load, nobody reaches Redis for a while; the probes must say so. */
-export async function cutOff(world: World, seconds: number): Promise<void> {
+/** Under load, nobody reaches Redis for a while; the probes must say so. @returns since when */
+export async function cutOff(world: World, seconds: number): Promise<number> {
   await underLoad(world)
   world.cutRedis()
+  const cutAt = Date.now()
   await sleep(seconds * 1_000 - 1_000) // away for that long, with what follows
   await world.expectAliveAndNotReady()
   await sleep(1_000)
   world.heal()
+  return cutAt
+}
+
+/** Until a daemon has noticed that its connections are gone. */
+const NOTICED_MS = 1_000
+
+/** Orders that fall due while Redis is away do not wait for its return. @returns those that did */
+async function judgeOutage(world: World, { from, until }: { from: number; until: number }): Promise<string[]> {
+  const facts = await world.shop.history()
+  const deadlines = new Map(facts.flatMap(({ orderId, deadline }) => (deadline ? [[orderId, deadline]] : [])))
+  const isMeant = (deadline = 0) => deadline > from + NOTICED_MS && deadline < until - LATE_MS
+  const withinMs = (orderId: string) => (isMeant(deadlines.get(orderId)) ? LATE_MS : Number.POSITIVE_INFINITY)
+  const breaches = judgePromises({ facts, withinMs, healthySince: from, until })
+  return breaches.flatMap(({ promise, text }) => (promise === 'I2' ? `${text}, while Redis was away` : []))
 }
 
 function redisAway(seconds: number): FaultCase {
@@ -26,10 +42,17 @@ function redisAway(seconds: number): FaultCase {
     name: `Redis away for ${seconds} s`,
     injected: 'the proxies cut all connections of workers and producers and refuse new ones',
     promise:
-      'within 30 s of its return; orders placed meanwhile within 90 s; meanwhile /livez is green and /readyz red',
+      'within 30 s of its return; orders placed meanwhile within 90 s; rows of the table that fall due meanwhile within 3 s; meanwhile /livez is green and /readyz red',
     boundMs: KNOWN_MS,
     seconds: seconds + 30,
-    run: (world) => during(world, STEADY, () => cutOff(world, seconds)),
+    async run(world) {
+      let from = 0
+      const until = await during(world, STEADY, async () => {
+        from = await cutOff(world, seconds)
+      })
+      world.violations.push(...(await judgeOutage(world, { from, until })))
+      return until
+    },
   }
 }
 

@@ -5,6 +5,7 @@ import type { BrakeStatus, Grant, SharedBrake } from '../../../src/brake/shared-
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import type { Outcome } from '../../../src/order/order.ts'
 import { FakeClock } from '../../helpers/fake-clock.ts'
+import { deferred } from '../deferred.ts'
 import { NOW, RecordingStore } from '../order/recording-store.ts'
 
 /** The state of the brake in memory; time stands still in it. */
@@ -126,6 +127,23 @@ describe('without a limit or a silence', () => {
     await batches()
     expect(shared.calls).toEqual(['status', 'status'])
     expect(store.count('cancelled')).toBe(9)
+  })
+
+  test('while the keeper is away, no batch waits for it; what it says once it is back counts for the next', async () => {
+    const { brake, store, shared, clock } = createBrake()
+    await brake.refresh()
+    shared.isAway = true
+    await brake.refresh()
+    await clock.advance(5_001)
+    const silence = deferred()
+    Object.assign(shared, { isAway: false, beforeAnswer: () => silence.promise })
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['cancelled'])
+    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    const asked = brake.refresh()
+    silence.resolve()
+    await asked
+    expect(brake.known?.engaged).toBe(false) // it was asked before that
+    expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['postponed'])
   })
 
   test('a brake that was engaged stays so while its keeper is away, and is released by its keeper only', async () => {

@@ -452,6 +452,20 @@ describe('what goes well by the thousand', () => {
     ])
   })
 
+  test('is not logged once more by the sweeps that stand in for the workers; what they missed is', () => {
+    const { events, lines } = createLog('info')
+    const sweep = { overdue: 250, outcomes: { cancelled: 250 }, upcoming: 0, added: 0, tookMs: 9 }
+    events.emit('sweep-finished', { ...sweep, standsIn: true })
+    expect(lines).toEqual([])
+    const error = new OrderExpiryError('STORE_BUSY', 'too many connections')
+    events.emit('sweep-finished', { ...sweep, standsIn: true, error })
+    events.emit('sweep-finished', sweep)
+    expect(lines.map(({ level, code }) => [level, code])).toEqual([
+      ['warn', 'STORE_BUSY'],
+      ['info', undefined],
+    ])
+  })
+
   test('writes a handful of lines a second: a brake that holds thousands back, a dry run, a rush', async () => {
     const { events, clock, lines } = createLog('info')
     for (let tick = 0; tick < 600; tick++) {

@@ -18,6 +18,7 @@ function createRun(
     aheadMs?: number
     sweep?: (part: SweepPart) => Promise<SweepResult>
     onSwept?: () => Promise<void>
+    isRedisAway?: () => boolean
   } = {},
 ) {
   const {
@@ -26,6 +27,7 @@ function createRun(
     aheadMs = 10 * EVERY,
     sweep = async () => nothing,
     onSwept = async () => {},
+    isRedisAway = () => false,
   } = options
   const clock = new FakeClock()
   const events = new EventBus()
@@ -35,6 +37,8 @@ function createRun(
   /** When each sweep began, counted from the start. */
   const sweeps: number[] = []
   const parts: SweepPart[] = []
+  /** When each sweep of the stand-in began. */
+  const standIns: number[] = []
   const startedAt = clock.now()
   const sweeper = createSweeper({
     sweep(part) {
@@ -43,6 +47,13 @@ function createRun(
       return sweep(part)
     },
     onSwept,
+    standIn: {
+      async sweep() {
+        standIns.push(clock.now() - startedAt)
+        return { result: { ...nothing, overdue: 1 }, pauseMs: 300 }
+      },
+    },
+    isRedisAway,
     everyMs,
     aheadMs,
     heartbeat,
@@ -50,7 +61,7 @@ function createRun(
     clock,
     random: () => random,
   })
-  return { sweeper, clock, sweeps, parts, finished, heartbeat }
+  return { sweeper, clock, sweeps, standIns, parts, finished, heartbeat }
 }
 
 test.each([
@@ -281,6 +292,46 @@ describe('how far it looks ahead', () => {
     await made.clock.advance(130_000)
     expect(made.parts.map(({ aheadMs }) => aheadMs)).toEqual([30_000, 30_000])
     await made.sweeper.stop()
+  })
+})
+
+describe('while Redis is away', () => {
+  test('a stand-in sweeps at its own pace, from the moment it is told of, and tells what it found', async () => {
+    let isAway = false
+    const { sweeper, clock, sweeps, standIns, finished } = createRun({ isRedisAway: () => isAway })
+    await sweeper.start(running)
+    await clock.advance(20_000)
+    isAway = true
+    sweeper.standIn()
+    await clock.advance(1_000)
+    expect([sweeps, standIns]).toEqual([[1_000], [20_100, 20_400, 20_700, 21_000]])
+    expect(finished.slice(1)).toEqual(Array(4).fill({ ...nothing, overdue: 1, standsIn: true, tookMs: 0 }))
+    isAway = false
+    sweeper.wake()
+    await clock.advance(2_000)
+    expect([sweeps, standIns.length]).toEqual([[1_000, 22_000], 4])
+    await sweeper.stop()
+  })
+
+  test('a sweep that is under way makes room', async () => {
+    const isAway = deferred()
+    let hasGone = false
+    const { sweeper, clock, parts, standIns } = createRun({
+      sweep: async () => {
+        await isAway.promise
+        return { ...nothing, next: { orderId: '7', deadline: 7 } }
+      },
+      isRedisAway: () => hasGone,
+    })
+    await sweeper.start(running)
+    await clock.advance(1_000)
+    hasGone = true
+    sweeper.standIn()
+    expect(parts[0]?.isWoken?.()).toBe(true)
+    isAway.resolve()
+    await clock.advance(200)
+    expect([parts.length, standIns]).toEqual([1, [1_100]])
+    await sweeper.stop()
   })
 })
 

@@ -103,7 +103,7 @@ describe('the tab and the heading tell', () => {
     for (const text of [
       'it does not answer (REDIS_UNAVAILABLE)',
       '2026-11-25 09:55:30 UTC, for',
-      'the sweep cancels every 10 s',
+      'sweeps cancel each order within 1 s of its deadline',
       'href="/guide/runbook#orderexpiryredisdown"',
       'cannot be read now',
     ]) {
@@ -122,7 +122,7 @@ describe('the tab and the heading tell', () => {
   test('what a process that was started while Redis is away does not do', () => {
     const html = render({ ...redis, phase: 'starting' })
     expect(html).toContain('no order is cancelled now, because this process was started meanwhile')
-    expect(html).not.toContain('the sweep cancels')
+    expect(html).not.toContain('sweeps cancel')
   })
 
   test.each([
@@ -135,7 +135,7 @@ describe('the tab and the heading tell', () => {
   ])('that nothing is swept meanwhile where %s', (_, site, why) => {
     const html = render(redis, { site: fakeSite(site) })
     expect(html).toMatch(new RegExp(`no order is cancelled now, because .*${why.source}`))
-    expect(html).not.toContain('the sweep cancels')
+    expect(html).not.toContain('sweeps cancel')
   })
 
   test.each([
@@ -153,7 +153,7 @@ describe('the tab and the heading tell', () => {
     const both = { ...redis, away: { redis: away('REDIS_UNAVAILABLE'), store: away('STORE_UNAVAILABLE') } }
     const html = render(both, { site: fakeSite({ isStoreInRedis: true }) })
     expect(html).toContain('No order can be scheduled, paid or cancelled until Redis is back')
-    expect(html).not.toMatch(/<h2>The order store|the sweep cancels/)
+    expect(html).not.toMatch(/<h2>The order store|sweeps cancel/)
   })
 })
 

@@ -48,7 +48,7 @@ describe('a refusal, for people', () => {
       '<title>⚠ Redis is away – order-expiry</title>',
       'nothing listens at its address (REDIS_UNAVAILABLE, ECONNREFUSED)',
       '2026-11-25 10:00:30 UTC',
-      'the sweep cancels every 10 s',
+      'sweeps cancel each order within 1 s of its deadline',
       '/guide/runbook#orderexpiryredisdown',
     ]) {
       expect(html).toContain(text)
@@ -62,7 +62,7 @@ describe('a refusal, for people', () => {
 })
 
 test.each([
-  ['the sweep cancels every 10 s', {}],
+  ['sweeps cancel each order within 1 s of its deadline', {}],
   ['the order store is away as well', { outages: { redis: undefined, store: away('STORE_UNAVAILABLE', 'ETIMEDOUT') } }],
   ['it is not known whether the brake is engaged', { brakeFailure: new Error() }],
   ['the brake is engaged', { brake: { engaged: true } }],
