@@ -6,6 +6,7 @@ import { idleQuestion } from './idle.ts'
 import { latenessQuestion } from './lateness.ts'
 import { memoryQuestion } from './memory.ts'
 import type { Question } from './question.ts'
+import { redisAwayQuestion } from './redis-away.ts'
 import { scheduleQuestion } from './schedule.ts'
 import { shopColumnsQuestion } from './shop-columns.ts'
 import { tuningQuestion } from './tuning.ts'
@@ -15,6 +16,7 @@ export const questions: readonly Question[] = [
   burstQuestion(),
   shopColumnsQuestion(),
   latenessQuestion(),
+  redisAwayQuestion(),
   scheduleQuestion(),
   memoryQuestion(),
   growthQuestion(),
