@@ -44,6 +44,7 @@ export const SETTINGS = {
   CONCURRENCY: { schema: value.integer(1, 10_000), default: '500' },
   BATCH_SIZE: { schema: value.integer(1, 1_000), default: '250' },
   MAX_ATTEMPTS: { schema: value.integer(1, 1_000), default: '10' },
+  CLAIMS: { schema: z.enum(['auto', 'wrapped'], 'expected auto or wrapped'), default: 'auto' },
   SWEEP_EVERY: { schema: value.duration(1_000, 3_600_000), default: '60s' },
   SWEEP_AHEAD: { schema: value.duration(1_000, 7 * 86_400_000), default: '10m' },
   IDLE_POLL_EVERY: { schema: value.duration(1_000, 20_000), default: '5s' },

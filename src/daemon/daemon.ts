@@ -253,6 +253,7 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
         concurrency: config.CONCURRENCY,
         batchSize: config.BATCH_SIZE,
         maxBatches: MAX_BATCHES,
+        claims: config.CLAIMS,
         maxAttempts: config.MAX_ATTEMPTS,
         paymentTimeoutMs: config.PAYMENT_TIMEOUT,
         decidedBy: nameOfProcess(),

@@ -106,6 +106,10 @@ export class DaemonVitals implements Vitals, ExplainSources {
     return this.checking?.worker.failure
   }
 
+  get areClaimsWrapped(): boolean | undefined {
+    return this.checking?.worker.isWrapped
+  }
+
   get clockOffsets(): ClockOffsets {
     return { redis: this.clocks.redis.offsetMs, store: this.clocks.store.offsetMs }
   }

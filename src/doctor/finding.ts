@@ -51,6 +51,7 @@ export const FINDING_CODES = [
   'queue-counts',
   'queue-paused',
   'queue-worker',
+  'queue-scripts',
   'queue-overdue',
   'queue-stuck',
   'queue-failed',

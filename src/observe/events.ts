@@ -120,6 +120,8 @@ export interface Events {
     by: string
     error?: OrderExpiryError
   }
+  /** These scripts of the installed BullMQ are not as they were in the `known` version, so BullMQ's own take and end the checks. */
+  'claims-wrapped': { scripts: readonly string[]; known: string }
   'worker-error': { error: Error }
   'redis-error': { connection: string; error: Error }
   'traces-error': { error: Error }

@@ -135,6 +135,10 @@ function gaugesOfProcess(vitals: Vitals) {
       help: '1 while Redis answers, but has not let the worker fetch or finish checks for some seconds.',
       read: () => vitals.workerFailure !== undefined,
     },
+    claims_wrapped: {
+      help: "1 while checks are taken and ended by BullMQ's own scripts, which is slower in a burst: with CLAIMS=wrapped, or a BullMQ that is not known.",
+      read: () => vitals.areClaimsWrapped,
+    },
     store_breaker_open: {
       help: '1 while the order store fails and no checks are taken.',
       read: () => vitals.isBreakerOpen,

@@ -20,6 +20,8 @@ export interface Vitals {
   readonly isStoreTried: boolean
   /** Why Redis has not let the worker do its work for some seconds, although it answers. */
   readonly workerFailure: Error | undefined
+  /** Whether checks are taken and ended by BullMQ's own scripts; undefined: none are yet. */
+  readonly areClaimsWrapped: boolean | undefined
   /** Rejects while the order store cannot be used. */
   pingStore(): Promise<unknown>
   readonly isBreakerOpen: boolean

@@ -20,6 +20,7 @@ export function fakeVitals(given: Partial<Vitals> = {}): { -readonly [Name in ke
     brake: undefined,
     brakeFailure: undefined,
     workerFailure: undefined,
+    areClaimsWrapped: false,
     clockOffsets: { redis: undefined, store: undefined },
     view: {
       counts: async () => ({ jobs: {}, isPaused: false }),

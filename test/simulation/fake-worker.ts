@@ -17,6 +17,7 @@ const MAX_ATTEMPTS = 3
 export class FakeWorker implements WorkerService {
   readonly name = 'worker'
   readonly failure = undefined
+  readonly isWrapped = false
   readonly #pump: Pump
 
   constructor(options: {

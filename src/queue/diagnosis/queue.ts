@@ -19,6 +19,7 @@ import { codeOf, type FailureCode, NEVER_SUCCEED } from '../replay/selection.ts'
 import { lookAtClocks } from './clocks.ts'
 import { kindsOfKeys, lookAtKeyKinds } from './key-kinds.ts'
 import { lookAtPermissions } from './permissions.ts'
+import { lookAtScripts, readUnknownScripts } from './scripts.ts'
 
 const ANSWER_TIMEOUT_MS = 3_000
 const QUEUE_LIMIT_MS = 8_000
@@ -67,6 +68,7 @@ const PARTS = {
   counts: ({ queue }: Source) => queue.getJobCounts('delayed', 'wait', 'prioritized', 'active', 'completed', 'failed'),
   isPaused: ({ queue }: Source) => queue.isPaused(),
   workers: ({ queue }: Source) => countWorkers(queue),
+  scripts: readUnknownScripts,
   overdueMs: readOverdue,
   stuck: countStuck,
   failures: readFailures,
@@ -208,6 +210,8 @@ const looks: readonly Look[] = [
       })
     },
   },
+
+  { code: 'queue-scripts', needs: ['scripts'], tell: lookAtScripts },
 
   {
     code: 'queue-overdue',

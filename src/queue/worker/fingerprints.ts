@@ -1,6 +1,13 @@
+import type { IRedisClient } from 'bullmq'
+import { bullMqScript } from './bullmq-scripts.ts'
+
+/** The latest version of BullMQ of which all these scripts are known. */
+export const KNOWN_BULLMQ = '6.7.0'
+
 /**
  * SHA-1 of those scripts of BullMQ whose work `batch-claims.ts` does or relies on, in the versions that it has been compared with.
- * `npm run fingerprints` tells those of the BullMQ that is installed.
+ * What adds jobs is none of them: producers bring scripts of their own. `npm run fingerprints` tells those of the BullMQ that is
+ * installed.
  */
 export const KNOWN_SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   moveToActive: ['d96ca626f1ea141b44a856b312fc636d99aa9ea9'],
@@ -10,7 +17,15 @@ export const KNOWN_SCRIPTS: Readonly<Record<string, readonly string[]>> = {
   extendLocks: ['c35baf769e5dc3d9194b2bceca04ab59f7c510f7'],
 }
 
-/** Names of scripts that are not as any known version has them. @param sha1Of of a script of BullMQ */
-export function unknownScripts(sha1Of: (name: string) => string | undefined): string[] {
-  return Object.entries(KNOWN_SCRIPTS).flatMap(([name, known]) => (known.includes(sha1Of(name) ?? '') ? [] : [name]))
+/** Each of these scripts as a client has it on which BullMQ has defined its own. `sha1` undefined: there is none of this name. */
+export function fingerprintsOf(client: IRedisClient): { name: string; sha1: string | undefined; isKnown: boolean }[] {
+  return Object.entries(KNOWN_SCRIPTS).map(([name, known]) => {
+    const sha1 = bullMqScript(client, name)?.sha
+    return { name, sha1, isKnown: sha1 !== undefined && known.includes(sha1) }
+  })
+}
+
+/** Names of those that are not as any known version has them. */
+export function unknownScripts(client: IRedisClient): string[] {
+  return fingerprintsOf(client).flatMap(({ name, isKnown }) => (isKnown ? [] : [name]))
 }

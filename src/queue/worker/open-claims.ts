@@ -1,13 +1,15 @@
 import type { IRedisClient } from 'bullmq'
-import { type Script, type ScriptClient, scriptOf } from '../../redis/fast-scripts.ts'
+import { OrderExpiryError } from '../../errors.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { BatchClaims } from './batch-claims.ts'
+import { bullMqScript } from './bullmq-scripts.ts'
 import type { Claims } from './claims.ts'
-import { unknownScripts } from './fingerprints.ts'
+import { KNOWN_BULLMQ, unknownScripts } from './fingerprints.ts'
 import { type BullMqScripts, WRAPPED, WrappedClaims } from './wrapped-claims.ts'
 
 export interface OpenClaims {
   claims: Claims
+  isWrapped: boolean
   /** BullMQ's scripts that are not as `batch-claims.ts` knows them. */
   unknown: string[]
 }
@@ -15,6 +17,8 @@ export interface OpenClaims {
 /**
  * The claims of a worker, on a client on which BullMQ has defined its scripts: in batches, unless these are wanted wrapped or
  * BullMQ's scripts are not the known ones.
+ *
+ * @throws {OrderExpiryError} UNEXPECTED: scripts that cannot even be wrapped
  */
 export function openClaims(options: {
   client: IRedisClient
@@ -24,18 +28,20 @@ export function openClaims(options: {
   kind: 'auto' | 'wrapped'
 }): OpenClaims {
   const { client, queue, workerId, lockMs, kind } = options
-  const scripts = Object.fromEntries(WRAPPED.map((name) => [name, bullMqScript(client, name).lua])) as BullMqScripts
-  const unknown = unknownScripts((name) => bullMqScript(client, name).sha)
-  const given = { client, queue, lockMs, workerId, scripts }
+  const given = { client, queue, lockMs, workerId, scripts: bullMqScripts(client) }
+  const unknown = unknownScripts(client)
   const isWrapped = kind === 'wrapped' || unknown.length > 0
-  return { claims: isWrapped ? new WrappedClaims(given) : new BatchClaims(given), unknown }
+  return { claims: isWrapped ? new WrappedClaims(given) : new BatchClaims(given), isWrapped, unknown }
 }
 
-/** @throws where BullMQ has none of this name any more */
-function bullMqScript(client: IRedisClient, name: string): Script {
-  const scripts = client as IRedisClient & ScriptClient
-  const versioned = Object.keys(scripts.scriptsSet).find((key) => key.split(':')[0] === name)
-  const script = versioned && scriptOf(scripts, versioned)
-  if (!script) throw new Error(`expected BullMQ to define the script ${name}`)
-  return script
+/** Those that are wrapped. With another number of keys they would do their work on the wrong ones. */
+function bullMqScripts(client: IRedisClient): BullMqScripts {
+  const entries = Object.entries(WRAPPED).map(([name, numberOfKeys]) => {
+    const script = bullMqScript(client, name)
+    if (script?.numberOfKeys === numberOfKeys) return [name, script.lua]
+    const given = script ? `one of ${script.numberOfKeys}` : 'none'
+    const what = `expected BullMQ to have a script ${name} of ${numberOfKeys} keys, given ${given}`
+    throw new OrderExpiryError('UNEXPECTED', `${what}: install bullmq ${KNOWN_BULLMQ}`)
+  })
+  return Object.fromEntries(entries)
 }

@@ -13,6 +13,7 @@ import { untilAborted } from '../../runtime/timeout.ts'
 import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
 import { CheckSpans } from './check-spans.ts'
+import { KNOWN_BULLMQ } from './fingerprints.ts'
 import { openClaims } from './open-claims.ts'
 import { createPreparation } from './preparation.ts'
 import { Pump, type PumpOptions } from './pump.ts'
@@ -42,6 +43,8 @@ const STOP_IDLE_MS = 5_000
 export interface WorkerService extends Service {
   /** Why Redis has not let it work for some seconds; undefined: it does, or the worker has not begun. */
   readonly failure: OrderExpiryError | undefined
+  /** Whether it works by BullMQ's own scripts; undefined: it has not begun. */
+  readonly isWrapped: boolean | undefined
   /** Claims no further checks until {@link resume}; those in flight go on. Both may be called at any time, repeatedly. */
   pause(): void
   resume(): void
@@ -52,6 +55,7 @@ interface Running {
   worker: Worker
   pump: Pump
   trouble: Trouble
+  isWrapped: boolean
   loops: Service[]
 }
 
@@ -89,6 +93,9 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
       const failure = running?.trouble.failure
       return failure && asRedisError(failure, redis)
     },
+    get isWrapped() {
+      return running?.isWrapped
+    },
     // A check calls this, and the pump must not go on in the trace of that check.
     pause: AsyncResource.bind(() => {
       isPaused = true
@@ -122,27 +129,21 @@ function createWorker({ redis, queue, events, telemetry }: WorkerOptions): Worke
 }
 
 async function open(options: WorkerOptions, worker: Worker): Promise<Running> {
-  const {
-    queue,
-    telemetry,
-    longestSleepMs,
-    claims: kind = (process.env.CLAIMS ?? 'auto') as 'auto',
-    events,
-    clock,
-  } = options
+  const { queue, telemetry, longestSleepMs, claims: kind = 'auto', events, clock } = options
   await worker.waitUntilReady()
   const backend = worker.getBackend() as RedisQueueBackend
   const sleeper = await backend.blockingClient
   if (sleeper && longestSleepMs !== undefined) sleeper.options.socketTimeout = longestSleepMs + SLEEP_SLACK_MS
   const trouble = new Trouble({ clock })
   const onError = (error: Error) => void worker.emit('error', error)
-  const { claims } = openClaims({
+  const { claims, isWrapped, unknown } = openClaims({
     client: await backend.client,
     queue,
     workerId: worker.id,
     lockMs: LOCK_MS,
     kind,
   })
+  if (isWrapped && kind === 'auto') events.emit('claims-wrapped', { scripts: unknown, known: KNOWN_BULLMQ })
   const sleep = new Sleep({ ...options, backend, trouble, onError })
   const spans = telemetry && new CheckSpans(worker)
   const prepare = createPreparation(worker)
@@ -172,7 +173,7 @@ async function open(options: WorkerOptions, worker: Worker): Promise<Running> {
     everyMs(LOCK_MS / 4, () => renewLocks().catch(onError), 'locks'),
     everyMs(STALLED_CHECK_MS, () => putStalledBack().catch(onError), 'stalled jobs'),
   ]
-  return { worker, pump, trouble, loops }
+  return { worker, pump, trouble, isWrapped, loops }
 }
 
 /** Waits for the checks in flight; whoever calls stop limits how long. */

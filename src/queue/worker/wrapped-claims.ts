@@ -16,9 +16,9 @@ import {
   type Refusal,
 } from './claims.ts'
 
-/** BullMQ's own scripts that are run for many jobs in one call. */
-export const WRAPPED = ['moveToActive', 'moveToFinished', 'moveToDelayed', 'moveStalledJobsToWait'] as const
-export type BullMqScripts = Readonly<Record<(typeof WRAPPED)[number], string>>
+/** BullMQ's own scripts that are run for many jobs in one call, and how many keys each of them is given. */
+export const WRAPPED = { moveToActive: 11, moveToFinished: 14, moveToDelayed: 11, moveStalledJobsToWait: 9 } as const
+export type BullMqScripts = Readonly<Record<keyof typeof WRAPPED, string>>
 
 /** Claims go slowly where those that were left behind have all the room that they may have: BullMQ gives whatever is next. */
 const CROWDED_MS = 50

@@ -39,6 +39,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_check_lateness_seconds',
     'order_expiry_checks_early_total',
     'order_expiry_checks_given_up_total',
+    'order_expiry_claims_wrapped',
     'order_expiry_clock_offset_seconds',
     'order_expiry_decisions_total',
     'order_expiry_dry_run',
