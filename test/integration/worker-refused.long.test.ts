@@ -38,7 +38,14 @@ const acl =
 const saysOf = (command: string) =>
   new RegExp(`\\+${command} ~bull:|a command of EVALSHA bull:.*order-expiry doctor lists`)
 
-const FAULTS: Fault[] = [
+/** What only this kind of claims calls: in each claim, and for each job. */
+const COMMANDS = {
+  auto: { always: 'zrangebyscore', ofJobs: ['hset', 'set'] },
+  wrapped: { always: 'rpoplpush', ofJobs: ['hmset', 'set'] },
+} as const
+type Kind = keyof typeof COMMANDS
+
+const faultsOf = ({ always, ofJobs }: (typeof COMMANDS)[Kind]): Fault[] => [
   {
     fails: 'every script',
     begin: acl('-evalsha', '-eval'),
@@ -47,12 +54,12 @@ const FAULTS: Fault[] = [
   },
   {
     fails: 'a command in the script that fetches',
-    begin: acl('-rpoplpush'),
-    end: acl('+rpoplpush'),
-    says: saysOf('rpoplpush'),
+    begin: acl(`-${always}`),
+    end: acl(`+${always}`),
+    says: saysOf(always),
   },
   // As long as nothing is due, nobody does any of it; what is refused comes again once it is taken for stalled.
-  ...['hmset', 'set'].map((command) => ({
+  ...ofJobs.map((command) => ({
     fails: `what a fetch does with a job: ${command}`,
     begin: acl(`-${command}`),
     end: acl(`+${command}`),
@@ -77,9 +84,13 @@ const FAULTS: Fault[] = [
   })),
 ]
 
+const FAULTS = (['auto', 'wrapped'] as const).flatMap((claims) =>
+  faultsOf(COMMANDS[claims]).map((fault) => ({ claims, ...fault })),
+)
+
 test.each(FAULTS)(
-  'where Redis refuses $fails, the worker says so within seconds, tries slowly, and goes on at once',
-  async (fault) => {
+  'with claims $claims, where Redis refuses $fails, the worker says so within seconds, tries slowly, and goes on at once',
+  async ({ claims, ...fault }) => {
     const name = uniqueName('refused')
     const admin = new Redis(redisUrl())
     const shop = { admin, user: name, keys: namedQueue({ name }).keys }
@@ -88,7 +99,7 @@ test.each(FAULTS)(
       await admin.call('ACL', 'DELUSER', name)
       admin.disconnect()
     })
-    const worker = startWorker(`redis://${name}:secret@${new URL(redisUrl()).host}`, name)
+    const worker = startWorker(`redis://${name}:secret@${new URL(redisUrl()).host}`, name, claims)
     await worker.start(new AbortController().signal)
     expect(worker.failure).toBeUndefined()
     const fetchedBefore = worker.errors.length
@@ -108,6 +119,11 @@ test.each(FAULTS)(
     await eventually('it goes on', () => worker.failure === undefined, fault.endsWithinMs ?? 15_000)
     await eventually('it is alive', () => worker.heartbeat.ageMs < 6_000)
     expect(systemClock.monotonic() - mendedAt).toBeLessThan(fault.endsWithinMs ?? 3_500)
+    if (!fault.isOnlyWithJob) return
+    const { active, completed } = shop.keys
+    await eventually('the job is completed', async () => (await admin.zcard(completed)) === 1, 40_000)
+    expect(await admin.lrange(active, 0, -1)).toEqual([])
+    expect(worker.settled).toEqual(['1'])
   },
   150_000,
 )
@@ -128,20 +144,25 @@ async function addDueJob(name: string): Promise<void> {
   await raw.queue.add('check-payment', { orderId: '1' })
 }
 
-function startWorker(redis: string, name: string) {
+function startWorker(redis: string, name: string, claims: Kind = 'auto') {
   const events = new EventBus()
   const errors: Error[] = []
   events.on('worker-error', ({ error }) => errors.push(error))
+  const settled: string[] = []
   const heartbeat = new Heartbeat({ name: 'worker', clock: systemClock })
   const worker = createWorkerService({
     redis,
     queue: namedQueue({ name }),
+    claims,
     concurrency: 50,
     batchSize: 25,
     maxBatches: 2,
     maxAttempts: 3,
     paymentTimeoutMs: 300_000,
-    settle: async (checks) => checks.map(() => ({ kind: 'missing', evidence: { decidedAt: Date.now() } })),
+    settle: async (checks) => {
+      settled.push(...checks.map(({ orderId }) => orderId))
+      return checks.map(() => ({ kind: 'missing', evidence: { decidedAt: Date.now() } }))
+    },
     decidedBy: 'test:1',
     heartbeat,
     isRedisAway: () => false,
@@ -151,5 +172,5 @@ function startWorker(redis: string, name: string) {
     clock: systemClock,
   })
   closing.push(() => worker.stop())
-  return Object.assign(worker, { errors, heartbeat })
+  return Object.assign(worker, { errors, heartbeat, settled })
 }

@@ -47,16 +47,19 @@ local function read(id, jobs)
     atm = of[7], parentKey = of[8], parent = of[9], deid = of[10], rjk = of[11], defa = of[12], stc = of[13],
   }
 end
+-- Locks come first: where Redis refuses them, nothing is in two lists.
 local function make_active(jobs)
   if #jobs == 0 then return end
   local ids = {}
-  for n, job in ipairs(jobs) do ids[n] = job.id end
+  for n, job in ipairs(jobs) do
+    ids[n] = job.id
+    call('SET', job.key .. ':lock', token, 'PX', lock_ms)
+  end
   call('LPUSH', active, unpack(ids))
   call('SET', receipt, token, 'PX', lock_ms)
 end
 local function begin(job, is_delayed)
   local ats = (job.ats or 0) + 1
-  call('SET', job.key .. ':lock', token, 'PX', lock_ms)
   if is_delayed then
     call('XADD', events, '*', 'event', 'waiting', 'jobId', job.id, 'prev', 'delayed')
     call('HSET', job.key, 'delay', 0, 'processedOn', now_text, 'ats', ats)
