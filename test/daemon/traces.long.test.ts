@@ -26,6 +26,8 @@ interface Span {
   attributes: { key: string; value: Record<string, unknown> }[]
   events: { name: string; attributes: { key: string; value: Record<string, unknown> }[] }[]
   links?: { traceId: string; spanId: string }[]
+  /** 2: error. */
+  status: { code?: number }
 }
 
 /** What receives the daemon's spans. */
@@ -156,6 +158,8 @@ test('the check of an order that the library schedules is linked to the span tha
   const [event] = check.events
   expect(event?.name).toBe('job completed')
   expect(String(attributeOf(event as Span['events'][number], 'bullmq.job.result'))).toContain('"outcome":"cancelled"')
+  expect(check.status.code ?? 0).toBe(0)
+  expect(attributeOf(check, 'bullmq.job.attempts.made')).toBe(1)
   expectLinked(await collector.checkOf('order-traced-2'), bulk.traceId)
 })
 
@@ -208,6 +212,33 @@ test.each([
   expect(await raw.queue.getJobState(id as string)).toBe('completed')
 })
 
+test('a check that fails for good is marked as failed, with the reason, and linked too', async () => {
+  const queue = new Queue(raw.name, { connection: raw.redis, telemetry: new BullMQOtel({ tracerName: 'shop' }) })
+  const { traceId } = await within(() => queue.add('check-payment', { deadline: 'soon' }, { jobId: 'bad' }))
+  const check = await collector.checkOf('bad')
+  expectLinked(check, traceId)
+  expect(check.status.code).toBe(2)
+  expect(check.events.map(({ name }) => name)).toEqual(['job failed', 'exception'])
+  const [failed, exception] = check.events as [Span['events'][number], Span['events'][number]]
+  expect(attributeOf(failed, 'bullmq.job.failed.reason')).toMatch(/^INVALID_JOB: /)
+  expect(attributeOf(exception, 'exception.type')).toBe('INVALID_JOB')
+  await queue.close()
+})
+
+test('a check that is postponed says why, and the next one is a trace of its own', async () => {
+  const deadline = Date.now() + 1_000
+  await raw.queue.add('check-payment', { orderId: 'early', deadline }, { jobId: 'early' })
+  const early = await collector.checkOf('early')
+  expect(early.events.map((event) => [event.name, attributeOf(event, 'order_expiry.why')])).toEqual([
+    ['job delayed', 'not-due'],
+  ])
+  const later = await eventually('the next one', () =>
+    collector.spans.find((span) => span !== early && attributeOf(span, 'bullmq.job.id') === 'early'),
+  )
+  expect(later.traceId).not.toBe(early.traceId)
+  expect(early.status.code ?? 0).toBe(0)
+})
+
 test('the collector is told who sends, and given its headers', () => {
   expect(collector.resource).toMatchObject({
     'service.name': 'order-expiry',
@@ -218,12 +249,7 @@ test('the collector is told who sends, and given its headers', () => {
 })
 
 test('what the worker does by itself is not traced', () => {
-  expect(namesOf(collector)).toEqual([
-    `add ${raw.name}`,
-    `addBulk ${raw.name}`,
-    `complete ${raw.name}`,
-    `process ${raw.name}`,
-  ])
+  expect(namesOf(collector)).toEqual([`add ${raw.name}`, `addBulk ${raw.name}`, `process ${raw.name}`])
 })
 
 test('after an outage of the order store, a check is linked to what added it, and to nothing else', async () => {
@@ -255,7 +281,7 @@ test('after an outage of the order store, a check is linked to what added it, an
   await add('3', { telemetry: { metadata: '?' } })
   expect((await spans.checkOf('job-1')).links).toMatchObject([{ traceId: 'a'.repeat(32), spanId: 'b'.repeat(16) }])
   for (const jobId of ['job-2', 'job-3']) expect((await spans.checkOf(jobId)).links ?? []).toEqual([])
-  expect(namesOf(spans).filter((name) => !/^(process|complete|delay) /.test(name))).toEqual([])
+  expect(namesOf(spans).filter((name) => !name.startsWith('process '))).toEqual([])
 })
 
 describe('a collector that is away', () => {

@@ -1,4 +1,5 @@
 import { type Span, SpanKind, TelemetryAttributes, type Worker } from 'bullmq'
+import type { OrderExpiryError } from '../../errors.ts'
 
 /** A span for each check from its claim to its end, named and marked as BullMQ's worker does. */
 export class CheckSpans {
@@ -10,9 +11,17 @@ export class CheckSpans {
   }
 
   /** @param job.metadata the trace context of whoever added the job */
-  begin(job: { jobId: string; name: string; metadata?: string | undefined; begunAt: number }): void {
-    const { jobId, name, metadata, begunAt } = job
+  begin(job: {
+    jobId: string
+    name: string
+    metadata?: string | undefined
+    begunAt: number
+    /** How often it has failed before. */
+    failed: number
+  }): void {
+    const { jobId, name, metadata, begunAt, failed } = job
     const worker = this.#worker
+    this.end(jobId) // of a check whose lock was lost
     const check = (span?: Span) =>
       new Promise<void>((end) => {
         span?.setAttributes({
@@ -20,6 +29,7 @@ export class CheckSpans {
           [TelemetryAttributes.JobId]: jobId,
           [TelemetryAttributes.JobName]: name,
           [TelemetryAttributes.JobProcessedTimestamp]: begunAt,
+          [TelemetryAttributes.JobAttemptsMade]: failed + 1,
         })
         this.#open.set(jobId, { span, end })
       })
@@ -27,18 +37,24 @@ export class CheckSpans {
   }
 
   completed(id: string, returnvalue: string): void {
-    this.#open.get(id)?.span?.addEvent('job completed', { [TelemetryAttributes.JobResult]: returnvalue })
-    this.ended(id)
+    this.#note(id, 'job completed', { [TelemetryAttributes.JobResult]: returnvalue })
   }
 
-  failed(id: string, reason: string): void {
-    this.#open.get(id)?.span?.addEvent('job failed', { [TelemetryAttributes.JobFailedReason]: reason })
-    this.ended(id)
+  postponed(id: string, why: string): void {
+    this.#note(id, 'job delayed', { 'order_expiry.why': why })
   }
 
-  /** The check has come to an end, whichever. */
-  ended(id: string): void {
+  failed(id: string, error: OrderExpiryError): void {
+    this.#note(id, 'job failed', { [TelemetryAttributes.JobFailedReason]: `${error.code}: ${error.message}` })
+    this.#open.get(id)?.span?.recordException(error)
+  }
+
+  end(id: string): void {
     this.#open.get(id)?.end()
     this.#open.delete(id)
+  }
+
+  #note(id: string, name: string, attributes: Record<string, string>): void {
+    this.#open.get(id)?.span?.addEvent(name, attributes)
   }
 }

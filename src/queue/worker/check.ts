@@ -91,7 +91,7 @@ class Ending {
   }
 
   add(due: DueCheck, settlement: Settlement): void {
-    const { events, maxAttempts, nextStepOf = nextStep, random = Math.random } = this.#tools
+    const { events, spans, maxAttempts, nextStepOf = nextStep, random = Math.random } = this.#tools
     const { id, check, started, failed } = due
     const about = { orderId: check.orderId, jobId: id }
     const step = nextStepOf({ settlement, started, failed, maxAttempts, now: this.#now, random })
@@ -102,6 +102,7 @@ class Ending {
       case 'postpone': {
         const { delayMs, why, isLeftBehind } = step
         events.emit('check-postponed', { ...about, delayMs, why, lateMs: this.#now - check.deadline })
+        spans?.postponed(id, why)
         const priority = isLeftBehind ? LEFT_BEHIND_PRIORITY : due.priority
         this.#putBackLater(due, { delayMs, priority, note: `check postponed by ${delayMs} ms: ${why}` })
         return
@@ -109,6 +110,7 @@ class Ending {
       case 'retry': {
         const { delayMs, error } = step
         events.emit('check-retried', { ...about, delayMs, error })
+        spans?.failed(id, error)
         const note = `check failed, again in ${delayMs} ms: ${error.code}`
         this.#putBackLater(due, { delayMs, priority: LEFT_BEHIND_PRIORITY, note, failedReason: reasonOf(error) })
         return
@@ -153,13 +155,16 @@ class Ending {
     if (this.#completed.length === 0) return
     events.emit('checks-finished', { checks: this.#finished })
     const refused = await untilTold(() => claims.complete(token, this.#completed))
-    if (spans) for (const { id, returnvalue } of this.#completed) spans.completed(id, returnvalue)
+    if (spans) {
+      const isRefused = new Set(refused.map(([id]) => id))
+      for (const { id, returnvalue } of this.#completed) if (!isRefused.has(id)) spans.completed(id, returnvalue)
+    }
     for (const refusal of refused) await this.#refused(refusal)
   }
 
   /** While a check is under way, `reschedule` can only change the data of its job: the new deadline decides when it comes again. */
   async #tellPutBack(jobs: readonly PutBackJob[]): Promise<void> {
-    const { claims, spans, untilTold, clock } = this.#tools
+    const { claims, untilTold, clock } = this.#tools
     const { token, checks } = this.#batch
     if (jobs.length === 0) return
     const { refused, changed } = await untilTold(() => claims.putBack(token, jobs))
@@ -172,7 +177,6 @@ class Ending {
       return { ...job, data, priority: due.priority, delayMs: Math.max(0, deadline - clock.now()) }
     })
     await this.#tellPutBack(again)
-    if (spans) for (const { id } of jobs) spans.ended(id)
   }
 
   async #refused([id, code]: Refusal): Promise<void> {
@@ -201,7 +205,7 @@ export async function giveUp(
   const stacktrace = JSON.stringify([error.stack ?? reason])
   const job = { id, failedReason: reason, stacktrace, attempts: maxAttempts, opts: optionsOf({ opts }) }
   await untilTold(() => claims.fail(token, job))
-  spans?.failed(id, reason)
+  spans?.failed(id, error)
 }
 
 function reasonOf({ code, message }: OrderExpiryError): string {

@@ -182,7 +182,10 @@ export class Pump {
     for (const job of jobs) {
       const { id: jobId, fields } = job
       const isFirst = !fields || fields.ats === '1'
-      spans?.begin({ jobId, name: fields?.name ?? JOB_NAME, metadata: optionsOf(job).tm, begunAt: now })
+      if (spans) {
+        const failed = Number(fields?.atm) || 0
+        spans.begin({ jobId, name: fields?.name ?? JOB_NAME, metadata: optionsOf(job).tm, begunAt: now, failed })
+      }
       try {
         const due = readJob(job, { now, paymentTimeoutMs })
         if (isFirst) onFirstSeen?.({ jobId, data: due.check })
@@ -271,7 +274,10 @@ export class Pump {
 
   #release(token: string, ids: readonly string[]): void {
     const held = this.#held.get(token)
-    for (const id of ids) held?.delete(id)
+    for (const id of ids) {
+      held?.delete(id)
+      this.#options.spans?.end(id)
+    }
     if (held?.size === 0) this.#held.delete(token)
     this.#inFlight -= ids.length
     this.#options.heartbeat.beat()

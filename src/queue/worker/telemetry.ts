@@ -7,6 +7,7 @@ import {
   ROOT_CONTEXT,
   type SpanContext,
   SpanKind,
+  SpanStatusCode,
   type Tracer,
   trace,
 } from '@opentelemetry/api'
@@ -38,7 +39,7 @@ export function createTelemetry(version: string): Telemetry<Context> {
   return {
     tracer: {
       startSpan: (name, options, context) =>
-        new BullMQOTelSpan(startSpan({ tracer, name, kind: options?.kind, given: context })),
+        new TelemetrySpan(startSpan({ tracer, name, kind: options?.kind, given: context })),
     },
     contextManager: Object.assign(contextManager, {
       root: () => ROOT_CONTEXT, // for BullMQ's loops
@@ -64,4 +65,12 @@ function startSpan(wanted: { tracer: Tracer; name: string; kind: SpanKind | unde
   if (kind !== SpanKind.CONSUMER) return tracer.startSpan(name, { kind }, context)
   const addedWithin = given?.getValue(ADDED_WITHIN) as SpanContext | undefined
   return tracer.startSpan(name, { kind, root: true, links: addedWithin ? [{ context: addedWithin }] : [] }, context)
+}
+
+/** One that an exception marks as failed, for whoever looks for those: OpenTelemetry does so only where it is asked to. */
+class TelemetrySpan extends BullMQOTelSpan {
+  override recordException(...exception: Parameters<BullMQOTelSpan['recordException']>): void {
+    super.recordException(...exception)
+    this.span.setStatus({ code: SpanStatusCode.ERROR })
+  }
 }
