@@ -1,4 +1,4 @@
-import { expect, test } from '@jest/globals'
+import { beforeAll, expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
 import { OrderExpiryError } from '../../src/errors.ts'
 import { EventBus } from '../../src/observe/events.ts'
@@ -88,18 +88,29 @@ const FAULTS = (['auto', 'wrapped'] as const).flatMap((claims) =>
   faultsOf(COMMANDS[claims]).map((fault) => ({ claims, ...fault })),
 )
 
+/** All at the same time, since most take some seconds and some half a minute; each on a queue and with a user of its own. */
+const stories = new Map<Fault, Promise<void>>()
+beforeAll(() => {
+  for (const fault of FAULTS) {
+    const story = refuse(fault)
+    story.catch(() => {}) // its test reports it
+    stories.set(fault, story)
+  }
+})
+
 test.each(FAULTS)(
   'with claims $claims, where Redis refuses $fails, the worker says so within seconds, tries slowly, and goes on at once',
-  async ({ claims, ...fault }) => {
-    const name = uniqueName('refused')
-    const admin = new Redis(redisUrl())
-    const shop = { admin, user: name, keys: namedQueue({ name }).keys }
-    await acl('reset', 'on', '>secret', '~*', '&*', '+@all')(shop)
-    closing.push(async () => {
-      await admin.call('ACL', 'DELUSER', name)
-      admin.disconnect()
-    })
-    const worker = startWorker(`redis://${name}:secret@${new URL(redisUrl()).host}`, name, claims)
+  (fault) => stories.get(fault),
+  150_000,
+)
+
+async function refuse({ claims, ...fault }: (typeof FAULTS)[number]): Promise<void> {
+  const name = uniqueName('refused')
+  const admin = new Redis(redisUrl())
+  const shop = { admin, user: name, keys: namedQueue({ name }).keys }
+  await acl('reset', 'on', '>secret', '~*', '&*', '+@all')(shop)
+  const worker = startWorker(`redis://${name}:secret@${new URL(redisUrl()).host}`, name, claims)
+  try {
     await worker.start(new AbortController().signal)
     expect(worker.failure).toBeUndefined()
     const fetchedBefore = worker.errors.length
@@ -124,14 +135,18 @@ test.each(FAULTS)(
     await eventually('the job is completed', async () => (await admin.zcard(completed)) === 1, 40_000)
     expect(await admin.lrange(active, 0, -1)).toEqual([])
     expect(worker.settled).toEqual(['1'])
-  },
-  150_000,
-)
+  } finally {
+    await worker.stop()
+    await admin.call('ACL', 'DELUSER', name)
+    admin.disconnect()
+  }
+}
 
 test('in a Redis in cluster mode, a queue without a hash tag', async () => {
   const node = await startClusterNode()
   closing.push(() => node.stop())
   const worker = startWorker(node.url, uniqueName('refused'))
+  closing.push(() => worker.stop())
   await worker.start(new AbortController().signal)
   await eventually('it says so', () => worker.failure)
   expect(worker.failure?.message).toMatch(/cluster mode: set QUEUE_PREFIX=\{bull\}/)
@@ -140,8 +155,9 @@ test('in a Redis in cluster mode, a queue without a hash tag', async () => {
 
 async function addDueJob(name: string): Promise<void> {
   const raw = new RawQueue(redisUrl(), name)
-  closing.push(() => raw.close())
   await raw.queue.add('check-payment', { orderId: '1' })
+  await raw.queue.close()
+  raw.redis.disconnect()
 }
 
 function startWorker(redis: string, name: string, claims: Kind = 'auto') {
@@ -171,6 +187,5 @@ function startWorker(redis: string, name: string, claims: Kind = 'auto') {
     events,
     clock: systemClock,
   })
-  closing.push(() => worker.stop())
   return Object.assign(worker, { errors, heartbeat, settled })
 }
