@@ -134,19 +134,19 @@ test('whoever only looks sees orders that are in Redis, too', async () => {
 /** The daemon that keeps the orders, with the brake; what producers need is said beside their line. */
 const KEEPS_ORDERS = { BRAKE_MAX_PER_MINUTE: '100', BRAKE_PAYMENT_SILENCE: '1d' }
 
+async function startCluster(): Promise<string> {
+  const node = await startClusterNode()
+  closing.push(() => node.stop())
+  return node.url
+}
+
 test.each([
-  ['bull', async () => redisUrl()],
-  [
-    '{bull}',
-    async () => {
-      const node = await startClusterNode()
-      closing.push(() => node.stop())
-      return node.url
-    },
-  ],
+  ['bull', 'wrapped', async () => redisUrl()],
+  ['{bull}', 'auto', startCluster],
+  ['{bull}', 'wrapped', startCluster],
 ])(
-  'with the orders in Redis, the brake and the prefix %s, the daemon and the library need no more',
-  async (prefix, open) => {
+  'with the orders in Redis, the brake, the prefix %s and claims %s, the daemon and the library need no more',
+  async (prefix, claims, open) => {
     const url = await open()
     const queueName = uniqueName('kept')
     const root = new Redis(url)
@@ -162,7 +162,7 @@ test.each([
     }
     expect(PAGE).toContain('need `~{bull:check-payment}:*` as well')
     const producer = await addressOf('order-expiry-producer', '~{bull:check-payment}:*')
-    const settings = { ...KEEPS_ORDERS, QUEUE_NAME: queueName, QUEUE_PREFIX: prefix }
+    const settings = { ...KEEPS_ORDERS, CLAIMS: claims, QUEUE_NAME: queueName, QUEUE_PREFIX: prefix }
     const env = { ...settings, REDIS_URL: await addressOf('order-expiry') }
     const keeper = await DaemonProcess.start(env)
     closing.push(() => keeper.stop())
