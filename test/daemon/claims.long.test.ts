@@ -43,3 +43,27 @@ test('with another one they go by its own, which the log, a metric and doctor te
 test('whoever wants them so is not warned', async () => {
   expect(await look({ CLAIMS: 'wrapped' })).toMatchObject({ metric: '1', lines: [], findings: [{ level: 'ok' }] })
 })
+
+test('daemons with either kind share a queue, and settle each order once', async () => {
+  const { env, table, raw } = await openShop()
+  const ids = Array.from({ length: 1_000 }, (_, n) => `${n}`)
+  await table.insert(ids.map((id) => ({ id, deadline: Date.now() - 1_000 })))
+  const daemons = ['auto', 'wrapped'].map((CLAIMS) => new DaemonProcess({ ...env, CLAIMS, LOG_LEVEL: 'debug' }))
+  for (const daemon of daemons) {
+    closing.push(() => daemon.stop())
+    await daemon.until(({ msg }) => msg === 'ready')
+  }
+  await raw.queue.addBulk(
+    ids.map((id) => ({ name: 'check-payment', data: { orderId: id, deadline: Date.now() - 1_000 } })),
+  )
+  await eventually('all are checked', async () => (await raw.queue.getCompletedCount()) === ids.length)
+  expect(await raw.queue.getActiveCount()).toBe(0)
+  const checked = daemons.map(({ logs }) => logs.filter(({ msg, jobId }) => /^order \w+$/.test(msg) && jobId))
+  expect(
+    checked
+      .flat()
+      .map(({ orderId }) => orderId)
+      .sort(),
+  ).toEqual(ids.sort())
+  for (const own of checked) expect(own.length).toBeGreaterThan(0)
+})
