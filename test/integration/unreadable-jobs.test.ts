@@ -45,7 +45,7 @@ interface Shop {
   key: (jobId: string) => string
 }
 
-function openShop(): Shop {
+function openShop(claims: 'auto' | 'wrapped'): Shop {
   const raw = new RawQueue()
   const store = new RecordingStore()
   store.clock.now = Date.now()
@@ -69,6 +69,7 @@ function openShop(): Shop {
       const worker = createWorkerService({
         redis: redisUrl(),
         queue: namedQueue({ name: raw.name }),
+        claims,
         concurrency: 50,
         batchSize: 25,
         maxBatches: 2,
@@ -105,104 +106,106 @@ async function expectFailedOnce({ raw, givenUp, key }: Shop, jobId: string, why:
   expect(givenUp.filter((one) => one.jobId === jobId)).toEqual([{ jobId, code: 'INVALID_JOB' }])
 }
 
-describe.each(UNREADABLE)('a job with %s', (_, fields, why) => {
-  test('fails once, and the jobs before and behind it are checked', async () => {
-    const shop = openShop()
-    await shop.add('before')
-    await shop.add('bad', fields)
-    await shop.add('behind')
-    await shop.start()
-    await untilIdle(shop)
-    await expectFailedOnce(shop, 'bad', why)
-    expect(shop.store.count('cancelled')).toBe(2)
+describe.each(['auto', 'wrapped'] as const)('with claims %s:', (claims) => {
+  describe.each(UNREADABLE)('a job with %s', (_, fields, why) => {
+    test('fails once, and the jobs before and behind it are checked', async () => {
+      const shop = openShop(claims)
+      await shop.add('before')
+      await shop.add('bad', fields)
+      await shop.add('behind')
+      await shop.start()
+      await untilIdle(shop)
+      await expectFailedOnce(shop, 'bad', why)
+      expect(shop.store.count('cancelled')).toBe(2)
+    })
+
+    test('fails once if it comes in reply to the end of another', async () => {
+      const shop = openShop(claims)
+      for (let n = 0; n < 4; n++) await shop.add(`good-${n}`)
+      await shop.add('bad', fields)
+      await shop.add('last')
+      await shop.start({ concurrency: 1 })
+      await untilIdle(shop)
+      await expectFailedOnce(shop, 'bad', why)
+      expect(shop.store.count('cancelled')).toBe(5)
+    })
+
+    test('fails once if it was left active by a worker that is gone', async () => {
+      const shop = openShop(claims)
+      await shop.add('bad', fields)
+      const { wait, active } = namedQueue({ name: shop.raw.name }).keys
+      await shop.raw.redis.rpoplpush(wait, active)
+      await shop.raw.redis.sadd(`bull:${shop.raw.name}:stalled`, 'bad')
+      await shop.start()
+      await untilIdle(shop)
+      await expectFailedOnce(shop, 'bad', why)
+    })
   })
 
-  test('fails once if it comes in reply to the end of another', async () => {
-    const shop = openShop()
-    for (let n = 0; n < 4; n++) await shop.add(`good-${n}`)
-    await shop.add('bad', fields)
-    await shop.add('last')
+  test('one in eight of a burst, and the worker loses none of its places', async () => {
+    const shop = openShop(claims)
+    for (let n = 0; n < 400; n++) {
+      await shop.add(`job-${n}`, n % 8 === 0 ? UNREADABLE[(n / 8) % UNREADABLE.length]?.[1] : {})
+    }
+    await shop.start({ concurrency: 8 })
+    await untilIdle(shop)
+    expect([shop.givenUp.length, shop.store.count('cancelled')]).toEqual([50, 350])
+    expect(new Set(shop.givenUp.map(({ jobId }) => jobId)).size).toBe(50)
+    await shop.add('later')
+    await untilIdle(shop)
+    expect(shop.store.count('cancelled')).toBe(351)
+  })
+
+  test('a delayed one fails when it is due', async () => {
+    const shop = openShop(claims)
+    await shop.raw.queue.add('check-payment', {}, { jobId: 'bad', delay: 300 })
+    await shop.raw.redis.hset(shop.key('bad'), { data: '{' })
+    await shop.start()
+    await untilIdle(shop)
+    await expectFailedOnce(shop, 'bad', /data: expected JSON/)
+  })
+
+  test('put back, it fails again; corrected and put back, it is checked', async () => {
+    const shop = openShop(claims)
+    await shop.add('bad', { opts: 'x' })
+    await shop.start()
+    await untilIdle(shop)
+    await shop.raw.redis.hset(shop.key('bad'), { opts: '{}' })
+    const job = await shop.raw.queue.getJob('bad')
+    await job?.retry('failed')
+    await untilIdle(shop)
+    expect(shop.store.count('cancelled')).toBe(1)
+    expect(await shop.raw.queue.getJobState('bad')).toBe('completed')
+  })
+
+  test.each(HARMLESS)('%s does not keep a job from being checked', async (_, fields) => {
+    const shop = openShop(claims)
+    await shop.add('job-1', fields)
+    await shop.add('job-2')
     await shop.start({ concurrency: 1 })
     await untilIdle(shop)
-    await expectFailedOnce(shop, 'bad', why)
-    expect(shop.store.count('cancelled')).toBe(5)
+    expect([shop.store.count('cancelled'), shop.givenUp]).toEqual([2, []])
+    expect(await shop.raw.queue.getCompletedCount()).toBe(2)
   })
 
-  test('fails once if it was left active by a worker that is gone', async () => {
-    const shop = openShop()
-    await shop.add('bad', fields)
-    const { wait, active } = namedQueue({ name: shop.raw.name }).keys
-    await shop.raw.redis.rpoplpush(wait, active)
-    await shop.raw.redis.sadd(`bull:${shop.raw.name}:stalled`, 'bad')
+  test('a job of which nothing is left fails once', async () => {
+    const shop = openShop(claims)
+    await shop.add('good')
+    await shop.raw.redis.lpush(namedQueue({ name: shop.raw.name }).keys.wait, 'bad')
     await shop.start()
     await untilIdle(shop)
-    await expectFailedOnce(shop, 'bad', why)
+    await expectFailedOnce(shop, 'bad', /no longer has what was on it/)
   })
-})
 
-test('one in eight of a burst, and the worker loses none of its places', async () => {
-  const shop = openShop()
-  for (let n = 0; n < 400; n++) {
-    await shop.add(`job-${n}`, n % 8 === 0 ? UNREADABLE[(n / 8) % UNREADABLE.length]?.[1] : {})
-  }
-  await shop.start({ concurrency: 8 })
-  await untilIdle(shop)
-  expect([shop.givenUp.length, shop.store.count('cancelled')]).toEqual([50, 350])
-  expect(new Set(shop.givenUp.map(({ jobId }) => jobId)).size).toBe(50)
-  await shop.add('later')
-  await untilIdle(shop)
-  expect(shop.store.count('cancelled')).toBe(351)
-})
-
-test('a delayed one fails when it is due', async () => {
-  const shop = openShop()
-  await shop.raw.queue.add('check-payment', {}, { jobId: 'bad', delay: 300 })
-  await shop.raw.redis.hset(shop.key('bad'), { data: '{' })
-  await shop.start()
-  await untilIdle(shop)
-  await expectFailedOnce(shop, 'bad', /data: expected JSON/)
-})
-
-test('put back, it fails again; corrected and put back, it is checked', async () => {
-  const shop = openShop()
-  await shop.add('bad', { opts: 'x' })
-  await shop.start()
-  await untilIdle(shop)
-  await shop.raw.redis.hset(shop.key('bad'), { opts: '{}' })
-  const job = await shop.raw.queue.getJob('bad')
-  await job?.retry('failed')
-  await untilIdle(shop)
-  expect(shop.store.count('cancelled')).toBe(1)
-  expect(await shop.raw.queue.getJobState('bad')).toBe('completed')
-})
-
-test.each(HARMLESS)('%s does not keep a job from being checked', async (_, fields) => {
-  const shop = openShop()
-  await shop.add('job-1', fields)
-  await shop.add('job-2')
-  await shop.start({ concurrency: 1 })
-  await untilIdle(shop)
-  expect([shop.store.count('cancelled'), shop.givenUp]).toEqual([2, []])
-  expect(await shop.raw.queue.getCompletedCount()).toBe(2)
-})
-
-test('a job of which nothing is left fails once', async () => {
-  const shop = openShop()
-  await shop.add('good')
-  await shop.raw.redis.lpush(namedQueue({ name: shop.raw.name }).keys.wait, 'bad')
-  await shop.start()
-  await untilIdle(shop)
-  await expectFailedOnce(shop, 'bad', /no longer has what was on it/)
-})
-
-test('another key in the place of a job is told of, leaves the queue, and holds up nobody', async () => {
-  const shop = openShop()
-  for (let n = 0; n < 4; n++) await shop.add(`good-${n}`)
-  await shop.raw.redis.lpush(namedQueue({ name: shop.raw.name }).keys.wait, 'bad')
-  await shop.raw.redis.set(shop.key('bad'), 'x')
-  await shop.add('behind')
-  await shop.start({ concurrency: 1 })
-  await untilIdle(shop)
-  expect([shop.store.count('cancelled'), shop.givenUp]).toEqual([5, [{ jobId: 'bad', code: 'INVALID_JOB' }]])
-  expect(await shop.raw.redis.get(shop.key('bad'))).toBe('x')
+  test('another key in the place of a job is told of, leaves the queue, and holds up nobody', async () => {
+    const shop = openShop(claims)
+    for (let n = 0; n < 4; n++) await shop.add(`good-${n}`)
+    await shop.raw.redis.lpush(namedQueue({ name: shop.raw.name }).keys.wait, 'bad')
+    await shop.raw.redis.set(shop.key('bad'), 'x')
+    await shop.add('behind')
+    await shop.start({ concurrency: 1 })
+    await untilIdle(shop)
+    expect([shop.store.count('cancelled'), shop.givenUp]).toEqual([5, [{ jobId: 'bad', code: 'INVALID_JOB' }]])
+    expect(await shop.raw.redis.get(shop.key('bad'))).toBe('x')
+  })
 })
