@@ -176,6 +176,16 @@ const wordings: Wording[] = [
     { of: 'store' },
     { level: 'warn', msg: 'the clock of the order store agrees with ours again', of: 'store' },
   ],
+  [
+    'claims-wrapped',
+    { scripts: ['moveToActive', 'moveToFinished'], known: '6.7.0' },
+    {
+      level: 'warn',
+      msg: "the installed BullMQ has other scripts than we know (moveToActive, moveToFinished): checks go by BullMQ's own, by which a burst takes about 1.6 times as long; nothing else changes; install bullmq 6.7.0, or compare them: `npm run fingerprints` (docs/redis.md)",
+      scripts: ['moveToActive', 'moveToFinished'],
+      known: '6.7.0',
+    },
+  ],
   ['worker-error', { error: new TypeError('x') }, { level: 'warn', msg: 'worker: x', code: 'TypeError' }],
   [
     'worker-error',
