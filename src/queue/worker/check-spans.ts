@@ -1,5 +1,8 @@
 import { type Span, SpanKind, TelemetryAttributes, type Worker } from 'bullmq'
 import type { OrderExpiryError } from '../../errors.ts'
+import { JOB_NAME } from '../contract.ts'
+import { optionsOf } from './claimed-job.ts'
+import type { ClaimedJob } from './claims.ts'
 
 /** A span for each check from its claim to its end, named and marked as BullMQ's worker does. */
 export class CheckSpans {
@@ -10,30 +13,23 @@ export class CheckSpans {
     this.#worker = worker
   }
 
-  /** @param job.metadata the trace context of whoever added the job */
-  begin(job: {
-    jobId: string
-    name: string
-    metadata?: string | undefined
-    begunAt: number
-    /** How often it has failed before. */
-    failed: number
-  }): void {
-    const { jobId, name, metadata, begunAt, failed } = job
+  /** Linked to whatever added the job. */
+  begin(job: ClaimedJob, begunAt: number): void {
+    const { id, fields } = job
     const worker = this.#worker
-    this.end(jobId) // of a check whose lock was lost
+    this.end(id) // of a check whose lock was lost
     const check = (span?: Span) =>
       new Promise<void>((end) => {
         span?.setAttributes({
           [TelemetryAttributes.WorkerId]: worker.id,
-          [TelemetryAttributes.JobId]: jobId,
-          [TelemetryAttributes.JobName]: name,
+          [TelemetryAttributes.JobId]: id,
+          [TelemetryAttributes.JobName]: fields?.name ?? JOB_NAME,
           [TelemetryAttributes.JobProcessedTimestamp]: begunAt,
-          [TelemetryAttributes.JobAttemptsMade]: failed + 1,
+          [TelemetryAttributes.JobAttemptsMade]: 1 + (Number(fields?.atm) || 0),
         })
-        this.#open.set(jobId, { span, end })
+        this.#open.set(id, { span, end })
       })
-    void worker.trace(SpanKind.CONSUMER, 'process', worker.name, check, metadata)
+    void worker.trace(SpanKind.CONSUMER, 'process', worker.name, check, optionsOf(job).tm)
   }
 
   completed(id: string, returnvalue: string): void {

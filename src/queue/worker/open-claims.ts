@@ -7,7 +7,7 @@ import type { Claims } from './claims.ts'
 import { KNOWN_BULLMQ, unknownScripts } from './fingerprints.ts'
 import { type BullMqScripts, WRAPPED, WrappedClaims } from './wrapped-claims.ts'
 
-export interface OpenClaims {
+interface OpenClaims {
   claims: Claims
   isWrapped: boolean
   /** BullMQ's scripts that are not as `batch-claims.ts` knows them. */

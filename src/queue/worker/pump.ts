@@ -1,10 +1,10 @@
 import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
-import { JOB_NAME, unreadableJob } from '../contract.ts'
+import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
 import { type Batch, type CheckOptions, checkBatch, giveUp } from './check.ts'
 import type { CheckSpans } from './check-spans.ts'
-import { type DueCheck, dataOf, optionsOf, readJob } from './claimed-job.ts'
+import { type DueCheck, dataOf, readJob } from './claimed-job.ts'
 import type { Claim, ClaimedJob, Claims } from './claims.ts'
 import type { Sleep } from './sleep.ts'
 import type { Trouble } from './trouble.ts'
@@ -182,10 +182,7 @@ export class Pump {
     for (const job of jobs) {
       const { id: jobId, fields } = job
       const isFirst = !fields || fields.ats === '1'
-      if (spans) {
-        const failed = Number(fields?.atm) || 0
-        spans.begin({ jobId, name: fields?.name ?? JOB_NAME, metadata: optionsOf(job).tm, begunAt: now, failed })
-      }
+      spans?.begin(job, now)
       try {
         const due = readJob(job, { now, paymentTimeoutMs })
         if (isFirst) onFirstSeen?.({ jobId, data: due.check })
