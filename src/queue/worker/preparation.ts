@@ -1,5 +1,5 @@
 import { Job, type RedisQueueBackend, type RepeatOptions, type Worker } from 'bullmq'
-import { optionsOf, stoppingFieldsOf } from './claimed-job.ts'
+import { stoppingFieldsOf } from './claimed-job.ts'
 import type { ClaimedJob } from './claims.ts'
 
 /**
@@ -19,14 +19,16 @@ export function createPreparation(worker: Worker): (job: ClaimedJob) => Promise<
     const { id, fields = {} } = job
     const backend = worker.getBackend() as RedisQueueBackend
     if (stopping.length > 0) await (await backend.client).hdel(worker.toKey(id), ...stopping)
-    if (fields.rjk !== undefined) await addNextRepetition({ ...job, fields }, fields.rjk)
+    if (fields.rjk !== undefined) await addNextRepetition(id, fields.rjk)
   }
 
-  async function addNextRepetition(job: ClaimedJob & { fields: object }, key: string): Promise<void> {
+  async function addNextRepetition(id: string, key: string): Promise<void> {
     const scheduler = await worker.jobScheduler
     if (!(await scheduler.isJobScheduler(key))) return // a repetition of BullMQ 5, or of a scheduler that is gone
-    const { name, data, opts } = Job.fromJSON(worker, job.fields as never, job.id)
-    const { repeat } = optionsOf(job) as { repeat: RepeatOptions }
-    await scheduler.upsertJobScheduler(key, repeat, name, data, opts, { override: false, producerId: job.id })
+    const job = await Job.fromId(worker, id)
+    if (!job) return
+    const { name, data, opts } = job
+    const { repeat } = opts as { repeat: RepeatOptions }
+    await scheduler.upsertJobScheduler(key, repeat, name, data, opts, { override: false, producerId: id })
   }
 }
