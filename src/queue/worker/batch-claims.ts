@@ -1,6 +1,9 @@
 import { asRefusals, type CompletedJob, LUA, type Refusal } from './claims.ts'
 import { WrappedClaims } from './wrapped-claims.ts'
 
+/** A job of a flow, maybe since after it was claimed, or one that is deduplicated: BullMQ's own script ends it. */
+const LINKED = 0
+
 /**
  * Scripts of our own on BullMQ's keys: they do to many jobs what BullMQ's `moveToActive` and `moveToFinished` do to one. First they
  * read. Then they put each job where it belongs before they take it from where it was: one that Redis refuses half-way loses no job.
@@ -107,10 +110,11 @@ if #due_ids > 0 then call('ZREMRANGEBYRANK', delayed, first, first + #due_ids - 
 for _, job in ipairs(waiting) do begin(job, false) end
 for _, job in ipairs(due) do begin(job, true) end
 
--- Those with a priority come last, and of those the ones that were left behind.
+-- Those with a priority come last, after all that are due, and of those the ones that were left behind.
 local has_left_behind = false
-if count < room then
-  local found, jobs, taken, last = call('ZRANGE', prioritized, 0, room - count - 1, 'WITHSCORES'), {}, 0, 0
+if count < room and #due_ids < room_for_due then
+  local asked = room - count
+  local found, jobs, taken, last = call('ZRANGE', prioritized, 0, asked - 1, 'WITHSCORES'), {}, 0, 0
   for n = 1, #found, 2 do
     if tonumber(found[n + 1]) >= last_score then
       has_left_behind = last == most_last
@@ -122,7 +126,7 @@ if count < room then
   end
   make_active(jobs)
   if taken > 0 then call('ZREMRANGEBYRANK', prioritized, 0, taken - 1) end
-  if #found == 0 then call('DEL', pc) end
+  if not has_left_behind and taken < asked then call('DEL', pc) end
   for _, job in ipairs(jobs) do begin(job, false) end
 end
 if limited > 0 and call('INCRBY', limiter, limited) == limited then
@@ -132,17 +136,16 @@ end
 local next = call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]
 local is_more = call('EXISTS', wait) == 1 or (not has_left_behind and call('EXISTS', prioritized) == 1)
   or (next and tonumber(next) <= due_until)
-local is_held = has_left_behind or (is_maxed and count == room and is_more)
 if limited_ms > 0 or paused or (is_maxed and count == room) then next, is_more = nil, false end
 -- Whoever else sleeps is woken where something is left for him.
 if is_more then call('ZADD', marker, 0, '0') end
 local next_ms = is_more and '0' or next and string.format('%.0f', math.floor(next / 0x1000)) or ''
-return {now_exact, next_ms, limited_ms, is_held and 1 or 0, strangers, plain, special}
+return {now_exact, next_ms, limited_ms, (has_left_behind or concurrency) and 1 or 0, strangers, plain, special}
 `,
   },
   /**
    * KEYS as those of `WrappedClaims`; ARGV prefix, token, then for each job: id, return value, attempts made
-   * Returns id, code, … of those that could not be ended
+   * Returns id, code, … of those that could not be ended; 0: it is linked
    */
   complete: {
     numberOfKeys: 14,
@@ -163,10 +166,11 @@ local function refuse(id, code)
   refused[#refused + 1] = code
 end
 for n, job in ipairs(jobs) do
-  local code = call('TYPE', job.key).ok ~= 'hash' and -1
+  local of = redis.pcall('HMGET', job.key, 'processedOn', 'parentKey', 'parent', 'deid')
+  local code = (of.err or not of[1]) and -1
     or holders[n] ~= token and (holders[n] and -6 or -2)
-    or has_children and call('EXISTS', job.key .. ':dependencies') == 1 and -4
-    or has_children and call('EXISTS', job.key .. ':unsuccessful') == 1 and -9
+    or (of[2] or of[3] or of[4]) and ${LINKED}
+    or has_children and call('EXISTS', job.key .. ':dependencies', job.key .. ':unsuccessful') > 0 and ${LINKED}
   if not code then
     ours[#ours + 1], ids[#ids + 1], is_wanted[job.id] = job, job.id, true
   elseif not ${LUA.isEnded('completed', 'job.id', 'code')} then
@@ -219,13 +223,13 @@ export class BatchClaims extends WrappedClaims {
     this.define(SCRIPTS)
   }
 
-  /** Whatever else hangs on an end is done by BullMQ's script. */
   override async complete(token: string, jobs: readonly CompletedJob[]): Promise<Refusal[]> {
-    const linked = jobs.filter(({ isLinked }) => isLinked)
-    const alone = linked.length > 0 ? jobs.filter(({ isLinked }) => !isLinked) : jobs
-    const refused = linked.length > 0 ? super.complete(token, linked) : []
-    const args = alone.flatMap(({ id, returnvalue, attemptsMade }) => [id, returnvalue, attemptsMade])
-    const own = alone.length > 0 ? await this.run('complete', this.keysOfEnd('completed'), [token, ...args]) : []
-    return [...(await refused), ...asRefusals(own as string[])]
+    const args = jobs.flatMap(({ id, returnvalue, attemptsMade }) => [id, returnvalue, attemptsMade])
+    const refused = asRefusals((await this.run('complete', this.keysOfEnd('completed'), [token, ...args])) as string[])
+    const linked = new Set(refused.flatMap(([id, code]) => (code === LINKED ? [id] : [])))
+    if (linked.size === 0) return refused
+    const others = refused.filter(([id]) => !linked.has(id))
+    const rest = jobs.filter(({ id }) => linked.has(id))
+    return [...others, ...(await super.complete(token, rest))]
   }
 }

@@ -121,10 +121,7 @@ class Ending {
     }
   }
 
-  #finish(
-    { id, check: wanted, failed, isLinked }: DueCheck,
-    outcome: Parameters<typeof finishedCheckOf>[0]['outcome'],
-  ) {
+  #finish({ id, check: wanted, failed }: DueCheck, outcome: Parameters<typeof finishedCheckOf>[0]['outcome']) {
     const { decidedBy } = this.#tools
     const { status, deadline = wanted.deadline, decidedAt } = outcome.evidence
     const begunLateMs = this.#batch.begunAt - deadline
@@ -137,7 +134,7 @@ class Ending {
       begunLateMs,
     })
     const returnvalue = JSON.stringify(finishedCheckOf({ outcome, wanted, decidedBy }))
-    this.#completed.push({ id, returnvalue, attemptsMade: failed + 1, isLinked })
+    this.#completed.push({ id, returnvalue, attemptsMade: failed + 1 })
   }
 
   #putBackLater({ id, data }: DueCheck, how: Omit<PutBackJob, 'id' | 'data'>): void {

@@ -17,8 +17,6 @@ export interface DueCheck {
   /** That its producer gave it. */
   priority: number
   isLeftBehind: boolean
-  /** See `CompletedJob`. */
-  isLinked: boolean
   /** As they were when it was claimed. */
   data: string
   opts: string | undefined
@@ -60,7 +58,7 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
   if (fields?.defa !== undefined) throw new OrderExpiryError('UNEXPECTED', fields.defa) // the parent of a child that has failed
   const plain = fields ? undefined : readPlain(job, at.now)
   if (plain) {
-    const first = { started: 1, failed: 0, priority: 0, isLeftBehind: false, isLinked: false }
+    const first = { started: 1, failed: 0, priority: 0, isLeftBehind: false }
     return { id, check: plain, ...first, data, opts: text }
   }
   const parsed = dataOf(job)
@@ -74,7 +72,6 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
     failed: Number(fields?.atm ?? 0) || 0,
     priority: Number(opts.priority ?? 0),
     isLeftBehind: Number(fields?.priority) === LEFT_BEHIND_PRIORITY,
-    isLinked: fields?.parentKey !== undefined || fields?.parent !== undefined || fields?.deid !== undefined,
     data,
     opts: text,
   }

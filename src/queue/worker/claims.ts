@@ -32,7 +32,10 @@ export interface Claim {
   nextAt: number
   /** No job may be taken for so long: the queue has a rate limit. */
   limitedMs: number
-  /** There are more jobs, but they may only be taken once others have ended. */
+  /**
+   * Others may have to end before more is taken, with no marker to tell of it: BullMQ sets none for a job that is added while as
+   * many are active as the queue's global concurrency allows.
+   */
   isHeld: boolean
 }
 
@@ -57,8 +60,6 @@ export interface CompletedJob {
   returnvalue: string
   /** How often it has been tried, this time included. */
   attemptsMade: number
-  /** Something else hangs on its end: the parent of a flow, or a job that is deduplicated. */
-  isLinked: boolean
 }
 
 export interface FailedJob {

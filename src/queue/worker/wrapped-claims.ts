@@ -38,13 +38,21 @@ const KEYS_COPIED = 'local keys = {}\nfor n = 1, #KEYS do keys[n] = KEYS[n] end'
  */
 const claimBy = (moveToActive: string) => `
 ${one(moveToActive)}
-local call, wait, active, stalled, receipt = redis.call, KEYS[1], KEYS[2], KEYS[5], KEYS[12]
+local call, wait, active, stalled, delayed, meta, receipt = redis.call, KEYS[1], KEYS[2], KEYS[5], KEYS[7], KEYS[9], KEYS[12]
 local prefix, token, lock_ms, job_name, last_priority = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[7]
 local most, most_last = tonumber(ARGV[4]), tonumber(ARGV[5])
 ${LUA.now}
 ${LUA.isPlain}
 ${LUA.claimedBefore}
 local strangers, plain, special, last = {}, {}, {}, 0
+-- At what is no job BullMQ's script would stop when it has taken all that are due out of the delayed ones, and lose them.
+for _, id in ipairs(call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)) do
+  local kind = call('TYPE', prefix .. id).ok
+  if kind ~= 'hash' and kind ~= 'none' then
+    call('ZREM', delayed, id)
+    strangers[#strangers + 1] = id
+  end
+end
 -- Whatever stops BullMQ's script, it leaves active, in front, and with no worker.
 local function mend()
   local id = call('LINDEX', active, 0)
@@ -90,7 +98,7 @@ while count < most and next == '0' and limited_ms == 0 and not failure do
 end
 if count > 0 then call('SET', receipt, token, 'PX', lock_ms) end
 if failure and count + #strangers == 0 then return failure.err and failure or redis.error_reply(failure) end
-local is_held = next == '' and call('LLEN', wait) > 0
+local is_held = call('HEXISTS', meta, 'concurrency') == 1 or (next == '' and call('LLEN', wait) > 0)
 return {now_exact, next, limited_ms, is_held and 1 or 0, strangers, plain, special}
 `
 
@@ -136,7 +144,7 @@ for at = 4, #ARGV, 7 do
   local id, has_failed = ARGV[at], ARGV[at + 6] == '1'
   keys[5] = prefix .. id
   local data = call('HGET', keys[5], 'data')
-  if call('GET', keys[5] .. ':lock') == token and (data or '') ~= ARGV[at + 3] then
+  if call('GET', keys[5] .. ':lock') == token and data and data ~= ARGV[at + 3] then
     changed[#changed + 1] = id
     changed[#changed + 1] = data
   else
