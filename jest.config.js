@@ -42,7 +42,7 @@ export default {
       ...shared,
       ...withServers,
       displayName: 'servers',
-      testMatch: tests('{contract,integration,daemon,http-client,library,nestjs,orms,shops}/*'),
+      testMatch: tests('{contract,differential,integration,daemon,http-client,library,nestjs,orms,shops}/*'),
     },
     // They assert a time, so nothing else may run beside them.
     {
