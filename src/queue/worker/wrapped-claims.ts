@@ -31,6 +31,16 @@ const one = (script: string) => `local function one(KEYS, ARGV)\n${script}\nend`
 /** In Lua: the keys of this script as a table that may be changed. */
 const KEYS_COPIED = 'local keys = {}\nfor n = 1, #KEYS do keys[n] = KEYS[n] end'
 
+/** In Lua: at what is no job BullMQ's script would stop when it has taken all that are due out of the delayed ones, and lose them. */
+const WITHOUT_STRANGERS = `
+for _, id in ipairs(call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)) do
+  local kind = call('TYPE', prefix .. id).ok
+  if kind ~= 'hash' and kind ~= 'none' then
+    call('ZREM', delayed, id)
+    strangers[#strangers + 1] = id
+  end
+end`
+
 /**
  * KEYS those of moveToActive: wait, active, prioritized, events, stalled, limiter, delayed, paused, meta, pc, marker; receipt
  * ARGV prefix, token, lock in ms, most jobs, most of those with the last priority, the name of our jobs, the last priority
@@ -45,14 +55,7 @@ ${LUA.now}
 ${LUA.isPlain}
 ${LUA.claimedBefore}
 local strangers, plain, special, last = {}, {}, {}, 0
--- At what is no job BullMQ's script would stop when it has taken all that are due out of the delayed ones, and lose them.
-for _, id in ipairs(call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)) do
-  local kind = call('TYPE', prefix .. id).ok
-  if kind ~= 'hash' and kind ~= 'none' then
-    call('ZREM', delayed, id)
-    strangers[#strangers + 1] = id
-  end
-end
+${WITHOUT_STRANGERS}
 -- Whatever stops BullMQ's script, it leaves active, in front, and with no worker.
 local function mend()
   local id = call('LINDEX', active, 0)
