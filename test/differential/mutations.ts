@@ -1,0 +1,263 @@
+import type { Edit } from './edited-client.ts'
+
+/** A mistake in a script of `batch-claims.ts`, or in what `wrapped-claims.ts` does around that of BullMQ. */
+interface Mutation {
+  mistake: string
+  script: 'claim' | 'complete' | 'putBack'
+  from: string
+  to: string
+  /** The check of the contract that finds it, as part and name; else the differential test does. */
+  foundBy?: readonly [part: string, check: string]
+}
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    mistake: 'complete does not look at the token',
+    script: 'complete',
+    from: 'or holders[n] ~= token and',
+    to: 'or not holders[n] and',
+  },
+  {
+    mistake: 'putBack does not look at the token',
+    script: 'putBack',
+    from: 'prefix, now_text, id, token, ARGV[at + 1]',
+    to: "prefix, now_text, id, call('GET', keys[5] .. ':lock') or '', ARGV[at + 1]",
+  },
+  { mistake: 'complete leaves the locks', script: 'complete', from: "call('DEL', unpack(kept_locks))", to: '' },
+  {
+    mistake: 'claim locks without the token',
+    script: 'claim',
+    from: "call('SET', job.key .. ':lock', token, 'PX', lock_ms)",
+    to: "call('SET', job.key .. ':lock', '0', 'PX', lock_ms)",
+  },
+  {
+    mistake: 'claim locks for ever',
+    script: 'claim',
+    from: "call('SET', job.key .. ':lock', token, 'PX', lock_ms)",
+    to: "call('SET', job.key .. ':lock', token)",
+  },
+  {
+    mistake: 'starts are not counted',
+    script: 'claim',
+    from: '(job.ats or 0) + 1',
+    to: 'job.ats or 1',
+  },
+  {
+    mistake: 'the priority of what is due is forgotten',
+    script: 'claim',
+    from: 'or (tonumber(due[n].priority) or 0) ~= 0 then',
+    to: 'then',
+  },
+  {
+    mistake: 'what has a priority comes before what is due',
+    script: 'claim',
+    from: 'count < room and #due_ids < room_for_due then',
+    to: 'count < room then',
+    foundBy: ['claim', 'no job with a priority comes before one that is due, however few are claimed'],
+  },
+  {
+    mistake: 'no event tells that a delayed job waits',
+    script: 'claim',
+    from: "    call('XADD', events, '*', 'event', 'waiting', 'jobId', job.id, 'prev', 'delayed')\n    call('HSET', job.key, 'delay', 0,",
+    to: "    call('HSET', job.key, 'delay', 0,",
+  },
+  {
+    mistake: 'no event tells of a start',
+    script: 'claim',
+    from: "call('XADD', events, '*', 'event', 'active', 'jobId', job.id, 'prev', 'waiting')",
+    to: '',
+  },
+  {
+    mistake: 'no event tells of an end',
+    script: 'complete',
+    from: "call('XADD', events, '*', 'event', 'completed', 'jobId', job.id, 'returnvalue', job.value, 'prev', 'active')",
+    to: '',
+  },
+  {
+    mistake: 'no event tells that the queue is empty',
+    script: 'complete',
+    from: "call('XADD', events, '*', 'event', 'drained')",
+    to: '',
+  },
+  {
+    mistake: 'what is completed stays among what may be stalled',
+    script: 'complete',
+    from: "call('SREM', stalled, unpack(ids))",
+    to: '',
+  },
+  {
+    mistake: 'the newest of the waiting jobs is taken first',
+    script: 'claim',
+    from: 'for n = #tail, 1, -1 do',
+    to: 'for n = 1, #tail do',
+  },
+  {
+    mistake: 'what is active beside those that end changes its order',
+    script: 'complete',
+    from: "for n = #others, 1, -1 do call('RPUSH', active, others[n]) end",
+    to: "for n = 1, #others do call('RPUSH', active, others[n]) end",
+  },
+  {
+    mistake: 'what is active beside those that end is forgotten',
+    script: 'complete',
+    from: "for n = #others, 1, -1 do call('RPUSH', active, others[n]) end",
+    to: '',
+  },
+  { mistake: 'the rate limit does not count', script: 'claim', from: 'limited = limited + 1', to: 'limited = limited' },
+  {
+    mistake: 'the rate limit never ends',
+    script: 'claim',
+    from: "call('PEXPIRE', limiter, math.floor(math.abs(duration or 0)))",
+    to: '',
+  },
+  {
+    mistake: 'the global concurrency is ignored',
+    script: 'claim',
+    from: 'is_maxed = left <= room\n  room = math.min(room, left)',
+    to: '',
+  },
+  {
+    mistake: 'one more is taken than the global concurrency allows',
+    script: 'claim',
+    from: "concurrency - call('LLEN', active)",
+    to: "concurrency + 1 - call('LLEN', active)",
+  },
+  { mistake: 'a pause is ignored', script: 'claim', from: 'paused and 0 or most', to: 'most' },
+  {
+    mistake: 'the delay of a started job is not set back',
+    script: 'claim',
+    from: "call('HSET', job.key, 'delay', 0, 'processedOn'",
+    to: "call('HSET', job.key, 'processedOn'",
+  },
+  {
+    mistake: 'children are not looked at',
+    script: 'complete',
+    from: "has_children and call('EXISTS', job.key .. ':dependencies', job.key .. ':unsuccessful') > 0",
+    to: 'false',
+  },
+  { mistake: 'deduplication is forgotten', script: 'complete', from: ' or of[4])', to: ')' },
+  { mistake: 'parents are forgotten', script: 'complete', from: 'of[2] or of[3] or of[4]', to: 'of[4]' },
+  {
+    mistake: 'a job with a parent is told of as plain',
+    script: 'claim',
+    from: ' or of.parentKey or of.parent',
+    to: '',
+  },
+  { mistake: 'a job of another name is told of as plain', script: 'claim', from: 'of.name == job_name and', to: '' },
+  {
+    mistake: 'a job that failed before is told of as plain',
+    script: 'claim',
+    from: '(of.atm or ',
+    to: '(',
+    foundBy: ['claim', 'all that is on a job is told, unless it is nothing unusual'],
+  },
+  {
+    mistake: 'what is due now, but was added after others of the same moment, is not due',
+    script: 'claim',
+    from: '(now + 1) * 0x1000 - 1',
+    to: 'now * 0x1000',
+  },
+  {
+    mistake: 'what is due a millisecond later is due',
+    script: 'claim',
+    from: '(now + 1) * 0x1000 - 1',
+    to: '(now + 1) * 0x1000',
+  },
+  {
+    mistake: 'what is put back comes a millisecond late',
+    script: 'putBack',
+    from: 'id, token, ARGV[at + 1],',
+    to: 'id, token, ARGV[at + 1] + 1,',
+  },
+  {
+    mistake: 'the priority of what is put back is forgotten',
+    script: 'putBack',
+    from: "local fields = {'priority', ARGV[at + 2]}",
+    to: "local fields = {'priority', '0'}",
+  },
+  { mistake: 'a failed attempt is not counted', script: 'putBack', from: "has_failed and '0' or '1'", to: "'1'" },
+  {
+    mistake: 'changed data is overlooked',
+    script: 'putBack',
+    from: 'data and data ~= ARGV[at + 3]',
+    to: 'false',
+    foundBy: ['put back', 'a job whose data somebody has changed meanwhile stays, and its data is told'],
+  },
+  { mistake: 'a note is lost', script: 'putBack', from: "call('RPUSH', keys[5] .. ':logs', ARGV[at + 4])", to: '' },
+  {
+    mistake: 'notes are kept for ever',
+    script: 'putBack',
+    from: "call('LTRIM', keys[5] .. ':logs', -notes_kept, -1)",
+    to: '',
+    foundBy: ['put back', 'only the last notes are kept'],
+  },
+  { mistake: 'no marker tells of what is left', script: 'claim', from: "call('ZADD', marker, 0, '0')", to: '' },
+  {
+    mistake: 'the next time is not told',
+    script: 'claim',
+    from: "next and string.format('%.0f', math.floor(next / 0x1000)) or ''",
+    to: "''",
+  },
+  {
+    mistake: 'there is no receipt',
+    script: 'claim',
+    from: "call('SET', receipt, token, 'PX', lock_ms)",
+    to: '',
+    foundBy: ['claim', 'the same token brings the same jobs again, as far as they are still locked with it'],
+  },
+  {
+    mistake: 'the receipt is not looked at',
+    script: 'claim',
+    from: "if redis.call('GET', receipt) == token then",
+    to: 'if false then',
+    foundBy: ['claim', 'the same token brings the same jobs again, as far as they are still locked with it'],
+  },
+  {
+    mistake: 'a token that has brought nothing has a receipt',
+    script: 'claim',
+    from: 'if #jobs == 0 then return end',
+    to: "if #jobs == 0 then return call('SET', receipt, token, 'PX', lock_ms) end",
+    foundBy: ['claim', 'a token that has brought nothing may be used for the next claim'],
+  },
+  {
+    mistake: 'an end that is told again is a refusal',
+    script: 'complete',
+    from: "redis.call('ZSCORE', completed, job.id)",
+    to: 'false',
+  },
+  {
+    mistake: 'of those with the last priority all are taken',
+    script: 'claim',
+    from: 'if has_left_behind then break end',
+    to: '',
+    foundBy: ['claim', 'of those with the last priority no more are claimed than are wanted'],
+  },
+  {
+    mistake: 'nobody is told to look after an end, where the global concurrency is used up',
+    script: 'claim',
+    from: '(has_left_behind or concurrency) and 1',
+    to: 'has_left_behind and 1',
+    foundBy: ['claim', 'where a global concurrency is used up, it is said that more may be claimed after an end'],
+  },
+  {
+    mistake: 'strangers stop a claim',
+    script: 'claim',
+    from: 'if of.err then',
+    to: 'if of.err then error(of.err)',
+    foundBy: ['claim', 'a key in the place of a job is told of, and is in no list any more'],
+  },
+  { mistake: 'the counter of priorities never begins anew', script: 'claim', from: "call('DEL', pc)", to: '' },
+]
+
+/** @throws if the text that it replaces is not there, or not once */
+export function mutated({ script, from, to }: Mutation): Edit {
+  return (lua, name) => {
+    // Scripts of our own replace some of those around BullMQ's.
+    const isOther = script !== 'putBack' && lua.includes('local function one(')
+    if (name !== `order-expiry:${script}` || isOther) return lua
+    const parts = lua.split(from)
+    if (parts.length !== 2)
+      throw new Error(`expected ${script} to contain once, not ${parts.length - 1} times: ${from}`)
+    return parts.join(to)
+  }
+}
