@@ -10,13 +10,13 @@ import { deadlineOf, jobOf, type Placement } from './contract.ts'
  * of clients that add the same order at the same moment, exactly one wins.
  *
  * KEYS, ARGV: those of BullMQ's script, and as the last key the hash of the job
- * Returns {timestamp, delay, finishedOn, data, returnvalue} of a job that was there, what is absent being nil; otherwise what BullMQ's
+ * Returns {timestamp, opts, finishedOn, data, returnvalue} of a job that was there, what is absent being nil; otherwise what BullMQ's
  * script returns, the id of the job that it has added.
  */
 const unlessThere = (script: string) => `
 local job = KEYS[#KEYS]
 if redis.call('EXISTS', job) == 1 then
-  return redis.call('HMGET', job, 'timestamp', 'delay', 'finishedOn', 'data', 'returnvalue')
+  return redis.call('HMGET', job, 'timestamp', 'opts', 'finishedOn', 'data', 'returnvalue')
 end
 local function add(KEYS, ARGV)
 ${script}
@@ -78,10 +78,11 @@ function define(redis: Redis, own: string, { lua, numberOfKeys }: Script): Scrip
 
 function asJobBefore(reply: unknown): JobBefore | undefined {
   if (!Array.isArray(reply)) return undefined
-  const [timestamp, delay, finishedOn, data, returnvalue] = reply as (string | null)[]
+  const [added, opts, finishedOn, data, returnvalue] = reply as (string | null)[]
+  const timestamp = Number(added)
   return {
-    deadline: deadlineOf(data) ?? Number(timestamp) + Number(delay),
-    placedAt: Number(timestamp),
+    deadline: deadlineOf({ data, timestamp, opts }) ?? timestamp,
+    placedAt: timestamp,
     isFinished: finishedOn != null,
     cancelledAt: /"outcome":"cancelled".*"decidedAt":"([^"]+)"/.exec(returnvalue ?? '')?.[1],
   }

@@ -12,8 +12,8 @@ export const JOB_NAME = 'check-payment'
 /** What is on a job: stable, and written by services in other languages too. */
 export interface JobData {
   orderId: string
-  /** Epoch milliseconds. */
-  deadline: number
+  /** Epoch milliseconds. Default: that of {@link impliedDeadline}. */
+  deadline?: number | undefined
   /** Who asked for it, if known. */
   by?: string | undefined
 }
@@ -25,6 +25,7 @@ export function jobIdOf(orderId: string): string {
 
 /** An order that is to be checked. Times are epoch milliseconds. */
 export interface Placement extends JobData {
+  deadline: number
   placedAt: number
   /** How long after `placedAt` the deadline is, if it was asked for as a time-out. */
   spanMs?: number | undefined
@@ -32,29 +33,52 @@ export interface Placement extends JobData {
   trace?: string | undefined
 }
 
-/** The job of an order, due at its deadline, whenever it is added. Nothing else is on it: policy belongs to the worker. */
+/**
+ * The job of an order, due at its deadline, whenever it is added. Nothing else is on it: policy belongs to the worker. What
+ * the job says anyway is not in its data too: with a field of over 64 bytes it would take twice the memory in Redis.
+ */
 export function jobOf({ orderId, deadline, placedAt, by, trace }: Placement) {
-  const data: JobData = { orderId, deadline, ...(by !== undefined && { by }) }
-  return {
-    id: jobIdOf(orderId),
-    name: JOB_NAME,
-    data: JSON.stringify(data),
-    timestamp: placedAt,
-    opts: {
-      delay: Math.max(0, deadline - placedAt),
-      ...(trace !== undefined && { telemetry: { metadata: trace } }),
-    },
+  const opts = {
+    delay: Math.max(0, deadline - placedAt),
+    ...(trace !== undefined && { telemetry: { metadata: trace } }),
   }
+  const isImplied = impliedDeadline({ timestamp: placedAt, opts }) === deadline
+  const data: JobData = { orderId, ...(!isImplied && { deadline }), ...(by !== undefined && { by }) }
+  return { id: jobIdOf(orderId), name: JOB_NAME, data: JSON.stringify(data), timestamp: placedAt, opts }
 }
 
-/** The deadline in the data of a job; undefined if it has none, or somebody has made it unreadable. */
-export function deadlineOf(data: unknown, now = systemClock.now()): number | undefined {
+/** When a job was added, in epoch milliseconds, and its options. Its delay there stays, whatever becomes of that in its hash. */
+interface Wanted {
+  timestamp: number
+  opts: { delay?: number | undefined }
+}
+
+/** The deadline of a job whose data has none: when its producer wanted it to run; undefined if it did not say. */
+export function impliedDeadline({ timestamp, opts }: Wanted): number | undefined {
+  const delay = Number(opts.delay)
+  return delay > 0 ? timestamp + delay : undefined
+}
+
+/**
+ * The deadline of a job, by its data or else its options; undefined if it has none, or somebody has made it unreadable.
+ *
+ * @param job.data and `opts`: as JSON, or what that says
+ */
+export function deadlineOf(
+  job: { data: unknown; timestamp: number; opts: unknown },
+  now = systemClock.now(),
+): number | undefined {
   try {
-    const { deadline: input } = typeof data === 'string' ? JSON.parse(data) : data
+    const { deadline } = parsed(job.data)
+    const input = deadline ?? impliedDeadline({ timestamp: job.timestamp, opts: parsed(job.opts) })
     return parseContractDeadline({ input, now })
   } catch {
     return undefined
   }
+}
+
+function parsed(json: unknown) {
+  return typeof json === 'string' ? JSON.parse(json) : json
 }
 
 /** A string or a number. */
@@ -76,7 +100,7 @@ const jobData = z.looseObject({
  * @throws {OrderExpiryError} UNKNOWN_JOB or INVALID_JOB, saying what is wrong
  */
 export function parseJob(
-  job: { id?: string; name: string; data: unknown; timestamp: number; opts: { delay?: number | undefined } },
+  job: Wanted & { id?: string; name: string; data: unknown },
   { now, paymentTimeoutMs }: { now: number; paymentTimeoutMs: number },
 ): Check {
   if (job.data instanceof UnreadableData) throw unreadableJob(String(job.id), job.data.unreadable)
@@ -92,7 +116,7 @@ export function parseJob(
   }
   const { orderId, deadline } = parsed.data
   try {
-    const input = deadline ?? job.timestamp + (Number(job.opts.delay) > 0 ? Number(job.opts.delay) : paymentTimeoutMs)
+    const input = deadline ?? impliedDeadline(job) ?? job.timestamp + paymentTimeoutMs
     return { orderId: parseOrderId(orderId), deadline: parseContractDeadline({ input, now }) }
   } catch (cause) {
     if (cause instanceof OrderExpiryError) throw invalidJob(cause.message, cause)

@@ -2,7 +2,7 @@ import { OrderExpiryError } from '../errors.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { addIfAbsent, type JobBefore } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
-import { jobIdOf, type Placement } from './contract.ts'
+import { deadlineOf, jobIdOf, type Placement } from './contract.ts'
 import { forgetLeftBehind } from './left-behind.ts'
 import { UnreadableData } from './unreadable-data.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
@@ -77,20 +77,22 @@ export async function moveJob(
   placement: Placement,
 ): Promise<'rescheduled' | 'unchanged' | 'scheduled' | 'checking'> {
   const { orderId, deadline } = placement
-  const [before] = await placeJobs(open, [placement])
-  if (!before) return 'scheduled'
-  if (before instanceof Error) throw before
+  const [found] = await placeJobs(open, [placement])
+  if (!found) return 'scheduled'
+  if (found instanceof Error) throw found
   const job = await open.queue.getJob(jobIdOf(orderId))
   if (!job) return moveJob(open, placement)
   if (job.data instanceof UnreadableData) {
     // With other data or another delay it would still fail.
     return (await open.queue.remove(jobIdOf(orderId))) === 1 ? moveJob(open, placement) : 'checking'
   }
-  const isSame = before.deadline === deadline
+  const before = deadlineOf(job)
+  const isSame = before === deadline
   // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
-  if (!isSame || job.data.deadline === undefined) await job.updateData({ ...job.data, orderId, deadline })
+  if (!isSame) await job.updateData({ ...job.data, orderId, deadline })
   if (!isSame) {
-    const what = `deadline moved from ${new Date(before.deadline).toISOString()} to ${new Date(deadline).toISOString()}`
+    const from = before === undefined ? '' : ` from ${new Date(before).toISOString()}`
+    const what = `deadline moved${from} to ${new Date(deadline).toISOString()}`
     await open.queue.addJobLog(jobIdOf(orderId), noteOf(systemClock.now(), what), NOTES_KEPT)
   }
   if (!isSame) await forgetLeftBehind(job)

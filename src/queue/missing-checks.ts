@@ -91,7 +91,7 @@ export class MissingChecks {
       if (redisErrorCode(jobError) === 'WRONGTYPE') continue // not a job: the sweep settles the order when it is overdue
       if (jobError ?? scoreError) throw jobError ?? scoreError
       const [timestamp, finishedOn, data] = fields as (string | null)[]
-      const placement = { orderId, deadline: Math.ceil(deadline), placedAt: now, by: 'a sweep' }
+      const placement = { orderId, deadline: Math.ceil(deadline), placedAt: now, by: 'sweep' }
       const dueAt = dueAtOf(Number(score ?? 0))
       if (timestamp == null || finishedOn != null) missing.push(placement)
       // One that cannot be read is left to its check.

@@ -74,7 +74,7 @@ function serverArguments({ dir, socket }: ServerOptions): string[] {
     appendonly: 'yes',
     appendfsync: 'everysec',
     'maxmemory-policy': 'noeviction',
-    // A waiting job has a field of over 64 bytes; with the default limit it would take nearly twice the memory.
+    // A job that was rescheduled has a field of over 64 bytes; with the default limit it would take nearly twice the memory.
     // Redis 6 knows only this name, which is now an alias of hash-max-listpack-value.
     'hash-max-ziplist-value': '128',
   }

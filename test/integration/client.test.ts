@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { setTimeout as nextMoment } from 'node:timers/promises'
 import { describe, expect, test } from '@jest/globals'
-import { Queue, Worker } from 'bullmq'
+import { DelayedError, type Job, Queue, UnrecoverableError, Worker } from 'bullmq'
 import { Redis } from 'ioredis'
 import { OrderExpiry, type OrderExpiryOptions } from '../../src/index.ts'
 import { MissingChecks } from '../../src/queue/missing-checks.ts'
@@ -54,11 +54,11 @@ for (const orders of [undefined, 'redis'] as const) {
       })
       const job = await queue.getJob('order-1234')
       expect(job?.name).toBe('check-payment')
-      expect(job?.data).toEqual({ orderId: '1234', deadline })
+      expect(job?.data).toEqual({ orderId: '1234' })
       expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(deadline)
       const stored = await readHash(queue, 'order-1234')
       expect(Object.keys(stored).sort()).toEqual(['data', 'delay', 'name', 'opts', 'priority', 'timestamp'])
-      expect(JSON.parse(stored.data ?? '')).toEqual({ orderId: '1234', deadline })
+      expect(JSON.parse(stored.data ?? '')).toEqual({ orderId: '1234' })
       expect(JSON.parse(stored.opts ?? '')).toEqual({ delay: job?.delay })
       expect(await queue.getJobCounts()).toMatchObject({ delayed: 1, waiting: 0 })
     })
@@ -149,6 +149,59 @@ test('a new check for a cancelled order says what the one that it replaces had d
   expect((await queue.getJobLogs('order-a')).logs).toHaveLength(2)
 })
 
+describe('the deadline of an order is known to the millisecond', () => {
+  const begin = async () => {
+    const { shop, queue } = openShop()
+    const { deadline } = await shop.schedule({ orderId: 'a', deadline: '1h' })
+    const job = (await queue.getJob('order-a')) as Job
+    return { shop, queue, job, deadline }
+  }
+
+  test.each<[what: string, happen: (job: Job, queue: Queue) => Promise<unknown>]>([
+    ['is waiting', async () => {}],
+    ['has been promoted', (job) => job.promote()],
+    ['comes at another time', (job) => job.changeDelay(5 * MINUTE)],
+    ['was put back by a worker', putBack],
+    ['has failed, and was replayed', failAndRetry],
+    ['has cancelled the order', (_, queue) => work(queue, async () => CANCELLED)],
+    [
+      'was placed by an earlier version',
+      (job) => job.updateData({ orderId: 'a', deadline: job.timestamp + 60 * MINUTE }),
+    ],
+  ])('while its check %s', async (_, happen) => {
+    const { shop, queue, job, deadline } = await begin()
+    await happen(job, queue)
+    expect((await shop.find('a'))?.check?.deadline).toEqual(deadline)
+    expect(await shop.schedule({ orderId: 'a', deadline })).toMatchObject({ result: 'unchanged', deadline })
+  })
+
+  test('when it has been moved, and moved back', async () => {
+    const { shop, queue, deadline } = await begin()
+    const later = new Date(deadline.getTime() + MINUTE)
+    const dataNow = async () => ((await queue.getJob('order-a')) as Job).data
+    expect(await shop.reschedule({ orderId: 'a', deadline })).toMatchObject({ result: 'unchanged' })
+    expect(await dataNow()).toEqual({ orderId: 'a' })
+    for (const moved of [later, deadline]) {
+      expect(await shop.reschedule({ orderId: 'a', deadline: moved })).toMatchObject({ result: 'rescheduled' })
+      expect(await dataNow()).toEqual({ orderId: 'a', deadline: moved.getTime() })
+      expect((await shop.find('a'))?.check?.deadline).toEqual(moved)
+      expect(await shop.schedule({ orderId: 'a', deadline: moved })).toMatchObject({ result: 'unchanged' })
+    }
+  })
+
+  test('of a job that does not say it, once it is rescheduled, even to when it was added', async () => {
+    const { shop, queue } = openShop()
+    const job = await queue.add('check-payment', { orderId: 'a' }, { jobId: 'order-a' })
+    const deadline = new Date(job.timestamp)
+    expect((await shop.find('a'))?.check?.deadline).toBeUndefined()
+    expect(await shop.reschedule({ orderId: 'a', deadline })).toMatchObject({ result: 'rescheduled' })
+    expect((await shop.find('a'))?.check?.deadline).toEqual(deadline)
+    const { logs } = await queue.getJobLogs('order-a')
+    expect(logs).toEqual([expect.stringContaining(`deadline moved to ${deadline.toISOString()}`)])
+    expect(logs.every(isOwnNote)).toBe(true)
+  })
+})
+
 describe('orders recorded here', () => {
   test('an order that is recorded without a check gets one, for the deadline on record', async () => {
     const { shop, queue, queueName } = openShop({ orders: 'redis' })
@@ -162,7 +215,8 @@ describe('orders recorded here', () => {
       result: 'conflict',
       deadline: new Date(deadline),
     })
-    expect((await queue.getDelayed())[0]?.data).toEqual({ orderId: 'a', deadline })
+    const [job] = await queue.getDelayed()
+    expect((job?.timestamp ?? 0) + (job?.delay ?? 0)).toBe(deadline)
   })
 
   describe('the same time-out again is unchanged, another one a conflict, whatever has become of the check:', () => {
@@ -461,7 +515,8 @@ test('of clients that replace a finished check at the same moment, one does, and
       others.map((other, n) => other.schedule({ orderId, deadline: Date.now() + (n + 1) * MINUTE })),
     )
     expect(results.map(({ result }) => result).sort()).toEqual(['conflict', 'conflict', 'conflict', 'scheduled'])
-    const deadline = (await queue.getJob(`order-${orderId}`))?.data.deadline
+    const job = await queue.getJob(`order-${orderId}`)
+    const deadline = (job?.timestamp ?? 0) + (job?.opts.delay ?? 0)
     expect(results.map((result) => result.deadline.getTime())).toEqual(results.map(() => deadline))
   }
 })
@@ -524,3 +579,35 @@ test.each<[what: string, options: object, why?: string]>([
   const refused = { code: 'INVALID_OPTIONS', message: expect.stringContaining(why) }
   expect(() => new OrderExpiry(options as OrderExpiryOptions)).toThrow(expect.objectContaining(refused))
 })
+
+const CANCELLED = {
+  outcome: 'cancelled',
+  deadline: '2026-11-23T02:21:15.705Z',
+  decidedAt: '2026-11-23T02:21:15.807Z',
+  decidedBy: 'test:1',
+}
+
+/** Has a worker of BullMQ take the next job, and resolves once that has left it. */
+async function work(queue: Queue, processor: ConstructorParameters<typeof Worker>[1]): Promise<void> {
+  await ((await queue.getDelayed())[0] as Job).promote()
+  const worker = new Worker(queue.name, processor, { connection: { url: redisUrl() } })
+  await eventually('it has been taken', async () => {
+    const { delayed, waiting, active, completed, failed } = await queue.getJobCounts()
+    return !waiting && !active && (delayed || completed || failed)
+  })
+  await worker.close()
+}
+
+function putBack(_: Job, queue: Queue): Promise<void> {
+  return work(queue, async (job, token) => {
+    await job.moveToDelayed(Date.now() + 10 * MINUTE, token)
+    throw new DelayedError()
+  })
+}
+
+async function failAndRetry(_: Job, queue: Queue): Promise<void> {
+  await work(queue, async () => {
+    throw new UnrecoverableError('no')
+  })
+  await ((await queue.getFailed())[0] as Job).retry()
+}

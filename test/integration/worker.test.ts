@@ -349,6 +349,28 @@ test('an order whose row is locked by a payment is postponed, and kept once that
   expect((await inState(raw, 'j1', 'completed')).returnvalue).toMatchObject({ outcome: 'kept', status: 'paid' })
 })
 
+test('where the store keeps no deadlines, a check of the library knows its own, however often it comes too early', async () => {
+  const { table, store } = await openTable({ deadlineType: null })
+  const raw = openQueue()
+  const shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name })
+  closing.push(() => shop.close())
+  const events = await startWorker(raw, store)
+  let postponed = 0
+  events.on('check-postponed', () => postponed++)
+  await table.insert([{ id: '1' }])
+  const deadline = new Date(Date.now() + 2_500)
+  await shop.schedule({ orderId: '1', deadline })
+  for (const times of [1, 2]) {
+    await (await raw.queue.getJob('order-1'))?.promote()
+    await eventually(`it has come too early, ${times} times`, () => postponed === times)
+    await inState(raw, 'order-1', 'delayed')
+  }
+  expect(await shop.find('1')).toMatchObject({ check: { deadline } })
+  const { returnvalue, data } = await inState(raw, 'order-1', 'completed')
+  expect(returnvalue).toMatchObject({ outcome: 'cancelled', deadline: deadline.toISOString() })
+  expect(data).toEqual({ orderId: '1' })
+})
+
 test("where the store keeps no deadlines, the job's counts; without one, when the producer wanted it to run", async () => {
   const { table, store } = await openTable({ deadlineType: null })
   const raw = openQueue()

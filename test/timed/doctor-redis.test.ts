@@ -120,7 +120,7 @@ describe('memory of the orders that wait', () => {
 
   async function scheduleMany(orderIds: readonly string[]): Promise<void> {
     const shop = new OrderExpiry({ redis: server.url, queueName })
-    const results = await shop.scheduleMany(orderIds.map((orderId) => ({ orderId, deadline: '1h' })))
+    const results = await shop.scheduleMany(orderIds.map((orderId) => ({ orderId, deadline: '1h', by: 'the till' })))
     expect(results.every((result) => 'result' in result)).toBe(true)
     await shop.close()
   }

@@ -45,7 +45,7 @@ export function lookAtListpack(state: RedisState): Finding | undefined {
   const value = config.get(name)
   const saves = waiting
     ? saving(waiting)
-    : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its id is a UUID.`
+    : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its job has a deadline, a name or a trace.`
   const meaning = `${saves} It applies to orders scheduled afterwards.`
   if (value === undefined) {
     if (!waiting?.reducible) return undefined

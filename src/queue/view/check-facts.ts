@@ -45,7 +45,7 @@ const STATES: Record<string, FoundCheck['state']> = {
 
 /** What a job says about its order's check. */
 export function describeJob(job: Job<JobData>, state: string): FoundCheck {
-  const deadline = deadlineOf(job.data)
+  const deadline = deadlineOf(job)
   return {
     jobId: job.id as string,
     state: STATES[state] ?? 'due',

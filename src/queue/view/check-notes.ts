@@ -19,7 +19,7 @@ const ROW = new RegExp(`^(${AT}) (.*)$`, 's')
 const OWN_NOTES: [form: RegExp, code: CheckNote['code']][] = [
   [/^check postponed by \d+ ms: [\w-]+$/, 'CHECK_POSTPONED'],
   [/^check failed, again in \d+ ms: \w+$/, 'CHECK_RETRIED'],
-  [new RegExp(`^deadline moved from ${AT} to ${AT}$`), 'DEADLINE_MOVED'],
+  [new RegExp(`^deadline moved( from ${AT})? to ${AT}$`), 'DEADLINE_MOVED'],
   [new RegExp(`^replaces a check that cancelled the order at ${AT}$`), 'CHECK_REPLACED'],
 ]
 

@@ -169,7 +169,7 @@ class Ending {
     const again = changed.map(([id, data]) => {
       const job = jobs.find((one) => one.id === id) as PutBackJob
       const due = checks.find((one) => one.id === id) as DueCheck
-      const deadline = deadlineOf(data, this.#now)
+      const deadline = deadlineOf({ ...due, data }, this.#now)
       if (deadline === undefined || deadline === due.check.deadline) return { ...job, data }
       return { ...job, data, priority: due.priority, delayMs: Math.max(0, deadline - clock.now()) }
     })

@@ -17,6 +17,8 @@ export interface DueCheck {
   /** That its producer gave it. */
   priority: number
   isLeftBehind: boolean
+  /** When it was added, in epoch milliseconds. */
+  timestamp: number
   /** As they were when it was claimed. */
   data: string
   opts: string | undefined
@@ -29,7 +31,7 @@ const COUNTERS = new Set(['ats', 'atm', 'attemptsMade', 'stc'])
 /** Fields that stop BullMQ's scripts, so that the job could not even fail. */
 const STOPPING = new Set([...COUNTERS, 'parent', 'id'])
 /** Options that name nothing but when and how often: most jobs have these, or none. */
-const USUAL_OPTIONS = /^(\{("(delay|attempts)":\d+,?)*\})?$/
+const USUAL_OPTIONS = /^(?:\{(?:"(?:delay":(\d+)|attempts":\d+),?)*\})?$/
 
 /** Fields of a claimed job that must be removed before it can be ended. */
 export function stoppingFieldsOf({ fields = {} }: ClaimedJob): string[] {
@@ -55,16 +57,17 @@ export function dataOf({ data = '', opts = '', fields }: ClaimedJob): unknown {
 /** @throws {OrderExpiryError} UNKNOWN_JOB or INVALID_JOB, saying what is wrong */
 export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: number }): DueCheck {
   const { id, data = '', opts: text, fields } = job
+  const timestamp = Number(job.timestamp)
   if (fields?.defa !== undefined) throw new OrderExpiryError('UNEXPECTED', fields.defa) // the parent of a child that has failed
   const plain = fields ? undefined : readPlain(job, at.now)
   if (plain) {
     const first = { started: 1, failed: 0, priority: 0, isLeftBehind: false }
-    return { id, check: plain, ...first, data, opts: text }
+    return { id, check: plain, ...first, timestamp, data, opts: text }
   }
   const parsed = dataOf(job)
   const opts = parsed instanceof UnreadableData ? {} : optionsOf(job)
   const name = fields ? (fields.name as string) : JOB_NAME
-  const check = parseJob({ id, name, data: parsed, timestamp: Number(job.timestamp), opts }, at)
+  const check = parseJob({ id, name, data: parsed, timestamp, opts }, at)
   return {
     id,
     check,
@@ -72,18 +75,22 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
     failed: Number(fields?.atm ?? 0) || 0,
     priority: Number(opts.priority ?? 0),
     isLeftBehind: Number(fields?.priority) === LEFT_BEHIND_PRIORITY,
+    timestamp,
     data,
     opts: text,
   }
 }
 
 /** The common case of the contract, read fast; undefined: whatever else. */
-function readPlain({ data = '', opts = '' }: ClaimedJob, now: number): Check | undefined {
-  if (!USUAL_OPTIONS.test(opts)) return undefined
+function readPlain({ data = '', opts = '', timestamp }: ClaimedJob, now: number): Check | undefined {
+  const usual = USUAL_OPTIONS.exec(opts)
+  if (!usual) return undefined
   try {
     const { orderId, deadline } = JSON.parse(data) as { orderId?: unknown; deadline?: unknown }
-    if (typeof orderId !== 'string' || typeof deadline !== 'number') return undefined
-    return { orderId: parseOrderId(orderId), deadline: parseContractDeadline({ input: deadline, now }) }
+    const delay = Number(usual[1])
+    const input = deadline === undefined && delay > 0 ? Number(timestamp) + delay : deadline
+    if (typeof orderId !== 'string' || typeof input !== 'number') return undefined
+    return { orderId: parseOrderId(orderId), deadline: parseContractDeadline({ input, now }) }
   } catch {
     return undefined
   }

@@ -1,9 +1,11 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { JOB_NAME, jobIdOf, jobOf, parseJob } from '../../../src/queue/contract.ts'
+import { deadlineOf, JOB_NAME, jobIdOf, jobOf, parseJob } from '../../../src/queue/contract.ts'
 
 const NOW = Date.UTC(2030, 0, 1)
 const ADDED = NOW - 10_000
+/** Not ahead of any clock. */
+const PAST = Date.UTC(2020, 0, 1)
 const PAYMENT_TIMEOUT_MS = 300_000
 
 const parse = (data: unknown, job: { name?: string; delay?: number | undefined } = {}) =>
@@ -63,7 +65,7 @@ describe('jobOf', () => {
     expect(jobOf({ orderId: 'a:b', deadline: NOW + 500, placedAt: NOW })).toEqual({
       id: 'order-a%3Ab',
       name: 'check-payment',
-      data: `{"orderId":"a:b","deadline":${NOW + 500}}`,
+      data: '{"orderId":"a:b"}',
       timestamp: NOW,
       opts: { delay: 500 },
     })
@@ -71,6 +73,43 @@ describe('jobOf', () => {
 
   test('never asks for a negative delay, which BullMQ would refuse', () => {
     expect(jobOf({ orderId: 'x', deadline: NOW - 500, placedAt: NOW }).opts).toEqual({ delay: 0 })
+  })
+
+  // https://redis.io/docs/latest/operate/oss_and_stack/management/optimization/memory-optimization/
+  test('has no field that makes Redis give up its compact encoding, also where a sweep adds it', () => {
+    const orderId = '0192f5a4-7b1e-7c3d-9f60-2b7a1c5d8e90'
+    const { data, opts } = jobOf({ orderId, deadline: NOW + 31_536_000_000, placedAt: NOW, by: 'sweep' })
+    for (const field of [data, JSON.stringify(opts)]) expect(Buffer.byteLength(field)).toBeLessThanOrEqual(64)
+  })
+
+  test('says the deadline, whenever that is, and keeps one that its delay cannot say', () => {
+    const spans = fc.oneof(fc.integer({ min: -1e9, max: 3e10 }), fc.constantFrom(0, 1, -1))
+    fc.assert(
+      fc.property(fc.integer({ min: PAST - 1e9, max: PAST }), spans, (placedAt, span) => {
+        const { name, data, timestamp, opts } = jobOf({ orderId: '1', deadline: placedAt + span, placedAt })
+        const job = { name, data: JSON.parse(data), timestamp, opts: { delay: opts.delay } }
+        expect(parseJob(job, { now: NOW, paymentTimeoutMs: PAYMENT_TIMEOUT_MS }).deadline).toBe(placedAt + span)
+        expect(deadlineOf({ data, timestamp, opts: JSON.stringify(opts) })).toBe(placedAt + span)
+        expect(data.includes('deadline')).toBe(span <= 0)
+      }),
+    )
+  })
+})
+
+describe('deadlineOf', () => {
+  const opts = { delay: 60_000 }
+  test.each<[what: string, job: Parameters<typeof deadlineOf>[0], deadline: number | undefined]>([
+    ['that of the data first', { data: { deadline: PAST }, timestamp: PAST - 1, opts }, PAST],
+    ['that of the data, whatever its options are', { data: { deadline: PAST }, timestamp: PAST - 1, opts: '{' }, PAST],
+    ['when it was to run', { data: {}, timestamp: PAST, opts }, PAST + 60_000],
+    ['when it was to run, in JSON', { data: '{}', timestamp: PAST, opts: '{"delay":60000}' }, PAST + 60_000],
+    ['none where it was to run at once', { data: {}, timestamp: PAST, opts: {} }, undefined],
+    ['none where its data is unreadable', { data: '{"deadline":', timestamp: PAST, opts }, undefined],
+    ['none where its options are', { data: {}, timestamp: PAST, opts: 'x' }, undefined],
+    ['none where it has lost its time', { data: {}, timestamp: Number.NaN, opts }, undefined],
+    ['none where there is no job', { data: null, timestamp: 0, opts: null }, undefined],
+  ])('is %s', (_, job, deadline) => {
+    expect(deadlineOf(job)).toBe(deadline)
   })
 })
 

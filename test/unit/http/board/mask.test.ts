@@ -39,6 +39,7 @@ test.each([
   `${AT} check postponed by 5 ms: locked`,
   `${AT} check failed, again in 5 ms: STORE_BUSY`,
   `${AT} deadline moved from ${AT} to ${AT}`,
+  `${AT} deadline moved to ${AT}`,
   `${AT} replaces a check that cancelled the order at ${AT}`,
 ])('a line of a log is shown if we wrote it: %s', (line) => {
   expect(maskLog(line)).toBe(line)
