@@ -54,7 +54,7 @@ interface Wanted {
 }
 
 /** The deadline of a job whose data has none: when its producer wanted it to run; undefined if it did not say. */
-export function impliedDeadline({ timestamp, opts }: Wanted): number | undefined {
+function impliedDeadline({ timestamp, opts }: Wanted): number | undefined {
   const delay = Number(opts.delay)
   return delay > 0 ? timestamp + delay : undefined
 }

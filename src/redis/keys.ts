@@ -37,8 +37,8 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     stalledCheck: `${bullmq}stalled-check`,
     repeat: `${bullmq}repeat`,
     pc: `${bullmq}pc`,
+    id: `${bullmq}id`,
     limiter: `${bullmq}limiter`,
-
     /** The last claim of a worker that has brought jobs: its answer may be lost. */
     receipt: (workerId: string) => `${bullmq}${workerId}:claim`,
     /** Held while the finished job of an order is replaced. */

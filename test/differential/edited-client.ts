@@ -1,5 +1,5 @@
 import type { IRedisClient } from 'bullmq'
-import type { ScriptClient } from '../../src/redis/fast-scripts.ts'
+import type { ScriptClient } from '../../src/redis/scripts.ts'
 
 export type Edit = (lua: string, script: string) => string
 

@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
 import type { RedisQueueBackend } from 'bullmq'
 import { BatchClaims } from '../../src/queue/worker/batch-claims.ts'
-import { bullMqScript } from '../../src/queue/worker/bullmq-scripts.ts'
 import { fingerprintsOf, KNOWN_BULLMQ, KNOWN_SCRIPTS } from '../../src/queue/worker/fingerprints.ts'
 import { openClaims } from '../../src/queue/worker/open-claims.ts'
 import { WrappedClaims } from '../../src/queue/worker/wrapped-claims.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
+import { bullMqScriptOf, type ScriptClient } from '../../src/redis/scripts.ts'
 import { closing } from '../helpers/closing.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
@@ -20,7 +20,10 @@ async function openClient() {
   const open = (kind: 'auto' | 'wrapped' = 'auto') =>
     openClaims({ client, queue: namedQueue({ name: raw.name }), workerId: 'w', lockMs: 1_000, kind })
   const change = (name: string, changes: { lua?: string; numberOfKeys?: number }) => {
-    const { lua, numberOfKeys } = bullMqScript(client, name) ?? { lua: '', numberOfKeys: 0 }
+    const { lua, numberOfKeys } = bullMqScriptOf(client as typeof client & ScriptClient, name) ?? {
+      lua: '',
+      numberOfKeys: 0,
+    }
     client.defineCommand(`${name}:${VERSION}`, { lua, numberOfKeys, ...changes })
   }
   return { client, open, change }

@@ -1,5 +1,5 @@
 import type { IRedisClient } from 'bullmq'
-import { bullMqScript } from './bullmq-scripts.ts'
+import { bullMqScriptOf, type ScriptClient } from '../../redis/scripts.ts'
 
 /** The latest version of BullMQ of which all these scripts are known. */
 export const KNOWN_BULLMQ = '6.7.0'
@@ -20,7 +20,7 @@ export const KNOWN_SCRIPTS: Readonly<Record<string, readonly string[]>> = {
 /** Each of these scripts as a client has it on which BullMQ has defined its own. `sha1` undefined: there is none of this name. */
 export function fingerprintsOf(client: IRedisClient): { name: string; sha1: string | undefined; isKnown: boolean }[] {
   return Object.entries(KNOWN_SCRIPTS).map(([name, known]) => {
-    const sha1 = bullMqScript(client, name)?.sha
+    const sha1 = bullMqScriptOf(client as IRedisClient & ScriptClient, name)?.sha
     return { name, sha1, isKnown: sha1 !== undefined && known.includes(sha1) }
   })
 }

@@ -1,8 +1,8 @@
 import type { IRedisClient } from 'bullmq'
 import { OrderExpiryError } from '../../errors.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
+import { bullMqScriptOf, type ScriptClient } from '../../redis/scripts.ts'
 import { BatchClaims } from './batch-claims.ts'
-import { bullMqScript } from './bullmq-scripts.ts'
 import type { Claims } from './claims.ts'
 import { KNOWN_BULLMQ, unknownScripts } from './fingerprints.ts'
 import { type BullMqScripts, WRAPPED, WrappedClaims } from './wrapped-claims.ts'
@@ -37,7 +37,7 @@ export function openClaims(options: {
 /** Those that are wrapped. With another number of keys they would do their work on the wrong ones. */
 function bullMqScripts(client: IRedisClient): BullMqScripts {
   const entries = Object.entries(WRAPPED).map(([name, numberOfKeys]) => {
-    const script = bullMqScript(client, name)
+    const script = bullMqScriptOf(client as IRedisClient & ScriptClient, name)
     if (script?.numberOfKeys === numberOfKeys) return [name, script.lua]
     const given = script ? `one of ${script.numberOfKeys}` : 'none'
     const what = `expected BullMQ to have a script ${name} of ${numberOfKeys} keys, given ${given}`
