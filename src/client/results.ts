@@ -9,7 +9,10 @@ export interface ScheduleItem {
   deadline?: DeadlineInput
   /** Accept a deadline that has passed by more than a minute. Default false. */
   allowPast?: boolean
-  /** Who asks, up to 100 characters, for `explain`. Kept on the job, where it costs its length in memory. Default: nobody. */
+  /**
+   * Who asks, up to 100 characters, for `explain`. Kept on the job, where it costs its length in memory, and as much as the job
+   * itself once that has over 64 bytes of data: beside a UUID, from seven characters on. Default: nobody.
+   */
   by?: string
 }
 
