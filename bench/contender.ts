@@ -18,6 +18,8 @@ export interface Contender {
   advice: string
   /** Whether it changes orders at all; the ceilings do not. */
   cancels: boolean
+  /** Makes what it needs, before anything is measured. @returns why it cannot be measured here, or nothing */
+  prepare?(): string | undefined
   /** Plans a check for each order, in bulk, as fast as it can. The rows are there already. */
   place(servers: Servers, orders: readonly BenchOrder[]): Promise<void>
   /** Starts its worker, a process of its own, and resolves when it is ready and idle. */

@@ -50,10 +50,10 @@ export function growthQuestion(): Question {
       `One daemon, while more and more other orders wait, due over a day. Measured: ${WHOLE.burst.toLocaleString('en')} orders due at once, ` +
       `half of them paid (median of ${WHOLE.bursts}); lateness at ${PER_SECOND}/s; one sweep that looks at ten minutes' worth of the other orders.`,
     columns: [
-      { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
       { key: 'workerCpu', title: 'CPU of the worker', unit: 'µs/order', better: 'less' },
       { key: 'redisCpu', title: 'of Redis', unit: 'µs/order', better: 'less' },
       { key: 'postgresCpu', title: 'of PostgreSQL', unit: 'µs/order', better: 'less' },
+      { key: 'settledPerSecond', title: 'settled', unit: '/s', better: 'more' },
       { key: 'p99', title: 'lateness p99', unit: 'ms', better: 'less', decimals: 1 },
       { key: 'sweepMs', title: 'sweep', unit: 'ms', better: 'less' },
       { key: 'swept', title: 'looked at', unit: 'orders', better: 'less' },

@@ -10,8 +10,10 @@ const PHASES = [
   { perSecond: 100, ms: 3_000 },
   { perSecond: 1_000, ms: 2_000 },
   { perSecond: 4_000, ms: 2_000 },
+  { perSecond: 10_000, ms: 2_000 },
 ]
 const QUICK_MS = 1_000
+const QUICK_ORDERS = 1_000
 const REST_MS = 700
 /** An order that is not cancelled this long after the last deadline is missing. */
 const GIVE_UP_MS = 5_000
@@ -38,7 +40,7 @@ export function latenessQuestion(): Question {
       { key: 'max', title: 'max', unit: 'ms', better: 'less', decimals: 1 },
       { key: 'missing', title: 'missing', unit: 'orders', better: 'less' },
     ],
-    seconds: 85,
+    seconds: 150,
     run: (context) => {
       const contenders = context.contenders.filter(({ cancels }) => cancels)
       return eachContender({ ...context, contenders }, (contender) => measure(context, contender, lead))
@@ -79,7 +81,7 @@ function planPhases(options: { seed: number; quick: boolean }): Phase[] {
   const random = new Random(options.seed)
   let from = 0
   return PHASES.map(({ perSecond, ms }) => {
-    const window = options.quick ? QUICK_MS : ms
+    const window = options.quick ? Math.min(QUICK_MS, (QUICK_ORDERS * 1_000) / perSecond) : ms
     const count = (perSecond * window) / 1_000
     const deadlines = Array.from({ length: count }, () => from + Math.floor(random.next() * window)).sort(
       (a, b) => a - b,

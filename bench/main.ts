@@ -9,13 +9,18 @@ import { report, reportAgain } from './report.ts'
 import { type Servers, startServers } from './servers.ts'
 
 const ROUNDS = 3
-/** A round that takes longer than this has got stuck. */
-const ROUND_WITHIN_MS = 6 * 60_000
+/** A round that takes this much longer than expected has got stuck. */
+const STUCK_AFTER_MS = 6 * 60_000
+const SECONDS = 30
+const MINUTES = 30
+const QUICK_MINUTES = 0.1
 
 const HELP = `npm run bench -- [options]
 
   --only burst,lateness      these questions (${questions.map(({ name }) => name).join(', ')}); without it all but
-                             ${questions.flatMap(({ name, onlyIfNamed }) => (onlyIfNamed ? [name] : [])).join(', ')}
+                             ${questions.flatMap(({ name, onlyIfNamed, isLong }) => (onlyIfNamed || isLong ? [name] : [])).join(', ')}
+  --long                     also those that take long (${questions.flatMap(({ name, isLong }) => (isLong ? [name] : [])).join(', ')})
+  --minutes ${MINUTES}               how long those take
   --contenders ours,bullmq   these contenders (${contenders.map(({ name }) => name).join(', ')})
   --rounds 3                 how often each question is put, where it does not say otherwise
   --quick                    less of everything, to see that the bench works; its figures are worth nothing
@@ -27,6 +32,7 @@ interface Wanted {
   questions: readonly Question[]
   contenders: readonly Contender[]
   rounds: number | undefined
+  minutes: number
   quick: boolean
 }
 
@@ -44,10 +50,11 @@ async function main(): Promise<void> {
       void Promise.resolve(servers?.stop()).finally(() => process.exit(130))
     })
   }
+  const ready = wanted.contenders.filter((contender) => isReady(contender, progress))
   servers = await startServers()
   let measured: Measured[]
   try {
-    measured = await ask(wanted, servers, progress)
+    measured = await ask({ ...wanted, contenders: ready }, servers, progress)
   } finally {
     progress.end()
     await servers.stop()
@@ -56,16 +63,25 @@ async function main(): Promise<void> {
   if (progress.warnings > 0) process.exitCode = 1
 }
 
+/** One that cannot be measured here is told of, and left out. */
+function isReady({ name, prepare }: Contender, progress: Progress): boolean {
+  progress.show(`making ${name} ready`)
+  const why = prepare?.()
+  if (why !== undefined) progress.note(`${name} is left out: ${why}`)
+  return why === undefined
+}
+
 /** Puts each question in turn, for as many rounds as it wants. */
 async function ask(wanted: Wanted, servers: Servers, progress: Progress): Promise<Measured[]> {
-  const { quick } = wanted
+  const { quick, minutes } = wanted
   const plan = wanted.questions.map((question) => ({
     question,
     rounds: wanted.rounds ?? (quick ? 1 : (question.rounds ?? ROUNDS)),
+    seconds: (question.seconds ?? SECONDS) + (question.isLong ? minutes * 60 : 0),
   }))
-  progress.plan(plan.map(({ question, rounds }) => ({ seconds: question.seconds ?? 30, rounds, quick })))
+  progress.plan(plan.map(({ seconds, rounds }) => ({ seconds, rounds, quick })))
   const measured: Measured[] = []
-  for (const { question, rounds } of plan) {
+  for (const { question, rounds, seconds } of plan) {
     for (let round = 1; round <= rounds; round++) {
       progress.begin(`${question.name}, round ${round} of ${rounds}`)
       const context = {
@@ -73,10 +89,12 @@ async function ask(wanted: Wanted, servers: Servers, progress: Progress): Promis
         contenders: rotate(wanted.contenders, round - 1),
         quick,
         round,
+        minutes,
         progress: (text: string) => progress.show(text),
         warn: (text: string) => progress.warn(text),
       }
-      measured.push(...(await within(question.run(context), `${question.name}, round ${round}`)))
+      const withinMs = seconds * 1_000 + STUCK_AFTER_MS
+      measured.push(...(await within(withinMs, question.run(context), `${question.name}, round ${round}`)))
     }
   }
   return measured
@@ -87,10 +105,10 @@ function rotate<T>(list: readonly T[], by: number): T[] {
   return [...list.slice(start), ...list.slice(0, start)]
 }
 
-async function within<T>(work: Promise<T>, what: string): Promise<T> {
+async function within<T>(ms: number, work: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const stuck = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} has got stuck`)), ROUND_WITHIN_MS)
+    timer = setTimeout(() => reject(new Error(`${what} has got stuck`)), ms)
   })
   try {
     return await Promise.race([work, stuck])
@@ -106,6 +124,8 @@ function readArguments(): Wanted | undefined {
       only: { type: 'string' },
       contenders: { type: 'string' },
       rounds: { type: 'string' },
+      long: { type: 'boolean', default: false },
+      minutes: { type: 'string' },
       quick: { type: 'boolean', default: false },
       plots: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -119,25 +139,36 @@ function readArguments(): Wanted | undefined {
     reportAgain()
     return undefined
   }
+  const minutes = Number(values.minutes ?? (values.quick ? QUICK_MINUTES : MINUTES))
+  if (!(minutes > 0 && minutes < Number.POSITIVE_INFINITY)) {
+    throw new Error(`--minutes: expected a number above 0, got ${values.minutes}`)
+  }
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds)
   if (rounds !== undefined && !(Number.isSafeInteger(rounds) && rounds >= 1)) {
     throw new Error(`--rounds: expected a whole number from 1 on, got ${values.rounds}`)
   }
   return {
-    questions: choose('--only', questions, values.only),
+    questions: choose(
+      '--only',
+      questions,
+      values.only,
+      ({ onlyIfNamed, isLong }) => !onlyIfNamed && (!isLong || values.long),
+    ),
     contenders: choose('--contenders', contenders, values.contenders),
     rounds,
+    minutes,
     quick: values.quick,
   }
 }
 
-/** Those that are named, or all that need not be named, in the order of all. */
-function choose<T extends { name: string; onlyIfNamed?: true }>(
+/** Those that are named, or the usual ones, in the order of all. */
+function choose<T extends { name: string }>(
   option: string,
   all: readonly T[],
   names: string | undefined,
+  isUsual: (one: T) => boolean = () => true,
 ): readonly T[] {
-  if (names === undefined) return all.filter(({ onlyIfNamed }) => !onlyIfNamed)
+  if (names === undefined) return all.filter(isUsual)
   const wanted = names.split(',')
   const unknown = wanted.filter((name) => !all.some((one) => one.name === name))
   if (unknown.length > 0) {

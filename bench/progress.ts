@@ -26,9 +26,14 @@ export class Progress {
     else this.#stream.write(`${line}\n`)
   }
 
-  /** Stays to be read. */
+  /** Stays to be read, and counts. */
   warn(text: string): void {
     this.warnings++
+    this.note(text)
+  }
+
+  /** Stays to be read. */
+  note(text: string): void {
     this.#clear()
     this.#stream.write(`${[this.#doing, text].filter(Boolean).join(' · ')}\n`)
   }

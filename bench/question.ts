@@ -32,6 +32,8 @@ export interface Context {
   /** Less of everything, to see that the bench itself works; its figures are worth nothing. */
   quick: boolean
   round: number
+  /** How long a long question takes. */
+  minutes: number
   /** Shown while it runs, replaced by the next. */
   progress(text: string): void
   /** Shown and kept: a contender could not be measured. */
@@ -48,7 +50,9 @@ export interface Question {
   rounds?: number
   /** Put only if it is asked for by name. */
   onlyIfNamed?: true
-  /** About how long a round takes in a whole run, for the estimate shown; default 30. */
+  /** Put only if it is asked for by name, or with all that are long, and takes so many minutes as are wanted. */
+  isLong?: true
+  /** About how long a round takes in a whole run, for the estimate shown; of a long one, beside those minutes. Default 30. */
   seconds?: number
   /** One round: every contender that the question is put to, in turn. */
   run(context: Context): Promise<Measured[]>

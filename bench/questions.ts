@@ -4,7 +4,10 @@ import { floodQuestion } from './flood.ts'
 import { growthQuestion } from './growth.ts'
 import { idleQuestion } from './idle.ts'
 import { latenessQuestion } from './lateness.ts'
+import { lostReplyQuestion } from './lost-reply.ts'
 import { memoryQuestion } from './memory.ts'
+import { millionQuestion } from './million.ts'
+import { pressureQuestion } from './pressure.ts'
 import type { Question } from './question.ts'
 import { redisAwayQuestion } from './redis-away.ts'
 import { scheduleQuestion } from './schedule.ts'
@@ -16,6 +19,7 @@ export const questions: readonly Question[] = [
   burstQuestion(),
   shopColumnsQuestion(),
   latenessQuestion(),
+  lostReplyQuestion(),
   redisAwayQuestion(),
   scheduleQuestion(),
   memoryQuestion(),
@@ -24,4 +28,6 @@ export const questions: readonly Question[] = [
   apiQuestion(),
   floodQuestion(),
   tuningQuestion(),
+  millionQuestion(),
+  pressureQuestion(),
 ]

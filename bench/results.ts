@@ -22,14 +22,15 @@ export interface Results {
 }
 
 /**
- * The name of the files of a run. Only a run in which every goal was measured is `latest`: ratios count within one run. One
- * question alone has its own name.
+ * The name of the files of a run. Only a run in which every goal was measured, but for those apart, is `latest`: ratios count
+ * within one run. One question alone has its own name.
  */
 export function nameOfRun({ quick, questions, measured }: Pick<Results, 'quick' | 'questions' | 'measured'>): string {
   if (quick) return 'quick'
   const [first] = questions
   if (questions.length === 1 && first) return first.name
-  return judge(measured).some(({ verdict }) => verdict === 'not measured') ? 'some' : 'latest'
+  const isWhole = judge(measured).every(({ goal, verdict }) => goal.isApart || verdict !== 'not measured')
+  return isWhole ? 'latest' : 'some'
 }
 
 /** Where a file of a run is. */

@@ -44,7 +44,7 @@ async function measure(context: Context, { concurrency, batchSize }: Settings): 
   const { servers, quick, round, progress } = context
   progress(`CONCURRENCY=${concurrency} BATCH_SIZE=${batchSize}`)
   await servers.reset()
-  const running = await startOurs(servers, { CONCURRENCY: `${concurrency}`, BATCH_SIZE: `${batchSize}` })
+  const running = await startOurs(servers, { settings: { CONCURRENCY: `${concurrency}`, BATCH_SIZE: `${batchSize}` } })
   try {
     const lead = new Lead(GUESS_MS)
     const burst = (count: number) =>

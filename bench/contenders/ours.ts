@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { OrderExpiry } from '../../src/index.ts'
-import { DaemonProcess, runCli } from '../../test/helpers/daemon.ts'
-import type { Contender, Running } from '../contender.ts'
+import { CLI, DaemonProcess, runCli } from '../../test/helpers/daemon.ts'
+import type { BenchOrder, Contender, Running } from '../contender.ts'
 import { killOnExit } from '../kill-on-exit.ts'
 import type { Servers } from '../servers.ts'
 import { watchQueue } from './bullmq-queue.ts'
@@ -30,17 +30,22 @@ export const ours: Contender = {
   advice:
     'order-expiry: the built daemon with its default settings, including outbox and sweeper; orders are placed with scheduleMany.',
   cancels: true,
-  async place(servers, orders) {
-    const client = new OrderExpiry({ redis: servers.redisUrl })
-    try {
-      const results = await client.scheduleMany(orders.map(({ orderId, deadline }) => ({ orderId, deadline })))
-      const failed = results.find((result) => 'error' in result)
-      if (failed) throw failed.error
-    } finally {
-      await client.close()
-    }
-  },
+  place: (servers, orders) => placeWith(new OrderExpiry({ redis: servers.redisUrl }), orders),
   start: (servers) => startOurs(servers),
+}
+
+/** Schedules orders, and closes the client. */
+export async function placeWith(
+  client: Pick<OrderExpiry, 'scheduleMany' | 'close'>,
+  orders: readonly BenchOrder[],
+): Promise<void> {
+  try {
+    const results = await client.scheduleMany(orders.map(({ orderId, deadline }) => ({ orderId, deadline })))
+    const failed = results.find((result) => 'error' in result)
+    if (failed) throw failed.error
+  } finally {
+    await client.close()
+  }
 }
 
 interface RunningDaemon extends Running {
@@ -48,12 +53,16 @@ interface RunningDaemon extends Running {
   url: string
 }
 
-/** Starts the daemon, with some settings other than the default. */
-export async function startOurs(servers: Servers, settings: Record<string, string> = {}): Promise<RunningDaemon> {
+/** Starts the daemon. @param options.settings other than the default @param options.cli of another build */
+export async function startOurs(
+  servers: Servers,
+  options: { settings?: Record<string, string>; cli?: string } = {},
+): Promise<RunningDaemon> {
+  const { settings, cli = CLI } = options
   const env = { ...oursEnv(servers), ...settings }
-  const migrated = await runCli(['migrate'], { env, cwd: HERE })
+  const migrated = await runCli(['migrate'], { env, cwd: HERE, cli })
   if (migrated.code !== 0) throw new Error(`order-expiry migrate: ${migrated.stderr}`)
-  const daemon = new DaemonProcess(env, { cwd: HERE })
+  const daemon = new DaemonProcess(env, { cwd: HERE, cli })
   const letLive = killOnExit(daemon.child.pid as number)
   const queue = watchQueue(servers, 'check-payment')
   const stop = async () => {

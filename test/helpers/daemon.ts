@@ -26,10 +26,10 @@ function cleanEnv(env: Record<string, string>): Record<string, string> {
 /** Runs one command of the built CLI to its end, in an empty folder unless one is given. */
 export async function runCli(
   args: readonly string[],
-  options: { env?: Record<string, string>; cwd?: string } = {},
+  options: { env?: Record<string, string>; cwd?: string; cli?: string } = {},
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-cli-'))
-  const child = spawn(process.execPath, [cli(), ...args], { cwd, env: cleanEnv(options.env ?? {}) })
+  const child = spawn(process.execPath, [options.cli ?? cli(), ...args], { cwd, env: cleanEnv(options.env ?? {}) })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk) => {
@@ -61,10 +61,10 @@ export class DaemonProcess {
   readonly #exited: Promise<number | null>
   #listeners: (() => void)[] = []
 
-  /** @param options.letsStrayPass a line on standard output that is no JSON is kept in `stray`, and not thrown */
-  constructor(env: Record<string, string>, options: { cwd?: string; letsStrayPass?: boolean } = {}) {
+  /** @param options.cli of another build; @param options.letsStrayPass a line on standard output that is no JSON is kept in `stray`, and not thrown */
+  constructor(env: Record<string, string>, options: { cwd?: string; cli?: string; letsStrayPass?: boolean } = {}) {
     const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-daemon-'))
-    this.child = spawn(process.execPath, ['--max-old-space-size=256', cli(), 'start'], {
+    this.child = spawn(process.execPath, ['--max-old-space-size=256', options.cli ?? cli(), 'start'], {
       cwd,
       env: cleanEnv({ HTTP_PORT: '0', ...env }),
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -59,6 +59,7 @@ async function ask(question: Question, contenders: readonly Contender[]) {
     contenders,
     quick: true,
     round: 1,
+    minutes: 0.1,
     progress() {},
     warn: (text) => warnings.push(text),
   })
