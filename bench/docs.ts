@@ -4,13 +4,14 @@ import { questionTables } from './question-tables.ts'
 import { contendersMarkdown, goalTable, machineMarkdown } from './report-text.ts'
 import { nameOfRun, type Results } from './results.ts'
 import { asMarkdown } from './table.ts'
+import { takeaway } from './takeaway.ts'
 
 const PAGE = 'docs/performance.md'
 /** Runs whose figures are worth a place on the page. */
-const SHOWN = ['latest', 'tuning']
+const SHOWN = ['latest', 'tuning', 'million', 'pressure']
 
 /**
- * Writes the tables of a whole run, or of the sweep of settings, between the markers of the page.
+ * Writes the tables of a whole run, or of one that has a place of its own, between the markers of the page.
  *
  * @returns the path of the page, if it was written
  */
@@ -26,17 +27,26 @@ export function sections(results: Results): Record<string, string[]> {
   const day = date.slice(0, 10)
   const byQuestion = questions.map((question): [string, string[]] => {
     const tables = questionTables(question, measured).map(asMarkdown)
+    const apart = judge(measured).filter(({ goal }) => goal.isApart && goal.of.question === question.name)
+    if (apart.length > 0) tables.push(asMarkdown(goalTable(apart)))
     return [question.name, [`${question.title} (${day})`, ...tables.flatMap((lines) => ['', ...lines])]]
   })
   if (nameOfRun(results) !== 'latest') return Object.fromEntries(byQuestion)
-  const goals = asMarkdown(goalTable(judge(measured)))
+  const goals = asMarkdown(goalTable(judge(measured).filter(({ goal }) => !goal.isApart)))
+  const summary = takeaway(measured)
   const rounds = Math.max(...measured.map(({ round }) => round))
   const machine = [
     `Measured on ${day}, in ${rounds} ${rounds === 1 ? 'round' : 'rounds'}.`,
     '',
     ...machineMarkdown(results),
   ]
-  return { ...Object.fromEntries(byQuestion), goals, machine, contenders: contendersMarkdown(results) }
+  return {
+    ...(summary !== undefined && { takeaway: [summary] }),
+    ...Object.fromEntries(byQuestion),
+    goals,
+    machine,
+    contenders: contendersMarkdown(results),
+  }
 }
 
 /** The page with each marked section replaced; a section that is not given stays as it is. */

@@ -65,8 +65,9 @@ async function main(): Promise<void> {
 
 /** One that cannot be measured here is told of, and left out. */
 function isReady({ name, prepare }: Contender, progress: Progress): boolean {
+  if (!prepare) return true
   progress.show(`making ${name} ready`)
-  const why = prepare?.()
+  const why = prepare()
   if (why !== undefined) progress.note(`${name} is left out: ${why}`)
   return why === undefined
 }

@@ -11,9 +11,13 @@ import { sleep, untilFinished } from './run.ts'
 import type { Servers } from './servers.ts'
 
 const PER_SECOND = 5_000
+const QUICK_PER_SECOND = 500
 /** One in so many is paid. */
 const PAID_EVERY = 10
-const AHEAD_MS = 5_000
+const AHEAD_MS = 15_000
+const QUICK_AHEAD_MS = 5_000
+/** Until the producer has begun. */
+const START_MS = 3_000
 const MINUTE_MS = 60_000
 /** An order that is not cancelled this long after the last deadline is missing. */
 const GIVE_UP_MS = 20_000
@@ -53,24 +57,26 @@ export function pressureQuestion(): Question {
 }
 
 async function measure(context: Context, ours: Contender): Promise<Measured[]> {
-  const { servers, round, minutes } = context
+  const { servers, round, minutes, quick } = context
+  const perSecond = quick ? QUICK_PER_SECOND : PER_SECOND
+  const aheadMs = quick ? QUICK_AHEAD_MS : AHEAD_MS
   await servers.reset()
   const running = await ours.start(servers)
   const forgotten = await leaveTransactionOpen(servers)
-  const from = Date.now() + 2 * AHEAD_MS
+  const from = Date.now() + START_MS + aheadMs
   const until = from + minutes * MINUTE_MS
   let producer: WorkerProcess | undefined
   try {
     producer = await startWorker('steady-producer', {
       REDIS_URL: servers.redisUrl,
       DATABASE_URL: servers.databaseUrl,
-      PER_SECOND: `${PER_SECOND}`,
+      PER_SECOND: `${perSecond}`,
       PAID_EVERY: `${PAID_EVERY}`,
-      AHEAD_MS: `${AHEAD_MS}`,
+      AHEAD_MS: `${aheadMs}`,
       FROM: `${from}`,
       UNTIL: `${until}`,
     })
-    const taken = await takeByTheMinute({ context, running, producer, from, until })
+    const taken = await takeByTheMinute({ context, running, producer, perSecond, from, until })
     await untilFinished({ running, from: until, until: until + GIVE_UP_MS })
     await producer.stop()
     await forgotten.end()
@@ -104,10 +110,11 @@ async function takeByTheMinute(options: {
   context: Context
   running: Running
   producer: WorkerProcess
+  perSecond: number
   from: number
   until: number
 }): Promise<Record<string, number>[]> {
-  const { context, running, producer, from, until } = options
+  const { context, running, producer, perSecond, from, until } = options
   const { servers, progress } = context
   const [pid = 0] = running.pids
   const taken: Record<string, number>[] = []
@@ -119,7 +126,7 @@ async function takeByTheMinute(options: {
     await sleep(end - Date.now())
     producer.finished() // throws if it has ended
     taken.push({
-      workerCpu: ((cpuSeconds(pid) - before) / (((end - start) / 1_000) * PER_SECOND)) * 1_000_000,
+      workerCpu: ((cpuSeconds(pid) - before) / (((end - start) / 1_000) * perSecond)) * 1_000_000,
       workerMb: residentBytes(pid).now / 1e6,
       redisMb: (await usedMemory(servers)) / 1e6,
       databaseMb: (await databaseBytes(servers)) / 1e6,

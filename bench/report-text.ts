@@ -2,6 +2,7 @@ import { describeBound, type Judged, judge } from './goals.ts'
 import { questionTables } from './question-tables.ts'
 import type { Results } from './results.ts'
 import { asMarkdown, asText, formatNumber, MARGIN, plain, type Style, type Table } from './table.ts'
+import { takeaway } from './takeaway.ts'
 
 /** What is shown on the terminal, in lines. */
 export function reportText(results: Results, style: Style = plain): string[] {
@@ -13,6 +14,8 @@ export function reportText(results: Results, style: Style = plain): string[] {
     for (const table of tables) lines.push('', ...asText(table, style))
   }
   lines.push('', style.dim(noteOn(results).join(' ')))
+  const summary = results.quick ? undefined : takeaway(results.measured)
+  if (summary !== undefined) lines.push('', summary)
   const judged = relevant(results)
   if (judged.length > 0) lines.push('', style.bold('GOALS'), '', ...goalLines(judged, style))
   return lines
@@ -21,6 +24,8 @@ export function reportText(results: Results, style: Style = plain): string[] {
 /** The same as Markdown, in lines. */
 export function reportMarkdown(results: Results): string[] {
   const lines = ['# Bench', '', `${results.date.slice(0, 10)}. ${noteOn(results).join(' ')}`, '']
+  const summary = results.quick ? undefined : takeaway(results.measured)
+  if (summary !== undefined) lines.push(summary, '')
   lines.push(...machineMarkdown(results), '', ...contendersMarkdown(results))
   for (const question of results.questions) {
     const tables = questionTables(question, results.measured)

@@ -8,6 +8,8 @@ import { Host, setting } from './host.ts'
  * error once it can no longer keep that up.
  */
 const SLICE_MS = 200
+/** Orders that are placed later than this before they are due would be late for that reason. */
+const LEAST_AHEAD_MS = 1_000
 const [from, until] = [Number(setting('FROM')), Number(setting('UNTIL'))]
 const ahead = Number(setting('AHEAD_MS'))
 const perSlice = (Number(setting('PER_SECOND')) * SLICE_MS) / 1_000
@@ -29,7 +31,7 @@ async function produce(): Promise<void> {
   for (let start = from; start < until; start += SLICE_MS) {
     await new Promise((resolve) => setTimeout(resolve, Math.max(0, start - ahead - Date.now())))
     await place(start)
-    if (Date.now() > start - ahead / 2) throw new Error('expected orders to be placed long before they are due')
+    if (Date.now() > start - LEAST_AHEAD_MS) throw new Error('orders could not be placed long before they were due')
   }
 }
 

@@ -62,20 +62,28 @@ describe('the goals of the bench', () => {
     const at = (question: string, contender: string, figures: Record<string, number>, ofCase = '') =>
       measured({ question, contender, case: ofCase, figures })
     const judged = judge([
-      at('burst', 'ours', { settledPerSecond: 14_000, wrong: 0 }),
-      at('burst', 'bullmq', { settledPerSecond: 5_600 }),
-      at('burst', 'bullmq-empty', { settledPerSecond: 20_000 }),
-      at('lateness', 'ours', { p99: 15 }, '1,000/s'),
-      at('lateness', 'bullmq', { p99: 97 }, '1,000/s'),
+      at('burst', 'ours', { settledPerSecond: 36_000, cpu: 42, redisCpu: 20.1, wrong: 0 }),
+      at('burst', 'before', { settledPerSecond: 15_000, cpu: 100 }),
+      at('burst', 'ours-wrapped', { settledPerSecond: 20_900 }),
+      at('burst', 'bullmq', { settledPerSecond: 8_000 }),
+      at('burst', 'cron', { settledPerSecond: 42_000 }),
+      at('lateness', 'ours', { p99: 6 }, '1,000/s'),
+      at('lateness', 'before', { p99: 7.4 }, '1,000/s'),
+      at('million', 'ours', { secondsUntilLast: 60, peakMb: 299, wrong: 0 }),
       at('idle', 'ours', { workerPercent: 1 }),
     ])
     const verdicts = Object.fromEntries(judged.map(({ goal, verdict }) => [goal.title, verdict]))
     expect(verdicts).toMatchObject({
       'burst: ours / bullmq': 'reached',
-      'burst: ours / bullmq-empty': 'reached',
+      'burst: ours / cron': 'reached',
+      'burst: ours-wrapped / before': 'missed',
+      'burst: CPU of an order, in all: ours / before': 'reached',
+      'burst: CPU of an order, Redis': 'missed',
       'burst: ours / pg-boss': 'not measured',
       'lateness at 1,000/s, p99': 'reached',
-      'lateness at 1,000/s, p99: ours / bullmq': 'missed',
+      'lateness at 1,000/s, p99: ours / before': 'missed',
+      'a million due at once: until the last is settled': 'missed',
+      'a million due at once: memory of the daemon, at most': 'reached',
       'idle: CPU of the daemon': 'missed',
     })
   })
