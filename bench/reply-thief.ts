@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 
 /** Stands between a worker and Redis, and can take away an answer, together with its connection. */
-export interface ReplyThief {
+interface ReplyThief {
   /** Of Redis, by way of the thief. */
   url: string
   /** Takes the next answer with these words in it. Redis has done then what it was asked for, and nobody knows. */

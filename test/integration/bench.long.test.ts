@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Redis } from 'ioredis'
 import { burstQuestion } from '../../bench/burst.ts'
 import type { Contender } from '../../bench/contender.ts'
 import { latenessQuestion } from '../../bench/lateness.ts'
+import { lostReplyQuestion } from '../../bench/lost-reply.ts'
 import { withDatabase } from '../../bench/orders.ts'
 import type { Measured, Question } from '../../bench/question.ts'
 import { type Servers, startServers } from '../../bench/servers.ts'
@@ -52,6 +54,34 @@ const broken: Contender = {
   },
 }
 
+/** Cancels what is due once Redis has answered with a job, and does nothing before. */
+function reading(onLost: () => void): Contender {
+  return {
+    ...idle,
+    name: 'ours',
+    async place({ redisUrl }, orders) {
+      const redis = new Redis(redisUrl)
+      await redis.set('job', JSON.stringify({ orderId: orders[0]?.orderId }))
+      redis.disconnect()
+    },
+    async start({ redisUrl }) {
+      const redis = new Redis(redisUrl).on('error', () => {}).on('reconnecting', onLost)
+      await redis.ping()
+      return {
+        pids: [],
+        async unfinished() {
+          await redis.get('job')
+          await withDatabase(servers, (database) => database.query(`${CANCEL} WHERE payment_deadline <= now()`))
+          return 0
+        },
+        async stop() {
+          redis.disconnect()
+        },
+      }
+    },
+  }
+}
+
 async function ask(question: Question, contenders: readonly Contender[]) {
   const warnings: string[] = []
   const measured = await question.run({
@@ -90,4 +120,15 @@ test('the lateness tells of orders that are missing, and counts them as late', a
   expect(missing).toBe(0)
   expect(p50).toBeGreaterThan(0)
   expect(p50).toBeLessThan(1_000)
+})
+
+test('the answer that is lost is the first with a job in it, once; without one, nothing was measured', async () => {
+  let lost = 0
+  const { measured, warnings } = await ask(lostReplyQuestion(), [
+    reading(() => lost++),
+    { ...idle, name: 'ours-wrapped' },
+  ])
+  expect(warnings).toEqual(['ours-wrapped: no answer was lost'])
+  expect(figuresOf(measured, 'ours')).toMatchObject({ missing: 0 })
+  expect(lost).toBe(1)
 })
