@@ -15,6 +15,7 @@ const PHASES = [
 const QUICK_MS = 1_000
 const QUICK_ORDERS = 1_000
 const REST_MS = 700
+const QUICK_REST_MS = 200
 /** An order that is not cancelled this long after the last deadline is missing. */
 const GIVE_UP_MS = 5_000
 const SAMPLES = 1_000
@@ -86,7 +87,7 @@ function planPhases(options: { seed: number; quick: boolean }): Phase[] {
     const deadlines = Array.from({ length: count }, () => from + Math.floor(random.next() * window)).sort(
       (a, b) => a - b,
     )
-    from += window + REST_MS
+    from += window + (options.quick ? QUICK_REST_MS : REST_MS)
     return { name: `${perSecond.toLocaleString('en')}/s`, deadlines }
   })
 }
