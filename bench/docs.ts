@@ -25,7 +25,8 @@ export function writeDocs(results: Results): string[] {
 export function sections(results: Results): Record<string, string[]> {
   const { date, questions, measured } = results
   const day = date.slice(0, 10)
-  const byQuestion = questions.map((question): [string, string[]] => {
+  const asked = questions.filter(({ name }) => measured.some(({ question }) => question === name))
+  const byQuestion = asked.map((question): [string, string[]] => {
     const tables = questionTables(question, measured).map(asMarkdown)
     const apart = judge(measured).filter(({ goal }) => goal.isApart && goal.of.question === question.name)
     if (apart.length > 0) tables.push(asMarkdown(goalTable(apart)))

@@ -130,6 +130,10 @@ describe('the page', () => {
     expect(Object.keys(sections(whole))).toEqual(['burst', 'lateness', 'goals', 'machine', 'contenders'])
   })
 
+  test('keeps what it has of a question that nothing was measured for', () => {
+    expect(sections(results({ questions: [burst], measured: [] }))).toEqual({})
+  })
+
   test('has the goals of a question that is put only by name below its table, and nowhere else', () => {
     const million: Asked = { ...burst, name: 'million' }
     const figures = { secondsUntilLast: 27.4, peakMb: 301, wrong: 0 }
