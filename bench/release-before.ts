@@ -53,8 +53,9 @@ function git(...args: string[]): Buffer {
   return execFileSync('git', args, { stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: MOST_BYTES })
 }
 
-/** The first line of what the command said. */
+/** The line of what the command said that tells of an error, or the first. */
 function reasonOf(error: unknown): string {
   const { stdout, stderr, message } = error as Error & { stdout?: Buffer; stderr?: Buffer }
-  return `${stderr ?? ''}${stdout ?? ''}`.trim().split('\n')[0] || message
+  const lines = `${stderr ?? ''}${stdout ?? ''}`.trim().split('\n')
+  return lines.find((line) => /error/i.test(line)) || lines[0] || message
 }
