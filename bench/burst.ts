@@ -33,7 +33,7 @@ export function burstQuestion(): Question {
     name: 'burst',
     title: `${ORDERS.toLocaleString('en')} orders fall due in the same second, half of them paid, and the worker is idle: how fast are they settled?`,
     columns: COLUMNS,
-    seconds: 110,
+    seconds: 130,
     run: (context) => eachContender(context, (contender) => measure(context, contender, lead)),
   }
 }
