@@ -5,7 +5,7 @@ import { describe, expect, test } from '@jest/globals'
 import { Worker } from 'bullmq'
 import { EventBus } from '../../src/observe/events.ts'
 import { createSettle } from '../../src/order/settle.ts'
-import { createWorkerService } from '../../src/queue/worker/worker.ts'
+import { createWorkerService, type WorkerOptions } from '../../src/queue/worker/worker.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
@@ -15,6 +15,7 @@ import { redisUrl } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { MemoryStore } from '../helpers/memory-store.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
+import { deferred } from '../unit/deferred.ts'
 
 const JOBS = 2_000
 
@@ -36,8 +37,11 @@ async function openQueue(jobs = JOBS): Promise<{ raw: RawQueue; store: MemorySto
   return { raw, store, ids }
 }
 
-async function startPump(raw: RawQueue, store: MemoryStore, claims: 'auto' | 'wrapped' = 'auto'): Promise<EventBus> {
-  const events = new EventBus()
+async function startPump(
+  raw: RawQueue,
+  store: MemoryStore,
+  options: Partial<Pick<WorkerOptions, 'claims' | 'settle'>> = {},
+): Promise<void> {
   const service = createWorkerService({
     redis: redisUrl(),
     queue: namedQueue({ name: raw.name }),
@@ -51,13 +55,13 @@ async function startPump(raw: RawQueue, store: MemoryStore, claims: 'auto' | 'wr
     heartbeat: new Heartbeat({ name: 'worker', clock: systemClock }),
     isRedisAway: () => false,
     ring: async () => {},
-    events,
+    wakeAnother: () => raw.redis.zadd(raw.queue.toKey('marker'), 0, '0'),
+    events: new EventBus(),
     clock: systemClock,
-    claims,
+    ...options,
   })
   closing.push(() => service.stop())
   await service.start(new AbortController().signal)
-  return events
 }
 
 /** BullMQ's Worker with a handler that does nothing. */
@@ -83,7 +87,7 @@ describe.each(['auto', 'wrapped'] as const)('beside workers of BullMQ, claims %s
   test('each job is done once, by one or the other', async () => {
     const { raw, store, ids } = await openQueue()
     const done = [startWorker(raw), startWorker(raw)]
-    await startPump(raw, store, claims)
+    await startPump(raw, store, { claims })
     await allCompleted(raw)
     const settled = settledIn(store)
     expect([...settled, ...done.flat()].sort()).toEqual(ids.toSorted())
@@ -97,7 +101,7 @@ describe.each(['auto', 'wrapped'] as const)('beside workers of BullMQ, claims %s
   test('nobody takes a job while the queue is paused, and both go on afterwards', async () => {
     const { raw, store, ids } = await openQueue()
     const done = startWorker(raw)
-    await startPump(raw, store, claims)
+    await startPump(raw, store, { claims })
     await eventually('some are completed', async () => (await raw.queue.getCompletedCount()) > 0)
     await raw.queue.pause()
     await eventually('none is active', async () => (await raw.queue.getActiveCount()) === 0)
@@ -109,6 +113,23 @@ describe.each(['auto', 'wrapped'] as const)('beside workers of BullMQ, claims %s
     await raw.queue.resume()
     await allCompleted(raw, JOBS + 1)
     expect([...settledIn(store), ...done].sort()).toEqual([...ids, 'added'].sort())
+  })
+
+  test('a job that is added while the global concurrency is used up begins when another ends', async () => {
+    const { raw, store } = await openQueue(0)
+    await raw.queue.setGlobalConcurrency(1)
+    const settle = createSettle({ store, clock: systemClock })
+    const { promise: released, resolve: release } = deferred()
+    await startPump(raw, store, { claims, settle: (checks) => released.then(() => settle(checks)) })
+    const deadline = Date.now() - 1_000
+    for (const orderId of ['first', 'second']) {
+      store.place(orderId, deadline)
+      await raw.queue.add('check-payment', { orderId, deadline }, { jobId: orderId })
+      await eventually('one is active', async () => (await raw.queue.getActiveCount()) === 1)
+    }
+    release()
+    const isDone = async () => (await raw.queue.getCompletedCount()) === 2
+    await eventually('both are completed', isDone, 2_000) // less than the longest sleep
   })
 })
 
