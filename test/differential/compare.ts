@@ -1,25 +1,7 @@
+import { ALLOWED } from './allowed.ts'
 import type { Known } from './side.ts'
 import type { Kept, Snapshot } from './snapshot.ts'
 
-/** What may differ, and why. Nothing else may. */
-const ALLOWED: { what: string; why: string; isKey?: (key: string) => boolean; hidden?: (field: string) => boolean }[] =
-  [
-    {
-      what: 'the marker',
-      why: 'BullMQ sets one with each job, also where nothing is left; whether others are woken is compared by itself',
-      isKey: (key) => key === 'Q:marker',
-    },
-    {
-      what: 'the receipt of a claim',
-      why: 'it is ours, and BullMQ has none',
-      isKey: (key) => key === 'Q:worker:claim',
-    },
-    {
-      what: 'stack traces',
-      why: 'they are those of the error, wherever it was made; that there is one is compared',
-      hidden: (field) => field === 'stacktrace',
-    },
-  ]
 /** Time that passes between the same step of two sides. */
 const SLACK_MS = 5_000
 
@@ -42,7 +24,7 @@ function textOf(kept: Kept | undefined): string {
   if (type === 'stream') return eventsOf(content as string[][])
   const shown = content.map((one) => {
     const [field, value] = typeof one === 'string' ? [one, one] : (one as string[])
-    return ALLOWED.some(({ hidden }) => hidden?.(field as string))
+    return ALLOWED.some(({ isField }) => isField?.(field as string))
       ? [field, '…']
       : typeof one === 'string'
         ? one
