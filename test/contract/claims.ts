@@ -16,8 +16,8 @@ const claiming: Record<string, Check> = {
   },
 
   'what is due is claimed by its time, after what waits, and nothing that is not due': async (under) => {
-    await under.addDueIn('later', -10)
-    await under.addDueIn('earlier', -20)
+    await under.addDueIn('later', -10_000)
+    await under.addDueIn('earlier', -20_000)
     await under.addDueIn('not-yet', 60_000)
     await under.add('waits')
     const { jobs, now, nextAt } = await under.claim('t')

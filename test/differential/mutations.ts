@@ -135,8 +135,8 @@ export const MUTATIONS: readonly Mutation[] = [
     from: "has_children and call('EXISTS', job.key .. ':dependencies', job.key .. ':unsuccessful') > 0",
     to: 'false',
   },
-  { mistake: 'deduplication is forgotten', script: 'complete', from: ' or of[4])', to: ')' },
-  { mistake: 'parents are forgotten', script: 'complete', from: 'of[2] or of[3] or of[4]', to: 'of[4]' },
+  { mistake: 'deduplication is forgotten', script: 'complete', from: ' or of[3])', to: ')' },
+  { mistake: 'parents are forgotten', script: 'complete', from: 'of[2] or of[3]', to: 'of[3]' },
   {
     mistake: 'a job with a parent is told of as plain',
     script: 'claim',

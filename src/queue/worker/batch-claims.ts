@@ -166,10 +166,10 @@ local function refuse(id, code)
   refused[#refused + 1] = code
 end
 for n, job in ipairs(jobs) do
-  local of = redis.pcall('HMGET', job.key, 'processedOn', 'parentKey', 'parent', 'deid')
+  local of = redis.pcall('HMGET', job.key, 'processedOn', 'parentKey', 'deid')
   local code = (of.err or not of[1]) and -1
     or holders[n] ~= token and (holders[n] and -6 or -2)
-    or (of[2] or of[3] or of[4]) and ${LINKED}
+    or (of[2] or of[3]) and ${LINKED}
     or has_children and call('EXISTS', job.key .. ':dependencies', job.key .. ':unsuccessful') > 0 and ${LINKED}
   if not code then
     ours[#ours + 1], ids[#ids + 1], is_wanted[job.id] = job, job.id, true
