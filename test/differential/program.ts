@@ -45,7 +45,7 @@ export type Step =
   | { kind: 'limit rate'; to: number | undefined }
   | { kind: 'rate limit is over' }
 
-export type Deduplication = {
+type Deduplication = {
   id: string
   ttl?: number
   extend?: boolean
