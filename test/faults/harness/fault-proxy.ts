@@ -8,12 +8,15 @@ export interface Rule {
   /**
    * - `notice`: nothing.
    * - `hold`: neither it nor what follows on the connection reaches the server, until the release.
+   * - `lose`: it is swallowed, and then the connection is cut.
+   * - `lose-half-open`: it is swallowed, but the connection stays open, and silent for ever.
    * - `hold-reply`: the server gets it, but the client gets no answer, until the release.
    * - `lose-reply`: the server gets it; its answer is swallowed, and then the connection is cut.
    * - `lose-reply-half-open`: the same, but the connection stays open, and silent for ever.
    */
-  action: 'notice' | 'hold' | ReplyAction
+  action: RequestAction | ReplyAction
 }
+type RequestAction = 'notice' | 'hold' | 'lose' | 'lose-half-open'
 type ReplyAction = 'hold-reply' | 'lose-reply' | 'lose-reply-half-open'
 
 /** A rule that waits for its request. */
@@ -127,11 +130,22 @@ export class FaultProxy extends TcpProxy {
     for (const [rule, onHit] of this.#rules) {
       if (!rule.matches(request, connection)) continue
       this.#rules.delete(rule)
-      if (rule.action !== 'notice' && rule.action !== 'hold') {
-        connection.onReply(rule.action, () => onHit(connection))
-        return
+      switch (rule.action) {
+        case 'notice':
+          break
+        case 'hold':
+          connection.hold()
+          break
+        case 'lose':
+          connection.cut()
+          break
+        case 'lose-half-open':
+          connection.blackHole()
+          break
+        default:
+          connection.onReply(rule.action, () => onHit(connection))
+          return
       }
-      if (rule.action === 'hold') connection.hold()
       onHit(connection)
       return
     }
