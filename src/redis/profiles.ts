@@ -3,7 +3,7 @@ import { backoffMs } from '../runtime/retry.ts'
 import { parseRedisAddress, type RedisAddress, type RedisProfile, serverName } from './address.ts'
 
 /** A connection that owes an answer this long is dead, though nothing says so: ioredis makes a new one. */
-const SOCKET_TIMEOUT_MS = 5_000
+const SOCKET_TIMEOUT_MS = 1_500
 const READ_ONLY_RECONNECT_MS = 1_000
 
 /**
@@ -42,7 +42,7 @@ export function producerProfile(address: RedisAddress, timeoutMs: number): Redis
   return { ...commandProfile(address, timeoutMs), enableOfflineQueue: false, autoResendUnfulfilledCommands: false }
 }
 
-/** For BullMQ workers: waits out every outage. The socket time-out is longer than the second that a worker may block. */
+/** For BullMQ workers: waits out every outage. A connection that blocks needs a longer socket time-out. */
 export function workerProfile(address: RedisAddress): RedisProfile {
   return { ...commonProfile(address), maxRetriesPerRequest: null, socketTimeout: SOCKET_TIMEOUT_MS }
 }

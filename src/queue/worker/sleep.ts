@@ -5,7 +5,7 @@ import { Alarm } from './alarm.ts'
 import type { Trouble } from './trouble.ts'
 
 /** The longest sleep, unless told otherwise; see IDLE_POLL_EVERY in `config.ts`. */
-const LONGEST_SLEEP_MS = 5_000
+export const LONGEST_SLEEP_MS = 5_000
 /** Before a job that is due sooner the worker sleeps no longer than that, and is woken on the millisecond. */
 const DUE_SOON_MS = 1_000
 /** Redis ends a wait on its timer, up to this much later than asked; see {@link Alarm}. */

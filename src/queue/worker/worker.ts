@@ -17,7 +17,7 @@ import { KNOWN_BULLMQ } from './fingerprints.ts'
 import { openClaims } from './open-claims.ts'
 import { createPreparation } from './preparation.ts'
 import { Pump, type PumpOptions } from './pump.ts'
-import { Sleep, type SleepOptions } from './sleep.ts'
+import { LONGEST_SLEEP_MS, Sleep, type SleepOptions } from './sleep.ts'
 import { Trouble } from './trouble.ts'
 
 export interface WorkerOptions extends PumpOptions, SleepOptions {
@@ -129,11 +129,11 @@ function createWorker({ redis, queue, events, telemetry }: WorkerOptions): Worke
 }
 
 async function open(options: WorkerOptions, worker: Worker): Promise<Running> {
-  const { queue, telemetry, longestSleepMs, claims: kind = 'auto', events, clock } = options
+  const { queue, telemetry, longestSleepMs = LONGEST_SLEEP_MS, claims: kind = 'auto', events, clock } = options
   await worker.waitUntilReady()
   const backend = worker.getBackend() as RedisQueueBackend
   const sleeper = await backend.blockingClient
-  if (sleeper && longestSleepMs !== undefined) sleeper.options.socketTimeout = longestSleepMs + SLEEP_SLACK_MS
+  if (sleeper) sleeper.options.socketTimeout = longestSleepMs + SLEEP_SLACK_MS
   const trouble = new Trouble({ clock })
   const onError = (error: Error) => void worker.emit('error', error)
   const { claims, isWrapped, unknown } = openClaims({

@@ -2,6 +2,7 @@ import type { FaultCase } from '../harness/fault-case.ts'
 import { brakeCases } from './brake.ts'
 import { clockCases } from './clocks.ts'
 import { jobCases } from './jobs.ts'
+import { lostAnswerCases } from './lost-answers.ts'
 import { oldTableCases } from './old-table.ts'
 import { postgresCases } from './postgres.ts'
 import { randomCases } from './random.ts'
@@ -17,6 +18,7 @@ export const cases: readonly FaultCase[] = [
   ...workerCases,
   ...redisCases,
   ...redisConnectionCases,
+  ...lostAnswerCases,
   ...redisStoreCases,
   ...postgresCases,
   ...oldTableCases,

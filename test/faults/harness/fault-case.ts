@@ -36,9 +36,22 @@ export interface FaultCase {
 
 /** I2, while nothing that an order needs is broken. */
 export const AT_ONCE_MS = HEALTHY_MS
+/** I2, where only an answer of Redis to a worker is lost. */
+export const LOST_MS = 2_000
 /** I2, for orders placed when all is well again, on a busy machine. */
 export const LATE_MS = 3_000
 /** I2, for a job that Redis still knows. */
 export const KNOWN_MS = LATE_AFTER_MS
 /** I2, for an order of which Redis knows nothing: until the next sweep. */
 export const UNKNOWN_MS = VERY_LATE_AFTER_MS
+
+/** The same fault where workers go by BullMQ's own scripts. */
+export function wrapped(fault: FaultCase): FaultCase {
+  const { name, injected, world } = fault
+  return {
+    ...fault,
+    name: `${name}; wrapped claims`,
+    injected: `${injected}; CLAIMS=wrapped`,
+    world: { ...world, env: { ...world?.env, CLAIMS: 'wrapped' } },
+  }
+}

@@ -184,12 +184,12 @@ describe('the connection', () => {
     })
   })
 
-  test('of a worker waits out every outage, and notices a dead socket only after the longest blocking call', () => {
+  test('of a worker waits out every outage, and notices a dead socket within 2 s', () => {
     const profile = workerProfile(url)
     expect(profile).toMatchObject({ host: 'h', maxRetriesPerRequest: null })
     expect(profile.commandTimeout).toBeUndefined()
-    expect(profile.socketTimeout).toBeGreaterThan(1_000) // CheckWorker blocks for a second
-    expect(profile.socketTimeout).toBeLessThanOrEqual(5_000)
+    expect(profile.socketTimeout).toBeGreaterThan(1_000) // what a Redis may take that is only slow
+    expect(profile.socketTimeout).toBeLessThan(2_000)
   })
 
   test('of a single command gives up within its time, and notices a dead socket', () => {
