@@ -68,12 +68,12 @@ export class FakeClaims implements Claims {
 
   async putBack(token: string, jobs: readonly PutBackJob[]): ReturnType<Claims['putBack']> {
     const changed: [string, string][] = []
-    const refused = await this.#end(token, jobs, (job, { delayMs, data, note, failedReason }) => {
+    const refused = await this.#end(token, jobs, (job, { dueAt, data, note, failedReason }) => {
       const { orderId, deadline } = job
       const isMoved = (JSON.parse(data) as { deadline: number }).deadline !== deadline
       if (isMoved) return changed.push([job.jobId, JSON.stringify({ orderId, deadline })])
       if (failedReason !== undefined) job.failed++
-      Object.assign(job, { state: 'delayed', dueAt: this.#queue.now + delayMs })
+      Object.assign(job, { state: 'delayed', dueAt })
       return this.#host.note(`${orderId}: ${note}`)
     })
     return { refused, changed }

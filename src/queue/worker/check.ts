@@ -104,7 +104,11 @@ class Ending {
         events.emit('check-postponed', { ...about, delayMs, why, lateMs: this.#now - check.deadline })
         spans?.postponed(id, why)
         const priority = isLeftBehind ? LEFT_BEHIND_PRIORITY : due.priority
-        this.#putBackLater(due, { delayMs, priority, note: `check postponed by ${delayMs} ms: ${why}` })
+        this.#putBackLater(due, {
+          dueAt: this.#now + delayMs,
+          priority,
+          note: `check postponed by ${delayMs} ms: ${why}`,
+        })
         return
       }
       case 'retry': {
@@ -112,7 +116,8 @@ class Ending {
         events.emit('check-retried', { ...about, delayMs, error })
         spans?.failed(id, error)
         const note = `check failed, again in ${delayMs} ms: ${error.code}`
-        this.#putBackLater(due, { delayMs, priority: LEFT_BEHIND_PRIORITY, note, failedReason: reasonOf(error) })
+        const dueAt = this.#now + delayMs
+        this.#putBackLater(due, { dueAt, priority: LEFT_BEHIND_PRIORITY, note, failedReason: reasonOf(error) })
         return
       }
       case 'give-up':
@@ -161,7 +166,7 @@ class Ending {
 
   /** While a check is under way, `reschedule` can only change the data of its job: the new deadline decides when it comes again. */
   async #tellPutBack(jobs: readonly PutBackJob[]): Promise<void> {
-    const { claims, untilTold, clock } = this.#tools
+    const { claims, untilTold } = this.#tools
     const { token, checks } = this.#batch
     if (jobs.length === 0) return
     const { refused, changed } = await untilTold(() => claims.putBack(token, jobs))
@@ -171,7 +176,7 @@ class Ending {
       const due = checks.find((one) => one.id === id) as DueCheck
       const deadline = deadlineOf({ ...due, data }, this.#now)
       if (deadline === undefined || deadline === due.check.deadline) return { ...job, data }
-      return { ...job, data, priority: due.priority, delayMs: Math.max(0, deadline - clock.now()) }
+      return { ...job, data, priority: due.priority, dueAt: deadline }
     })
     await this.#tellPutBack(again)
   }

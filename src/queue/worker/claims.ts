@@ -73,7 +73,8 @@ export interface FailedJob {
 
 export interface PutBackJob {
   id: string
-  delayMs: number
+  /** Epoch milliseconds. An instant, since it may be a while until Redis can be told. */
+  dueAt: number
   priority: number
   /** As it was when it was claimed. */
   data: string

@@ -134,7 +134,7 @@ return refused
 
 /**
  * KEYS those of moveToDelayed: marker, active, prioritized, delayed, the job, events, meta, stalled, wait, limiter, pc
- * ARGV prefix, token, how many notes are kept, then for each job: id, delay in ms, priority, data, note, why it failed, 1 if it did
+ * ARGV prefix, token, how many notes are kept, then for each job: id, when it is due, priority, data, note, why it failed, 1 if it did
  * Returns {id, code, … of those that could not be put back; id, data, … of those whose data is another one by now}
  */
 const putBackBy = (moveToDelayed: string) => `
@@ -153,7 +153,8 @@ for at = 4, #ARGV, 7 do
   else
     local fields = {'priority', ARGV[at + 2]}
     if has_failed then fields = {'priority', ARGV[at + 2], 'failedReason', ARGV[at + 5]} end
-    local code = one(keys, {prefix, now_text, id, token, ARGV[at + 1], has_failed and '0' or '1', cmsgpack.pack(fields), '0', ''})
+    local delay = string.format('%.0f', math.max(0, math.ceil(ARGV[at + 1] - now)))
+    local code = one(keys, {prefix, now_text, id, token, delay, has_failed and '0' or '1', cmsgpack.pack(fields), '0', ''})
     if code == 0 then
       call('RPUSH', keys[5] .. ':logs', ARGV[at + 4])
       call('LTRIM', keys[5] .. ':logs', -notes_kept, -1)
@@ -257,8 +258,8 @@ export class WrappedClaims implements Claims {
   async putBack(token: string, jobs: readonly PutBackJob[]): ReturnType<Claims['putBack']> {
     const { marker, active, prioritized, delayed, stream, meta, stalled, wait, limiter, pc, job } = this.#queue.keys
     const keys = [marker, active, prioritized, delayed, job(''), stream, meta, stalled, wait, limiter, pc]
-    const args = jobs.flatMap(({ id, delayMs, priority, data, note, failedReason = '' }) => {
-      return [id, delayMs, priority, data, note, failedReason, failedReason === '' ? 0 : 1]
+    const args = jobs.flatMap(({ id, dueAt, priority, data, note, failedReason = '' }) => {
+      return [id, dueAt, priority, data, note, failedReason, failedReason === '' ? 0 : 1]
     })
     const [refused, changed] = (await this.run('putBack', keys, [token, NOTES_KEPT, ...args])) as [string[], string[]]
     return { refused: asRefusals(refused), changed: pairsOf(changed) }

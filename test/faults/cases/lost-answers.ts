@@ -7,7 +7,7 @@ import { REDIS_MARKS, type World } from '../harness/world.ts'
 type Asked = 'fetch' | 'finish' | 'putBack'
 const NAMES: Record<Asked, string> = { fetch: 'a fetch', finish: 'a finish', putBack: 'a put-back' }
 /** Several batches. */
-const ORDERS = 600
+const ORDERS = 300
 /** An order that is checked so long before its deadline is put back. */
 const EARLY_MS = 800
 
