@@ -20,6 +20,8 @@ export interface Batch {
   token: string
   /** When it was claimed, by the clock of Redis. */
   begunAt: number
+  /** The same by the monotonic clock of this process. */
+  begunMonotonic: number
   checks: readonly DueCheck[]
 }
 
@@ -82,12 +84,13 @@ class Ending {
   readonly #finished: FinishedCheckEvent[] = []
   readonly #putBack: PutBackJob[] = []
   readonly #givenUp: Promise<void>[] = []
+  /** By the clock of Redis, however wrong that of this process is, or is set. */
   readonly #now: number
 
   constructor(batch: Batch, tools: Tools) {
     this.#batch = batch
     this.#tools = tools
-    this.#now = tools.clock.now()
+    this.#now = batch.begunAt + tools.clock.monotonic() - batch.begunMonotonic
   }
 
   add(due: DueCheck, settlement: Settlement): void {

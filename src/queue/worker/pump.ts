@@ -155,7 +155,7 @@ export class Pump {
   }
 
   #begin({ now: exact, jobs, strangers }: Claim, token: string): void {
-    const now = Math.floor(exact)
+    const claimed = { token, begunAt: Math.floor(exact), begunMonotonic: this.#options.clock.monotonic() }
     const { prepare = () => undefined, onError } = this.#options
     for (const jobId of strangers) {
       const error = unreadableJob(jobId, whyUnreadable(undefined))
@@ -169,22 +169,23 @@ export class Pump {
       const prepared = prepare(job)
       if (!prepared) ready.push(job)
       // Whatever it is that fails, the order is checked.
-      else void prepared.catch(onError).then(() => this.#check([job], { token, now }))
+      else void prepared.catch(onError).then(() => this.#check([job], claimed))
     }
-    this.#check(ready, { token, now })
+    this.#check(ready, claimed)
   }
 
   /** Reads jobs, and has them checked. */
-  #check(jobs: readonly ClaimedJob[], { token, now }: { token: string; now: number }): void {
+  #check(jobs: readonly ClaimedJob[], claimed: Omit<Batch, 'checks'>): void {
+    const { token, begunAt } = claimed
     const { paymentTimeoutMs, onFirstSeen, spans } = this.#options
     const good: DueCheck[] = []
     const leftBehind: DueCheck[] = []
     for (const job of jobs) {
       const { id: jobId, fields } = job
       const isFirst = !fields || fields.ats === '1'
-      spans?.begin(job, now)
+      spans?.begin(job, begunAt)
       try {
-        const due = readJob(job, { now, paymentTimeoutMs })
+        const due = readJob(job, { now: begunAt, paymentTimeoutMs })
         if (isFirst) onFirstSeen?.({ jobId, data: due.check })
         if (due.isLeftBehind) leftBehind.push(due)
         else good.push(due)
@@ -193,8 +194,8 @@ export class Pump {
         void this.#giveUp(job, token, cause)
       }
     }
-    if (good.length > 0) void this.#checkGood({ token, begunAt: now, checks: good })
-    if (leftBehind.length > 0) this.#checkLeftBehind({ token, begunAt: now, checks: leftBehind })
+    if (good.length > 0) void this.#checkGood({ ...claimed, checks: good })
+    if (leftBehind.length > 0) this.#checkLeftBehind({ ...claimed, checks: leftBehind })
   }
 
   async #checkGood(batch: Batch): Promise<void> {
