@@ -4,7 +4,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** Stands between clients and a server, on loopback, and can be cut. */
 export class TcpProxy {
   readonly #server: Server
-  readonly #target: number
+  #target: number
   readonly #sockets = new Set<Socket>()
   #isCut = false
   #losesNext = false
@@ -35,6 +35,11 @@ export class TcpProxy {
 
   heal(): void {
     this.#isCut = false
+  }
+
+  /** New connections lead to another server. */
+  leadTo(url: string): void {
+    this.#target = Number(new URL(url).port)
   }
 
   /** The next connection is broken as soon as it is made. */

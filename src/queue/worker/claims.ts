@@ -100,7 +100,7 @@ local function is_plain(of)
   return of.name == job_name and of.data and not (of.atm or of.parentKey or of.parent or of.deid or of.rjk or of.defa or of.stc)
     and (not of.priority or of.priority == '0')
 end`,
-  /** Returns the jobs that this token has claimed before, if its receipt says so. Wants `prefix`, `active`, `receipt`, `token`. */
+  /** Returns the jobs that this token has claimed before, if its receipt says so. Wants `prefix`, `active`, `receipt`, `token`, `lock_ms`. */
   claimedBefore: `
 if redis.call('GET', receipt) == token then
   local found, ids = {}, redis.call('LRANGE', active, 0, -1)
@@ -110,6 +110,7 @@ if redis.call('GET', receipt) == token then
     for n, holder in ipairs(redis.call('MGET', unpack(locks))) do
       local id = ids[from + n - 1]
       if holder == token then
+        redis.call('PEXPIRE', prefix .. id .. ':lock', lock_ms)
         found[#found + 1] = id
         found[#found + 1] = redis.call('HGETALL', prefix .. id)
       end

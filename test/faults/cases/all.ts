@@ -2,6 +2,7 @@ import type { FaultCase } from '../harness/fault-case.ts'
 import { brakeCases } from './brake.ts'
 import { clockCases } from './clocks.ts'
 import { jobCases } from './jobs.ts'
+import { lockCases } from './locks.ts'
 import { lostAnswerCases } from './lost-answers.ts'
 import { oldTableCases } from './old-table.ts'
 import { postgresCases } from './postgres.ts'
@@ -16,6 +17,7 @@ import { workerCases } from './workers.ts'
 /** Every fault of the suite, in the order of the table in docs/reliability.md. */
 export const cases: readonly FaultCase[] = [
   ...workerCases,
+  ...lockCases,
   ...redisCases,
   ...redisConnectionCases,
   ...lostAnswerCases,

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { judgePromises } from '../../../src/commands/demo/judge.ts'
-import { type FaultCase, KNOWN_MS, LATE_MS } from '../harness/fault-case.ts'
-import { during, STEADY, underLoad } from '../harness/workload.ts'
+import { eventually } from '../../helpers/eventually.ts'
+import { type FaultCase, KNOWN_MS, LATE_MS, LOST_MS } from '../harness/fault-case.ts'
+import { KillableServer } from '../harness/killable-server.ts'
+import { crowd, during, SOON, STEADY, underLoad } from '../harness/workload.ts'
 import type { World } from '../harness/world.ts'
 
 /** Under load, Redis dies and comes back with what it had written down. */
@@ -84,7 +86,65 @@ function refusing(
   }
 }
 
+/** Several claims, and several batches. */
+const BURST = 1_000
+
 export const redisCases: FaultCase[] = [
+  {
+    name: 'scripts forgotten in a burst',
+    injected: `SCRIPT FLUSH six times while ${BURST} orders are due`,
+    promise: 'within 2 s of the deadline, and nothing twice',
+    boundMs: LOST_MS,
+    seconds: 15,
+    isAlone: true,
+    async run(world) {
+      const deadline = await crowd(world, { orders: BURST, inMs: 2_000 })
+      await sleep(deadline - Date.now())
+      for (let round = 0; round < 6; round++) {
+        await world.admin.script('FLUSH')
+        await sleep(30)
+      }
+      return deadline
+    },
+  },
+  {
+    name: 'replica promoted in a burst',
+    injected: `SIGKILL of Redis while ${BURST} orders are due; its replica, which knows no scripts, is promoted at once`,
+    promise: 'nothing twice; within 30 s, and what the replica did not hear of within 90 s',
+    boundMs: KNOWN_MS,
+    seconds: 45,
+    world: { env: { SWEEP_EVERY: '20s' } },
+    run: (world) =>
+      during(world, SOON, async () => {
+        const replica = await KillableServer.redis()
+        const { port } = world.redis
+        await replica.ask(async (redis) => {
+          await redis.replicaof('127.0.0.1', port)
+          const isUp = async () => /master_link_status:up/.test(await redis.info('replication'))
+          await eventually('the replica has what Redis has', isUp)
+        })
+        const deadline = await crowd(world, { orders: BURST, inMs: 2_000 })
+        await sleep(deadline + 100 - Date.now())
+        world.known.clear() // what has not reached the replica
+        await world.failOver(replica)
+      }),
+  },
+  {
+    name: 'a claim refused half-way',
+    injected: 'ACL SETUSER default -lpush for 6 s while 300 orders are due: the claim is refused at its first write',
+    promise: 'no job is lost: within 3 s of its end',
+    boundMs: LATE_MS,
+    seconds: 25,
+    refusal: 'ERR', // so it says in a script,
+    world: { env: { SWEEP_EVERY: '5m' } },
+    async run(world) {
+      const deadline = await crowd(world, { orders: 300, inMs: 2_000 })
+      await world.admin.call('ACL', 'SETUSER', 'default', '-lpush')
+      await sleep(deadline + 6_000 - Date.now())
+      await world.admin.call('ACL', 'SETUSER', 'default', '+lpush')
+      return Date.now()
+    },
+  },
   {
     name: 'Redis killed and restarted from its append-only file',
     injected: 'SIGKILL under load, started again on the same files after 1 s',

@@ -5,6 +5,7 @@ import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Redis } from 'ioredis'
 import pg from 'pg'
 import { eventually } from '../../helpers/eventually.ts'
 import { end, freePort, postgresBinaries, unprivileged, untilConnected } from '../../helpers/processes.ts'
@@ -91,6 +92,16 @@ export class KillableServer {
         .then(() => true)
         .catch(() => false),
     )
+  }
+
+  /** Of a Redis: a connection for as long as the work takes. */
+  async ask<T>(work: (redis: Redis) => Promise<T>): Promise<T> {
+    const redis = new Redis(this.url)
+    try {
+      return await work(redis)
+    } finally {
+      redis.disconnect()
+    }
   }
 
   get pid(): number {

@@ -54,7 +54,7 @@ const POSTGRES: Protocol = {
 export class World {
   static readonly #all = new Set<World>()
   readonly random: Random
-  readonly redis: KillableServer
+  redis: KillableServer
   readonly postgres: KillableServer | undefined
   /** Between the workers and Redis. */
   readonly toRedis: FaultProxy
@@ -69,7 +69,7 @@ export class World {
   /** A producer that knows only BullMQ. */
   readonly rawQueue: Queue
   /** Straight to Redis, for the case itself. */
-  readonly admin: Redis
+  admin: Redis
   /** Orders that Redis has been told of and not forgotten since. The others only the sweeper can find. */
   readonly known = new Set<string>()
   /** Orders for which the library has said that it knows them. */
@@ -117,8 +117,7 @@ export class World {
     this.#rawRedis.on('error', () => {})
     this.rawQueue = new Queue('check-payment', { connection: this.#rawRedis })
     this.rawQueue.on('error', () => {})
-    this.admin = new Redis(this.redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
-    this.admin.on('error', () => {})
+    this.admin = openAdmin(this.redis)
   }
 
   static async create(options: WorldOptions & { seed: number }): Promise<World> {
@@ -270,6 +269,21 @@ export class World {
     return texts.map((text) => /"orderId":"([^"]*)"/.exec(text ?? '')?.[1] ?? '')
   }
 
+  /** Kills Redis and leads everybody to the replica, which knows what has reached it. */
+  async failOver(replica: KillableServer): Promise<void> {
+    const [former, formerAdmin] = [this.redis, this.admin]
+    await former.die('SIGKILL')
+    this.redis = replica
+    this.admin = openAdmin(replica)
+    formerAdmin.disconnect()
+    for (const proxy of this.#redisProxies) {
+      proxy.leadTo(replica.url)
+      for (const connection of proxy.connections) connection.cut()
+    }
+    await this.admin.replicaof('NO', 'ONE')
+    await former.remove()
+  }
+
   /** Neither workers nor producers reach Redis, and are told so. */
   cutRedis(): void {
     this.toRedis.cut()
@@ -285,8 +299,12 @@ export class World {
     return [this, ...this.#ways]
   }
 
+  get #redisProxies(): FaultProxy[] {
+    return [this.producersToRedis, ...this.#workersWays.map(({ toRedis }) => toRedis)]
+  }
+
   get #proxies(): FaultProxy[] {
-    return [this.producersToRedis, ...this.#workersWays.flatMap(({ toRedis, toPostgres }) => [toRedis, toPostgres])]
+    return [...this.#redisProxies, ...this.#workersWays.map(({ toPostgres }) => toPostgres)]
   }
 
   /** Ends everything, in whatever state it is; what fails does not keep the rest from being ended. */
@@ -314,6 +332,13 @@ export class World {
     }
     if (errors.length > 0) throw new AggregateError(errors, 'a world could not be ended in an orderly way')
   }
+}
+
+/** Straight to the server. */
+function openAdmin(redis: KillableServer): Redis {
+  const admin = new Redis(redis.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 })
+  admin.on('error', () => {})
+  return admin
 }
 
 /** Resident memory of a process, in megabytes. */
