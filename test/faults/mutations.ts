@@ -115,16 +115,16 @@ const MUTATIONS: readonly Mutation[] = [
     name: "the worker's fetch after a fault",
     edits: [
       {
-        file: 'queue/worker/check-worker.js',
-        from: 'this.#heartbeat = heartbeat;',
-        to: `this.#heartbeat = heartbeat;
-        this.once('error', () => (this.hasMetFault = true));`,
+        file: 'queue/worker/worker.js',
+        from: "worker.on('error', (error) =>",
+        to: "worker.once('error', () => (worker.hasMetFault = true)).on('error', (error) =>",
       },
       {
-        file: 'queue/worker/check-worker.js',
-        from: 'const job = await super.moveToActive(...args);',
-        to: `if (this.hasMetFault) await new Promise(() => {});
-            const job = await super.moveToActive(...args);`,
+        file: 'queue/worker/worker.js',
+        from: 'const sleep = new Sleep(',
+        to: `const claim = claims.claim.bind(claims);
+    claims.claim = (asked) => worker.hasMetFault ? new Promise(() => {}) : claim(asked);
+    const sleep = new Sleep(`,
       },
     ],
     cases: [
@@ -143,12 +143,80 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'the clock of Redis, by which checks run',
     edits: [
       {
-        file: 'queue/worker/redis-time.js',
-        from: 'Object.entries(PRESENT_TIME_AT)',
-        to: '[]',
+        file: 'queue/worker/wrapped-claims.js',
+        from: 'return asClaim(await this.run',
+        to: 'return this.ofOwnClock(await this.run',
+      },
+      {
+        file: 'queue/worker/wrapped-claims.js',
+        from: 'define(scripts) {',
+        to: `ofOwnClock(reply) {
+        return { ...asClaim(reply), now: Date.now() };
+    }
+    define(scripts) {`,
       },
     ],
     cases: ['worker clock 10 min ahead, then set right', 'worker clock 10 min behind, no deadline column'],
+  },
+  {
+    name: 'the receipt of a claim',
+    edits: [
+      { file: 'queue/worker/claims.js', from: "if redis.call('GET', receipt) == token then", to: 'if false then' },
+    ],
+    cases: ['lost reply to a fetch, cut', 'lost reply to a fetch, cut; wrapped claims'],
+  },
+  {
+    name: 'the look at who has the lock, in the script that ends jobs',
+    edits: [
+      {
+        file: 'queue/worker/batch-claims.js',
+        from: 'holders[n] ~= token and (holders[n] and -6 or -2)',
+        to: 'not holders[n] and -2',
+      },
+    ],
+    cases: ['end by a worker that has lost its locks'],
+  },
+  {
+    name: 'the order of the writes of a claim: into active first, then out of the delayed ones',
+    edits: [
+      { file: 'queue/worker/batch-claims.js', from: 'make_active(due)\n', to: '' },
+      {
+        file: 'queue/worker/batch-claims.js',
+        from: 'for _, job in ipairs(due) do begin(job, true) end',
+        to: 'make_active(due)\nfor _, job in ipairs(due) do begin(job, true) end',
+      },
+    ],
+    cases: ['a claim refused half-way'],
+  },
+  {
+    name: 'the order of settling and ending: the job ends first',
+    edits: [
+      {
+        file: 'queue/worker/check.js',
+        from: 'const settlements = await',
+        to: `const ended = batch.checks.map(({ id, isLinked }) => ({ id, returnvalue: '{}', attemptsMade: 1, isLinked }));
+    await tools.claims.complete(batch.token, ended);
+    const settlements = await`,
+      },
+    ],
+    cases: ['worker killed before the cancelling transaction'],
+  },
+  {
+    name: 'the renewal of locks',
+    edits: [{ file: 'queue/worker/worker.js', from: 'of pump.held)', to: 'of [])' }],
+    cases: ['ends refused for longer than a lock lasts'],
+  },
+  {
+    name: 'the instant in a put-back: it lasts from when Redis hears of it',
+    edits: [
+      {
+        file: 'queue/worker/wrapped-claims.js',
+        from: 'math.max(0, math.ceil(ARGV[at + 1] - now))',
+        to: 'math.max(0, math.ceil(ARGV[at + 1]))',
+      },
+      { file: 'queue/worker/check.js', from: 'dueAt: this.#now + delayMs', to: 'dueAt: delayMs' },
+    ],
+    cases: ['lost reply to a put-back, half open'],
   },
   {
     name: 'the end without Redis, of a worker that stops',
