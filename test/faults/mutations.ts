@@ -144,16 +144,15 @@ const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'queue/worker/wrapped-claims.js',
-        from: 'return asClaim(await this.run',
-        to: 'return this.ofOwnClock(await this.run',
+        from: 'return this.#client.runCommand(',
+        to: `void this.#client.set('own-clock', Date.now());
+        return this.#client.runCommand(`,
       },
       {
-        file: 'queue/worker/wrapped-claims.js',
-        from: 'define(scripts) {',
-        to: `ofOwnClock(reply) {
-        return { ...asClaim(reply), now: Date.now() };
-    }
-    define(scripts) {`,
+        file: 'queue/worker/claims.js',
+        from: "local time = redis.call('TIME')",
+        to: `local own = redis.call('GET', 'own-clock')
+local time = {string.sub(own, 1, -4), string.sub(own, -3) * 1000}`,
       },
     ],
     cases: ['worker clock 10 min ahead, then set right', 'worker clock 10 min behind, no deadline column'],

@@ -53,7 +53,7 @@ export const workerCases: FaultCase[] = [
     promise: 'its orders within 30 s, by another worker',
     boundMs: KNOWN_MS,
     seconds: 35,
-    world: { workers: 1 },
+    world: { workers: 1, env: { SWEEP_EVERY: '5m' } },
     run: (world) =>
       atStatement(world, { statement: CANCELLING, action: 'hold', fault: (victim) => world.kill(victim) }),
   },
