@@ -3,7 +3,7 @@ import { backoffMs } from '../runtime/retry.ts'
 import { parseRedisAddress, type RedisAddress, type RedisProfile, serverName } from './address.ts'
 
 /** A connection that owes an answer this long is dead, though nothing says so: ioredis makes a new one. */
-const SOCKET_TIMEOUT_MS = 1_500
+const SOCKET_TIMEOUT_MS = 1_200
 const READ_ONLY_RECONNECT_MS = 1_000
 
 /**

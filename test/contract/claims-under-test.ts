@@ -71,9 +71,9 @@ export class ClaimsUnderTest {
     )
   }
 
-  putBack(token: string, id: string, how: { delayMs?: number; priority?: number; failedReason?: string } = {}) {
+  putBack(token: string, id: string, how: { dueAt?: number; priority?: number; failedReason?: string } = {}) {
     const data = JSON.stringify({ orderId: id })
-    return this.claims.putBack(token, [{ id, delayMs: 60_000, priority: 0, data, note: 'put back', ...how }])
+    return this.claims.putBack(token, [{ id, dueAt: Date.now() + 60_000, priority: 0, data, note: 'put back', ...how }])
   }
 
   /** The ids of the active jobs, in the order in which they became active. */

@@ -139,7 +139,7 @@ const claiming: Record<string, Check> = {
       expect({ data, opts, timestamp }).toEqual({ data: kept.data, opts: kept.opts, timestamp: kept.timestamp })
       if (fields) expect(fields).toEqual(kept)
     }
-    await under.putBack('t', 'plain', { delayMs: 0 })
+    await under.putBack('t', 'plain', { dueAt: 0 })
     expect(await under.claim('u')).toMatchObject({ jobs: [{ id: 'plain', fields: { ats: '2' } }] })
   },
 
@@ -337,16 +337,18 @@ const puttingBack: Record<string, Check> = {
     await under.add('a')
     await under.claim('t')
     await under.redis.del(under.key('marker'))
-    expect(await under.putBack('t', 'a', { delayMs: 60_000, priority: 7 })).toEqual({ refused: [], changed: [] })
+    const dueAt = Date.now() + 60_000
+    expect(await under.putBack('t', 'a', { dueAt, priority: 7 })).toEqual({ refused: [], changed: [] })
     expect(await under.state('a')).toBe('delayed')
     const { atm, ...fields } = await under.fields('a')
-    expect(fields).toMatchObject({ delay: '60000', priority: '7' })
+    expect(fields).toMatchObject({ delay: expect.stringMatching(/^(60000|59\d{3})$/), priority: '7' })
     expect(atm).toBeUndefined()
     expect((await under.queue.getJobLogs('a')).logs).toEqual(['put back'])
     expect(await under.lockOf('a')).toBeNull()
     expect(await under.active()).toEqual([])
     expect(await under.events('a')).toEqual(['added', 'waiting', 'active', 'delayed'])
     const score = await under.redis.zscore(under.key('delayed'), 'a')
+    expect(Number(score) / 0x1000).toBeCloseTo(dueAt, -1)
     const marker = await under.redis.zscore(under.key('marker'), '1')
     expect(Number(marker)).toBeCloseTo(Number(score) / 0x1000, 2) // so that whoever sleeps is woken for it
   },
@@ -356,7 +358,7 @@ const puttingBack: Record<string, Check> = {
     for (const id of ids) await under.add(id)
     await under.claim('t')
     const data = (id: string) => JSON.stringify({ orderId: id })
-    const jobs = ids.map((id) => ({ id, delayMs: 0, priority: 0, data: data(id), note: '' }))
+    const jobs = ids.map((id) => ({ id, dueAt: 0, priority: 0, data: data(id), note: '' }))
     await under.claims.putBack('t', jobs)
     await under.claim('u')
     expect(await under.active()).toEqual(ids)
@@ -375,7 +377,7 @@ const puttingBack: Record<string, Check> = {
   'a failed attempt is counted, and its reason is kept': async (under) => {
     await under.add('a')
     await under.claim('t')
-    await under.putBack('t', 'a', { failedReason: 'why', delayMs: 0 })
+    await under.putBack('t', 'a', { failedReason: 'why', dueAt: 0 })
     expect(await under.fields('a')).toMatchObject({ atm: '1', failedReason: 'why' })
     expect(await under.claim('u')).toMatchObject({ jobs: [{ id: 'a', fields: { atm: '1', ats: '2' } }] })
   },

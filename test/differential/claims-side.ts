@@ -87,11 +87,12 @@ export class ClaimsSide extends Side {
   }
 
   protected async putJobsBack(jobs: readonly Held[], token: string, how: PutBack) {
-    const { delay: delayMs, priority, note, failedReason } = how
+    const { delay, priority, note, failedReason } = how
+    const dueAt = Date.now() + delay
     const failure = failedReason === undefined ? {} : { failedReason }
     return this.#claims.putBack(
       token,
-      jobs.map(({ id, data }) => ({ id, delayMs, priority, data, note, ...failure })),
+      jobs.map(({ id, data }) => ({ id, dueAt, priority, data, note, ...failure })),
     )
   }
 

@@ -20,8 +20,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     mistake: 'putBack does not look at the token',
     script: 'putBack',
-    from: 'prefix, now_text, id, token, ARGV[at + 1]',
-    to: "prefix, now_text, id, call('GET', keys[5] .. ':lock') or '', ARGV[at + 1]",
+    from: 'prefix, now_text, id, token, delay',
+    to: "prefix, now_text, id, call('GET', keys[5] .. ':lock') or '', delay",
   },
   { mistake: 'complete leaves the locks', script: 'complete', from: "call('DEL', unpack(kept_locks))", to: '' },
   {
@@ -164,10 +164,10 @@ export const MUTATIONS: readonly Mutation[] = [
     to: '(now + 1) * 0x1000',
   },
   {
-    mistake: 'what is put back comes a millisecond late',
+    mistake: 'what is put back comes a second late',
     script: 'putBack',
-    from: 'id, token, ARGV[at + 1],',
-    to: 'id, token, ARGV[at + 1] + 1,',
+    from: 'math.ceil(ARGV[at + 1] - now)',
+    to: 'math.ceil(ARGV[at + 1] - now) + 1000',
   },
   {
     mistake: 'the priority of what is put back is forgotten',
