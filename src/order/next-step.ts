@@ -5,7 +5,7 @@ import { LATE_AFTER_MS } from './promise.ts'
 import { isLeftBehind, isOutage, type Settlement } from './settle.ts'
 
 /** What to do with a job, given what became of its check. */
-export type Step =
+type Step =
   | { kind: 'finish'; outcome: Exclude<Settlement, { kind: 'postponed' | 'failed' }> }
   | { kind: 'postpone'; delayMs: number; why: string; isLeftBehind: boolean }
   | { kind: 'retry'; delayMs: number; error: OrderExpiryError }

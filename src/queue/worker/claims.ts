@@ -40,7 +40,7 @@ export interface Claim {
 }
 
 /** The fields in the hash of a job, as BullMQ names them. */
-export type Fields = Readonly<Record<string, string>>
+type Fields = Readonly<Record<string, string>>
 
 export interface ClaimedJob {
   id: string

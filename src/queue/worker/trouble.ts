@@ -3,7 +3,7 @@ import type { Clock } from '../../runtime/clock.ts'
 import { backoffMs } from '../../runtime/retry.ts'
 
 /** What a worker asks Redis for. It takes all but the last of these steps again and again. */
-export type Step = 'claim' | 'wait' | 'look for stalled jobs' | 'end'
+type Step = 'claim' | 'wait' | 'look for stalled jobs' | 'end'
 
 /** A step that has failed this long without one success, whenever it was taken, keeps checks from being done. */
 const FAILING_AFTER_MS = 5_000
