@@ -178,6 +178,13 @@ const claiming: Record<string, Check> = {
     expect(idsOf(await under.claim('t'))).toEqual(['a'])
   },
 
+  'a claim that arrives after the next one takes nothing': async (under) => {
+    for (const id of ['a', 'b']) await under.add(id)
+    await under.claim('w:10', { most: 1 })
+    expect((await under.claim('w:9')).jobs).toEqual([])
+    expect(idsOf(await under.claim('w:11'))).toEqual(['b'])
+  },
+
   'a token that has brought nothing may be used for the next claim': async (under) => {
     expect((await under.claim('t')).jobs).toEqual([])
     await under.add('a')

@@ -208,15 +208,22 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     mistake: 'the receipt is not looked at',
     script: 'claim',
-    from: "if redis.call('GET', receipt) == token then",
+    from: 'if last == token then',
     to: 'if false then',
     foundBy: ['claim', 'the same token brings the same jobs again, as far as they are still locked with it'],
   },
   {
+    mistake: 'a claim that was under way for long takes jobs',
+    script: 'claim',
+    from: 'if turn(last) > turn(token) then',
+    to: 'if false then',
+    foundBy: ['claim', 'a claim that arrives after the next one takes nothing'],
+  },
+  {
     mistake: 'a token that has brought nothing has a receipt',
     script: 'claim',
-    from: 'if #jobs == 0 then return end',
-    to: "if #jobs == 0 then return call('SET', receipt, token, 'PX', lock_ms) end",
+    from: "if count > 0 then call('SET', receipt, token, 'PX', lock_ms) end",
+    to: "call('SET', receipt, token, 'PX', lock_ms)",
     foundBy: ['claim', 'a token that has brought nothing may be used for the next claim'],
   },
   {

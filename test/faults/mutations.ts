@@ -159,9 +159,7 @@ local time = {string.sub(own, 1, -4), string.sub(own, -3) * 1000}`,
   },
   {
     name: 'the receipt of a claim',
-    edits: [
-      { file: 'queue/worker/claims.js', from: "if redis.call('GET', receipt) == token then", to: 'if false then' },
-    ],
+    edits: [{ file: 'queue/worker/claims.js', from: 'if last == token then', to: 'if false then' }],
     cases: ['lost reply to a fetch, cut', 'lost reply to a fetch, cut; wrapped claims'],
   },
   {

@@ -59,7 +59,6 @@ local function make_active(jobs)
     call('SET', job.key .. ':lock', token, 'PX', lock_ms)
   end
   call('LPUSH', active, unpack(ids))
-  call('SET', receipt, token, 'PX', lock_ms)
 end
 local function begin(job, is_delayed)
   local ats = (job.ats or 0) + 1
@@ -129,6 +128,7 @@ if count < room and #due_ids < room_for_due then
   if not has_left_behind and taken < asked then call('DEL', pc) end
   for _, job in ipairs(jobs) do begin(job, false) end
 end
+if count > 0 then call('SET', receipt, token, 'PX', lock_ms) end
 if limited > 0 and call('INCRBY', limiter, limited) == limited then
   call('PEXPIRE', limiter, math.floor(math.abs(duration or 0)))
 end

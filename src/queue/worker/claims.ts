@@ -3,6 +3,7 @@ export interface Claims {
   /**
    * Makes jobs active that are waiting or due, locked with the token, in the order in which BullMQ's workers would take them.
    * The same token again brings what it has brought before, as far as that is still locked with it: an answer can be lost.
+   * Tokens end in `:` and a number that grows; an older one than that of the last job brings nothing.
    */
   claim(asked: { token: string; most: number; mostLast: number }): Promise<Claim>
   /** Ends jobs as completed. A job that has been ended so already is no refusal. */
@@ -100,9 +101,15 @@ local function is_plain(of)
   return of.name == job_name and of.data and not (of.atm or of.parentKey or of.parent or of.deid or of.rjk or of.defa or of.stc)
     and (not of.priority or of.priority == '0')
 end`,
-  /** Returns the jobs that this token has claimed before, if its receipt says so. Wants `prefix`, `active`, `receipt`, `token`, `lock_ms`. */
+  /**
+   * Returns the jobs that this token has claimed before, if its receipt says so, and nothing to a claim that was under way until
+   * the worker's next one was answered. Wants `prefix`, `active`, `receipt`, `token`, `lock_ms`.
+   */
   claimedBefore: `
-if redis.call('GET', receipt) == token then
+local last = redis.call('GET', receipt) or ''
+local function turn(of) return tonumber(string.match(of, ':(%d+)$')) or 0 end
+if turn(last) > turn(token) then return {now_exact, '0', 0, 0, {}, {}, {}} end
+if last == token then
   local found, ids = {}, redis.call('LRANGE', active, 0, -1)
   for from = 1, #ids, 1000 do
     local locks = {}
