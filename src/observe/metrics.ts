@@ -1,5 +1,6 @@
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, type Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
+import { BatchHistogram } from './batch-histogram.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { registerGauges } from './gauges.ts'
 import { LATENESS_BOUNDS } from './minutes.ts'
@@ -156,12 +157,13 @@ export function createMetrics(options: { events: EventBus; vitals: Vitals }): Re
 }
 
 function registerMetric(registry: Registry, name: string, { help, labels = [], buckets }: MetricRow): Add {
-  const settings = { name: `order_expiry_${name}`, help, labelNames: labels, registers: [registry] }
+  const fullName = `order_expiry_${name}`
   if (buckets) {
-    const histogram = new Histogram({ ...settings, buckets })
+    const histogram = new BatchHistogram({ name: fullName, help, buckets })
+    registry.registerMetric(histogram as unknown as Histogram)
     return (value) => histogram.observe(value)
   }
-  const counter = new Counter(settings)
+  const counter = new Counter({ name: fullName, help, labelNames: labels, registers: [registry] })
   return (amount, labels = {}) => counter.inc(labels, amount)
 }
 

@@ -137,9 +137,9 @@ export function unreadableJob(jobId: string, why: string): OrderExpiryError {
 export interface FinishedCheck {
   outcome: 'cancelled' | 'kept' | 'missing'
   /** The status that was seen. */
-  status?: string
+  status?: string | undefined
   /** True if the order was marked paid beside its status. */
-  paid?: true
+  paid?: true | undefined
   deadline: string
   decidedAt: string
   /** The process that decided, as `host:pid`. */
@@ -170,8 +170,8 @@ export function finishedCheckOf(options: {
   const { status, paid, deadline = wanted.deadline, decidedAt } = outcome.evidence
   return {
     outcome: outcome.kind,
-    ...(status !== undefined && { status }),
-    ...(paid && { paid }),
+    status,
+    paid,
     deadline: deadlineText(Math.min(deadline, LAST_MS)),
     decidedAt: decidedText(decidedAt),
     decidedBy,

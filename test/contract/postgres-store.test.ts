@@ -13,7 +13,7 @@ const tables: [string, TableOptions, (n: number) => string][] = [
     digits,
   ],
   ['uuid id, enum status', { idType: 'uuid', statusType: 'enum' }, uuid],
-  ['text id, no paid-at', { idType: 'text', paidAt: false }, (n) => `o'; drop table orders; -- 🎫 ${n}`],
+  ['text id, no paid-at', { idType: 'text', paidAt: false }, (n) => `{"o\\'; drop table orders; -- 🎫", NULL} ${n}`],
   [
     'varchar id, enum status, timestamp deadline',
     { idType: 'varchar(40)', statusType: 'enum', deadlineType: 'timestamp' },

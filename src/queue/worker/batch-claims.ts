@@ -140,11 +140,11 @@ if limited_ms > 0 or paused or (is_maxed and count == room) then next, is_more =
 -- Whoever else sleeps is woken where something is left for him.
 if is_more then call('ZADD', marker, 0, '0') end
 local next_ms = is_more and '0' or next and string.format('%.0f', math.floor(next / 0x1000)) or ''
-return {now_exact, next_ms, limited_ms, (has_left_behind or concurrency) and 1 or 0, strangers, plain, special}
+return {now_exact, next_ms, limited_ms, (has_left_behind or concurrency) and 1 or 0, strangers, #plain > 0 and cjson.encode(plain) or '[]', special}
 `,
   },
   /**
-   * KEYS as those of `WrappedClaims`; ARGV prefix, token, then for each job: id, return value, attempts made
+   * KEYS as those of `WrappedClaims`; ARGV prefix, token, JSON of an array: for each job its id, return value, attempts made
    * Returns id, code, … of those that could not be ended; 0: it is linked
    */
   complete: {
@@ -154,9 +154,10 @@ local call, wait, active, prioritized, events, stalled = redis.call, KEYS[1], KE
 local meta, completed, prefix, token = KEYS[9], KEYS[11], ARGV[1], ARGV[2]
 ${LUA.now}
 local jobs, locks, children = {}, {}, {}
-for at = 3, #ARGV, 3 do
-  local n, key = #jobs + 1, prefix .. ARGV[at]
-  jobs[n] = {id = ARGV[at], key = key, value = ARGV[at + 1], atm = ARGV[at + 2]}
+local told = cjson.decode(ARGV[3])
+for at = 1, #told, 3 do
+  local n, key = #jobs + 1, prefix .. told[at]
+  jobs[n] = {id = told[at], key = key, value = told[at + 1], atm = told[at + 2]}
   locks[n], children[2 * n - 1], children[2 * n] = key .. ':lock', key .. ':dependencies', key .. ':unsuccessful'
 end
 local holders, has_children = call('MGET', unpack(locks)), call('EXISTS', unpack(children)) > 0
@@ -224,8 +225,11 @@ export class BatchClaims extends WrappedClaims {
   }
 
   override async complete(token: string, jobs: readonly CompletedJob[]): Promise<Refusal[]> {
-    const args = jobs.flatMap(({ id, returnvalue, attemptsMade }) => [id, returnvalue, attemptsMade])
-    const refused = asRefusals((await this.run('complete', this.keysOfEnd('completed'), [token, ...args])) as string[])
+    const told: unknown[] = []
+    for (const { id, returnvalue, attemptsMade } of jobs) told.push(id, returnvalue, attemptsMade)
+    const refused = asRefusals(
+      (await this.run('complete', this.keysOfEnd('completed'), [token, JSON.stringify(told)])) as string[],
+    )
     const linked = new Set(refused.flatMap(([id, code]) => (code === LINKED ? [id] : [])))
     if (linked.size === 0) return refused
     const others = refused.filter(([id]) => !linked.has(id))

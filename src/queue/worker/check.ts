@@ -96,12 +96,13 @@ class Ending {
   add(due: DueCheck, settlement: Settlement): void {
     const { events, spans, maxAttempts, nextStepOf = nextStep, random = Math.random } = this.#tools
     const { id, check, started, failed } = due
-    const about = { orderId: check.orderId, jobId: id }
     const step = nextStepOf({ settlement, started, failed, maxAttempts, now: this.#now, random })
+    if (step.kind === 'finish') {
+      this.#finish(due, step.outcome)
+      return
+    }
+    const about = { orderId: check.orderId, jobId: id }
     switch (step.kind) {
-      case 'finish':
-        this.#finish(due, step.outcome)
-        return
       case 'postpone': {
         const { delayMs, why, isLeftBehind } = step
         events.emit('check-postponed', { ...about, delayMs, why, lateMs: this.#now - check.deadline })

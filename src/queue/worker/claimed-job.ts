@@ -61,8 +61,7 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
   if (fields?.defa !== undefined) throw new OrderExpiryError('UNEXPECTED', fields.defa) // the parent of a child that has failed
   const plain = fields ? undefined : readPlain(job, at.now)
   if (plain) {
-    const first = { started: 1, failed: 0, priority: 0, isLeftBehind: false }
-    return { id, check: plain, ...first, timestamp, data, opts: text }
+    return { id, check: plain, started: 1, failed: 0, priority: 0, isLeftBehind: false, timestamp, data, opts: text }
   }
   const parsed = dataOf(job)
   const opts = parsed instanceof UnreadableData ? {} : optionsOf(job)

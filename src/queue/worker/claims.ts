@@ -108,7 +108,7 @@ end`,
   claimedBefore: `
 local last = redis.call('GET', receipt) or ''
 local function turn(of) return tonumber(string.match(of, ':(%d+)$')) or 0 end
-if turn(last) > turn(token) then return {now_exact, '0', 0, 0, {}, {}, {}} end
+if turn(last) > turn(token) then return {now_exact, '0', 0, 0, {}, '[]', {}} end
 if last == token then
   local found, ids = {}, redis.call('LRANGE', active, 0, -1)
   for from = 1, #ids, 1000 do
@@ -123,7 +123,7 @@ if last == token then
       end
     end
   end
-  return {now_exact, '0', 0, 0, {}, {}, found}
+  return {now_exact, '0', 0, 0, {}, '[]', found}
 end`,
   /** Whether the end of a job has been told before, and the answer was lost; or somebody else has ended it in the same way. */
   isEnded: (set: string, id: string, code: string) =>
@@ -136,13 +136,15 @@ type ClaimReply = [
   limitedMs: number,
   isHeld: number,
   strangers: string[],
-  plain: string[],
+  /** JSON of an array: one text costs both sides less than many. */
+  plain: string,
   special: (string | string[])[],
 ]
 
 /** What the scripts of both kinds of claims return. */
 export function asClaim(reply: unknown): Claim {
-  const [now, next, limitedMs, isHeld, strangers, plain, special] = reply as ClaimReply
+  const [now, next, limitedMs, isHeld, strangers, json, special] = reply as ClaimReply
+  const plain: string[] = JSON.parse(json)
   const jobs: ClaimedJob[] = []
   for (let n = 0; n < plain.length; n += 4) {
     jobs.push({ id: plain[n] as string, data: plain[n + 1], opts: plain[n + 2], timestamp: plain[n + 3] })

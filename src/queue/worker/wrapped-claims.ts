@@ -102,7 +102,7 @@ end
 if count > 0 then call('SET', receipt, token, 'PX', lock_ms) end
 if failure and count + #strangers == 0 then return failure.err and failure or redis.error_reply(failure) end
 local is_held = call('HEXISTS', meta, 'concurrency') == 1 or (next == '' and call('LLEN', wait) > 0)
-return {now_exact, next, limited_ms, is_held and 1 or 0, strangers, plain, special}
+return {now_exact, next, limited_ms, is_held and 1 or 0, strangers, #plain > 0 and cjson.encode(plain) or '[]', special}
 `
 
 /**

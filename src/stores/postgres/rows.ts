@@ -45,29 +45,50 @@ export const ANSWERS = {
   ),
 }
 
+const KINDS = ['missing', 'cancelled', 'again', 'undone', 'ambiguous', 'unreadable', 'unpaid', 'paid', 'kept'] as const
+
 /**
  * What `cancelUnpaid` and `dryRun` answer: for each order what became of it, the status seen, the deadline, and in the first
  * row when it was decided. `again` is an order cancelled by another check of the batch; `unpaid` one not due, or locked;
  * `undone` one that was to be cancelled and is not; `paid` one with a time of payment, whatever its status.
  */
-const answer = z.array(
-  z.tuple([
-    z.enum(['missing', 'cancelled', 'again', 'undone', 'ambiguous', 'unreadable', 'unpaid', 'paid', 'kept']),
-    z.string().nullable(),
-    instant.nullable(),
-    z.number().nullable(),
-  ]),
-)
+type Answer = [what: (typeof KINDS)[number], seen: string | null, deadline: number | null, decidedAt: number | null]
+
+/** By hand: a schema takes as long as all else that is done with a row, of which there may be tens of thousands in a second. */
+function isAnswer(row: unknown): row is Answer {
+  if (!Array.isArray(row) || row.length !== 4) return false
+  const [what, seen, deadline, decidedAt] = row as unknown[]
+  const isText = seen === null || typeof seen === 'string'
+  return isText && isNumberOrNull(deadline) && isNumberOrNull(decidedAt) && KINDS.includes(what as Answer[0])
+}
+
+function isNumberOrNull(value: unknown): boolean {
+  return value === null || (typeof value === 'number' && !Number.isNaN(value))
+}
 
 /** The parameters of our own statements. */
-export function idsAndMs(checks: readonly Check[]): [string[], number[]] {
-  return [checks.map(({ orderId }) => orderId), checks.map(({ deadline }) => toInstant(deadline))]
+export function idsAndMs(checks: readonly Check[]): [ids: string, deadlines: string] {
+  return [
+    arrayText(checks.map(({ orderId }) => orderId)),
+    arrayText(checks.map(({ deadline }) => String(toInstant(deadline)))),
+  ]
+}
+
+/**
+ * An array as PostgreSQL reads it, in a third of the time and memory that the driver takes.
+ * https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+ */
+function arrayText(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replaceAll(/[\\"]/g, '\\$&')}"`).join(',')}}`
 }
 
 /** The parameters of the shop's own statement. */
 export function idsAndDeadlines(checks: readonly Check[]): [string[], (Date | string)[]] {
-  const [ids, instants] = idsAndMs(checks)
-  return [ids, instants.map((ms) => (Number.isFinite(ms) ? new Date(ms) : ms > 0 ? 'infinity' : '-infinity'))]
+  const instants = checks.map(({ deadline }) => toInstant(deadline))
+  return [
+    checks.map(({ orderId }) => orderId),
+    instants.map((ms) => (Number.isFinite(ms) ? new Date(ms) : ms > 0 ? 'infinity' : '-infinity')),
+  ]
 }
 
 function toInstant(deadline: number): number {
@@ -77,14 +98,16 @@ function toInstant(deadline: number): number {
 
 /** One outcome for each row that `cancelUnpaid` or `dryRun` answers, in their order. @param undoneBy for people */
 export function toOutcomes(rows: readonly unknown[], cancelledStatus: string, undoneBy: readonly string[]): Outcome[] {
-  const answers = answer.parse(rows)
-  if (answers.length === 0) return []
-  const decidedAt = wholeMs.parse(answers[0]?.[3])
-  return answers.map(([what, seen, ms]): Outcome => {
+  if (rows.length === 0) return []
+  const decidedAt = wholeMs.parse((rows[0] as unknown[])[3])
+  return rows.map((row): Outcome => {
+    if (!isAnswer(row)) throw new OrderExpiryError('UNEXPECTED', `expected an outcome, given ${JSON.stringify(row)}`)
+    const [what, seen, ms] = row
     if (what === 'missing') return { kind: 'missing', evidence: { decidedAt } }
     const status = what === 'again' ? cancelledStatus : (seen ?? '')
     const deadline = ceil(ms)
-    const evidence: Evidence = { decidedAt, status, deadline, ...(what === 'paid' && { paid: true }) }
+    const evidence: Evidence = { decidedAt, status, deadline }
+    if (what === 'paid') evidence.paid = true
     switch (what) {
       case 'cancelled':
         return { kind: 'cancelled', at: decidedAt, evidence }
