@@ -64,7 +64,7 @@ const claiming: Record<string, Check> = {
     expect(claim).toMatchObject({ jobs: [], nextAt: Number.POSITIVE_INFINITY, limitedMs: 0 })
     expect(await under.state('due')).toBe('waiting')
     await under.queue.resume()
-    expect(idsOf(await under.claim('t'))).toEqual(['a', 'due'])
+    expect(idsOf(await under.claim('u'))).toEqual(['a', 'due'])
   },
 
   'no more are active than the global concurrency of the queue allows': async (under) => {
@@ -185,10 +185,18 @@ const claiming: Record<string, Check> = {
     expect(idsOf(await under.claim('w:11'))).toEqual(['b'])
   },
 
-  'a token that has brought nothing may be used for the next claim': async (under) => {
-    expect((await under.claim('t')).jobs).toEqual([])
+  'a claim that arrives again takes nothing, also where it had found nothing': async (under) => {
+    await under.claim('w:1')
     await under.add('a')
-    expect(idsOf(await under.claim('t'))).toEqual(['a'])
+    expect((await under.claim('w:1')).jobs).toEqual([])
+    expect(idsOf(await under.claim('w:2'))).toEqual(['a'])
+  },
+
+  'a job whose priority is no number to Redis loses no other': async (under) => {
+    for (const id of ['a', 'b', 'c']) await under.addDueIn(id, -1_000)
+    await under.redis.hset(under.key('b'), 'priority', 'nan')
+    expect(idsOf(await under.claim('t')).toSorted()).toEqual(['a', 'b', 'c'])
+    expect(await under.redis.zcard(under.key('delayed'))).toBe(0)
   },
 
   'a claimed job is locked with the token, for as long as a lock is': async (under) => {

@@ -45,7 +45,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     mistake: 'the priority of what is due is forgotten',
     script: 'claim',
-    from: 'or (tonumber(due[n].priority) or 0) ~= 0 then',
+    from: 'or priority_of(due[n]) ~= 0 then',
     to: 'then',
   },
   {
@@ -179,7 +179,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     mistake: 'changed data is overlooked',
     script: 'putBack',
-    from: 'data and data ~= ARGV[at + 3]',
+    from: "ARGV[at + 3] ~= '' and data ~= ARGV[at + 3]",
     to: 'false',
     foundBy: ['put back', 'a job whose data somebody has changed meanwhile stays, and its data is told'],
   },
@@ -201,8 +201,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     mistake: 'there is no receipt',
     script: 'claim',
-    from: "call('SET', receipt, token, 'PX', lock_ms)",
-    to: '',
+    from: 'sign()\nif limited',
+    to: 'if limited',
     foundBy: ['claim', 'the same token brings the same jobs again, as far as they are still locked with it'],
   },
   {
@@ -220,11 +220,18 @@ export const MUTATIONS: readonly Mutation[] = [
     foundBy: ['claim', 'a claim that arrives after the next one takes nothing'],
   },
   {
-    mistake: 'a token that has brought nothing has a receipt',
+    mistake: 'a claim that brings nothing has no receipt',
     script: 'claim',
-    from: "if count > 0 then call('SET', receipt, token, 'PX', lock_ms) end",
-    to: "call('SET', receipt, token, 'PX', lock_ms)",
-    foundBy: ['claim', 'a token that has brought nothing may be used for the next claim'],
+    from: 'sign()\nif limited',
+    to: 'if count > 0 then sign() end\nif limited',
+    foundBy: ['claim', 'a claim that arrives again takes nothing, also where it had found nothing'],
+  },
+  {
+    mistake: 'a priority that is no number is taken for one',
+    script: 'claim',
+    from: 'priority == priority and priority',
+    to: 'priority',
+    foundBy: ['claim', 'a job whose priority is no number to Redis loses no other'],
   },
   {
     mistake: 'an end that is told again is a refusal',

@@ -157,6 +157,53 @@ test('a worker that stops hands on the job that only it knew of: another one is 
   expect((begunAt[0] as number) - dueAt).toBeLessThan(500)
 })
 
+test.each(['auto', 'wrapped'] as const)(
+  'a job with bytes that are no text is put back once, with claims %s',
+  async (claims) => {
+    const raw = openQueue()
+    await addDue(raw, 1)
+    await raw.redis.hset(raw.queue.toKey('job-1'), 'data', Buffer.from('{"orderId":"1","by":"caf\xe9"}', 'latin1'))
+    let asked = 0
+    await startPump(raw, {
+      claims,
+      settle: async (checks) =>
+        checks.map((check) => {
+          if (asked++ > 0) return kept(check)
+          const evidence = { decidedAt: Date.now(), status: 'pending', deadline: check.deadline }
+          return { kind: 'postponed', reason: 'locked', until: Date.now() + 50, evidence }
+        }),
+    })
+    await completed(raw, 1)
+    expect(asked).toBe(2)
+  },
+)
+
+test('a worker that stops tells of the place that it leaves: another one takes it at once', async () => {
+  const raw = openQueue()
+  const { settle, batches, go } = gate()
+  await raw.queue.setGlobalConcurrency(1)
+  await addDue(raw, 2)
+  const { worker } = await startPump(raw, { settle, longestSleepMs: 20_000 })
+  await eventually('it has the only place', () => batches.length === 1)
+  await startPump(raw, { longestSleepMs: 20_000 })
+  const stopped = worker.stop()
+  go()
+  await stopped
+  await completed(raw, 2) // within 10 s, and not after the longest sleep
+})
+
+test('jobs that need preparation are checked together', async () => {
+  const raw = openQueue()
+  const { settle, batches, go } = gate()
+  await addDue(raw, 20)
+  for (let n = 1; n <= 20; n++) await raw.redis.hset(raw.queue.toKey(`job-${n}`), 'stc', 'some')
+  await startPump(raw, { settle })
+  await eventually('all are asked for', () => batches.flat().length === 20)
+  expect(batches.length).toBe(1)
+  go()
+  await completed(raw, 20)
+})
+
 test('the lock of a long check is kept, and its heart beats when it ends', async () => {
   const raw = openQueue()
   const { settle, go, asked } = gate()

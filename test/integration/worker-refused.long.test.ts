@@ -40,7 +40,7 @@ const saysOf = (command: string) =>
 
 /** What only this kind of claims calls: in each claim, and for each job. */
 const COMMANDS = {
-  auto: { always: 'zrangebyscore', ofJobs: ['hset', 'set'] },
+  auto: { always: 'zrangebyscore', ofJobs: ['hset', 'set', 'hmget'] },
   wrapped: { always: 'rpoplpush', ofJobs: ['hmset', 'set'] },
 } as const
 type Kind = keyof typeof COMMANDS

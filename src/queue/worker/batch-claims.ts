@@ -42,6 +42,7 @@ local strangers, plain, special, count, limited = {}, {}, {}, 0, 0
 local function read(id, jobs)
   local of = redis.pcall('HMGET', prefix .. id, 'name', 'data', 'opts', 'timestamp', 'priority', 'ats', 'atm', 'parentKey', 'parent', 'deid', 'rjk', 'defa', 'stc')
   if of.err then
+    if not ${LUA.isStranger('of')} then call('HMGET', prefix .. id, 'name') end -- fails likewise, and takes no job
     strangers[#strangers + 1] = id
     return
   end
@@ -49,6 +50,11 @@ local function read(id, jobs)
     id = id, key = prefix .. id, name = of[1], data = of[2], opts = of[3], timestamp = of[4], priority = of[5], ats = tonumber(of[6]),
     atm = of[7], parentKey = of[8], parent = of[9], deid = of[10], rjk = of[11], defa = of[12], stc = of[13],
   }
+end
+-- nan is a number to Lua, and none to Redis.
+local function priority_of(job)
+  local priority = tonumber(job.priority) or 0
+  return priority == priority and priority or 0
 end
 -- Locks come first: where Redis refuses them, nothing is in two lists.
 local function make_active(jobs)
@@ -90,13 +96,13 @@ local due_ids = room_for_due > 0 and call('ZRANGEBYSCORE', delayed, 0, due_until
 if #due_ids > 0 then first = call('ZCOUNT', delayed, '-inf', '(0') end
 for _, id in ipairs(due_ids) do read(id, due) end
 for n = #due, 1, -1 do
-  if room == 0 or (tonumber(due[n].priority) or 0) ~= 0 then table.insert(promoted, 1, table.remove(due, n)) end
+  if room == 0 or priority_of(due[n]) ~= 0 then table.insert(promoted, 1, table.remove(due, n)) end
 end
 make_active(waiting)
 make_active(due)
 if #tail > 0 then call('LTRIM', wait, 0, -#tail - 1) end
 for _, job in ipairs(promoted) do
-  local priority = tonumber(job.priority) or 0
+  local priority = priority_of(job)
   if priority == 0 then
     call('LPUSH', wait, job.id)
   else
@@ -128,7 +134,7 @@ if count < room and #due_ids < room_for_due then
   if not has_left_behind and taken < asked then call('DEL', pc) end
   for _, job in ipairs(jobs) do begin(job, false) end
 end
-if count > 0 then call('SET', receipt, token, 'PX', lock_ms) end
+sign()
 if limited > 0 and call('INCRBY', limiter, limited) == limited then
   call('PEXPIRE', limiter, math.floor(math.abs(duration or 0)))
 end

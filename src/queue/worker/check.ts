@@ -177,6 +177,7 @@ class Ending {
     for (const refusal of refused) await this.#refused(refusal)
     const again = changed.map(([id, data]) => {
       const job = jobs.find((one) => one.id === id) as PutBackJob
+      if (data === job.data) return { ...job, data: '' } // what differs cannot be read: it is no UTF-8
       const due = checks.find((one) => one.id === id) as DueCheck
       const deadline = deadlineOf({ ...due, data }, this.#now)
       if (deadline === undefined || deadline === due.check.deadline) return { ...job, data }

@@ -72,7 +72,7 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
     check,
     started: Number(fields?.ats ?? 1),
     failed: Number(fields?.atm ?? 0) || 0,
-    priority: Number(opts.priority ?? 0),
+    priority: Number(opts.priority) || 0,
     isLeftBehind: Number(fields?.priority) === LEFT_BEHIND_PRIORITY,
     timestamp,
     data,

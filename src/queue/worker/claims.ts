@@ -3,7 +3,7 @@ export interface Claims {
   /**
    * Makes jobs active that are waiting or due, locked with the token, in the order in which BullMQ's workers would take them.
    * The same token again brings what it has brought before, as far as that is still locked with it: an answer can be lost.
-   * Tokens end in `:` and a number that grows; an older one than that of the last job brings nothing.
+   * Tokens end in `:` and a number that grows; an older one than the last brings nothing.
    */
   claim(asked: { token: string; most: number; mostLast: number }): Promise<Claim>
   /** Ends jobs as completed. A job that has been ended so already is no refusal. */
@@ -77,7 +77,7 @@ export interface PutBackJob {
   /** Epoch milliseconds. An instant, since it may be a while until Redis can be told. */
   dueAt: number
   priority: number
-  /** As it was when it was claimed. */
+  /** As it was when it was claimed; '' for any. */
   data: string
   /** For its log. */
   note: string
@@ -87,6 +87,9 @@ export interface PutBackJob {
 
 /** A job that could not be ended, with BullMQ's code: -1 it is gone, -2 not locked, -3 not active, -6 somebody else's lock. */
 export type Refusal = [id: string, code: number]
+
+/** How long a claim can be under way, and still be known when it arrives: longer than TCP sends again. */
+const RECEIPT_MS = 1_200_000
 
 /** Parts of scripts of both kinds of claims. */
 export const LUA = {
@@ -101,29 +104,35 @@ local function is_plain(of)
   return of.name == job_name and of.data and not (of.atm or of.parentKey or of.parent or of.deid or of.rjk or of.defa or of.stc)
     and (not of.priority or of.priority == '0')
 end`,
+  /** Whether an error is that of a key which is no hash. */
+  isStranger: (error: string) => `string.find(${error}.err, 'WRONGTYPE', 1, true)`,
   /**
    * Returns the jobs that this token has claimed before, if its receipt says so, and nothing to a claim that was under way until
-   * the worker's next one was answered. Wants `prefix`, `active`, `receipt`, `token`, `lock_ms`.
+   * the worker's next one was answered. `sign` writes the receipt. Wants `prefix`, `active`, `receipt`, `token`, `lock_ms`.
    */
   claimedBefore: `
 local last = redis.call('GET', receipt) or ''
 local function turn(of) return tonumber(string.match(of, ':(%d+)$')) or 0 end
 if turn(last) > turn(token) then return {now_exact, '0', 0, 0, {}, '[]', {}} end
 if last == token then
-  local found, ids = {}, redis.call('LRANGE', active, 0, -1)
-  for from = 1, #ids, 1000 do
+  local found, from, ids, before = {}, 0, nil, nil
+  repeat
     local locks = {}
-    for n = from, math.min(from + 999, #ids) do locks[#locks + 1] = prefix .. ids[n] .. ':lock' end
-    for n, holder in ipairs(redis.call('MGET', unpack(locks))) do
-      local id = ids[from + n - 1]
+    ids, before = redis.call('LRANGE', active, from, from + 999), #found
+    for n, id in ipairs(ids) do locks[n] = prefix .. id .. ':lock' end
+    for n, holder in ipairs(#ids > 0 and redis.call('MGET', unpack(locks)) or {}) do
       if holder == token then
-        redis.call('PEXPIRE', prefix .. id .. ':lock', lock_ms)
-        found[#found + 1] = id
-        found[#found + 1] = redis.call('HGETALL', prefix .. id)
+        redis.call('PEXPIRE', locks[n], lock_ms)
+        found[#found + 1] = ids[n]
+        found[#found + 1] = redis.call('HGETALL', prefix .. ids[n])
       end
     end
-  end
+    from = from + 1000
+  until #ids < 1000 or (before > 0 and before == #found) -- they lie together
   return {now_exact, '0', 0, 0, {}, '[]', found}
+end
+local function sign()
+  return redis.pcall('SET', receipt, token, 'PX', ${RECEIPT_MS})
 end`,
   /** Whether the end of a job has been told before, and the answer was lost; or somebody else has ended it in the same way. */
   isEnded: (set: string, id: string, code: string) =>

@@ -49,6 +49,7 @@ export class Pump {
   #numLeftBehind = 0
   /** The end of the last batch of orders that were left behind: one at a time. */
   #lastLeftBehind: Promise<void> = Promise.resolve()
+  #numReleases = 0
   /** There are jobs that may only be claimed once others have ended. */
   #isHeldBack = false
   #isPaused = false
@@ -125,6 +126,7 @@ export class Pump {
         continue
       }
       const mostLast = Math.max(0, this.#roomLeftBehind - this.#numLeftBehind)
+      const numReleases = this.#numReleases
       let claim: Claim
       try {
         const asked = this.#claims.claim({ token, most, mostLast })
@@ -137,7 +139,8 @@ export class Pump {
       }
       this.#begin(claim, token)
       token = this.#nextToken()
-      await this.#rest(claim)
+      // Where one of those that others have to wait for has ended meanwhile, there may be more at once.
+      if (!claim.isHeld || numReleases === this.#numReleases) await this.#rest(claim)
     }
   }
 
@@ -164,14 +167,15 @@ export class Pump {
     if (jobs.length === 0) return
     this.#held.set(token, new Set(jobs.map(({ id }) => id)))
     this.#inFlight += jobs.length
-    const ready: ClaimedJob[] = []
+    const preparing = new Map<ClaimedJob, Promise<void>>()
     for (const job of jobs) {
       const prepared = prepare(job)
-      if (!prepared) ready.push(job)
-      // Whatever it is that fails, the order is checked.
-      else void prepared.catch(onError).then(() => this.#check([job], claimed))
+      if (prepared) preparing.set(job, prepared.catch(onError)) // whatever it is that fails, the order is checked
     }
+    const ready = jobs.filter((job) => !preparing.has(job))
     this.#check(ready, claimed)
+    if (preparing.size === 0) return
+    void Promise.all(preparing.values()).then(() => this.#check([...preparing.keys()], claimed))
   }
 
   /** Reads jobs, and has them checked. */
@@ -280,7 +284,8 @@ export class Pump {
     this.#inFlight -= ids.length
     this.#options.heartbeat.beat()
     this.#changed()
-    if (this.#isHeldBack && !this.#isClosing) void this.#sleep.handOn()
+    this.#numReleases++
+    if (this.#isHeldBack) void this.#sleep.handOn()
   }
 
   /** Resolves when something ends, or may begin. */

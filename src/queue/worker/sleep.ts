@@ -83,9 +83,8 @@ export class Sleep {
   /** Ends the sleep, for good. */
   async end(): Promise<void> {
     this.#isOver = true
-    if (!this.#isAsleep) return
-    await this.#backend.disconnectBlocking(false).catch(() => {})
-    await this.handOn()
+    if (this.#isAsleep) await this.#backend.disconnectBlocking(false).catch(() => {})
+    await this.handOn() // of a job that is due in a moment, perhaps only this one knows
   }
 
   /** Redis ends the longest wait on its timer, too late for a job that is due just after it: so before one it is shorter. */

@@ -31,13 +31,16 @@ const one = (script: string) => `local function one(KEYS, ARGV)\n${script}\nend`
 /** In Lua: the keys of this script as a table that may be changed. */
 const KEYS_COPIED = 'local keys = {}\nfor n = 1, #KEYS do keys[n] = KEYS[n] end'
 
-/** In Lua: at what is no job BullMQ's script would stop when it has taken all that are due out of the delayed ones, and lose them. */
+/** In Lua: at these BullMQ's script would stop when it has taken all that are due out of the delayed ones, and lose them. */
 const WITHOUT_STRANGERS = `
 for _, id in ipairs(call('ZRANGEBYSCORE', delayed, 0, (now + 1) * 0x1000 - 1, 'LIMIT', 0, 1000)) do
-  local kind = call('TYPE', prefix .. id).ok
-  if kind ~= 'hash' and kind ~= 'none' then
+  local priority = redis.pcall('HGET', prefix .. id, 'priority')
+  if type(priority) == 'table' then
+    if not ${LUA.isStranger('priority')} then call('HGET', prefix .. id, 'priority') end -- fails likewise, and takes no job
     call('ZREM', delayed, id)
     strangers[#strangers + 1] = id
+  elseif priority and tonumber(priority) ~= tonumber(priority) then -- nan is a number to Lua, and none to Redis
+    call('HSET', prefix .. id, 'priority', 0)
   end
 end`
 
@@ -99,8 +102,8 @@ while count < most and next == '0' and limited_ms == 0 and not failure do
     if of.priority == last_priority and last >= most_last then limited_ms = ${CROWDED_MS} end
   end
 end
-if count > 0 then call('SET', receipt, token, 'PX', lock_ms) end
 if failure and count + #strangers == 0 then return failure.err and failure or redis.error_reply(failure) end
+sign()
 local is_held = call('HEXISTS', meta, 'concurrency') == 1 or (next == '' and call('LLEN', wait) > 0)
 return {now_exact, next, limited_ms, is_held and 1 or 0, strangers, #plain > 0 and cjson.encode(plain) or '[]', special}
 `
@@ -134,7 +137,7 @@ return refused
 
 /**
  * KEYS those of moveToDelayed: marker, active, prioritized, delayed, the job, events, meta, stalled, wait, limiter, pc
- * ARGV prefix, token, how many notes are kept, then for each job: id, when it is due, priority, data, note, why it failed, 1 if it did
+ * ARGV prefix, token, how many notes are kept, then for each job: id, when it is due, priority, data or '' for any, note, why it failed, 1 if it did
  * Returns {id, code, … of those that could not be put back; id, data, … of those whose data is another one by now}
  */
 const putBackBy = (moveToDelayed: string) => `
@@ -147,7 +150,7 @@ for at = 4, #ARGV, 7 do
   local id, has_failed = ARGV[at], ARGV[at + 6] == '1'
   keys[5] = prefix .. id
   local data = call('HGET', keys[5], 'data')
-  if call('GET', keys[5] .. ':lock') == token and data and data ~= ARGV[at + 3] then
+  if call('GET', keys[5] .. ':lock') == token and data and ARGV[at + 3] ~= '' and data ~= ARGV[at + 3] then
     changed[#changed + 1] = id
     changed[#changed + 1] = data
   else
