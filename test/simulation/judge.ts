@@ -148,7 +148,8 @@ function judgeBrake({ scenario, servers }: Evidence): string[] {
     const count = Math.max(countMinute(time, brake.exemptions), countMinute(time, releases, by))
     if (maxPerMinute !== undefined && count > maxPerMinute)
       violations.push(`brake: ${count} cancelled within a minute, ${where}`)
-    if (by && (brake.firstReadAt.get(by) ?? Number.POSITIVE_INFINITY) > time)
+    // Within the same instant: times of the store are rounded, since they count from 1970.
+    if (by && (brake.firstReadAt.get(by) ?? Number.POSITIVE_INFINITY) > time + 0.001)
       violations.push(`brake: cancelled before its state was read, ${where}`)
     if (!isUnknown && isEngagedThroughout(brake.changes, time - onTheWay - FRESH_MS, time))
       violations.push(`brake: cancelled while engaged, ${where}`)
