@@ -26,7 +26,7 @@ export function memoryQuestion(): Question {
     name: 'memory',
     title:
       `Redis memory for each of ${ORDERS.toLocaleString('en')} waiting orders (used_memory in INFO, before and after), with the settings of ` +
-      'the embedded Redis (hash-max-listpack-value 128) and with the defaults; plain BullMQ jobs carry attempts and backoff.',
+      'the embedded Redis (hash-max-listpack-value 256) and with the defaults; plain BullMQ jobs carry attempts and backoff.',
     columns: [{ key: 'bytesPerOrder', title: 'bytes per order', unit: '', better: 'less' }],
     rounds: 1,
     seconds: 40,

@@ -74,9 +74,9 @@ function serverArguments({ dir, socket }: ServerOptions): string[] {
     appendonly: 'yes',
     appendfsync: 'everysec',
     'maxmemory-policy': 'noeviction',
-    // A job that was rescheduled has a field of over 64 bytes; with the default limit it would take nearly twice the memory.
+    // A finished job has a field of about 150 bytes, its result; with the default limit of 64 it would take twice the memory.
     // Redis 6 knows only this name, which is now an alias of hash-max-listpack-value.
-    'hash-max-ziplist-value': '128',
+    'hash-max-ziplist-value': '256',
   }
   return Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
 }

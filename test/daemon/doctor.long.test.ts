@@ -30,7 +30,7 @@ describe('with a Redis of its own', () => {
   })
 
   test('beside a running daemon everything is in order: code 0, a line for each thing', async () => {
-    await redis.config('SET', 'hash-max-listpack-value', '128')
+    await redis.config('SET', 'hash-max-listpack-value', '256')
     const daemon = await DaemonProcess.start(env)
     try {
       const { code, stdout, stderr } = await runCli(['doctor'], { env })

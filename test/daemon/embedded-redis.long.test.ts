@@ -62,6 +62,9 @@ test('an order placed by one command is cancelled by the daemon; a paid one is k
     code: 1,
     stdout: expect.stringContaining('"cancelled"'),
   })
+  const redis = new Redis({ path: socketOf(cwd) })
+  expect(await redis.object('ENCODING', 'bull:check-payment:order-order-1')).toBe('listpack')
+  redis.disconnect()
 })
 
 test('it stops with the daemon, keeps its data, and has the settings that the queue needs', async () => {
@@ -71,7 +74,7 @@ test('it stops with the daemon, keeps its data, and has the settings that the qu
   const setting = async (name: string) => ((await redis.config('GET', name)) as string[])[1]
   expect(await setting('maxmemory-policy')).toBe('noeviction')
   expect(await setting('appendonly')).toBe('yes')
-  expect(await setting('hash-max-listpack-value')).toBe('128')
+  expect(await setting('hash-max-listpack-value')).toBe('256')
   expect(await setting('port')).toBe('0')
   await runCli(['schedule', 'kept', '--timeout', '1h'], { cwd })
   const uuid = randomUUID()

@@ -53,7 +53,7 @@ test('nothing listens on any other address than loopback', () => {
 
 test('Redis keeps what it has, as the daemon wants it', () => {
   expect(services.redis?.command?.join(' ')).toBe(
-    'valkey-server --appendonly yes --maxmemory-policy noeviction --hash-max-listpack-value 128',
+    'valkey-server --appendonly yes --maxmemory-policy noeviction --hash-max-listpack-value 256',
   )
 })
 

@@ -9,10 +9,13 @@ import { OrderExpiry } from '../../src/index.ts'
 import { diagnoseRedis } from '../../src/queue/diagnosis/redis.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { type Clock, systemClock } from '../../src/runtime/clock.ts'
+import { closing } from '../helpers/closing.ts'
 import { uniqueName } from '../helpers/env.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { complaints, fixesOf, ofCode } from '../helpers/findings.ts'
 import { freePort, type Server, startRedis } from '../helpers/processes.ts'
+import { addDue, startPump } from '../helpers/pump.ts'
+import { RawQueue } from '../helpers/raw-queue.ts'
 
 const DEFAULTS: [string, string][] = [
   ['appendonly', 'no'],
@@ -92,7 +95,7 @@ describe('a setting', () => {
       'maxmemory-policy volatile-ttl',
       'maxmemory-policy noeviction',
     ],
-    ['redis-listpack', 'info', [], 'hash-max-listpack-value 64', 'hash-max-listpack-value 128'],
+    ['redis-listpack', 'info', [], 'hash-max-listpack-value 64', 'hash-max-listpack-value 256'],
   ])('%s is found (%s) and mended by what it names: %j', async (code, level, settings, before, after) => {
     await set([...DEFAULTS, ...settings])
     const findings = await diagnose()
@@ -115,7 +118,7 @@ describe('a setting', () => {
   })
 })
 
-describe('memory of the orders that wait', () => {
+describe('memory of jobs', () => {
   const queueName = uniqueName('doctor')
 
   async function scheduleMany(orderIds: readonly string[]): Promise<void> {
@@ -135,13 +138,13 @@ describe('memory of the orders that wait', () => {
     await redis.flushall()
   })
 
-  test('the saving is told in numbers, which come true once the setting is changed', async () => {
+  test('of waiting orders, the saving is told in numbers, which come true once the setting is changed', async () => {
     const before = uuids(300)
     await scheduleMany(before)
     const found = await listpack()
     expect(found).toMatchObject({ level: 'info', what: 'hash-max-listpack-value 64' })
     const [, less, then, now, orders] =
-      /about ([\d.]+ KB|[\d.]+ MB) less: (\d+) bytes instead of (\d+) for each job, (\d+) of 300\./.exec(
+      /about ([\d.]+ [KM]B) less for the waiting orders \((\d+) bytes instead of (\d+) for each job, (\d+) of 300\)\./.exec(
         found?.meaning ?? '',
       ) ?? []
     expect(Number(orders)).toBe(300)
@@ -151,14 +154,49 @@ describe('memory of the orders that wait', () => {
     await scheduleMany([after as string])
     expect(Math.abs((await bytesOf(after as string)) - Number(then))).toBeLessThanOrEqual(16)
     expect(less).toMatch(/KB|MB/)
-    expect(await listpack()).toMatchObject({ level: 'ok', what: 'hash-max-listpack-value 128' })
+    expect(await listpack()).toMatchObject({ level: 'ok', what: 'hash-max-listpack-value 256' })
   })
 
-  test('nothing is advised where the orders that wait are small enough', async () => {
+  test('so is that of finished checks, also where the limit is enough for those that wait', async () => {
+    await set([['hash-max-listpack-value', '128']])
+    await scheduleMany(uuids(50))
+    const raw = new RawQueue(server.url, queueName)
+    closing.push(() => raw.close())
+    await startPump(raw, { redis: server.url, decidedBy: 'worker-7d9f:17' })
+    const bytesOf = async (jobId: string) => Number(await redis.memory('USAGE', raw.queue.toKey(jobId), 'SAMPLES', 0))
+    const untilEnded = (count: number) =>
+      eventually('all have ended', async () => (await raw.queue.getCompletedCount()) === count)
+    await addDue(raw, 150)
+    await untilEnded(150)
+    const found = await listpack()
+    expect(found).toMatchObject({ level: 'info', what: 'hash-max-listpack-value 128' })
+    const [, then, now] =
+      /^With 256, Redis would take about \d+ KB less for the finished checks \((\d+) bytes instead of (\d+) for each job, 150 of 150\)\./.exec(
+        found?.meaning ?? '',
+      ) ?? []
+    expect(Math.abs((await bytesOf('job-150')) - Number(now))).toBeLessThanOrEqual(16)
+    await mend(await diagnose({ queueName }), 'redis-listpack')
+    await raw.queue.add('check-payment', { orderId: '151', deadline: Date.now() - 1 }, { jobId: 'job-151' })
+    await untilEnded(151)
+    expect(Math.abs((await bytesOf('job-151')) - Number(then))).toBeLessThanOrEqual(16)
+    expect(await listpack()).toMatchObject({ level: 'ok', what: 'hash-max-listpack-value 256' })
+  })
+
+  test('before any has finished, it is told what one takes', async () => {
     await scheduleMany(Array.from({ length: 50 }, (_, n) => `${1234567890123456n + BigInt(n)}`))
+    const { level, meaning } = (await listpack()) ?? {}
+    expect({ level, meaning }).toEqual({ level: 'info', meaning: expect.stringMatching(/^With 256 a finished check/) })
+  })
+
+  test('nothing is advised where what has finished is small enough', async () => {
+    const raw = new RawQueue(server.url, queueName)
+    closing.push(() => raw.close())
+    const { id = '' } = await raw.queue.add('check-payment', {})
+    await redis.lrem(raw.queue.toKey('wait'), 1, id)
+    await redis.zadd(raw.queue.toKey('completed'), 1, id)
     expect(await listpack()).toMatchObject({
       level: 'ok',
-      what: 'hash-max-listpack-value 64, which is enough for the waiting orders',
+      what: 'hash-max-listpack-value 64, which is enough for the jobs here',
     })
   })
 
@@ -170,8 +208,8 @@ describe('memory of the orders that wait', () => {
       return (await diagnose({ redis: login, queueName })).find(({ code }) => code === 'redis-listpack')
     }
     const found = await look()
-    expect(found).toMatchObject({ level: 'info', what: 'hash-max-listpack-value is less than 128' })
-    expect(found?.meaning).toContain('for each job, 30 of 100.')
+    expect(found).toMatchObject({ level: 'info', what: 'hash-max-listpack-value is less than 256' })
+    expect(found?.meaning).toContain('for each job, 30 of 100)')
     expect(found?.fix).toMatch(/^#/)
     expect(await look('-memory')).toBeUndefined()
   })

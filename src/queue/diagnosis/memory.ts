@@ -1,7 +1,7 @@
 import { type Finding, finding, ok } from '../../doctor/finding.ts'
 import { MEGABYTE, number, size } from '../../runtime/human-numbers.ts'
+import { ADVISED_LIMIT, type JobMemory } from './job-memory.ts'
 import { configSet, type RedisState } from './state.ts'
-import { ADVISED_LIMIT, type WaitingJobs } from './waiting-jobs.ts'
 
 const MUCH_PERCENT = 80
 const TOO_MUCH_PERCENT = 95
@@ -40,15 +40,17 @@ export function lookAtMemory(state: RedisState): Finding | undefined {
 }
 
 export function lookAtListpack(state: RedisState): Finding | undefined {
-  const { config, waiting } = state
+  const { config, waiting, finished } = state
   const name = config.has('hash-max-listpack-value') ? 'hash-max-listpack-value' : 'hash-max-ziplist-value'
   const value = config.get(name)
-  const saves = waiting
-    ? saving(waiting)
-    : `With ${ADVISED_LIMIT} a waiting order takes about 470 bytes instead of 850, if its job has a deadline, a name or a trace.`
-  const meaning = `${saves} It applies to orders scheduled afterwards.`
+  const savings = [...savingOf('waiting orders', waiting), ...savingOf('finished checks', finished)]
+  const saves =
+    savings.length > 0
+      ? `With ${ADVISED_LIMIT}, Redis would take about ${savings.join(', and about ')}.`
+      : `With ${ADVISED_LIMIT} a finished check takes about 570 bytes instead of 1,140.`
+  const meaning = `${saves} It applies to what is scheduled or finished afterwards.`
   if (value === undefined) {
-    if (!waiting?.reducible) return undefined
+    if (savings.length === 0) return undefined
     // Settings cannot be read here, but the jobs show them.
     const what = `hash-max-listpack-value is less than ${ADVISED_LIMIT}`
     const fix = `# in the provider's console: hash-max-listpack-value ${ADVISED_LIMIT}`
@@ -56,11 +58,13 @@ export function lookAtListpack(state: RedisState): Finding | undefined {
   }
   const what = `${name} ${value}`
   if (Number(value) >= ADVISED_LIMIT) return ok('redis-listpack', what)
-  if (waiting?.reducible === 0) return ok('redis-listpack', `${what}, which is enough for the waiting orders`)
+  if (finished && savings.length === 0) return ok('redis-listpack', `${what}, which is enough for the jobs here`)
   return finding('info', 'redis-listpack', { what, meaning, fix: configSet(state, `${name} ${ADVISED_LIMIT}`) })
 }
 
-function saving({ count, reducible, bytes, reducedBytes }: WaitingJobs): string {
-  const each = `${Math.round(reducedBytes)} bytes instead of ${Math.round(bytes)} for each job`
-  return `With ${ADVISED_LIMIT} the waiting orders would take about ${size(reducible * (bytes - reducedBytes))} less: ${each}, ${number(reducible)} of ${number(count)}.`
+function savingOf(whose: string, memory: JobMemory | undefined): string[] {
+  if (!memory?.reducible) return []
+  const { count, reducible, bytes, reducedBytes } = memory
+  const each = `${Math.round(reducedBytes)} bytes instead of ${Math.round(bytes)} for each job, ${number(reducible)} of ${number(count)}`
+  return [`${size(reducible * (bytes - reducedBytes))} less for the ${whose} (${each})`]
 }

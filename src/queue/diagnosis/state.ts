@@ -2,14 +2,14 @@ import type { Redis } from 'ioredis'
 import { type Finding, finding } from '../../doctor/finding.ts'
 import type { NamedQueue } from '../../redis/keys.ts'
 import { unlessRefused } from '../../redis/reply.ts'
-import { readWaitingJobs } from './waiting-jobs.ts'
+import { ADVISED_LIMIT, readJobMemory } from './job-memory.ts'
 
 const SETTINGS = ['save', 'appendfsync', 'hash-max-*-value', 'min-replicas-to-write', 'stop-writes-on-bgsave-error']
 
 export type RedisState = Awaited<ReturnType<typeof readState>>
 
 /**
- * What `INFO`, `CONFIG GET` and the waiting jobs say. A setting that may not be read is absent, and `refused` says why.
+ * What `INFO`, `CONFIG GET` and the jobs say. A setting that may not be read is absent, and `refused` says why.
  *
  * @param options.keepsOrders whether the orders themselves are in it
  */
@@ -26,7 +26,9 @@ export async function readState(redis: Redis, { keepsOrders, queue }: { keepsOrd
     const flat = ((await unlessRefused(redis.config('GET', setting), onRefused)) ?? []) as string[]
     for (let n = 0; n < flat.length; n += 2) config.set(flat[n] as string, flat[n + 1] as string)
   }
-  return { info, config, refused, keepsOrders, waiting: await unlessRefused(readWaitingJobs(redis, queue.keys)) }
+  const memoryOf = (set: string) => unlessRefused(readJobMemory(redis, queue.keys, set))
+  const [waiting, finished] = await Promise.all([memoryOf(queue.keys.delayed), memoryOf(queue.keys.completed)])
+  return { info, config, refused, keepsOrders, waiting, finished }
 }
 
 /** The commands that change a setting of Redis such as `appendonly yes`, and make it last. */
@@ -49,7 +51,7 @@ export function lookAtRefused({ info, config, refused }: RedisState): Finding | 
   ]
   return finding('info', 'redis-config', {
     what: `cannot be read here: ${unknown.join(', ')} (${refused})`,
-    meaning: 'Usual for managed servers. Expected: an append-only file, noeviction, hash-max-listpack-value 128.',
+    meaning: `Usual for managed servers. Expected: an append-only file, noeviction, hash-max-listpack-value ${ADVISED_LIMIT}.`,
     fix: "# look at these in the provider's console",
   })
 }

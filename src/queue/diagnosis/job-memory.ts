@@ -3,10 +3,10 @@ import type { QueueKeys } from '../../redis/keys.ts'
 
 const JOBS_MEASURED = 100
 /** The limit that is advised, in bytes: fields up to it stay in the compact encoding. */
-export const ADVISED_LIMIT = 128
+export const ADVISED_LIMIT = 256
 
-/** The memory that jobs waiting for their deadline take, by a sample of them. */
-export interface WaitingJobs {
+/** The memory that the jobs of a sorted set take, by a sample of them. */
+export interface JobMemory {
   count: number
   /** About how many of them take less memory with the advised limit. */
   reducible: number
@@ -15,9 +15,9 @@ export interface WaitingJobs {
   reducedBytes: number
 }
 
-/** @returns undefined where none waits */
-export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys): Promise<WaitingJobs | undefined> {
-  const [count, ids] = await Promise.all([redis.zcard(delayed), redis.zrandmember(delayed, JOBS_MEASURED)])
+/** By the latest ones, as those before may be of a time with another limit. @returns undefined where there are none */
+export async function readJobMemory(redis: Redis, { job }: QueueKeys, set: string): Promise<JobMemory | undefined> {
+  const [count, ids] = await Promise.all([redis.zcard(set), redis.zrevrange(set, 0, JOBS_MEASURED - 1)])
   const sizes = await Promise.all(ids.map((id) => sizeOf(redis, job(id))))
   const known = sizes.filter((size) => size !== undefined)
   if (known.length === 0) return undefined
@@ -30,7 +30,7 @@ export async function readWaitingJobs(redis: Redis, { delayed, job }: QueueKeys)
   }
 }
 
-async function sizeOf(redis: Redis, key: string): Promise<Pick<WaitingJobs, 'bytes' | 'reducedBytes'> | undefined> {
+async function sizeOf(redis: Redis, key: string): Promise<Pick<JobMemory, 'bytes' | 'reducedBytes'> | undefined> {
   const [encoding, usage, fields] = await Promise.all([
     redis.object('ENCODING', key),
     redis.memory('USAGE', key, 'SAMPLES', 0), // all of its few fields
