@@ -3,6 +3,7 @@ import { isBuiltin } from 'node:module'
 import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
+import { KNOWN_BULLMQ } from '../src/queue/worker/fingerprints.ts'
 import { measureHouse } from './unit/house.ts'
 import { type Import, readSource, type Source } from './unit/source.ts'
 
@@ -613,7 +614,10 @@ describe('the package of the library', () => {
 
   test('depends on nothing but what it may import, in the versions of the daemon', () => {
     expect(Object.keys(library.dependencies)).toEqual(LIBRARY_PACKAGES)
-    expect(daemon.dependencies).toMatchObject(library.dependencies)
+    // A shop has only one BullMQ then, with its own patches: where it adds jobs in another way, the library leaves that to it.
+    const { bullmq, ...others } = library.dependencies
+    expect(bullmq).toBe(`~${daemon.dependencies.bullmq}`)
+    expect(daemon.dependencies).toMatchObject(others)
     expect(Object.keys(library.peerDependencies)).toEqual(Object.keys(PEERS))
   })
 
@@ -639,6 +643,18 @@ describe('the version', () => {
       expect(readText(path)).toContain(`order-expiry:${version}`)
     expect(readText('deploy/kubernetes/example/kustomization.yaml')).toContain(`newTag: ${version}`)
   })
+})
+
+// Our scripts do what those of this version do. With others, checks would go by BullMQ's own.
+test('the daemon has exactly the BullMQ whose scripts are known', () => {
+  type Package = { dependencies: Record<string, string>; version: string }
+  const { packages } = JSON.parse(readText('package-lock.json')) as { packages: Record<string, Package> }
+  const { dependencies } = JSON.parse(readText('package.json')) as Package
+  expect([dependencies.bullmq, packages['']?.dependencies.bullmq, packages['node_modules/bullmq']?.version]).toEqual([
+    KNOWN_BULLMQ,
+    KNOWN_BULLMQ,
+    KNOWN_BULLMQ,
+  ])
 })
 
 describe('the version of Node', () => {
