@@ -5,7 +5,7 @@ import type { OpenQueue } from './check-queue.ts'
 import { JOB_NAME } from './contract.ts'
 
 /** SHA-1 of those versions of BullMQ's script for one delayed job whose work {@link ADD} does for many. */
-const KNOWN_ADD_DELAYED_JOB: readonly string[] = ['81698fd2d28e7db1787595b3c464b188fa78bdcf']
+export const KNOWN_ADD_DELAYED_JOB: readonly string[] = ['81698fd2d28e7db1787595b3c464b188fa78bdcf']
 
 const SCRIPT = 'order-expiry:add'
 

@@ -3,10 +3,11 @@ import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { expect, test } from '@jest/globals'
+import { KNOWN_ADD_DELAYED_JOB } from '../../src/queue/batch-addition.ts'
 import { KNOWN_SCRIPTS } from '../../src/queue/worker/fingerprints.ts'
 import { closing } from '../helpers/closing.ts'
 
-const NAMES = Object.keys(KNOWN_SCRIPTS)
+const NAMES = Object.keys({ ...KNOWN_SCRIPTS, addDelayedJob: KNOWN_ADD_DELAYED_JOB })
 const INSTALLED = 'node_modules/bullmq'
 
 function fingerprints(...args: string[]) {
@@ -35,19 +36,21 @@ test('of the installed BullMQ, each script is known', () => {
   expect(stdout).not.toContain('npm install')
 })
 
-test('one that differs by a word is unknown, and it says what to do', () => {
-  const copy = copyOfBullMq('moveToDelayed-11.js', (file) => {
+test.each([
+  ['moveToDelayed', 'moveToDelayed-11.js'],
+  ['addDelayedJob', 'addDelayedJob-6.js'],
+])('one that differs by a word is unknown, and it says what to do: %s', (name, script) => {
+  const copy = copyOfBullMq(script, (file) => {
     const text = readFileSync(file, 'utf8')
     expect(text).toContain('"delayed"')
     writeFileSync(file, text.replace('"delayed"', '"postponed"'))
   })
   const { status, stdout, found } = fingerprints(copy)
   expect(status).toBe(1)
-  expect(found.filter(({ is }) => is === 'unknown').map(({ name }) => name)).toEqual(['moveToDelayed'])
-  expect(stdout).toMatch(
-    /what has changed in moveToDelayed,\n.*\n\n {2}npm install --save-exact bullmq@\d.* npx jest claims/s,
-  )
-  expect(stdout).toContain('src/queue/worker/fingerprints.ts')
+  expect(found.filter(({ is }) => is === 'unknown').map(({ name }) => name)).toEqual([name])
+  expect(stdout).toContain(`what has changed in ${name},\n`)
+  expect(stdout).toContain('src/queue/worker/fingerprints.ts, that of addDelayedJob to src/queue/batch-addition.ts')
+  expect(stdout).toMatch(/\n\n {2}npm install --save-exact bullmq@\d.* npx jest claims .*additions\n/)
 })
 
 test('so is one that is there no more', () => {

@@ -18,8 +18,11 @@ export const KNOWN_SCRIPTS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Each of these scripts as a client has it on which BullMQ has defined its own. `sha1` undefined: there is none of this name. */
-export function fingerprintsOf(client: IRedisClient): { name: string; sha1: string | undefined; isKnown: boolean }[] {
-  return Object.entries(KNOWN_SCRIPTS).map(([name, known]) => {
+export function fingerprintsOf(
+  client: IRedisClient,
+  scripts = KNOWN_SCRIPTS,
+): { name: string; sha1: string | undefined; isKnown: boolean }[] {
+  return Object.entries(scripts).map(([name, known]) => {
     const sha1 = bullMqScriptOf(client as IRedisClient & ScriptClient, name)?.sha
     return { name, sha1, isKnown: sha1 !== undefined && known.includes(sha1) }
   })
