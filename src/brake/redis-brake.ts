@@ -2,6 +2,7 @@ import { OrderExpiryError } from '../errors.ts'
 import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import { redisErrorCode } from '../redis/reply.ts'
+import { readJson } from '../runtime/json.ts'
 import { type BrakeReply, PEEK, SCRIPTS, type StoredState, WINDOW_S } from './scripts.ts'
 import type { BrakeReason, BrakeStatus, Grant, SharedBrake } from './shared-brake.ts'
 
@@ -80,7 +81,7 @@ export class RedisBrake implements SharedBrake {
   async #ask(script: string, args: readonly string[]): Promise<BrakeReply> {
     const keys = this.#keys
     try {
-      const reply = parseReply(await evaluate({ ...this.#connection, keys, script, args }))
+      const reply = readJson(await evaluate({ ...this.#connection, keys, script, args }))
       if (!isReply(reply)) throw malformed()
       return reply
     } catch (error) {
@@ -118,14 +119,6 @@ function evaluate(call: {
 }): Promise<unknown> {
   const { brake, brakeCancelled, brakeReserved } = call.keys
   return call.redis.eval(call.script, 3, brake, brakeCancelled, brakeReserved, ...call.args)
-}
-
-function parseReply(reply: unknown): unknown {
-  try {
-    return JSON.parse(reply as string)
-  } catch {
-    return undefined
-  }
 }
 
 /** Somebody else may have written the key: what cannot be read must not pass for a brake that is released. */

@@ -4,6 +4,7 @@ import { isLeftBehind, type Settlement } from '../order/settle.ts'
 import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
+import { readJson } from '../runtime/json.ts'
 import { type FinishedCheck, finishedCheckOf } from './contract.ts'
 import { Journal, MOST_ORDERS } from './journal.ts'
 
@@ -98,13 +99,8 @@ function obstacleOf(settlement: Settlement): Pick<SweepObstacle, 'why' | 'messag
 
 /** The notes of one order, from its lines; what cannot be read is left out. */
 export function parseSweepNotes(lines: string | null): SweepNote[] {
-  return (lines ?? '').split('\n').flatMap((line) => {
-    try {
-      return [JSON.parse(line) as SweepNote]
-    } catch {
-      return []
-    }
-  })
+  const notes = (lines ?? '').split('\n').map(readJson)
+  return notes.filter((note) => note !== undefined) as SweepNote[]
 }
 
 /** Drops what was noted before that time, of some orders. @returns of how many */

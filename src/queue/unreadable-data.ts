@@ -1,3 +1,5 @@
+import { readJson } from '../runtime/json.ts'
+
 /** What is on a job that BullMQ cannot read, in the place of its data. */
 export class UnreadableData {
   /** Why it cannot be read. */
@@ -45,20 +47,11 @@ function unless(isWell: boolean, why: string): string | undefined {
 }
 
 function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
+  return readJson(text) !== undefined
 }
 
 /** Whether a text is JSON of an object. */
 export function isJsonObject(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null
-  } catch {
-    return false
-  }
+  const value = readJson(text)
+  return typeof value === 'object' && value !== null
 }

@@ -1,6 +1,8 @@
 import { ERROR_CODES, type ErrorCode } from '../../errors.ts'
 import { parseOrderId } from '../../order/order-id.ts'
+import { readJson } from '../../runtime/json.ts'
 import { jobIdOf } from '../contract.ts'
+import { orderIdOf } from '../foreign-jobs.ts'
 import type { FailedJob } from './failed-set.ts'
 
 /** `OTHER`: the reason was not written by our worker. */
@@ -34,22 +36,15 @@ function selectOrders(orderIds: readonly string[]): Selector {
   const orders = new Map<string, OrderResult>(orderIds.map((orderId) => [orderId, 'missing']))
   const byJobId = new Map(orderIds.map((orderId) => [jobIdOf(orderId), orderId]))
   const ordersOf = (job: FailedJob) =>
-    [byJobId.get(job.jobId), orderIdIn(job)].filter((id): id is string => id !== undefined && orders.has(id))
+    [byJobId.get(job.jobId), orderIdOf(readJson(job.data))].filter(
+      (id): id is string => id !== undefined && orders.has(id),
+    )
   return {
     orders,
     choose: (job) => (ordersOf(job).length > 0 ? 'selected' : 'other'),
     note(job, became) {
       for (const orderId of ordersOf(job)) if (orders.get(orderId) !== 'replayed') orders.set(orderId, became)
     },
-  }
-}
-
-function orderIdIn({ data }: FailedJob): string | undefined {
-  try {
-    const orderId: unknown = JSON.parse(data ?? 'null')?.orderId
-    return typeof orderId === 'string' || typeof orderId === 'number' ? String(orderId) : undefined
-  } catch {
-    return undefined // somebody edited it, and the check failed for that
   }
 }
 

@@ -1,4 +1,5 @@
 import { redisErrorCode } from '../../redis/reply.ts'
+import { readJson } from '../../runtime/json.ts'
 import type { OpenQueue } from '../check-queue.ts'
 import { jobIdOf } from '../contract.ts'
 import { scoreOf } from '../due-score.ts'
@@ -59,7 +60,7 @@ async function thoseOf(
   const pipeline = redis.pipeline()
   for (const id of ids) pipeline.hget(keys.job(id), 'data')
   const replies = (await pipeline.exec()) ?? []
-  return ids.filter((_, index) => namesOrder(replies[index]?.[1], orderId))
+  return ids.filter((_, index) => orderIdOf(readJson(replies[index]?.[1])) === orderId)
 }
 
 async function readChecks(
@@ -107,12 +108,4 @@ async function readJobIds(
   const of = (replies.slice(0, counted) as number[]).reduce((sum, count) => sum + count, 0)
   const idsOf = (some: unknown[]) => [...new Set((some as string[][]).flat())]
   return { near: idsOf(replies.slice(listed)), others: idsOf(replies.slice(counted, listed)), of }
-}
-
-function namesOrder(data: unknown, orderId: string): boolean {
-  try {
-    return orderIdOf(JSON.parse(data as string)) === orderId
-  } catch {
-    return false
-  }
 }

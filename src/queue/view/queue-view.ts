@@ -8,7 +8,7 @@ import { CheckQueue, type OpenQueue } from '../check-queue.ts'
 import { readProcessReports } from '../process-reports.ts'
 import { type CheckFacts, describeFacts, type FoundCheck, mainCheckOf, replaceFreeTexts } from './check-facts.ts'
 import { readForecast } from './forecast.ts'
-import { type CancelledOrder, readLastCancelled } from './last-cancelled.ts'
+import { readLastCancelled } from './last-cancelled.ts'
 import { lookForChecks, type OrderRecords, readOrderRecords } from './order-records.ts'
 
 /** What holds up checks and cancellations of all orders. */
@@ -123,7 +123,7 @@ export class QueueView {
   }
 
   /** The last orders that were cancelled, by a check or a sweep, the latest first. */
-  lastCancelled(most: number): Promise<CancelledOrder[]> {
+  lastCancelled(most: number): ReturnType<Vitals['view']['lastCancelled']> {
     return this.#ask((open) => readLastCancelled(open, most))
   }
 
