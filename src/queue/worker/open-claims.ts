@@ -7,17 +7,11 @@ import type { Claims } from './claims.ts'
 import { KNOWN_BULLMQ, unknownScripts } from './fingerprints.ts'
 import { type BullMqScripts, WRAPPED, WrappedClaims } from './wrapped-claims.ts'
 
-interface OpenClaims {
-  claims: Claims
-  isWrapped: boolean
-  /** BullMQ's scripts that are not as `batch-claims.ts` knows them. */
-  unknown: string[]
-}
-
 /**
  * The claims of a worker, on a client on which BullMQ has defined its scripts: in batches, unless these are wanted wrapped or
  * BullMQ's scripts are not the known ones.
  *
+ * @returns `unknown`: those of BullMQ's scripts that are not as `batch-claims.ts` knows them
  * @throws {OrderExpiryError} UNEXPECTED: scripts that cannot even be wrapped
  */
 export function openClaims(options: {
@@ -26,7 +20,7 @@ export function openClaims(options: {
   workerId: string
   lockMs: number
   kind: 'auto' | 'wrapped'
-}): OpenClaims {
+}): { claims: Claims; isWrapped: boolean; unknown: string[] } {
   const { client, queue, workerId, lockMs, kind } = options
   const given = { client, queue, lockMs, workerId, scripts: bullMqScripts(client) }
   const unknown = unknownScripts(client)

@@ -33,11 +33,7 @@ export interface SleepOptions {
  * puts a marker into the queue, which wakes one worker and tells it when the job is due.
  */
 export class Sleep {
-  readonly #backend: IQueueBackend
-  readonly #trouble: Trouble
-  readonly #onError: (error: Error) => void
-  readonly #wakeAnother: () => Promise<unknown>
-  readonly #longestMs: number
+  readonly #options: ConstructorParameters<typeof Sleep>[0]
   readonly #alarm: Alarm
   readonly #clock: Clock
   #isAsleep = false
@@ -46,12 +42,7 @@ export class Sleep {
   #toldOf = Number.NEGATIVE_INFINITY
 
   constructor(options: SleepOptions & { backend: IQueueBackend; trouble: Trouble; onError: (error: Error) => void }) {
-    const { wakeAnother = async () => {}, longestSleepMs = LONGEST_SLEEP_MS } = options
-    this.#backend = options.backend
-    this.#trouble = options.trouble
-    this.#onError = options.onError
-    this.#wakeAnother = wakeAnother
-    this.#longestMs = longestSleepMs
+    this.#options = options
     this.#alarm = new Alarm(options)
     this.#clock = options.clock
   }
@@ -77,22 +68,23 @@ export class Sleep {
 
   /** Hands on what it may know alone: a marker wakes exactly one worker. */
   async handOn(): Promise<void> {
-    await this.#wakeAnother().catch(() => {}) // the others look a little later
+    await this.#options.wakeAnother?.().catch(() => {}) // the others look a little later
   }
 
   /** Ends the sleep, for good. */
   async end(): Promise<void> {
     this.#isOver = true
-    if (this.#isAsleep) await this.#backend.disconnectBlocking(false).catch(() => {})
+    if (this.#isAsleep) await this.#options.backend.disconnectBlocking(false).catch(() => {})
     await this.handOn() // of a job that is due in a moment, perhaps only this one knows
   }
 
   /** Redis ends the longest wait on its timer, too late for a job that is due just after it: so before one it is shorter. */
   async #waitFor(leftMs: number) {
-    const wait = (seconds: number) => this.#wait(Math.max(seconds, this.#backend.minimumBlockTimeout))
+    const { backend, longestSleepMs = LONGEST_SLEEP_MS } = this.#options
+    const wait = (seconds: number) => this.#wait(Math.max(seconds, backend.minimumBlockTimeout))
     if (leftMs < DUE_SOON_MS) return this.#alarm.during(leftMs / 1_000, wait)
-    if (leftMs < this.#longestMs) this.#tellAnother(this.#clock.monotonic() + leftMs)
-    return wait(Math.min(this.#longestMs, leftMs - REDIS_TIMER_MS) / 1_000)
+    if (leftMs < longestSleepMs) this.#tellAnother(this.#clock.monotonic() + leftMs)
+    return wait(Math.min(longestSleepMs, leftMs - REDIS_TIMER_MS) / 1_000)
   }
 
   /** A job wakes exactly one sleeping worker. If that one dies, the others would sleep on: so each tells another, once. */
@@ -103,16 +95,17 @@ export class Sleep {
   }
 
   async #wait(seconds: number) {
+    const { backend, trouble, onError } = this.#options
     this.#isAsleep = true
     try {
-      const asked = this.#trouble.isFailing('wait') ? Math.min(seconds, TRIAL_WAIT_S) : seconds
-      return await this.#trouble.during('wait', this.#backend.waitForJob(asked))
+      const asked = trouble.isFailing('wait') ? Math.min(seconds, TRIAL_WAIT_S) : seconds
+      return await trouble.during('wait', backend.waitForJob(asked))
     } catch (error) {
       if (this.#isOver) return null
       const isRefused = redisErrorCode(error) !== undefined
-      if (isRefused) this.#onError(error as Error)
-      else await this.#backend.reconnectBlocking().catch(() => {}) // the claim that follows tells of it
-      await this.#clock.sleep(Math.min(seconds * 1_000, isRefused ? this.#trouble.pauseMs('wait') : AGAIN_MS))
+      if (isRefused) onError(error as Error)
+      else await backend.reconnectBlocking().catch(() => {}) // the claim that follows tells of it
+      await this.#clock.sleep(Math.min(seconds * 1_000, isRefused ? trouble.pauseMs('wait') : AGAIN_MS))
       return null
     } finally {
       this.#isAsleep = false

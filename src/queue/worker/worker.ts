@@ -51,13 +51,7 @@ export interface WorkerService extends Service {
 }
 
 /** What runs once there is a connection. */
-interface Running {
-  worker: Worker
-  pump: Pump
-  trouble: Trouble
-  isWrapped: boolean
-  loops: Service[]
-}
+type Running = Awaited<ReturnType<typeof open>>
 
 /** The worker pool as a service: takes due checks from the queue, settles them in batches, records what became of them. */
 export function createWorkerService(options: WorkerOptions): WorkerService {
@@ -128,7 +122,7 @@ function createWorker({ redis, queue, events, telemetry }: WorkerOptions): Worke
   return worker
 }
 
-async function open(options: WorkerOptions, worker: Worker): Promise<Running> {
+async function open(options: WorkerOptions, worker: Worker) {
   const { queue, telemetry, longestSleepMs = LONGEST_SLEEP_MS, claims: kind = 'auto', events, clock } = options
   await worker.waitUntilReady()
   const backend = worker.getBackend() as RedisQueueBackend
@@ -136,28 +130,20 @@ async function open(options: WorkerOptions, worker: Worker): Promise<Running> {
   if (sleeper) sleeper.options.socketTimeout = longestSleepMs + SLEEP_SLACK_MS
   const trouble = new Trouble({ clock })
   const onError = (error: Error) => void worker.emit('error', error)
-  const { claims, isWrapped, unknown } = openClaims({
-    client: await backend.client,
-    queue,
-    workerId: worker.id,
-    lockMs: LOCK_MS,
-    kind,
-  })
+  const client = await backend.client
+  const { claims, isWrapped, unknown } = openClaims({ client, queue, workerId: worker.id, lockMs: LOCK_MS, kind })
   if (isWrapped && kind === 'auto') events.emit('claims-wrapped', { scripts: unknown, known: KNOWN_BULLMQ })
   const sleep = new Sleep({ ...options, backend, trouble, onError })
   const spans = telemetry && new CheckSpans(worker)
   const prepare = createPreparation(worker)
   const pump = new Pump({ ...options, workerId: worker.id, claims, sleep, trouble, spans, prepare, onError })
-  const everyMs = (ms: number, step: () => Promise<unknown>, name: string) =>
-    createLoop({
-      name,
-      step: () =>
-        step().then(
-          () => ms,
-          () => ms,
-        ),
-      clock,
-    })
+  const repeat = (name: string, pauseMs: number, work: () => Promise<void>) => {
+    const step = async () => {
+      await work().catch(onError)
+      return pauseMs
+    }
+    return createLoop({ name, step, clock })
+  }
   const putStalledBack = async () => {
     const work = claims.putStalledBack({ everyMs: STALLED_CHECK_MS })
     for (const jobId of await trouble.during('look for stalled jobs', work)) {
@@ -169,10 +155,7 @@ async function open(options: WorkerOptions, worker: Worker): Promise<Running> {
       await worker.extendJobLocks([...ids], new Array(ids.size).fill(token), LOCK_MS)
     }
   }
-  const loops = [
-    everyMs(LOCK_MS / 4, () => renewLocks().catch(onError), 'locks'),
-    everyMs(STALLED_CHECK_MS, () => putStalledBack().catch(onError), 'stalled jobs'),
-  ]
+  const loops = [repeat('locks', LOCK_MS / 4, renewLocks), repeat('stalled jobs', STALLED_CHECK_MS, putStalledBack)]
   return { worker, pump, trouble, isWrapped, loops }
 }
 
