@@ -34,24 +34,19 @@ export function createClockWatch(options: {
 
   async function step(): Promise<number> {
     await Promise.all((Object.keys(clocks) as Other[]).map(look))
-    if (setBackMs > CLOCKS_DIFFER_MS) {
-      await onRedisSetBack(setBackMs).then(
-        () => {
-          setBackMs = 0
-        },
-        () => {}, // with the next look
-      )
-    }
-    if (differing.size > 0 || isReported) {
-      const offsets = { redis: clocks.redis.offsetMs, store: clocks.store.offsetMs }
-      await report(differing.size > 0 ? offsets : undefined).then(
-        () => {
-          isReported = differing.size > 0
-        },
-        () => {}, // with the next look
-      )
-    }
+    if (setBackMs > CLOCKS_DIFFER_MS && (await isDone(onRedisSetBack(setBackMs)))) setBackMs = 0
+    const differs = differing.size > 0
+    const offsets = { redis: clocks.redis.offsetMs, store: clocks.store.offsetMs }
+    if ((differs || isReported) && (await isDone(report(differs ? offsets : undefined)))) isReported = differs
     return everyMs
+  }
+
+  /** What fails comes again with the next look. */
+  function isDone(work: Promise<void>): Promise<boolean> {
+    return work.then(
+      () => true,
+      () => false,
+    )
   }
 
   async function look(of: Other): Promise<void> {

@@ -1,3 +1,4 @@
+import { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
 import { DATA_DIR, queueOf, redisAddressOf } from '../config.ts'
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
@@ -6,9 +7,9 @@ import { createHistoryWriter } from '../observe/history.ts'
 import { MinuteCounts } from '../observe/minutes.ts'
 import { LATE_AFTER_MS } from '../order/promise.ts'
 import type { OrderStore } from '../order/store.ts'
-import { reportClocks, withdrawReport } from '../queue/clock-reports.ts'
+import { reportClocks } from '../queue/clock-reports.ts'
 import { ForeignJobs } from '../queue/foreign-jobs.ts'
-import type { MissingChecks } from '../queue/missing-checks.ts'
+import { MissingChecks } from '../queue/missing-checks.ts'
 import { makePostponedDue } from '../queue/postponed-checks.ts'
 import { createProcessReporter } from '../queue/process-reports.ts'
 import { createRetention } from '../queue/retention.ts'
@@ -30,10 +31,8 @@ import {
   type Given,
   MAX_BATCHES,
   nameOfProcess,
-  openBrake,
   openClient,
   openConnection,
-  openMissingChecks,
   openSweepNotes,
   redactorOf,
 } from './parts.ts'
@@ -60,7 +59,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const connection = openConnection(redisAddress)
   const probes = openConnection(redisAddress)
   const client = openClient({ config, redisAddress, telemetry: tracing?.telemetry })
-  const missingChecks = openMissingChecks({ config, redisAddress, clock })
+  const missingChecks = new MissingChecks({ redis: redisAddress, queue, clock })
   const sweepNotes = openSweepNotes({ config, connection, events, clock })
   const onError = (error: Error) => events.emit('redis-error', { connection: 'foreign-jobs', error })
   const foreignJobs = new ForeignJobs({ connection, queue, onError, clock })
@@ -228,7 +227,7 @@ function clockWatch(parts: Parts, { store, breaker, watch }: Checking): Service 
       store: () => (breaker.failure ? undefined : vitals.uses.store.during(() => store.ping())),
     },
     onRedisSetBack: (byMs) => makePostponedDue({ ...source, withinMs: byMs + LATE_AFTER_MS }),
-    report: (offsets) => (offsets ? reportClocks(source, by, offsets) : withdrawReport(source, by)),
+    report: (offsets) => reportClocks(source, by, offsets),
     events,
     clock,
   })
@@ -241,7 +240,7 @@ function createCheckingOf(store: OrderStore, parts: Parts): Checking {
     ...parts,
     settings: config,
     store,
-    sharedBrake: openBrake(config, connection),
+    sharedBrake: new RedisBrake({ connection, queue }),
     addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
     noteSwept: (checks, settlements) => sweepNotes.note(checks, settlements),
     readSetAside: () => vitals.readSetAside(),

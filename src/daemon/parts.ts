@@ -1,6 +1,5 @@
 import { hostname } from 'node:os'
 import { Brake } from '../brake/brake.ts'
-import { RedisBrake } from '../brake/redis-brake.ts'
 import type { SharedBrake } from '../brake/shared-brake.ts'
 import { redisBackend } from '../client/backend.ts'
 import { OrderExpiry } from '../client/client.ts'
@@ -10,7 +9,6 @@ import type { EventBus } from '../observe/events.ts'
 import { createRedactor } from '../observe/redact.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
-import { MissingChecks } from '../queue/missing-checks.ts'
 import { SweepNotes } from '../queue/sweep-notes.ts'
 import { REDIS_SETTINGS, type RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
@@ -67,21 +65,6 @@ export function chooseStore(options: {
     onError: (error) => events?.emit('store-error', { error }),
     onNotice: (notice) => events?.emit('store-notice', { notice }),
   }
-}
-
-/** The brake that all processes of this queue share. */
-export function openBrake(config: Config, connection: Connection): RedisBrake {
-  return new RedisBrake({ connection, queue: queueOf(config) })
-}
-
-/** What gives orders the check that they lack. */
-export function openMissingChecks(options: {
-  config: Config
-  redisAddress: RedisAddress
-  clock: Clock
-}): MissingChecks {
-  const { config, redisAddress, clock } = options
-  return new MissingChecks({ redis: redisAddress, queue: queueOf(config), clock })
 }
 
 /** What remembers what sweeps do. @param options.events told where it cannot be written */

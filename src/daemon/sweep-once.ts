@@ -1,20 +1,15 @@
 import type { Brake } from '../brake/brake.ts'
+import { RedisBrake } from '../brake/redis-brake.ts'
+import { queueOf } from '../config.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { createSettle } from '../order/settle.ts'
 import type { OrderStore, SetAside } from '../order/store.ts'
+import { MissingChecks } from '../queue/missing-checks.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
-import {
-  chooseStore,
-  createGuards,
-  type Given,
-  openBrake,
-  openConnection,
-  openMissingChecks,
-  openSweepNotes,
-} from './parts.ts'
+import { chooseStore, createGuards, type Given, openConnection, openSweepNotes } from './parts.ts'
 
 export interface SweptOnce extends SweepResult {
   /** As it was last read. */
@@ -41,13 +36,14 @@ export async function sweepOnce(
   const isDryRun = dryRun || config.DRY_RUN
   const store = await openStore(chooseStore({ config, redisAddress, access: isDryRun ? 'read' : undefined }))
   const connection = openConnection(redisAddress)
-  const missingChecks = openMissingChecks(options)
+  const queue = queueOf(config)
+  const missingChecks = new MissingChecks({ redis: redisAddress, queue, clock })
   const notes = openSweepNotes({ config, connection, clock })
   try {
     const { brake, guarded } = createGuards({
       settings: { ...config, DRY_RUN: isDryRun },
       store,
-      shared: openBrake(config, connection),
+      shared: new RedisBrake({ connection, queue }),
       remembered: Number.POSITIVE_INFINITY,
       events,
       clock,

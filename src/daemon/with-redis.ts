@@ -1,4 +1,4 @@
-import type { RedisBrake } from '../brake/redis-brake.ts'
+import { RedisBrake } from '../brake/redis-brake.ts'
 import type { OrderExpiry } from '../client/client.ts'
 import { DATA_DIR, queueOf, redisAddressOf } from '../config.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
@@ -9,7 +9,7 @@ import type { RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import { openStore } from '../stores/kinds.ts'
-import { chooseStore, type Given, openBrake, openClient, openConnection, redactorOf } from './parts.ts'
+import { chooseStore, type Given, openClient, openConnection, redactorOf } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
@@ -47,7 +47,8 @@ export async function withOwnRedis<T>(
 
 /** Runs `work` with the brake of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */
 export function withBrake<T>(settings: Settings, work: (brake: RedisBrake) => Promise<T>): Promise<T> {
-  return withConnection(settings, (connection) => work(openBrake(settings.config, connection)))
+  const queue = queueOf(settings.config)
+  return withConnection(settings, (connection) => work(new RedisBrake({ connection, queue })))
 }
 
 /** Runs `work` with a view of the queue that the settings name. @throws {OrderExpiryError} REDIS_* */

@@ -11,15 +11,11 @@ interface Source {
   keys: Pick<QueueKeys, 'clocks'>
 }
 
-/** A process tells that its clock differs, for `doctor`, which runs by the clock of another machine. */
-export async function reportClocks({ redis, keys }: Source, by: string, offsets: ClockOffsets): Promise<void> {
+/** A process tells that its clock differs, for `doctor`, which runs by the clock of another machine; or no longer does. */
+export async function reportClocks({ redis, keys }: Source, by: string, offsets?: ClockOffsets): Promise<void> {
+  if (!offsets) return void (await redis.hdel(keys.clocks, by))
   const value = JSON.stringify({ at: await timeOf(redis), ...offsets })
   await redis.multi().hset(keys.clocks, by, value).pexpire(keys.clocks, FRESH_FOR_MS).exec()
-}
-
-/** Its clock no longer differs. */
-export async function withdrawReport({ redis, keys }: Source, by: string): Promise<void> {
-  await redis.hdel(keys.clocks, by)
 }
 
 /** What running processes report, by their names. */

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import { RedisBrake } from '../../src/brake/redis-brake.ts'
 import type { Finding } from '../../src/doctor/finding.ts'
 import { asOrderExpiryError } from '../../src/errors.ts'
-import { reportClocks, withdrawReport } from '../../src/queue/clock-reports.ts'
+import { reportClocks } from '../../src/queue/clock-reports.ts'
 import { diagnoseQueue } from '../../src/queue/diagnosis/queue.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
@@ -178,7 +178,7 @@ test('a running process whose clock differs is told of, until it withdraws that 
       expect.stringMatching(/; for b:2, the clock of Redis is 600\.0 s behind, the clock of the order store agrees$/),
     ],
   ])
-  await withdrawReport(source, 'b:2')
+  await reportClocks(source, 'b:2')
   expect(ofCode(await diagnose(), 'queue-clocks')[0]?.[0]).toBe('warning')
 
   await raw.redis.hset(named.keys.clocks, 'a:1', JSON.stringify({ at: Date.now() - 31_000, redis: 3_000 }))
