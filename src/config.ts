@@ -6,6 +6,7 @@ import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { certificateProblems, type TlsFiles } from './runtime/certificates.ts'
 import { formatDuration } from './runtime/duration.ts'
 import { count } from './runtime/human-numbers.ts'
+import { percentDecoded } from './runtime/percent.ts'
 import { apiTokens, boardUsers, metricsToken, otlpHeaders } from './settings/credentials.ts'
 import {
   type Environment,
@@ -180,19 +181,11 @@ function secretsIn(text: string): string[] {
   ]
   const found = written.flatMap((form) => {
     const url = new URL('http://h')
-    url.password = sent(form)
-    return [form, sent(form), sent(form.replaceAll('+', ' ')), url.password]
+    const sent = percentDecoded(form)
+    url.password = sent
+    return [form, sent, percentDecoded(form.replaceAll('+', ' ')), url.password]
   })
   return [...new Set(found.filter((form) => form !== ''))]
-}
-
-/** A "%" that encodes nothing stands for itself. */
-function sent(form: string): string {
-  try {
-    return decodeURIComponent(form.replace(/%(?![\da-f]{2})/gi, '%25'))
-  } catch {
-    return form
-  }
 }
 
 /** Whether only programs of this machine come in: it listens on loopback, and no proxy in front brings others. */

@@ -1,4 +1,5 @@
 import type { TlsFiles } from '../../runtime/certificates.ts'
+import { percentDecoded as decode } from '../../runtime/percent.ts'
 import { quoteIdentifier } from './quoting.ts'
 
 /** What DATABASE_URL says. */
@@ -153,15 +154,6 @@ function schemasOf({
 }: Parameters): string | undefined {
   const names = list?.split(',').map((name) => name.trim().replace(/^"(.*)"$/, '$1'))
   return names?.every((name) => name !== '') ? names.map(quoteIdentifier).join(', ') : undefined
-}
-
-/** A percent sign that encodes nothing stands for itself. */
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text.replace(/%(?![\da-f]{2})/gi, '%25'))
-  } catch {
-    return text
-  }
 }
 
 function invalid(given: string): Error {
