@@ -8,8 +8,8 @@ import { startProducerSpan } from '../queue/producer-span.ts'
 import { Batcher, runInBatches } from '../runtime/batcher.ts'
 import { systemClock } from '../runtime/clock.ts'
 import { notRecordedHere, type PayResult } from '../stores/records.ts'
-import { type Backend, type ClientRecords, redisBackend } from './backend.ts'
-import { type BoundedCalls, CALL_TIMEOUT_MS } from './bounded-call.ts'
+import { type Backend, redisBackend } from './backend.ts'
+import { CALL_TIMEOUT_MS } from './bounded-call.ts'
 import type { Checks } from './checks.ts'
 import { type OrderExpiryOptions, parseClientOptions } from './options.ts'
 import { placeOrders } from './place-orders.ts'
@@ -26,9 +26,7 @@ const ORDERS_PER_CALL_TIMEOUT = 1_000
  */
 export class OrderExpiry {
   readonly #options: ReturnType<typeof parseClientOptions>
-  readonly #calls: BoundedCalls
-  readonly #orders: ClientRecords | undefined
-  readonly #now: () => number
+  readonly #backend: Backend
   readonly #scheduling: Batcher<Placement, ScheduleResult | Refusal>
   #isUnavailable = false
 
@@ -38,10 +36,7 @@ export class OrderExpiry {
   constructor(options: OrderExpiryOptions, backend?: Backend)
   constructor(options: OrderExpiryOptions, backend?: Backend) {
     this.#options = parseClientOptions(options)
-    const { calls, orders, now } = backend ?? redisBackend(this.#options)
-    this.#calls = calls
-    this.#orders = orders
-    this.#now = now
+    this.#backend = backend ?? redisBackend(this.#options)
     this.#scheduling = new Batcher({ ...PACKETS, run: this.#place })
   }
 
@@ -109,8 +104,8 @@ export class OrderExpiry {
       throw new OrderExpiryError('INVALID_DEADLINE', 'deadline: expected a new deadline, given none')
     }
     const { orderId, deadline } = placement
-    return this.#calls.run(async (checks) => {
-      const moved = await this.#orders?.move(orderId, deadline)
+    return this.#backend.calls.run(async (checks) => {
+      const moved = await this.#backend.orders?.move(orderId, deadline)
       if (moved?.result === 'missing') return { orderId, result: 'missing' }
       if (moved?.result === 'settled') return { orderId, result: 'settled', status: moved.status }
       const job = await checks.move(placement)
@@ -129,8 +124,8 @@ export class OrderExpiry {
    */
   async withdraw(orderId: string | number): Promise<WithdrawResult> {
     const id = parseOrderId(orderId)
-    return this.#calls.run(async (checks) => {
-      const withdrawn = await this.#orders?.withdraw(id)
+    return this.#backend.calls.run(async (checks) => {
+      const withdrawn = await this.#backend.orders?.withdraw(id)
       if (withdrawn?.result === 'settled') return { orderId: id, result: 'settled', status: withdrawn.status }
       const job = await checks.remove(id)
       if (withdrawn?.result === 'withdrawn' || job === 'removed') return { orderId: id, result: 'withdrawn' }
@@ -146,8 +141,8 @@ export class OrderExpiry {
    */
   async find(orderId: string | number): Promise<FoundOrder | undefined> {
     const id = parseOrderId(orderId)
-    return this.#calls.run(async (checks) => {
-      const [check, order] = await Promise.all([checks.find(id), this.#orders?.find(id)])
+    return this.#backend.calls.run(async (checks) => {
+      const [check, order] = await Promise.all([checks.find(id), this.#backend.orders?.find(id)])
       if (!check && !order) return undefined
       return {
         orderId: id,
@@ -164,19 +159,19 @@ export class OrderExpiry {
    * @throws {OrderExpiryError} NOT_RECORDED_HERE, INVALID_ORDER_ID, REDIS_UNAVAILABLE
    */
   async pay(orderId: string | number): Promise<PayResult> {
-    const orders = this.#orders
+    const orders = this.#backend.orders
     if (!orders) throw notRecordedHere("a client with { orders: 'redis' }")
     const id = parseOrderId(orderId)
-    return this.#calls.run(() => orders.pay(id))
+    return this.#backend.calls.run(() => orders.pay(id))
   }
 
   /** Gives the connection back, whatever is down. Calls under way are rejected; later ones reject with CLOSED. */
   close(): Promise<void> {
-    return this.#calls.close()
+    return this.#backend.calls.close()
   }
 
   #callNow(trace?: string) {
-    return { calledAt: this.#now(), trace, paymentTimeout: this.#options.paymentTimeout }
+    return { calledAt: this.#backend.now(), trace, paymentTimeout: this.#options.paymentTimeout }
   }
 
   /** Places orders together: a result or a refusal for each, in their order. */
@@ -184,13 +179,13 @@ export class OrderExpiry {
     placements: readonly Placement[],
     { withinMs, onEnd } = this.#sharedTerms(placements),
   ): Promise<(ScheduleResult | Refusal)[]> => {
-    const orders = this.#orders
-    const explain = (error: Error) => this.#calls.explain(error)
+    const orders = this.#backend.orders
+    const explain = (error: Error) => this.#backend.calls.explain(error)
     // Each part by its name: a spread would take as long as all else here.
     const place = (checks: Checks, isLate: () => boolean) =>
       placeOrders({ checks, isLate, orders, placements, explain })
     try {
-      const results = await this.#calls.run(place, { withinMs })
+      const results = await this.#backend.calls.run(place, { withinMs })
       onEnd()
       return results
     } catch (cause) {
@@ -202,7 +197,7 @@ export class OrderExpiry {
 
   /** Behind calls that waited in vain for Redis, later ones wait less. `onEnd` is told how these calls fail. */
   #sharedTerms(placements: readonly Placement[]) {
-    const waitedMs = this.#isUnavailable ? this.#now() - (placements[0] as Placement).placedAt : 0
+    const waitedMs = this.#isUnavailable ? this.#backend.now() - (placements[0] as Placement).placedAt : 0
     return {
       withinMs: CALL_TIMEOUT_MS - waitedMs,
       onEnd: (failure?: OrderExpiryError) => {

@@ -89,13 +89,13 @@ export async function moveJob(
   const before = deadlineOf(job)
   const isSame = before === deadline
   // The data first: if we die in between, the check comes at the old time, sees the new deadline, and waits for it.
-  if (!isSame) await job.updateData({ ...job.data, orderId, deadline })
   if (!isSame) {
+    await job.updateData({ ...job.data, orderId, deadline })
     const from = before === undefined ? '' : ` from ${new Date(before).toISOString()}`
     const what = `deadline moved${from} to ${new Date(deadline).toISOString()}`
     await open.queue.addJobLog(jobIdOf(orderId), noteOf(systemClock.now(), what), NOTES_KEPT)
+    await forgetLeftBehind(job)
   }
-  if (!isSame) await forgetLeftBehind(job)
   const state = await job.getState()
   // Even to the same deadline: an earlier call may have written it and then failed.
   if (state === 'delayed') {

@@ -40,16 +40,8 @@ export async function makePostponedDue(options: {
   const scores = [scoreOf(now), scoreOf(now + withinMs)]
   let skip = 0
   for (;;) {
-    const answer = await redis.eval(
-      MAKE_POSTPONED_DUE,
-      2,
-      keys.delayed,
-      keys.marker,
-      keys.job(''),
-      ...scores,
-      skip,
-      JOBS_IN_ONE_SCRIPT,
-    )
+    const args = [keys.job(''), ...scores, skip, JOBS_IN_ONE_SCRIPT]
+    const answer = await redis.eval(MAKE_POSTPONED_DUE, 2, keys.delayed, keys.marker, ...args)
     const [seen, due] = answer as [number, number]
     if (seen < JOBS_IN_ONE_SCRIPT) return
     skip += seen - due // those made due are no longer in the range

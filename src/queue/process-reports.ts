@@ -1,12 +1,12 @@
-import type { Redis } from 'ioredis'
 import type { LastSweep, ProcessReport } from '../observe/vitals.ts'
 import type { Connection } from '../redis/connection.ts'
-import type { NamedQueue, QueueKeys } from '../redis/keys.ts'
+import type { NamedQueue } from '../redis/keys.ts'
 import { timeOf } from '../redis/time.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
 import type { Service } from '../runtime/service.ts'
 import { untilAborted } from '../runtime/timeout.ts'
+import type { OpenQueue } from './check-queue.ts'
 
 const REPORT_EVERY_MS = 10_000
 /** A process that has been silent for so long is gone. */
@@ -71,13 +71,7 @@ export function createProcessReporter(options: {
 }
 
 /** The processes that run, by name. @throws ioredis' error */
-export async function readProcessReports({
-  redis,
-  keys,
-}: {
-  redis: Redis
-  keys: Pick<QueueKeys, 'processes'>
-}): Promise<ProcessReport[]> {
+export async function readProcessReports({ redis, keys }: Pick<OpenQueue, 'redis' | 'keys'>): Promise<ProcessReport[]> {
   const [now, reports] = await Promise.all([timeOf(redis), redis.hgetall(keys.processes)])
   return Object.entries(reports)
     .flatMap(([name, value]): ProcessReport[] => {

@@ -5,31 +5,28 @@ import type { Clock } from './clock.ts'
  * anew, that of before is given for as long again, so that many who ask do not pile up.
  */
 export class KeptAnswer<Value> {
-  readonly #seek: () => Promise<Value>
-  readonly #forMs: number
-  readonly #clock: Clock
+  readonly #options: { seek: () => Promise<Value>; forMs: number; clock: Clock }
   #kept: Promise<Value> | undefined
   #keptAt = 0
   #sought: Promise<Value> | undefined
 
   constructor(options: { seek: () => Promise<Value>; forMs: number; clock: Clock }) {
-    this.#seek = options.seek
-    this.#forMs = options.forMs
-    this.#clock = options.clock
+    this.#options = options
   }
 
   read(): Promise<Value> {
-    const ageMs = this.#clock.monotonic() - this.#keptAt
-    if (this.#kept && ageMs < this.#forMs) return this.#kept
+    const { forMs, clock } = this.#options
+    const ageMs = clock.monotonic() - this.#keptAt
+    if (this.#kept && ageMs < forMs) return this.#kept
     const sought = this.#sought ?? this.#seekAnew()
-    return this.#kept && ageMs < 2 * this.#forMs ? this.#kept : sought
+    return this.#kept && ageMs < 2 * forMs ? this.#kept : sought
   }
 
   #seekAnew(): Promise<Value> {
-    const sought = this.#seek()
+    const sought = this.#options.seek()
     const keep = () => {
       this.#kept = sought
-      this.#keptAt = this.#clock.monotonic()
+      this.#keptAt = this.#options.clock.monotonic()
       this.#sought = undefined
     }
     this.#sought = sought

@@ -7,10 +7,7 @@ const SLOW_READ_MS = 500
 
 /** A read that all who ask share: it takes no more than a twentieth of the time of what is read. */
 export class SeldomRead<Value> {
-  readonly #look: () => Promise<Value>
-  readonly #freshForMs: number
-  readonly #freshTimes: number
-  readonly #clock: Clock
+  readonly #options: ConstructorParameters<typeof SeldomRead<Value>>[0]
   #known: { value: Value; at: number; freshMs: number; isSlow: boolean } | undefined
   #reading: Promise<Value> | undefined
 
@@ -19,16 +16,13 @@ export class SeldomRead<Value> {
    * @param options.freshTimes and how many times as long as it took to find; 0: no longer. Default 20
    */
   constructor(options: { look: () => Promise<Value>; freshForMs: number; freshTimes?: number; clock: Clock }) {
-    this.#look = options.look
-    this.#freshForMs = options.freshForMs
-    this.#freshTimes = options.freshTimes ?? FRESH_TIMES
-    this.#clock = options.clock
+    this.#options = options
   }
 
   /** What was found, and how long ago. Rejects as the read itself does; the next who asks has it read again. */
   async read(): Promise<{ value: Value; ageMs: number }> {
     const known = this.#known
-    const ageMs = known ? this.#clock.monotonic() - known.at : 0
+    const ageMs = known ? this.#options.clock.monotonic() - known.at : 0
     if (known && ageMs < known.freshMs) return { value: known.value, ageMs }
     this.#reading ??= this.#lookNow().finally(() => {
       this.#reading = undefined
@@ -42,11 +36,12 @@ export class SeldomRead<Value> {
   }
 
   async #lookNow(): Promise<Value> {
-    const startedAt = this.#clock.monotonic()
-    const value = await this.#look()
-    const at = this.#clock.monotonic()
+    const { look, freshForMs, freshTimes = FRESH_TIMES, clock } = this.#options
+    const startedAt = clock.monotonic()
+    const value = await look()
+    const at = clock.monotonic()
     const tookMs = at - startedAt
-    const freshMs = Math.max(this.#freshForMs, this.#freshTimes * tookMs)
+    const freshMs = Math.max(freshForMs, freshTimes * tookMs)
     this.#known = { value, at, freshMs, isSlow: tookMs > SLOW_READ_MS }
     return value
   }

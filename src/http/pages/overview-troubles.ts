@@ -35,23 +35,11 @@ const DRY_RUN: Trouble = {
 
 function phaseTroubles({ phase, away }: Overview): Trouble[] {
   if (phase === 'running' || away.redis || away.store) return []
-  return phase === 'stopping'
-    ? [
-        {
-          title: 'This process is stopping',
-          isMild: true,
-          meaning: 'Another process goes on, or the next one settles what falls due meanwhile.',
-          alert: 'OrderExpiryProcessDown',
-        },
-      ]
-    : [
-        {
-          title: 'This process is starting',
-          isMild: true,
-          meaning: 'It checks no order yet. Nothing is lost: what is overdue is settled as soon as it runs.',
-          alert: 'OrderExpiryProcessDown',
-        },
-      ]
+  const meaning = {
+    starting: 'It checks no order yet. Nothing is lost: what is overdue is settled as soon as it runs.',
+    stopping: 'Another process goes on, or the next one settles what falls due meanwhile.',
+  }[phase]
+  return [{ title: `This process is ${phase}`, isMild: true, meaning, alert: 'OrderExpiryProcessDown' }]
 }
 
 /** What somebody has stopped. Redis keeps it, so nothing is known of it while Redis is away. */

@@ -1,6 +1,5 @@
 import { OrderExpiryError } from '../../errors.ts'
 import type { MigrationOptions, MissingIndex } from '../store-kind.ts'
-
 import { oneValue } from './database.ts'
 import { lookAtIndexes } from './diagnosis/indexes.ts'
 import { sqlStateOf } from './errors.ts'

@@ -46,12 +46,14 @@ export class Ways {
   readonly #asDriver: (config: pg.ClientConfig) => unknown
   readonly #onUnbounded: (why: string) => void
   #current = 0
-  #turns = 0
+  /** How often another way was taken. */
+  turns = 0
   #reached: Way | undefined
   /** Attempts that have failed and go on another way. */
   #retrying = 0
-  #takesParameters = true
-  #whyUnbounded: string | undefined
+  takesParameters = true
+  /** Why statements get their bounds in transactions of their own; undefined if they do not. */
+  whyUnbounded: string | undefined
 
   /**
    * @param options.asDriver a connection that is not made, which shows what the driver takes from PGHOST and its like
@@ -80,24 +82,10 @@ export class Ways {
     return this.#ways.length
   }
 
-  /** How often another way was taken. */
-  get turns(): number {
-    return this.#turns
-  }
-
-  get takesParameters(): boolean {
-    return this.#takesParameters
-  }
-
-  /** Why statements get their bounds in transactions of their own; undefined if they do not. */
-  get whyUnbounded(): string | undefined {
-    return this.#whyUnbounded
-  }
-
   /** What the next connection is made with. */
   config(way = this.current()): pg.ClientConfig {
     const { user, password, database, driver } = this.address
-    const { search_path: searchPath, ...timeouts } = this.#takesParameters ? this.bounds : {}
+    const { search_path: searchPath, ...timeouts } = this.takesParameters ? this.bounds : {}
     const path = searchPath && `-c search_path=${searchPath.replace(/[\\\s]/g, '\\$&')}`
     const options = [driver.options, path].filter(Boolean).join(' ')
     const given = {
@@ -143,11 +131,11 @@ export class Ways {
   /** It has failed: the next connection goes another way, or without parameters. */
   leave(way: Way, error: unknown): void {
     if (isParameterRefusal(error)) {
-      this.#takesParameters = false
+      this.takesParameters = false
       this.noticeUnbounded((error as Error).message)
     } else if (this.current() === way && this.count > 1) {
       this.#current = (this.#current + 1) % this.count
-      this.#turns++
+      this.turns++
     }
   }
 
@@ -167,8 +155,8 @@ export class Ways {
   }
 
   noticeUnbounded(why: string): void {
-    if (!this.#whyUnbounded) this.#onUnbounded(why)
-    this.#whyUnbounded ??= why
+    if (!this.whyUnbounded) this.#onUnbounded(why)
+    this.whyUnbounded ??= why
   }
 }
 
