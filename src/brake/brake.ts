@@ -123,10 +123,8 @@ export class Brake {
         if (granted === 0) return { done, rest, ...(cause && { cause }) }
         const allowedIds = new Set(ids.slice(0, granted))
         const allowed = rest.filter(({ check }) => allowedIds.has(check.orderId))
-        const outcomes = await this.#cancelGranted(
-          allowed.map(({ check }) => check),
-          id,
-        )
+        const checks = allowed.map(({ check }) => check)
+        const outcomes = await this.#cancelGranted(checks, id)
         for (const [n, { at }] of allowed.entries()) done.set(at, outcomes[n] as Outcome)
         rest = rest.filter(({ check }) => !allowedIds.has(check.orderId))
         if (outcomes.filter(({ kind }) => kind === 'cancelled').length >= allowedIds.size) break

@@ -13,7 +13,7 @@ import { MissingChecks } from '../queue/missing-checks.ts'
 import { makePostponedDue } from '../queue/postponed-checks.ts'
 import { createProcessReporter } from '../queue/process-reports.ts'
 import { createRetention } from '../queue/retention.ts'
-import type { SweepNotes } from '../queue/sweep-notes.ts'
+import { SweepNotes } from '../queue/sweep-notes.ts'
 import { createWorkerService } from '../queue/worker/worker.ts'
 import { describeRedisAddress, type RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -26,16 +26,7 @@ import { Lifecycle, type Service } from '../runtime/service.ts'
 import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
 import { createClockWatch } from './clock-watch.ts'
-import {
-  chooseStore,
-  type Given,
-  MAX_BATCHES,
-  nameOfProcess,
-  openClient,
-  openConnection,
-  openSweepNotes,
-  redactorOf,
-} from './parts.ts'
+import { chooseStore, type Given, MAX_BATCHES, nameOfProcess, openClient, openConnection, redactorOf } from './parts.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
 import { createWeb } from './web.ts'
@@ -60,9 +51,10 @@ export async function createDaemon(given: Given): Promise<Daemon> {
   const probes = openConnection(redisAddress)
   const client = openClient({ config, redisAddress, telemetry: tracing?.telemetry })
   const missingChecks = new MissingChecks({ redis: redisAddress, queue, clock })
-  const sweepNotes = openSweepNotes({ config, connection, events, clock })
-  const onError = (error: Error) => events.emit('redis-error', { connection: 'foreign-jobs', error })
-  const foreignJobs = new ForeignJobs({ connection, queue, onError, clock })
+  const tellAs = (name: string) => (error: Error) => events.emit('redis-error', { connection: name, error })
+  const by = nameOfProcess()
+  const sweepNotes = new SweepNotes({ connection, queue, by, onError: tellAs('sweep-notes'), clock })
+  const foreignJobs = new ForeignJobs({ connection, queue, onError: tellAs('foreign-jobs'), clock })
   const vitals = new DaemonVitals({
     ...given,
     connection,

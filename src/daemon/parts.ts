@@ -9,7 +9,6 @@ import type { EventBus } from '../observe/events.ts'
 import { createRedactor } from '../observe/redact.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
-import { SweepNotes } from '../queue/sweep-notes.ts'
 import { REDIS_SETTINGS, type RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
 import { commandProfile } from '../redis/profiles.ts'
@@ -65,22 +64,6 @@ export function chooseStore(options: {
     onError: (error) => events?.emit('store-error', { error }),
     onNotice: (notice) => events?.emit('store-notice', { notice }),
   }
-}
-
-/** What remembers what sweeps do. @param options.events told where it cannot be written */
-export function openSweepNotes(options: {
-  config: Config
-  connection: Connection
-  events?: EventBus
-  clock: Clock
-}): SweepNotes {
-  const { config, events } = options
-  return new SweepNotes({
-    ...options,
-    queue: queueOf(config),
-    by: nameOfProcess(),
-    onError: (error) => events?.emit('redis-error', { connection: 'sweep-notes', error }),
-  })
 }
 
 /** The library, as a shop with these settings uses it; its errors name the settings. */

@@ -5,11 +5,12 @@ import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import { createSettle } from '../order/settle.ts'
 import type { OrderStore, SetAside } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
+import { SweepNotes } from '../queue/sweep-notes.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
-import { chooseStore, createGuards, type Given, openConnection, openSweepNotes } from './parts.ts'
+import { chooseStore, createGuards, type Given, nameOfProcess, openConnection } from './parts.ts'
 
 export interface SweptOnce extends SweepResult {
   /** As it was last read. */
@@ -38,7 +39,7 @@ export async function sweepOnce(
   const connection = openConnection(redisAddress)
   const queue = queueOf(config)
   const missingChecks = new MissingChecks({ redis: redisAddress, queue, clock })
-  const notes = openSweepNotes({ config, connection, clock })
+  const notes = new SweepNotes({ connection, queue, by: nameOfProcess(), clock })
   try {
     const { brake, guarded } = createGuards({
       settings: { ...config, DRY_RUN: isDryRun },

@@ -109,10 +109,8 @@ function findKey(options: {
   if (waitS > 0) {
     tell(true)
     reply.header('retry-after', String(waitS))
-    throw new OrderExpiryError(
-      'RATE_LIMITED',
-      `too many wrong passwords or tokens from this address: nothing more is tried for ${waitS} s`,
-    )
+    const message = `too many wrong passwords or tokens from this address: nothing more is tried for ${waitS} s`
+    throw new OrderExpiryError('RATE_LIMITED', message)
   }
   // Every key is compared, even after a match, so that it takes the same time whichever is right.
   const found = keys.filter((key) => timingSafeEqual(key.digest, digest)).at(-1)

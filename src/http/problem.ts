@@ -105,14 +105,8 @@ export function sendProblem(
   }
   reply.code(status).header('vary', 'accept').header('cache-control', 'no-store')
   if (wantsPage(request)) {
-    const retryAfter = reply.getHeader('retry-after')
-    const { site } = request.server
-    const content = problemPage({
-      site,
-      error,
-      problem,
-      retryAfter: retryAfter === undefined ? undefined : String(retryAfter),
-    })
+    const retryAfter = reply.getHeader('retry-after')?.toString()
+    const content = problemPage({ site: request.server.site, error, problem, retryAfter })
     // Where no hook has run, there is no policy yet.
     if (!reply.hasHeader(POLICY)) reply.header(POLICY, "default-src 'none'; style-src 'unsafe-inline'")
     return reply.type('text/html; charset=utf-8').send(content)

@@ -22,10 +22,8 @@ export function proxyUserOf(
   const given = header === undefined ? undefined : request.raw.headersDistinct[header]
   if (given === undefined || !isTrusted(peer) || given.every((value) => value.trim() === '')) return undefined
   if (given.length > 1) {
-    throw new OrderExpiryError(
-      'UNAUTHORIZED',
-      `expected one ${header}, given ${given.length}: have the proxy replace it`,
-    )
+    const message = `expected one ${header}, given ${given.length}: have the proxy replace it`
+    throw new OrderExpiryError('UNAUTHORIZED', message)
   }
   expectNotFromBrowser(request, front)
   const name = textOf(given[0] as string).trim()
@@ -45,10 +43,9 @@ function expectNotFromBrowser({ socket, headers }: FastifyRequest, { origin }: F
   const host = nameOfHost(headers.host)
   const isPublic = origin !== undefined && new URL(origin).hostname === host
   if (isPublic || isOwnOrPrivateName(host) || !/^(::1|(::ffff:)?127\.)/.test(socket.remoteAddress ?? '')) return
-  throw new OrderExpiryError(
-    'FORBIDDEN',
-    'expected the host of PUBLIC_URL or a local name as the host of what a proxy on this machine sends: set PUBLIC_URL',
-  )
+  const message =
+    'expected the host of PUBLIC_URL or a local name as the host of what a proxy on this machine sends: set PUBLIC_URL'
+  throw new OrderExpiryError('FORBIDDEN', message)
 }
 
 /** Node reads headers as Latin-1, and proxies write names in UTF-8. */

@@ -15,10 +15,9 @@ const OWN_NAME = /^(localhost|\[::1\]|::1|127\.\d+\.\d+\.\d+)$/i
 export function refuseOtherSites(server: FastifyInstance, { origin }: { origin: string | undefined }): void {
   server.addHook('onRequest', async (request) => {
     if (SAFE_METHODS.includes(request.method) || !comesFromAnotherSite(request, origin)) return
-    throw new OrderExpiryError(
-      'FORBIDDEN',
-      'expected a request from a page of this server or from outside a browser; another site sent this one',
-    )
+    const message =
+      'expected a request from a page of this server or from outside a browser; another site sent this one'
+    throw new OrderExpiryError('FORBIDDEN', message)
   })
 }
 
@@ -30,10 +29,8 @@ export function refuseOtherNames(scope: FastifyInstance): void {
   scope.addHook('onRequest', async (request) => {
     // Not Fastify's hostname: whoever can send Host can send X-Forwarded-Host too.
     if (OWN_NAME.test(nameOfHost(request.headers.host))) return
-    throw new OrderExpiryError(
-      'FORBIDDEN',
-      'expected 127.0.0.1, [::1] or localhost as the host, because no credentials are set for this',
-    )
+    const message = 'expected 127.0.0.1, [::1] or localhost as the host, because no credentials are set for this'
+    throw new OrderExpiryError('FORBIDDEN', message)
   })
 }
 

@@ -80,11 +80,8 @@ export function createHttpService(options: {
       } catch (cause) {
         await server.close()
         const why = cause instanceof Error ? cause.message : String(cause)
-        throw new OrderExpiryError(
-          'HTTP_LISTEN_FAILED',
-          `HTTP_HOST ${host}, HTTP_PORT ${port}: expected a free address and port; set others (${why})`,
-          { cause },
-        )
+        const message = `HTTP_HOST ${host}, HTTP_PORT ${port}: expected a free address and port; set others (${why})`
+        throw new OrderExpiryError('HTTP_LISTEN_FAILED', message, { cause })
       }
     },
     async stop() {

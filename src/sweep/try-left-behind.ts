@@ -16,7 +16,7 @@ export async function tryLeftBehind(
 ): Promise<void> {
   const { settle, isWoken, pageSize, memory, onStep, leftBehindMs = MOST_TIME_MS, tally, clock, signal } = options
   const until = clock.monotonic() + leftBehindMs
-  const untried = shuffled(options)
+  const untried = shuffled(options.orders, options.random)
   // An order that stops its batch costs one call alone and several in a batch; for any other it is the other way round.
   let size = 1
   try {
@@ -46,13 +46,7 @@ function stopsBatch(settlement: Settlement): boolean {
   return settlement.kind === 'failed' && !settlement.isAlone
 }
 
-function shuffled({
-  orders,
-  random = Math.random,
-}: {
-  orders: readonly DueOrder[]
-  random?: () => number
-}): DueOrder[] {
+function shuffled(orders: readonly DueOrder[], random = Math.random): DueOrder[] {
   const places = new Map(orders.map((order) => [order, random()]))
   return orders.toSorted((a, b) => (places.get(a) as number) - (places.get(b) as number))
 }

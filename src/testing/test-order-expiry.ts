@@ -92,10 +92,8 @@ export class TestOrderExpiry extends OrderExpiry {
   async advance(by: string | number): Promise<SettledOrder[]> {
     const until = this.#time.now + parseSpan(by)
     if (this.#isAdvancing) {
-      throw new OrderExpiryError(
-        'INVALID_REQUEST',
-        'advance: expected one at a time, given a second one; await the first',
-      )
+      const message = 'advance: expected one at a time, given a second one; await the first'
+      throw new OrderExpiryError('INVALID_REQUEST', message)
     }
     this.#isAdvancing = true
     try {

@@ -94,10 +94,8 @@ async function runDemo(
     over.abort()
     await daemon.stop(config.SHUTDOWN_TIMEOUT)
     const emptied = openQueue({ queue, redis })
-    await emptied
-      .obliterate({ force: true })
-      .then(() => emptied.close())
-      .catch(() => {})
+    await emptied.obliterate({ force: true }).catch(() => {})
+    await emptied.close().catch(() => {})
     await records.clear().catch(() => {})
     await shop.close()
     redis.disconnect()
@@ -117,13 +115,9 @@ function planOrders({ orders, seconds }: DemoOptions, now: number): DemoOrder[] 
 /** Resolves when all checks and payments are done, at the latest some time after the last deadline. */
 async function placeAndPay(
   orders: readonly DemoOrder[],
-  {
-    shop,
-    events,
-    context,
-    signal,
-  }: { shop: OrderExpiry; events: EventBus; context: CommandContext; signal: AbortSignal },
+  options: { shop: OrderExpiry; events: EventBus; context: CommandContext; signal: AbortSignal },
 ): Promise<void> {
+  const { shop, events, context, signal } = options
   const { clock } = context
   const progress = createProgress(context, orders.length)
   const allFinished = new Promise<void>((resolve) => {

@@ -68,10 +68,8 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
     const paid = await pay(orderIdOf(request.params.id), api)
     if (paid.result === 'paid') return { ...paid, result: paid.result }
     tellOfChange({ request, status: 404, changed: paid, events: api.events })
-    throw new OrderExpiryError(
-      'ORDER_UNKNOWN',
-      `${paid.orderId}: there was no such order; it is on record as paid now, so that scheduling it late cannot cancel it`,
-    )
+    const message = `${paid.orderId}: there was no such order; it is on record as paid now, so that scheduling it late cannot cancel it`
+    throw new OrderExpiryError('ORDER_UNKNOWN', message)
   })
 
   server.get(`${ORDER}/explain`, { schema: routes.explain }, async ({ params: { id } }) =>

@@ -13,10 +13,8 @@ export function requireScopes(scope: FastifyInstance): void {
     const needed = scopeOf(request)
     if (!scopes || scopes.includes(needed)) return
     reply.header('www-authenticate', `Bearer realm="order-expiry", error="insufficient_scope", scope="${needed}"`)
-    throw new OrderExpiryError(
-      'FORBIDDEN',
-      `expected a token with the scope ${needed}; ${caller} of API_TOKENS has ${scopes.join('+')}`,
-    )
+    const message = `expected a token with the scope ${needed}; ${caller} of API_TOKENS has ${scopes.join('+')}`
+    throw new OrderExpiryError('FORBIDDEN', message)
   })
 }
 

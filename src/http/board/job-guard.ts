@@ -60,10 +60,8 @@ async function expectNoCheck(queue: GuardedQueue, { data, options }: ReturnType<
     completed: 'its check has decided, and is evidence: PATCH /v1/orders/{id} gives it a new deadline',
     failed: 'its check was given up: retry that one',
   }[state as string]
-  throw new OrderExpiryError(
-    'DEADLINE_CONFLICT',
-    `${data.orderId}: ${what ?? `already has a check, which is ${state}: promote it, or change its delay`}`,
-  )
+  const message = `${data.orderId}: ${what ?? `already has a check, which is ${state}: promote it, or change its delay`}`
+  throw new OrderExpiryError('DEADLINE_CONFLICT', message)
 }
 
 /** What BullMQ refuses because of the job, as an error of ours; anything else as it is. */

@@ -79,13 +79,10 @@ function verdictBox(verdict: Verdict, now: number): string {
     ['After the deadline', lateMs !== undefined && lateMs >= 0 ? html`${howLate(lateMs)}` : undefined],
     ['Code', html`<code>${code}</code>`],
   ]
-  const rows = facts.flatMap(([name, value]) =>
-    value
-      ? [
-          html`<dt>${name}</dt><dd>!${value}</dd>
+  const known = facts.filter(([, value]) => value)
+  const rows = known.map(
+    ([name, value]) => html`<dt>${name}</dt><dd>!${value}</dd>
 `,
-        ]
-      : [],
   )
   return html`<section class="verdict is-${look}" aria-labelledby="verdict">
 <h2 id="verdict"><span aria-hidden="true">${sign}</span> ${LABELS[code] ?? label}</h2>

@@ -89,12 +89,8 @@ function cancelledOrders({ cancelled, at }: Overview, site: Site): string {
 `
   })
   const columns = ['Order', 'At (UTC)', 'After its deadline', 'By']
-  return section({
-    title: 'Last cancelled',
-    columns,
-    rows,
-    empty: cancelled ? 'No check has cancelled an order lately.' : undefined,
-  })
+  const empty = cancelled ? 'No check has cancelled an order lately.' : undefined
+  return section({ title: 'Last cancelled', columns, rows, empty })
 }
 
 function processes({ processes, at }: Overview): string {
@@ -104,12 +100,8 @@ function processes({ processes, at }: Overview): string {
 `
   })
   const columns = ['Process', 'Version', 'Running for', 'Last sweep']
-  return section({
-    title: 'Processes',
-    columns,
-    rows,
-    empty: processes ? 'None has reported within the last 30 s.' : undefined,
-  })
+  const empty = processes ? 'None has reported within the last 30 s.' : undefined
+  return section({ title: 'Processes', columns, rows, empty })
 }
 
 /** @param options.empty what there is to say without a row; undefined: it cannot be read */

@@ -171,19 +171,16 @@ function setAsideTiles({ overview: { setAside }, site }: Shown): Tile[] {
     { name: 'Backlog', orders: setAside?.backlog.orders ?? 0, alert: 'OrderExpiryBacklog' },
     { name: 'Unreadable deadlines', orders: setAside?.unreadable.orders ?? 0, alert: 'OrderExpiryUnreadableDeadline' },
   ]
-  return rows.flatMap(({ name, orders, alert }): Tile[] =>
-    orders > 0
-      ? [
-          {
-            name,
-            value: number(orders),
-            level: 'warn',
-            note: 'never cancelled as they are',
-            href: runbookOf(site, alert),
-          },
-        ]
-      : [],
-  )
+  const note = 'never cancelled as they are'
+  return rows
+    .filter(({ orders }) => orders > 0)
+    .map(({ name, orders, alert }) => ({
+      name,
+      value: number(orders),
+      level: 'warn',
+      note,
+      href: runbookOf(site, alert),
+    }))
 }
 
 /** Only those that differ from ours. */
@@ -197,18 +194,13 @@ function clockTiles({ overview: { clockOffsets }, site }: Shown): Tile[] {
 }
 
 function overdueTile(overdue: Overview['overdue'], site: Site): Tile {
+  const name = 'Late orders'
   const href = runbookOf(site, 'OrderExpiryOverdue')
-  if (!overdue) return { name: 'Late orders', value: '–', note: 'cannot be read now', href }
+  if (!overdue) return { name, value: '–', note: 'cannot be read now', href }
   const { orders, oldestSeconds } = overdue
-  return orders > 0
-    ? {
-        name: 'Late orders',
-        value: `${number(orders)} late`,
-        level: 'bad',
-        note: `the oldest for ${howLong(oldestSeconds * 1_000)}`,
-        href,
-      }
-    : { name: 'Late orders', value: '0', level: 'good', note: 'nothing is overdue', href }
+  if (orders === 0) return { name, value: '0', level: 'good', note: 'nothing is overdue', href }
+  const note = `the oldest for ${howLong(oldestSeconds * 1_000)}`
+  return { name, value: `${number(orders)} late`, level: 'bad', note, href }
 }
 
 function latenessTile(history: Overview['history'], site: Site): Tile {
@@ -225,13 +217,8 @@ function latenessTile(history: Overview['history'], site: Site): Tile {
 function givenUpTile(counts: Overview['counts'], href: string): Tile {
   const failed = counts && (counts.jobs.failed ?? 0)
   const note = failed ? 'replay them once the cause is mended' : undefined
-  return {
-    name: 'Given up',
-    value: figure(failed),
-    level: failed === undefined ? undefined : failed > 0 ? 'warn' : 'good',
-    note,
-    href,
-  }
+  const level = failed === undefined ? undefined : failed > 0 ? 'warn' : 'good'
+  return { name: 'Given up', value: figure(failed), level, note, href }
 }
 
 function addUp(sum: Counts, counts: Counts): Counts {

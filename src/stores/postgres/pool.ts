@@ -159,10 +159,8 @@ class BoundedClient extends pg.Client {
     const sql = `SELECT ${isReadOnly} AS "isReadOnly", ${isBounded.join(' AND ') || 'true'} AS "isBounded"`
     const found = (await this.query<{ isReadOnly: boolean; isBounded: boolean }>(sql)).rows[0]
     if (found?.isReadOnly) {
-      throw new OrderExpiryError(
-        'STORE_READ_ONLY',
-        `PostgreSQL at ${this.host}:${this.port} takes no writes: it is a standby, or set to read only`,
-      )
+      const message = `PostgreSQL at ${this.host}:${this.port} takes no writes: it is a standby, or set to read only`
+      throw new OrderExpiryError('STORE_READ_ONLY', message)
     }
     if (found?.isBounded) return
     this.#boundEach()

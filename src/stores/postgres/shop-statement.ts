@@ -72,11 +72,8 @@ export class ShopStatement {
       const before = await find(client, input[0])
       const unreadable = checks.filter((_, n) => before[n]?.setAside === 'unreadable')
       for (const check of unreadable) {
-        const order = before[checks.indexOf(check)]
-        undoneOrders.set(
-          idOf(check),
-          rejected(unreadableDeadline(order?.deadline), { decidedAt, status: order?.status }),
-        )
+        const { deadline, status } = before[checks.indexOf(check)] ?? {}
+        undoneOrders.set(idOf(check), rejected(unreadableDeadline(deadline), { decidedAt, status }))
       }
       if (unreadable.length > 0) return { end: 'ROLLBACK', value: undefined }
       const unpaid = checks.filter((_, n) => before[n]?.isUnpaid)
@@ -94,10 +91,8 @@ export class ShopStatement {
       })
       if (cancelled.length > 0) {
         await client.query('SET CONSTRAINTS ALL IMMEDIATE')
-        const after = await find(
-          client,
-          cancelled.map(({ orderId }) => orderId),
-        )
+        const ids = cancelled.map(({ orderId }) => orderId)
+        const after = await find(client, ids)
         const stayed = cancelled.filter((_, n) => after[n]?.isUnpaid)
         for (const { orderId, evidence } of stayed) {
           undoneOrders.set(orderId, rejected(undone(['CANCEL_SQL_FILE', ...actors().names]), evidence))

@@ -20,11 +20,10 @@ type Options = OrdersTable & { cancelSql: string | undefined }
 /** Columns that seem to say that an order is paid, or deleted, and that nothing looks at. */
 export async function lookAtUnseenColumns(options: Options): Promise<Finding[]> {
   const unseen = await readUnseen(options)
-  const marksOf = (purpose: 'payment' | 'deletion') =>
-    readMarks(
-      options,
-      unseen.filter(({ name }) => purposeOf(name) === purpose),
-    )
+  const marksOf = (purpose: 'payment' | 'deletion') => {
+    const rows = unseen.filter(({ name }) => purposeOf(name) === purpose)
+    return readMarks(options, rows)
+  }
   const paid = await marksOf('payment')
   return listed(paymentFinding(options, paid), deletionFinding(options, await marksOf('deletion'), paid))
 }
