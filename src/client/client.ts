@@ -144,11 +144,7 @@ export class OrderExpiry {
     return this.#backend.calls.run(async (checks) => {
       const [check, order] = await Promise.all([checks.find(id), this.#backend.orders?.find(id)])
       if (!check && !order) return undefined
-      return {
-        orderId: id,
-        ...(check && { check }),
-        ...(order && { order: describeOrder(order) }),
-      }
+      return { orderId: id, ...(check && { check }), ...(order && { order: describeOrder(order) }) }
     })
   }
 

@@ -57,11 +57,7 @@ export function createHttpService(options: {
         clientErrorHandler: refuseConnection,
         // Called for an address that cannot be decoded, for which no hook runs.
         frameworkErrors(error, request, reply) {
-          reply.headers({
-            'x-request-id': request.id,
-            'x-content-type-options': 'nosniff',
-            'cache-control': 'no-store',
-          })
+          reply.headers(headersOf(request))
           reply.raw.once('close', () => events.emit('request-finished', describeRequest(request, reply)))
           void sendProblem(asHttpError(error), request, reply)
         },
@@ -125,7 +121,7 @@ async function prepare(options: {
   server.removeContentTypeParser('text/plain') // JSON only: a form on another site cannot send it
   server.addHook('onRequest', async (request, reply) => {
     // Static files, which are the same for everybody, replace the second.
-    reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' })
+    reply.headers(headersOf(request))
     underWay.requests++
     reply.raw.once('close', () => underWay.requests--)
   })
@@ -165,6 +161,10 @@ async function prepare(options: {
   })
   refuseOtherSites(server, front)
   registerProblems(server)
+}
+
+function headersOf({ id }: FastifyRequest) {
+  return { 'x-request-id': id, 'x-content-type-options': 'nosniff', 'cache-control': 'no-store' }
 }
 
 function describeRequest(request: FastifyRequest, reply: FastifyReply): Events['request-finished'] {

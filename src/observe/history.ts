@@ -72,20 +72,16 @@ export function createHistoryWriter(options: {
     }
   }
 
-  const loop = createLoop({
+  return createLoop({
     name: 'history',
     firstPauseMs: WRITE_EVERY_MS,
     async step(signal) {
       await untilAborted(write(), signal).catch(() => {})
       return WRITE_EVERY_MS
     },
-    clock,
-  })
-  return {
-    ...loop,
-    async stop() {
-      await loop.stop()
+    async onStop() {
       if (!isAway) await write()
     },
-  }
+    clock,
+  })
 }

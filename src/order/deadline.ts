@@ -34,17 +34,12 @@ const isoDateTime = z.iso.datetime({ offset: true })
  * @throws {OrderExpiryError} INVALID_DEADLINE: not a point in time, before 2001, over a year ahead or, unless `allowPast`,
  *   more than a minute in the past. The message says what was understood.
  */
-export function parseDeadline(options: {
-  input: unknown
-  now: number
-  allowPast?: boolean
-  names?: Omit<DeadlineNames, 'timeout'>
-}): number {
-  const { input, now, allowPast = false, names = NAMES } = options
-  const name = names.deadline
+export function parseDeadline(options: { input: unknown; now: number; allowPast?: boolean }): number {
+  const { input, now, allowPast = false } = options
+  const { deadline: name } = NAMES
   const timeoutMs = typeof input === 'string' ? parseDuration(input) : undefined
   const deadline = timeoutMs === undefined ? parseInstant({ input, expected: ANY_DEADLINE, name }) : now + timeoutMs
-  return checkRange({ deadline, now, name, permit: allowPast ? undefined : names.allowPast })
+  return checkRange({ deadline, now, name, permit: allowPast ? undefined : NAMES.allowPast })
 }
 
 /**

@@ -3,7 +3,7 @@ import { systemClock } from '../runtime/clock.ts'
 import { addIfAbsent, type JobBefore } from './add-if-absent.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { deadlineOf, jobIdOf, type Placement } from './contract.ts'
-import { forgetLeftBehind } from './left-behind.ts'
+import { LEFT_BEHIND_PRIORITY } from './left-behind.ts'
 import { UnreadableData } from './unreadable-data.ts'
 import { NOTES_KEPT, noteOf } from './view/check-notes.ts'
 
@@ -94,7 +94,8 @@ export async function moveJob(
     const from = before === undefined ? '' : ` from ${new Date(before).toISOString()}`
     const what = `deadline moved${from} to ${new Date(deadline).toISOString()}`
     await open.queue.addJobLog(jobIdOf(orderId), noteOf(systemClock.now(), what), NOTES_KEPT)
-    await forgetLeftBehind(job)
+    // With a new deadline, its order is as if it had never been left behind.
+    if (job.priority === LEFT_BEHIND_PRIORITY) await job.changePriority({ priority: job.opts.priority ?? 0 })
   }
   const state = await job.getState()
   // Even to the same deadline: an earlier call may have written it and then failed.

@@ -52,22 +52,18 @@ export function createProcessReporter(options: {
     isReported = true
   }
 
-  const loop = createLoop({
+  return createLoop({
     name: 'process-reporter',
     async step(signal) {
       // Whoever else uses Redis tells of what is wrong with it.
       await untilAborted(report(), signal).catch(() => {})
       return REPORT_EVERY_MS
     },
-    clock,
-  })
-  return {
-    ...loop,
-    async stop() {
-      await loop.stop()
+    async onStop() {
       if (isReported && redis.status === 'ready') await redis.hdel(processes, name).catch(() => {})
     },
-  }
+    clock,
+  })
 }
 
 /** The processes that run, by name. @throws ioredis' error */

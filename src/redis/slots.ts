@@ -11,13 +11,11 @@ export function checkSlots(options: { connection: Connection; keys: QueueKeys })
   const { connection, keys } = options
   const { wait, active, canary, brake } = keys
   return connection.ask(async () => {
-    for (const together of [
-      [wait, active],
-      [canary, brake],
-    ]) {
-      await connection.redis.exists(...together).catch((error) => {
+    const look = (...together: string[]) =>
+      connection.redis.exists(...together).catch((error) => {
         if (!isRedisRefusal(error)) throw error
       })
-    }
+    await look(wait, active)
+    await look(canary, brake)
   })
 }

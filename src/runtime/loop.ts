@@ -16,16 +16,18 @@ interface Loop extends Service {
  *
  * @param options.firstPauseMs pause before the first step. Default 0
  * @param options.step must not reject; its signal is aborted at the stop. @returns milliseconds until the next step
+ * @param options.onStop called at each stop, once the step that was under way has ended
  * @param options.heartbeat beats during the pauses; a step has to beat for itself
  */
 export function createLoop(options: {
   name: string
   firstPauseMs?: number
   step: (signal: AbortSignal) => Promise<number>
+  onStop?: () => Promise<void>
   heartbeat?: Heartbeat
   clock: Clock
 }): Loop {
-  const { name, firstPauseMs = 0, step, heartbeat, clock } = options
+  const { name, firstPauseMs = 0, step, onStop, heartbeat, clock } = options
   const stopping = new AbortController()
   const { signal } = stopping
   let sleeping: AbortController | undefined
@@ -63,6 +65,7 @@ export function createLoop(options: {
       stopping.abort()
       sleeping?.abort()
       await running
+      await onStop?.()
     },
     hurry(ms) {
       if (hurriedMs !== undefined) return

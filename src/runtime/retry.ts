@@ -18,17 +18,15 @@ export async function retryUntilDone<T>(options: {
   onWait: (error: unknown, waitMs: number) => void
   clock: Clock
   signal: AbortSignal
-  baseMs?: number
-  capMs?: number
 }): Promise<T> {
-  const { attempt, isRetryable, onWait, clock, signal, baseMs = 250, capMs = 5_000 } = options
+  const { attempt, isRetryable, onWait, clock, signal } = options
   for (let failures = 1; ; failures++) {
     signal.throwIfAborted()
     try {
       return await untilAborted(attempt(), signal)
     } catch (error) {
       if (signal.aborted || !isRetryable(error)) throw error
-      const waitMs = backoffMs({ attempt: failures, baseMs, capMs })
+      const waitMs = backoffMs({ attempt: failures, baseMs: 250, capMs: 5_000 })
       onWait(error, waitMs)
       await clock.sleep(waitMs, signal)
     }

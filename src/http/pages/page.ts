@@ -20,7 +20,6 @@ const NAVIGATION = {
  * @param options.path of this page, if every page links to it
  * @param options.style beside the one of all pages
  * @param options.script the path of one on this server, without which the page is whole
- * @param options.note what the foot says beside the version; HTML
  * @param options.isForAnybody whether those who have not signed in see it too: it does not tell the version
  */
 export function page(options: {
@@ -29,11 +28,10 @@ export function page(options: {
   path?: string
   style?: string
   script?: string
-  note?: string
   isForAnybody?: boolean
   body: string
 }): string {
-  const { site, title, path, style = '', script, note = '', isForAnybody = false, body } = options
+  const { site, title, path, style = '', script, isForAnybody = false, body } = options
   const links = Object.entries(NAVIGATION).map(
     ([text, to]) => html`<a href="${linkTo(site, to)}"!${to === path ? ' aria-current="page"' : ''}>${text}</a>
 `,
@@ -59,7 +57,7 @@ export function page(options: {
 <main>
 !${body}
 </main>
-<footer>order-expiry !${isForAnybody ? '' : html`${site.version}`}!${note}</footer>
+<footer>order-expiry !${isForAnybody ? '' : html`${site.version}`}</footer>
 </body>
 </html>
 `)

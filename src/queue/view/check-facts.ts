@@ -115,13 +115,8 @@ export function replaceFreeTexts<Records extends { checks: CheckFacts[] }>(
 
 function notesOfUnreadable(data: unknown): CheckNote[] {
   if (!(data instanceof UnreadableData)) return []
-  return [
-    {
-      at: undefined,
-      code: 'CHECK_UNREADABLE',
-      what: `its check cannot be read, and fails with INVALID_JOB: ${data.unreadable}`,
-    },
-  ]
+  const what = `its check cannot be read, and fails with INVALID_JOB: ${data.unreadable}`
+  return [{ at: undefined, code: 'CHECK_UNREADABLE', what }]
 }
 
 /** Of the checks of one order, the one that says most of it: that cancelled it, that is to come, that was given up. */

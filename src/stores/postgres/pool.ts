@@ -79,15 +79,10 @@ function mostTelling(errors: readonly unknown[]): unknown {
 /** Connections on which nothing waits for ever, and which report their errors instead of ending the process. */
 export function createPool({ settings, connections, onError, onNotice, isPatient, ways }: PoolOptions): StorePool {
   const onUnbounded = (why: string) => onNotice?.(unboundedNotice(why))
+  const asDriver = (config: pg.ClientConfig) => new pg.Client(config)
+  const bounds = isPatient ? {} : BOUNDS
   const pool = new StorePool({
-    ways:
-      ways ??
-      new Ways({
-        settings,
-        bounds: isPatient ? {} : BOUNDS,
-        asDriver: (config) => new pg.Client(config),
-        onUnbounded,
-      }),
+    ways: ways ?? new Ways({ settings, bounds, asDriver, onUnbounded }),
     max: connections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     ...(!isPatient && TIMEOUTS),

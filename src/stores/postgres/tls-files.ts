@@ -1,11 +1,7 @@
 import type { TlsFiles } from '../../runtime/certificates.ts'
 import type { PostgresAddress } from './address.ts'
 
-interface Given {
-  DATABASE_TLS_CA_FILE?: string | undefined
-  DATABASE_TLS_CERT_FILE?: string | undefined
-  DATABASE_TLS_KEY_FILE?: string | undefined
-}
+type Given = { [Name in `DATABASE_TLS_${'CA' | 'CERT' | 'KEY'}_FILE`]?: string | undefined }
 
 /** Those of the settings or else of the URL. */
 export function tlsFilesOf({ files }: Pick<PostgresAddress, 'files'>, given: Given): TlsFiles {

@@ -88,18 +88,9 @@ export class Ways {
     const { search_path: searchPath, ...timeouts } = this.takesParameters ? this.bounds : {}
     const path = searchPath && `-c search_path=${searchPath.replace(/[\\\s]/g, '\\$&')}`
     const options = [driver.options, path].filter(Boolean).join(' ')
-    const given = {
-      application_name: 'order-expiry',
-      ...driver,
-      ...timeouts,
-      ...way,
-      user,
-      password,
-      database,
-    }
-    return Object.fromEntries(
-      Object.entries({ ...given, ...(options && { options }) }).filter(([, value]) => value !== undefined),
-    )
+    const given = { application_name: 'order-expiry', ...driver, ...timeouts, ...way, user, password, database }
+    const known = Object.entries({ ...given, ...(options && { options }) }).filter(([, value]) => value !== undefined)
+    return Object.fromEntries(known)
   }
 
   /** Where the last connection went, or else where the next one goes, as the driver sees it, and how it is protected. */

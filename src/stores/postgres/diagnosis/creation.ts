@@ -16,12 +16,8 @@ export async function findCreation(
   for (const { name, type } of rows) {
     const sql = quoteIdentifier(name)
     if (purposeOf(name) !== 'creation' || sql === columns.deadline?.sql) continue
-    const column = {
-      sql,
-      zone: settings.ORDERS_TIME_ZONE ?? 'UTC',
-      unitMs: settings.ORDERS_DEADLINE_UNIT === 's' ? 1_000 : 1,
-      afterMs: 0,
-    }
+    const unitMs = settings.ORDERS_DEADLINE_UNIT === 's' ? 1_000 : 1
+    const column = { sql, zone: settings.ORDERS_TIME_ZONE ?? 'UTC', unitMs, afterMs: 0 }
     if (type in TIME_TYPES) {
       const timed: TimeColumn = { ...column, type: type as keyof typeof TIME_TYPES }
       if (!(await zoneProblem(database, { ...columns, deadline: timed }, settings))) return { name, column: timed }

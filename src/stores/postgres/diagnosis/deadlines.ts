@@ -53,12 +53,8 @@ async function lookAtMissing(options: Options, deadline: TimeColumn): Promise<Fi
   if (!created) return missingFinding(orders, decide)
   const { column } = created
   const isRecent = `${column.sql} > ${valueAt(column, `(now() - ${RECENT})`, 'atMost')} AND ${column.sql} <= ${valueAt(column, 'now()', 'atMost')}`
-  const older = await countRows(
-    database,
-    `${table} WHERE ${without} AND (${isRecent}) IS NOT TRUE`,
-    MOST_ORDERS_COUNTED,
-    GLANCE_MS,
-  )
+  const others = `${table} WHERE ${without} AND (${isRecent}) IS NOT TRUE`
+  const older = await countRows(database, others, MOST_ORDERS_COUNTED, GLANCE_MS)
   const known = older === 'unknown' ? 'the older ones' : countUpTo(MOST_ORDERS_COUNTED, older, 'older order')
   const value = valueAt(deadline, `(${instantOf(column, 'o')} + ${RECENT})`, 'atLeast')
   const hour = isMonotonic(column) ? '' : ` AND ${instantOf(column, 'o')} BETWEEN now() - ${RECENT} AND now()`

@@ -63,11 +63,8 @@ function holdsOthers({ isPartial, filter = '' }: UsedIndex, status: string | und
 
 /** By the statistics, and by the status alone: orders with an unpaid status and unpaid orders are nearly the same. */
 async function estimateUnpaid({ database, columns }: OrdersTable): Promise<number> {
-  const byStatus = isUnpaid({
-    ...columns,
-    paidAt: undefined,
-    condition: columns.status ? undefined : columns.condition,
-  })
+  const condition = columns.status ? undefined : columns.condition
+  const byStatus = isUnpaid({ ...columns, paidAt: undefined, condition })
   const sql = `EXPLAIN (FORMAT JSON) SELECT FROM ${columns.table} WHERE ${byStatus}`
   const plan = await bounded(database, () => one<QueryPlan>(database, sql), PLANNING_MS)
   return plan === 'unknown' ? 0 : plan['QUERY PLAN'][0].Plan['Plan Rows']

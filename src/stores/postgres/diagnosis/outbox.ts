@@ -22,9 +22,8 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
   const lacking = OUTBOX_COLUMNS.filter((name) => name !== 'orders_table' && !rows.some((row) => row.name === name))
   const [schema = ''] = splitTable(outbox) ?? []
-  const mayCreate = await oneValue<boolean>(database, "SELECT has_schema_privilege($1, 'CREATE')", [
-    unquoteIdentifier(schema),
-  ])
+  const canCreate = "SELECT has_schema_privilege($1, 'CREATE')"
+  const mayCreate = await oneValue<boolean>(database, canCreate, [unquoteIdentifier(schema)])
   if (rows.length > 0 && lacking.length > 0) {
     const wrong = finding('error', 'store-outbox', {
       what: `${outbox} has no ${lacking.join(', ')}`,
