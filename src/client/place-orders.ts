@@ -16,7 +16,7 @@ import type { Refusal, ScheduleResult } from './results.ts'
  */
 export async function placeOrders(options: {
   checks: Checks
-  orders: Pick<OrderRecords, 'record'> | undefined
+  orders: Records | undefined
   placements: readonly Placement[]
   isLate: () => boolean
   explain: (error: Error) => OrderExpiryError
@@ -35,13 +35,11 @@ export async function placeOrders(options: {
   })
 }
 
+type Records = Pick<OrderRecords, 'record'>
 type Recorded = Awaited<ReturnType<OrderRecords['record']>>[number]
 
 /** If Redis refuses some of them, each is recorded alone, to find out which. */
-async function record(
-  orders: Pick<OrderRecords, 'record'>,
-  placements: readonly Placement[],
-): Promise<(Recorded | Error)[]> {
+async function record(orders: Records, placements: readonly Placement[]): Promise<(Recorded | Error)[]> {
   const refused = (error: Error) => {
     if (redisErrorCode(error)) return error
     throw error

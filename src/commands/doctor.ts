@@ -39,10 +39,8 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
     const findings = await diagnoseRedis({ redis, keepsOrders, clock, queue })
     const isAway = findings.some(({ code, level }) => unusable.includes(code) && level === 'error')
     if (isAway) return [...findings, ...skipped]
-    const others = await Promise.all([
-      diagnoseQueue({ redis, queue, keepsOrders, clock }),
-      keepsOrders ? inStore(redis) : [],
-    ])
+    const inQueue = diagnoseQueue({ redis, queue, keepsOrders, clock })
+    const others = await Promise.all([inQueue, keepsOrders ? inStore(redis) : []])
     return [...findings, ...others.flat()]
   })
   const noRedis = (error: unknown) =>
@@ -51,10 +49,8 @@ async function diagnose(config: Config, clock: Clock): Promise<Finding[]> {
       meaning: 'No order can be scheduled, and none is checked on time.',
       fix: '# set REDIS_URL to the Redis of your shop; without one, the daemon that runs in this folder keeps its own',
     })
-  const found = await Promise.all([
-    inRedis.catch((error) => [noRedis(error), ...skipped]),
-    keepsOrders ? [] : inStore(),
-  ])
+  const orNone = inRedis.catch((error) => [noRedis(error), ...skipped])
+  const found = await Promise.all([orNone, keepsOrders ? [] : inStore()])
   const dryRun = finding('warning', 'store-dry-run', {
     what: 'DRY_RUN is true',
     meaning: 'A daemon with these settings decides and reports, but cancels nothing.',

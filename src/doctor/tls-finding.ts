@@ -1,23 +1,18 @@
 import { isIP } from 'node:net'
 import { type Finding, type FindingCode, finding, ok } from './finding.ts'
 
-/** How a connection is protected: nobody can read it, and the server has shown who it is. */
-interface Protection {
-  isEncrypted: boolean
-  isVerified: boolean
-}
-
 /**
  * What follows from how we connect to `host`.
  *
  * @param options.host undefined, or a path: a socket of this machine
+ * @param options.protection nobody can read the connection, and the server has shown who it is
  * @param options.encrypt what to change in the settings to get TLS
  * @param options.verify what to change in the settings to have the server's certificate verified
  */
 export function tlsFinding(options: {
   code: FindingCode
   host: string | undefined
-  protection: Protection
+  protection: { isEncrypted: boolean; isVerified: boolean }
   encrypt: string
   verify: string
 }): Finding {

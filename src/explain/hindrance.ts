@@ -47,11 +47,8 @@ export function holdOf({ holds = {}, checks, order }: OrderFacts): Hindrance | u
   const { brake, isPaused, dryRun } = holds
   if (brake?.isUnknown) {
     const text = 'nothing is cancelled, because the state of the brake cannot be read'
-    return {
-      code: 'BRAKE_UNKNOWN',
-      text,
-      next: 'Let this user of Redis read the brake: `order-expiry doctor` says how.',
-    }
+    const next = 'Let this user of Redis read the brake: `order-expiry doctor` says how.'
+    return { code: 'BRAKE_UNKNOWN', text, next }
   }
   if (brake) {
     return {

@@ -55,12 +55,9 @@ function eventsOfCheck(check: CheckFacts, { isOnly, now }: { isOnly: boolean; no
   const { jobId, scheduledAt, scheduledBy, notes, starts, startedAt, finishedAt, finished, failedReason } = check
   const { dueAt, state, deadline } = check
   const which = isOnly ? '' : `, job ${jobId}`
+  const by = scheduledBy ? ` by ${scheduledBy}` : ''
   const events: StoryEvent[] = [
-    {
-      at: scheduledAt,
-      code: 'CHECK_SCHEDULED',
-      text: `check scheduled${scheduledBy ? ` by ${scheduledBy}` : ''}${which}`,
-    },
+    { at: scheduledAt, code: 'CHECK_SCHEDULED', text: `check scheduled${by}${which}` },
     ...notes.map(({ at, code, what }) => ({ at, code, text: `${what}${which}` })),
   ]
   if (startedAt !== undefined) {

@@ -43,14 +43,8 @@ export class TestOrderExpiry extends OrderExpiry {
     const checks = new MemoryChecks({ now })
     const records = orders && new MemoryRecords({ now })
     const calls = new BoundedCalls({ open: () => checks, explain: asOrderExpiryError, close: async () => {} })
-    super(
-      {
-        redis: NOWHERE,
-        ...(orders !== undefined && { orders }),
-        ...(paymentTimeout !== undefined && { paymentTimeout }),
-      },
-      { calls, orders: records, now },
-    )
+    const given = { ...(orders !== undefined && { orders }), ...(paymentTimeout !== undefined && { paymentTimeout }) }
+    super({ redis: NOWHERE, ...given }, { calls, orders: records, now })
     this.#time = time
     this.#checks = checks
     this.#records = records

@@ -38,12 +38,8 @@ const TROUBLING = new Set<StoryEvent['code']>(['CHECK_GIVEN_UP', 'CHECK_RETRIED'
 
 /** Asks for the id of an order. */
 export function searchPage(site: Site): string {
-  return pageWithSearch({
-    site,
-    title: 'Find an order',
-    path: '/orders',
-    content: html`<p>Why was it cancelled, or why not?</p>`,
-  })
+  const content = html`<p>Why was it cancelled, or why not?</p>`
+  return pageWithSearch({ site, title: 'Find an order', path: '/orders', content })
 }
 
 /** @param options.boardPath of the order's check on the board; undefined: no check of it is known */

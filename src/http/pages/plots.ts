@@ -31,12 +31,8 @@ function plotDeadlines({ minutes, at, within }: Forecast): string {
   const title = 'Deadlines to come in the next hour'
   const labels = minutes.map((_, minute) => timeOf(at + minute * MINUTE_MS))
   const series = [{ name: 'checks', look: 'a', values: minutes }]
-  return figure({
-    title,
-    series,
-    sum: `${number(within['60m'])} in all, by minute`,
-    chart: barChart({ title, labels, series }),
-  })
+  const sum = `${number(within['60m'])} in all, by minute`
+  return figure({ title, series, sum, chart: barChart({ title, labels, series }) })
 }
 
 function plotDecisions(history: History, at: number): string {

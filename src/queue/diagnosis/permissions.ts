@@ -36,10 +36,8 @@ export async function lookAtPermissions(options: {
   const { connection, address, profile, kinds } = options
   const probes = probesOf(kinds)
   const refusals = (await askDryRun(connection, probes)) ?? (await askQueueing({ address, profile, probes }))
-  if (!refusals)
-    return finding('info', 'queue-permissions', {
-      what: 'cannot be looked at: neither ACL DRYRUN nor MULTI is allowed',
-    })
+  const unseen = 'cannot be looked at: neither ACL DRYRUN nor MULTI is allowed'
+  if (!refusals) return finding('info', 'queue-permissions', { what: unseen })
   const refused = probes.filter((_, n) => refusals[n] !== undefined)
   if (refused.length === 0) return ok('queue-permissions', 'the user may do all that a daemon does')
   const commands = new Set<string>()
@@ -52,9 +50,7 @@ export async function lookAtPermissions(options: {
   }
   const isWrite = ({ command: [name = ''] }: Probe) => !READS.test(name)
   const mayOnlyLook = probes.filter(isWrite).every((probe) => refused.includes(probe))
-  const rules = [...Array.from(commands, (name) => `+${name}`), ...Array.from(keys, (pattern) => `~${pattern}`)].join(
-    ' ',
-  )
+  const rules = [...Array.from(commands, (name) => `+${name}`), ...Array.from(keys, (pattern) => `~${pattern}`)]
   const what = [
     commands.size > 0 && `the commands ${[...commands].join(', ').toUpperCase()}`,
     keys.size > 0 && `the keys ${[...keys].join(', ')}`,
@@ -64,7 +60,7 @@ export async function lookAtPermissions(options: {
     meaning: mayOnlyLook
       ? 'This user may only look; a daemon needs another one.'
       : 'A daemon with this user cannot add, fetch or finish checks, or cannot read the brake.',
-    fix: ['# as docs/redis.md says, or at least:', `ACL SETUSER <user> ${rules}`],
+    fix: ['# as docs/redis.md says, or at least:', `ACL SETUSER <user> ${rules.join(' ')}`],
   })
 }
 

@@ -90,7 +90,7 @@ async function readState(source: Source) {
 }
 
 /** @returns `unreadable`, and what to do, where Redis answers but does not tell */
-async function readBrake(source: Source): Promise<Awaited<ReturnType<typeof peekBrake>> | Unreadable> {
+async function readBrake(source: Source) {
   try {
     return await peekBrake(source)
   } catch (error) {
@@ -98,11 +98,6 @@ async function readBrake(source: Source): Promise<Awaited<ReturnType<typeof peek
     if (code !== 'REDIS_REFUSED') throw error
     return { unreadable, fix: repairOf({ error: cause, keys: source.keys }) }
   }
-}
-
-interface Unreadable {
-  unreadable: string
-  fix: readonly string[]
 }
 
 /** @returns undefined where CLIENT LIST is not allowed */

@@ -52,7 +52,7 @@ export function matchColumns(
   )
   if (problems.length > 0 || !id) return { problems }
 
-  const zone = settings.ORDERS_TIME_ZONE ?? 'UTC'
+  const { ORDERS_TIME_ZONE: zone = 'UTC', ORDERS_DEADLINE_AFTER: afterMs = 0 } = settings
   const read = { zone, unitMs: unit === 's' ? 1_000 : 1, afterMs: 0 }
   const { schema, relation } = first
   const columns: OrdersColumns = {
@@ -66,12 +66,7 @@ export function matchColumns(
     isUnique,
     isReadable: rows.every(({ is_readable }) => is_readable),
     status: status && statusColumn(status),
-    deadline: deadline && {
-      ...read,
-      sql: deadline.sql,
-      type: deadline.type,
-      afterMs: settings.ORDERS_DEADLINE_AFTER ?? 0,
-    },
+    deadline: deadline && { ...read, sql: deadline.sql, type: deadline.type, afterMs },
     paidAt: paidAt && paymentColumn(paidAt, read),
     cancelledAt: cancelledAt && { ...read, sql: cancelledAt.sql, type: cancelledAt.type },
     unpaidStatuses: settings.ORDERS_UNPAID_STATUSES ?? [],

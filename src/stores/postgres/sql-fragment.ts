@@ -5,11 +5,6 @@ export interface Fragment {
   calls: string[]
 }
 
-/** One assignment of a Fragment. `column` is the bare name, in lower case if it was written without quotes. */
-interface Assignment extends Fragment {
-  column: string
-}
-
 /**
  * One expression, which stays one wherever it is put into parentheses. Not checked here: that it has the right type, and that
  * its columns and functions exist; the database does that.
@@ -23,8 +18,12 @@ export function parseExpression(text: string): Fragment {
   return toFragment(text, tokens)
 }
 
-/** `column = expression, …`. @throws {SyntaxError} that says what was expected */
-export function parseAssignments(text: string): Assignment[] {
+/**
+ * `column = expression, …`. `column` is the bare name, in lower case if it was written without quotes.
+ *
+ * @throws {SyntaxError} that says what was expected
+ */
+export function parseAssignments(text: string): (Fragment & { column: string })[] {
   return splitAt(tokenize(text), ',').map((tokens) => {
     const [name, equals, ...expression] = tokens
     if (!name || !isName(name.text) || equals?.text !== '=' || expression.length === 0) {
