@@ -32,12 +32,20 @@ const LONGEST_LIMIT_MS = 1_000
 /** The shortest pause after a failed attempt to tell Redis of an end. */
 const AGAIN_MS = 500
 
+interface Options extends PumpOptions {
+  workerId: string
+  claims: Claims
+  sleep: Pick<Sleep, 'for' | 'tell' | 'handOn' | 'end'>
+  trouble: Trouble
+  spans?: CheckSpans | undefined
+  /** What some jobs need before they are checked; undefined for the others. */
+  prepare?: (job: ClaimedJob) => Promise<void> | undefined
+  onError: (error: Error) => void
+}
+
 /** Batches of jobs in, settled orders out: claims what is due, has it checked, and sleeps until more is. */
 export class Pump {
-  readonly #claims: Claims
-  readonly #sleep: Pick<Sleep, 'for' | 'tell' | 'handOn' | 'end'>
-  readonly #trouble: Trouble
-  readonly #options: ConstructorParameters<typeof Pump>[0]
+  readonly #options: Options
   readonly #roomLeftBehind: number
   #tokens = 0
   /** The jobs in flight, which are locked, by token. */
@@ -58,21 +66,7 @@ export class Pump {
   #running: Promise<void> = Promise.resolve()
   #waiting: (() => void)[] = []
 
-  constructor(
-    options: PumpOptions & {
-      workerId: string
-      claims: Claims
-      sleep: Pick<Sleep, 'for' | 'tell' | 'handOn' | 'end'>
-      trouble: Trouble
-      spans?: CheckSpans | undefined
-      /** What some jobs need before they are checked; undefined for the others. */
-      prepare?: (job: ClaimedJob) => Promise<void> | undefined
-      onError: (error: Error) => void
-    },
-  ) {
-    this.#claims = options.claims
-    this.#sleep = options.sleep
-    this.#trouble = options.trouble
+  constructor(options: Options) {
     this.#options = options
     this.#roomLeftBehind = Math.ceil(options.concurrency * SHARE_LEFT_BEHIND)
   }
@@ -100,7 +94,7 @@ export class Pump {
   async stop(): Promise<void> {
     this.#isClosing = true
     this.#changed()
-    await this.#sleep.end()
+    await this.#options.sleep.end()
     await this.#running
     while (this.#inFlight > 0) await this.#change()
   }
@@ -129,12 +123,12 @@ export class Pump {
       const numReleases = this.#numReleases
       let claim: Claim
       try {
-        const asked = this.#claims.claim({ token, most, mostLast })
-        claim = await this.#trouble.during('claim', asked, ({ jobs }) => jobs.length > 0)
+        const asked = this.#options.claims.claim({ token, most, mostLast })
+        claim = await this.#options.trouble.during('claim', asked, ({ jobs }) => jobs.length > 0)
       } catch (error) {
         if (this.#isClosing) return
         this.#options.onError(error as Error)
-        await this.#options.clock.sleep(this.#trouble.pauseMs('claim'))
+        await this.#options.clock.sleep(this.#options.trouble.pauseMs('claim'))
         continue // with the same token: the answer may be lost
       }
       this.#begin(claim, token)
@@ -146,11 +140,11 @@ export class Pump {
 
   /** Until there may be more to claim. */
   async #rest({ now, nextAt, limitedMs, isHeld, jobs }: Claim): Promise<void> {
-    this.#sleep.tell(jobs.length > 0)
+    this.#options.sleep.tell(jobs.length > 0)
     this.#isHeldBack = isHeld
     if (limitedMs > 0) await this.#options.clock.sleep(Math.min(limitedMs, LONGEST_LIMIT_MS))
-    else if (nextAt > 0) await this.#sleep.for(nextAt - now)
-    if (this.#isPaused && nextAt > 0) await this.#sleep.handOn()
+    else if (nextAt > 0) await this.#options.sleep.for(nextAt - now)
+    if (this.#isPaused && nextAt > 0) await this.#options.sleep.handOn()
   }
 
   #nextToken(): string {
@@ -230,21 +224,16 @@ export class Pump {
       this.#settling++
       return settle(checks).finally(() => this.#settling--)
     }
+    const waitingIds = new Set<string>()
     try {
       const { waiting, waitMs } = await checkBatch(batch, { ...this.#tools, settle: counted })
-      const ids = new Set(waiting.map(({ id }) => id))
-      this.#release(
-        batch.token,
-        batch.checks.flatMap(({ id }) => (ids.has(id) ? [] : [id])),
-      )
+      for (const { id } of waiting) waitingIds.add(id)
       if (waiting.length > 0) void clock.sleep(waitMs).then(() => this.#checkBatch({ ...batch, checks: waiting }))
     } catch (error) {
       this.#options.onError(error as Error)
-      this.#release(
-        batch.token,
-        batch.checks.map(({ id }) => id),
-      )
     }
+    const ended = batch.checks.flatMap(({ id }) => (waitingIds.has(id) ? [] : [id]))
+    this.#release(batch.token, ended)
   }
 
   async #giveUp(job: ClaimedJob, token: string, cause: unknown): Promise<void> {
@@ -265,11 +254,11 @@ export class Pump {
   async #untilTold<T>(tell: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await this.#trouble.during('end', tell())
+        return await this.#options.trouble.during('end', tell())
       } catch (error) {
         if (this.#isDisconnected) throw error
         this.#options.onError(error as Error)
-        await this.#options.clock.sleep(Math.max(AGAIN_MS, this.#trouble.pauseMs('end')))
+        await this.#options.clock.sleep(Math.max(AGAIN_MS, this.#options.trouble.pauseMs('end')))
       }
     }
   }
@@ -285,7 +274,7 @@ export class Pump {
     this.#options.heartbeat.beat()
     this.#changed()
     this.#numReleases++
-    if (this.#isHeldBack) void this.#sleep.handOn()
+    if (this.#isHeldBack) void this.#options.sleep.handOn()
   }
 
   /** Resolves when something ends, or may begin. */
