@@ -48,8 +48,8 @@ export class Pump {
   readonly #options: Options
   readonly #roomLeftBehind: number
   #tokens = 0
-  /** The jobs in flight, which are locked, by token. */
-  readonly #held = new Map<string, Set<string>>()
+  /** The ids of jobs in flight, by the token that they are locked with. */
+  readonly held = new Map<string, Set<string>>()
   #inFlight = 0
   /** Batches of good orders in flight. */
   #batches = 0
@@ -104,11 +104,6 @@ export class Pump {
     this.#isDisconnected = true
   }
 
-  /** The ids of jobs in flight, by the token that they are locked with. */
-  get held(): ReadonlyMap<string, ReadonlySet<string>> {
-    return this.#held
-  }
-
   async #run(): Promise<void> {
     const { heartbeat, concurrency, batchSize, maxBatches } = this.#options
     let token = this.#nextToken()
@@ -151,7 +146,7 @@ export class Pump {
     return `${this.#options.workerId}:${this.#tokens++}`
   }
 
-  #begin({ now: exact, jobs, strangers }: Claim, token: string): void {
+  #begin({ now: exact, nextAt, jobs, strangers }: Claim, token: string): void {
     const claimed = { token, begunAt: Math.floor(exact), begunMonotonic: this.#options.clock.monotonic() }
     const { prepare = () => undefined, onError } = this.#options
     for (const jobId of strangers) {
@@ -159,7 +154,7 @@ export class Pump {
       this.#options.events.emit('check-given-up', { jobId, error })
     }
     if (jobs.length === 0) return
-    this.#held.set(token, new Set(jobs.map(({ id }) => id)))
+    this.held.set(token, new Set(jobs.map(({ id }) => id)))
     this.#inFlight += jobs.length
     const preparing = new Map<ClaimedJob, Promise<void>>()
     for (const job of jobs) {
@@ -167,9 +162,20 @@ export class Pump {
       if (prepared) preparing.set(job, prepared.catch(onError)) // whatever it is that fails, the order is checked
     }
     const ready = jobs.filter((job) => !preparing.has(job))
-    this.#check(ready, claimed)
+    if (nextAt > 0) this.#check(ready, claimed)
+    else this.#duringNextClaim(() => this.#check(ready, claimed))
     if (preparing.size === 0) return
     void Promise.all(preparing.values()).then(() => this.#check([...preparing.keys()], claimed))
+  }
+
+  /** Redis can look for more while this process reads what there is. */
+  #duringNextClaim(check: () => void): void {
+    this.#batches++ // most likely it becomes one
+    setImmediate(() => {
+      this.#batches--
+      check()
+      this.#changed()
+    })
   }
 
   /** Reads jobs, and has them checked. */
@@ -264,12 +270,12 @@ export class Pump {
   }
 
   #release(token: string, ids: readonly string[]): void {
-    const held = this.#held.get(token)
+    const held = this.held.get(token)
     for (const id of ids) {
       held?.delete(id)
       this.#options.spans?.end(id)
     }
-    if (held?.size === 0) this.#held.delete(token)
+    if (held?.size === 0) this.held.delete(token)
     this.#inFlight -= ids.length
     this.#options.heartbeat.beat()
     this.#changed()
