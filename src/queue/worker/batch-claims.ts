@@ -56,14 +56,13 @@ local function priority_of(job)
   local priority = tonumber(job.priority) or 0
   return priority == priority and priority or 0
 end
--- Locks come first: where Redis refuses them, nothing is in two lists.
+local function lock(jobs)
+  for _, job in ipairs(jobs) do call('SET', job.key .. ':lock', token, 'PX', lock_ms) end
+end
 local function make_active(jobs)
   if #jobs == 0 then return end
   local ids = {}
-  for n, job in ipairs(jobs) do
-    ids[n] = job.id
-    call('SET', job.key .. ':lock', token, 'PX', lock_ms)
-  end
+  for n, job in ipairs(jobs) do ids[n] = job.id end
   call('LPUSH', active, unpack(ids))
 end
 local function begin(job, is_delayed)
@@ -98,19 +97,22 @@ for _, id in ipairs(due_ids) do read(id, due) end
 for n = #due, 1, -1 do
   if room == 0 or priority_of(due[n]) ~= 0 then table.insert(promoted, 1, table.remove(due, n)) end
 end
-make_active(waiting)
-make_active(due)
-if #tail > 0 then call('LTRIM', wait, 0, -#tail - 1) end
+-- What puts a job into a list comes last of what may be refused, and is followed by what takes it out of another.
+lock(waiting)
+lock(due)
 for _, job in ipairs(promoted) do
   local priority = priority_of(job)
+  call('HSET', job.key, 'delay', 0)
+  call('XADD', events, '*', 'event', 'waiting', 'jobId', job.id, 'prev', 'delayed')
   if priority == 0 then
     call('LPUSH', wait, job.id)
   else
     call('ZADD', prioritized, priority * 0x100000000 + call('INCR', pc) % 0x100000000, job.id)
   end
-  call('XADD', events, '*', 'event', 'waiting', 'jobId', job.id, 'prev', 'delayed')
-  call('HSET', job.key, 'delay', 0)
 end
+make_active(waiting)
+make_active(due)
+if #tail > 0 then call('LTRIM', wait, 0, -#tail - 1) end
 if #due_ids > 0 then call('ZREMRANGEBYRANK', delayed, first, first + #due_ids - 1) end
 for _, job in ipairs(waiting) do begin(job, false) end
 for _, job in ipairs(due) do begin(job, true) end
@@ -129,6 +131,7 @@ if count < room and #due_ids < room_for_due then
     taken = taken + 1
     read(found[n], jobs)
   end
+  lock(jobs)
   make_active(jobs)
   if taken > 0 then call('ZREMRANGEBYRANK', prioritized, 0, taken - 1) end
   if not has_left_behind and taken < asked then call('DEL', pc) end
