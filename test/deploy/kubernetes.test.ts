@@ -189,7 +189,7 @@ testWithKubectl('the kustomization of docs/kubernetes.md, with the patch that it
   )
   expect(blocks).toHaveLength(2)
   const manifests = renderOwn(parse(blocks.join('')))
-  expect(findDeployment(manifests).container.image).toBe('registry.example.com/shop/order-expiry:0.3.0')
+  expect(findDeployment(manifests).container.image).toBe('registry.example.com/shop/order-expiry:0.4.0')
   const settings = manifests.find(({ kind, metadata }) => kind === 'ConfigMap' && metadata.name !== DASHBOARD)
   expect(settings?.data).toMatchObject({ HTTP_HOST: '0.0.0.0', ORDER_STORE: 'postgres' })
   const released = manifests.filter(({ metadata }) => metadata.labels?.release === 'kube-prometheus-stack')
