@@ -13,7 +13,7 @@ const SLOW = ['before', 'bullmq']
 const GIVE_UP_MS = 70_000
 const LATE_MS = 1_000
 /** In the answer to a claim; in no other one while nothing is due yet. */
-const OF_A_JOB = '"orderId"'
+const OF_A_JOB = 'orderId'
 const GUESS_MS = 0.5
 
 /** How long orders wait of which Redis says that a worker has them, and the worker does not know. */
