@@ -8,7 +8,8 @@ const QUICK_ORDERS = 1_000
 /** Before them, to warm the daemon up. */
 const FIRST = 5_000
 const CONCURRENCIES = [100, 250, 500, 1_000, 2_000]
-const BATCH_SIZES = [50, 100, 250, 500]
+/** No more checks than the last of them are taken from the queue at once. */
+const BATCH_SIZES = [25, 50, 100, 150]
 /** Filling in an order and placing it, before it is known how long it takes. */
 const GUESS_MS = 0.25
 

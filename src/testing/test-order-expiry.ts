@@ -120,7 +120,8 @@ export class TestOrderExpiry extends OrderExpiry {
       check.deadline = outcome.until
       return undefined
     }
-    check.finished = finishedCheckOf({ outcome, wanted: { orderId, deadline }, decidedBy: 'test' })
+    const finished = finishedCheckOf({ outcome, wanted: { orderId, deadline }, decidedBy: 'test' })
+    check.finished = JSON.parse(JSON.stringify(finished)) // as it comes from a job
     const at = new Date(outcome.evidence.decidedAt)
     if (outcome.kind === 'cancelled') {
       this.#cancelled.push(orderId)

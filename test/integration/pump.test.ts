@@ -59,31 +59,36 @@ test('those that came first are checked first', async () => {
   expect(batches.flat()).toEqual(Array.from({ length: 40 }, (_, n) => `${n + 1}`))
 })
 
-test('orders left behind never share a batch with others, nor hold them up, and take no more than their share', async () => {
-  const raw = openQueue()
-  const behind = gate()
-  const good: string[][] = []
-  await addDue(raw, 30, { priority: LEFT_BEHIND_PRIORITY })
-  await startPump(raw, {
-    concurrency: 40,
-    async settle(checks) {
-      if (Number(checks[0]?.orderId) <= 30) return behind.settle(checks)
-      good.push(checks.map(({ orderId }) => orderId))
-      return checks.map(kept)
-    },
-  })
-  await eventually('some of them are looked at', () => behind.asked() > 0)
-  for (let n = 31; n <= 80; n++) {
-    const data = { orderId: `${n}`, deadline: Date.now() - 1 }
-    await raw.queue.add('check-payment', data, { jobId: `job-${n}` })
-  }
-  await completed(raw, 50)
-  expect(good.flat().length).toBe(50)
-  expect(behind.asked()).toBe(10) // a quarter of the slots
-  behind.go()
-  await completed(raw, 80)
-  for (const batch of behind.batches) expect(batch.length).toBeLessThanOrEqual(10)
-})
+test.each([250, 8])(
+  'orders left behind never share a batch with others, nor hold them up, and take no more than their share, with batches of %d',
+  async (batchSize) => {
+    const raw = openQueue()
+    const behind = gate()
+    const good: string[][] = []
+    await addDue(raw, 30, { priority: LEFT_BEHIND_PRIORITY })
+    await startPump(raw, {
+      concurrency: 40,
+      batchSize,
+      async settle(checks) {
+        if (Number(checks[0]?.orderId) <= 30) return behind.settle(checks)
+        good.push(checks.map(({ orderId }) => orderId))
+        return checks.map(kept)
+      },
+    })
+    await eventually('some of them are looked at', () => behind.asked() > 0)
+    for (let n = 31; n <= 80; n++) {
+      const data = { orderId: `${n}`, deadline: Date.now() - 1 }
+      await raw.queue.add('check-payment', data, { jobId: `job-${n}` })
+    }
+    await completed(raw, 50)
+    expect(good.flat().length).toBe(50)
+    await eventually('they have a quarter of the slots', async () => (await raw.queue.getActiveCount()) === 10)
+    expect(behind.asked()).toBeLessThanOrEqual(10)
+    behind.go()
+    await completed(raw, 80)
+    for (const batch of behind.batches) expect(batch.length).toBeLessThanOrEqual(10)
+  },
+)
 
 test('checks that wait for the clock of the store hold up no batch', async () => {
   const raw = openQueue()

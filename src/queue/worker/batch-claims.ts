@@ -234,8 +234,8 @@ export class BatchClaims extends WrappedClaims {
   }
 
   override async complete(token: string, jobs: readonly CompletedJob[]): Promise<Refusal[]> {
-    const told: unknown[] = []
-    for (const { id, returnvalue, attemptsMade } of jobs) told.push(id, returnvalue, attemptsMade)
+    const told: string[] = []
+    for (const { id, returnvalue, attemptsMade } of jobs) told.push(id, returnvalue, `${attemptsMade}`)
     const refused = asRefusals(
       (await this.run('complete', this.keysOfEnd('completed'), [token, JSON.stringify(told)])) as string[],
     )

@@ -73,11 +73,15 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
     started: Number(fields?.ats ?? 1),
     failed: Number(fields?.atm ?? 0) || 0,
     priority: Number(opts.priority) || 0,
-    isLeftBehind: Number(fields?.priority) === LEFT_BEHIND_PRIORITY,
+    isLeftBehind: isLeftBehind(job),
     timestamp,
     data,
     opts: text,
   }
+}
+
+export function isLeftBehind({ fields }: ClaimedJob): boolean {
+  return Number(fields?.priority) === LEFT_BEHIND_PRIORITY
 }
 
 /** The common case of the contract, read fast; undefined: whatever else. */

@@ -98,10 +98,10 @@ export const LUA = {
 local time = redis.call('TIME')
 local now_text = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
 local now, now_exact = tonumber(now_text), string.format('%.3f', time[1] * 1000 + time[2] / 1000)`,
-  /** Whether a job needs no more than its data, its options and when it was added. Wants `job_name`. */
+  /** Whether a job needs no more than its data, its options and when it was added; long texts take longer as JSON. Wants `job_name`. */
   isPlain: `
 local function is_plain(of)
-  return of.name == job_name and of.data and not (of.atm or of.parentKey or of.parent or of.deid or of.rjk or of.defa or of.stc)
+  return of.name == job_name and of.data and #of.data + #(of.opts or '') < 500 and not (of.atm or of.parentKey or of.parent or of.deid or of.rjk or of.defa or of.stc)
     and (not of.priority or of.priority == '0')
 end`,
   /** Whether an error is that of a key which is no hash. */

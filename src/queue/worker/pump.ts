@@ -4,7 +4,7 @@ import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
 import { type Batch, type CheckOptions, checkBatch, giveUp } from './check.ts'
 import type { CheckSpans } from './check-spans.ts'
-import { type DueCheck, dataOf, readJob } from './claimed-job.ts'
+import { type DueCheck, dataOf, isLeftBehind, readJob } from './claimed-job.ts'
 import type { Claim, ClaimedJob, Claims } from './claims.ts'
 import type { Sleep } from './sleep.ts'
 import type { Trouble } from './trouble.ts'
@@ -128,17 +128,16 @@ export class Pump {
       }
       this.#begin(claim, token)
       token = this.#nextToken()
-      // Where one of those that others have to wait for has ended meanwhile, there may be more at once.
-      if (!claim.isHeld || numReleases === this.#numReleases) await this.#rest(claim)
+      await this.#rest(claim, { mayBeMore: claim.isHeld && numReleases !== this.#numReleases })
     }
   }
 
-  /** Until there may be more to claim. */
-  async #rest({ now, nextAt, limitedMs, isHeld, jobs }: Claim): Promise<void> {
+  /** Until there may be more to claim. @param options.mayBeMore one that others have to wait for has ended during the claim */
+  async #rest({ now, nextAt, limitedMs, isHeld, jobs }: Claim, { mayBeMore }: { mayBeMore: boolean }): Promise<void> {
     this.#options.sleep.tell(jobs.length > 0)
     this.#isHeldBack = isHeld
     if (limitedMs > 0) await this.#options.clock.sleep(Math.min(limitedMs, LONGEST_LIMIT_MS))
-    else if (nextAt > 0) await this.#options.sleep.for(nextAt - now)
+    else if (nextAt > 0 && !mayBeMore) await this.#options.sleep.for(nextAt - now)
     if (this.#isPaused && nextAt > 0) await this.#options.sleep.handOn()
   }
 
@@ -162,7 +161,8 @@ export class Pump {
       if (prepared) preparing.set(job, prepared.catch(onError)) // whatever it is that fails, the order is checked
     }
     const ready = jobs.filter((job) => !preparing.has(job))
-    if (nextAt > 0) this.#check(ready, claimed)
+    // Where there are some that were left behind, the next claim must know how many.
+    if (nextAt > 0 || jobs.some(isLeftBehind)) this.#check(ready, claimed)
     else this.#duringNextClaim(() => this.#check(ready, claimed))
     if (preparing.size === 0) return
     void Promise.all(preparing.values()).then(() => this.#check([...preparing.keys()], claimed))
