@@ -44,7 +44,7 @@ const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: 'ORDERS_TIME_ZONE: every time is taken for UTC',
-    edits: [{ file: 'stores/postgres/matching.js', from: "settings.ORDERS_TIME_ZONE ?? 'UTC'", to: "'UTC'" }],
+    edits: [{ file: 'stores/postgres/matching.js', from: "ORDERS_TIME_ZONE: zone = 'UTC'", to: "zone = 'UTC'" }],
     cases: ['times without a zone, written in New York'],
   },
   {

@@ -4,7 +4,7 @@ import type { DaemonProcess } from '../../helpers/daemon.ts'
 import type { Random } from '../../helpers/random.ts'
 import { type FaultCase, UNKNOWN_MS } from '../harness/fault-case.ts'
 import { perform, planWorkload } from '../harness/workload.ts'
-import { CANCELLING, residentMb, type World } from '../harness/world.ts'
+import { CANCELLING, REDIS_MARKS, residentMb, type World } from '../harness/world.ts'
 
 const WORKERS = 3
 const ORDERS_PER_SECOND = 10
@@ -67,7 +67,7 @@ const FAULTS = {
     'blocking connections half open': async ({ world }) => blackHole(world.toRedis.withMark('blocking')),
     'Redis connections half open': async ({ world }) => blackHole(world.toRedis.connections),
     'reply of Redis to a fetch lost': ({ world }) => loseReply(world.toRedis, /:wait\r\n/),
-    'reply of Redis to a finish lost': ({ world }) => loseReply(world.toRedis, /"outcome"/),
+    'reply of Redis to a finish lost': ({ world }) => loseReply(world.toRedis, REDIS_MARKS.finish),
     'reply of Redis to an add lost': ({ world }) => loseReply(world.producersToRedis, /"orderId"/),
     'queue paused': async ({ world }, { forMs }) => {
       await world.admin.call('HSET', 'bull:check-payment:meta', 'paused', '1')

@@ -36,7 +36,7 @@ export const REDIS_MARKS = {
   /** Takes work: a script of 10 to 12 keys, the first of them the wait list. BullMQ's moveToActive is one, too. */
   fetch: /\$2\r\n1[012]\r\n\$\d+\r\n[^\r]*:wait\r\n/,
   /** Records what became of a check. */
-  finish: /"outcome"/,
+  finish: /"outcome\\?"/,
   /** Puts the job of a check back. */
   putBack: /check (?:postponed|failed)/,
   /** Brings a job. */
