@@ -156,7 +156,7 @@ function overdueAnswer(facts: OrderFacts, { order, deadline }: { order: Order; d
 function answerOfMissing(facts: OrderFacts): Answer {
   const { checks, missing, now } = facts
   const decided = decisionsOf(facts).at(-1)
-  const next = 'Look at the id, and at the queue and the table that this process is set to.'
+  const next = 'Look at the id, and at the queue and the order store that this process is set to.'
   if (decided) {
     const { decidedAt, decidedBy, outcome, status } = decided
     const text =
@@ -175,7 +175,7 @@ function answerOfMissing(facts: OrderFacts): Answer {
   }
   const isToCome = check.dueAt !== undefined && check.dueAt > now
   const text = `Unknown to the order store; its check is due ${isToCome ? `at ${instantOf(check.dueAt as number)}` : 'now'}.`
-  return { code: 'MISSING', text, next: 'The row must be there by the deadline, or nothing is cancelled.' }
+  return { code: 'MISSING', text, next: 'The order must be in the store by the deadline, or nothing is cancelled.' }
 }
 
 /** What the queue alone can tell. */

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import type { Check } from '../../src/order/order.ts'
+import type { Settlement } from '../../src/order/settle.ts'
 import { LEFT_BEHIND_PRIORITY } from '../../src/queue/left-behind.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
@@ -195,6 +196,23 @@ test('a worker that stops tells of the place that it leaves: another one takes i
   go()
   await stopped
   await completed(raw, 2) // within 10 s, and not after the longest sleep
+})
+
+test('the notes of checks that come too early tell whole milliseconds, which is how they are known for ours', async () => {
+  const raw = openQueue()
+  await addDue(raw, 5)
+  const until = Date.now() + 3_600_000
+  const settle = async (checks: readonly Check[]) =>
+    checks.map(({ deadline }): Settlement => {
+      const evidence = { decidedAt: Date.now() - 10_000, status: 'pending', deadline }
+      return { kind: 'postponed', reason: 'not-due', until, evidence }
+    })
+  await startPump(raw, { settle })
+  await eventually('all are put back', async () => (await raw.queue.getDelayedCount()) === 5)
+  for (let n = 1; n <= 5; n++) {
+    const { logs } = await raw.queue.getJobLogs(`job-${n}`)
+    expect(logs).toEqual([expect.stringMatching(/check postponed by \d+ ms: not-due$/)])
+  }
 })
 
 test('jobs that need preparation are checked together', async () => {

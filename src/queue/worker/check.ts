@@ -90,7 +90,7 @@ class Ending {
   constructor(batch: Batch, tools: Tools) {
     this.#batch = batch
     this.#tools = tools
-    this.#now = batch.begunAt + tools.clock.monotonic() - batch.begunMonotonic
+    this.#now = batch.begunAt + Math.round(tools.clock.monotonic() - batch.begunMonotonic)
   }
 
   add(due: DueCheck, settlement: Settlement): void {
