@@ -28,7 +28,7 @@ export function startCommand(context: CommandContext): Command {
       secrets: secretsOf(config),
       pretty: !config.production && stdout.isTTY && hasPretty(),
     })
-    logger.info({ version, dryRun: config.DRY_RUN, ...(envFile && { envFile }) }, 'starting')
+    logger.info({ version, dryRun: config.DRY_RUN, claims: config.CLAIMS, ...(envFile && { envFile }) }, 'starting')
     const events = new EventBus()
     logEvents({ events, logger, clock })
     const { stopping, stop } = createStop(context, logger, config.SHUTDOWN_TIMEOUT)

@@ -39,7 +39,7 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     pc: `${bullmq}pc`,
     id: `${bullmq}id`,
     limiter: `${bullmq}limiter`,
-    /** The last claim of a worker that has brought jobs: its answer may be lost. */
+    /** The last claim of a worker that was carried out: it may arrive again, and its answer may be lost. */
     receipt: (workerId: string) => `${bullmq}${workerId}:claim`,
     /** Held while the finished job of an order is replaced. */
     replacing: (jobId: string) => `${bullmq}${jobId}:replacing`,

@@ -47,12 +47,12 @@ test('whoever wants them so is not warned', async () => {
 test('daemons with either kind share a queue, and settle each order once', async () => {
   const { env, table, raw } = await openShop()
   const ids = Array.from({ length: 1_000 }, (_, n) => `${n}`)
-  await table.insert(ids.map((id) => ({ id, deadline: Date.now() - 1_000 })))
   const daemons = ['auto', 'wrapped'].map((CLAIMS) => new DaemonProcess({ ...env, CLAIMS, LOG_LEVEL: 'debug' }))
   for (const daemon of daemons) {
     closing.push(() => daemon.stop())
-    await daemon.until(({ msg }) => msg === 'ready')
+    await daemon.until(({ msg }) => msg === 'sweep finished') // the next one comes in a minute
   }
+  await table.insert(ids.map((id) => ({ id, deadline: Date.now() - 1_000 })))
   await raw.queue.addBulk(
     ids.map((id) => ({ name: 'check-payment', data: { orderId: id, deadline: Date.now() - 1_000 } })),
   )

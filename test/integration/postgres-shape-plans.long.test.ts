@@ -103,6 +103,11 @@ test.each(cases)(
   120_000,
 )
 
+/** As the driver writes it, or as text already. */
+function isArray(value: unknown): boolean {
+  return Array.isArray(value) || (typeof value === 'string' && value.startsWith('{'))
+}
+
 describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
   beforeAll(async () => {
     await admin.query(statistics)
@@ -118,10 +123,10 @@ describe.each(STATISTICS)('where the statistics are %s', (_, statistics) => {
     // Half of them are unpaid, from all over the table.
     const rare = Array.from({ length: BATCH / 2 }, (_, n) => (n + 1) * RARE)
     const batch = [...rare, ...rare.map((n) => n + RARE / 2)]
-    const reads = sent.filter(({ values }) => Array.isArray(values[0]))
+    const reads = sent.filter(({ values }) => isArray(values[0]))
     expect(reads.length).toBeGreaterThanOrEqual(3)
     for (const { text, values } of reads) {
-      const [, ...others] = values.map((value) => (Array.isArray(value) ? batch.map(() => 0) : value))
+      const [, ...others] = values.map((value) => (isArray(value) ? batch.map(() => 0) : value))
       for (const plan of await plansOf(admin, { text, values: [batch, ...others] })) {
         expect(plan.waysToOrders).toEqual(['by_id'])
         expect(plan.mostOrders).toBeLessThanOrEqual(BATCH)

@@ -68,7 +68,7 @@ type Verdict = Required<Pick<Tile, 'level'>> & { text: string }
 /** Where nothing holds up cancellations. */
 function verdictOf({ tiles, isNew }: { tiles: readonly Tile[]; isNew: boolean }): Verdict {
   const marked = tiles.filter(({ level }) => level === 'warn' || level === 'bad').map(({ name }) => name)
-  if (marked.length > 0) return { level: 'warn', text: `Look at: ${marked.join(', ')}` }
+  if (marked.length > 0) return { level: 'warn', text: `Look at: ${marked.join('; ')}` }
   return { level: 'good', text: isNew ? 'Ready for the first order' : 'All is well' }
 }
 
