@@ -156,16 +156,18 @@ async function open(options: WorkerOptions, worker: Worker) {
     }
   }
   const loops = [repeat('locks', LOCK_MS / 4, renewLocks), repeat('stalled jobs', STALLED_CHECK_MS, putStalledBack)]
-  return { worker, pump, trouble, isWrapped, loops }
+  const forget = () => client.del(queue.keys.receipt(worker.id))
+  return { worker, pump, trouble, isWrapped, loops, forget }
 }
 
 /** Waits for the checks in flight; whoever calls stop limits how long. */
 async function close(options: WorkerOptions & Running): Promise<void> {
-  const { worker, pump, loops, isRedisAway, clock } = options
+  const { worker, pump, loops, forget, isRedisAway, clock } = options
   const closed = new AbortController()
   const closing = async () => {
     await pump.stop()
     await Promise.all(loops.map((loop) => loop.stop()))
+    await forget().catch(() => {}) // it expires
     await worker.close()
   }
   const done = closing().finally(() => closed.abort())
