@@ -1,12 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { expect, test } from '@jest/globals'
+import { closing } from '../helpers/closing.ts'
 import { CLI, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 
 test('the demo keeps every promise, says so in a table, and leaves nothing behind', async () => {
   const raw = new RawQueue()
+  closing.push(() => raw.close())
   const before = (await raw.redis.keys('*demo-*')).length
   const { code, stdout, stderr } = await runCli(['demo', '--orders', '200', '--seconds', '2'], {
     env: { REDIS_URL: redisUrl() },
@@ -21,7 +23,6 @@ test('the demo keeps every promise, says so in a table, and leaves nothing behin
   expect(stdout).toContain('Every promise was kept.')
   expect(stdout).not.toContain('\r') // no terminal, no redrawing
   expect((await raw.redis.keys('*demo-*')).length).toBe(before)
-  await raw.close()
 })
 
 test('without Redis it brings its own', async () => {
@@ -32,6 +33,7 @@ test('without Redis it brings its own', async () => {
 
 test('interrupted, it leaves nothing behind either', async () => {
   const raw = new RawQueue()
+  closing.push(() => raw.close())
   const before = (await raw.redis.keys('*demo-*')).length
   const child = spawn(process.execPath, [CLI, 'demo', '--orders', '50', '--seconds', '30'], {
     env: { PATH: process.env.PATH ?? '', REDIS_URL: redisUrl() },
@@ -43,5 +45,4 @@ test('interrupted, it leaves nothing behind either', async () => {
   child.kill('SIGINT')
   expect(await exited).toEqual([130, null])
   expect((await raw.redis.keys('*demo-*')).length).toBe(before)
-  await raw.close()
 })
