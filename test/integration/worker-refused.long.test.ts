@@ -50,7 +50,7 @@ const faultsOf = ({ always, ofJobs }: (typeof COMMANDS)[Kind]): Fault[] => [
     fails: 'every script',
     begin: acl('-evalsha', '-eval'),
     end: acl('+evalsha', '+eval'),
-    says: /EVALSHA bull:.*\+evalsha ~bull:/,
+    says: /EVAL(?:SHA)? bull:.*\+eval(?:sha)? ~bull:/, // EVAL: of a script that Redis was just asked for, and did not know
   },
   {
     fails: 'a command in the script that fetches',
