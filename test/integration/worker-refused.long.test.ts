@@ -36,7 +36,7 @@ const acl =
 
 /** Redis 7.0 does not name the command of a script; later ones do. */
 const saysOf = (command: string) =>
-  new RegExp(`\\+${command} ~bull:|a command of EVALSHA bull:.*order-expiry doctor lists`)
+  new RegExp(`\\+${command} ~bull:|a command of EVAL(?:SHA)? bull:.*order-expiry doctor lists`)
 
 /** What only this kind of claims calls: in each claim, and for each job. */
 const COMMANDS = {
