@@ -188,7 +188,7 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'clock-agrees': (e, { trouble }) =>
     trouble(`clock of ${e.of} agrees`, e, `the clock of ${OWNER[e.of]} agrees with ours again`),
   'claims-wrapped': (e, { logger }) => {
-    const cost = "checks go by BullMQ's own, by which a burst takes about 1.6 times as long; nothing else changes"
+    const cost = "checks go by BullMQ's own, by which a burst takes about 1.5 times as long; nothing else changes"
     const todo = `install bullmq ${e.known}, or compare them: \`npm run fingerprints\` (docs/redis.md)`
     logger.warn(e, `the installed BullMQ has other scripts than we know (${e.scripts.join(', ')}): ${cost}; ${todo}`)
   },

@@ -3,6 +3,7 @@ import { bullMqScriptOf, scriptOf } from '../redis/scripts.ts'
 import { type Addition, IF_THERE, type NewJob } from './addition.ts'
 import type { OpenQueue } from './check-queue.ts'
 import { JOB_NAME } from './contract.ts'
+import { TRIM_EVENTS } from './event-stream.ts'
 
 /** SHA-1 of those versions of BullMQ's script for one delayed job whose work {@link ADD} does for many. */
 export const KNOWN_ADD_DELAYED_JOB: readonly string[] = ['81698fd2d28e7db1787595b3c464b188fa78bdcf']
@@ -52,12 +53,7 @@ end
 if count > 0 then
   call('ZADD', delayed, unpack(scores))
   call('INCRBY', counter, count)
-  local max_events = call('HGET', meta, 'opts.maxLenEvents')
-  if not max_events then
-    max_events = 10000
-    call('HSET', meta, 'opts.maxLenEvents', max_events)
-  end
-  call('XTRIM', events, 'MAXLEN', '~', max_events)
+  ${TRIM_EVENTS}
   call('ZADD', marker, tonumber(call('ZRANGE', delayed, 0, 0, 'WITHSCORES')[2]) / 0x1000, '1')
 end
 return replies

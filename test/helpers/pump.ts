@@ -5,6 +5,7 @@ import { createWorkerService, type WorkerOptions, type WorkerService } from '../
 import { namedQueue } from '../../src/redis/keys.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
+import { deferred } from '../unit/deferred.ts'
 import { closing } from './closing.ts'
 import { redisUrl } from './env.ts'
 import type { RawQueue } from './raw-queue.ts'
@@ -12,6 +13,21 @@ import type { RawQueue } from './raw-queue.ts'
 /** A settlement of a check: its order was paid. */
 export function kept({ deadline }: Check): Settlement {
   return { kind: 'kept', status: 'paid', evidence: { decidedAt: Date.now(), status: 'paid', deadline } }
+}
+
+const gates: (() => void)[] = []
+
+/** Settles nothing until it is let go; knows what it was asked, batch by batch. */
+export function gate() {
+  const go = deferred<void>()
+  gates.push(() => go.resolve())
+  const batches: string[][] = []
+  const settle = async (checks: readonly Check[]) => {
+    batches.push(checks.map(({ orderId }) => orderId))
+    await go.promise
+    return checks.map(kept)
+  }
+  return { settle, batches, go: () => go.resolve(), asked: () => batches.flat().length }
 }
 
 /** Starts the worker of a queue whose orders are all paid, unless it is told otherwise. */
@@ -38,7 +54,10 @@ export async function startPump(
     clock: systemClock,
     ...overrides,
   })
-  closing.push(() => worker.stop())
+  closing.push(() => {
+    for (const letGo of gates.splice(0)) letGo() // of a test that has failed
+    return worker.stop()
+  })
   await worker.start(new AbortController().signal)
   return { worker, events }
 }

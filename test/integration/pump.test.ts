@@ -6,9 +6,8 @@ import { systemClock } from '../../src/runtime/clock.ts'
 import { Heartbeat } from '../../src/runtime/heartbeat.ts'
 import { closing } from '../helpers/closing.ts'
 import { eventually } from '../helpers/eventually.ts'
-import { addDue, kept, startPump } from '../helpers/pump.ts'
+import { addDue, gate, kept, startPump } from '../helpers/pump.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
-import { deferred } from '../unit/deferred.ts'
 
 function openQueue(): RawQueue {
   const raw = new RawQueue()
@@ -18,18 +17,6 @@ function openQueue(): RawQueue {
 
 const completed = (raw: RawQueue, count: number) =>
   eventually(`${count} are completed`, async () => (await raw.queue.getCompletedCount()) === count)
-
-/** Settles nothing until it is let go; knows what it was asked, batch by batch. */
-function gate() {
-  const go = deferred<void>()
-  const batches: string[][] = []
-  const settle = async (checks: readonly Check[]) => {
-    batches.push(checks.map(({ orderId }) => orderId))
-    await go.promise
-    return checks.map(kept)
-  }
-  return { settle, batches, go: () => go.resolve(), asked: () => batches.flat().length }
-}
 
 test.each([
   ['CONCURRENCY', { concurrency: 200 }, [150, 50]],

@@ -12,7 +12,7 @@ export function lookAtScripts({ scripts }: { scripts: readonly string[] }): Find
   return finding('warning', 'queue-scripts', {
     what: `of the installed BullMQ, ${scripts.join(', ')} ${scripts.length === 1 ? 'is' : 'are'} not known`,
     meaning:
-      "A daemon of this installation takes and ends checks by BullMQ's own scripts. A burst takes about 1.6 times as long; nothing else changes.",
+      "A daemon of this installation takes and ends checks by BullMQ's own scripts. A burst takes about 1.5 times as long; nothing else changes.",
     fix: [`npm install bullmq@${KNOWN_BULLMQ}`, '# or compare them, in a clone: npm run fingerprints (docs/redis.md)'],
   })
 }

@@ -1,3 +1,4 @@
+import { TRIM_EVENTS } from '../event-stream.ts'
 import { asRefusals, type CompletedJob, LUA, type Refusal } from './claims.ts'
 import { WrappedClaims } from './wrapped-claims.ts'
 
@@ -197,12 +198,7 @@ while at > 0 and left > 0 do
   if is_wanted[id] then is_wanted[id], left = nil, left - 1 else others[#others + 1] = id end
   at = at - 1
 end
-local max_events = call('HGET', meta, 'opts.maxLenEvents')
-if not max_events then
-  max_events = 10000
-  call('HSET', meta, 'opts.maxLenEvents', max_events)
-end
-call('XTRIM', events, 'MAXLEN', '~', max_events)
+${TRIM_EVENTS}
 local scores, kept_locks = {}, {}
 for n, job in ipairs(ours) do
   kept_locks[n] = job.key .. ':lock'

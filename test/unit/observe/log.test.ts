@@ -181,7 +181,7 @@ const wordings: Wording[] = [
     { scripts: ['moveToActive', 'moveToFinished'], known: '6.7.0' },
     {
       level: 'warn',
-      msg: "the installed BullMQ has other scripts than we know (moveToActive, moveToFinished): checks go by BullMQ's own, by which a burst takes about 1.6 times as long; nothing else changes; install bullmq 6.7.0, or compare them: `npm run fingerprints` (docs/redis.md)",
+      msg: "the installed BullMQ has other scripts than we know (moveToActive, moveToFinished): checks go by BullMQ's own, by which a burst takes about 1.5 times as long; nothing else changes; install bullmq 6.7.0, or compare them: `npm run fingerprints` (docs/redis.md)",
       scripts: ['moveToActive', 'moveToFinished'],
       known: '6.7.0',
     },
