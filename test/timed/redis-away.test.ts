@@ -38,10 +38,10 @@ test('while Redis is away, each order is cancelled at its deadline, once, whenev
     )
     return rows.map(({ late }) => Number(late))
   }
-  const first = Date.now() + 1_000
-  await table.insert(Array.from({ length: ORDERS }, (_, n) => ({ id: `${n + 1}`, deadline: first + n * EVERY_MS })))
-  await redis.stop()
+  await redis.stop() // before the orders are there: the first sweep of a daemon finds them otherwise
   const startedAt = Date.now()
+  const first = startedAt + 1_000
+  await table.insert(Array.from({ length: ORDERS }, (_, n) => ({ id: `${n + 1}`, deadline: first + n * EVERY_MS })))
   const before = await Promise.all(daemons.map(countSweeps))
   await eventually('all are cancelled', async () => (await latenesses()).length === ORDERS)
 
