@@ -64,7 +64,8 @@ export class DaemonProcess {
   /** @param options.cli of another build; @param options.letsStrayPass a line on standard output that is no JSON is kept in `stray`, and not thrown */
   constructor(env: Record<string, string>, options: { cwd?: string; cli?: string; letsStrayPass?: boolean } = {}) {
     const cwd = options.cwd ?? mkdtempSync(join(tmpdir(), 'order-expiry-daemon-'))
-    this.child = spawn(process.execPath, ['--max-old-space-size=256', options.cli ?? cli(), 'start'], {
+    const ofNode = ['--max-old-space-size=256', '--heap-growing-percent=100'] // as `npm start` and the image
+    this.child = spawn(process.execPath, [...ofNode, options.cli ?? cli(), 'start'], {
       cwd,
       env: cleanEnv({ HTTP_PORT: '0', ...env }),
       stdio: ['ignore', 'pipe', 'pipe'],
