@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, type as osType, release, totalmem } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { postgresBinaries } from '../test/helpers/processes.ts'
 import { SERVER_SETTINGS } from './servers.ts'
@@ -14,8 +15,11 @@ const RIVALS = ['bullmq', 'ioredis', 'pg', 'graphile-worker', 'pg-boss']
 /** Measured as a shop would have them with ours: of the same version. */
 const SAME_AS_OURS = ['bullmq', 'ioredis', 'pg']
 
+const REST_MS = 700
+const RESTS = 9
+
 /** @throws if a package that ours is built on is there in another version for the rivals */
-export function describeMachine(): Machine {
+export async function describeMachine(): Promise<Machine> {
   const cores = cpus()
   const bench = Object.fromEntries(RIVALS.map((name) => [name, versionOf(name, import.meta.url)]))
   for (const name of SAME_AS_OURS) {
@@ -34,11 +38,25 @@ export function describeMachine(): Machine {
     postgres:
       execFileSync(join(postgresBinaries(), 'postgres'), ['--version'], { encoding: 'utf8' }).match(/\d+\.\d+/)?.[0] ??
       'unknown',
+    [`timers after ${REST_MS / 1_000} s of rest`]: await lateTimers(),
     'redis settings': SERVER_SETTINGS.redis,
     'postgres settings': SERVER_SETTINGS.postgres,
     'order-expiry': (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version,
     ...bench,
   }
+}
+
+/** How late timers are where nothing else runs: a virtual machine that rests may wake late, and no contender before it. */
+async function lateTimers(): Promise<string> {
+  const late: number[] = []
+  for (let n = 0; n < RESTS; n++) {
+    const startedAt = performance.now()
+    await sleep(REST_MS)
+    late.push(performance.now() - startedAt - REST_MS)
+  }
+  late.sort((a, b) => a - b)
+  const [least, middle, most] = [0, (RESTS - 1) / 2, RESTS - 1].map((n) => late[n]?.toFixed(1))
+  return `${middle} ms late, ${least} to ${most} ms`
 }
 
 function osName(): string {

@@ -39,8 +39,9 @@ interface Wanted {
 async function main(): Promise<void> {
   const wanted = readArguments()
   if (!wanted) return
-  const machine = describeMachine()
   const progress = new Progress({ stream: process.stderr })
+  progress.show('looking at the machine')
+  const machine = await describeMachine()
   progress.show('starting Redis and PostgreSQL')
   let servers: Servers | undefined
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -675,7 +675,8 @@ describe('the version of Node', () => {
   })
 
   test('gets its memory alike from npm start, the image and the tests', () => {
-    const bounds = (file: string) => [...readText(file).matchAll(/--(?:max|heap)-[a-z-]+=\d+/g)].map(([flag]) => flag).sort()
+    const bounds = (file: string) =>
+      [...readText(file).matchAll(/--(?:max|heap)-[a-z-]+=\d+/g)].map(([flag]) => flag).sort()
     const [npmStart = [], ...others] = ['scripts/start.sh', 'Dockerfile', 'test/helpers/daemon.ts'].map(bounds)
     expect(npmStart).toHaveLength(2)
     for (const other of others) expect(other).toEqual(npmStart)
