@@ -657,6 +657,14 @@ test('the daemon has exactly the BullMQ whose scripts are known', () => {
   ])
 })
 
+test('npm start, the image and the tests give Node its memory alike', () => {
+  const bounds = (file: string) =>
+    [...readText(file).matchAll(/--(?:max|heap)-[a-z-]+=\d+/g)].map(([flag]) => flag).sort()
+  const [npmStart = [], ...others] = ['scripts/start.sh', 'Dockerfile', 'test/helpers/daemon.ts'].map(bounds)
+  expect(npmStart).toHaveLength(2)
+  for (const other of others) expect(other).toEqual(npmStart)
+})
+
 describe('the version of Node', () => {
   const LEAST = '20.19'
   const IMAGE = '24'
@@ -672,14 +680,6 @@ describe('the version of Node', () => {
 
   test('is stated in the Dockerfile once', () => {
     expect(nodeVersions(readText('Dockerfile'))).toEqual([IMAGE])
-  })
-
-  test('gets its memory alike from npm start, the image and the tests', () => {
-    const bounds = (file: string) =>
-      [...readText(file).matchAll(/--(?:max|heap)-[a-z-]+=\d+/g)].map(([flag]) => flag).sort()
-    const [npmStart = [], ...others] = ['scripts/start.sh', 'Dockerfile', 'test/helpers/daemon.ts'].map(bounds)
-    expect(npmStart).toHaveLength(2)
-    for (const other of others) expect(other).toEqual(npmStart)
   })
 
   test('is the same in the README', () => {

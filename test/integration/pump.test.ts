@@ -37,6 +37,17 @@ test.each([
   expect(batches.flat().length).toBe(700)
 })
 
+test('a worker that has stopped leaves no key of its own', async () => {
+  const raw = openQueue()
+  await addDue(raw, 1)
+  const { worker } = await startPump(raw)
+  const receipts = () => raw.redis.keys(`bull:${raw.name}:*:claim`)
+  await completed(raw, 1)
+  expect(await receipts()).toHaveLength(1)
+  await worker.stop()
+  expect(await receipts()).toEqual([])
+})
+
 test('those that came first are checked first', async () => {
   const raw = openQueue()
   const { settle, batches, go } = gate()
