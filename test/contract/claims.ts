@@ -309,6 +309,17 @@ const completing: Record<string, Check> = {
     await under.complete('t', 'a')
     expect(await under.queue.getWaitingCount()).toBe(1)
   },
+
+  'no more events are kept than BullMQ keeps': async (under) => {
+    for (let n = 0; n < 300; n++) await under.add(`job-${n}`)
+    await under.redis.hset(under.key('meta'), { 'opts.maxLenEvents': 10 })
+    for (const token of ['t', 'u']) {
+      const ids = idsOf(await under.claim(token, { most: 150 }))
+      expect(await under.complete(token, ...ids)).toEqual([])
+    }
+    expect(await under.queue.getCompletedCount()).toBe(300)
+    expect(await under.redis.xlen(under.key('events'))).toBeLessThanOrEqual(300) // Redis drops whole nodes of a hundred
+  },
 }
 
 const failed = { failedReason: 'why', stacktrace: '["at"]', attempts: 1, opts: {} }
