@@ -42,7 +42,7 @@ export const SETTINGS = {
   PAYMENT_TIMEOUT: { schema: value.duration(1_000, 366 * 86_400_000), default: '5m' },
   ORDER_STORE: { schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`), default: DEFAULT_STORE },
   ...STORE_SETTINGS,
-  CONCURRENCY: { schema: value.integer(1, 10_000), default: '500' },
+  CONCURRENCY: { schema: value.integer(1, 10_000), default: '1000' },
   BATCH_SIZE: { schema: value.integer(1, 1_000), default: '250' },
   MAX_ATTEMPTS: { schema: value.integer(1, 1_000), default: '10' },
   CLAIMS: { schema: z.enum(['auto', 'wrapped'], 'expected auto or wrapped'), default: 'auto' },

@@ -20,7 +20,7 @@ const FILES = { '.env': 'CONCURRENCY=5\n', 'other.env': `CONCURRENCY=6\nORDERS_C
 test.each<[args: string[], file: string | undefined, values: object]>([
   [[], '.env', { CONCURRENCY: '5', ORDERS_CONDITION: null }],
   [['--env-file', 'other.env'], 'other.env', { CONCURRENCY: '6', ORDERS_CONDITION: `"paid" = 'no'` }],
-  [['--no-env-file'], undefined, { CONCURRENCY: '500', ORDERS_CONDITION: null }],
+  [['--no-env-file'], undefined, { CONCURRENCY: '1000', ORDERS_CONDITION: null }],
 ])('check %j says which file it reads, on standard error alone', async (args, file, values) => {
   const cwd = openFolder(FILES)
   for (const line of [

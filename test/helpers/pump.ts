@@ -39,7 +39,7 @@ export async function startPump(
   const worker = createWorkerService({
     redis: redisUrl(),
     queue: namedQueue({ name: raw.name }),
-    concurrency: 500,
+    concurrency: 1_000,
     batchSize: 250,
     maxBatches: 4,
     maxAttempts: 3,

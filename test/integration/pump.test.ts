@@ -19,9 +19,9 @@ const completed = (raw: RawQueue, count: number) =>
   eventually(`${count} are completed`, async () => (await raw.queue.getCompletedCount()) === count)
 
 test.each([
-  ['CONCURRENCY', { concurrency: 200 }, [150, 50]],
+  ['CONCURRENCY', { concurrency: 400 }, [250, 150]],
   ['BATCH_SIZE', { batchSize: 30 }, [30, 30, 30, 30]],
-  ['the batches that the store takes at once', { maxBatches: 2 }, [150, 150]],
+  ['the batches that the store takes at once', { maxBatches: 2 }, [250, 250]],
   ['a CONCURRENCY of one', { concurrency: 1 }, [1]],
 ])('as many are in flight as there is room for, and no more: %s', async (_what, limits, sizes) => {
   const raw = openQueue()

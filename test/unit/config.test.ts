@@ -89,7 +89,7 @@ describe('without any setting', () => {
       ORDERS_SET: undefined,
       OUTBOX_TABLE: 'order_expiry_outbox',
       CANCEL_SQL_FILE: undefined,
-      CONCURRENCY: 500,
+      CONCURRENCY: 1_000,
       BATCH_SIZE: 250,
       MAX_ATTEMPTS: 10,
       CLAIMS: 'auto',
