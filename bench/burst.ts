@@ -92,7 +92,7 @@ export async function measureBurst(options: {
 }
 
 /** Evenly over a second, every second one paid. */
-function burstOrders(from: number, count: number): BenchOrder[] {
+export function burstOrders(from: number, count: number): BenchOrder[] {
   const deadlines = Array.from({ length: count }, (_, index) => from + Math.floor((index * WITHIN_MS) / count))
   return makeOrders(deadlines, (index) => index % 2 === 1)
 }

@@ -8,7 +8,7 @@ import { takeaway } from './takeaway.ts'
 
 const PAGE = 'docs/performance.md'
 /** Runs whose figures are worth a place on the page. */
-const SHOWN = ['latest', 'tuning', 'million', 'pressure']
+const SHOWN = ['latest', 'tuning', 'million', 'pressure', 'relay']
 
 /**
  * Writes the tables of a whole run, or of one that has a place of its own, between the markers of the page.

@@ -55,6 +55,7 @@ function isReached(figure: number, bound: Goal['bound']): boolean {
 }
 
 const burst = (contender: string, key = 'settledPerSecond') => ({ question: 'burst', contender, case: '', key })
+const relay = (contender: string, key = 'settledPerSecond') => ({ question: 'relay', contender, case: '', key })
 const million = (key: string) => ({ question: 'million', contender: 'ours', case: '', key })
 const lateness = (contender: string, ofCase: string, key = 'p99') => ({
   question: 'lateness',
@@ -213,5 +214,13 @@ export const GOALS: readonly Goal[] = [
       decimals: 0,
     },
     noneWrong('a million due at once: orders wrongly decided', million('wrong')),
+    ratioAtLeast('burst with a receiver of webhooks / without', relay('ours-webhook'), relay('ours'), 0.8),
+    {
+      title: 'events delivered to one receiver',
+      of: relay('ours-webhook', 'deliveredPerSecond'),
+      bound: { atLeast: 5_000 },
+      unit: '/s',
+      decimals: 0,
+    },
   ].map((goal): Goal => ({ ...goal, isApart: true })),
 ]

@@ -10,6 +10,7 @@ import { millionQuestion } from './million.ts'
 import { pressureQuestion } from './pressure.ts'
 import type { Question } from './question.ts'
 import { redisAwayQuestion } from './redis-away.ts'
+import { relayQuestion } from './relay.ts'
 import { scheduleQuestion } from './schedule.ts'
 import { shopColumnsQuestion } from './shop-columns.ts'
 import { tuningQuestion } from './tuning.ts'
@@ -30,4 +31,5 @@ export const questions: readonly Question[] = [
   tuningQuestion(),
   millionQuestion(),
   pressureQuestion(),
+  relayQuestion(),
 ]

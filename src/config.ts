@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
+import { SINK_SETTINGS, sinkContradictions } from './outbox/sinks.ts'
 import { parseRedisAddress, type RedisAddress, withCertificates } from './redis/address.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { certificateProblems, type TlsFiles } from './runtime/certificates.ts'
@@ -42,6 +43,8 @@ export const SETTINGS = {
   PAYMENT_TIMEOUT: { schema: value.duration(1_000, 366 * 86_400_000), default: '5m' },
   ORDER_STORE: { schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`), default: DEFAULT_STORE },
   ...STORE_SETTINGS,
+  ...SINK_SETTINGS,
+  KEEP_EVENTS: { schema: value.orZero(value.duration(1_000, 366 * 86_400_000)), default: '1d' },
   CONCURRENCY: { schema: value.integer(1, 10_000), default: '1000' },
   BATCH_SIZE: { schema: value.integer(1, 1_000), default: '250' },
   MAX_ATTEMPTS: { schema: value.integer(1, 1_000), default: '10' },
@@ -154,11 +157,18 @@ function redisTlsProblems(config: Config): string[] {
 
 /** The texts in these settings that must never be seen, in each form in which they may be. */
 export function secretsOf(config: Config): string[] {
-  const { API_TOKENS = [], BOARD_USERS = [], METRICS_TOKEN, OTEL_EXPORTER_OTLP_HEADERS = {} } = config
+  const {
+    API_TOKENS = [],
+    BOARD_USERS = [],
+    METRICS_TOKEN,
+    WEBHOOK_SECRET = [],
+    OTEL_EXPORTER_OTLP_HEADERS = {},
+  } = config
   const headers = Object.values(OTEL_EXPORTER_OTLP_HEADERS)
   const texts = Object.entries(SETTINGS).map(([name, row]) => 'secret' in row && config[name as SettingName])
   return [
     ...texts.flatMap((text) => (typeof text === 'string' ? secretsIn(text) : [])),
+    ...WEBHOOK_SECRET,
     ...API_TOKENS.map(({ token }) => token),
     ...BOARD_USERS.map(({ password }) => password),
     ...(METRICS_TOKEN?.token === undefined ? [] : [METRICS_TOKEN.token]),
@@ -218,6 +228,7 @@ function findContradictions(config: Config, wrong: ReadonlySet<string>): string[
   for (const name of STORE_NAMES) {
     problems.push(...KINDS[name].contradictions(config, { isChosen: name === config.ORDER_STORE, watchesPayments }))
   }
+  problems.push(...sinkContradictions(config))
   if (config.TRUSTED_PROXY_USER_HEADER !== undefined && config.TRUSTED_PROXY === undefined) {
     problems.push('TRUSTED_PROXY: expected the address of the proxy that sets TRUSTED_PROXY_USER_HEADER, given none')
   }

@@ -21,11 +21,13 @@ const LAYOUT: Record<string, readonly string[]> = {
   client: [],
   explain: [],
   queue: ['diagnosis', 'replay', 'view', 'worker'],
+  outbox: ['webhook'],
   brake: [],
   stores: ['postgres', 'postgres/diagnosis', 'redis'],
   doctor: [],
   observe: [],
   order: [],
+  signing: [],
   settings: [],
   redis: [],
   runtime: [],
@@ -68,6 +70,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   'fastest-levenshtein': {
     by: ['settings/unknown-names.ts', 'stores/postgres/advice.ts', 'stores/postgres/diagnosis/statuses.ts'],
   },
+  undici: { by: ['outbox/webhook/webhook.ts'] },
   zod: { by: [''] },
 }
 

@@ -4,7 +4,7 @@ import { formatDuration } from '../runtime/duration.ts'
 import type { CommandContext } from './context.ts'
 import { printsResult } from './result.ts'
 
-const DURATIONS = /_(TIMEOUT|EVERY|AHEAD|SILENCE|AFTER)$/
+const DURATIONS = /_(TIMEOUT|EVERY|AHEAD|SILENCE|AFTER|EVENTS)$/
 
 /** `order-expiry check`: exit code 0 if `start` would take the settings; 1 and all their problems if not. */
 export function checkCommand(context: CommandContext): Command {

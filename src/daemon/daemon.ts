@@ -27,6 +27,7 @@ import { openStore } from '../stores/kinds.ts'
 import { type Checking, createChecking } from './checking.ts'
 import { createClockWatch } from './clock-watch.ts'
 import { chooseStore, type Given, MAX_BATCHES, nameOfProcess, openClient, openConnection, redactorOf } from './parts.ts'
+import { createRelays } from './relays.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
 import { createWeb } from './web.ts'
@@ -197,7 +198,8 @@ function storeService(parts: Parts): Service {
       vitals.checking = checking
       await checking.brake.refresh() // before the first check: it would be held back while the state is not known
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
-      return [clockWatch(parts, checking), checking.watch, checking.worker, checking.sweeper]
+      const relays = store.deliveries ? await createRelays({ ...parts, outbox: store.deliveries }) : []
+      return [clockWatch(parts, checking), checking.watch, ...relays, checking.worker, checking.sweeper]
     },
     async stop() {
       vitals.checking?.breaker.stop()

@@ -9,6 +9,7 @@ import type { EventBus } from '../observe/events.ts'
 import { createRedactor } from '../observe/redact.ts'
 import { DryRun } from '../order/dry-run.ts'
 import type { OrderStore } from '../order/store.ts'
+import { chosenSinks } from '../outbox/sinks.ts'
 import { REDIS_SETTINGS, type RedisAddress } from '../redis/address.ts'
 import { Connection } from '../redis/connection.ts'
 import { commandProfile } from '../redis/profiles.ts'
@@ -60,6 +61,7 @@ export function chooseStore(options: {
     queue: queueOf(config),
     ...(access && { access }),
     connections: MAX_BATCHES + 3,
+    areDelivered: chosenSinks(config).length > 0,
     watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
     onError: (error) => events?.emit('store-error', { error }),
     onNotice: (notice) => events?.emit('store-notice', { notice }),

@@ -85,6 +85,21 @@ export interface Events {
   'brake-unknown': { error: OrderExpiryError }
   'brake-known': { engaged: boolean }
   'brake-held': { orders: number; reason: string; cause?: string }
+  /** `ageMs`: since it was written. */
+  'event-delivered': { sink: string; type: string; ageMs: number }
+  /** An attempt to deliver it; `retryInMs` undefined: it is given up. */
+  'event-failed': {
+    sink: string
+    id: string
+    type: string
+    orderId: string
+    why: string
+    retryInMs: number | undefined
+  }
+  /** A receiver wants no more events: none are sent until the process is started again. */
+  'sink-gone': { sink: string; why: string }
+  /** The events to be delivered could not be read, or what was delivered could not be noted. */
+  'relay-failed': { sink: string; error: OrderExpiryError }
   'operator-acted': { by: string; action: string; requestId: string; queue?: string; jobId?: string }
   /** A request that may change orders was taken, and this came of it. */
   'orders-changed': {

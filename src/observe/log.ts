@@ -165,6 +165,15 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'brake-held': (e, { failure }) =>
     failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
 
+  'event-delivered': (e, { logger }) => logger.isLevelEnabled('debug') && logger.debug(e, `${e.type} delivered`),
+  'event-failed': (e, { trouble, failure }) => {
+    const what = `${e.sink}: ${e.type} of order ${e.orderId} was not delivered: ${e.why}`
+    if (e.retryInMs === undefined) failure('event given up', e, `${what}; it is given up`)
+    else trouble(`event failed ${e.sink} ${e.why}`, e, `${what}; it is sent again later`)
+  },
+  'sink-gone': (e, { failure }) =>
+    failure(`sink gone ${e.sink}`, e, `${e.sink}: ${e.why}; no more events are sent there until the next start`),
+  'relay-failed': (e, { trouble }) => trouble(...because(`relay ${e.sink}`, e, `relay of events to ${e.sink}`)),
   'operator-acted': (e, { logger }) => logger.warn(e, `${e.by} on the board: ${e.action}`),
   'orders-changed': (e, { logger }) => {
     const what = 'orders' in e ? `a batch of ${e.orders} orders` : `order ${e.orderId} ${e.result}`

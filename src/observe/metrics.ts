@@ -108,6 +108,16 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
       'store-error': ({ error }, add) => add(1, { code: errorCode(error) }),
     },
   },
+  events_delivered_total: {
+    help: 'Events that a receiver has got, by sink and type.',
+    labels: ['sink', 'type'],
+    on: { 'event-delivered': ({ sink, type }, add) => add(1, { sink, type }) },
+  },
+  event_failures_total: {
+    help: 'Attempts to deliver an event that failed, by sink, and whether it was the last one.',
+    labels: ['sink', 'given_up'],
+    on: { 'event-failed': ({ sink, retryInMs }, add) => add(1, { sink, given_up: String(retryInMs === undefined) }) },
+  },
   brake_held_total: {
     help: 'Times that the brake held an order back, by reason.',
     labels: ['reason'],

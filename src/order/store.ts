@@ -1,4 +1,5 @@
 import type { Check, Order, Outcome } from './order.ts'
+import type { Outbox } from './outbox.ts'
 
 /**
  * The port to the shop's orders, and the only truth about them. Every adapter passes `test/contract/order-store.ts`.
@@ -39,6 +40,9 @@ export interface OrderStore {
 
   /** Only for stores that keep events until somebody takes them. */
   outbox?(): Promise<Backlog>
+
+  /** The same events, for who delivers them. */
+  readonly deliveries?: Outbox | undefined
 
   /** Those that the store still has, oldest first. Undefined if finding none proves nothing: they are trimmed, or too many. */
   eventsOf?(orderId: string): Promise<KeptEvent[] | undefined>

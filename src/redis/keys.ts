@@ -58,6 +58,8 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     sweptAt: `${own}swept:at`,
     /** The jobs of orders that have another id than ours: a hash of lines by order id. */
     foreignJobs: `${own}jobs`,
+    /** Who delivers which share of the events to a sink. */
+    shares: (sink: string) => `${own}shares:${sink}`,
     /** The processes that run, and what each tells of itself. */
     processes: `${own}processes`,
     /** What was decided in a minute, counted from 1970. */
@@ -68,6 +70,9 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     unpaid: `${own}unpaid`,
     lastPaid: `${own}last-paid`,
     events: `${own}events`,
+    /** The events that are still to be delivered, and what is known of the attempts. */
+    undelivered: `${own}undelivered`,
+    attempts: `${own}undelivered:attempts`,
     probe: `${own}probe`,
     /** The beginning of all keys of ours. */
     own,

@@ -28,6 +28,15 @@ export const orOff = <T>(schema: z.ZodType<T, string>) =>
     return data
   })
 
+/** 0 without a unit: none. */
+export const orZero = (schema: z.ZodType<number, string>) =>
+  z.string().transform((text, context): number => {
+    if (text === '0') return 0
+    const { data = 0, error } = schema.safeParse(text)
+    for (const { message } of error?.issues ?? []) context.addIssue(`${message}, or 0`)
+    return data
+  })
+
 export const trueOrFalse = z.enum(['true', 'false'], 'expected true or false').transform((text) => text === 'true')
 
 export const queueName = z

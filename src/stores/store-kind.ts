@@ -14,6 +14,8 @@ export interface StoreOptions<Settings> {
   connections: number
   /** `read`: it is only looked at, and must not be able to write. Default: it cancels. */
   access?: 'read'
+  /** Whether somebody delivers the events. Default: not. */
+  areDelivered?: boolean
   /** Whether the store must tell the time of a payment, for the brake. */
   watchesPayments: boolean
   /** Told of errors of idle connections. */

@@ -27,7 +27,7 @@ export async function migratePostgres(
     try {
       // One at a time: CREATE TABLE IF NOT EXISTS fails where two do it at once.
       const lock = "SELECT pg_advisory_xact_lock(hashtext('order-expiry migrate'))"
-      const statements = await missingRecords(table)
+      const statements = (await missingRecords(table)).map(({ sql }) => sql)
       for (const statement of statements) onStatement?.(statement)
       if (!dryRun) await database.query(['BEGIN', lock, ...statements, 'COMMIT'].join(';\n'))
       if (!withIndexes) return await missingIndexes(table)

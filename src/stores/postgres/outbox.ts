@@ -2,14 +2,18 @@ import { OrderExpiryError } from '../../errors.ts'
 import type { OrdersColumns, OrdersTable } from './columns.ts'
 import { type Database, oneValue } from './database.ts'
 import { ms } from './instants.ts'
-import { quoteLiteral, splitTable } from './quoting.ts'
+import { quoteIdentifier, quoteLiteral, splitTable, unquoteIdentifier } from './quoting.ts'
 import { isCancelled } from './sql.ts'
 
 const MOST_EVENTS_COUNTED = 10_000
 /** How many events are searched for those of one order; it takes a few milliseconds. */
 export const EVENTS_SEARCHED = 10_000
 
-export const OUTBOX_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'created_at', 'orders_table'] as const
+export const FIRST_COLUMNS = ['id', 'event_id', 'type', 'order_id', 'data', 'created_at']
+/** The columns that every version writes or reads. */
+export const OUTBOX_COLUMNS: readonly string[] = [...FIRST_COLUMNS, 'orders_table']
+/** What is known of the deliveries of an event. */
+const DELIVERY_COLUMNS = ['delivered_to', 'attempts', 'delivered_at']
 
 /** Our records of a table: its events, and when it was first seen. */
 const CREATE = {
@@ -20,10 +24,23 @@ const CREATE = {
   order_id text NOT NULL,
   data jsonb NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
-  orders_table text
+  orders_table text,
+  delivered_to text[] NOT NULL DEFAULT '{}',
+  attempts jsonb,
+  delivered_at timestamptz
 )`,
   /* Events from before this column say nothing of their table. */
   ordersTable: (columns: OrdersColumns) => `ALTER TABLE ${columns.outbox} ADD COLUMN IF NOT EXISTS orders_table text`,
+  deliveries: (columns: OrdersColumns) => `ALTER TABLE ${columns.outbox}
+  ADD COLUMN IF NOT EXISTS delivered_to text[] NOT NULL DEFAULT '{}',
+  ADD COLUMN IF NOT EXISTS attempts jsonb,
+  ADD COLUMN IF NOT EXISTS delivered_at timestamptz`,
+  /* So that those that are kept need not be passed over. */
+  undelivered: ({ outbox }: OrdersColumns) => {
+    const table = unquoteIdentifier(splitTable(outbox)?.at(-1) ?? '')
+    const name = quoteIdentifier(`${table.slice(0, 40)}_undelivered`)
+    return `CREATE INDEX IF NOT EXISTS ${name} ON ${outbox} (id) WHERE delivered_at IS NULL`
+  },
   registry: (columns: OrdersColumns) => `CREATE TABLE IF NOT EXISTS ${columns.registry} (
   orders_table text PRIMARY KEY,
   first_seen_at timestamptz NOT NULL DEFAULT now()
@@ -32,24 +49,35 @@ const CREATE = {
     `INSERT INTO ${columns.registry} (orders_table) VALUES (${quoteLiteral(columns.name)}) ON CONFLICT DO NOTHING`,
 }
 
-/** The statements that create what is missing of our records, in their order; each may be run again. */
-export async function missingRecords({ database, columns }: OrdersTable): Promise<string[]> {
+/** What is missing of our records, with the statement that creates it; each may be run again. */
+export interface MissingRecord {
+  sql: string
+  /** Only who delivers the events needs it. */
+  isForDeliveries: boolean
+}
+
+/** In the order in which they are to be created. */
+export async function missingRecords({ database, columns }: OrdersTable): Promise<MissingRecord[]> {
   const exists = (table: string) => oneValue<boolean>(database, 'SELECT to_regclass($1) IS NOT NULL', [table])
   const missing: (keyof typeof CREATE)[] = []
   const has = await oneValue<string[] | null>(database, HAS_SQL, [columns.outbox])
-  const lacks = OUTBOX_COLUMNS.filter((name) => !has?.includes(name))
+  const isLacking = (names: readonly string[]) => names.some((name) => !has?.includes(name))
   if (!has) {
     await expectSchema(database, columns.outbox)
-    missing.push('outbox')
-  } else if (lacks.length === 1 && lacks[0] === 'orders_table') missing.push('ordersTable')
-  else if (lacks.length > 0) {
-    const given = `${columns.outbox} is there already, without ${lacks.join(', ')}`
+    missing.push('outbox', 'undelivered')
+  } else if (isLacking(FIRST_COLUMNS)) {
+    const lacks = FIRST_COLUMNS.filter((name) => !has.includes(name)).join(', ')
+    const given = `${columns.outbox} is there already, without ${lacks}`
     const message = `OUTBOX_TABLE: expected a table of order-expiry, ${given}; name another, such as OUTBOX_TABLE=order_expiry_events`
     throw new OrderExpiryError('STORE_MISMATCH', message)
+  } else {
+    if (isLacking(['orders_table'])) missing.push('ordersTable')
+    if (isLacking(DELIVERY_COLUMNS)) missing.push('deliveries', 'undelivered')
   }
   if (!(await exists(columns.registry))) missing.push('registry', 'entry')
   else if ((await firstSeen({ database, columns })) === undefined) missing.push('entry')
-  return missing.map((what) => CREATE[what](columns))
+  const isForDeliveries = (what: string) => has !== null && (what === 'deliveries' || what === 'undelivered')
+  return missing.map((what) => ({ sql: CREATE[what](columns), isForDeliveries: isForDeliveries(what) }))
 }
 
 async function expectSchema(database: Database, outbox: string): Promise<void> {
@@ -78,18 +106,24 @@ export function insertEvents(columns: OrdersColumns, cancelled: string, type = "
   FROM ${cancelled}`
 }
 
-export function outboxStatements(columns: OrdersColumns) {
+/** An event that does not say of which table it is may be of ours. */
+export function isOfTable(columns: OrdersColumns): string {
+  return `(o.orders_table = ${quoteLiteral(columns.name)} OR o.orders_table IS NULL)`
+}
+
+export function outboxStatements(columns: OrdersColumns, { hasDeliveries }: { hasDeliveries?: boolean | undefined }) {
   const { outbox, table, id, idCast, idType } = columns
   const isOfOrder = idType === 'citext' ? 'lower(o.order_id) = lower($1)' : 'o.order_id = $1'
   const isOurs = `o.orders_table = ${quoteLiteral(columns.name)}`
+  const waits = `${hasDeliveries ? 'o.delivered_at IS NULL AND ' : ''}${isOfTable(columns)}`
   return {
     /* For the orders that the shop's own statement has cancelled. $1 text[] ids, $2 timestamptz[] deadlines. */
     insertOutbox: insertEvents(columns, 'unnest($1::text[], $2::timestamptz[]) AS c (id, deadline)'),
 
     /* How many events of this table wait, counted up to a limit, and how long the first one has waited. */
     outbox: `
-SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} o WHERE ${isOurs} OR o.orders_table IS NULL LIMIT ${MOST_EVENTS_COUNTED}) o) AS events,
-       (SELECT ${ms('now()')} - ${ms('o.created_at')} FROM ${outbox} o WHERE ${isOurs} OR o.orders_table IS NULL
+SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} o WHERE ${waits} LIMIT ${MOST_EVENTS_COUNTED}) o) AS events,
+       (SELECT ${ms('now()')} - ${ms('o.created_at')} FROM ${outbox} o WHERE ${waits}
         ORDER BY o.id LIMIT 1) AS "ageMs"`,
 
     /*

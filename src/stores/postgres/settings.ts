@@ -84,7 +84,7 @@ export function derive(
 
 type Options = StoreOptions<PostgresSettings>
 export type PostgresStoreOptions = Pick<Options, 'settings' | 'connections' | 'onError'> &
-  Partial<Pick<Options, 'access' | 'watchesPayments' | 'onNotice'>>
+  Partial<Pick<Options, 'access' | 'areDelivered' | 'watchesPayments' | 'onNotice'>>
 
 /** What is wrong with several settings together. Those that are wrong alone are not given. */
 export function contradictions(

@@ -24,6 +24,8 @@ interface SweepRange {
   backlogEndMs?: number
   /** Whether to remember the orders that the shop's own statement keeps although the columns show them as unpaid. */
   remembersKept?: boolean
+  /** Whether the outbox has the columns for who delivers its events. */
+  hasDeliveries?: boolean
 }
 
 /** The statements of one orders table; an empty one needs a column that the shop does not have. */
@@ -32,7 +34,7 @@ export function buildStatements(columns: OrdersColumns, range: SweepRange = {}) 
     ...cancelStatements(columns),
     ...readStatements(columns, range),
     ...sweepStatements(columns, range),
-    ...outboxStatements(columns),
+    ...outboxStatements(columns, range),
   }
 }
 

@@ -1,11 +1,13 @@
 import type pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
+import type { Outbox } from '../../order/outbox.ts'
 import type { Backlog, DueOrder, KeptEvent, OrderStore, SetAside } from '../../order/store.ts'
 import { type Actors, expectSameTypes, readActors } from './actors.ts'
 import { Cancellation } from './cancellation.ts'
 import type { OrdersColumns } from './columns.ts'
 import { Connections, reading } from './connections.ts'
+import { PostgresDeliveries } from './deliveries.ts'
 import { canHoldId, canonicalId } from './ids.ts'
 import { readColumns } from './inspection.ts'
 import { EVENTS_SEARCHED } from './outbox.ts'
@@ -19,11 +21,13 @@ import { noticeTable, verifyRecords, verifyShopSql } from './verification.ts'
 
 /** Connections for single orders and figures that somebody asks for. */
 const LOOKS = 2
+/** Connections for who delivers events: to read, and to note what was delivered. */
+const RELAYS = 2
 
 interface Parts {
   pool: ReturnType<typeof createPool>
   columns: OrdersColumns
-  firstSeen: number
+  records: Awaited<ReturnType<typeof verifyRecords>>
   actors: Actors
   options: PostgresStoreOptions
 }
@@ -34,6 +38,9 @@ export class PostgresStore implements OrderStore {
   /** Those of who only looks, and of the probes, so that neither holds up the other, or the cancellations. */
   readonly #looks: Connections
   readonly #probes: Connections
+  /** Those of who delivers events, which may be many. */
+  readonly #relays: Connections
+  readonly deliveries: Outbox | undefined
   readonly #columns: OrdersColumns
   readonly #cancelSql: string | undefined
   readonly #access: 'read' | undefined
@@ -42,19 +49,23 @@ export class PostgresStore implements OrderStore {
   readonly #shopStatement: ShopStatement | undefined
   #actors: Actors
 
-  private constructor({ pool, columns, firstSeen, actors, options }: Parts) {
+  private constructor({ pool, columns, records, actors, options }: Parts) {
     const { cancelSql } = options.settings
     const { access } = options
     this.#connections = new Connections({ pool, access })
     const shared = { ways: pool.ways }
     this.#looks = new Connections({ pool: createPool({ ...options, ...shared, connections: LOOKS }), access })
     this.#probes = new Connections({ pool: createPool({ ...options, ...shared, connections: 1 }), access })
+    this.#relays = new Connections({ pool: createPool({ ...options, ...shared, connections: RELAYS }), access })
+    this.deliveries =
+      access || !records.hasDeliveries ? undefined : new PostgresDeliveries({ connections: this.#relays, columns })
     this.#access = access
     this.#columns = columns
     this.#actors = actors
     this.#cancelSql = cancelSql
     const range = {
-      backlogEndMs: firstSeen - BACKLOG_AFTER_MS,
+      backlogEndMs: records.firstSeen - BACKLOG_AFTER_MS,
+      hasDeliveries: records.hasDeliveries,
       remembersKept: cancelSql !== undefined && !options.access && columns.isReadable,
     }
     this.#statements = buildStatements(columns, range)
@@ -78,8 +89,8 @@ export class PostgresStore implements OrderStore {
       if (options.access) return PostgresStore.#openToRead(pool, options)
       const columns = await readColumns(pool, options)
       const table = { database: pool, columns }
-      const firstSeen = await verifyRecords(table)
-      const store = new PostgresStore({ pool, columns, firstSeen, actors: await readActors(table), options })
+      const records = await verifyRecords(table, { areDelivered: options.areDelivered ?? false })
+      const store = new PostgresStore({ pool, columns, records, actors: await readActors(table), options })
       const { cancelSql } = options.settings
       if (cancelSql) await store.#connections.with((client) => verifyShopSql(client, cancelSql))
       // An empty batch changes nothing, but has every name and permission checked.
@@ -100,8 +111,8 @@ export class PostgresStore implements OrderStore {
     try {
       const columns = await readColumns(database, options)
       const table = { database, columns }
-      const firstSeen = await verifyRecords(table)
-      const store = new PostgresStore({ pool, columns, firstSeen, actors: await readActors(table), options })
+      const records = await verifyRecords(table, { areDelivered: false })
+      const store = new PostgresStore({ pool, columns, records, actors: await readActors(table), options })
       await database.query('ROLLBACK')
       client.release()
       return store
@@ -211,7 +222,7 @@ export class PostgresStore implements OrderStore {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#connections, this.#looks, this.#probes].map((each) => each.close()))
+    await Promise.all([this.#connections, this.#looks, this.#probes, this.#relays].map((each) => each.close()))
   }
 
   /** The row of a statement that has exactly one. */

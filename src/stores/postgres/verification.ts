@@ -7,12 +7,25 @@ import { missingIndexes } from './migration.ts'
 import { firstSeen, missingRecords } from './outbox.ts'
 import { whyNotUnique } from './uniqueness.ts'
 
-/** @returns when `migrate` first saw the table, in epoch milliseconds. @throws {OrderExpiryError} OUTBOX_MISSING */
-export async function verifyRecords(table: OrdersTable): Promise<number> {
+/**
+ * @param options.areDelivered whether events are to be delivered, for which an outbox of an earlier version lacks some columns
+ * @returns when `migrate` first saw the table, in epoch milliseconds, and whether the outbox has these columns
+ * @throws {OrderExpiryError} OUTBOX_MISSING
+ */
+export async function verifyRecords(
+  table: OrdersTable,
+  { areDelivered }: { areDelivered: boolean },
+): Promise<{ firstSeen: number; hasDeliveries: boolean }> {
   const missing = await missingRecords(table)
-  const seenAt = missing.length === 0 ? await firstSeen(table) : undefined
-  if (seenAt !== undefined) return seenAt
+  const hasDeliveries = missing.length === 0
+  const isComplete = missing.every(({ isForDeliveries }) => isForDeliveries && !areDelivered)
+  const seenAt = isComplete ? await firstSeen(table) : undefined
+  if (seenAt !== undefined) return { firstSeen: seenAt, hasDeliveries }
   const { outbox, registry, name } = table.columns
+  if (missing.every(({ isForDeliveries }) => isForDeliveries)) {
+    const message = `expected ${outbox} with the columns of deliveries, with WEBHOOK_URL; an earlier version has made it`
+    throw new OrderExpiryError('OUTBOX_MISSING', `${message}: run \`order-expiry migrate\``)
+  }
   const expected = `expected the tables ${outbox} and ${registry}, with an entry for ${name}; that is missing`
   throw new OrderExpiryError('OUTBOX_MISSING', `${expected}: run \`order-expiry migrate\``)
 }

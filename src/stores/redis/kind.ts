@@ -8,6 +8,7 @@ import { commandProfile } from '../../redis/profiles.ts'
 import { isRedisRefusal, isRedisRejection, redisErrorCode } from '../../redis/reply.ts'
 import { count } from '../../runtime/human-numbers.ts'
 import type { StoreKind, StoreOptions } from '../store-kind.ts'
+import { RedisDeliveries } from './deliveries.ts'
 import { RedisOrders } from './orders.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
@@ -15,7 +16,7 @@ const COMMAND_TIMEOUT_MS = 5_000
 /** Orders recorded in the Redis of the queue, for shops that have no table of their own. */
 export const redisKind: StoreKind<unknown> = {
   async open(options) {
-    const store = createRedisStore({ ...connect(options), access: options.access })
+    const store = createRedisStore({ ...connect(options), access: options.access, areDelivered: options.areDelivered })
     try {
       await store.ping()
       return store
@@ -50,9 +51,12 @@ export function createRedisStore(options: {
   connection: Connection
   queue: NamedQueue
   access?: StoreOptions<unknown>['access']
+  areDelivered?: boolean | undefined
 }): OrderStore {
-  const { connection, queue, access } = options
-  const orders = new RedisOrders({ redis: connection.redis, queue })
+  const { connection, queue, access, areDelivered = false } = options
+  const { redis } = connection
+  const orders = new RedisOrders({ redis, queue, areDelivered })
+  const deliveries = new RedisDeliveries({ redis, keys: queue.keys })
   const ask = <T>(work: () => Promise<T>) => connection.ask(work).catch(throwAsStore)
   return {
     cancelUnpaid: (checks, how) => ask(() => orders.cancelUnpaid(checks, how)),
@@ -61,6 +65,14 @@ export function createRedisStore(options: {
     unpaidDueBefore: async (instant, after, limit, { backlog = false } = {}) =>
       backlog ? [] : ask(() => orders.unpaidDueBefore(instant, after, limit)),
     eventsOf: (orderId) => ask(() => orders.eventsOf(orderId)),
+    ...(areDelivered && {
+      deliveries: {
+        undelivered: (asked) => ask(() => deliveries.undelivered(asked)),
+        delivered: (events, to) => ask(() => deliveries.delivered(events, to)),
+        failed: (event, why) => ask(() => deliveries.failed(event, why)),
+        dropDelivered: () => deliveries.dropDelivered(),
+      },
+    }),
     newestPayment: () => ask(() => orders.newestPayment()),
     // A probe writes, which is what a daemon needs to know; whoever only looks need not be allowed to.
     ping: () => ask(() => (access === 'read' ? orders.now() : orders.probe())),

@@ -30,20 +30,24 @@ const MOST_ORDERS_PER_SCRIPT = 50
  *   {prefix:queue}:unpaid      sorted set: the ids of pending orders by deadline
  *   {prefix:queue}:last-paid   string: when an order last became paid
  *   {prefix:queue}:events      stream: id, type, order_id, at, deadline; trimmed to about 100,000 entries
+ *   {prefix:queue}:undelivered stream of those that are still to be delivered, where somebody delivers them; never trimmed
  * Times are epoch milliseconds by Redis' clock.
  */
 export class RedisOrders {
   readonly #redis: Redis
   readonly #keys: QueueKeys
+  readonly #areDelivered: boolean
 
-  constructor(options: { redis: Redis; queue: NamedQueue }) {
+  /** @param options.areDelivered whether somebody delivers the events: what is not delivered is never trimmed. Default: not */
+  constructor(options: { redis: Redis; queue: NamedQueue; areDelivered?: boolean }) {
     this.#redis = options.redis
     this.#keys = options.queue.keys
+    this.#areDelivered = options.areDelivered ?? false
   }
 
   /** Records orders that are not recorded yet. A settled order is never revived. One result for each, in their order. */
   async record(orders: readonly (DueOrder & { placedAt: number })[]) {
-    const replies = await this.#runForEach(RECORD, orders, ({ placedAt }) => [placedAt])
+    const replies = await this.#runForEach(RECORD, orders, { moreOf: ({ placedAt }) => [placedAt] })
     return replies.map(([result, deadline, status = '', placedAt]) => ({
       result: result as 'recorded' | 'unchanged' | 'conflict' | 'settled',
       deadline: Number(deadline),
@@ -95,7 +99,8 @@ export class RedisOrders {
   }
 
   async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
-    return (await this.#runForEach(options.dryRun ? DRY_RUN : CANCEL_UNPAID, checks)).map(toOutcome)
+    const last = { keys: [this.#keys.undelivered], args: [this.#areDelivered ? '1' : '0'] }
+    return (await this.#runForEach(options.dryRun ? DRY_RUN : CANCEL_UNPAID, checks, { last })).map(toOutcome)
   }
 
   async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {
@@ -150,15 +155,16 @@ export class RedisOrders {
   async #runForEach<Each extends DueOrder>(
     script: string,
     orders: readonly Each[],
-    moreOf: (order: Each) => number[] = () => [],
+    options: { moreOf?: (order: Each) => number[]; last?: { keys: string[]; args: string[] } },
   ): Promise<string[][]> {
     const { unpaid, events, order } = this.#keys
+    const { moreOf = () => [], last = { keys: [], args: [] } } = options
     const answers: Promise<unknown>[] = []
     for (let start = 0; start < orders.length; start += MOST_ORDERS_PER_SCRIPT) {
       const chunk = orders.slice(start, start + MOST_ORDERS_PER_SCRIPT)
-      const keys = [unpaid, events, ...chunk.map(({ orderId }) => order(orderId))]
+      const keys = [unpaid, events, ...chunk.map(({ orderId }) => order(orderId)), ...last.keys]
       const args = chunk.flatMap((each) => [each.orderId, each.deadline, ...moreOf(each)])
-      answers.push(this.#redis.eval(script, keys.length, ...keys, ...args))
+      answers.push(this.#redis.eval(script, keys.length, ...keys, ...args, ...last.args))
     }
     return ((await Promise.all(answers)) as string[][][]).flat()
   }

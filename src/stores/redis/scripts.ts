@@ -15,12 +15,17 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
  * is not a number.
  *
  * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen. A key of
- * another type counts as missing and spoils no other order.
+ * another type counts as missing and spoils no other order. The last key is the stream of undelivered events, the last argument
+ * 1 if somebody delivers them.
  */
 export const CANCEL_UNPAID = cancelling(`
       -- The event first: it is the only write of the three that can be refused, and nothing is undone.
-      redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*',
+      local event = redis.call('XADD', KEYS[2], 'MAXLEN', '~', 100000, '*',
         'type', 'order.cancelled', 'order_id', id, 'at', now, 'deadline', deadline)
+      if undelivered then
+        redis.call('XADD', undelivered, '*', 'event_id', event, 'type', 'order.cancelled', 'order_id', id, 'at', now,
+          'data', '{"at":' .. now .. ',"deadline":' .. deadline .. '}')
+      end
       redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
       redis.call('ZREM', KEYS[1], id)`)
 
@@ -31,8 +36,10 @@ function cancelling(writes: string): string {
   return `${NOW}
 redis.call('ZCARD', KEYS[1]) -- an index or stream of another type fails here, before anything is written
 redis.call('XLEN', KEYS[2])
+redis.call('XLEN', KEYS[#KEYS])
+local undelivered = ARGV[#ARGV] == '1' and KEYS[#KEYS]
 local outcomes = {}
-for i = 3, #KEYS do
+for i = 3, #KEYS - 1 do
   local id = ARGV[2 * (i - 3) + 1]
   local order = redis.pcall('HMGET', KEYS[i], 'status', 'deadline')
   if order.err or not order[1] then

@@ -3,7 +3,7 @@ import { countUpTo } from '../../../runtime/human-numbers.ts'
 import { COLUMNS_SQL, type ColumnRow } from '../catalogue.ts'
 import type { OrdersTable } from '../columns.ts'
 import { oneValue } from '../database.ts'
-import { missingRecords, OUTBOX_COLUMNS } from '../outbox.ts'
+import { FIRST_COLUMNS, missingRecords, OUTBOX_COLUMNS } from '../outbox.ts'
 import { splitTable, unquoteIdentifier } from '../quoting.ts'
 import { countRows } from './bounded-look.ts'
 
@@ -16,11 +16,13 @@ export async function hasOutbox({ database, columns }: OrdersTable): Promise<boo
 }
 
 /** Whether our own tables are there, and as we need them. */
-export async function lookAtOutbox(options: OrdersTable & { role: string }): Promise<Finding[]> {
+export async function lookAtOutbox(
+  options: OrdersTable & { role: string; areDelivered?: boolean | undefined },
+): Promise<Finding[]> {
   const { database, columns, role } = options
   const { outbox, registry } = columns
   const { rows } = await database.query<ColumnRow>(COLUMNS_SQL, [outbox])
-  const lacking = OUTBOX_COLUMNS.filter((name) => name !== 'orders_table' && !rows.some((row) => row.name === name))
+  const lacking = FIRST_COLUMNS.filter((name) => !rows.some((row) => row.name === name))
   const [schema = ''] = splitTable(outbox) ?? []
   const canCreate = "SELECT has_schema_privilege($1, 'CREATE')"
   const mayCreate = await oneValue<boolean>(database, canCreate, [unquoteIdentifier(schema)])
@@ -38,13 +40,14 @@ export async function lookAtOutbox(options: OrdersTable & { role: string }): Pro
   }
   const canRead = "SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), true)"
   if (!(await oneValue<boolean>(database, canRead, [registry]))) return [] // told among the permissions
-  const missing = await missingRecords(options)
+  const records = await missingRecords(options)
+  const missing = records.filter(({ isForDeliveries }) => !isForDeliveries || options.areDelivered)
   if (missing.length === 0) return listed(ok('store-outbox', `${outbox} is as expected`), await lookAtBacklog(options))
   // How to create it: `migrate` or, if our role may not create a table there, statements for its owner.
   const byOwner = [
     `# the role ${role} may create no table in this schema; as somebody who may:`,
-    ...missing.map((statement) => `${statement.replace(/\s+/g, ' ')};`),
-    `GRANT INSERT, SELECT ON ${outbox} TO ${role};`,
+    ...missing.map(({ sql }) => `${sql.replace(/\s+/g, ' ')};`),
+    `GRANT INSERT, SELECT${options.areDelivered ? ', UPDATE, DELETE' : ''} ON ${outbox} TO ${role};`,
     `GRANT SELECT ON ${registry} TO ${role};`,
   ]
   const what = rows.length === 0 ? `there is no table ${outbox}` : `${outbox} and ${registry} are not complete`

@@ -60,18 +60,25 @@ async function missingTable(database: Database, table: string): Promise<Finding>
 
 /** @param options.cancelSql the shop's own statement, which then writes to the table instead of us */
 export async function lookAtPermissions(
-  options: OrdersTable & { rows: readonly ColumnRow[]; role: string; cancelSql: string | undefined },
+  options: OrdersTable & {
+    rows: readonly ColumnRow[]
+    role: string
+    cancelSql: string | undefined
+    areDelivered?: boolean | undefined
+  },
 ): Promise<Finding[]> {
-  const { database, columns, role } = options
+  const { database, columns, role, areDelivered = false } = options
   const { table, outbox, registry } = columns
   const { read, written } = neededColumns(options)
-  const { unread, unwritten, mayRecord, mayKnow } = await one<
-    Record<'unread' | 'unwritten', string[]> & Record<'mayRecord' | 'mayKnow', boolean>
+  const { unread, unwritten, mayRecord, mayDeliver, mayKnow } = await one<
+    Record<'unread' | 'unwritten', string[]> & Record<'mayRecord' | 'mayDeliver' | 'mayKnow', boolean>
   >(
     database,
     `SELECT ARRAY(SELECT c FROM unnest($2::text[]) c WHERE NOT has_column_privilege($1, c, 'SELECT')) AS unread,
             ARRAY(SELECT c FROM unnest($3::text[]) c WHERE NOT has_column_privilege($1, c, 'UPDATE')) AS unwritten,
             to_regclass($4) IS NULL OR has_table_privilege(to_regclass($4), 'INSERT') AS "mayRecord",
+            to_regclass($4) IS NULL OR (has_table_privilege(to_regclass($4), 'UPDATE')
+              AND has_table_privilege(to_regclass($4), 'DELETE')) AS "mayDeliver",
             to_regclass($5) IS NULL OR has_table_privilege(to_regclass($5), 'SELECT') AS "mayKnow"`,
     [table, read, written, outbox, registry],
   )
@@ -80,6 +87,7 @@ export async function lookAtPermissions(
     unread.length > 0 && { what: `read ${list(unread)}`, grant: `SELECT (${list(read)}) ON ${table}` },
     unwritten.length > 0 && { what: `write ${list(unwritten)}`, grant: `UPDATE (${list(written)}) ON ${table}` },
     !mayRecord && { what: 'add to the outbox', grant: `INSERT, SELECT ON ${outbox}` },
+    areDelivered && !mayDeliver && { what: 'deliver events', grant: `SELECT, UPDATE, DELETE ON ${outbox}` },
     !mayKnow && { what: `read ${registry}`, grant: `SELECT ON ${registry}` },
   ].filter((one) => one !== false)
   const allowed = ok('store-permissions', `the role ${role} may do what is needed`)

@@ -1,0 +1,39 @@
+import type { Config } from '../config.ts'
+import type { EventBus } from '../observe/events.ts'
+import type { Outbox } from '../order/outbox.ts'
+import { createRelay } from '../outbox/relay.ts'
+import { Shares } from '../outbox/shares.ts'
+import { chosenSinks, openSink } from '../outbox/sinks.ts'
+import type { Connection } from '../redis/connection.ts'
+import type { NamedQueue } from '../redis/keys.ts'
+import type { Clock } from '../runtime/clock.ts'
+import type { Service } from '../runtime/service.ts'
+import { nameOfProcess } from './parts.ts'
+
+/** A relay for each sink that the settings ask for. Those of all processes share the events. */
+export async function createRelays(options: {
+  config: Config
+  version: string
+  outbox: Outbox
+  connection: Connection
+  queue: NamedQueue
+  events: EventBus
+  clock: Clock
+}): Promise<Service[]> {
+  const { config, version, outbox, connection, queue, events, clock } = options
+  const sinks = chosenSinks(config)
+  const relays = sinks.map(async (name) => {
+    const tellRedis = (error: Error) => events.emit('redis-error', { connection: 'relay', error })
+    const shares = new Shares({
+      connection,
+      key: queue.keys.shares(name),
+      process: nameOfProcess(),
+      onError: tellRedis,
+    })
+    const sink = await openSink(name, config, { source: `/order-expiry/${queue.name}`, version, clock })
+    const relay = createRelay({ outbox, sink, sinks, shares, keepMs: config.KEEP_EVENTS, events, clock })
+    events.on('batch-settled', ({ outcomes }) => outcomes.cancelled && relay.hurry())
+    return relay
+  })
+  return Promise.all(relays)
+}

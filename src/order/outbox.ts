@@ -1,0 +1,52 @@
+/**
+ * The events that a store has written together with its changes, for who delivers them to one or several sinks. The events of
+ * one order are all in the same one of {@link NUM_SHARES} shares. Every method rejects with a STORE_* error, and within a bounded time.
+ */
+export interface Outbox {
+  /**
+   * The events of some shares that a sink has not got and that were not given up for it, by position. Nothing is locked: who
+   * asks must hold the shares. An event can appear after others with later positions, if its transaction ended later.
+   *
+   * @param asked.after the position of the last event of the page before; undefined: from the beginning
+   */
+  undelivered(asked: {
+    sink: string
+    after: string | undefined
+    shares: readonly number[]
+    limit: number
+  }): Promise<OutboxEvent[]>
+
+  /**
+   * A sink has got these.
+   *
+   * @param options.sinks all that must get them. An event that all have got is dropped, or kept until {@link dropDelivered}
+   */
+  delivered(
+    events: readonly OutboxEvent[],
+    options: { sink: string; sinks: readonly string[]; keep: boolean },
+  ): Promise<void>
+
+  /** An attempt has failed. @param options.retryInMs undefined: the event is given up for this sink */
+  failed(event: OutboxEvent, options: { sink: string; retryInMs: number | undefined; why: string }): Promise<void>
+
+  /** Drops up to a thousand of those that all sinks got longer ago than this. @returns how many */
+  dropDelivered(keptMs: number): Promise<number>
+}
+
+export const NUM_SHARES = 32
+
+/** An event as it is in the outbox. */
+export interface OutboxEvent {
+  /** Where it is in the outbox: opaque. */
+  position: string
+  /** The same for every receiver and every delivery. */
+  id: string
+  type: string
+  orderId: string
+  /** When it was written, in epoch milliseconds by the store's clock. */
+  at: number
+  data: Readonly<Record<string, unknown>>
+  /** Attempts that failed at this sink, and milliseconds until the next; undefined: now. */
+  failures: number
+  waitMs?: number | undefined
+}

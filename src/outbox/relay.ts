@@ -1,0 +1,263 @@
+import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
+import type { EventBus } from '../observe/events.ts'
+import type { Outbox, OutboxEvent } from '../order/outbox.ts'
+import { Batcher } from '../runtime/batcher.ts'
+import type { Clock } from '../runtime/clock.ts'
+import { createLoop } from '../runtime/loop.ts'
+import { backoffMs } from '../runtime/retry.ts'
+import type { Service } from '../runtime/service.ts'
+import { Lines } from './lines.ts'
+import { retryDelayMs } from './retry-schedule.ts'
+import type { Shares } from './shares.ts'
+import type { Sink } from './sink.ts'
+
+/** Events of other processes are looked for this often. */
+const LOOK_EVERY_MS = 1_000
+const RENEW_EVERY_MS = 3_000
+/**
+ * How often what was read is read again: there may be events whose transactions have ended late. None ends later than
+ * that; what is further back is left out, since delivered events can be slow to pass over while somebody's transaction stays open.
+ */
+const AGAIN_EVERY_MS = 5_000
+const LATEST_MS = 60_000
+const DROP_EVERY_MS = 60_000
+const PAGE = 500
+/** Events known to this process: the undelivered ones of a receiver that is away stay in the outbox. */
+const MOST_READY = 1_000
+const MOST_KNOWN = 10_000
+/** Attempts in a row that fail before a receiver counts as away. */
+const AWAY_AFTER = 5
+const AWAY = { baseMs: 1_000, capMs: 60_000 }
+/** While the store does not take note of what was delivered. */
+const NOTE_AGAIN = { baseMs: 250, capMs: 5_000 }
+
+interface RelayOptions {
+  outbox: Outbox
+  sink: Sink
+  /** The names of all sinks. */
+  sinks: readonly string[]
+  shares: Shares
+  /** How long delivered events are kept; 0: they are not. */
+  keepMs: number
+  events: EventBus
+  clock: Clock
+  random?: () => number
+}
+
+export interface Relay extends Service {
+  /** There is something new. */
+  hurry(): void
+}
+
+/** Hands the events of the outbox to a sink: each at least once, and those of one order in their order. */
+export function createRelay(options: RelayOptions): Relay {
+  const { sink, shares, clock } = options
+  const delivery = new Deliveries(options, () => loop.hurry(0))
+  const loop = createLoop({
+    name: `relay ${sink.name}`,
+    step: () => delivery.step(),
+    onStop: async () => {
+      await delivery.end()
+      await shares.leave()
+      await sink.close()
+    },
+    clock,
+  })
+  return { name: loop.name, start: (signal) => loop.start(signal), stop: () => loop.stop(), hurry: () => loop.hurry(0) }
+}
+
+class Deliveries {
+  readonly #options: RelayOptions
+  readonly #onRoom: () => void
+  readonly #lines = new Lines()
+  readonly #notes: Batcher<OutboxEvent, undefined>
+  readonly #onTheirWay = new Set<Promise<void>>()
+  /** Up to where the outbox was read; undefined: not at all. */
+  #readTo: string | undefined
+  /** Up to where it was read, and when, oldest first. */
+  #marks: { position: string | undefined; at: number }[] = []
+  #renewAt = 0
+  #dropAt = 0
+  #againAt = 0
+  #renewing: Promise<void> | undefined
+  #isHandingOver = false
+  #failuresInARow = 0
+  /** Attempts since it counts as away. */
+  #probes = 0
+  #awayUntil = 0
+  #isGone = false
+  #isEnding = false
+
+  constructor(options: RelayOptions, onRoom: () => void) {
+    this.#options = options
+    this.#onRoom = onRoom
+    this.#notes = new Batcher({ run: (events) => this.#note(events), maxBatch: 250, maxInFlight: 2 })
+  }
+
+  async step(): Promise<number> {
+    const { shares, clock } = this.#options
+    if (clock.monotonic() >= this.#renewAt) {
+      this.#renewAt = clock.monotonic() + RENEW_EVERY_MS
+      this.#renewing ??= this.#renew().finally(() => {
+        this.#renewing = undefined
+      })
+    }
+    if (shares.held.length === 0) await this.#renewing
+    await this.#drop().catch((error) => this.#fail(error))
+    if (this.#isGone) return RENEW_EVERY_MS
+    this.#lines.wake(clock.monotonic())
+    const isMore = await this.#read().catch((error) => this.#fail(error))
+    this.#send()
+    return isMore && this.#hasRoom ? 0 : LOOK_EVERY_MS
+  }
+
+  /** Resolves once nothing is on its way. */
+  async end(): Promise<void> {
+    this.#isEnding = true
+    await this.#landed()
+    await this.#renewing
+  }
+
+  async #landed(): Promise<void> {
+    while (this.#onTheirWay.size > 0) await Promise.all(this.#onTheirWay)
+  }
+
+  get #hasRoom(): boolean {
+    return this.#lines.numReady < MOST_READY && this.#lines.size < MOST_KNOWN
+  }
+
+  async #renew(): Promise<void> {
+    const { shares } = this.#options
+    const before = shares.held
+    await shares.renew()
+    if (shares.surplus.length > 0) {
+      this.#isHandingOver = true
+      await this.#landed()
+      await shares.renew(shares.surplus)
+      this.#isHandingOver = false
+    }
+    if (shares.held.join() === before.join()) return
+    this.#lines.forgetIdle()
+    this.#readTo = undefined
+    this.#marks = []
+    this.#onRoom()
+  }
+
+  /** Those that have been kept for long enough; whoever comes first. */
+  async #drop(): Promise<void> {
+    const { outbox, keepMs, clock } = this.#options
+    if (clock.monotonic() < this.#dropAt) return
+    const dropped = await outbox.dropDelivered(keepMs)
+    this.#dropAt = clock.monotonic() + (dropped > 0 ? LOOK_EVERY_MS : DROP_EVERY_MS)
+  }
+
+  /** @returns whether there may be more */
+  async #read(): Promise<boolean> {
+    const { outbox, sink, shares, clock } = this.#options
+    if (clock.monotonic() >= this.#againAt) this.#readAgain()
+    const { held } = shares
+    if (held.length === 0 || !this.#hasRoom || this.#isAway) return false
+    const page = await outbox.undelivered({ sink: sink.name, after: this.#readTo, shares: held, limit: PAGE })
+    if (shares.held !== held) return true // they may be another's by now
+    this.#lines.add(page, clock.monotonic())
+    this.#readTo = page.at(-1)?.position ?? this.#readTo
+    return page.length === PAGE
+  }
+
+  #readAgain(): void {
+    const now = this.#options.clock.monotonic()
+    this.#againAt = now + AGAIN_EVERY_MS
+    this.#marks.push({ position: this.#readTo, at: now })
+    const last = this.#marks.findLastIndex(({ at }) => at <= now - LATEST_MS)
+    this.#marks.splice(0, last)
+    this.#readTo = last === -1 ? undefined : this.#marks[0]?.position
+  }
+
+  get #isAway(): boolean {
+    return this.#options.clock.monotonic() < this.#awayUntil
+  }
+
+  #send(): void {
+    const { concurrency } = this.#options.sink
+    while (!this.#isEnding && !this.#isHandingOver && !this.#isGone && !this.#isAway) {
+      // Of one that is away, one attempt tells whether it is back.
+      if (this.#onTheirWay.size >= (this.#failuresInARow >= AWAY_AFTER ? 1 : concurrency)) return
+      const event = this.#lines.next()
+      if (!event) return
+      const sent = this.#deliver(event).finally(() => {
+        this.#onTheirWay.delete(sent)
+        this.#send()
+        if (this.#lines.numReady === 0) this.#onRoom()
+      })
+      this.#onTheirWay.add(sent)
+    }
+  }
+
+  async #deliver(event: OutboxEvent): Promise<void> {
+    const { sink, events, clock } = this.#options
+    const delivery = await sink.deliver(event)
+    if (delivery.kind === 'delivered') {
+      this.#failuresInARow = 0
+      this.#probes = 0
+      events.emit('event-delivered', { sink: sink.name, type: event.type, ageMs: clock.now() - event.at })
+      await this.#notes.add(event)
+      this.#lines.leave(event, clock.monotonic())
+      return
+    }
+    if (delivery.kind === 'gone') {
+      if (!this.#isGone) events.emit('sink-gone', { sink: sink.name, why: delivery.why })
+      this.#isGone = true
+      return
+    }
+    await this.#failed(event, delivery)
+  }
+
+  async #failed(event: OutboxEvent, { why, retryAfterMs }: { why: string; retryAfterMs?: number | undefined }) {
+    const { outbox, sink, events, clock, random } = this.#options
+    this.#failuresInARow++
+    if (this.#failuresInARow >= AWAY_AFTER && !this.#isAway) {
+      this.#probes++
+      this.#awayUntil = clock.monotonic() + backoffMs({ attempt: this.#probes, ...AWAY, ...(random && { random }) })
+    }
+    const failures = event.failures + 1
+    const retryInMs = retryDelayMs({ failures, retryAfterMs, ...(random && { random }) })
+    events.emit('event-failed', {
+      sink: sink.name,
+      id: event.id,
+      type: event.type,
+      orderId: event.orderId,
+      why,
+      retryInMs,
+    })
+    await this.#untilNoted(() => outbox.failed({ ...event, failures }, { sink: sink.name, retryInMs, why }))
+    const now = clock.monotonic()
+    if (retryInMs === undefined) this.#lines.leave(event, now)
+    else this.#lines.wait(Object.assign(event, { failures }), now + retryInMs)
+  }
+
+  async #note(delivered: readonly OutboxEvent[]): Promise<undefined[]> {
+    const { outbox, sink, sinks, keepMs } = this.#options
+    await this.#untilNoted(() => outbox.delivered(delivered, { sink: sink.name, sinks, keep: keepMs > 0 }))
+    return delivered.map(() => undefined)
+  }
+
+  /** Until the store has taken note, or this process ends: then the events come once more. */
+  async #untilNoted(note: () => Promise<void>): Promise<void> {
+    const { clock } = this.#options
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await note()
+      } catch (error) {
+        this.#fail(error)
+        if (this.#isEnding) return
+        await clock.sleep(backoffMs({ attempt, ...NOTE_AGAIN }))
+      }
+    }
+  }
+
+  #fail(error: unknown): false {
+    const told: OrderExpiryError = asOrderExpiryError(error)
+    this.#options.events.emit('relay-failed', { sink: this.#options.sink.name, error: told })
+    return false
+  }
+}

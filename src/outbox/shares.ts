@@ -1,0 +1,105 @@
+import { asOrderExpiryError } from '../errors.ts'
+import { NUM_SHARES } from '../order/outbox.ts'
+import type { Connection } from '../redis/connection.ts'
+
+/** A process that has not renewed its shares for so long has lost them. */
+export const HELD_FOR_MS = 10_000
+
+/*
+ * KEYS[1] the holders, a hash: share → until when it is held, in epoch milliseconds by Redis' clock, and by whom; and `@process` →
+ *   until when that process counts
+ * ARGV[1] the process, ARGV[2] how long it holds in milliseconds, ARGV[3] how many shares there are, ARGV[4…] those that it gives back
+ * Renews what the process holds, and takes what is free, up to its part. Returns its part, then the shares that it holds.
+ */
+const RENEW = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local me, num_shares = ARGV[1], tonumber(ARGV[3])
+local mine = string.format('%.0f ', now + ARGV[2]) .. me
+for i = 4, #ARGV do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if held and string.match(held, '^%d+ (.*)$') == me then redis.call('HDEL', KEYS[1], ARGV[i]) end
+end
+redis.call('HSET', KEYS[1], '@' .. me, mine)
+local processes, holders = 0, {}
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local expires, by = string.match(all[i + 1], '^(%d+) (.*)$')
+  if not expires or tonumber(expires) < now then redis.call('HDEL', KEYS[1], all[i])
+  elseif string.sub(all[i], 1, 1) == '@' then processes = processes + 1
+  else holders[all[i]] = by end
+end
+local part, held = math.ceil(num_shares / processes), {}
+for share = 0, num_shares - 1 do
+  if holders[tostring(share)] == me then held[#held + 1] = share end
+end
+for share = 0, num_shares - 1 do
+  if #held < part and not holders[tostring(share)] then held[#held + 1] = share end
+end
+for _, share in ipairs(held) do redis.call('HSET', KEYS[1], share, mine) end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+table.insert(held, 1, part)
+return held
+`
+
+/*
+ * KEYS[1] the holders, ARGV[1] the process. Gives back all that it holds.
+ */
+const LEAVE = `
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  if string.match(all[i + 1], '^%d+ (.*)$') == ARGV[1] then redis.call('HDEL', KEYS[1], all[i]) end
+end
+`
+
+interface SharesOptions {
+  connection: Connection
+  key: string
+  process: string
+  onError: (error: Error) => void
+}
+
+/**
+ * Which shares of the events are this process's to deliver: nobody leads, each takes its part of what is free, and gives back what is
+ * more than that once another one comes. While Redis is away a process keeps what it holds, since nobody else can take it; where
+ * only this process has lost Redis, events may come twice.
+ */
+export class Shares {
+  readonly #options: SharesOptions
+  #held: readonly number[] = []
+  #part = NUM_SHARES
+
+  constructor(options: SharesOptions) {
+    this.#options = options
+  }
+
+  /** The same array as long as nothing changes. */
+  get held(): readonly number[] {
+    return this.#held
+  }
+
+  /** Those that are more than this process's part: to be given back once nothing of them is on its way. */
+  get surplus(): readonly number[] {
+    return this.#held.slice(this.#part)
+  }
+
+  /** Never rejects. */
+  async renew(back: readonly number[] = []): Promise<void> {
+    const { connection, key, process, onError } = this.#options
+    try {
+      await connection.untilReady()
+      const answer = connection.redis.eval(RENEW, 1, key, process, HELD_FOR_MS, NUM_SHARES, ...back)
+      const [part = 0, ...held] = (await connection.ask(() => answer)) as number[]
+      this.#part = part
+      if (held.join() !== this.#held.join()) this.#held = held
+    } catch (error) {
+      onError(asOrderExpiryError(error))
+    }
+  }
+
+  async leave(): Promise<void> {
+    const { connection, key, process } = this.#options
+    this.#held = []
+    await connection.redis.eval(LEAVE, 1, key, process).catch(() => {}) // they are free again after a while
+  }
+}

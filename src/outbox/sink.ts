@@ -1,0 +1,21 @@
+import type { OutboxEvent } from '../order/outbox.ts'
+
+/** Where events are delivered to. Each kind passes `test/contract/sink.ts`. */
+export interface Sink {
+  /** The name under which a delivery is remembered: it must not change. */
+  readonly name: string
+  /** Events in flight at once. */
+  readonly concurrency: number
+  /** Never rejects, and ends within a bounded time. */
+  deliver(event: OutboxEvent): Promise<Delivery>
+  /** Resolves whatever is down. */
+  close(): Promise<void>
+}
+
+/** What became of an attempt; `why` is for people, and without a secret. */
+export type Delivery =
+  | { kind: 'delivered' }
+  /** `retryAfterMs`: the receiver asks for that time. */
+  | { kind: 'failed'; why: string; retryAfterMs?: number | undefined }
+  /** The receiver wants no more events. */
+  | { kind: 'gone'; why: string }

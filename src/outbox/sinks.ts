@@ -1,0 +1,36 @@
+import type { Clock } from '../runtime/clock.ts'
+import type { Settings, SettingValues } from '../settings/setting.ts'
+import type { Sink } from './sink.ts'
+import * as webhook from './webhook/settings.ts'
+
+/** What a sink is made from, beside its own settings. */
+export interface SinkOptions {
+  /** Who sends the events, as a URI reference. */
+  source: string
+  /** Of this package. */
+  version: string
+  clock: Clock
+}
+
+/** The kinds of sinks: what can be known of each before its code is loaded. A new one is a folder, and an entry here. */
+const KINDS = {
+  webhook: { ...webhook, load: async () => (await import('./webhook/webhook.ts')).openWebhook },
+} as const
+
+export const SINK_SETTINGS = { ...webhook.settings } as const satisfies Settings
+export type SinkSettings = SettingValues<typeof SINK_SETTINGS>
+
+/** The names of the sinks that the settings ask for. */
+export function chosenSinks(settings: Partial<SinkSettings>): (keyof typeof KINDS)[] {
+  return (Object.keys(KINDS) as (keyof typeof KINDS)[]).filter((name) => KINDS[name].isChosen(settings))
+}
+
+/** What is wrong with several settings together. Those that are wrong alone are not given. */
+export function sinkContradictions(settings: Partial<SinkSettings>): string[] {
+  return Object.values(KINDS).flatMap(({ contradictions }) => contradictions(settings))
+}
+
+/** Nothing is sent, or connected, yet. */
+export async function openSink(name: keyof typeof KINDS, settings: SinkSettings, options: SinkOptions): Promise<Sink> {
+  return (await KINDS[name].load())(settings, options)
+}

@@ -1,0 +1,66 @@
+import { buildConnector, Pool } from 'undici'
+import { OrderExpiryError } from '../../errors.ts'
+import { errorCode } from '../../observe/events.ts'
+import type { OutboxEvent } from '../../order/outbox.ts'
+import { parseSecret, signedHeaders } from '../../signing/standard-webhooks.ts'
+import { CLOUD_EVENT_TYPE, cloudEvent } from '../cloud-event.ts'
+import type { Delivery, Sink } from '../sink.ts'
+import type { SinkOptions } from '../sinks.ts'
+import { lookUpPublic } from './public-addresses.ts'
+import type { WebhookSettings } from './settings.ts'
+
+const CONNECTIONS = 64
+const CONNECT_TIMEOUT_MS = 5_000
+/** Standard Webhooks recommends 15 to 30 s. */
+const ANSWER_TIMEOUT_MS = 15_000
+/** Of the answer's body, which means nothing. */
+const MOST_BODY_BYTES = 65_536
+
+/**
+ * Posts each event as a CloudEvent in JSON, signed as Standard Webhooks has it. A receiver has got it when it answers with 2xx; 410
+ * means that it wants no more. Redirects are not followed: they would lead where nobody has said that events may go.
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+ */
+export function openWebhook(settings: WebhookSettings, { source, version, clock }: SinkOptions): Sink {
+  const { WEBHOOK_URL, WEBHOOK_SECRET = [], WEBHOOK_ALLOW_PRIVATE: allowPrivate } = settings
+  if (WEBHOOK_URL === undefined) throw new OrderExpiryError('INVALID_SETTINGS', 'WEBHOOK_URL: expected, given none')
+  const url = new URL(WEBHOOK_URL)
+  const keys = WEBHOOK_SECRET.flatMap((secret) => parseSecret(secret) ?? [])
+  const connect = { timeout: CONNECT_TIMEOUT_MS, ...(!allowPrivate && { lookup: lookUpPublic }) }
+  const pool = new Pool(url.origin, {
+    connections: CONNECTIONS,
+    connect: buildConnector(connect),
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+  })
+  const constant = { 'content-type': CLOUD_EVENT_TYPE, 'user-agent': `order-expiry/${version}` }
+
+  async function deliver(event: OutboxEvent): Promise<Delivery> {
+    const body = cloudEvent(event, source)
+    const headers = { ...constant, ...signedHeaders({ id: event.id, at: clock.now(), body }, keys) }
+    try {
+      const path = `${url.pathname}${url.search}`
+      const answer = await pool.request({ method: 'POST', path, headers, body })
+      void answer.body.dump({ limit: MOST_BODY_BYTES }).catch(() => {})
+      return judge(answer.statusCode, String(answer.headers['retry-after'] ?? ''), clock.now())
+    } catch (error) {
+      return { kind: 'failed', why: `no answer (${errorCode(error as Error)})` }
+    }
+  }
+
+  return { name: 'webhook', concurrency: CONNECTIONS, deliver, close: () => pool.destroy() }
+}
+
+function judge(status: number, retryAfter: string, now: number): Delivery {
+  if (status >= 200 && status < 300) return { kind: 'delivered' }
+  if (status === 410) return { kind: 'gone', why: 'the receiver answers 410 Gone' }
+  const why = status >= 300 && status < 400 ? `redirected (${status}), which is not followed` : `answered ${status}`
+  return { kind: 'failed', why, retryAfterMs: retryAfterMs(retryAfter, now) }
+}
+
+/** Seconds, or a date. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
+function retryAfterMs(text: string, now: number): number | undefined {
+  if (text === '') return undefined
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - now
+  return ms > 0 ? ms : undefined
+}

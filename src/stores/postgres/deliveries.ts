@@ -1,0 +1,96 @@
+import { z } from 'zod'
+import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts'
+import type { OrdersColumns } from './columns.ts'
+import { type Connections, reading } from './connections.ts'
+import { ms } from './instants.ts'
+import { isOfTable } from './outbox.ts'
+
+const DROPPED_AT_ONCE = 1_000
+
+const UNDELIVERED = z.array(
+  z.object({
+    position: z.string(),
+    id: z.string(),
+    type: z.string(),
+    orderId: z.string(),
+    at: z.number().transform(Math.floor),
+    data: z.record(z.string(), z.unknown()),
+    failures: z.number(),
+    waitMs: z
+      .number()
+      .nullable()
+      .transform((wait) => wait ?? undefined),
+  }),
+)
+
+function statementsOf(columns: OrdersColumns) {
+  const { outbox } = columns
+  return {
+    /* $1 the last position, $2 shares, $3 limit, $4 sink. An index has what was not delivered, by id. */
+    undelivered: `
+SELECT o.id::text AS position, o.event_id AS id, o.type, o.order_id AS "orderId", ${ms('o.created_at')} AS at, o.data,
+       coalesce((o.attempts -> $4::text ->> 'failures')::int, 0) AS failures,
+       greatest((o.attempts -> $4::text ->> 'retryAt')::float8 - ${ms('now()')}, 0) AS "waitMs"
+FROM ${outbox} o
+WHERE o.delivered_at IS NULL AND o.id > coalesce($1::bigint, 0) AND NOT o.delivered_to @> ARRAY[$4::text]
+  AND o.attempts -> $4::text -> 'givenUpAt' IS NULL AND (hashtext(o.order_id) & ${NUM_SHARES - 1}) = ANY ($2::int[])
+  AND ${isOfTable(columns)}
+ORDER BY o.id LIMIT $3`,
+
+    /* $1 positions. */
+    drop: `DELETE FROM ${outbox} WHERE id = ANY ($1::bigint[])`,
+
+    /* $1 positions, $2 sink, $3 all sinks. */
+    note: `
+UPDATE ${outbox}
+SET delivered_to = delivered_to || $2::text, delivered_at = CASE WHEN delivered_to || $2::text @> $3::text[] THEN now() END
+WHERE id = ANY ($1::bigint[]) AND NOT delivered_to @> ARRAY[$2::text]`,
+
+    /* $1 position, $2 sink, $3 failures, $4 milliseconds until the next attempt, or null: given up, $5 why. */
+    fail: `
+UPDATE ${outbox}
+SET attempts = coalesce(attempts, '{}') || jsonb_build_object($2::text, jsonb_build_object(
+  'failures', $3::int, 'why', $5::text, CASE WHEN $4::float8 IS NULL THEN 'givenUpAt' ELSE 'retryAt' END,
+  ${ms('now()')} + coalesce($4::float8, 0)))
+WHERE id = $1::bigint`,
+
+    /* $1 for how many milliseconds they are kept, $2 limit. */
+    dropDelivered: `
+DELETE FROM ${outbox} WHERE id = ANY (ARRAY(
+  SELECT id FROM ${outbox} WHERE delivered_at < now() - $1::float8 * interval '1 ms' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+  }
+}
+
+/** The outbox table, for who delivers its events. */
+export class PostgresDeliveries implements Outbox {
+  readonly #connections: Connections
+  readonly #statements: ReturnType<typeof statementsOf>
+
+  constructor({ connections, columns }: { connections: Connections; columns: OrdersColumns }) {
+    this.#connections = connections
+    this.#statements = statementsOf(columns)
+  }
+
+  async undelivered({ sink, after, shares, limit }: Parameters<Outbox['undelivered']>[0]): Promise<OutboxEvent[]> {
+    const { rows } = await this.#run(this.#statements.undelivered, [after ?? null, shares, limit, sink])
+    return UNDELIVERED.parse(rows)
+  }
+
+  async delivered(events: readonly OutboxEvent[], { sink, sinks, keep }: Parameters<Outbox['delivered']>[1]) {
+    const positions = events.map(({ position }) => position)
+    if (sinks.length === 1 && !keep) await this.#run(this.#statements.drop, [positions])
+    else await this.#run(this.#statements.note, [positions, sink, sinks])
+  }
+
+  async failed({ position, failures }: OutboxEvent, { sink, retryInMs, why }: Parameters<Outbox['failed']>[1]) {
+    await this.#run(this.#statements.fail, [position, sink, failures, retryInMs ?? null, why])
+  }
+
+  async dropDelivered(keptMs: number): Promise<number> {
+    return (await this.#run(this.#statements.dropDelivered, [keptMs, DROPPED_AT_ONCE])).rowCount ?? 0
+  }
+
+  #run(sql: string, values: unknown[]) {
+    return reading(this.#connections.with((client) => client.query(sql, values)))
+  }
+}

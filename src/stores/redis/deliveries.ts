@@ -1,0 +1,111 @@
+import type { Redis } from 'ioredis'
+import { z } from 'zod'
+import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts'
+import type { QueueKeys } from '../../redis/keys.ts'
+import { timeOf } from '../../redis/time.ts'
+
+const MOST_READ = 1_000
+
+/** What is known of an event at a sink, as JSON in the hash `attempts`. Times are epoch milliseconds by Redis' clock. */
+const ATTEMPT = z.object({
+  deliveredAt: z.number().optional(),
+  failures: z.number().default(0),
+  retryAt: z.number().optional(),
+  givenUpAt: z.number().optional(),
+  why: z.string().optional(),
+})
+
+/*
+ * KEYS[1] the stream of undelivered events, KEYS[2] the attempts, a hash: position, a space, sink → JSON
+ * ARGV[1] how many sinks there are, ARGV[2…] their names, the first is the one that has got the events; then their positions
+ * Drops those events that all sinks have got, and notes the others as delivered to this one.
+ */
+const DELIVERED = `
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local num_sinks = tonumber(ARGV[1])
+for i = num_sinks + 2, #ARGV do
+  local has_all = true
+  for s = 3, num_sinks + 1 do
+    local attempt = redis.call('HGET', KEYS[2], ARGV[i] .. ' ' .. ARGV[s])
+    has_all = has_all and attempt and string.find(attempt, '"deliveredAt"', 1, true)
+  end
+  if has_all then
+    redis.call('XDEL', KEYS[1], ARGV[i])
+    for s = 2, num_sinks + 1 do redis.call('HDEL', KEYS[2], ARGV[i] .. ' ' .. ARGV[s]) end
+  else
+    redis.call('HSET', KEYS[2], ARGV[i] .. ' ' .. ARGV[2], '{"deliveredAt":' .. now .. '}')
+  end
+end
+`
+
+/** The events of recorded orders, for who delivers them. What was delivered stays in the stream of all events, which is trimmed. */
+export class RedisDeliveries implements Outbox {
+  readonly #redis: Redis
+  readonly #keys: QueueKeys
+
+  constructor({ redis, keys }: { redis: Redis; keys: QueueKeys }) {
+    this.#redis = redis
+    this.#keys = keys
+  }
+
+  async undelivered({ sink, after, shares, limit }: Parameters<Outbox['undelivered']>[0]): Promise<OutboxEvent[]> {
+    const found: OutboxEvent[] = []
+    let from = after
+    while (found.length < limit) {
+      const start = from ? `(${from}` : '-'
+      const entries = await this.#redis.xrange(this.#keys.undelivered, start, '+', 'COUNT', MOST_READ)
+      const ours = entries.map(toEvent).filter(({ orderId }) => shares.includes(shareOf(orderId)))
+      found.push(...(await this.#waiting(ours, sink)))
+      from = entries.at(-1)?.[0]
+      if (entries.length < MOST_READ) break
+    }
+    return found.slice(0, limit)
+  }
+
+  async delivered(events: readonly OutboxEvent[], { sink, sinks }: Parameters<Outbox['delivered']>[1]): Promise<void> {
+    const { undelivered, attempts } = this.#keys
+    const names = [sink, ...sinks.filter((name) => name !== sink)]
+    const positions = events.map(({ position }) => position)
+    await this.#redis.eval(DELIVERED, 2, undelivered, attempts, names.length, ...names, ...positions)
+  }
+
+  async failed({ position, failures }: OutboxEvent, { sink, retryInMs, why }: Parameters<Outbox['failed']>[1]) {
+    const now = Math.floor(await timeOf(this.#redis))
+    const next = retryInMs === undefined ? { givenUpAt: now } : { retryAt: now + retryInMs }
+    await this.#redis.hset(this.#keys.attempts, `${position} ${sink}`, JSON.stringify({ failures, why, ...next }))
+  }
+
+  async dropDelivered(): Promise<number> {
+    return 0
+  }
+
+  /** Those that the sink has neither got nor been given up for. */
+  async #waiting(events: OutboxEvent[], sink: string): Promise<OutboxEvent[]> {
+    if (events.length === 0) return []
+    const fields = events.map(({ position }) => `${position} ${sink}`)
+    const texts = await this.#redis.hmget(this.#keys.attempts, ...fields)
+    const now = await timeOf(this.#redis)
+    return events.flatMap((event, n) => {
+      const text = texts[n]
+      if (!text) return [event]
+      const { deliveredAt, givenUpAt, failures, retryAt = 0 } = ATTEMPT.parse(JSON.parse(text))
+      const waitMs = Math.max(0, retryAt - now)
+      return deliveredAt === undefined && givenUpAt === undefined ? [{ ...event, failures, waitMs }] : []
+    })
+  }
+}
+
+/** FNV-1a. http://www.isthe.com/chongo/tech/comp/fnv/ */
+function shareOf(orderId: string): number {
+  let hash = 0x811c9dc5
+  for (const byte of Buffer.from(orderId)) hash = Math.imul(hash ^ byte, 0x01000193)
+  return hash & (NUM_SHARES - 1)
+}
+
+function toEvent([position, flat]: [id: string, fields: string[]]): OutboxEvent {
+  const fields: Record<string, string> = {}
+  for (let n = 0; n < flat.length; n += 2) fields[flat[n] as string] = flat[n + 1] as string
+  const { event_id: id = position, type = '', order_id: orderId = '', at = '0', data = '{}' } = fields
+  return { position, id, type, orderId, at: Number(at), data: JSON.parse(data), failures: 0 }
+}

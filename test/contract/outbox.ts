@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
+import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../src/order/outbox.ts'
+
+interface OutboxUnderTest {
+  outbox: Outbox
+  /** Cancels orders in turn, so that each writes its event after the one before. */
+  cancel(orderIds: readonly string[]): Promise<void>
+  /** What is left of all events. */
+  count(): Promise<number>
+  /** Whether delivered events can be kept. */
+  keeps: boolean
+  /** Cancels an order, and commits it when the result is called, where transactions can stay open. */
+  cancelSlowly?(orderId: string): Promise<() => Promise<void>>
+  close(): Promise<void>
+}
+
+const ALL = Array.from({ length: NUM_SHARES }, (_, share) => share)
+const one = { sink: 'webhook', sinks: ['webhook'], keep: false }
+
+/** The contract of the port `Outbox`. Every adapter runs it. */
+export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest>): void {
+  describe(`outbox: ${name}`, () => {
+    let under: OutboxUnderTest
+    let n = 0
+    const nextIds = (count: number) => Array.from({ length: count }, () => `${++n}`)
+
+    beforeAll(async () => {
+      under = await open()
+    })
+    afterAll(() => under?.close())
+    beforeEach(async () => {
+      for (const sink of ['webhook', 'stream']) {
+        const rest = await read({ sink, limit: 10_000 })
+        await under.outbox.delivered(rest, { sink, sinks: ['webhook', 'stream'], keep: false })
+      }
+      await under.outbox.dropDelivered(0)
+    })
+
+    function read(asked: Partial<Parameters<Outbox['undelivered']>[0]> = {}): Promise<OutboxEvent[]> {
+      return under.outbox.undelivered({ sink: 'webhook', after: undefined, shares: ALL, limit: 100, ...asked })
+    }
+    const orderIdsOf = (events: readonly OutboxEvent[]) => events.map(({ orderId }) => orderId)
+
+    test('tells of each event that is not delivered, in the order in which they were written, by the page', async () => {
+      const ids = nextIds(5)
+      await under.cancel(ids)
+      const events = await read()
+      expect(orderIdsOf(events)).toEqual(ids)
+      expect(new Set(events.map(({ id }) => id)).size).toBe(5)
+      expect(events[0]).toMatchObject({ type: 'order.cancelled', failures: 0, data: { deadline: expect.anything() } })
+      expect(Math.abs((events[0]?.at ?? 0) - Date.now())).toBeLessThan(60_000)
+      const page = await read({ limit: 2 })
+      const rest = await read({ after: page[1]?.position, limit: 100 })
+      expect(orderIdsOf([...page, ...rest])).toEqual(ids)
+    })
+
+    test('the shares divide the orders between them', async () => {
+      const ids = nextIds(64)
+      await under.cancel(ids)
+      const halves = [ALL.slice(0, 16), ALL.slice(16)]
+      const [some = [], others = []] = await Promise.all(
+        halves.map(async (shares) => orderIdsOf(await read({ shares }))),
+      )
+      expect([...some, ...others].sort()).toEqual([...ids].sort())
+      expect(Math.min(some.length, others.length)).toBeGreaterThan(10)
+      expect(await read({ shares: [] })).toEqual([])
+    })
+
+    test('what is delivered is told no more, and is dropped', async () => {
+      const ids = nextIds(3)
+      await under.cancel(ids)
+      const before = await under.count()
+      await under.outbox.delivered((await read()).slice(0, 2), one)
+      expect(orderIdsOf(await read())).toEqual(ids.slice(2))
+      expect(await under.count()).toBe(before - 2)
+    })
+
+    test('delivered events are kept for as long as asked for, where that is possible', async () => {
+      await under.cancel(nextIds(2))
+      const before = await under.count()
+      await under.outbox.delivered(await read(), { ...one, keep: true })
+      expect(await read()).toEqual([])
+      expect(await under.count()).toBe(under.keeps ? before : before - 2)
+      await under.outbox.dropDelivered(3_600_000)
+      expect(await under.count()).toBe(under.keeps ? before : before - 2)
+      expect(await under.outbox.dropDelivered(0)).toBe(under.keeps ? 2 : 0)
+      expect(await under.count()).toBe(before - 2)
+    })
+
+    test('a failed attempt is remembered for this sink, with the time until the next', async () => {
+      const ids = nextIds(2)
+      await under.cancel(ids)
+      const [first] = (await read()) as [OutboxEvent]
+      await under.outbox.failed(
+        { ...first, failures: 3 },
+        { sink: 'webhook', retryInMs: 60_000, why: 'it\'s \\ "down"' },
+      )
+      const [again, other] = await read()
+      expect(again).toMatchObject({ id: first.id, failures: 3 })
+      expect(again?.waitMs).toBeGreaterThan(50_000)
+      expect(again?.waitMs).toBeLessThanOrEqual(60_000)
+      expect(other).toMatchObject({ failures: 0 })
+      expect((await read({ sink: 'stream' }))[0]).toMatchObject({ id: first.id, failures: 0 })
+      await under.outbox.delivered([first], one)
+      expect(orderIdsOf(await read())).toEqual(ids.slice(1))
+    })
+
+    test('what is given up is told no more, but is not dropped, and other sinks still get it', async () => {
+      const ids = nextIds(2)
+      await under.cancel(ids)
+      const [first] = (await read()) as [OutboxEvent]
+      const before = await under.count()
+      await under.outbox.failed(
+        { ...first, failures: 10 },
+        { sink: 'webhook', retryInMs: undefined, why: 'answered 500' },
+      )
+      expect(orderIdsOf(await read())).toEqual(ids.slice(1))
+      expect(orderIdsOf(await read({ sink: 'stream' }))).toEqual(ids)
+      await under.outbox.dropDelivered(0)
+      expect(await under.count()).toBe(before)
+    })
+
+    test('of several sinks, each gets every event, and only then it is dropped', async () => {
+      const ids = nextIds(2)
+      const sinks = ['webhook', 'stream']
+      await under.cancel(ids)
+      const before = await under.count()
+      const events = await read()
+      await under.outbox.delivered(events, { sink: 'stream', sinks, keep: false })
+      await under.outbox.delivered(events, { sink: 'stream', sinks, keep: false })
+      expect(await read({ sink: 'stream' })).toEqual([])
+      expect(orderIdsOf(await read())).toEqual(ids)
+      await under.outbox.delivered(events, { sink: 'webhook', sinks, keep: false })
+      await under.outbox.dropDelivered(0)
+      expect(await read()).toEqual([])
+      expect(await under.count()).toBe(before - 2)
+    })
+
+    test('an event whose transaction ends late appears before others that were read already', async () => {
+      if (!under.cancelSlowly) return
+      const [slow = '', ...ids] = nextIds(3)
+      const commit = await under.cancelSlowly(slow)
+      await under.cancel(ids)
+      expect(orderIdsOf(await read())).toEqual(ids)
+      await commit()
+      expect(orderIdsOf(await read())).toEqual([slow, ...ids])
+    })
+  })
+}
