@@ -27,7 +27,7 @@ export async function createRelays(options: {
     const shares = new Shares({
       connection,
       key: queue.keys.shares(name),
-      process: nameOfProcess(),
+      holder: nameOfProcess(),
       onError: tellRedis,
     })
     const sink = await openSink(name, config, { source: `/order-expiry/${queue.name}`, version, clock })

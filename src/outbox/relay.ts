@@ -44,7 +44,7 @@ interface RelayOptions {
   random?: () => number
 }
 
-export interface Relay extends Service {
+interface Relay extends Service {
   /** There is something new. */
   hurry(): void
 }

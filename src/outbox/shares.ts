@@ -3,7 +3,7 @@ import { NUM_SHARES } from '../order/outbox.ts'
 import type { Connection } from '../redis/connection.ts'
 
 /** A process that has not renewed its shares for so long has lost them. */
-export const HELD_FOR_MS = 10_000
+const HELD_FOR_MS = 10_000
 
 /*
  * KEYS[1] the holders, a hash: share → until when it is held, in epoch milliseconds by Redis' clock, and by whom; and `@process` →
@@ -55,7 +55,8 @@ end
 interface SharesOptions {
   connection: Connection
   key: string
-  process: string
+  /** The process, by a name of its own. */
+  holder: string
   onError: (error: Error) => void
 }
 
@@ -85,10 +86,10 @@ export class Shares {
 
   /** Never rejects. */
   async renew(back: readonly number[] = []): Promise<void> {
-    const { connection, key, process, onError } = this.#options
+    const { connection, key, holder, onError } = this.#options
     try {
       await connection.untilReady()
-      const answer = connection.redis.eval(RENEW, 1, key, process, HELD_FOR_MS, NUM_SHARES, ...back)
+      const answer = connection.redis.eval(RENEW, 1, key, holder, HELD_FOR_MS, NUM_SHARES, ...back)
       const [part = 0, ...held] = (await connection.ask(() => answer)) as number[]
       this.#part = part
       if (held.join() !== this.#held.join()) this.#held = held
@@ -98,8 +99,8 @@ export class Shares {
   }
 
   async leave(): Promise<void> {
-    const { connection, key, process } = this.#options
+    const { connection, key, holder } = this.#options
     this.#held = []
-    await connection.redis.eval(LEAVE, 1, key, process).catch(() => {}) // they are free again after a while
+    await connection.redis.eval(LEAVE, 1, key, holder).catch(() => {}) // they are free again after a while
   }
 }

@@ -1,4 +1,5 @@
 import type { OutboxEvent } from '../order/outbox.ts'
+import type { Clock } from '../runtime/clock.ts'
 
 /** Where events are delivered to. Each kind passes `test/contract/sink.ts`. */
 export interface Sink {
@@ -19,3 +20,12 @@ export type Delivery =
   | { kind: 'failed'; why: string; retryAfterMs?: number | undefined }
   /** The receiver wants no more events. */
   | { kind: 'gone'; why: string }
+
+/** What a sink is made from, beside its own settings. */
+export interface SinkOptions {
+  /** Who sends the events, as a URI reference. */
+  source: string
+  /** Of this package. */
+  version: string
+  clock: Clock
+}

@@ -1,16 +1,6 @@
-import type { Clock } from '../runtime/clock.ts'
 import type { Settings, SettingValues } from '../settings/setting.ts'
-import type { Sink } from './sink.ts'
+import type { Sink, SinkOptions } from './sink.ts'
 import * as webhook from './webhook/settings.ts'
-
-/** What a sink is made from, beside its own settings. */
-export interface SinkOptions {
-  /** Who sends the events, as a URI reference. */
-  source: string
-  /** Of this package. */
-  version: string
-  clock: Clock
-}
 
 /** The kinds of sinks: what can be known of each before its code is loaded. A new one is a folder, and an entry here. */
 const KINDS = {
@@ -18,7 +8,7 @@ const KINDS = {
 } as const
 
 export const SINK_SETTINGS = { ...webhook.settings } as const satisfies Settings
-export type SinkSettings = SettingValues<typeof SINK_SETTINGS>
+type SinkSettings = SettingValues<typeof SINK_SETTINGS>
 
 /** The names of the sinks that the settings ask for. */
 export function chosenSinks(settings: Partial<SinkSettings>): (keyof typeof KINDS)[] {

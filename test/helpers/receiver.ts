@@ -6,7 +6,7 @@ import { Webhook } from 'standardwebhooks'
 import { closing } from './closing.ts'
 import { eventually } from './eventually.ts'
 
-export interface CloudEvent {
+interface CloudEvent {
   id: string
   source: string
   type: string

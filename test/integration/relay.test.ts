@@ -36,7 +36,7 @@ async function startRelay(
   const connection = new Connection({ address: redisUrl(), profile: commandProfile(redisUrl(), 5_000) })
   closing.push(() => connection.close())
   const name = uniqueName('process')
-  const shares = new Shares({ connection, key: sharesKey, process: name, onError: () => {} })
+  const shares = new Shares({ connection, key: sharesKey, holder: name, onError: () => {} })
   const events = new EventBus()
   const failures: Events['event-failed'][] = []
   const gone: Events['sink-gone'][] = []

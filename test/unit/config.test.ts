@@ -89,6 +89,10 @@ describe('without any setting', () => {
       ORDERS_SET: undefined,
       OUTBOX_TABLE: 'order_expiry_outbox',
       CANCEL_SQL_FILE: undefined,
+      WEBHOOK_URL: undefined,
+      WEBHOOK_SECRET: undefined,
+      WEBHOOK_ALLOW_PRIVATE: false,
+      KEEP_EVENTS: 86_400_000,
       CONCURRENCY: 1_000,
       BATCH_SIZE: 250,
       MAX_ATTEMPTS: 10,
@@ -701,6 +705,7 @@ describe('a secret', () => {
   const VALID = {
     REDIS_URL: 'redis://:hunter2@redis:6379',
     DATABASE_URL: 'postgres://shop:hunter2@db/shop',
+    WEBHOOK_SECRET: `whsec_${'hunter2h'.repeat(4)}`,
     API_TOKENS: 'shop:hunter2-hunter2-hunter2',
     BOARD_USERS: 'ann:hunter2-hunter2-hunter2:viewer',
     METRICS_TOKEN: 'hunter2-hunter2-hunter2',

@@ -58,7 +58,7 @@ export const lookUpPublic: LookupFunction = (hostname, options, callback) => {
 }
 
 /** The host is, or stands for, an address within a private network. */
-export class PrivateAddressError extends Error {
+class PrivateAddressError extends Error {
   readonly code = 'EPRIVATE'
 
   constructor(host: string) {

@@ -50,7 +50,7 @@ const CREATE = {
 }
 
 /** What is missing of our records, with the statement that creates it; each may be run again. */
-export interface MissingRecord {
+interface MissingRecord {
   sql: string
   /** Only who delivers the events needs it. */
   isForDeliveries: boolean

@@ -43,6 +43,8 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_clock_offset_seconds',
     'order_expiry_decisions_total',
     'order_expiry_dry_run',
+    'order_expiry_event_failures_total',
+    'order_expiry_events_delivered_total',
     'order_expiry_http_requests_total',
     'order_expiry_jobs',
     'order_expiry_loop_silent_seconds',

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from '@jest/globals'
 import { Webhook } from 'standardwebhooks'
-import { isSigned, parseSecret, signedHeaders } from '../../../src/signing/standard-webhooks.ts'
+import { parseSecret, signedHeaders } from '../../../src/signing/standard-webhooks.ts'
 
 const secretOf = (bytes: number) => `whsec_${randomBytes(bytes).toString('base64')}`
 const keyOf = (secret: string) => parseSecret(secret) as Buffer
@@ -13,30 +13,6 @@ test('the published library accepts what we sign, by any of the secrets of a rot
   for (const secret of [old, next]) expect(new Webhook(secret).verify(body, headers)).toEqual(JSON.parse(body))
   expect(() => new Webhook(other).verify(body, headers)).toThrow()
   expect(() => new Webhook(old).verify(`${body} `, headers)).toThrow()
-})
-
-test('we accept what the published library signs', () => {
-  const secret = secretOf(32)
-  const now = Date.now()
-  const signature = new Webhook(secret).sign('evt_2', new Date(now), body)
-  const headers = {
-    'webhook-id': 'evt_2',
-    'webhook-timestamp': `${Math.floor(now / 1_000)}`,
-    'webhook-signature': `v1a,unknown ${signature}`,
-  }
-  const check = (changed: object, at = now, text = body) =>
-    isSigned(
-      { headers: { ...headers, ...changed }, body: text },
-      { keys: [keyOf(secretOf(24)), keyOf(secret)], now: at },
-    )
-  expect(check({})).toBe(true)
-  expect(check({ 'webhook-id': 'evt_3' })).toBe(false)
-  expect(check({ 'webhook-timestamp': 'soon' })).toBe(false)
-  expect(check({ 'webhook-signature': signature.slice(3) })).toBe(false)
-  expect(check({ 'webhook-signature': undefined })).toBe(false)
-  expect(check({}, now, `${body} `)).toBe(false)
-  expect(check({}, now + 301_000)).toBe(false)
-  expect(check({}, now - 301_000)).toBe(false)
 })
 
 test.each([
