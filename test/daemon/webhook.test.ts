@@ -53,7 +53,6 @@ test('settings that could send events astray are refused, without a word of the 
   const url = 'https://hooks.example.com/secret-path'
   expect(await check({ WEBHOOK_URL: url, WEBHOOK_SECRET: 'whsec_short' })).toContain('WEBHOOK_SECRET: expected whsec_')
   expect(await check({ WEBHOOK_URL: url })).toContain('WEBHOOK_SECRET: expected with WEBHOOK_URL')
-  expect(await check({ WEBHOOK_SECRET: secret })).toContain('WEBHOOK_URL: expected the receiver')
   for (const [given, problem] of [
     ['http://hooks.example.com/secret-path', 'expected https://'],
     ['https://169.254.169.254/secret-path', 'not within a private network'],

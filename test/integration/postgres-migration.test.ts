@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals'
 import { migratePostgres } from '../../src/stores/postgres/migration.ts'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable, type TableOptions } from '../helpers/orders-table.ts'
@@ -38,7 +39,7 @@ async function indexesOf({ pool, schema }: OrdersTable, table = 'orders'): Promi
 }
 
 /** Our own tables, where there are none yet. */
-const RECORDS = ['CREATE TABLE', 'CREATE TABLE', 'INSERT INTO']
+const RECORDS = ['CREATE TABLE', 'CREATE INDEX', 'CREATE TABLE', 'INSERT INTO']
 const INDEX = 'CREATE INDEX CONCURRENTLY'
 
 test('it creates the outbox, and says which index is missing', async () => {
@@ -49,6 +50,25 @@ test('it creates the outbox, and says which index is missing', async () => {
   expect(await migrate(table)).toEqual({ statements: [], missing: ['harmless'] })
   expect(await table.outbox()).toEqual([])
   expect(await indexesOf(table)).toEqual([])
+})
+
+test('it adds the columns of deliveries to the outbox of an earlier version, once', async () => {
+  const table = await openTable()
+  await migrate(table)
+  const { pool } = table
+  await pool.query('ALTER TABLE order_expiry_outbox DROP delivered_to, DROP attempts, DROP delivered_at')
+  const open = (areDelivered: boolean) => PostgresStore.open(table.storeOptions({ areDelivered }))
+  await expect(open(true)).rejects.toMatchObject({ code: 'OUTBOX_MISSING' })
+  const store = await open(false) // who delivers nothing needs nothing new
+  expect(await store.outbox()).toMatchObject({ events: 0 })
+  expect(store.deliveries).toBeUndefined()
+  await store.close()
+  const statements = ['ALTER TABLE', 'CREATE INDEX']
+  expect((await migrate(table)).statements).toEqual(statements)
+  expect((await migrate(table)).statements).toEqual([])
+  const later = await open(true)
+  expect(later.deliveries).toBeDefined()
+  await later.close()
 })
 
 test('it creates the missing indexes if asked to, once', async () => {

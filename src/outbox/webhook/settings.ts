@@ -32,9 +32,7 @@ export function isChosen({ WEBHOOK_URL }: Partial<WebhookSettings>): boolean {
 
 export function contradictions(given: Partial<WebhookSettings>): string[] {
   const { WEBHOOK_URL: text, WEBHOOK_SECRET: secret, WEBHOOK_ALLOW_PRIVATE: allowPrivate } = given
-  if (text === undefined) {
-    return secret ? ['WEBHOOK_URL: expected the receiver of the events, with WEBHOOK_SECRET; given none'] : []
-  }
+  if (text === undefined) return []
   const problems: string[] = []
   if (!secret) problems.push(`WEBHOOK_SECRET: expected with WEBHOOK_URL, given none: ${SECRET_FORMAT}`)
   if (allowPrivate) return problems
