@@ -21,6 +21,8 @@ const RENEW_EVERY_MS = 3_000
 const AGAIN_EVERY_MS = 5_000
 const LATEST_MS = 60_000
 const DROP_EVERY_MS = 60_000
+/** What is new is read together with what comes within this time. */
+const GATHER_MS = 20
 const PAGE = 500
 /** Events known to this process: the undelivered ones of a receiver that is away stay in the outbox. */
 const MOST_READY = 1_000
@@ -52,7 +54,7 @@ interface Relay extends Service {
 /** Hands the events of the outbox to a sink: each at least once, and those of one order in their order. */
 export function createRelay(options: RelayOptions): Relay {
   const { sink, shares, clock } = options
-  const delivery = new Deliveries(options, () => loop.hurry(0))
+  const delivery = new Deliveries(options, () => loop.hurry(GATHER_MS))
   const loop = createLoop({
     name: `relay ${sink.name}`,
     step: () => delivery.step(),
@@ -63,7 +65,12 @@ export function createRelay(options: RelayOptions): Relay {
     },
     clock,
   })
-  return { name: loop.name, start: (signal) => loop.start(signal), stop: () => loop.stop(), hurry: () => loop.hurry(0) }
+  return {
+    name: loop.name,
+    start: (signal) => loop.start(signal),
+    stop: () => loop.stop(),
+    hurry: () => loop.hurry(GATHER_MS),
+  }
 }
 
 class Deliveries {
@@ -72,6 +79,8 @@ class Deliveries {
   readonly #lines = new Lines()
   readonly #notes: Batcher<OutboxEvent, undefined>
   readonly #onTheirWay = new Set<Promise<void>>()
+  /** Positions of events that have left since the last reading began: what it reads may be older. */
+  readonly #left = new Set<string>()
   /** Up to where the outbox was read; undefined: not at all. */
   #readTo: string | undefined
   /** Up to where it was read, and when, oldest first. */
@@ -157,9 +166,13 @@ class Deliveries {
     if (clock.monotonic() >= this.#againAt) this.#readAgain()
     const { held } = shares
     if (held.length === 0 || !this.#hasRoom || this.#isAway) return false
+    this.#left.clear()
     const page = await outbox.undelivered({ sink: sink.name, after: this.#readTo, shares: held, limit: PAGE })
     if (shares.held !== held) return true // they may be another's by now
-    this.#lines.add(page, clock.monotonic())
+    this.#lines.add(
+      page.filter(({ position }) => !this.#left.has(position)),
+      clock.monotonic(),
+    )
     this.#readTo = page.at(-1)?.position ?? this.#readTo
     return page.length === PAGE
   }
@@ -201,7 +214,7 @@ class Deliveries {
       this.#probes = 0
       events.emit('event-delivered', { sink: sink.name, type: event.type, ageMs: clock.now() - event.at })
       await this.#notes.add(event)
-      this.#lines.leave(event, clock.monotonic())
+      this.#leave(event)
       return
     }
     if (delivery.kind === 'gone') {
@@ -230,9 +243,13 @@ class Deliveries {
       retryInMs,
     })
     await this.#untilNoted(() => outbox.failed({ ...event, failures }, { sink: sink.name, retryInMs, why }))
-    const now = clock.monotonic()
-    if (retryInMs === undefined) this.#lines.leave(event, now)
-    else this.#lines.wait(Object.assign(event, { failures }), now + retryInMs)
+    if (retryInMs === undefined) this.#leave(event)
+    else this.#lines.wait(Object.assign(event, { failures }), clock.monotonic() + retryInMs)
+  }
+
+  #leave(event: OutboxEvent): void {
+    this.#left.add(event.position)
+    this.#lines.leave(event, this.#options.clock.monotonic())
   }
 
   async #note(delivered: readonly OutboxEvent[]): Promise<undefined[]> {

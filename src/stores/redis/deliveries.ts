@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
 import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts'
+import type { Backlog } from '../../order/store.ts'
 import type { QueueKeys } from '../../redis/keys.ts'
 import { timeOf } from '../../redis/time.ts'
 
@@ -78,6 +79,17 @@ export class RedisDeliveries implements Outbox {
 
   async dropDelivered(): Promise<number> {
     return 0
+  }
+
+  /** How many wait, and for how long the first one has. */
+  async backlog(): Promise<Backlog> {
+    const { undelivered } = this.#keys
+    const [events, [first]] = await Promise.all([
+      this.#redis.xlen(undelivered),
+      this.#redis.xrange(undelivered, '-', '+', 'COUNT', 1),
+    ])
+    const now = await timeOf(this.#redis)
+    return { events, oldestAgeMs: first && Math.max(0, now - toEvent(first).at) }
   }
 
   /** Those that the sink has neither got nor been given up for. */

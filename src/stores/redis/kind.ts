@@ -66,6 +66,7 @@ export function createRedisStore(options: {
       backlog ? [] : ask(() => orders.unpaidDueBefore(instant, after, limit)),
     eventsOf: (orderId) => ask(() => orders.eventsOf(orderId)),
     ...(areDelivered && {
+      outbox: () => ask(() => deliveries.backlog()),
       deliveries: {
         undelivered: (asked) => ask(() => deliveries.undelivered(asked)),
         delivered: (events, to) => ask(() => deliveries.delivered(events, to)),
