@@ -100,8 +100,9 @@ test('each event arrives once, signed, as a CloudEvent, and then leaves the outb
 })
 
 test('processes divide the events between them, and take over from one that stops', async () => {
-  const first = await startRelay()
-  const second = await startRelay()
+  const clock = quickClock(10)
+  const first = await startRelay({ clock })
+  const second = await startRelay({ clock })
   const held = () => [first, second].map(({ shares }) => shares.held.length)
   await eventually('both hold their half', () => String(held()) === '16,16')
   await cancel(ids(500))
@@ -120,7 +121,7 @@ test('an event whose transaction ends after others were delivered is not lost', 
   const client = await table.pool.connect()
   await client.query('BEGIN')
   await client.query(`INSERT INTO order_expiry_outbox (type, order_id, data) VALUES ('order.cancelled', 'slow', '{}')`)
-  await startRelay()
+  await startRelay({ clock: quickClock(10) })
   await cancel(ids(10))
   await receiver.got(10)
   await client.query('COMMIT')
