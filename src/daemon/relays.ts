@@ -17,10 +17,12 @@ export async function createRelays(options: {
   outbox: Outbox
   connection: Connection
   queue: NamedQueue
+  /** Whether the worker is: orders come before events. */
+  isBusy: () => boolean
   events: EventBus
   clock: Clock
 }): Promise<Service[]> {
-  const { config, version, outbox, connection, queue, events, clock } = options
+  const { config, version, outbox, connection, queue, isBusy, events, clock } = options
   const sinks = chosenSinks(config)
   const relays = sinks.map(async (name) => {
     const tellRedis = (error: Error) => events.emit('redis-error', { connection: 'relay', error })
@@ -31,7 +33,7 @@ export async function createRelays(options: {
       onError: tellRedis,
     })
     const sink = await openSink(name, config, { source: `/order-expiry/${queue.name}`, version, clock })
-    const relay = createRelay({ outbox, sink, sinks, shares, keepMs: config.KEEP_EVENTS, events, clock })
+    const relay = createRelay({ outbox, sink, sinks, shares, keepMs: config.KEEP_EVENTS, isBusy, events, clock })
     events.on('batch-settled', ({ outcomes }) => outcomes.cancelled && relay.hurry())
     return relay
   })

@@ -24,6 +24,9 @@ const DROP_EVERY_MS = 60_000
 /** What is new is read together with what comes within this time. */
 const GATHER_MS = 20
 const PAGE = 500
+/** How long, and how often looked at, events wait for a burst of orders. */
+const PATIENCE_MS = 2_000
+const BUSY_PAUSE_MS = 50
 /** Events known to this process: the undelivered ones of a receiver that is away stay in the outbox. */
 const MOST_READY = 1_000
 const MOST_KNOWN = 10_000
@@ -41,6 +44,8 @@ interface RelayOptions {
   shares: Shares
   /** How long delivered events are kept; 0: they are not. */
   keepMs: number
+  /** Whether orders are being settled as fast as possible, for which events wait a little. */
+  isBusy?: () => boolean
   events: EventBus
   clock: Clock
   random?: () => number
@@ -90,6 +95,7 @@ class Deliveries {
   #againAt = 0
   #renewing: Promise<void> | undefined
   #isHandingOver = false
+  #busySince: number | undefined
   #failuresInARow = 0
   /** Attempts since it counts as away. */
   #probes = 0
@@ -114,10 +120,18 @@ class Deliveries {
     if (shares.held.length === 0) await this.#renewing
     await this.#drop().catch((error) => this.#fail(error))
     if (this.#isGone) return RENEW_EVERY_MS
+    if (this.#mustWait()) return BUSY_PAUSE_MS
     this.#lines.wake(clock.monotonic())
     const isMore = await this.#read().catch((error) => this.#fail(error))
     this.#send()
     return isMore && this.#hasRoom ? 0 : LOOK_EVERY_MS
+  }
+
+  #mustWait(): boolean {
+    const { isBusy = () => false, clock } = this.#options
+    const now = clock.monotonic()
+    this.#busySince = isBusy() ? (this.#busySince ?? now) : undefined
+    return this.#busySince !== undefined && now - this.#busySince < PATIENCE_MS
   }
 
   /** Resolves once nothing is on its way. */
@@ -192,7 +206,7 @@ class Deliveries {
 
   #send(): void {
     const { concurrency } = this.#options.sink
-    while (!this.#isEnding && !this.#isHandingOver && !this.#isGone && !this.#isAway) {
+    while (!this.#isEnding && !this.#isHandingOver && !this.#isGone && !this.#isAway && !this.#mustWait()) {
       // Of one that is away, one attempt tells whether it is back.
       if (this.#onTheirWay.size >= (this.#failuresInARow >= AWAY_AFTER ? 1 : concurrency)) return
       const event = this.#lines.next()
