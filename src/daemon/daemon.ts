@@ -198,9 +198,7 @@ function storeService(parts: Parts): Service {
       vitals.checking = checking
       await checking.brake.refresh() // before the first check: it would be held back while the state is not known
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
-      const relays = store.deliveries
-        ? await createRelays({ ...parts, outbox: store.deliveries, isBusy: () => checking.worker.isBusy })
-        : []
+      const relays = store.deliveries ? await createRelays({ ...parts, outbox: store.deliveries }) : []
       return [clockWatch(parts, checking), checking.watch, ...relays, checking.worker, checking.sweeper]
     },
     async stop() {

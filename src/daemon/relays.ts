@@ -10,6 +10,9 @@ import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
 import { nameOfProcess } from './parts.ts'
 
+/** After a full batch, there are most likely more orders that are due. */
+const BUSY_FOR_MS = 200
+
 /** A relay for each sink that the settings ask for. Those of all processes share the events. */
 export async function createRelays(options: {
   config: Config
@@ -17,13 +20,16 @@ export async function createRelays(options: {
   outbox: Outbox
   connection: Connection
   queue: NamedQueue
-  /** Whether the worker is: orders come before events. */
-  isBusy: () => boolean
   events: EventBus
   clock: Clock
 }): Promise<Service[]> {
-  const { config, version, outbox, connection, queue, isBusy, events, clock } = options
+  const { config, version, outbox, connection, queue, events, clock } = options
   const sinks = chosenSinks(config)
+  let fullAt = Number.NEGATIVE_INFINITY
+  events.on('batch-settled', ({ checks }) => {
+    if (checks >= config.BATCH_SIZE) fullAt = clock.monotonic()
+  })
+  const isBusy = () => clock.monotonic() - fullAt < BUSY_FOR_MS
   const relays = sinks.map(async (name) => {
     const tellRedis = (error: Error) => events.emit('redis-error', { connection: 'relay', error })
     const shares = new Shares({

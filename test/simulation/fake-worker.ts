@@ -18,7 +18,6 @@ export class FakeWorker implements WorkerService {
   readonly name = 'worker'
   readonly failure = undefined
   readonly isWrapped = false
-  readonly isBusy = false
   readonly #pump: Pump
 
   constructor(options: {

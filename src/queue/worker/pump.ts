@@ -25,8 +25,6 @@ export interface PumpOptions extends CheckOptions {
 
 /** Orders left behind have this share of the worker's slots, and a connection of their own, so that they hold up no good order. */
 const SHARE_LEFT_BEHIND = 0.25
-/** Between two batches of a burst there can be a little room. */
-const BUSY_FOR_MS = 200
 /** A queue whose rate is limited is looked at this often: the limit may be lifted. */
 const LONGEST_LIMIT_MS = 1_000
 /** The shortest pause after a failed attempt to tell Redis of an end. */
@@ -51,8 +49,6 @@ export class Pump {
   /** The ids of jobs in flight, by the token that they are locked with. */
   readonly held = new Map<string, Set<string>>()
   #inFlight = 0
-  /** When there was no room for a further batch, by the monotonic clock. */
-  #fullAt = Number.NEGATIVE_INFINITY
   /** Batches of good orders in flight. */
   #batches = 0
   #settling = 0
@@ -80,11 +76,6 @@ export class Pump {
   /** No batch is being settled. */
   get isSettled(): boolean {
     return this.#settling === 0
-  }
-
-  /** As many batches are in flight as may be, or were a moment ago. */
-  get isBusy(): boolean {
-    return this.#options.clock.monotonic() - this.#fullAt < BUSY_FOR_MS
   }
 
   /** Claims nothing more until {@link resume}; what is in flight goes on. */
@@ -117,9 +108,7 @@ export class Pump {
     while (!this.#isClosing) {
       heartbeat.beat()
       const most = Math.min(batchSize, concurrency - this.#inFlight)
-      const isFull = most <= 0 || this.#batches >= maxBatches
-      if (isFull) this.#fullAt = this.#options.clock.monotonic()
-      if (this.#isPaused || isFull) {
+      if (this.#isPaused || most <= 0 || this.#batches >= maxBatches) {
         await this.#change()
         continue
       }

@@ -45,8 +45,6 @@ export interface WorkerService extends Service {
   readonly failure: OrderExpiryError | undefined
   /** Whether it works by BullMQ's own scripts; undefined: it has not begun. */
   readonly isWrapped: boolean | undefined
-  /** Whether it settles as much at once as it may: what else there is to do had better wait. */
-  readonly isBusy: boolean
   /** Claims no further checks until {@link resume}; those in flight go on. Both may be called at any time, repeatedly. */
   pause(): void
   resume(): void
@@ -91,9 +89,6 @@ export function createWorkerService(options: WorkerOptions): WorkerService {
     },
     get isWrapped() {
       return running?.isWrapped
-    },
-    get isBusy() {
-      return running?.pump.isBusy ?? false
     },
     // A check calls this, and the pump must not go on in the trace of that check.
     pause: AsyncResource.bind(() => {
