@@ -1,4 +1,5 @@
 import { expect } from '@jest/globals'
+import { JOB_NAME } from '../../src/queue/contract.ts'
 import { LEFT_BEHIND_PRIORITY } from '../../src/queue/left-behind.ts'
 import { NOTES_KEPT } from '../../src/queue/view/check-notes.ts'
 import { type ClaimsUnderTest, idsOf, LOCK_MS } from './claims-under-test.ts'
@@ -310,12 +311,35 @@ const completing: Record<string, Check> = {
     expect(await under.queue.getWaitingCount()).toBe(1)
   },
 
+  'a thousand, the most that BATCH_SIZE may be, are claimed, claimed again, put back and ended by as many as the scripts take':
+    async (under) => {
+      const opts = { timestamp: Date.now() - 60_000, delay: 59_000 }
+      const jobs = Array.from({ length: 1_000 }, (_, n) => ({ id: `job-${n}`, data: { orderId: `job-${n}` } }))
+      await under.queue.addBulk(jobs.map(({ id, data }) => ({ name: JOB_NAME, data, opts: { jobId: id, ...opts } })))
+      const how = { dueAt: Date.now() + 60_000, priority: 0, note: 'put back' }
+      let left = 1_000
+      for (let n = 1; left > 0; n++) {
+        const token = `t:${n}`
+        const claimed = idsOf(await under.claim(token, { most: 1_000 }))
+        expect(claimed).not.toEqual([])
+        left -= claimed.length
+        expect(idsOf(await under.claim(token, { most: 1_000 }))).toEqual(claimed)
+        const half = Math.floor(claimed.length / 2)
+        const back = claimed.slice(0, half).map((id) => ({ id, data: JSON.stringify({ orderId: id }), ...how }))
+        expect(await under.claims.putBack(token, back)).toEqual({ refused: [], changed: [] })
+        expect(await under.complete(token, ...claimed.slice(half))).toEqual([])
+      }
+      expect(await under.active()).toEqual([])
+      expect(await under.queue.getCompletedCount()).toBeGreaterThanOrEqual(500)
+    },
+
   'no more events are kept than BullMQ keeps': async (under) => {
     for (let n = 0; n < 300; n++) await under.add(`job-${n}`)
     await under.redis.hset(under.key('meta'), { 'opts.maxLenEvents': 10 })
-    for (const token of ['t', 'u']) {
-      const ids = idsOf(await under.claim(token, { most: 150 }))
-      expect(await under.complete(token, ...ids)).toEqual([])
+    for (let n = 1; (await under.queue.getCompletedCount()) < 300; n++) {
+      const ids = idsOf(await under.claim(`t:${n}`, { most: 150 }))
+      expect(ids).not.toEqual([])
+      expect(await under.complete(`t:${n}`, ...ids)).toEqual([])
     }
     expect(await under.queue.getCompletedCount()).toBe(300)
     expect(await under.redis.xlen(under.key('events'))).toBeLessThanOrEqual(300) // Redis drops whole nodes of a hundred

@@ -12,7 +12,7 @@ import type { Trouble } from './trouble.ts'
 export interface PumpOptions extends CheckOptions {
   /** Checks in flight at once. */
   concurrency: number
-  /** Checks claimed at once, and settled in one statement, at most. Redis works on 250 for about 3 ms. */
+  /** Checks claimed at once, and settled in one statement, at most. Redis works on 250 for 3 to 5 ms. */
   batchSize: number
   /** Batches of good orders in flight at once. One more connection of the store serves those that were left behind. */
   maxBatches: number

@@ -22,6 +22,8 @@ export type BullMqScripts = Readonly<Record<keyof typeof WRAPPED, string>>
 
 /** Claims go slowly where those that were left behind have all the room that they may have: BullMQ gives whatever is next. */
 const CROWDED_MS = 50
+/** By BullMQ's own scripts, Redis works on so many for about 3 ms. */
+const MOST_AT_ONCE = 75
 /** Stalling says something about workers, never about the order, so it must not fail its job. */
 const MAX_STALLED = 1_000_000
 
@@ -198,6 +200,7 @@ return {one(KEYS, {'${MAX_STALLED}', prefix, now_text, ARGV[2]}), strangers}
  * is where in the keys only they know; here is only which arguments BullMQ gives them.
  */
 export class WrappedClaims implements Claims {
+  protected readonly mostInOneClaim: number = MOST_AT_ONCE
   readonly #client: IRedisClient
   readonly #queue: NamedQueue
   readonly #lockMs: number
@@ -235,13 +238,19 @@ export class WrappedClaims implements Claims {
     const { wait, active, prioritized, stream, stalled, limiter, delayed, paused, meta, pc, marker } = this.#queue.keys
     const receipt = this.#queue.keys.receipt(this.#workerId)
     const keys = [wait, active, prioritized, stream, stalled, limiter, delayed, paused, meta, pc, marker, receipt]
-    return asClaim(await this.run('claim', keys, [token, this.#lockMs, most, mostLast, JOB_NAME, LEFT_BEHIND_PRIORITY]))
+    const some = Math.min(most, this.mostInOneClaim)
+    return asClaim(await this.run('claim', keys, [token, this.#lockMs, some, mostLast, JOB_NAME, LEFT_BEHIND_PRIORITY]))
   }
 
   async complete(token: string, jobs: readonly CompletedJob[]): Promise<Refusal[]> {
-    const args = jobs.flatMap(({ id, returnvalue, attemptsMade }) => [id, returnvalue, attemptsMade, '{}', ''])
     const keys = this.keysOfEnd('completed')
-    return asRefusals((await this.run('finish', keys, [token, 'completed', 'returnvalue', ...args])) as string[])
+    const refused: Refusal[] = []
+    for (const some of portionsOf(jobs)) {
+      const args = some.flatMap(({ id, returnvalue, attemptsMade }) => [id, returnvalue, attemptsMade, '{}', ''])
+      const answer = await this.run('finish', keys, [token, 'completed', 'returnvalue', ...args])
+      refused.push(...asRefusals(answer as string[]))
+    }
+    return refused
   }
 
   async fail(token: string, { id, failedReason, stacktrace, attempts, opts }: FailedJob): Promise<Refusal[]> {
@@ -261,11 +270,16 @@ export class WrappedClaims implements Claims {
   async putBack(token: string, jobs: readonly PutBackJob[]): ReturnType<Claims['putBack']> {
     const { marker, active, prioritized, delayed, stream, meta, stalled, wait, limiter, pc, job } = this.#queue.keys
     const keys = [marker, active, prioritized, delayed, job(''), stream, meta, stalled, wait, limiter, pc]
-    const args = jobs.flatMap(({ id, dueAt, priority, data, note, failedReason = '' }) => {
-      return [id, dueAt, priority, data, note, failedReason, failedReason === '' ? 0 : 1]
-    })
-    const [refused, changed] = (await this.run('putBack', keys, [token, NOTES_KEPT, ...args])) as [string[], string[]]
-    return { refused: asRefusals(refused), changed: pairsOf(changed) }
+    const all: Awaited<ReturnType<Claims['putBack']>> = { refused: [], changed: [] }
+    for (const some of portionsOf(jobs)) {
+      const args = some.flatMap(({ id, dueAt, priority, data, note, failedReason = '' }) => {
+        return [id, dueAt, priority, data, note, failedReason, failedReason === '' ? 0 : 1]
+      })
+      const [refused, changed] = (await this.run('putBack', keys, [token, NOTES_KEPT, ...args])) as [string[], string[]]
+      all.refused.push(...asRefusals(refused))
+      all.changed.push(...pairsOf(changed))
+    }
+    return all
   }
 
   async putStalledBack({ everyMs }: { everyMs: number }): Promise<string[]> {
@@ -274,4 +288,9 @@ export class WrappedClaims implements Claims {
     const [, strangers] = (await this.run('putStalledBack', keys, [everyMs])) as [string[], string[]]
     return strangers
   }
+}
+
+/** Others get their turn between them. */
+function* portionsOf<Job>(jobs: readonly Job[]): Generator<readonly Job[]> {
+  for (let from = 0; from < jobs.length; from += MOST_AT_ONCE) yield jobs.slice(from, from + MOST_AT_ONCE)
 }
