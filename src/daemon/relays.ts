@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Config } from '../config.ts'
 import type { EventBus } from '../observe/events.ts'
 import type { Outbox } from '../order/outbox.ts'
@@ -8,7 +9,6 @@ import type { Connection } from '../redis/connection.ts'
 import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Service } from '../runtime/service.ts'
-import { nameOfProcess } from './parts.ts'
 
 /** After a full batch, there are most likely more orders that are due. */
 const BUSY_FOR_MS = 200
@@ -35,7 +35,7 @@ export async function createRelays(options: {
     const shares = new Shares({
       connection,
       key: queue.keys.shares(name),
-      holder: nameOfProcess(),
+      holder: randomUUID(), // names of processes need not differ
       onError: tellRedis,
     })
     const sink = await openSink(name, config, { source: `/order-expiry/${queue.name}`, version, clock })

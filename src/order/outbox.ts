@@ -9,12 +9,13 @@ export interface Outbox {
    *
    * @param asked.after the position of the last event of the page before; undefined: from the beginning
    */
-  undelivered(asked: {
-    sink: string
-    after: string | undefined
-    shares: readonly number[]
-    limit: number
-  }): Promise<OutboxEvent[]>
+  undelivered(asked: { sink: string; after: string | undefined; shares: readonly number[]; limit: number }): Promise<{
+    events: OutboxEvent[]
+    /** Up to where it was read; undefined: not at all. */
+    readTo: string | undefined
+    /** Whether the limit has ended the page. */
+    isMore: boolean
+  }>
 
   /**
    * A sink has got these.
@@ -29,11 +30,12 @@ export interface Outbox {
   /** An attempt has failed. @param options.retryInMs undefined: the event is given up for this sink */
   failed(event: OutboxEvent, options: { sink: string; retryInMs: number | undefined; why: string }): Promise<void>
 
-  /** Drops up to a thousand of those that all sinks got longer ago than this. @returns how many */
+  /** Drops up to {@link DROPPED_AT_ONCE} of those that all sinks got longer ago than this. @returns how many */
   dropDelivered(keptMs: number): Promise<number>
 }
 
 export const NUM_SHARES = 32
+export const DROPPED_AT_ONCE = 1_000
 
 /** An event as it is in the outbox. */
 export interface OutboxEvent {

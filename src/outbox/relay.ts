@@ -1,6 +1,6 @@
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
-import type { Outbox, OutboxEvent } from '../order/outbox.ts'
+import { DROPPED_AT_ONCE, type Outbox, type OutboxEvent } from '../order/outbox.ts'
 import { Batcher } from '../runtime/batcher.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
@@ -9,7 +9,7 @@ import type { Service } from '../runtime/service.ts'
 import { Lines } from './lines.ts'
 import { retryDelayMs } from './retry-schedule.ts'
 import type { Shares } from './shares.ts'
-import type { Sink } from './sink.ts'
+import type { Delivery, Sink } from './sink.ts'
 
 /** Events of other processes are looked for this often. */
 const LOOK_EVERY_MS = 1_000
@@ -20,6 +20,8 @@ const RENEW_EVERY_MS = 3_000
  */
 const AGAIN_EVERY_MS = 5_000
 const LATEST_MS = 60_000
+/** None at all, or nearly: a commit may wait for a standby for as long as it likes. */
+const WHOLE_EVERY_MS = 600_000
 const DROP_EVERY_MS = 60_000
 /** What is new is read together with what comes within this time. */
 const GATHER_MS = 20
@@ -29,7 +31,7 @@ const PATIENCE_MS = 2_000
 const BUSY_PAUSE_MS = 50
 /** Events known to this process: the undelivered ones of a receiver that is away stay in the outbox. */
 const MOST_READY = 1_000
-const MOST_KNOWN = 10_000
+const MOST_KNOWN = 50_000
 /** Attempts in a row that fail before a receiver counts as away. */
 const AWAY_AFTER = 5
 const AWAY = { baseMs: 1_000, capMs: 60_000 }
@@ -60,20 +62,22 @@ interface Relay extends Service {
 export function createRelay(options: RelayOptions): Relay {
   const { sink, shares, clock } = options
   const delivery = new Deliveries(options, () => loop.hurry(GATHER_MS))
-  const loop = createLoop({
-    name: `relay ${sink.name}`,
-    step: () => delivery.step(),
-    onStop: async () => {
+  const loop = createLoop({ name: `relay ${sink.name}`, step: () => delivery.step(), clock })
+  // On its own: whatever else takes long, what is held must be renewed.
+  const renewal = createLoop({ name: `shares ${sink.name}`, step: () => delivery.renew(), clock })
+  return {
+    name: loop.name,
+    async start(signal) {
+      await renewal.start(signal)
+      await loop.start(signal)
+    },
+    async stop() {
+      await loop.stop()
       await delivery.end()
+      await renewal.stop()
       await shares.leave()
       await sink.close()
     },
-    clock,
-  })
-  return {
-    name: loop.name,
-    start: (signal) => loop.start(signal),
-    stop: () => loop.stop(),
     hurry: () => loop.hurry(GATHER_MS),
   }
 }
@@ -90,10 +94,9 @@ class Deliveries {
   #readTo: string | undefined
   /** Up to where it was read, and when, oldest first. */
   #marks: { position: string | undefined; at: number }[] = []
-  #renewAt = 0
   #dropAt = 0
   #againAt = 0
-  #renewing: Promise<void> | undefined
+  #wholeAt = 0
   #isHandingOver = false
   #busySince: number | undefined
   #failuresInARow = 0
@@ -110,15 +113,8 @@ class Deliveries {
   }
 
   async step(): Promise<number> {
-    const { shares, clock } = this.#options
-    if (clock.monotonic() >= this.#renewAt) {
-      this.#renewAt = clock.monotonic() + RENEW_EVERY_MS
-      this.#renewing ??= this.#renew().finally(() => {
-        this.#renewing = undefined
-      })
-    }
-    if (shares.held.length === 0) await this.#renewing
-    await this.#drop().catch((error) => this.#fail(error))
+    const { clock } = this.#options
+    this.#drop()
     if (this.#isGone) return RENEW_EVERY_MS
     if (this.#mustWait()) return BUSY_PAUSE_MS
     this.#lines.wake(clock.monotonic())
@@ -138,7 +134,6 @@ class Deliveries {
   async end(): Promise<void> {
     this.#isEnding = true
     await this.#landed()
-    await this.#renewing
   }
 
   async #landed(): Promise<void> {
@@ -149,17 +144,27 @@ class Deliveries {
     return this.#lines.numReady < MOST_READY && this.#lines.size < MOST_KNOWN
   }
 
-  async #renew(): Promise<void> {
+  /** Never rejects. @returns milliseconds until the next time */
+  async renew(): Promise<number> {
     const { shares } = this.#options
     const before = shares.held
     await shares.renew()
-    if (shares.surplus.length > 0) {
-      this.#isHandingOver = true
-      await this.#landed()
-      await shares.renew(shares.surplus)
-      this.#isHandingOver = false
-    }
-    if (shares.held.join() === before.join()) return
+    if (shares.surplus.length > 0 && !this.#isHandingOver) void this.#handOver()
+    if (shares.held !== before) this.#readAnew()
+    return RENEW_EVERY_MS
+  }
+
+  /** Gives back what others are to have, once nothing of it can be on its way. */
+  async #handOver(): Promise<void> {
+    const { shares } = this.#options
+    this.#isHandingOver = true
+    await this.#landed()
+    await shares.renew(shares.surplus)
+    this.#isHandingOver = false
+    this.#readAnew()
+  }
+
+  #readAnew(): void {
     this.#lines.forgetIdle()
     this.#readTo = undefined
     this.#marks = []
@@ -167,11 +172,14 @@ class Deliveries {
   }
 
   /** Those that have been kept for long enough; whoever comes first. */
-  async #drop(): Promise<void> {
+  #drop(): void {
     const { outbox, keepMs, clock } = this.#options
     if (clock.monotonic() < this.#dropAt) return
-    const dropped = await outbox.dropDelivered(keepMs)
-    this.#dropAt = clock.monotonic() + (dropped > 0 ? LOOK_EVERY_MS : DROP_EVERY_MS)
+    this.#dropAt = clock.monotonic() + DROP_EVERY_MS
+    const dropAll = async () => {
+      while (!this.#isEnding && (await outbox.dropDelivered(keepMs)) >= DROPPED_AT_ONCE);
+    }
+    void dropAll().catch((error) => this.#fail(error))
   }
 
   /** @returns whether there may be more */
@@ -181,19 +189,30 @@ class Deliveries {
     const { held } = shares
     if (held.length === 0 || !this.#hasRoom || this.#isAway) return false
     this.#left.clear()
-    const page = await outbox.undelivered({ sink: sink.name, after: this.#readTo, shares: held, limit: PAGE })
+    const { events, readTo, isMore } = await outbox.undelivered({
+      sink: sink.name,
+      after: this.#readTo,
+      shares: held,
+      limit: PAGE,
+    })
     if (shares.held !== held) return true // they may be another's by now
     this.#lines.add(
-      page.filter(({ position }) => !this.#left.has(position)),
+      events.filter(({ position }) => !this.#left.has(position)),
       clock.monotonic(),
     )
-    this.#readTo = page.at(-1)?.position ?? this.#readTo
-    return page.length === PAGE
+    this.#readTo = readTo
+    return isMore
   }
 
   #readAgain(): void {
     const now = this.#options.clock.monotonic()
     this.#againAt = now + AGAIN_EVERY_MS
+    if (now >= this.#wholeAt) {
+      this.#wholeAt = now + WHOLE_EVERY_MS
+      this.#marks = []
+      this.#readTo = undefined
+      return
+    }
     this.#marks.push({ position: this.#readTo, at: now })
     const last = this.#marks.findLastIndex(({ at }) => at <= now - LATEST_MS)
     this.#marks.splice(0, last)
@@ -239,9 +258,9 @@ class Deliveries {
     await this.#failed(event, delivery)
   }
 
-  async #failed(event: OutboxEvent, { why, retryAfterMs }: { why: string; retryAfterMs?: number | undefined }) {
+  async #failed(event: OutboxEvent, { why, isThere, retryAfterMs }: Delivery & { kind: 'failed' }) {
     const { outbox, sink, events, clock, random } = this.#options
-    this.#failuresInARow++
+    this.#failuresInARow = isThere ? 0 : this.#failuresInARow + 1
     if (this.#failuresInARow >= AWAY_AFTER && !this.#isAway) {
       this.#probes++
       this.#awayUntil = clock.monotonic() + backoffMs({ attempt: this.#probes, ...AWAY, ...(random && { random }) })

@@ -25,7 +25,8 @@ local processes, holders = 0, {}
 local all = redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local expires, by = string.match(all[i + 1], '^(%d+) (.*)$')
-  if not expires or tonumber(expires) < now then redis.call('HDEL', KEYS[1], all[i])
+  -- later than it can be: the clock was set back, or another Redis has taken over
+  if not expires or tonumber(expires) < now or tonumber(expires) > now + ARGV[2] then redis.call('HDEL', KEYS[1], all[i])
   elseif string.sub(all[i], 1, 1) == '@' then processes = processes + 1
   else holders[all[i]] = by end
 end

@@ -16,8 +16,8 @@ export interface Sink {
 /** What became of an attempt; `why` is for people, and without a secret. */
 export type Delivery =
   | { kind: 'delivered' }
-  /** `retryAfterMs`: the receiver asks for that time. */
-  | { kind: 'failed'; why: string; retryAfterMs?: number | undefined }
+  /** `isThere`: the receiver works, and takes no offence but at this event; `retryAfterMs`: it asks for that time. */
+  | { kind: 'failed'; why: string; isThere?: boolean; retryAfterMs?: number | undefined }
   /** The receiver wants no more events. */
   | { kind: 'gone'; why: string }
 

@@ -36,8 +36,9 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
       await under.outbox.dropDelivered(0)
     })
 
-    function read(asked: Partial<Parameters<Outbox['undelivered']>[0]> = {}): Promise<OutboxEvent[]> {
-      return under.outbox.undelivered({ sink: 'webhook', after: undefined, shares: ALL, limit: 100, ...asked })
+    async function read(asked: Partial<Parameters<Outbox['undelivered']>[0]> = {}): Promise<OutboxEvent[]> {
+      const page = { sink: 'webhook', after: undefined, shares: ALL, limit: 100, ...asked }
+      return (await under.outbox.undelivered(page)).events
     }
     const orderIdsOf = (events: readonly OutboxEvent[]) => events.map(({ orderId }) => orderId)
 

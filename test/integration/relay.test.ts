@@ -163,13 +163,9 @@ test('the number of failed attempts and the time of the next outlive the process
   await tell('b', 'order.cancelled')
   await receiver.got(2)
   expect(idsOf(receiver.events)).toEqual(['a', 'b'])
-  const [event] =
-    (await store.deliveries?.undelivered({
-      sink: 'webhook',
-      after: undefined,
-      shares: Array.from({ length: 32 }, (_, share) => share),
-      limit: 10,
-    })) ?? []
+  const shares = Array.from({ length: 32 }, (_, share) => share)
+  const page = await store.deliveries?.undelivered({ sink: 'webhook', after: undefined, shares, limit: 10 })
+  const [event] = page?.events ?? []
   expect(event).toMatchObject({ orderId: 'a', failures: 1 })
 })
 
@@ -182,6 +178,7 @@ test('after the last attempt an event is given up, stays in the outbox, and lets
   expect(receiver.events.map(({ type }) => type)).toEqual([...Array.from({ length: 10 }, () => 'bad'), 'good'])
   expect(failures.at(-1)).toMatchObject({ retryInMs: undefined })
   await eventually('one is left', async () => (await table.outbox()).length === 1)
+  expect(await store.outbox()).toMatchObject({ events: 0 }) // nobody waits for it any more
 })
 
 describe('a receiver that is away', () => {
@@ -209,6 +206,27 @@ describe('a receiver that is away', () => {
     expect(receiver.events.length).toBe(numSent)
     expect((await table.outbox()).length).toBe(2)
   })
+})
+
+test('however many events in a row are refused, the others are not held up: the receiver is there', async () => {
+  receiver.answer = ({ subject }, response) => response.writeHead(subject.startsWith('bad') ? 422 : 204).end()
+  for (const orderId of ids(100, 'bad')) await tell(orderId, 'order.cancelled')
+  await cancel(ids(50))
+  await startRelay()
+  await receiver.got(150)
+})
+
+test('answers that never end keep no connection', async () => {
+  receiver.answer = (_event, response) => {
+    response.writeHead(200)
+    const timer = setInterval(() => response.write('.'), 50)
+    response.on('close', () => clearInterval(timer))
+  }
+  await cancel(ids(200))
+  await startRelay()
+  await receiver.got(200)
+  await isEmpty()
+  expect(receiver.events.length).toBe(200)
 })
 
 test('redirects are not followed', async () => {

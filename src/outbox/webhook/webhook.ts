@@ -2,6 +2,8 @@ import { buildConnector, Pool } from 'undici'
 import { OrderExpiryError } from '../../errors.ts'
 import { errorCode } from '../../observe/events.ts'
 import type { OutboxEvent } from '../../order/outbox.ts'
+import { startTimer } from '../../runtime/clock.ts'
+import { withTimeout } from '../../runtime/timeout.ts'
 import { parseSecret, signedHeaders } from '../../signing/standard-webhooks.ts'
 import { CLOUD_EVENT_TYPE, cloudEvent } from '../cloud-event.ts'
 import type { Delivery, Sink, SinkOptions } from '../sink.ts'
@@ -10,10 +12,11 @@ import type { WebhookSettings } from './settings.ts'
 
 const CONNECTIONS = 64
 const CONNECT_TIMEOUT_MS = 5_000
-/** Standard Webhooks recommends 15 to 30 s. */
-const ANSWER_TIMEOUT_MS = 15_000
-/** Of the answer's body, which means nothing. */
+/** From the first attempt to connect to the head of the answer. Standard Webhooks recommends 15 to 30 s. */
+const ANSWER_TIMEOUT_MS = 20_000
+/** Of the answer's body, which means nothing: a receiver that goes on sending it must not keep the connection. */
 const MOST_BODY_BYTES = 65_536
+const BODY_TIMEOUT_MS = 1_000
 
 /**
  * Posts each event as a CloudEvent in JSON, signed as Standard Webhooks has it. A receiver has got it when it answers with 2xx; 410
@@ -29,20 +32,29 @@ export function openWebhook(settings: WebhookSettings, { source, version, clock 
   const pool = new Pool(url.origin, {
     connections: CONNECTIONS,
     connect: buildConnector(connect),
-    headersTimeout: ANSWER_TIMEOUT_MS,
-    bodyTimeout: ANSWER_TIMEOUT_MS,
   })
   const constant = { 'content-type': CLOUD_EVENT_TYPE, 'user-agent': `order-expiry/${version}` }
 
   async function deliver(event: OutboxEvent): Promise<Delivery> {
-    const body = cloudEvent(event, source)
-    const headers = { ...constant, ...signedHeaders({ id: event.id, at: clock.now(), body }, keys) }
+    const ending = new AbortController()
     try {
+      const body = cloudEvent(event, source)
+      const headers = { ...constant, ...signedHeaders({ id: event.id, at: clock.now(), body }, keys) }
       const path = `${url.pathname}${url.search}`
-      const answer = await pool.request({ method: 'POST', path, headers, body })
-      void answer.body.dump({ limit: MOST_BODY_BYTES }).catch(() => {})
+      const answer = await withTimeout({
+        work: pool.request({ method: 'POST', path, headers, body, signal: ending.signal }),
+        ms: ANSWER_TIMEOUT_MS,
+        clock,
+        onTimeout: () => Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }),
+      })
+      const stop = startTimer(BODY_TIMEOUT_MS, () => answer.body.destroy())
+      void answer.body
+        .dump({ limit: MOST_BODY_BYTES })
+        .catch(() => {})
+        .finally(stop)
       return judge(answer.statusCode, String(answer.headers['retry-after'] ?? ''), clock.now())
     } catch (error) {
+      ending.abort()
       return { kind: 'failed', why: `no answer (${errorCode(error as Error)})` }
     }
   }
@@ -54,7 +66,8 @@ function judge(status: number, retryAfter: string, now: number): Delivery {
   if (status >= 200 && status < 300) return { kind: 'delivered' }
   if (status === 410) return { kind: 'gone', why: 'the receiver answers 410 Gone' }
   const why = status >= 300 && status < 400 ? `redirected (${status}), which is not followed` : `answered ${status}`
-  return { kind: 'failed', why, retryAfterMs: retryAfterMs(retryAfter, now) }
+  const isThere = status < 500 && status !== 408 && status !== 429
+  return { kind: 'failed', why, isThere, retryAfterMs: retryAfterMs(retryAfter, now) }
 }
 
 /** Seconds, or a date. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */

@@ -1,11 +1,9 @@
 import { z } from 'zod'
-import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts'
+import { DROPPED_AT_ONCE, NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts'
 import type { OrdersColumns } from './columns.ts'
 import { type Connections, reading } from './connections.ts'
 import { ms } from './instants.ts'
 import { isOfTable } from './outbox.ts'
-
-const DROPPED_AT_ONCE = 1_000
 
 const UNDELIVERED = z.array(
   z.object({
@@ -14,7 +12,7 @@ const UNDELIVERED = z.array(
     type: z.string(),
     orderId: z.string(),
     at: z.number().transform(Math.floor),
-    data: z.record(z.string(), z.unknown()),
+    data: z.record(z.string(), z.unknown()).catch({}), // whoever wrote it: the receiver sees that it is empty
     failures: z.number(),
     waitMs: z
       .number()
@@ -57,7 +55,7 @@ WHERE id = $1::bigint`,
     /* $1 for how many milliseconds they are kept, $2 limit. */
     dropDelivered: `
 DELETE FROM ${outbox} WHERE id = ANY (ARRAY(
-  SELECT id FROM ${outbox} WHERE delivered_at < now() - $1::float8 * interval '1 ms' ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+  SELECT id FROM ${outbox} WHERE delivered_at < now() - $1::float8 * interval '1 ms' ORDER BY delivered_at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
   }
 }
 
@@ -71,9 +69,10 @@ export class PostgresDeliveries implements Outbox {
     this.#statements = statementsOf(columns)
   }
 
-  async undelivered({ sink, after, shares, limit }: Parameters<Outbox['undelivered']>[0]): Promise<OutboxEvent[]> {
+  async undelivered({ sink, after, shares, limit }: Parameters<Outbox['undelivered']>[0]) {
     const { rows } = await this.#run(this.#statements.undelivered, [after ?? null, shares, limit, sink])
-    return UNDELIVERED.parse(rows)
+    const events: OutboxEvent[] = UNDELIVERED.parse(rows)
+    return { events, readTo: events.at(-1)?.position ?? after, isMore: events.length === limit }
   }
 
   async delivered(events: readonly OutboxEvent[], { sink, sinks, keep }: Parameters<Outbox['delivered']>[1]) {

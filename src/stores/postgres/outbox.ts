@@ -35,18 +35,20 @@ const CREATE = {
   ADD COLUMN IF NOT EXISTS delivered_to text[] NOT NULL DEFAULT '{}',
   ADD COLUMN IF NOT EXISTS attempts jsonb,
   ADD COLUMN IF NOT EXISTS delivered_at timestamptz`,
-  /* So that those that are kept need not be passed over. */
-  undelivered: ({ outbox }: OrdersColumns) => {
-    const table = unquoteIdentifier(splitTable(outbox)?.at(-1) ?? '')
-    const name = quoteIdentifier(`${table.slice(0, 40)}_undelivered`)
-    return `CREATE INDEX IF NOT EXISTS ${name} ON ${outbox} (id) WHERE delivered_at IS NULL`
-  },
+  /* What is still to be delivered, so that what is kept need not be passed over; and what is kept, by its age. */
+  undelivered: (columns: OrdersColumns) => indexOf(columns, 'undelivered', '(id) WHERE delivered_at IS NULL'),
+  delivered: (columns: OrdersColumns) => indexOf(columns, 'delivered', '(delivered_at) WHERE delivered_at IS NOT NULL'),
   registry: (columns: OrdersColumns) => `CREATE TABLE IF NOT EXISTS ${columns.registry} (
   orders_table text PRIMARY KEY,
   first_seen_at timestamptz NOT NULL DEFAULT now()
 )`,
   entry: (columns: OrdersColumns) =>
     `INSERT INTO ${columns.registry} (orders_table) VALUES (${quoteLiteral(columns.name)}) ON CONFLICT DO NOTHING`,
+}
+
+function indexOf({ outbox }: OrdersColumns, what: string, on: string): string {
+  const table = unquoteIdentifier(splitTable(outbox)?.at(-1) ?? '')
+  return `CREATE INDEX IF NOT EXISTS ${quoteIdentifier(`${table.slice(0, 40)}_${what}`)} ON ${outbox} ${on}`
 }
 
 /** What is missing of our records, with the statement that creates it; each may be run again. */
@@ -64,7 +66,7 @@ export async function missingRecords({ database, columns }: OrdersTable): Promis
   const isLacking = (names: readonly string[]) => names.some((name) => !has?.includes(name))
   if (!has) {
     await expectSchema(database, columns.outbox)
-    missing.push('outbox', 'undelivered')
+    missing.push('outbox', 'undelivered', 'delivered')
   } else if (isLacking(FIRST_COLUMNS)) {
     const lacks = FIRST_COLUMNS.filter((name) => !has.includes(name)).join(', ')
     const given = `${columns.outbox} is there already, without ${lacks}`
@@ -72,11 +74,11 @@ export async function missingRecords({ database, columns }: OrdersTable): Promis
     throw new OrderExpiryError('STORE_MISMATCH', message)
   } else {
     if (isLacking(['orders_table'])) missing.push('ordersTable')
-    if (isLacking(DELIVERY_COLUMNS)) missing.push('deliveries', 'undelivered')
+    if (isLacking(DELIVERY_COLUMNS)) missing.push('deliveries', 'undelivered', 'delivered')
   }
   if (!(await exists(columns.registry))) missing.push('registry', 'entry')
   else if ((await firstSeen({ database, columns })) === undefined) missing.push('entry')
-  const isForDeliveries = (what: string) => has !== null && (what === 'deliveries' || what === 'undelivered')
+  const isForDeliveries = (what: string) => has !== null && /^(deliveries|undelivered|delivered)$/.test(what)
   return missing.map((what) => ({ sql: CREATE[what](columns), isForDeliveries: isForDeliveries(what) }))
 }
 
@@ -115,7 +117,8 @@ export function outboxStatements(columns: OrdersColumns, { hasDeliveries }: { ha
   const { outbox, table, id, idCast, idType } = columns
   const isOfOrder = idType === 'citext' ? 'lower(o.order_id) = lower($1)' : 'o.order_id = $1'
   const isOurs = `o.orders_table = ${quoteLiteral(columns.name)}`
-  const waits = `${hasDeliveries ? 'o.delivered_at IS NULL AND ' : ''}${isOfTable(columns)}`
+  const isUndelivered = `o.delivered_at IS NULL AND coalesce(o.attempts::text, '') NOT LIKE '%"givenUpAt"%' AND `
+  const waits = `${hasDeliveries ? isUndelivered : ''}${isOfTable(columns)}`
   return {
     /* For the orders that the shop's own statement has cancelled. $1 text[] ids, $2 timestamptz[] deadlines. */
     insertOutbox: insertEvents(columns, 'unnest($1::text[], $2::timestamptz[]) AS c (id, deadline)'),

@@ -4,6 +4,7 @@ import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts
 import type { Backlog } from '../../order/store.ts'
 import type { QueueKeys } from '../../redis/keys.ts'
 import { timeOf } from '../../redis/time.ts'
+import { readJson } from '../../runtime/json.ts'
 
 const MOST_READ = 1_000
 
@@ -50,18 +51,21 @@ export class RedisDeliveries implements Outbox {
     this.#keys = keys
   }
 
-  async undelivered({ sink, after, shares, limit }: Parameters<Outbox['undelivered']>[0]): Promise<OutboxEvent[]> {
+  async undelivered({ sink, after, shares, limit }: Parameters<Outbox['undelivered']>[0]) {
     const found: OutboxEvent[] = []
     let from = after
-    while (found.length < limit) {
+    let isMore = true
+    while (isMore && found.length < limit) {
       const start = from ? `(${from}` : '-'
       const entries = await this.#redis.xrange(this.#keys.undelivered, start, '+', 'COUNT', MOST_READ)
       const ours = entries.map(toEvent).filter(({ orderId }) => shares.includes(shareOf(orderId)))
       found.push(...(await this.#waiting(ours, sink)))
-      from = entries.at(-1)?.[0]
-      if (entries.length < MOST_READ) break
+      from = entries.at(-1)?.[0] ?? from
+      isMore = entries.length === MOST_READ
     }
-    return found.slice(0, limit)
+    if (found.length <= limit) return { events: found, readTo: from, isMore }
+    const events = found.slice(0, limit)
+    return { events, readTo: events.at(-1)?.position, isMore: true }
   }
 
   async delivered(events: readonly OutboxEvent[], { sink, sinks }: Parameters<Outbox['delivered']>[1]): Promise<void> {
@@ -101,7 +105,7 @@ export class RedisDeliveries implements Outbox {
     return events.flatMap((event, n) => {
       const text = texts[n]
       if (!text) return [event]
-      const { deliveredAt, givenUpAt, failures, retryAt = 0 } = ATTEMPT.parse(JSON.parse(text))
+      const { deliveredAt, givenUpAt, failures, retryAt = 0 } = ATTEMPT.catch({ failures: 0 }).parse(readJson(text))
       const waitMs = Math.max(0, retryAt - now)
       return deliveredAt === undefined && givenUpAt === undefined ? [{ ...event, failures, waitMs }] : []
     })
@@ -119,5 +123,11 @@ function toEvent([position, flat]: [id: string, fields: string[]]): OutboxEvent 
   const fields: Record<string, string> = {}
   for (let n = 0; n < flat.length; n += 2) fields[flat[n] as string] = flat[n + 1] as string
   const { event_id: id = position, type = '', order_id: orderId = '', at = '0', data = '{}' } = fields
-  return { position, id, type, orderId, at: Number(at), data: JSON.parse(data), failures: 0 }
+  return { position, id, type, orderId, at: Number(at), data: dataIn(data), failures: 0 }
+}
+
+/** Whoever wrote it: the receiver sees that it is empty. */
+function dataIn(json: string): OutboxEvent['data'] {
+  const { data } = z.record(z.string(), z.unknown()).safeParse(readJson(json))
+  return data ?? {}
 }
