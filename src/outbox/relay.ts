@@ -6,6 +6,7 @@ import type { Clock } from '../runtime/clock.ts'
 import { createLoop } from '../runtime/loop.ts'
 import { backoffMs } from '../runtime/retry.ts'
 import type { Service } from '../runtime/service.ts'
+import { Cursor } from './cursor.ts'
 import { Lines } from './lines.ts'
 import { retryDelayMs } from './retry-schedule.ts'
 import type { Shares } from './shares.ts'
@@ -14,14 +15,6 @@ import type { Delivery, Sink } from './sink.ts'
 /** Events of other processes are looked for this often. */
 const LOOK_EVERY_MS = 1_000
 const RENEW_EVERY_MS = 3_000
-/**
- * How often what was read is read again: there may be events whose transactions have ended late. None ends later than
- * that; what is further back is left out, since delivered events can be slow to pass over while somebody's transaction stays open.
- */
-const AGAIN_EVERY_MS = 5_000
-const LATEST_MS = 60_000
-/** None at all, or nearly: a commit may wait for a standby for as long as it likes. */
-const WHOLE_EVERY_MS = 600_000
 const DROP_EVERY_MS = 60_000
 /** What is new is read together with what comes within this time. */
 const GATHER_MS = 20
@@ -90,13 +83,8 @@ class Deliveries {
   readonly #onTheirWay = new Set<Promise<void>>()
   /** Positions of events that have left since the last reading began: what it reads may be older. */
   readonly #left = new Set<string>()
-  /** Up to where the outbox was read; undefined: not at all. */
-  #readTo: string | undefined
-  /** Up to where it was read, and when, oldest first. */
-  #marks: { position: string | undefined; at: number }[] = []
+  readonly #cursor: Cursor
   #dropAt = 0
-  #againAt = 0
-  #wholeAt = 0
   #isHandingOver = false
   #busySince: number | undefined
   #failuresInARow = 0
@@ -109,6 +97,7 @@ class Deliveries {
   constructor(options: RelayOptions, onRoom: () => void) {
     this.#options = options
     this.#onRoom = onRoom
+    this.#cursor = new Cursor(options)
     this.#notes = new Batcher({ run: (events) => this.#note(events), maxBatch: 250, maxInFlight: 2 })
   }
 
@@ -166,8 +155,7 @@ class Deliveries {
 
   #readAnew(): void {
     this.#lines.forgetIdle()
-    this.#readTo = undefined
-    this.#marks = []
+    this.#cursor.reset()
     this.#onRoom()
   }
 
@@ -185,13 +173,12 @@ class Deliveries {
   /** @returns whether there may be more */
   async #read(): Promise<boolean> {
     const { outbox, sink, shares, clock } = this.#options
-    if (clock.monotonic() >= this.#againAt) this.#readAgain()
     const { held } = shares
     if (held.length === 0 || !this.#hasRoom || this.#isAway) return false
     this.#left.clear()
     const { events, readTo, isMore } = await outbox.undelivered({
       sink: sink.name,
-      after: this.#readTo,
+      after: this.#cursor.next(),
       shares: held,
       limit: PAGE,
     })
@@ -200,23 +187,8 @@ class Deliveries {
       events.filter(({ position }) => !this.#left.has(position)),
       clock.monotonic(),
     )
-    this.#readTo = readTo
+    this.#cursor.moveTo(readTo)
     return isMore
-  }
-
-  #readAgain(): void {
-    const now = this.#options.clock.monotonic()
-    this.#againAt = now + AGAIN_EVERY_MS
-    if (now >= this.#wholeAt) {
-      this.#wholeAt = now + WHOLE_EVERY_MS
-      this.#marks = []
-      this.#readTo = undefined
-      return
-    }
-    this.#marks.push({ position: this.#readTo, at: now })
-    const last = this.#marks.findLastIndex(({ at }) => at <= now - LATEST_MS)
-    this.#marks.splice(0, last)
-    this.#readTo = last === -1 ? undefined : this.#marks[0]?.position
   }
 
   get #isAway(): boolean {
