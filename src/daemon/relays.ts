@@ -25,6 +25,7 @@ export async function createRelays(options: {
 }): Promise<Service[]> {
   const { config, version, outbox, connection, queue, events, clock } = options
   const sinks = chosenSinks(config)
+  if (sinks.length === 0) return []
   let fullAt = Number.NEGATIVE_INFINITY
   events.on('batch-settled', ({ checks }) => {
     if (checks >= config.BATCH_SIZE) fullAt = clock.monotonic()

@@ -116,6 +116,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
   event_failures_total: {
     help: 'Attempts to deliver an event that failed, by sink, and whether it was the last one.',
     labels: ['sink', 'given_up'],
+    zeros: ['true', 'false'].map((given_up) => ({ sink: 'webhook', given_up })),
     on: { 'event-failed': ({ sink, retryInMs }, add) => add(1, { sink, given_up: String(retryInMs === undefined) }) },
   },
   brake_held_total: {

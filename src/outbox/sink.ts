@@ -1,7 +1,7 @@
 import type { OutboxEvent } from '../order/outbox.ts'
 import type { Clock } from '../runtime/clock.ts'
 
-/** Where events are delivered to. Each kind passes `test/contract/sink.ts`. */
+/** Where events are delivered to. */
 export interface Sink {
   /** The name under which a delivery is remembered: it must not change. */
   readonly name: string

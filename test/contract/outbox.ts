@@ -7,6 +7,8 @@ interface OutboxUnderTest {
   cancel(orderIds: readonly string[]): Promise<void>
   /** What is left of all events. */
   count(): Promise<number>
+  /** How many notes of failed attempts there are of events that are not there any more. */
+  notes(): Promise<number>
   /** Whether delivered events can be kept. */
   keeps: boolean
   /** Cancels an order, and commits it when the result is called, where transactions can stay open. */
@@ -104,6 +106,14 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
       expect((await read({ sink: 'stream' }))[0]).toMatchObject({ id: first.id, failures: 0 })
       await under.outbox.delivered([first], one)
       expect(orderIdsOf(await read())).toEqual(ids.slice(1))
+    })
+
+    test('nothing is noted of an event that somebody else has delivered meanwhile', async () => {
+      await under.cancel(nextIds(1))
+      const [event] = (await read()) as [OutboxEvent]
+      await under.outbox.delivered([event], one)
+      await under.outbox.failed({ ...event, failures: 1 }, { sink: 'webhook', retryInMs: 1_000, why: 'answered 500' })
+      expect(await under.notes()).toBe(0)
     })
 
     test('what is given up is told no more, but is not dropped, and other sinks still get it', async () => {

@@ -19,6 +19,7 @@ describeOutbox('redis', async () => {
       await orders.record(orderIds.map((orderId) => ({ orderId, deadline, placedAt: deadline - 1_000 })))
       for (const orderId of orderIds) await store.cancelUnpaid([{ orderId, deadline }])
     },
+    notes: () => connection.redis.hlen(queue.keys.attempts),
     count: () => connection.redis.xlen(queue.keys.undelivered),
     async close() {
       await orders.clear()

@@ -37,6 +37,12 @@ async function startRelay(
   closing.push(() => connection.close())
   const name = uniqueName('process')
   const shares = new Shares({ connection, key: sharesKey, holder: name, onError: () => {} })
+  let numRenewals = 0
+  const renew = shares.renew.bind(shares)
+  shares.renew = (back) => {
+    numRenewals++
+    return renew(back)
+  }
   const events = new EventBus()
   const failures: Events['event-failed'][] = []
   const gone: Events['sink-gone'][] = []
@@ -48,7 +54,7 @@ async function startRelay(
   const relay = createRelay({ outbox, sink, sinks: ['webhook'], shares, keepMs, events, clock })
   await relay.start(new AbortController().signal)
   closing.push(() => relay.stop())
-  return { relay, shares, failures, gone }
+  return { relay, shares, failures, gone, renewals: () => numRenewals }
 }
 
 async function cancel(orderIds: readonly string[]): Promise<void> {
@@ -198,11 +204,12 @@ describe('a receiver that is away', () => {
   test('that answers 410 is sent nothing more', async () => {
     receiver.answer = (_event, response) => response.writeHead(410).end()
     await tell('a', 'order.cancelled')
-    const { gone } = await startRelay()
+    const { gone, renewals } = await startRelay({ clock: quickClock(20) })
     await eventually('it is told', () => gone.length === 1)
     await tell('b', 'order.cancelled')
     const numSent = receiver.events.length
-    await new Promise((resolve) => setTimeout(resolve, 1_500)) // nothing announces that nothing is sent
+    const before = renewals()
+    await eventually('it has had time to look several times', () => renewals() > before + 2)
     expect(receiver.events.length).toBe(numSent)
     expect((await table.outbox()).length).toBe(2)
   })

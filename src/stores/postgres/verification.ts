@@ -22,7 +22,7 @@ export async function verifyRecords(
   const seenAt = isComplete ? await firstSeen(table) : undefined
   if (seenAt !== undefined) return { firstSeen: seenAt, hasDeliveries }
   const { outbox, registry, name } = table.columns
-  if (missing.every(({ isForDeliveries }) => isForDeliveries)) {
+  if (missing.length > 0 && missing.every(({ isForDeliveries }) => isForDeliveries)) {
     const message = `expected ${outbox} with the columns of deliveries, with WEBHOOK_URL; an earlier version has made it`
     throw new OrderExpiryError('OUTBOX_MISSING', `${message}: run \`order-expiry migrate\``)
   }

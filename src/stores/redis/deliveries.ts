@@ -41,6 +41,17 @@ for i = num_sinks + 2, #ARGV do
 end
 `
 
+/*
+ * KEYS as above; ARGV[1] the position, ARGV[2] the sink, ARGV[3] JSON of an object, ARGV[4] the name and ARGV[5] the milliseconds from now of a
+ * time that is added to it. Nothing is noted of an event that is not there any more: others may have delivered it.
+ */
+const FAILED = `
+if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return end
+local time = redis.call('TIME')
+local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[5])
+redis.call('HSET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2], string.sub(ARGV[3], 1, -2) .. ',"' .. ARGV[4] .. '":' .. at .. '}')
+`
+
 /** The events of recorded orders, for who delivers them. What was delivered stays in the stream of all events, which is trimmed. */
 export class RedisDeliveries implements Outbox {
   readonly #redis: Redis
@@ -76,9 +87,10 @@ export class RedisDeliveries implements Outbox {
   }
 
   async failed({ position, failures }: OutboxEvent, { sink, retryInMs, why }: Parameters<Outbox['failed']>[1]) {
-    const now = Math.floor(await timeOf(this.#redis))
-    const next = retryInMs === undefined ? { givenUpAt: now } : { retryAt: now + retryInMs }
-    await this.#redis.hset(this.#keys.attempts, `${position} ${sink}`, JSON.stringify({ failures, why, ...next }))
+    const { undelivered, attempts } = this.#keys
+    const attempt = JSON.stringify({ failures, why })
+    const next = retryInMs === undefined ? ['givenUpAt', 0] : ['retryAt', retryInMs]
+    await this.#redis.eval(FAILED, 2, undelivered, attempts, position, sink, attempt, ...next)
   }
 
   async dropDelivered(): Promise<number> {

@@ -36,8 +36,8 @@ function cancelling(writes: string): string {
   return `${NOW}
 redis.call('ZCARD', KEYS[1]) -- an index or stream of another type fails here, before anything is written
 redis.call('XLEN', KEYS[2])
-redis.call('XLEN', KEYS[#KEYS])
 local undelivered = ARGV[#ARGV] == '1' and KEYS[#KEYS]
+if undelivered then redis.call('XLEN', undelivered) end
 local outcomes = {}
 for i = 3, #KEYS - 1 do
   local id = ARGV[2 * (i - 3) + 1]
