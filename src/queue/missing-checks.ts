@@ -52,7 +52,8 @@ export class MissingChecks {
 
   async #add(orders: readonly DueOrder[], dryRun: boolean): Promise<number> {
     const open = await this.#queue.open()
-    const run = (placements: Placement[]) => placeJobs(open, placements)
+    // An order is told as pending that has been cancelled since it was read: the evidence of that stays.
+    const run = (placements: Placement[]) => placeJobs(open, placements, { keepsDecided: true })
     let count = 0
     // While the checks of one chunk are added, Redis is asked for the next.
     const compare = (start: number) => this.#compare(open.keys, orders.slice(start, start + ORDERS_COMPARED_AT_ONCE))
@@ -61,10 +62,14 @@ export class MissingChecks {
       const { missing, late } = await next
       next = compare(start + ORDERS_COMPARED_AT_ONCE)
       next.catch(() => {}) // if adding fails as well, that error is reported
-      count += missing.length + late.length
-      if (dryRun) continue
+      count += late.length
+      if (dryRun) {
+        count += missing.length
+        continue
+      }
       const before = await runInBatches({ ...PACKETS, items: missing, run })
       for (const job of before) if (job instanceof Error) throw job
+      count += before.filter((job) => job === undefined).length
       for (const placement of late) await moveJob(open, placement)
     }
     return count

@@ -158,6 +158,22 @@ describe('a job that is there', () => {
   })
 })
 
+test('an order that is cancelled after the sweep has read it as pending keeps the evidence, until its deadline is another', async () => {
+  const { raw, checks } = open()
+  const deadline = Date.now() - 1_000
+  await add(checks, { orderId: '1', deadline })
+  const evidence = { outcome: 'cancelled', status: 'pending', decidedAt: new Date().toISOString() }
+  const worker = new Worker(raw.name, async () => evidence, { connection: raw.redis })
+  closing.push(() => worker.close())
+  await new Promise((resolve) => worker.once('completed', resolve))
+  await worker.close()
+
+  expect(await add(checks, { orderId: '1', deadline })).toBe(0)
+  expect((await jobOf(raw, '1')).returnvalue).toEqual(evidence)
+  expect(await add(checks, { orderId: '1', deadline: Date.now() + HOUR })).toBe(1)
+  expect((await jobOf(raw, '1')).returnvalue).toBeNull()
+})
+
 test('a dry run only counts', async () => {
   const { raw, checks } = open()
   const orders = Array.from({ length: 600 }, (_, n) => ({ orderId: `${n}`, deadline: Date.now() + HOUR }))

@@ -224,8 +224,6 @@ return refused
 
 /** Claims by scripts of our own where there are many jobs; what is seldom goes by BullMQ's own. */
 export class BatchClaims extends WrappedClaims {
-  protected override readonly mostInOneClaim = Number.POSITIVE_INFINITY
-
   constructor(options: ConstructorParameters<typeof WrappedClaims>[0]) {
     super(options)
     this.define(SCRIPTS)

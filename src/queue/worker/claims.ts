@@ -4,8 +4,6 @@ export interface Claims {
    * Makes jobs active that are waiting or due, locked with the token, in the order in which BullMQ's workers would take them.
    * The same token again brings what it has brought before, as far as that is still locked with it: an answer can be lost.
    * Tokens end in `:` and a number that grows; an older one than the last brings nothing.
-   *
-   * @param asked.most at most; fewer come where so many would hold Redis for too long
    */
   claim(asked: { token: string; most: number; mostLast: number }): Promise<Claim>
   /** Ends jobs as completed. A job that has been ended so already is no refusal. */
