@@ -6,7 +6,7 @@ interface Difference {
   /** A field of a hash of which only the presence is compared. */
   isField?: (field: string) => boolean
   /** Where it is seen to that it does not show. */
-  where?: 'Differential' | 'Side' | 'compare.ts'
+  where?: 'Differential' | 'Side' | 'BullMqSide' | 'compare.ts'
 }
 
 /** All that may differ between BullMQ's Worker and claims, and why. */
@@ -20,6 +20,11 @@ export const ALLOWED: readonly Difference[] = [
     what: 'the receipt of a claim',
     why: 'BullMQ has none',
     isKey: (key) => key === 'Q:worker:claim',
+  },
+  {
+    what: '`removeOnComplete` and `removeOnFail` of a job',
+    why: 'ours keeps the evidence; so BullMQ is not told of them when it ends a job',
+    where: 'BullMqSide',
   },
   {
     what: 'stack traces',

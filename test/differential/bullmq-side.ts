@@ -18,9 +18,11 @@ export class BullMqSide extends Side {
       const job = await this.#next(token)
       if (!job) break
       const id = job.id as string
+      // Ours keeps the evidence, whatever the job says.
+      job.opts = { ...job.opts, removeOnComplete: false, removeOnFail: false }
       this.#jobs.set(`${id} ${token}`, job)
       const data = (await this.redis.hget(this.key(id), 'data')) ?? ''
-      held.push({ id, token, data, failed: job.attemptsMade, attempts: job.opts.attempts ?? 0 })
+      held.push({ id, token, data, failed: job.attemptsMade, attempts: job.opts.attempts ?? 0, opts: {} })
     }
     return held
   }

@@ -1,4 +1,5 @@
 import { JOB_NAME } from '../../src/queue/contract.ts'
+import { optionsOf } from '../../src/queue/worker/claimed-job.ts'
 import type { Claim, ClaimedJob, Claims } from '../../src/queue/worker/claims.ts'
 import { openClaims } from '../../src/queue/worker/open-claims.ts'
 import { createPreparation } from '../../src/queue/worker/preparation.ts'
@@ -82,8 +83,8 @@ export class ClaimsSide extends Side {
     )
   }
 
-  protected failJob({ id, attempts }: Held, token: string, failedReason: string): Promise<Refused[]> {
-    return this.#claims.fail(token, { id, failedReason, stacktrace: '["at"]', attempts, opts: {} })
+  protected failJob({ id, attempts, opts }: Held, token: string, failedReason: string): Promise<Refused[]> {
+    return this.#claims.fail(token, { id, failedReason, stacktrace: '["at"]', attempts, opts })
   }
 
   protected async putJobsBack(jobs: readonly Held[], token: string, how: PutBack) {
@@ -101,7 +102,8 @@ export class ClaimsSide extends Side {
   }
 }
 
-function heldOf({ id, data = '', opts, fields = {} }: ClaimedJob, token: string): Held {
-  const { attempts = 0 } = JSON.parse(opts || '{}') as { attempts?: number }
-  return { id, token, data, failed: Number(fields.atm ?? 0), attempts }
+function heldOf(job: ClaimedJob, token: string): Held {
+  const { id, data = '', fields = {} } = job
+  const opts = optionsOf(job)
+  return { id, token, data, failed: Number(fields.atm ?? 0), attempts: Number(opts.attempts ?? 0), opts }
 }

@@ -11,17 +11,16 @@ const RUNS = 1_000
 /** A machine that does other things beside this may take its time. */
 const TIMEOUT_MS = 300_000
 
-const byContract = MUTATIONS.flatMap((mutation) =>
-  mutation.foundBy ? [{ ...mutation, foundBy: mutation.foundBy }] : [],
-)
-const byDifferential = MUTATIONS.filter(({ foundBy }) => !foundBy)
+const all = MUTATIONS.map((mutation) => ({ ...mutation, kind: mutation.kind ?? ('auto' as const), edit: mutated(mutation) }))
+const byContract = all.flatMap(({ foundBy, ...rest }) => (foundBy ? [{ ...rest, foundBy }] : []))
+const byDifferential = all.filter(({ foundBy }) => !foundBy)
 
 describe('the contract finds that', () => {
-  test.each(byContract)('$mistake', async (mutation) => {
+  test.each(byContract)('$mistake: claims $kind', async (mutation) => {
     const [part, name] = mutation.foundBy
     const check = claimsContract[part]?.[name]
     if (!check) throw new Error(`expected the contract to have ${part}: ${name}`)
-    const under = await ClaimsUnderTest.open({ kind: 'auto', edit: mutated(mutation) })
+    const under = await ClaimsUnderTest.open({ kind: mutation.kind, edit: mutation.edit })
     try {
       await expect(check(under)).rejects.toThrow()
     } finally {
@@ -32,9 +31,9 @@ describe('the contract finds that', () => {
 
 describe('the differential test finds that', () => {
   test.each(byDifferential)(
-    '$mistake',
+    '$mistake: claims $kind',
     async (mutation) => {
-      const mutant = new ClaimsSide({ kind: 'auto', edit: mutated(mutation) })
+      const mutant = new ClaimsSide({ kind: mutation.kind, edit: mutation.edit })
       const differential = await Differential.open(new BullMqSide(), [mutant])
       try {
         expect(await differential.search({ seed: 1, numRuns: RUNS, shrinks: false })).toBeDefined()

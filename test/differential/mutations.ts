@@ -3,7 +3,9 @@ import type { Edit } from './edited-client.ts'
 /** A mistake in a script of `batch-claims.ts`, or in what `wrapped-claims.ts` does around that of BullMQ. */
 interface Mutation {
   mistake: string
-  script: 'claim' | 'complete' | 'putBack'
+  /** Whose scripts have it, and are run; else those of our own. */
+  kind?: 'wrapped'
+  script: 'claim' | 'complete' | 'putBack' | 'finish' | 'putStalledBack'
   from: string
   to: string
   /** The check of the contract that finds it, as part and name; else the differential test does. */
@@ -261,13 +263,156 @@ export const MUTATIONS: readonly Mutation[] = [
     foundBy: ['claim', 'a key in the place of a job is told of, and is in no list any more'],
   },
   { mistake: 'the counter of priorities never begins anew', script: 'claim', from: "call('DEL', pc)", to: '' },
+  {
+    mistake: 'claim locks without the token',
+    kind: 'wrapped',
+    script: 'claim',
+    from: 'cmsgpack.pack({token = token, lockDuration',
+    to: "cmsgpack.pack({token = '0', lockDuration",
+  },
+  {
+    mistake: 'claim locks for twice as long',
+    kind: 'wrapped',
+    script: 'claim',
+    from: 'lockDuration = tonumber(lock_ms)',
+    to: 'lockDuration = 2 * lock_ms',
+  },
+  {
+    mistake: 'the next time is not told',
+    kind: 'wrapped',
+    script: 'claim',
+    from: "next = due > 0 and string.format('%.0f', math.floor(due)) or ''",
+    to: "next = ''",
+  },
+  {
+    mistake: 'a job that was started before is told of as plain',
+    kind: 'wrapped',
+    script: 'claim',
+    from: "of.ats == '1' and is_plain(of)",
+    to: 'is_plain(of)',
+  },
+  {
+    mistake: 'there is no receipt',
+    kind: 'wrapped',
+    script: 'claim',
+    from: 'sign()\nlocal is_held',
+    to: 'local is_held',
+    foundBy: ['claim', 'the same token brings the same jobs again, as far as they are still locked with it'],
+  },
+  {
+    mistake: 'what is no job stops a claim',
+    kind: 'wrapped',
+    script: 'claim',
+    from: "if type(priority) == 'table' then",
+    to: 'if false then',
+    foundBy: ['claim', 'a key in the place of a job is told of, and is in no list any more'],
+  },
+  {
+    mistake: 'what stops the script of BullMQ is left active',
+    kind: 'wrapped',
+    script: 'claim',
+    from: 'if not mend() then failure = reply end',
+    to: 'failure = reply',
+    foundBy: ['claim', 'a key in the place of a job is told of, and is in no list any more'],
+  },
+  {
+    mistake: 'a priority that is no number is left',
+    kind: 'wrapped',
+    script: 'claim',
+    from: "call('HSET', prefix .. id, 'priority', 0)",
+    to: '',
+    foundBy: ['claim', 'a job whose priority is no number to Redis loses no other'],
+  },
+  {
+    mistake: 'of those with the last priority all are taken',
+    kind: 'wrapped',
+    script: 'claim',
+    from: 'of.priority == last_priority and last >= most_last then',
+    to: 'false then',
+    foundBy: ['claim', 'of those with the last priority no more are claimed than are wanted'],
+  },
+  {
+    mistake: 'that a rate limit is reached is not told',
+    kind: 'wrapped',
+    script: 'claim',
+    from: 'limited_ms = tonumber(reply[3]) or 0',
+    to: '',
+    foundBy: ['claim', 'no more are claimed than the rate limit of the queue allows'],
+  },
+  {
+    mistake: 'nobody is told to look after an end, where the global concurrency is used up',
+    kind: 'wrapped',
+    script: 'claim',
+    from: "call('HEXISTS', meta, 'concurrency') == 1 or",
+    to: '',
+    foundBy: ['claim', 'where a global concurrency is used up, it is said that more may be claimed after an end'],
+  },
+  {
+    mistake: 'whoever asks may end a job',
+    kind: 'wrapped',
+    script: 'finish',
+    from: 'how.attempts, how.maxMetricsSize = token,',
+    to: "how.attempts, how.maxMetricsSize = redis.call('GET', keys[12] .. ':lock') or token,",
+  },
+  {
+    mistake: 'the evidence of one job is kept',
+    kind: 'wrapped',
+    script: 'finish',
+    from: '{count = -1}',
+    to: '{count = 1}',
+  },
+  {
+    mistake: 'the stack is lost',
+    kind: 'wrapped',
+    script: 'finish',
+    from: "if ARGV[at + 4] ~= '' then",
+    to: 'if false then',
+  },
+  {
+    mistake: 'an end that is told again is a refusal',
+    kind: 'wrapped',
+    script: 'finish',
+    from: "redis.call('ZSCORE', KEYS[11], id)",
+    to: 'false',
+  },
+  {
+    mistake: 'changed data is overlooked',
+    kind: 'wrapped',
+    script: 'putBack',
+    from: "ARGV[at + 3] ~= '' and data ~= ARGV[at + 3]",
+    to: 'false',
+    foundBy: ['put back', 'a job whose data somebody has changed meanwhile stays, and its data is told'],
+  },
+  {
+    mistake: 'what has been stalled twice fails',
+    kind: 'wrapped',
+    script: 'putStalledBack',
+    from: "{'1000000',",
+    to: "{'1',",
+  },
+  {
+    mistake: 'stalled jobs are looked for as often as one likes',
+    kind: 'wrapped',
+    script: 'putStalledBack',
+    from: 'prefix, now_text, ARGV[2]}',
+    to: "prefix, now_text, '1'}",
+    foundBy: ['look for stalled jobs', 'a look that comes too early changes nothing'],
+  },
+  {
+    mistake: 'what is no job stops the look for stalled ones',
+    kind: 'wrapped',
+    script: 'putStalledBack',
+    from: "elseif kind ~= 'none' then",
+    to: 'elseif false then',
+    foundBy: ['look for stalled jobs', 'a key in the place of an active job is told of, and is in no list any more'],
+  },
 ]
 
 /** @throws if the text that it replaces is not there, or not once */
-export function mutated({ script, from, to }: Mutation): Edit {
+export function mutated({ kind, script, from, to }: Mutation): Edit {
   return (lua, name) => {
     // Scripts of our own replace some of those around BullMQ's.
-    const isOther = script !== 'putBack' && lua.includes('local function one(')
+    const isOther = !kind && script !== 'putBack' && lua.includes('local function one(')
     if (name !== `order-expiry:${script}` || isOther) return lua
     const parts = lua.split(from)
     if (parts.length !== 2)

@@ -1,3 +1,4 @@
+import type { JobsOptions } from 'bullmq'
 import fc from 'fast-check'
 import { JOB_NAME } from '../../src/queue/contract.ts'
 
@@ -15,6 +16,7 @@ export type Step =
       attempts: number
       keepLogs: number | undefined
       deduplication: Deduplication | undefined
+      ends: Ends
     }
   | { kind: 'add flow'; parent: string; children: string[]; isElsewhere: boolean; onFailure: OnFailure }
   | { kind: 'schedule'; name: string }
@@ -52,6 +54,8 @@ type Deduplication = {
   replace?: boolean
   keepLastIfActive?: boolean
 }
+/** What a producer may say of when a job is tried again, and whether it is kept. */
+type Ends = Pick<JobsOptions, 'backoff' | 'removeOnComplete' | 'removeOnFail'>
 type OnFailure =
   | 'failParentOnFailure'
   | 'continueParentOnFailure'
@@ -84,6 +88,13 @@ const deduplication: fc.Arbitrary<Deduplication> = fc.constantFrom<Deduplication
   { id: 'same', keepLastIfActive: true },
 )
 
+const ends: fc.Arbitrary<Ends> = fc.constantFrom<Ends>(
+  { backoff: 1_000 },
+  { backoff: { type: 'exponential', delay: 50, jitter: 0.5 } },
+  { removeOnComplete: true, removeOnFail: true },
+  { removeOnComplete: 1, removeOnFail: { age: 1, count: 1 } },
+)
+
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 14,
@@ -97,6 +108,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       attempts: fc.constantFrom(0, 0, 1, 3),
       keepLogs: fc.constantFrom(undefined, undefined, 2),
       deduplication: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, deduplication),
+      ends: fc.oneof({ weight: 3, arbitrary: fc.constant({}) }, ends),
     }),
   },
   {

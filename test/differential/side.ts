@@ -12,6 +12,8 @@ export interface Held {
   data: string
   failed: number
   attempts: number
+  /** As on the job; {} where they cannot be read. */
+  opts: Readonly<Record<string, unknown>>
 }
 
 /** A job that could not be ended, and BullMQ's code. */
@@ -108,7 +110,7 @@ export abstract class Side {
   async #take(step: Step, number: number): Promise<unknown> {
     switch (step.kind) {
       case 'add': {
-        const { id, name, deduplication, keepLogs, ...opts } = step
+        const { id, name, deduplication, keepLogs, ends, ...opts } = step
         if (this.#lost.has(id ?? '')) return undefined
         const { kind: _, ...usual } = opts
         const added = await this.#queue.add(
@@ -116,6 +118,7 @@ export abstract class Side {
           { number },
           {
             ...usual,
+            ...ends,
             ...(id !== undefined && { jobId: id }),
             ...(keepLogs !== undefined && { keepLogs }),
             ...(deduplication && { deduplication }),

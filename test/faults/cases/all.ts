@@ -16,16 +16,21 @@ import { workerCases } from './workers.ts'
 
 /** Those in which a worker fails, or Redis, or the connection between them: there it matters by whose scripts workers go. */
 const WITH_WRAPPED_CLAIMS: ReadonlySet<string> = new Set([
+  'worker killed before the cancelling transaction',
+  'worker killed in the cancelling transaction',
   'worker killed after the cancelling transaction',
   'worker stopped for 40 s in the middle of a batch',
   'Redis away for 14 s',
   'memory limit of Redis reached',
   'scripts forgotten in a burst',
   'replica promoted in a burst',
+  'a claim refused half-way',
   'lost reply to a fetch, cut',
+  'lost reply to a fetch, half open',
   'lost reply to a finish, cut',
-  'lost reply to a put-back, cut',
   'lost reply to a finish, half open',
+  'lost reply to a put-back, cut',
+  'lost reply to a put-back, half open',
   'jobs that BullMQ cannot read',
   'random faults, another seed',
 ])
