@@ -20,7 +20,7 @@ export function takeaway(measured: readonly Measured[]): string | undefined {
   if (!isWhole(told)) return undefined
   const { settled, cpu, wrong, bullmq, cron, late, cronLate } = told
   return (
-    `When 50,000 orders fall due in the same second, this daemon settles ${formatNumber(settled)} a second, ${formatNumber(bullmq, 1)} times as fast as a plain ` +
+    `When 50,000 orders fall due in the same second, this daemon settles ${formatNumber(settled)} a second, ${formatNumber(bullmq, 2)} times as fast as a plain ` +
     `BullMQ worker and ${formatNumber(cron, 2)} times as fast as a cron job's one UPDATE, for ${formatNumber(cpu)} µs of CPU an order in all, and ` +
     `${wrong === 0 ? 'decides none of them' : `${formatNumber(wrong)} of them are decided`} wrongly. ` +
     `At every rate up to ${rates(measured).at(-1)}, it cancels 99 of 100 orders within ${formatNumber(late, 1)} ms of their deadline; the cron job, which ` +

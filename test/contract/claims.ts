@@ -493,6 +493,7 @@ const lookingForStalled: Record<string, Check> = {
     await under.redis.del(under.key('a:lock'))
     for (let looks = 0; looks < 3; looks++) await under.claims.putStalledBack({ everyMs: 60_000 })
     expect(await under.active()).toEqual(['a'])
+    expect(await under.redis.pttl(under.key('stalled-check'))).toBeGreaterThan(30_000)
   },
 
   'a key in the place of an active job is told of, and is in no list any more': async (under) => {

@@ -11,7 +11,11 @@ const RUNS = 1_000
 /** A machine that does other things beside this may take its time. */
 const TIMEOUT_MS = 300_000
 
-const all = MUTATIONS.map((mutation) => ({ ...mutation, kind: mutation.kind ?? ('auto' as const), edit: mutated(mutation) }))
+const all = MUTATIONS.map((mutation) => ({
+  ...mutation,
+  kind: mutation.kind ?? ('auto' as const),
+  edit: mutated(mutation),
+}))
 const byContract = all.flatMap(({ foundBy, ...rest }) => (foundBy ? [{ ...rest, foundBy }] : []))
 const byDifferential = all.filter(({ foundBy }) => !foundBy)
 

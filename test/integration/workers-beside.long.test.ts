@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from '@jest/globals'
 import { Worker } from 'bullmq'
+import * as oldest from 'bullmq-6.0'
 import { EventBus } from '../../src/observe/events.ts'
 import { createSettle } from '../../src/order/settle.ts'
 import { createWorkerService, type WorkerOptions } from '../../src/queue/worker/worker.ts'
@@ -64,11 +65,18 @@ async function startPump(
   await service.start(new AbortController().signal)
 }
 
+/** Workers of services that were built long ago are beside ours too. */
+const WORKERS = { installed: Worker, '6.0': oldest.Worker as unknown as typeof Worker }
+
 /** BullMQ's Worker with a handler that does nothing. */
-function startWorker(raw: RawQueue, options: { stalledInterval?: number } = {}): string[] {
+function startWorker(
+  raw: RawQueue,
+  { version = 'installed', ...options }: { version?: keyof typeof WORKERS; stalledInterval?: number } = {},
+): string[] {
   const done: string[] = []
-  const worker = new Worker(raw.name, async ({ id }) => void done.push(id as string), {
-    connection: raw.redis,
+  const { hostname: host, port } = new URL(redisUrl())
+  const worker = new WORKERS[version](raw.name, async ({ id }) => void done.push(id as string), {
+    connection: { host, port: Number(port) },
     concurrency: 20,
     maxStalledCount: 10,
     ...options,
@@ -83,10 +91,15 @@ const allCompleted = (raw: RawQueue, jobs = JOBS) =>
 
 const settledIn = (store: MemoryStore) => store.events.map(({ orderId }) => orderId)
 
-describe.each(['auto', 'wrapped'] as const)('beside workers of BullMQ, claims %s', (claims) => {
+describe.each([
+  { claims: 'auto', version: 'installed' },
+  { claims: 'wrapped', version: 'installed' },
+  { claims: 'auto', version: '6.0' },
+  { claims: 'wrapped', version: '6.0' },
+] as const)('claims $claims beside workers of BullMQ $version', ({ claims, version }) => {
   test('each job is done once, by one or the other', async () => {
     const { raw, store, ids } = await openQueue()
-    const done = [startWorker(raw), startWorker(raw)]
+    const done = [startWorker(raw, { version }), startWorker(raw, { version })]
     await startPump(raw, store, { claims })
     await allCompleted(raw)
     const settled = settledIn(store)
@@ -100,7 +113,7 @@ describe.each(['auto', 'wrapped'] as const)('beside workers of BullMQ, claims %s
 
   test('nobody takes a job while the queue is paused, and both go on afterwards', async () => {
     const { raw, store, ids } = await openQueue()
-    const done = startWorker(raw)
+    const done = startWorker(raw, { version })
     await startPump(raw, store, { claims })
     await eventually('some are completed', async () => (await raw.queue.getCompletedCount()) > 0)
     await raw.queue.pause()

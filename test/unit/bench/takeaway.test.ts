@@ -22,7 +22,7 @@ function whole(wrong = 0) {
 test('what to remember of a whole run are two sentences', () => {
   const text = takeaway(whole()) as string
   expect(text.match(/\.( |$)/g)).toHaveLength(2)
-  expect(text).toContain('settles 36,000 a second, 4.8 times as fast as a plain BullMQ worker and 0.90 times')
+  expect(text).toContain('settles 36,000 a second, 4.80 times as fast as a plain BullMQ worker and 0.90 times')
   expect(text).toContain('41 µs of CPU an order in all, and decides none of them wrongly')
   expect(text).toContain('up to 10,000/s, it cancels 99 of 100 orders within 9.3 ms')
   expect(text).toContain('takes 995 ms')
