@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
 import { LOG_LEVELS } from './observe/log.ts'
 import { SINK_SETTINGS, sinkContradictions } from './outbox/sinks.ts'
+import { WANTED_EVENTS_SETTINGS } from './outbox/wanted-events.ts'
 import { parseRedisAddress, type RedisAddress, withCertificates } from './redis/address.ts'
 import { type NamedQueue, namedQueue } from './redis/keys.ts'
 import { certificateProblems, type TlsFiles } from './runtime/certificates.ts'
@@ -44,6 +45,7 @@ export const SETTINGS = {
   ORDER_STORE: { schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`), default: DEFAULT_STORE },
   ...STORE_SETTINGS,
   ...SINK_SETTINGS,
+  ...WANTED_EVENTS_SETTINGS,
   KEEP_EVENTS: { schema: value.orZero(value.duration(1_000, 366 * 86_400_000)), default: '1d' },
   CONCURRENCY: { schema: value.integer(1, 10_000), default: '1000' },
   BATCH_SIZE: { schema: value.integer(1, 1_000), default: '250' },
@@ -228,7 +230,7 @@ function findContradictions(config: Config, wrong: ReadonlySet<string>): string[
   for (const name of STORE_NAMES) {
     problems.push(...KINDS[name].contradictions(config, { isChosen: name === config.ORDER_STORE, watchesPayments }))
   }
-  problems.push(...sinkContradictions(config))
+  problems.push(...sinkContradictions(config, queueOf(config)))
   if (config.TRUSTED_PROXY_USER_HEADER !== undefined && config.TRUSTED_PROXY === undefined) {
     problems.push('TRUSTED_PROXY: expected the address of the proxy that sets TRUSTED_PROXY_USER_HEADER, given none')
   }

@@ -2,9 +2,9 @@ import type { OutboxEvent } from '../order/outbox.ts'
 
 export const CLOUD_EVENT_TYPE = 'application/cloudevents+json; charset=utf-8'
 
-/** An event as CloudEvents 1.0 has it, as JSON. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md */
-export function cloudEvent({ id, type, orderId, at, data }: OutboxEvent, source: string): string {
-  return JSON.stringify({
+/** An event as CloudEvents 1.0 has it, to be written as JSON. https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md */
+export function cloudEvent({ id, type, orderId, at, data }: OutboxEvent, source: string): object {
+  return {
     specversion: '1.0',
     id,
     source,
@@ -13,7 +13,7 @@ export function cloudEvent({ id, type, orderId, at, data }: OutboxEvent, source:
     time: new Date(at).toISOString(),
     datacontenttype: 'application/json',
     data: { orderId, ...data, ...timesOf(data) },
-  })
+  }
 }
 
 /** Each store has a way of its own to write a time. */

@@ -37,6 +37,8 @@ interface RelayOptions {
   /** The names of all sinks. */
   sinks: readonly string[]
   shares: Shares
+  /** Types of events that the sink is not to get: they count as delivered. */
+  unwanted: ReadonlySet<string>
   /** How long delivered events are kept; 0: they are not. */
   keepMs: number
   /** Whether orders are being settled as fast as possible, for which events wait a little. */
@@ -172,7 +174,7 @@ class Deliveries {
 
   /** @returns whether there may be more */
   async #read(): Promise<boolean> {
-    const { outbox, sink, shares, clock } = this.#options
+    const { outbox, sink, unwanted, shares, clock } = this.#options
     const { held } = shares
     if (held.length === 0 || !this.#hasRoom || this.#isAway) return false
     this.#left.clear()
@@ -183,8 +185,10 @@ class Deliveries {
       limit: PAGE,
     })
     if (shares.held !== held) return true // they may be another's by now
+    const skipped = events.filter(({ type }) => unwanted.has(type))
+    if (skipped.length > 0) await this.#noteDelivered(skipped)
     this.#lines.add(
-      events.filter(({ position }) => !this.#left.has(position)),
+      events.filter(({ position, type }) => !unwanted.has(type) && !this.#left.has(position)),
       clock.monotonic(),
     )
     this.#cursor.moveTo(readTo)
@@ -258,9 +262,13 @@ class Deliveries {
   }
 
   async #note(delivered: readonly OutboxEvent[]): Promise<undefined[]> {
-    const { outbox, sink, sinks, keepMs } = this.#options
-    await this.#untilNoted(() => outbox.delivered(delivered, { sink: sink.name, sinks, keep: keepMs > 0 }))
+    await this.#untilNoted(() => this.#noteDelivered(delivered))
     return delivered.map(() => undefined)
+  }
+
+  #noteDelivered(events: readonly OutboxEvent[]): Promise<void> {
+    const { outbox, sink, sinks, keepMs } = this.#options
+    return outbox.delivered(events, { sink: sink.name, sinks, keep: keepMs > 0 })
   }
 
   /** Until the store has taken note, or this process ends: then the events come once more. */

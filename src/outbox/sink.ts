@@ -1,4 +1,6 @@
 import type { OutboxEvent } from '../order/outbox.ts'
+import type { RedisAddress } from '../redis/address.ts'
+import type { NamedQueue } from '../redis/keys.ts'
 import type { Clock } from '../runtime/clock.ts'
 
 /** Where events are delivered to. */
@@ -27,5 +29,8 @@ export interface SinkOptions {
   source: string
   /** Of this package. */
   version: string
+  /** The daemon's Redis, and its own queue there. */
+  redisAddress: RedisAddress
+  queue: NamedQueue
   clock: Clock
 }

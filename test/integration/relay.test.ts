@@ -4,6 +4,7 @@ import { createRelay } from '../../src/outbox/relay.ts'
 import { Shares } from '../../src/outbox/shares.ts'
 import { openSink } from '../../src/outbox/sinks.ts'
 import { Connection } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
 import { commandProfile } from '../../src/redis/profiles.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
@@ -28,11 +29,19 @@ beforeEach(async () => {
   sharesKey = uniqueName('shares')
 })
 
+const NONE = { EVENT_STREAM: undefined, EVENT_QUEUE: undefined }
+
 /** As in a process of its own. */
 async function startRelay(
-  options: { keepMs?: number; clock?: typeof systemClock; url?: string; allowPrivate?: boolean } = {},
+  options: {
+    keepMs?: number
+    unwanted?: string[]
+    clock?: typeof systemClock
+    url?: string
+    allowPrivate?: boolean
+  } = {},
 ) {
-  const { keepMs = 0, clock = systemClock, url = receiver.url, allowPrivate = true } = options
+  const { keepMs = 0, unwanted = [], clock = systemClock, url = receiver.url, allowPrivate = true } = options
   const connection = new Connection({ address: redisUrl(), profile: commandProfile(redisUrl(), 5_000) })
   closing.push(() => connection.close())
   const name = uniqueName('process')
@@ -48,10 +57,25 @@ async function startRelay(
   const gone: Events['sink-gone'][] = []
   events.on('event-failed', (failure) => failures.push(failure))
   events.on('sink-gone', (event) => gone.push(event))
-  const settings = { WEBHOOK_URL: url, WEBHOOK_SECRET: [receiver.secret], WEBHOOK_ALLOW_PRIVATE: allowPrivate }
-  const sink = await openSink('webhook', settings, { source: '/shop', version: '0', clock: systemClock })
+  const settings = { WEBHOOK_URL: url, WEBHOOK_SECRET: [receiver.secret], WEBHOOK_ALLOW_PRIVATE: allowPrivate, ...NONE }
+  const sink = await openSink('webhook', settings, {
+    source: '/shop',
+    version: '0',
+    redisAddress: redisUrl(),
+    queue: namedQueue({ name: sharesKey }),
+    clock: systemClock,
+  })
   const outbox = store.deliveries as NonNullable<typeof store.deliveries>
-  const relay = createRelay({ outbox, sink, sinks: ['webhook'], shares, keepMs, events, clock })
+  const relay = createRelay({
+    outbox,
+    sink,
+    sinks: ['webhook'],
+    unwanted: new Set(unwanted),
+    shares,
+    keepMs,
+    events,
+    clock,
+  })
   await relay.start(new AbortController().signal)
   closing.push(() => relay.stop())
   return { relay, shares, failures, gone, renewals: () => numRenewals }
@@ -266,4 +290,17 @@ test('delivered events are kept if they are to be, and not sent again', async ()
   await tell('new', 'order.cancelled')
   await receiver.got(21)
   expect(receiver.events.length).toBe(21)
+})
+
+test('what is not wanted counts as delivered, and is not sent', async () => {
+  for (const orderId of ids(600)) await tell(orderId, 'order.kept')
+  await tell('o-7', 'order.cancelled')
+  await tell('o-8', 'not.known')
+  await startRelay({ unwanted: ['order.kept'] })
+  await receiver.got(2)
+  await isEmpty()
+  expect(receiver.events.map(({ subject, type }) => `${subject} ${type}`).sort()).toEqual([
+    'o-7 order.cancelled',
+    'o-8 not.known',
+  ])
 })

@@ -38,7 +38,7 @@ export function openWebhook(settings: WebhookSettings, { source, version, clock 
   async function deliver(event: OutboxEvent): Promise<Delivery> {
     const ending = new AbortController()
     try {
-      const body = cloudEvent(event, source)
+      const body = JSON.stringify(cloudEvent(event, source))
       const headers = { ...constant, ...signedHeaders({ id: event.id, at: clock.now(), body }, keys) }
       const path = `${url.pathname}${url.search}`
       const answer = await withTimeout({

@@ -23,7 +23,7 @@ export async function verifyRecords(
   if (seenAt !== undefined) return { firstSeen: seenAt, hasDeliveries }
   const { outbox, registry, name } = table.columns
   if (missing.length > 0 && missing.every(({ isForDeliveries }) => isForDeliveries)) {
-    const message = `expected ${outbox} with the columns of deliveries, with WEBHOOK_URL; an earlier version has made it`
+    const message = `expected ${outbox} with the columns of deliveries, since events are to be sent; an earlier version has made it`
     throw new OrderExpiryError('OUTBOX_MISSING', `${message}: run \`order-expiry migrate\``)
   }
   const expected = `expected the tables ${outbox} and ${registry}, with an entry for ${name}; that is missing`
