@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import type { Check, Outcome } from '../order/order.ts'
-import type { OrderStore } from '../order/store.ts'
+import type { CancelOptions, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { PaymentSilence } from './payment-silence.ts'
 import type { BrakeStatus, SharedBrake } from './shared-brake.ts'
@@ -86,15 +86,15 @@ export class Brake {
   }
 
   /** {@link OrderStore.cancelUnpaid} as far as the brake allows; held-back orders are postponed with reason `brake`. */
-  async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
+  async cancelUnpaid(checks: readonly Check[], by: Pick<CancelOptions, 'by'> = {}): Promise<Outcome[]> {
     const { store } = this.#options
-    if (!this.#isWatching && (await this.#isReleased())) return store.cancelUnpaid(checks)
+    if (!this.#isWatching && (await this.#isReleased())) return store.cancelUnpaid(checks, by)
 
     const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
     const decidedAt = outcomes.find(({ kind }) => kind === 'cancelled')?.evidence.decidedAt
     if (decidedAt === undefined) return outcomes
     const due = checks.flatMap((check, at) => (outcomes[at]?.kind === 'cancelled' ? [{ check, at }] : []))
-    const { done, rest, cause } = await this.#cancelDue(due, decidedAt)
+    const { done, rest, cause } = await this.#cancelDue(due, decidedAt, by)
     if (rest.length > 0) {
       if (!cause) await this.#engageIfTooMany(rest.map(({ check }) => check))
       this.#tellHeld(rest.length, cause)
@@ -113,6 +113,7 @@ export class Brake {
   async #cancelDue(
     due: readonly Due[],
     decidedAt: number,
+    by: Pick<CancelOptions, 'by'>,
   ): Promise<{ done: Map<number, Outcome>; rest: readonly Due[]; cause?: string }> {
     const done = new Map<number, Outcome>()
     let rest = due
@@ -124,7 +125,7 @@ export class Brake {
         const allowedIds = new Set(ids.slice(0, granted))
         const allowed = rest.filter(({ check }) => allowedIds.has(check.orderId))
         const checks = allowed.map(({ check }) => check)
-        const outcomes = await this.#cancelGranted(checks, id)
+        const outcomes = await this.#cancelGranted(checks, id, by)
         for (const [n, { at }] of allowed.entries()) done.set(at, outcomes[n] as Outcome)
         rest = rest.filter(({ check }) => !allowedIds.has(check.orderId))
         if (outcomes.filter(({ kind }) => kind === 'cancelled').length >= allowedIds.size) break
@@ -200,9 +201,9 @@ export class Brake {
     return { ...nothing, cause }
   }
 
-  async #cancelGranted(checks: readonly Check[], id: string): Promise<Outcome[]> {
+  async #cancelGranted(checks: readonly Check[], id: string, by: Pick<CancelOptions, 'by'>): Promise<Outcome[]> {
     try {
-      const done = await this.#options.store.cancelUnpaid(checks)
+      const done = await this.#options.store.cancelUnpaid(checks, by)
       await this.#use(id, done.filter(({ kind }) => kind === 'cancelled').length)
       return done
     } catch (error) {

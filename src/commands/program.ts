@@ -5,6 +5,7 @@ import { checkCommand } from './check.ts'
 import type { CommandContext } from './context.ts'
 import { demoCommand } from './demo/demo.ts'
 import { doctorCommand } from './doctor.ts'
+import { eventsCommand } from './events.ts'
 import { explainCommand } from './explain.ts'
 import { forecastCommand } from './forecast.ts'
 import { migrateCommand } from './migrate.ts'
@@ -28,6 +29,7 @@ export function createProgram(context: CommandContext): Command {
     forecastCommand,
     sweepCommand,
     replayCommand,
+    eventsCommand,
     brakeCommand,
     demoCommand,
   ]

@@ -63,7 +63,7 @@ export function createChecking(options: CheckingOptions) {
   const { brake, guarded } = createGuards({ ...options, shared: options.sharedBrake })
   const settleFor = (by: 'worker' | 'sweep', heartbeat: Heartbeat) =>
     settleWith({
-      store: guarded,
+      store: { cancelUnpaid: (checks) => guarded.cancelUnpaid(checks, { by: by === 'sweep' ? 'sweep' : 'check' }) },
       ping: () => store.ping(),
       breaker,
       onStep: () => heartbeat.beat(),

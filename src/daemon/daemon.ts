@@ -7,6 +7,7 @@ import { createHistoryWriter } from '../observe/history.ts'
 import { MinuteCounts } from '../observe/minutes.ts'
 import { LATE_AFTER_MS } from '../order/promise.ts'
 import type { OrderStore } from '../order/store.ts'
+import { chosenSinks } from '../outbox/sinks.ts'
 import { reportClocks } from '../queue/clock-reports.ts'
 import { ForeignJobs } from '../queue/foreign-jobs.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
@@ -61,6 +62,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     connection,
     probes,
     queue,
+    sinks: chosenSinks(config),
     dryRun: config.DRY_RUN,
     cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
     redact: redactorOf(config),

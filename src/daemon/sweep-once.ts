@@ -2,6 +2,7 @@ import type { Brake } from '../brake/brake.ts'
 import { RedisBrake } from '../brake/redis-brake.ts'
 import { queueOf } from '../config.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import type { Check } from '../order/order.ts'
 import { createSettle } from '../order/settle.ts'
 import type { OrderStore, SetAside } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
@@ -51,7 +52,8 @@ export async function sweepOnce(
     })
     await brake.refresh() // a dry run does not ask for it
     const found = await readSetAside(store)
-    const settle = createSettle({ store: guarded, ping: () => store.ping(), clock })
+    const bySweep = { cancelUnpaid: (checks: readonly Check[]) => guarded.cancelUnpaid(checks, { by: 'sweep' }) }
+    const settle = createSettle({ store: bySweep, ping: () => store.ping(), clock })
     const swept = await sweep({
       store,
       settle: async (checks) => {

@@ -22,6 +22,7 @@ const SET_ASIDE_FRESH_FOR_MS = 30_000
 
 export class DaemonVitals implements Vitals, ExplainSources {
   readonly version: string
+  readonly sinks: readonly string[]
   readonly dryRun: boolean
   readonly cancelledStatus: string | undefined
   readonly clock: Clock
@@ -47,13 +48,15 @@ export class DaemonVitals implements Vitals, ExplainSources {
     probes: Connection
     queue: NamedQueue
     version: string
+    sinks?: readonly string[]
     dryRun: boolean
     cancelledStatus: string | undefined
     redact?: (text: string) => string
     clock: Clock
   }) {
-    const { connection, queue, redact, version, dryRun, cancelledStatus, clock } = options
+    const { connection, queue, redact, version, sinks = [], dryRun, cancelledStatus, clock } = options
     this.version = version
+    this.sinks = sinks
     this.dryRun = dryRun
     this.cancelledStatus = cancelledStatus
     this.clock = clock

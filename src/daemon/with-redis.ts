@@ -3,7 +3,10 @@ import type { OrderExpiry } from '../client/client.ts'
 import { DATA_DIR, queueOf, redisAddressOf } from '../config.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import type { ExplainSources } from '../explain/story.ts'
+import type { Outbox } from '../order/outbox.ts'
 import type { OrderStore } from '../order/store.ts'
+import { askToReadAgain } from '../outbox/shares.ts'
+import { chosenSinks, type SinkName } from '../outbox/sinks.ts'
 import { QueueView } from '../queue/view/queue-view.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -76,12 +79,51 @@ export function withExplainSources<T>(settings: Settings, work: (sources: Explai
         store: isAway ? { find: () => Promise.reject(opened) } : opened,
         cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
         clockOffsets: { store: storeNow === undefined ? undefined : storeNow - clock.now() },
+        sinks: chosenSinks(config),
         dryRun: config.DRY_RUN,
         clock,
       })
     } finally {
       connection.close()
       if (!(opened instanceof OrderExpiryError)) await opened.close()
+    }
+  })
+}
+
+interface GivenOutbox {
+  outbox: Outbox
+  /** Those of the settings. */
+  sinks: readonly SinkName[]
+  /** Has the daemons find what was changed within seconds, not only after some minutes. */
+  readAgain(): Promise<void>
+}
+
+/**
+ * Runs `work` with the events of the order store of the settings. @throws {OrderExpiryError} INVALID_SETTINGS where nobody is told of
+ * events; STORE_*, OUTBOX_MISSING, REDIS_*
+ */
+export async function withOutbox<T>(
+  settings: Settings,
+  { access }: { access: 'read' | 'write' },
+  work: (given: GivenOutbox) => Promise<T>,
+): Promise<T> {
+  const { config } = settings
+  const sinks = chosenSinks(config)
+  const where = 'WEBHOOK_URL, EVENT_STREAM or EVENT_QUEUE'
+  if (sinks.length === 0) throw new OrderExpiryError('INVALID_SETTINGS', `${where}: expected where events go, given none`)
+  const { keys } = queueOf(config)
+  return withConnection(settings, async (connection, redisAddress) => {
+    const choice = chooseStore({ config, redisAddress, ...(access === 'read' && { access }) })
+    const store = await openStore(choice)
+    try {
+      const { deliveries: outbox } = store
+      if (!outbox) throw new OrderExpiryError('OUTBOX_MISSING', 'expected what `order-expiry migrate` adds to the outbox')
+      const readAgain = async () => {
+        for (const sink of sinks) await askToReadAgain({ connection, key: keys.shares(sink) })
+      }
+      return await work({ outbox, sinks, readAgain })
+    } finally {
+      await store.close()
     }
   })
 }

@@ -36,6 +36,8 @@ export interface ExplainSources {
   readonly cancelledStatus: string | undefined
   /** How far the clock of the order store is ahead of ours, in milliseconds; undefined: not known. */
   readonly clockOffsets: { readonly store: number | undefined }
+  /** The names of those that are told of events. */
+  readonly sinks: readonly string[]
   readonly dryRun: boolean
   readonly clock: Clock
 }
@@ -146,10 +148,10 @@ function describePart(part: keyof MissingParts, { code }: OrderExpiryError, what
 type Asked = Parameters<typeof explainOrder>[0]
 
 async function readStore({ orderId, sources }: Asked) {
-  const { store } = sources
+  const { store, sinks } = sources
   const [[order], events] = await Promise.all([
     store.find([orderId]),
-    store.eventsOf?.(orderId).catch((error) => {
+    store.eventsOf?.(orderId, sinks).catch((error) => {
       if (asOrderExpiryError(error).code === 'STORE_REFUSED') return undefined // the role may write events, not read them
       throw error
     }),

@@ -1,6 +1,9 @@
+import type { SinkDelivery } from '../order/outbox.ts'
+import { instantOf } from '../order/set-aside.ts'
+import type { KeptEvent } from '../order/store.ts'
 import type { SweepNote } from '../queue/sweep-notes.ts'
 import type { CheckFacts } from '../queue/view/check-facts.ts'
-import { number } from '../runtime/human-numbers.ts'
+import { count, number } from '../runtime/human-numbers.ts'
 import { type Decided, deadlineIn, type OrderFacts } from './facts.ts'
 
 export const EVENT_CODES = [
@@ -24,6 +27,8 @@ export const EVENT_CODES = [
   'STATUS',
   'NOT_IN_STORE',
   'EVENT_WRITTEN',
+  'EVENT_DELIVERED',
+  'EVENT_GIVEN_UP',
   'EVENT_STATE',
   'NOTE',
 ] as const
@@ -143,13 +148,31 @@ function eventsOfOutbox({ events, checks, swept, now }: OrderFacts): StoryEvent[
     const text = 'now: its event is no longer in the outbox, so it has been taken'
     return [{ at: now, code: 'EVENT_STATE', text }]
   }
-  return (events ?? []).flatMap(({ id, type, at, readers }): StoryEvent[] => [
-    { at, code: 'EVENT_WRITTEN', text: `event ${type} written, ${id}` },
-    ...(readers
-      ? readers.map(({ name, state }) => `now: ${name} ${WHERE_READERS_ARE[state]} event ${id}`)
-      : [`now: event ${id} is still in the outbox`]
-    ).map((text): StoryEvent => ({ at: now, code: 'EVENT_STATE', text })),
+  return (events ?? []).flatMap((event): StoryEvent[] => [
+    { at: event.at, code: 'EVENT_WRITTEN', text: `event ${event.type} written, ${event.id}` },
+    ...statesOf(event).map((text): StoryEvent => ({ at: now, code: 'EVENT_STATE', text: `now: ${text}` })),
+    ...(event.deliveries ?? []).map((delivery) => eventOfDelivery(event, delivery, now)),
   ])
+}
+
+/** Who else has it, or where it is. */
+function statesOf({ id, readers, deliveries }: KeptEvent): string[] {
+  if (deliveries?.length === 0) return [`event ${id} is not, or no longer, to be delivered`, ...readBy(id, readers)]
+  if (readers) return readBy(id, readers)
+  return deliveries ? [] : [`event ${id} is still in the outbox`]
+}
+
+function readBy(id: string, readers: KeptEvent['readers'] = []): string[] {
+  return readers.map(({ name, state }) => `${name} ${WHERE_READERS_ARE[state]} event ${id}`)
+}
+
+function eventOfDelivery({ id }: KeptEvent, delivery: SinkDelivery, now: number): StoryEvent {
+  const { sink, state, at, failures, why } = delivery
+  const failed = `${count(failures, 'attempt')} failed${why ? `, the last: ${why}` : ''}`
+  if (state === 'given-up') return { at, code: 'EVENT_GIVEN_UP', text: `event ${id} given up for ${sink}: ${failed}` }
+  if (state === 'delivered') return { at, code: 'EVENT_DELIVERED', text: `event ${id} delivered to ${sink}` }
+  const next = at !== undefined && at > now ? `is sent to ${sink} again at ${instantOf(at)}` : `is to be sent to ${sink}`
+  return { at: now, code: 'EVENT_STATE', text: `now: event ${id} ${next}${failures > 0 ? `: ${failed}` : ''}` }
 }
 
 const WHERE_READERS_ARE = {

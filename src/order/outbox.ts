@@ -30,6 +30,12 @@ export interface Outbox {
   /** An attempt has failed. @param options.retryInMs undefined: the event is given up for this sink */
   failed(event: OutboxEvent, options: { sink: string; retryInMs: number | undefined; why: string }): Promise<void>
 
+  /** A page of events by position, with what is known of them at each of the sinks. */
+  list(asked: Listing): Promise<ListedEvent[]>
+
+  /** It is as if the sink had neither got these nor failed: they are to be sent there again, under the same ids. */
+  replay(events: readonly Pick<OutboxEvent, 'position'>[], options: { sink: string }): Promise<void>
+
   /** Drops up to {@link DROPPED_AT_ONCE} of those that all sinks got longer ago than this. @returns how many */
   dropDelivered(keptMs: number): Promise<number>
 }
@@ -51,4 +57,36 @@ export interface OutboxEvent {
   /** Attempts that failed at this sink, and milliseconds until the next; undefined: now. */
   failures: number
   waitMs?: number | undefined
+}
+
+/** Which events are to be listed. */
+export interface Listing {
+  sinks: readonly string[]
+  /**
+   * Those given up for one of the sinks; or those of an order, or with an id: also such as all have got, as far as they are kept.
+   * Default: those that not all have got.
+   */
+  only?: 'given-up' | { orderId: string } | { id: string } | undefined
+  /** The position of the last event of the page before; undefined: from the beginning. */
+  after?: string | undefined
+  limit: number
+}
+
+export interface ListedEvent extends Pick<OutboxEvent, 'position' | 'id' | 'type' | 'orderId' | 'at'> {
+  /** One for each sink that was asked about, in their order. */
+  deliveries: SinkDelivery[]
+}
+
+/** What is known of an event at a sink. */
+export interface SinkDelivery {
+  sink: string
+  state: 'delivered' | 'waiting' | 'given-up'
+  /**
+   * When it was delivered, is tried again, or was given up, in epoch milliseconds by the store's clock; undefined: not known, or,
+   * where it is waiting, as soon as it is its turn.
+   */
+  at?: number | undefined
+  /** Attempts that have failed, and why the last one did. */
+  failures: number
+  why?: string | undefined
 }

@@ -1,5 +1,5 @@
 import type { Check, Order, Outcome } from './order.ts'
-import type { Outbox } from './outbox.ts'
+import type { Outbox, SinkDelivery } from './outbox.ts'
 
 /**
  * The port to the shop's orders, and the only truth about them. Every adapter passes `test/contract/order-store.ts`.
@@ -12,9 +12,10 @@ export interface OrderStore {
    * a cancellation happen once, in one transaction. It does not wait for an order that someone else has locked.
    *
    * @param options.dryRun change nothing, take no lock: `cancelled` then means "would be"
+   * @param options.by who looks at the orders, for the events. Default `check`
    * @returns one outcome for each check, in their order. An id the store cannot hold is `missing`.
    */
-  cancelUnpaid(checks: readonly Check[], options?: { dryRun?: boolean }): Promise<Outcome[]>
+  cancelUnpaid(checks: readonly Check[], options?: CancelOptions): Promise<Outcome[]>
 
   /** The orders as they are now, one for each id, in their order; undefined for those that do not exist. */
   find(orderIds: readonly string[]): Promise<(Order | undefined)[]>
@@ -44,8 +45,12 @@ export interface OrderStore {
   /** The same events, for who delivers them. */
   readonly deliveries?: Outbox | undefined
 
-  /** Those that the store still has, oldest first. Undefined if finding none proves nothing: they are trimmed, or too many. */
-  eventsOf?(orderId: string): Promise<KeptEvent[] | undefined>
+  /**
+   * Those that the store still has, oldest first. Undefined if finding none proves nothing: they are trimmed, or too many.
+   *
+   * @param sinks those whose deliveries are to be told. Default: none
+   */
+  eventsOf?(orderId: string, sinks?: readonly string[]): Promise<KeptEvent[] | undefined>
 
   /** Resolves if the store can be reached and written to, with epoch milliseconds by its clock. */
   ping(): Promise<number>
@@ -53,6 +58,13 @@ export interface OrderStore {
   /** Gives the connections back. Resolves whatever is down; nothing can be called afterwards. */
   close(): Promise<void>
 }
+
+export interface CancelOptions {
+  dryRun?: boolean
+  by?: DecidedBy
+}
+
+export type DecidedBy = 'check' | 'sweep'
 
 /** Orders that are never cancelled by themselves, so that somebody must decide; counted up to 10,000 each. */
 export interface SetAside {
@@ -80,6 +92,8 @@ export interface KeptEvent {
    * and has not acknowledged it (`given`), or is `past` it and owes nothing. Undefined: an event stays until it is taken.
    */
   readers?: { name: string; state: 'past' | 'given' | 'waiting' }[]
+  /** One for each sink that was asked about; none at all: it is not, or no longer, to be delivered. Undefined: not known. */
+  deliveries?: SinkDelivery[]
 }
 
 /** An unpaid order that is due by some instant. */

@@ -138,10 +138,10 @@ class Deliveries {
   /** Never rejects. @returns milliseconds until the next time */
   async renew(): Promise<number> {
     const { shares } = this.#options
-    const before = shares.held
+    const { held, again } = shares
     await shares.renew()
     if (shares.surplus.length > 0 && !this.#isHandingOver) void this.#handOver()
-    if (shares.held !== before) this.#readAnew()
+    if (shares.held !== held || (shares.again && shares.again !== again)) this.#readAnew()
     return RENEW_EVERY_MS
   }
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { asOrderExpiryError } from '../errors.ts'
 import { NUM_SHARES } from '../order/outbox.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -7,9 +8,10 @@ const HELD_FOR_MS = 10_000
 
 /*
  * KEYS[1] the holders, a hash: share → until when it is held, in epoch milliseconds by Redis' clock, and by whom; and `@process` →
- *   until when that process counts
+ *   until when that process counts; and `!again`, as if it were held by what is told in {@link askToReadAgain}
  * ARGV[1] the process, ARGV[2] how long it holds in milliseconds, ARGV[3] how many shares there are, ARGV[4…] those that it gives back
- * Renews what the process holds, and takes what is free, up to its part. Returns its part, then the shares that it holds.
+ * Renews what the process holds, and takes what is free, up to its part. Returns who holds `!again`, its part,
+ * then the shares that it holds.
  */
 const RENEW = `
 local time = redis.call('TIME')
@@ -40,6 +42,7 @@ end
 for _, share in ipairs(held) do redis.call('HSET', KEYS[1], share, mine) end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
 table.insert(held, 1, part)
+table.insert(held, 1, holders['!again'] or '')
 return held
 `
 
@@ -52,6 +55,22 @@ for i = 1, #all, 2 do
   if string.match(all[i + 1], '^%d+ (.*)$') == ARGV[1] then redis.call('HDEL', KEYS[1], all[i]) end
 end
 `
+
+/*
+ * KEYS[1] the holders, ARGV[1] something new, ARGV[2] for how many milliseconds the processes find it.
+ */
+const AGAIN = `
+local time = redis.call('TIME')
+local until_ms = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[2]
+redis.call('HSET', KEYS[1], '!again', string.format('%.0f ', until_ms) .. ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`
+
+/** Whoever holds shares reads all of the outbox anew, within seconds: somebody has changed what was read already. */
+export async function askToReadAgain({ connection, key }: Pick<SharesOptions, 'connection' | 'key'>): Promise<void> {
+  await connection.untilReady()
+  await connection.ask(() => connection.redis.eval(AGAIN, 1, key, randomUUID(), HELD_FOR_MS))
+}
 
 interface SharesOptions {
   connection: Connection
@@ -70,6 +89,7 @@ export class Shares {
   readonly #options: SharesOptions
   #held: readonly number[] = []
   #part = NUM_SHARES
+  #again = ''
 
   constructor(options: SharesOptions) {
     this.#options = options
@@ -85,13 +105,19 @@ export class Shares {
     return this.#held.slice(this.#part)
   }
 
+  /** Another one each time that somebody has called {@link askToReadAgain}; empty: nobody has, or not for a while. */
+  get again(): string {
+    return this.#again
+  }
+
   /** Never rejects. */
   async renew(back: readonly number[] = []): Promise<void> {
     const { connection, key, holder, onError } = this.#options
     try {
       await connection.untilReady()
       const answer = connection.redis.eval(RENEW, 1, key, holder, HELD_FOR_MS, NUM_SHARES, ...back)
-      const [part = 0, ...held] = (await connection.ask(() => answer)) as number[]
+      const [again, part, ...held] = (await connection.ask(() => answer)) as [string, number, ...number[]]
+      this.#again = again
       this.#part = part
       if (held.join() !== this.#held.join()) this.#held = held
     } catch (error) {

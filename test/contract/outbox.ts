@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
-import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../src/order/outbox.ts'
+import { type Listing, NUM_SHARES, type Outbox, type OutboxEvent } from '../../src/order/outbox.ts'
+import type { DecidedBy, KeptEvent } from '../../src/order/store.ts'
 
 interface OutboxUnderTest {
   outbox: Outbox
+  /** Of the store. */
+  eventsOf(orderId: string, sinks: readonly string[]): Promise<KeptEvent[]>
   /** Cancels orders in turn, so that each writes its event after the one before. */
-  cancel(orderIds: readonly string[]): Promise<void>
+  cancel(orderIds: readonly string[], by?: DecidedBy): Promise<void>
   /** What is left of all events. */
   count(): Promise<number>
   /** How many notes of failed attempts there are of events that are not there any more. */
@@ -42,7 +45,7 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
       const page = { sink: 'webhook', after: undefined, shares: ALL, limit: 100, ...asked }
       return (await under.outbox.undelivered(page)).events
     }
-    const orderIdsOf = (events: readonly OutboxEvent[]) => events.map(({ orderId }) => orderId)
+    const orderIdsOf = (events: readonly Pick<OutboxEvent, 'orderId'>[]) => events.map(({ orderId }) => orderId)
 
     test('tells of each event that is not delivered, in the order in which they were written, by the page', async () => {
       const ids = nextIds(5)
@@ -52,9 +55,15 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
       expect(new Set(events.map(({ id }) => id)).size).toBe(5)
       expect(events[0]).toMatchObject({ type: 'order.cancelled', failures: 0, data: { deadline: expect.anything() } })
       expect(Math.abs((events[0]?.at ?? 0) - Date.now())).toBeLessThan(60_000)
+      expect(events.map(({ data }) => data)).toMatchObject(ids.map(() => ({ statusBefore: 'pending', decidedBy: 'check' })))
       const page = await read({ limit: 2 })
       const rest = await read({ after: page[1]?.position, limit: 100 })
       expect(orderIdsOf([...page, ...rest])).toEqual(ids)
+    })
+
+    test('says that a sweep has decided', async () => {
+      await under.cancel(nextIds(1), 'sweep')
+      expect((await read())[0]?.data).toMatchObject({ decidedBy: 'sweep' })
     })
 
     test('the shares divide the orders between them', async () => {
@@ -145,6 +154,107 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
       await under.outbox.dropDelivered(0)
       expect(await read()).toEqual([])
       expect(await under.count()).toBe(before - 2)
+    })
+
+    describe('what is listed', () => {
+      const sinks = ['webhook', 'stream']
+      const list = (asked: Partial<Listing> = {}) => under.outbox.list({ sinks, limit: 100, ...asked })
+      const fail = (event: OutboxEvent, failures: number, retryInMs?: number) =>
+        under.outbox.failed({ ...event, failures }, { sink: 'webhook', retryInMs, why: 'answered 500' })
+      const near = (ms: number | undefined, wanted: number) => expect(Math.abs((ms ?? 0) - wanted)).toBeLessThan(60_000)
+
+      test('is each event that not all sinks have got, with its deliveries', async () => {
+        const ids = nextIds(4)
+        await under.cancel(ids)
+        const [tried, lost, got] = (await read()) as [OutboxEvent, OutboxEvent, OutboxEvent]
+        await fail(tried, 2, 3_600_000)
+        await fail(lost, 10)
+        await under.outbox.delivered([got], { sink: 'webhook', sinks, keep: true })
+        const listed = await list()
+        expect(orderIdsOf(listed)).toEqual(ids)
+        expect(listed[0]).toMatchObject({ id: tried.id, position: tried.position, type: 'order.cancelled' })
+        near(listed[0]?.at, Date.now())
+        const fresh = { state: 'waiting', failures: 0 }
+        const why = 'answered 500'
+        expect(listed.map(({ deliveries }) => deliveries)).toMatchObject([
+          [{ sink: 'webhook', state: 'waiting', failures: 2, why }, { sink: 'stream', ...fresh }],
+          [{ sink: 'webhook', state: 'given-up', failures: 10, why }, { sink: 'stream', ...fresh }],
+          [{ sink: 'webhook', state: 'delivered' }, { sink: 'stream', ...fresh }],
+          [{ sink: 'webhook', ...fresh }, { sink: 'stream', ...fresh }],
+        ])
+        near(listed[0]?.deliveries[0]?.at, Date.now() + 3_600_000)
+        near(listed[1]?.deliveries[0]?.at, Date.now())
+        near(listed[2]?.deliveries[0]?.at, Date.now())
+        expect(listed[3]?.deliveries[0]?.at).toBeUndefined()
+      })
+
+      test('can be what was given up, one order or one event, by the page', async () => {
+        const ids = nextIds(3)
+        await under.cancel(ids)
+        const [first, second] = (await read()) as [OutboxEvent, OutboxEvent]
+        await fail(second, 10)
+        const idsOf = async (asked: Partial<Listing>) => (await list(asked)).map(({ orderId }) => orderId)
+        expect(await idsOf({ only: 'given-up' })).toEqual([ids[1]])
+        expect(await idsOf({ only: 'given-up', sinks: ['stream'] })).toEqual([])
+        expect(await idsOf({ only: { orderId: ids[2] as string } })).toEqual([ids[2]])
+        expect(await idsOf({ only: { id: first.id } })).toEqual([ids[0]])
+        expect(await idsOf({ only: { id: 'none' } })).toEqual([])
+        expect(await idsOf({ limit: 2 })).toEqual(ids.slice(0, 2))
+        expect(await idsOf({ after: second.position })).toEqual(ids.slice(2))
+      })
+
+      test('has what all have got only where it is asked for by order or id, and kept', async () => {
+        const ids = nextIds(1)
+        await under.cancel(ids)
+        const events = await read()
+        await under.outbox.delivered(events, { ...one, keep: true })
+        expect(await list({ sinks: ['webhook'] })).toEqual([])
+        const kept = await list({ sinks: ['webhook'], only: { orderId: ids[0] as string } })
+        expect(kept.map(({ deliveries }) => deliveries[0]?.state)).toEqual(under.keeps ? ['delivered'] : [])
+        if (under.keeps) near(kept[0]?.deliveries[0]?.at, Date.now())
+      })
+
+      test('is sent again once it is replayed, with new attempts, and to that sink alone', async () => {
+        const ids = nextIds(3)
+        await under.cancel(ids)
+        const [lost, tried, got] = (await read()) as [OutboxEvent, OutboxEvent, OutboxEvent]
+        await fail(lost, 10)
+        await fail(tried, 3, 3_600_000)
+        await under.outbox.delivered([got], { sink: 'webhook', sinks, keep: true })
+        await under.outbox.delivered([lost, tried, got], { sink: 'stream', sinks, keep: true })
+        await under.outbox.replay([lost, tried], { sink: 'webhook' })
+        const again = await read()
+        expect(again.map(({ id }) => id)).toEqual([lost.id, tried.id])
+        expect(again.map(({ failures, waitMs }) => [failures, waitMs || 0])).toEqual([
+          [0, 0],
+          [0, 0],
+        ])
+        expect(await read({ sink: 'stream' })).toEqual([])
+        await under.outbox.replay([], { sink: 'webhook' })
+        await under.outbox.replay(again, { sink: 'stream' })
+        expect((await read({ sink: 'stream' })).map(({ id }) => id)).toEqual([lost.id, tried.id])
+        if (!under.keeps) return
+        await under.outbox.replay([got], { sink: 'webhook' })
+        expect((await read()).map(({ id }) => id)).toEqual([lost.id, tried.id, got.id])
+        expect((await read({ sink: 'stream' })).map(({ id }) => id)).toEqual([lost.id, tried.id])
+      })
+
+      test('is told with the events of an order', async () => {
+        const ids = nextIds(1)
+        await under.cancel(ids)
+        const [event] = (await read()) as [OutboxEvent]
+        await fail(event, 4, 3_600_000)
+        const [told] = await under.eventsOf(ids[0] as string, sinks)
+        expect(told).toMatchObject({ id: event.id, type: 'order.cancelled' })
+        expect(told?.deliveries).toMatchObject([
+          { sink: 'webhook', state: 'waiting', failures: 4, why: 'answered 500' },
+          { sink: 'stream', state: 'waiting', failures: 0 },
+        ])
+        expect((await under.eventsOf(ids[0] as string, []))[0]).not.toHaveProperty('deliveries')
+        await under.outbox.delivered([event], { ...one, keep: true })
+        const [after] = await under.eventsOf(ids[0] as string, ['webhook'])
+        expect(after?.deliveries?.map(({ state }) => state)).toEqual(under.keeps ? ['delivered'] : [])
+      })
     })
 
     test('an event whose transaction ends late appears before others that were read already', async () => {

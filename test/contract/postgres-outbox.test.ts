@@ -9,10 +9,11 @@ describeOutbox('postgres', async () => {
   const deadline = Date.now() - 1_000
   return {
     outbox: store.deliveries as NonNullable<typeof store.deliveries>,
+    eventsOf: async (orderId, sinks) => (await store.eventsOf(orderId, sinks)) ?? [],
     keeps: true,
-    async cancel(orderIds) {
+    async cancel(orderIds, by) {
       await table.insert(orderIds.map((id) => ({ id, deadline })))
-      for (const orderId of orderIds) await store.cancelUnpaid([{ orderId, deadline }])
+      for (const orderId of orderIds) await store.cancelUnpaid([{ orderId, deadline }], by && { by })
     },
     notes: async () => 0, // they are in the row
     count: async () => (await table.outbox()).length,

@@ -13,11 +13,12 @@ describeOutbox('redis', async () => {
   const store = createRedisStore({ connection, queue, areDelivered: true })
   return {
     outbox: store.deliveries as NonNullable<typeof store.deliveries>,
+    eventsOf: async (orderId, sinks) => (await store.eventsOf?.(orderId, sinks)) ?? [],
     keeps: false,
-    async cancel(orderIds) {
+    async cancel(orderIds, by) {
       const deadline = Date.now() - 1_000
       await orders.record(orderIds.map((orderId) => ({ orderId, deadline, placedAt: deadline - 1_000 })))
-      for (const orderId of orderIds) await store.cancelUnpaid([{ orderId, deadline }])
+      for (const orderId of orderIds) await store.cancelUnpaid([{ orderId, deadline }], by && { by })
     },
     notes: () => connection.redis.hlen(queue.keys.attempts),
     count: () => connection.redis.xlen(queue.keys.undelivered),

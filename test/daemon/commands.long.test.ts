@@ -72,10 +72,13 @@ describe('with the redis store', () => {
     'pay',
     'show',
     'replay',
+    'events',
+    'events list',
+    'events replay',
     'demo',
     'doctor',
   ])('%s has --help', async (command) => {
-    const { code, stdout } = await run(command, '--help')
+    const { code, stdout } = await run(...command.split(' '), '--help')
     expect(code).toBe(0)
     expect(stdout).toContain(`order-expiry ${command}`)
   })

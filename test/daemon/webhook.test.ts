@@ -3,10 +3,22 @@ import { OrderExpiry } from '../../src/index.ts'
 import { closing } from '../helpers/closing.ts'
 import { DaemonProcess, runCli } from '../helpers/daemon.ts'
 import { redisUrl } from '../helpers/env.ts'
+import { schemaProblems } from '../helpers/event-schema.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable } from '../helpers/orders-table.ts'
 import { RawQueue } from '../helpers/raw-queue.ts'
 import { Receiver } from '../helpers/receiver.ts'
+
+const SENT = {
+  specversion: '1.0',
+  id: 'e-1',
+  source: '/order-expiry/check-payment',
+  type: 'order.cancelled',
+  subject: 'a',
+  time: '2026-11-30T12:00:00.004Z',
+  datacontenttype: 'application/json',
+  data: { orderId: 'a', at: '2026-11-30T12:00:00.004Z', deadline: '2026-11-30T12:00:00.000Z' },
+}
 
 async function start(env: Record<string, string>): Promise<DaemonProcess> {
   const daemon = await DaemonProcess.start(env)
@@ -36,8 +48,10 @@ test.each(['redis', 'postgres'] as const)('a cancelled order is told to the rece
     type: 'order.cancelled',
     subject: 'a-1',
     source: `/order-expiry/${raw.name}`,
-    data: { orderId: 'a-1' },
+    data: { orderId: 'a-1', deadline: new Date(deadline).toISOString(), statusBefore: 'pending', decidedBy: 'check' },
   })
+  expect(event?.data.table).toBe(kind === 'postgres' ? 'public.orders' : undefined)
+  expect(await schemaProblems(event as { type: string })).toBe('')
   const scrape = async () => (await fetch(`${await daemon.url()}/metrics`)).text()
   await eventually('it is counted', async () =>
     (await scrape()).includes('order_expiry_events_delivered_total{sink="webhook",type="order.cancelled"} 1'),
@@ -67,4 +81,16 @@ test('settings that could send events astray are refused, without a word of the 
     expect(told).not.toContain(secret)
   }
   expect(await check({ WEBHOOK_URL: url, WEBHOOK_SECRET: `${secret}, ${secret}` })).not.toContain('WEBHOOK')
+})
+
+test.each([
+  ['another type', { type: 'order.kept' }, 'must be equal to constant'],
+  ['no id', { id: undefined }, "must have required property 'id'"],
+  ['a time that is none', { time: 'soon' }, 'must match format'],
+  ['a field that is not in the schema', { data: { ...SENT.data, more: 1 } }, 'must NOT have additional properties'],
+  ['a deadline in milliseconds', { data: { ...SENT.data, deadline: 1 } }, 'must be string'],
+  ['somebody else who decides', { data: { ...SENT.data, decidedBy: 'cron' } }, 'must be equal to one of'],
+])('the schema refuses an event with %s', async (_, change, problem) => {
+  expect(await schemaProblems(SENT)).toBe('')
+  expect(await schemaProblems({ ...SENT, ...change }, SENT.type)).toContain(problem)
 })

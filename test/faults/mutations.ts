@@ -88,12 +88,12 @@ const MUTATIONS: readonly Mutation[] = [
   {
     name: "the outbox's place in the transaction",
     edits: [
-      { file: SQL, from: /, event AS \(\$\{event\}\n\)/, to: '' },
+      { file: SQL, from: /, event AS \(\$\{event\}\n\)/, to: ', event AS (SELECT $5::text)' },
       {
         file: CANCELLATION,
         from: 'if (!actors().hasRowSecurity)',
         to: `const gone = checks.filter((_, n) => outcomes[n].kind === 'cancelled');
-        const events = [gone.map(idOf), gone.map(({ deadline }) => new Date(deadline))];
+        const events = [gone.map(idOf), gone.map(({ deadline }) => new Date(deadline)), gone.map(() => null), by];
         if (gone.length > 0)
             await connections.with((client) => client.query(statements.insertOutbox, events));
         if (!actors().hasRowSecurity)`,

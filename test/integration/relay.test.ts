@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals'
 import { EventBus, type Events } from '../../src/observe/events.ts'
 import { createRelay } from '../../src/outbox/relay.ts'
-import { Shares } from '../../src/outbox/shares.ts'
+import { type Replayed, replayEvents } from '../../src/outbox/replay.ts'
+import { askToReadAgain, Shares } from '../../src/outbox/shares.ts'
 import { openSink } from '../../src/outbox/sinks.ts'
 import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue } from '../../src/redis/keys.ts'
@@ -121,6 +122,9 @@ test('each event arrives once, signed, as a CloudEvent, and then leaves the outb
       orderId: 'o-7',
       at: new Date(row?.data.at ?? 0).toISOString(),
       deadline: new Date(row?.data.deadline ?? 0).toISOString(),
+      statusBefore: 'pending',
+      decidedBy: 'check',
+      table: expect.stringMatching(/orders$/),
     },
   })
   expect(receiver.headers[0]).toMatchObject({
@@ -303,4 +307,31 @@ test('what is not wanted counts as delivered, and is not sent', async () => {
     'o-7 order.cancelled',
     'o-8 not.known',
   ])
+})
+
+test('what is replayed is sent again within seconds, though all was read', async () => {
+  let isBroken = true
+  receiver.answer = (_event, response) => response.writeHead(isBroken ? 400 : 200).end()
+  await tell('a', 'order.cancelled')
+  const { relay, failures } = await startRelay({ clock: quickClock(1_000_000) })
+  await eventually('it is given up', () => failures.length === 10)
+  await relay.stop()
+  isBroken = false
+  // By its clock, it reads all of the outbox every ten minutes, which pass in 20 s, and in its first minute.
+  const { renewals } = await startRelay({ clock: quickClock(30) })
+  await eventually('more than two minutes have passed', () => renewals() > 45)
+  const [{ event_id: id } = { event_id: '' }] = await table.outbox()
+  const outbox = store.deliveries as NonNullable<typeof store.deliveries>
+  const sent: string[] = []
+  const onFound = ({ event }: Replayed) => sent.push(event.id)
+  const again = { outbox, sinks: ['webhook'], only: 'given-up', onFound } as const
+  await replayEvents({ ...again, dryRun: true })
+  await replayEvents({ ...again, dryRun: false })
+  await replayEvents({ ...again, dryRun: false })
+  expect(sent).toEqual([id, id])
+  const connection = new Connection({ address: redisUrl(), profile: commandProfile(redisUrl(), 5_000) })
+  closing.push(() => connection.close())
+  await askToReadAgain({ connection, key: sharesKey })
+  await eventually('it has left the outbox', async () => (await table.outbox()).length === 0, 8_000)
+  expect(receiver.events.map((event) => event.id)).toEqual(Array.from({ length: 11 }, () => id))
 })

@@ -4,10 +4,11 @@ import { MASKED, maskReason } from '../board/mask.ts'
 
 /** The same, without what other programs' workers wrote freely on a job: as on the board, only operators see that. */
 export function forViewers(sources: ExplainSources): ExplainSources {
-  const { cancelledStatus, clockOffsets, dryRun, clock } = sources
+  const { cancelledStatus, clockOffsets, sinks, dryRun, clock } = sources
   return {
     cancelledStatus,
     clockOffsets,
+    sinks,
     dryRun,
     clock,
     get store() {

@@ -1,4 +1,5 @@
 import type { Check, Outcome } from '../../order/order.ts'
+import type { DecidedBy } from '../../order/store.ts'
 import type { Actors } from './actors.ts'
 import type { OrdersColumns } from './columns.ts'
 import type { Connections } from './connections.ts'
@@ -41,50 +42,54 @@ export class Cancellation {
   }
 
   /** Without orders, names and permissions are checked. */
-  async run(checks: readonly Check[]): Promise<Outcome[]> {
+  async run(checks: readonly Check[], by: DecidedBy): Promise<Outcome[]> {
     const { connections, statements, actors, lookAgain } = this.#options
     const idOf = this.#idOf
     const { fingerprint } = actors()
-    let outcomes = await this.#runAsKnown(checks)
+    let outcomes = await this.#runAsKnown(checks, by)
     // Where one was cancelled, the table was as it is known.
     if (outcomes.some(isLocked) && !outcomes.some(({ kind }) => kind === 'cancelled')) {
       await lookAgain()
-      if (actors().fingerprint !== fingerprint) outcomes = await this.#runAsKnown(checks)
+      if (actors().fingerprint !== fingerprint) outcomes = await this.#runAsKnown(checks, by)
     }
     if (!actors().hasRowSecurity) return outcomes
     const why = 'expected to be allowed to change the row; by the row security of the table, our role may only see it'
     return rejectUnlocked({ checks, outcomes, why, connections, lockable: statements.lockable, idOf })
   }
 
-  #runAsKnown(checks: readonly Check[]): Promise<Outcome[]> {
+  #runAsKnown(checks: readonly Check[], by: DecidedBy): Promise<Outcome[]> {
     const isLookedAt = checks.length > 0 && this.#options.actors().actLater
-    return isLookedAt ? this.#runWatched(checks) : this.#runAlone(checks)
+    return isLookedAt ? this.#runWatched(checks, by) : this.#runAlone(checks, by)
   }
 
   /** A transaction of one statement; a second one looks for what has been undone, if something has. */
-  async #runAlone(checks: readonly Check[]): Promise<Outcome[]> {
+  async #runAlone(checks: readonly Check[], by: DecidedBy): Promise<Outcome[]> {
     try {
-      return this.#toOutcomes(await this.#options.connections.run(this.#cancel, this.#valuesOf(checks)))
+      return this.#toOutcomes(await this.#options.connections.run(this.#cancel, this.#valuesOf(checks, by)))
     } catch (error) {
       if (!mayBeUndone(error)) throw error
-      return this.#runWatched(checks)
+      return this.#runWatched(checks, by)
     }
   }
 
   /** Transactions that are looked at before they end. */
-  #runWatched(checks: readonly Check[]): Promise<Outcome[]> {
-    return runWatched({ checks, idOf: this.#idOf, attempt: (...some) => this.#attempt(...some) })
+  #runWatched(checks: readonly Check[], by: DecidedBy): Promise<Outcome[]> {
+    return runWatched({ checks, idOf: this.#idOf, attempt: (...some) => this.#attempt(by, ...some) })
   }
 
-  #valuesOf(checks: readonly Check[]): unknown[] {
+  #valuesOf(checks: readonly Check[], by: DecidedBy): unknown[] {
     const { relations, fingerprint } = this.#options.actors()
-    return [...idsAndMs(checks), relations, fingerprint]
+    return [...idsAndMs(checks), relations, fingerprint, by]
   }
 
-  async #attempt(checks: readonly Check[], undoneOrders: Undone): Promise<Outcome[] | undefined> {
+  async #attempt(
+    by: DecidedBy,
+    checks: readonly Check[],
+    undoneOrders: Undone,
+  ): Promise<Outcome[] | undefined> {
     const { connections, statements, actors } = this.#options
     return connections.transaction('BEGIN', async (client) => {
-      const rows = await connections.runWithin(client, this.#cancelWatched, this.#valuesOf(checks))
+      const rows = await connections.runWithin(client, this.#cancelWatched, this.#valuesOf(checks, by))
       const outcomes = this.#toOutcomes(rows)
       const cancelled = checks.filter((_, n) => outcomes[n]?.kind === 'cancelled')
       const stayed = new Set<string>()

@@ -32,17 +32,20 @@ export function cancelStatements(columns: OrdersColumns) {
    * statistics are old or missing. `done` is no join, since the planner, which expects one row of each, would compare each
    * with each.
    *
+   * $5 who has looked at the orders: `check` or `sweep`.
+   *
    * $3 the oids and $4 the fingerprint of `readActors`, or null. Where the table has another one by now, nothing is cancelled,
    * as if all were locked: a new trigger could undo a cancellation unseen.
    */
+  const by = '$5::text'
   const cancel = (event: string) => `
 WITH ${seen}, due AS MATERIALIZED (
-  SELECT o.id, o.deadline, s.ord
+  SELECT o.id, o.deadline, o.status, s.ord
   FROM (SELECT id, min(ms) AS ms, min(ord) AS ord FROM seen WHERE unpaid AND copies = 1 AND deadline BETWEEN ${floor} AND now()
           AND ($3::oid[] IS NULL OR (SELECT ${fingerprintOf(columns, '$3::oid[]')} = $4::text))
         GROUP BY id ORDER BY id) s
   CROSS JOIN LATERAL (
-    SELECT o.${id} AS id, coalesce(${own}, ${atMs('s.ms')}) AS deadline
+    SELECT o.${id} AS id, coalesce(${own}, ${atMs('s.ms')}) AS deadline, ${statusOf(columns, 'o')} AS status
     FROM ${table} o
     WHERE o.${id} = s.id AND (${unpaid} AND coalesce(${own}, ${atMs('s.ms')}) BETWEEN ${floor} AND now()) IS TRUE
     FOR UPDATE SKIP LOCKED
@@ -53,8 +56,8 @@ WITH ${seen}, due AS MATERIALIZED (
   WHERE o.${id} = ANY (ARRAY(SELECT id FROM due)) AND (${unpaid}${deadline ? ` AND coalesce(${own} <= now(), true)` : ''}) IS TRUE
   RETURNING o.${id} AS id, (${isCancelled(columns)}) IS TRUE AS cancelled
 ), done AS (
-  SELECT id, min(ord) AS ord, min(deadline) AS deadline, bool_or(cancelled) AS cancelled
-  FROM (SELECT id, ord, deadline, false AS cancelled FROM due UNION ALL SELECT id, NULL, NULL, cancelled FROM updated) d
+  SELECT id, min(ord) AS ord, min(deadline) AS deadline, min(status) AS status, bool_or(cancelled) AS cancelled
+  FROM (SELECT id, ord, deadline, status, false AS cancelled FROM due UNION ALL SELECT id, NULL, NULL, NULL, cancelled FROM updated) d
   GROUP BY id
 ), event AS (${event}
 )${answerSql(`WHEN d.cancelled AND d.ord = s.ord THEN 'cancelled' WHEN d.cancelled THEN 'again' WHEN d.id IS NOT NULL THEN 'undone'`)}
@@ -63,11 +66,17 @@ ORDER BY s.ord`
   return {
     /* Fails as a whole if something has undone a cancellation, by a division by zero, whatever the outbox takes. */
     cancelUnpaid: cancel(
-      insertEvents(columns, 'done c', "CASE WHEN cancelled THEN 'order.cancelled' ELSE (1 / cancelled::int)::text END"),
+      insertEvents(columns, {
+        cancelled: 'done c',
+        by,
+        type: "CASE WHEN cancelled THEN 'order.cancelled' ELSE (1 / cancelled::int)::text END",
+      }),
     ),
 
     /* Tells which have been undone. */
-    cancelWatched: cancel(insertEvents(columns, '(SELECT id, deadline FROM done WHERE cancelled) c')),
+    cancelWatched: cancel(
+      insertEvents(columns, { cancelled: '(SELECT id, deadline, status FROM done WHERE cancelled) c', by }),
+    ),
 
     /* What `cancelUnpaid` would do, without doing it. */
     dryRun: `

@@ -100,11 +100,19 @@ export async function firstSeen({ database, columns }: OrdersTable): Promise<num
   return (await oneValue<number | null>(database, sql, [columns.name])) ?? undefined
 }
 
-/** @param cancelled what has the id and the deadline of each cancelled order, as a FROM */
-export function insertEvents(columns: OrdersColumns, cancelled: string, type = "'order.cancelled'"): string {
+/**
+ * @param options.cancelled what has the id, the deadline and the status before of each cancelled order, as a FROM
+ * @param options.by who has looked at the orders, as SQL
+ */
+export function insertEvents(
+  columns: OrdersColumns,
+  { cancelled, by, type = "'order.cancelled'" }: { cancelled: string; by: string; type?: string },
+): string {
+  const status = columns.status ? `'statusBefore', status, ` : ''
   return `
   INSERT INTO ${columns.outbox} (type, order_id, orders_table, data)
-  SELECT ${type}, id::text, ${quoteLiteral(columns.name)}, jsonb_build_object('at', now(), 'deadline', deadline)
+  SELECT ${type}, id::text, ${quoteLiteral(columns.name)},
+    jsonb_build_object('at', now(), 'deadline', deadline, ${status}'decidedBy', ${by})
   FROM ${cancelled}`
 }
 
@@ -113,15 +121,29 @@ export function isOfTable(columns: OrdersColumns): string {
   return `(o.orders_table = ${quoteLiteral(columns.name)} OR o.orders_table IS NULL)`
 }
 
+/** @param id SQL of the order's id, as `canonicalId` has it */
+export function isOfOrder({ idType }: OrdersColumns, id: string): string {
+  return idType === 'citext' ? `lower(o.order_id) = lower(${id})` : `o.order_id = ${id}`
+}
+
 export function outboxStatements(columns: OrdersColumns, { hasDeliveries }: { hasDeliveries?: boolean | undefined }) {
-  const { outbox, table, id, idCast, idType } = columns
-  const isOfOrder = idType === 'citext' ? 'lower(o.order_id) = lower($1)' : 'o.order_id = $1'
+  const { outbox, table, id, idCast } = columns
   const isOurs = `o.orders_table = ${quoteLiteral(columns.name)}`
   const isUndelivered = `o.delivered_at IS NULL AND coalesce(o.attempts::text, '') NOT LIKE '%"givenUpAt"%' AND `
+  const deliveryColumns = hasDeliveries ? `, ${DELIVERY_COLUMNS.join(', ')}` : ''
+  const deliveryParts = hasDeliveries
+    ? `, 'deliveredTo', o.delivered_to, 'attempts', o.attempts, 'deliveredAt', ${ms('o.delivered_at')}`
+    : ''
   const waits = `${hasDeliveries ? isUndelivered : ''}${isOfTable(columns)}`
   return {
-    /* For the orders that the shop's own statement has cancelled. $1 text[] ids, $2 timestamptz[] deadlines. */
-    insertOutbox: insertEvents(columns, 'unnest($1::text[], $2::timestamptz[]) AS c (id, deadline)'),
+    /*
+     * For the orders that the shop's own statement has cancelled. $1 text[] ids, $2 timestamptz[] deadlines, $3 text[] statuses
+     * before, $4 who has looked at them.
+     */
+    insertOutbox: insertEvents(columns, {
+      cancelled: 'unnest($1::text[], $2::timestamptz[], $3::text[]) AS c (id, deadline, status)',
+      by: '$4::text',
+    }),
 
     /* How many events of this table wait, counted up to a limit, and how long the first one has waited. */
     outbox: `
@@ -135,9 +157,9 @@ SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} o WHERE ${waits} LIMIT 
      */
     eventsOf: `
 SELECT count(*)::int AS searched,
-       coalesce(jsonb_agg(jsonb_build_object('id', o.event_id, 'type', o.type, 'at', ${ms('o.created_at')}) ORDER BY o.id)
-         FILTER (WHERE ${isOfOrder} AND (${isOurs} OR o.orders_table IS NULL AND NOT c.is_another)), '[]') AS events
-FROM (SELECT id, event_id, type, order_id, created_at, orders_table FROM ${outbox} ORDER BY id DESC LIMIT ${EVENTS_SEARCHED}) o,
+       coalesce(jsonb_agg(jsonb_build_object('id', o.event_id, 'type', o.type, 'at', ${ms('o.created_at')}${deliveryParts}) ORDER BY o.id)
+         FILTER (WHERE ${isOfOrder(columns, '$1')} AND (${isOurs} OR o.orders_table IS NULL AND NOT c.is_another)), '[]') AS events
+FROM (SELECT id, event_id, type, order_id, created_at, orders_table${deliveryColumns} FROM ${outbox} ORDER BY id DESC LIMIT ${EVENTS_SEARCHED}) o,
      (SELECT EXISTS (SELECT FROM ${table} t WHERE t.${id} = $1::text::${idCast} AND (${isCancelled(columns)}) IS NOT TRUE) AS is_another) c`,
   }
 }

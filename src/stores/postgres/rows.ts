@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { OrderExpiryError } from '../../errors.ts'
 import { LAST_MS } from '../../order/deadline.ts'
 import type { Check, Evidence, Outcome } from '../../order/order.ts'
+import { KEPT_DELIVERIES } from './kept-deliveries.ts'
 
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 const LOCKED_RETRY_MS = 300
@@ -13,7 +14,7 @@ const FIRST_TIMESTAMP_MS = -210_866_803_200_000
 const instant = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value))
 const milliseconds = instant.nullable().transform(ceil)
 const wholeMs = z.number().transform(Math.ceil)
-const event = z.object({ id: z.string(), type: z.string(), at: wholeMs })
+const event = KEPT_DELIVERIES.partial().extend({ id: z.string(), type: z.string(), at: wholeMs })
 
 export const NOW_SQL = `
 SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, current_setting('transaction_read_only') = 'on' AS "isReadOnly"`

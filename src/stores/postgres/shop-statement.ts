@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import type { Check, Order, Outcome } from '../../order/order.ts'
+import type { DecidedBy } from '../../order/store.ts'
 import { systemClock } from '../../runtime/clock.ts'
 import type { CancellationOptions } from './cancellation.ts'
 import { canonicalId } from './ids.ts'
@@ -29,14 +30,14 @@ export class ShopStatement {
     this.#idOf = ({ orderId }) => canonicalId(options.columns.idType, orderId)
   }
 
-  async run(checks: readonly Check[]): Promise<Outcome[]> {
+  async run(checks: readonly Check[], by: DecidedBy): Promise<Outcome[]> {
     const { connections, statements } = this.#options
     const idOf = this.#idOf
     const answered = new Set<string>()
     const isSilent = (check: Check, outcome: Outcome | undefined) => isLocked(outcome) && !answered.has(idOf(check))
     const ask = (some: readonly Check[], held?: Set<string>) => {
       const attempt = (rest: readonly Check[], undoneOrders: Undone) =>
-        this.#attempt(rest, { undoneOrders, answered, held })
+        this.#attempt(rest, { by, undoneOrders, answered, held })
       return runWatched({ checks: some, idOf, attempt })
     }
     const outcomes = await ask(checks)
@@ -58,9 +59,10 @@ export class ShopStatement {
 
   async #attempt(
     checks: readonly Check[],
-    { undoneOrders, answered, held }: { undoneOrders: Undone; answered: Set<string>; held?: Set<string> | undefined },
+    asked: { by: DecidedBy; undoneOrders: Undone; answered: Set<string>; held?: Set<string> | undefined },
   ): Promise<Outcome[] | undefined> {
     const { connections, columns, statements, sql, find, actors } = this.#options
+    const { by, undoneOrders, answered, held } = asked
     const idOf = this.#idOf
     const input = idsAndDeadlines(checks)
     return connections.transaction('BEGIN', async (client) => {
@@ -98,7 +100,8 @@ export class ShopStatement {
           undoneOrders.set(orderId, rejected(undone(['CANCEL_SQL_FILE', ...actors().names]), evidence))
         }
         if (stayed.length > 0) return { end: 'ROLLBACK', value: undefined }
-        await client.query(statements.insertOutbox, idsAndDeadlines(cancelled))
+        const statuses = cancelled.map(({ evidence }) => evidence.status ?? null)
+        await client.query(statements.insertOutbox, [...idsAndDeadlines(cancelled), statuses, by])
       }
       const kept = unpaid.filter((check) => outcomes[checks.indexOf(check)]?.kind === 'kept')
       const unchanged = [...(await this.#versionsOf(client, kept))].filter(([id, now]) => versions.get(id) === now)

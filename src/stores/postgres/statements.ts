@@ -42,8 +42,11 @@ export function buildStatements(columns: OrdersColumns, range: SweepRange = {}) 
 export function explanations(columns: OrdersColumns, cancelSql: string | undefined) {
   const { cancelUnpaid, insertOutbox } = buildStatements(columns)
   const none = idsAndDeadlines([])
-  if (!cancelSql) return [{ sql: `EXPLAIN ${cancelUnpaid}`, values: [...none, null, null] }]
-  return [cancelSql, insertOutbox].map((sql) => ({ sql: `EXPLAIN ${sql}`, values: none }))
+  if (!cancelSql) return [{ sql: `EXPLAIN ${cancelUnpaid}`, values: [...none, null, null, null] }]
+  return [
+    { sql: `EXPLAIN ${cancelSql}`, values: none },
+    { sql: `EXPLAIN ${insertOutbox}`, values: [...none, [], null] },
+  ]
 }
 
 function readStatements(columns: OrdersColumns, { backlogEndMs = FLOOR_MS, remembersKept }: SweepRange) {

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { Outbox } from '../../order/outbox.ts'
-import type { Backlog, DueOrder, KeptEvent, OrderStore, SetAside } from '../../order/store.ts'
+import type { Backlog, CancelOptions, DueOrder, KeptEvent, OrderStore, SetAside } from '../../order/store.ts'
 import { type Actors, expectSameTypes, readActors } from './actors.ts'
 import { Cancellation } from './cancellation.ts'
 import type { OrdersColumns } from './columns.ts'
@@ -10,6 +10,7 @@ import { Connections, reading } from './connections.ts'
 import { PostgresDeliveries } from './deliveries.ts'
 import { canHoldId, canonicalId } from './ids.ts'
 import { readColumns } from './inspection.ts'
+import { deliveriesIn } from './kept-deliveries.ts'
 import { EVENTS_SEARCHED } from './outbox.ts'
 import { createPool, withPool } from './pool.ts'
 import { readOnly } from './read-only.ts'
@@ -57,8 +58,9 @@ export class PostgresStore implements OrderStore {
     this.#looks = new Connections({ pool: createPool({ ...options, ...shared, connections: LOOKS }), access })
     this.#probes = new Connections({ pool: createPool({ ...options, ...shared, connections: 1 }), access })
     this.#relays = new Connections({ pool: createPool({ ...options, ...shared, connections: RELAYS }), access })
-    this.deliveries =
-      access || !records.hasDeliveries ? undefined : new PostgresDeliveries({ connections: this.#relays, columns })
+    this.deliveries = records.hasDeliveries
+      ? new PostgresDeliveries({ connections: this.#relays, columns })
+      : undefined
     this.#access = access
     this.#columns = columns
     this.#actors = actors
@@ -94,7 +96,7 @@ export class PostgresStore implements OrderStore {
       const { cancelSql } = options.settings
       if (cancelSql) await store.#connections.with((client) => verifyShopSql(client, cancelSql))
       // An empty batch changes nothing, but has every name and permission checked.
-      else await store.#cancellation.run([])
+      else await store.#cancellation.run([], 'check')
       const { onNotice } = options
       if (onNotice) {
         // Looks are bounded by settings of a transaction, and so need one connection.
@@ -122,10 +124,10 @@ export class PostgresStore implements OrderStore {
     }
   }
 
-  async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
+  async cancelUnpaid(checks: readonly Check[], options: CancelOptions = {}): Promise<Outcome[]> {
     const { idType } = this.#columns
     const holdable = checks.filter(({ orderId }) => canHoldId(idType, orderId))
-    const found = holdable.length === 0 ? [] : await this.#decide(holdable, Boolean(options.dryRun))
+    const found = holdable.length === 0 ? [] : await this.#decide(holdable, options)
     if (holdable.length === checks.length) return found
     const decidedAt = found[0]?.evidence.decidedAt ?? (await this.ping())
     const outcomes = found.values()
@@ -134,9 +136,9 @@ export class PostgresStore implements OrderStore {
     )
   }
 
-  #decide(checks: readonly Check[], isDryRun: boolean): Promise<Outcome[]> {
-    if (isDryRun) return this.#cancellation.dryRun(checks)
-    return (this.#shopStatement ?? this.#cancellation).run(checks)
+  #decide(checks: readonly Check[], { dryRun, by = 'check' }: CancelOptions): Promise<Outcome[]> {
+    if (dryRun) return this.#cancellation.dryRun(checks)
+    return (this.#shopStatement ?? this.#cancellation).run(checks, by)
   }
 
   async find(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
@@ -191,12 +193,16 @@ export class PostgresStore implements OrderStore {
     return { events, oldestAgeMs: ageMs === null ? undefined : Math.max(0, ageMs) }
   }
 
-  async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
+  async eventsOf(orderId: string, sinks: readonly string[] = []): Promise<KeptEvent[] | undefined> {
     const { idType } = this.#columns
     if (!canHoldId(idType, orderId)) return []
     const row = await this.#one(this.#statements.eventsOf, [canonicalId(idType, orderId)])
     const { searched, events } = ANSWERS.events.parse(row)
-    return events.length === 0 && searched === EVENTS_SEARCHED ? undefined : events
+    if (events.length === 0 && searched === EVENTS_SEARCHED) return undefined
+    return events.map(({ id, type, at, deliveredTo, attempts = {}, deliveredAt }) => {
+      const isTold = sinks.length > 0 && deliveredTo
+      return { id, type, at, ...(isTold && { deliveries: deliveriesIn({ deliveredTo, attempts, deliveredAt }, sinks) }) }
+    })
   }
 
   async ping(): Promise<number> {

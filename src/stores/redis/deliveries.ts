@@ -1,24 +1,27 @@
 import type { Redis } from 'ioredis'
 import { z } from 'zod'
-import { NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts'
-import type { Backlog } from '../../order/store.ts'
+import {
+  type ListedEvent,
+  type Listing,
+  NUM_SHARES,
+  type Outbox,
+  type OutboxEvent,
+  type SinkDelivery,
+} from '../../order/outbox.ts'
+import type { Backlog, KeptEvent } from '../../order/store.ts'
 import type { QueueKeys } from '../../redis/keys.ts'
 import { timeOf } from '../../redis/time.ts'
 import { readJson } from '../../runtime/json.ts'
+import { ATTEMPT, deliveryOf } from '../attempt.ts'
 
 const MOST_READ = 1_000
+const MOST_SEARCHED = 10_000
 
-/** What is known of an event at a sink, as JSON in the hash `attempts`. Times are epoch milliseconds by Redis' clock. */
-const ATTEMPT = z.object({
-  deliveredAt: z.number().optional(),
-  failures: z.number().default(0),
-  retryAt: z.number().optional(),
-  givenUpAt: z.number().optional(),
-  why: z.string().optional(),
-})
+/** An event is added to the undelivered ones in the millisecond of its order's change, or a little later, by the ids of the stream. */
+const SEARCHED_MS = 50
 
 /*
- * KEYS[1] the stream of undelivered events, KEYS[2] the attempts, a hash: position, a space, sink → JSON
+ * KEYS[1] the stream of undelivered events, KEYS[2] the attempts, a hash: position, a space, sink → JSON of ATTEMPT
  * ARGV[1] how many sinks there are, ARGV[2…] their names, the first is the one that has got the events; then their positions
  * Drops those events that all sinks have got, and notes the others as delivered to this one.
  */
@@ -93,6 +96,41 @@ export class RedisDeliveries implements Outbox {
     await this.#redis.eval(FAILED, 2, undelivered, attempts, position, sink, attempt, ...next)
   }
 
+  async list({ sinks, only, after, limit }: Listing): Promise<ListedEvent[]> {
+    const found: ListedEvent[] = []
+    for (let from = after; found.length < limit; ) {
+      const start = from ? `(${from}` : '-'
+      const entries = await this.#redis.xrange(this.#keys.undelivered, start, '+', 'COUNT', MOST_READ)
+      const events = entries.map(toEvent).filter(({ id, orderId }) => {
+        if (typeof only !== 'object') return true
+        return 'id' in only ? only.id === id : only.orderId === orderId
+      })
+      const isListed = ({ deliveries }: ListedEvent) =>
+        only !== 'given-up' || deliveries.some(({ state }) => state === 'given-up')
+      found.push(...(await this.#withDeliveries(events, sinks)).filter(isListed))
+      if (entries.length < MOST_READ) break
+      from = entries.at(-1)?.[0]
+    }
+    return found.slice(0, limit)
+  }
+
+  async replay(events: Parameters<Outbox['replay']>[0], { sink }: Parameters<Outbox['replay']>[1]): Promise<void> {
+    if (events.length === 0) return
+    await this.#redis.hdel(this.#keys.attempts, ...events.map(({ position }) => `${position} ${sink}`))
+  }
+
+  /** The same events, with their deliveries. */
+  async describe(events: readonly KeptEvent[], sinks: readonly string[]): Promise<KeptEvent[]> {
+    const described = events.map(async (event) => {
+      const { at } = event
+      const entries = await this.#redis.xrange(this.#keys.undelivered, at, at + SEARCHED_MS, 'COUNT', MOST_SEARCHED)
+      const waiting = entries.map(toEvent).filter(({ id }) => id === event.id)
+      const [listed] = await this.#withDeliveries(waiting, sinks)
+      return { ...event, deliveries: listed?.deliveries ?? [] }
+    })
+    return Promise.all(described)
+  }
+
   async dropDelivered(): Promise<number> {
     return 0
   }
@@ -108,6 +146,18 @@ export class RedisDeliveries implements Outbox {
     return { events, oldestAgeMs: first && Math.max(0, now - toEvent(first).at) }
   }
 
+  async #withDeliveries(events: readonly OutboxEvent[], sinks: readonly string[]): Promise<ListedEvent[]> {
+    const fields = events.flatMap(({ position }) => sinks.map((sink) => `${position} ${sink}`))
+    const texts = fields.length > 0 ? await this.#redis.hmget(this.#keys.attempts, ...fields) : []
+    return events.map(({ position, id, type, orderId, at }, n) => {
+      const deliveries = sinks.map((sink, s): SinkDelivery => {
+        const text = texts[n * sinks.length + s]
+        return deliveryOf(sink, text ? ATTEMPT.parse(readJson(text)) : undefined)
+      })
+      return { position, id, type, orderId, at, deliveries }
+    })
+  }
+
   /** Those that the sink has neither got nor been given up for. */
   async #waiting(events: OutboxEvent[], sink: string): Promise<OutboxEvent[]> {
     if (events.length === 0) return []
@@ -117,7 +167,7 @@ export class RedisDeliveries implements Outbox {
     return events.flatMap((event, n) => {
       const text = texts[n]
       if (!text) return [event]
-      const { deliveredAt, givenUpAt, failures, retryAt = 0 } = ATTEMPT.catch({ failures: 0 }).parse(readJson(text))
+      const { deliveredAt, givenUpAt, failures, retryAt = 0 } = ATTEMPT.parse(readJson(text))
       const waitMs = Math.max(0, retryAt - now)
       return deliveredAt === undefined && givenUpAt === undefined ? [{ ...event, failures, waitMs }] : []
     })

@@ -64,13 +64,19 @@ export function createRedisStore(options: {
     // It sees each order from its placing on, so it has no backlog.
     unpaidDueBefore: async (instant, after, limit, { backlog = false } = {}) =>
       backlog ? [] : ask(() => orders.unpaidDueBefore(instant, after, limit)),
-    eventsOf: (orderId) => ask(() => orders.eventsOf(orderId)),
+    eventsOf: (orderId, sinks = []) =>
+      ask(async () => {
+        const events = await orders.eventsOf(orderId)
+        return events && areDelivered && sinks.length > 0 ? deliveries.describe(events, sinks) : events
+      }),
     ...(areDelivered && {
       outbox: () => ask(() => deliveries.backlog()),
       deliveries: {
         undelivered: (asked) => ask(() => deliveries.undelivered(asked)),
         delivered: (events, to) => ask(() => deliveries.delivered(events, to)),
         failed: (event, why) => ask(() => deliveries.failed(event, why)),
+        list: (asked) => ask(() => deliveries.list(asked)),
+        replay: (events, to) => ask(() => deliveries.replay(events, to)),
         dropDelivered: () => deliveries.dropDelivered(),
       },
     }),

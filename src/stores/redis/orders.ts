@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
-import type { DueOrder, KeptEvent } from '../../order/store.ts'
+import type { CancelOptions, DueOrder, KeptEvent } from '../../order/store.ts'
 import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
 import { timeOf } from '../../redis/time.ts'
 import { findEvents, type OrderEvent, toEvent } from './events.ts'
@@ -98,9 +98,10 @@ export class RedisOrders {
     )
   }
 
-  async cancelUnpaid(checks: readonly Check[], options: { dryRun?: boolean } = {}): Promise<Outcome[]> {
-    const last = { keys: [this.#keys.undelivered], args: [this.#areDelivered ? '1' : '0'] }
-    return (await this.#runForEach(options.dryRun ? DRY_RUN : CANCEL_UNPAID, checks, { last })).map(toOutcome)
+  async cancelUnpaid(checks: readonly Check[], options: CancelOptions = {}): Promise<Outcome[]> {
+    const { dryRun, by = 'check' } = options
+    const last = { keys: [this.#keys.undelivered], args: [this.#areDelivered ? by : ''] }
+    return (await this.#runForEach(dryRun ? DRY_RUN : CANCEL_UNPAID, checks, { last })).map(toOutcome)
   }
 
   async unpaidDueBefore(instant: number, after: DueOrder | undefined, limit: number): Promise<DueOrder[]> {

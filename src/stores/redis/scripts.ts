@@ -15,8 +15,8 @@ local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
  * is not a number.
  *
  * Returns {outcome, now, status, deadline}; outcome is cancelled, kept, missing or not-due, status is what was seen. A key of
- * another type counts as missing and spoils no other order. The last key is the stream of undelivered events, the last argument
- * 1 if somebody delivers them.
+ * another type counts as missing and spoils no other order. The last key is the stream of undelivered events, the last
+ * argument who looks at the orders if somebody delivers events, or else empty.
  */
 export const CANCEL_UNPAID = cancelling(`
       -- The event first: it is the only write of the three that can be refused, and nothing is undone.
@@ -24,7 +24,7 @@ export const CANCEL_UNPAID = cancelling(`
         'type', 'order.cancelled', 'order_id', id, 'at', now, 'deadline', deadline)
       if undelivered then
         redis.call('XADD', undelivered, '*', 'event_id', event, 'type', 'order.cancelled', 'order_id', id, 'at', now,
-          'data', '{"at":' .. now .. ',"deadline":' .. deadline .. '}')
+          'data', '{"at":' .. now .. ',"deadline":' .. deadline .. ',"statusBefore":"pending","decidedBy":"' .. by .. '"}')
       end
       redis.call('HSET', KEYS[i], 'status', 'cancelled', 'cancelled_at', now)
       redis.call('ZREM', KEYS[1], id)`)
@@ -36,7 +36,8 @@ function cancelling(writes: string): string {
   return `${NOW}
 redis.call('ZCARD', KEYS[1]) -- an index or stream of another type fails here, before anything is written
 redis.call('XLEN', KEYS[2])
-local undelivered = ARGV[#ARGV] == '1' and KEYS[#KEYS]
+local by = ARGV[#ARGV]
+local undelivered = by ~= '' and KEYS[#KEYS]
 if undelivered then redis.call('XLEN', undelivered) end
 local outcomes = {}
 for i = 3, #KEYS - 1 do

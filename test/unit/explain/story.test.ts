@@ -10,6 +10,8 @@ import {
   tellStory,
 } from '../../../src/explain/story.ts'
 import type { Order } from '../../../src/order/order.ts'
+import type { SinkDelivery } from '../../../src/order/outbox.ts'
+import type { KeptEvent } from '../../../src/order/store.ts'
 import type { SweepNote } from '../../../src/queue/sweep-notes.ts'
 import type { CheckFacts } from '../../../src/queue/view/check-facts.ts'
 import { systemClock } from '../../../src/runtime/clock.ts'
@@ -605,6 +607,7 @@ test('each part that cannot be asked is said, and no other', async () => {
         store: { find: () => answer('find', [order({ status: 'cancelled' })]) },
         cancelledStatus: 'cancelled',
         clockOffsets: { store: 0 },
+        sinks: [],
         dryRun: false,
         clock: systemClock,
       },
@@ -656,4 +659,42 @@ test('as JSON it says what, why, when and by whom, for machines', () => {
   const unreadable = storyJsonOf(tell({ order: order({ deadline: -8.64e15, setAside: 'unreadable' }) }))
   expect(unreadable).not.toHaveProperty('deadline')
   expect(unreadable.next).toBe('Correct the deadline of its row.')
+})
+
+test('what became of an event at each receiver is told, when and why', () => {
+  const textsOf = (deliveries: SinkDelivery[], readers?: KeptEvent['readers']) => {
+    const event = { ...cancellation, deliveries, ...(readers && { readers }) }
+    const { events } = tell({ order: order({ status: 'cancelled' }), events: [event], now: T + 60 * MINUTE })
+    return events
+      .filter(({ code }) => /^EVENT_(?!WRITTEN)/.test(code))
+      .map(({ at, code, text }) => [code, at === undefined ? undefined : (at - T) / MINUTE, text])
+  }
+  const at = T + 20 * MINUTE
+  const why = 'answered 500'
+  expect(
+    textsOf([
+      { sink: 'stream', state: 'delivered', at, failures: 0 },
+      { sink: 'queue', state: 'delivered', failures: 0 },
+      { sink: 'webhook', state: 'given-up', at, failures: 10, why },
+    ]),
+  ).toEqual([
+    ['EVENT_DELIVERED', undefined, 'event e delivered to queue'],
+    ['EVENT_DELIVERED', 20, 'event e delivered to stream'],
+    ['EVENT_GIVEN_UP', 20, 'event e given up for webhook: 10 attempts failed, the last: answered 500'],
+  ])
+  expect(
+    textsOf([
+      { sink: 'webhook', state: 'waiting', at: T + 90 * MINUTE, failures: 1, why },
+      { sink: 'stream', state: 'waiting', at, failures: 2, why },
+      { sink: 'queue', state: 'waiting', failures: 0 },
+    ]),
+  ).toEqual([
+    ['EVENT_STATE', 60, `now: event e is sent to webhook again at ${iso(T + 90 * MINUTE)}: 1 attempt failed, the last: ${why}`],
+    ['EVENT_STATE', 60, `now: event e is to be sent to stream: 2 attempts failed, the last: ${why}`],
+    ['EVENT_STATE', 60, 'now: event e is to be sent to queue'],
+  ])
+  expect(textsOf([], [{ name: 'mailer', state: 'past' }])).toEqual([
+    ['EVENT_STATE', 60, 'now: event e is not, or no longer, to be delivered'],
+    ['EVENT_STATE', 60, 'now: mailer is done with event e'],
+  ])
 })
