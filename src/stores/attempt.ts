@@ -12,7 +12,7 @@ export const ATTEMPT = z
   })
   .catch({ failures: 0 })
 
-export type Attempt = z.output<typeof ATTEMPT>
+type Attempt = z.output<typeof ATTEMPT>
 
 /** @param delivered whether the sink has got it, and when, where the store keeps that apart */
 export function deliveryOf(
