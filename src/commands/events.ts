@@ -99,7 +99,10 @@ function selectionOf({ order, event, givenUp }: ReplayOptions): NonNullable<List
 }
 
 function notChosen(sink: SinkName, sinks: readonly SinkName[]): OrderExpiryError {
-  return new OrderExpiryError('INVALID_SETTINGS', `--sink: expected one that is set (${sinks.join(', ')}), given ${sink}`)
+  return new OrderExpiryError(
+    'INVALID_SETTINGS',
+    `--sink: expected one that is set (${sinks.join(', ')}), given ${sink}`,
+  )
 }
 
 function parseLimit(text: string): number {

@@ -110,14 +110,16 @@ export async function withOutbox<T>(
   const { config } = settings
   const sinks = chosenSinks(config)
   const where = 'WEBHOOK_URL, EVENT_STREAM or EVENT_QUEUE'
-  if (sinks.length === 0) throw new OrderExpiryError('INVALID_SETTINGS', `${where}: expected where events go, given none`)
+  if (sinks.length === 0)
+    throw new OrderExpiryError('INVALID_SETTINGS', `${where}: expected where events go, given none`)
   const { keys } = queueOf(config)
   return withConnection(settings, async (connection, redisAddress) => {
     const choice = chooseStore({ config, redisAddress, ...(access === 'read' && { access }) })
     const store = await openStore(choice)
     try {
       const { deliveries: outbox } = store
-      if (!outbox) throw new OrderExpiryError('OUTBOX_MISSING', 'expected what `order-expiry migrate` adds to the outbox')
+      if (!outbox)
+        throw new OrderExpiryError('OUTBOX_MISSING', 'expected what `order-expiry migrate` adds to the outbox')
       const readAgain = async () => {
         for (const sink of sinks) await askToReadAgain({ connection, key: keys.shares(sink) })
       }

@@ -171,7 +171,8 @@ function eventOfDelivery({ id }: KeptEvent, delivery: SinkDelivery, now: number)
   const failed = `${count(failures, 'attempt')} failed${why ? `, the last: ${why}` : ''}`
   if (state === 'given-up') return { at, code: 'EVENT_GIVEN_UP', text: `event ${id} given up for ${sink}: ${failed}` }
   if (state === 'delivered') return { at, code: 'EVENT_DELIVERED', text: `event ${id} delivered to ${sink}` }
-  const next = at !== undefined && at > now ? `is sent to ${sink} again at ${instantOf(at)}` : `is to be sent to ${sink}`
+  const next =
+    at !== undefined && at > now ? `is sent to ${sink} again at ${instantOf(at)}` : `is to be sent to ${sink}`
   return { at: now, code: 'EVENT_STATE', text: `now: event ${id} ${next}${failures > 0 ? `: ${failed}` : ''}` }
 }
 

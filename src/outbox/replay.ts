@@ -33,7 +33,11 @@ export async function replayEvents(options: {
     })
     for (const sink of dryRun ? [] : sinks) {
       const events = found.filter(({ deliveries }) => deliveries.some((delivery) => delivery.sink === sink))
-      if (events.length > 0) await outbox.replay(events.map(({ event }) => event), { sink })
+      if (events.length > 0)
+        await outbox.replay(
+          events.map(({ event }) => event),
+          { sink },
+        )
     }
     for (const each of found) onFound(each)
     isMore = page.length === PAGE

@@ -22,7 +22,8 @@ export function deliveryOf(
 ): SinkDelivery {
   const { failures, why, retryAt, givenUpAt, deliveredAt = delivered.at } = attempt
   const known = { sink, failures, ...(why !== undefined && { why }) }
-  if (delivered.isDelivered || attempt.deliveredAt !== undefined) return { ...known, state: 'delivered', at: deliveredAt }
+  if (delivered.isDelivered || attempt.deliveredAt !== undefined)
+    return { ...known, state: 'delivered', at: deliveredAt }
   if (givenUpAt !== undefined) return { ...known, state: 'given-up', at: givenUpAt }
   return { ...known, state: 'waiting', at: retryAt }
 }

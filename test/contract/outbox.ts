@@ -55,7 +55,9 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
       expect(new Set(events.map(({ id }) => id)).size).toBe(5)
       expect(events[0]).toMatchObject({ type: 'order.cancelled', failures: 0, data: { deadline: expect.anything() } })
       expect(Math.abs((events[0]?.at ?? 0) - Date.now())).toBeLessThan(60_000)
-      expect(events.map(({ data }) => data)).toMatchObject(ids.map(() => ({ statusBefore: 'pending', decidedBy: 'check' })))
+      expect(events.map(({ data }) => data)).toMatchObject(
+        ids.map(() => ({ statusBefore: 'pending', decidedBy: 'check' })),
+      )
       const page = await read({ limit: 2 })
       const rest = await read({ after: page[1]?.position, limit: 100 })
       expect(orderIdsOf([...page, ...rest])).toEqual(ids)
@@ -177,10 +179,22 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
         const fresh = { state: 'waiting', failures: 0 }
         const why = 'answered 500'
         expect(listed.map(({ deliveries }) => deliveries)).toMatchObject([
-          [{ sink: 'webhook', state: 'waiting', failures: 2, why }, { sink: 'stream', ...fresh }],
-          [{ sink: 'webhook', state: 'given-up', failures: 10, why }, { sink: 'stream', ...fresh }],
-          [{ sink: 'webhook', state: 'delivered' }, { sink: 'stream', ...fresh }],
-          [{ sink: 'webhook', ...fresh }, { sink: 'stream', ...fresh }],
+          [
+            { sink: 'webhook', state: 'waiting', failures: 2, why },
+            { sink: 'stream', ...fresh },
+          ],
+          [
+            { sink: 'webhook', state: 'given-up', failures: 10, why },
+            { sink: 'stream', ...fresh },
+          ],
+          [
+            { sink: 'webhook', state: 'delivered' },
+            { sink: 'stream', ...fresh },
+          ],
+          [
+            { sink: 'webhook', ...fresh },
+            { sink: 'stream', ...fresh },
+          ],
         ])
         near(listed[0]?.deliveries[0]?.at, Date.now() + 3_600_000)
         near(listed[1]?.deliveries[0]?.at, Date.now())

@@ -75,9 +75,13 @@ test.each(['redis', 'postgres'] as const)('events are listed, and sent again: %s
   const shown = await run('list', '--limit', '2')
   expect(shown.code).toBe(0)
   expect(shown.stdout).toMatch(
-    new RegExp(`^${lost.id}  order\\.cancelled  lost  .*\n  webhook {3}given up .*; 10 attempts failed, the last: answered 500\n`),
+    new RegExp(
+      `^${lost.id}  order\\.cancelled  lost  .*\n  webhook {3}given up .*; 10 attempts failed, the last: answered 500\n`,
+    ),
   )
-  expect(shown.stdout).toMatch(/next attempt in 60 min; 2 attempts failed, the last: answered 500\nand more: --limit 4\n$/)
+  expect(shown.stdout).toMatch(
+    /next attempt in 60 min; 2 attempts failed, the last: answered 500\nand more: --limit 4\n$/,
+  )
 
   expect(await run('replay', '--given-up', '--dry-run')).toMatchObject({
     code: 0,
@@ -107,7 +111,9 @@ test('what is not to be done is refused with exit code 1', async () => {
   expect(await refused('replay', '--given-up', '--order', 'lost')).toContain('expected one of')
   expect(await refused('replay', '--order', 'nobody')).toContain('sends 0 events again')
   expect(await refused('replay', '--order', 'new')).toContain('sends 0 events again') // it is sent anyway
-  expect(await refused('replay', '--order', 'lost', '--sink', 'stream')).toContain('--sink: expected one that is set (webhook)')
+  expect(await refused('replay', '--order', 'lost', '--sink', 'stream')).toContain(
+    '--sink: expected one that is set (webhook)',
+  )
   expect(await refused('replay', '--order', 'lost', '--sink', 'mail')).toContain('Allowed choices')
   expect(await refused('list', '--limit', '0')).toContain('from 1 to 10000')
   expect(await refused('list', '--order', '')).toContain('INVALID_ORDER_ID')

@@ -7,7 +7,13 @@ type Schema = { type?: string; properties?: Record<string, Schema>; [keyword: st
 export async function schemaProblems(event: { type: string }, type = event.type): Promise<string> {
   const schema = JSON.parse(readFileSync(`docs/events/${type}.json`, 'utf8')) as Schema
   // Fastify's validator is Ajv. It is to change nothing, and to know every word of the schema.
-  const customOptions = { coerceTypes: false, removeAdditional: false, useDefaults: false, allErrors: true, strict: true }
+  const customOptions = {
+    coerceTypes: false,
+    removeAdditional: false,
+    useDefaults: false,
+    allErrors: true,
+    strict: true,
+  }
   const server = fastify({ ajv: { customOptions } })
   server.post('/', { schema: { body: closed(schema) } }, async () => '')
   const { statusCode, body } = await server.inject({ method: 'POST', url: '/', payload: event })

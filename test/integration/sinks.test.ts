@@ -124,7 +124,10 @@ describe.each(['stream', 'queue'] as const)('%s', (name) => {
 
   test('fails where Redis is away', async () => {
     const sink = await open(name, { url: 'redis://127.0.0.1:1' })
-    expect(await sink.deliver(eventOf('e-1'))).toEqual({ kind: 'failed', why: expect.stringContaining('cannot be used') })
+    expect(await sink.deliver(eventOf('e-1'))).toEqual({
+      kind: 'failed',
+      why: expect.stringContaining('cannot be used'),
+    })
   })
 })
 

@@ -82,11 +82,7 @@ export class Cancellation {
     return [...idsAndMs(checks), relations, fingerprint, by]
   }
 
-  async #attempt(
-    by: DecidedBy,
-    checks: readonly Check[],
-    undoneOrders: Undone,
-  ): Promise<Outcome[] | undefined> {
+  async #attempt(by: DecidedBy, checks: readonly Check[], undoneOrders: Undone): Promise<Outcome[] | undefined> {
     const { connections, statements, actors } = this.#options
     return connections.transaction('BEGIN', async (client) => {
       const rows = await connections.runWithin(client, this.#cancelWatched, this.#valuesOf(checks, by))

@@ -1,5 +1,12 @@
 import { z } from 'zod'
-import { DROPPED_AT_ONCE, type ListedEvent, type Listing, NUM_SHARES, type Outbox, type OutboxEvent } from '../../order/outbox.ts'
+import {
+  DROPPED_AT_ONCE,
+  type ListedEvent,
+  type Listing,
+  NUM_SHARES,
+  type Outbox,
+  type OutboxEvent,
+} from '../../order/outbox.ts'
 import type { OrdersColumns } from './columns.ts'
 import { type Connections, reading } from './connections.ts'
 import { canonicalId } from './ids.ts'

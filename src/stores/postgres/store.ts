@@ -58,9 +58,7 @@ export class PostgresStore implements OrderStore {
     this.#looks = new Connections({ pool: createPool({ ...options, ...shared, connections: LOOKS }), access })
     this.#probes = new Connections({ pool: createPool({ ...options, ...shared, connections: 1 }), access })
     this.#relays = new Connections({ pool: createPool({ ...options, ...shared, connections: RELAYS }), access })
-    this.deliveries = records.hasDeliveries
-      ? new PostgresDeliveries({ connections: this.#relays, columns })
-      : undefined
+    this.deliveries = records.hasDeliveries ? new PostgresDeliveries({ connections: this.#relays, columns }) : undefined
     this.#access = access
     this.#columns = columns
     this.#actors = actors
@@ -201,7 +199,12 @@ export class PostgresStore implements OrderStore {
     if (events.length === 0 && searched === EVENTS_SEARCHED) return undefined
     return events.map(({ id, type, at, deliveredTo, attempts = {}, deliveredAt }) => {
       const isTold = sinks.length > 0 && deliveredTo
-      return { id, type, at, ...(isTold && { deliveries: deliveriesIn({ deliveredTo, attempts, deliveredAt }, sinks) }) }
+      return {
+        id,
+        type,
+        at,
+        ...(isTold && { deliveries: deliveriesIn({ deliveredTo, attempts, deliveredAt }, sinks) }),
+      }
     })
   }
 

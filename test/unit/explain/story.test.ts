@@ -689,7 +689,11 @@ test('what became of an event at each receiver is told, when and why', () => {
       { sink: 'queue', state: 'waiting', failures: 0 },
     ]),
   ).toEqual([
-    ['EVENT_STATE', 60, `now: event e is sent to webhook again at ${iso(T + 90 * MINUTE)}: 1 attempt failed, the last: ${why}`],
+    [
+      'EVENT_STATE',
+      60,
+      `now: event e is sent to webhook again at ${iso(T + 90 * MINUTE)}: 1 attempt failed, the last: ${why}`,
+    ],
     ['EVENT_STATE', 60, `now: event e is to be sent to stream: 2 attempts failed, the last: ${why}`],
     ['EVENT_STATE', 60, 'now: event e is to be sent to queue'],
   ])
