@@ -1,3 +1,5 @@
+import type { EventType } from './event-types.ts'
+
 /**
  * The events that a store has written together with its changes, for who delivers them to one or several sinks. The events of
  * one order are all in the same one of {@link NUM_SHARES} shares. Every method rejects with a STORE_* error, and within a bounded time.
@@ -33,6 +35,12 @@ export interface Outbox {
   /** A page of events by position, with what is known of them at each of the sinks. */
   list(asked: Listing): Promise<ListedEvent[]>
 
+  /**
+   * Puts in events that are not written together with a change of an order. One that somebody has put in already has the same id,
+   * and is not put in again while the store knows of it: for a day, or for as long as delivered events are kept.
+   */
+  add(events: readonly NewEvent[]): Promise<void>
+
   /** It is as if the sink had neither got these nor failed: they are to be sent there again, under the same ids. */
   replay(events: readonly Pick<OutboxEvent, 'position'>[], options: { sink: string }): Promise<void>
 
@@ -57,6 +65,16 @@ export interface OutboxEvent {
   /** Attempts that failed at this sink, and milliseconds until the next; undefined: now. */
   failures: number
   waitMs?: number | undefined
+}
+
+/** An event to be put into the outbox. */
+export interface NewEvent {
+  type: EventType
+  /** Empty: it is of no order. */
+  orderId: string
+  /** What makes it another event than those of the same type and order. */
+  key: string
+  data: Readonly<Record<string, unknown>>
 }
 
 /** Which events are to be listed. */

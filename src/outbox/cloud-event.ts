@@ -9,10 +9,10 @@ export function cloudEvent({ id, type, orderId, at, data }: OutboxEvent, source:
     id,
     source,
     type,
-    subject: orderId,
+    ...(orderId && { subject: orderId }),
     time: new Date(at).toISOString(),
     datacontenttype: 'application/json',
-    data: { orderId, ...data, ...timesOf(data) },
+    data: { ...(orderId && { orderId }), ...data, ...timesOf(data) },
   }
 }
 

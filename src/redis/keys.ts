@@ -73,6 +73,8 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     /** The events that are still to be delivered, and what is known of the attempts. */
     undelivered: `${own}undelivered`,
     attempts: `${own}undelivered:attempts`,
+    /** The ids of events that were put in for themselves, by when. */
+    added: `${own}undelivered:added`,
     probe: `${own}probe`,
     /** The beginning of all keys of ours. */
     own,

@@ -14,6 +14,8 @@ interface OutboxUnderTest {
   notes(): Promise<number>
   /** Whether delivered events can be kept. */
   keeps: boolean
+  /** Whether an event is known when it was delivered and is not kept. */
+  remembersAdded: boolean
   /** Cancels an order, and commits it when the result is called, where transactions can stay open. */
   cancelSlowly?(orderId: string): Promise<() => Promise<void>>
   close(): Promise<void>
@@ -34,10 +36,10 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
     })
     afterAll(() => under?.close())
     beforeEach(async () => {
-      for (const sink of ['webhook', 'stream']) {
-        const rest = await read({ sink, limit: 10_000 })
-        await under.outbox.delivered(rest, { sink, sinks: ['webhook', 'stream'], keep: false })
-      }
+      const sinks = ['webhook', 'stream']
+      const rest = await under.outbox.list({ sinks, limit: 10_000 }) // those that were given up too
+      const events = rest.map((event) => ({ ...event, data: {}, failures: 0 }))
+      for (const sink of sinks) await under.outbox.delivered(events, { sink, sinks, keep: false })
       await under.outbox.dropDelivered(0)
     })
 
@@ -99,6 +101,42 @@ export function describeOutbox(name: string, open: () => Promise<OutboxUnderTest
       expect(await under.count()).toBe(under.keeps ? before : before - 2)
       expect(await under.outbox.dropDelivered(0)).toBe(under.keeps ? 2 : 0)
       expect(await under.count()).toBe(before - 2)
+    })
+
+    test('an event that is no cancellation is put in once, by whomever, and under the same id when its delivered one is gone', async () => {
+      const [orderId = ''] = nextIds(1)
+      const data = { at: '2026-11-30T12:00:00.004Z', reason: 'quote " and \\ and é' }
+      const event = { type: 'order.check_failed', orderId, key: 'a', data } as const
+      await Promise.all(Array.from({ length: 8 }, () => under.outbox.add([event, event])))
+      await under.outbox.add([{ ...event, data: {} }])
+      const [first, ...more] = await read()
+      expect(more).toEqual([])
+      expect(first).toMatchObject({ type: 'order.check_failed', orderId, data, failures: 0 })
+      expect(first?.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}$/)
+      expect(Math.abs((first?.at ?? 0) - Date.now())).toBeLessThan(60_000)
+      await under.outbox.delivered([first as OutboxEvent], one)
+      await under.outbox.add([event])
+      expect((await read()).map(({ id }) => id)).toEqual(under.remembersAdded ? [] : [first?.id])
+    })
+
+    test('events differ by their type, their order or their key; one may be of no order', async () => {
+      const [a = '', b = ''] = nextIds(2)
+      const event = { type: 'order.kept', orderId: a, key: '1', data: {} } as const
+      await under.outbox.add([])
+      await under.outbox.add([event, { ...event, type: 'order.check_failed' }, { ...event, orderId: b }])
+      await under.outbox.add([
+        { ...event, key: '2' },
+        { ...event, orderId: '' },
+      ])
+      const events = await read()
+      expect(orderIdsOf(events).sort()).toEqual(['', a, a, a, b].sort())
+      expect(new Set(events.map(({ id }) => id)).size).toBe(5)
+    })
+
+    test('thousands are put in at once, in their order', async () => {
+      const ids = nextIds(2_000)
+      await under.outbox.add(ids.map((orderId) => ({ type: 'order.kept', orderId, key: '', data: { status: 'paid' } })))
+      expect(orderIdsOf(await read({ limit: 3_000 }))).toEqual(ids)
     })
 
     test('a failed attempt is remembered for this sink, with the time until the next', async () => {

@@ -11,6 +11,7 @@ describeOutbox('postgres', async () => {
     outbox: store.deliveries as NonNullable<typeof store.deliveries>,
     eventsOf: async (orderId, sinks) => (await store.eventsOf(orderId, sinks)) ?? [],
     keeps: true,
+    remembersAdded: false,
     async cancel(orderIds, by) {
       await table.insert(orderIds.map((id) => ({ id, deadline })))
       for (const orderId of orderIds) await store.cancelUnpaid([{ orderId, deadline }], by && { by })

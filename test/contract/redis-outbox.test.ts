@@ -15,6 +15,7 @@ describeOutbox('redis', async () => {
     outbox: store.deliveries as NonNullable<typeof store.deliveries>,
     eventsOf: async (orderId, sinks) => (await store.eventsOf?.(orderId, sinks)) ?? [],
     keeps: false,
+    remembersAdded: true,
     async cancel(orderIds, by) {
       const deadline = Date.now() - 1_000
       await orders.record(orderIds.map((orderId) => ({ orderId, deadline, placedAt: deadline - 1_000 })))

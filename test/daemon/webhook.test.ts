@@ -34,12 +34,14 @@ test.each(['redis', 'postgres'] as const)('a cancelled order is told to the rece
   const shop = new OrderExpiry({ redis: redisUrl(), queueName: raw.name, ...(kind === 'redis' && { orders: 'redis' }) })
   closing.push(() => shop.close())
   const deadline = Date.now() + 1_000
+  let tableName: string | undefined
   if (kind === 'postgres') {
     const table = await OrdersTable.create({ idType: 'text' })
     closing.push(() => table.drop())
     await table.migrate()
     await table.insert([{ id: 'a-1', deadline }])
     Object.assign(env, table.env)
+    tableName = `${table.schema}.orders`
   }
   const daemon = await start(env)
   await shop.schedule({ orderId: 'a-1', deadline })
@@ -50,7 +52,7 @@ test.each(['redis', 'postgres'] as const)('a cancelled order is told to the rece
     source: `/order-expiry/${raw.name}`,
     data: { orderId: 'a-1', deadline: new Date(deadline).toISOString(), statusBefore: 'pending', decidedBy: 'check' },
   })
-  expect(event?.data.table).toBe(kind === 'postgres' ? 'public.orders' : undefined)
+  expect(event?.data.table).toBe(tableName)
   expect(await schemaProblems(event as { type: string })).toBe('')
   const scrape = async () => (await fetch(`${await daemon.url()}/metrics`)).text()
   await eventually('it is counted', async () =>

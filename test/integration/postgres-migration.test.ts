@@ -39,7 +39,7 @@ async function indexesOf({ pool, schema }: OrdersTable, table = 'orders'): Promi
 }
 
 /** Our own tables, where there are none yet. */
-const RECORDS = ['CREATE TABLE', 'CREATE INDEX', 'CREATE INDEX', 'CREATE TABLE', 'INSERT INTO']
+const RECORDS = ['CREATE TABLE', 'CREATE INDEX', 'CREATE INDEX', 'CREATE UNIQUE INDEX', 'CREATE TABLE', 'INSERT INTO']
 const INDEX = 'CREATE INDEX CONCURRENTLY'
 
 test('it creates the outbox, and says which index is missing', async () => {
@@ -63,7 +63,7 @@ test('it adds the columns of deliveries to the outbox of an earlier version, onc
   expect(await store.outbox()).toMatchObject({ events: 0 })
   expect(store.deliveries).toBeUndefined()
   await store.close()
-  const statements = ['ALTER TABLE', 'CREATE INDEX', 'CREATE INDEX']
+  const statements = ['ALTER TABLE', 'CREATE INDEX', 'CREATE INDEX', 'CREATE UNIQUE INDEX']
   expect((await migrate(table)).statements).toEqual(statements)
   expect((await migrate(table)).statements).toEqual([])
   const later = await open(true)

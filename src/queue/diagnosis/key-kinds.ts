@@ -27,7 +27,7 @@ export function kindsOfKeys(keys: QueueKeys, { keepsOrders }: { keepsOrders: boo
   kinds.set(keys.swept, 'hash').set(keys.sweptAt, 'zset').set(keys.foreignJobs, 'hash').set(keys.processes, 'hash')
   if (!keepsOrders) return kinds
   kinds.set(keys.unpaid, 'zset').set(keys.events, 'stream').set(keys.lastPaid, 'string').set(keys.probe, 'string')
-  kinds.set(keys.undelivered, 'stream').set(keys.attempts, 'hash')
+  kinds.set(keys.undelivered, 'stream').set(keys.attempts, 'hash').set(keys.added, 'zset')
   return kinds
 }
 

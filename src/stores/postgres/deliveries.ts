@@ -3,16 +3,19 @@ import {
   DROPPED_AT_ONCE,
   type ListedEvent,
   type Listing,
+  type NewEvent,
   NUM_SHARES,
   type Outbox,
   type OutboxEvent,
 } from '../../order/outbox.ts'
+import { eventIdOf } from '../event-id.ts'
 import type { OrdersColumns } from './columns.ts'
 import { type Connections, reading } from './connections.ts'
 import { canonicalId } from './ids.ts'
 import { ms } from './instants.ts'
 import { deliveriesIn, KEPT_DELIVERIES, keptDeliveries } from './kept-deliveries.ts'
 import { isOfOrder, isOfTable } from './outbox.ts'
+import { quoteLiteral } from './quoting.ts'
 
 const UNDELIVERED = z.array(
   z.object({
@@ -75,6 +78,13 @@ SET attempts = coalesce(attempts, '{}') || jsonb_build_object($2::text, jsonb_bu
   'failures', $3::int, 'why', $5::text, CASE WHEN $4::float8 IS NULL THEN 'givenUpAt' ELSE 'retryAt' END,
   ${ms('now()')} + coalesce($4::float8, 0)))
 WHERE id = $1::bigint`,
+
+    /* $1 ids, $2 types, $3 order ids, $4 data. What is there already is known by an index. */
+    add: `
+INSERT INTO ${outbox} (event_id, type, order_id, orders_table, data)
+SELECT e.id, e.type, e.order_id, ${quoteLiteral(columns.name)}, e.data
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[]) AS e (id, type, order_id, data)
+ON CONFLICT DO NOTHING`,
 
     /* $1 positions, $2 sink. */
     replay: `
@@ -147,6 +157,16 @@ export class PostgresDeliveries implements Outbox {
     if (only === undefined) return ask(undelivered)
     if (only === 'given-up') return ask(givenUp, sinks)
     return 'id' in only ? ask(one, only.id) : ask(ofOrder, canonicalId(this.#columns.idType, only.orderId))
+  }
+
+  async add(events: readonly NewEvent[]): Promise<void> {
+    const { idType, name } = this.#columns
+    const rows = events.map((event) => {
+      const orderId = canonicalId(idType, event.orderId)
+      return [eventIdOf(name, { ...event, orderId }), event.type, orderId, JSON.stringify(event.data)]
+    })
+    const column = (at: number) => rows.map((row) => row[at])
+    await this.#run(this.#statements.add, [column(0), column(1), column(2), column(3)])
   }
 
   async replay(events: Parameters<Outbox['replay']>[0], { sink }: Parameters<Outbox['replay']>[1]): Promise<void> {

@@ -38,6 +38,9 @@ const CREATE = {
   /* What is still to be delivered, so that what is kept need not be passed over; and what is kept, by its age. */
   undelivered: (columns: OrdersColumns) => indexOf(columns, 'undelivered', '(id) WHERE delivered_at IS NULL'),
   delivered: (columns: OrdersColumns) => indexOf(columns, 'delivered', '(delivered_at) WHERE delivered_at IS NOT NULL'),
+  /* Keeps an event from being put in twice; a cancellation is written once anyway, and costs nothing here. */
+  once: (columns: OrdersColumns) =>
+    indexOf(columns, 'once', "(event_id) WHERE type <> 'order.cancelled'", 'UNIQUE INDEX'),
   registry: (columns: OrdersColumns) => `CREATE TABLE IF NOT EXISTS ${columns.registry} (
   orders_table text PRIMARY KEY,
   first_seen_at timestamptz NOT NULL DEFAULT now()
@@ -46,9 +49,9 @@ const CREATE = {
     `INSERT INTO ${columns.registry} (orders_table) VALUES (${quoteLiteral(columns.name)}) ON CONFLICT DO NOTHING`,
 }
 
-function indexOf({ outbox }: OrdersColumns, what: string, on: string): string {
+function indexOf({ outbox }: OrdersColumns, what: string, on: string, kind = 'INDEX'): string {
   const table = unquoteIdentifier(splitTable(outbox)?.at(-1) ?? '')
-  return `CREATE INDEX IF NOT EXISTS ${quoteIdentifier(`${table.slice(0, 40)}_${what}`)} ON ${outbox} ${on}`
+  return `CREATE ${kind} IF NOT EXISTS ${quoteIdentifier(`${table.slice(0, 40)}_${what}`)} ON ${outbox} ${on}`
 }
 
 /** What is missing of our records, with the statement that creates it; each may be run again. */
@@ -66,7 +69,7 @@ export async function missingRecords({ database, columns }: OrdersTable): Promis
   const isLacking = (names: readonly string[]) => names.some((name) => !has?.includes(name))
   if (!has) {
     await expectSchema(database, columns.outbox)
-    missing.push('outbox', 'undelivered', 'delivered')
+    missing.push('outbox', 'undelivered', 'delivered', 'once')
   } else if (isLacking(FIRST_COLUMNS)) {
     const lacks = FIRST_COLUMNS.filter((name) => !has.includes(name)).join(', ')
     const given = `${columns.outbox} is there already, without ${lacks}`
@@ -74,11 +77,11 @@ export async function missingRecords({ database, columns }: OrdersTable): Promis
     throw new OrderExpiryError('STORE_MISMATCH', message)
   } else {
     if (isLacking(['orders_table'])) missing.push('ordersTable')
-    if (isLacking(DELIVERY_COLUMNS)) missing.push('deliveries', 'undelivered', 'delivered')
+    if (isLacking(DELIVERY_COLUMNS)) missing.push('deliveries', 'undelivered', 'delivered', 'once')
   }
   if (!(await exists(columns.registry))) missing.push('registry', 'entry')
   else if ((await firstSeen({ database, columns })) === undefined) missing.push('entry')
-  const isForDeliveries = (what: string) => has !== null && /^(deliveries|undelivered|delivered)$/.test(what)
+  const isForDeliveries = (what: string) => has !== null && /^(deliveries|undelivered|delivered|once)$/.test(what)
   return missing.map((what) => ({ sql: CREATE[what](columns), isForDeliveries: isForDeliveries(what) }))
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import {
   type ListedEvent,
   type Listing,
+  type NewEvent,
   NUM_SHARES,
   type Outbox,
   type OutboxEvent,
@@ -13,9 +14,12 @@ import type { QueueKeys } from '../../redis/keys.ts'
 import { timeOf } from '../../redis/time.ts'
 import { readJson } from '../../runtime/json.ts'
 import { ATTEMPT, deliveryOf } from '../attempt.ts'
+import { eventIdOf } from '../event-id.ts'
 
 const MOST_READ = 1_000
 const MOST_SEARCHED = 10_000
+const MOST_ADDED_AT_ONCE = 50
+const REMEMBERED_MS = 86_400_000
 
 /** An event is added to the undelivered ones in the millisecond of its order's change, or a little later, by the ids of the stream. */
 const SEARCHED_MS = 50
@@ -53,6 +57,23 @@ if #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then return end
 local time = redis.call('TIME')
 local at = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[5])
 redis.call('HSET', KEYS[2], ARGV[1] .. ' ' .. ARGV[2], string.sub(ARGV[3], 1, -2) .. ',"' .. ARGV[4] .. '":' .. at .. '}')
+`
+
+/*
+ * KEYS[1] the stream of undelivered events, KEYS[2] a sorted set: the ids of those that were added, by when
+ * ARGV[1] for how many milliseconds an id is remembered; then for each event its id, its type, the id of its order, and JSON
+ */
+const ADD = `
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('XLEN', KEYS[1]) -- a key of another type fails here, before anything is written
+local old = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[1], 'LIMIT', 0, #ARGV)
+if #old > 0 then redis.call('ZREM', KEYS[2], unpack(old)) end
+for i = 2, #ARGV, 4 do
+  if redis.call('ZADD', KEYS[2], 'NX', now, ARGV[i]) == 1 then
+    redis.call('XADD', KEYS[1], '*', 'event_id', ARGV[i], 'type', ARGV[i + 1], 'order_id', ARGV[i + 2], 'at', now, 'data', ARGV[i + 3])
+  end
+end
 `
 
 /** The events of recorded orders, for who delivers them. What was delivered stays in the stream of all events, which is trimmed. */
@@ -112,6 +133,18 @@ export class RedisDeliveries implements Outbox {
       from = entries.at(-1)?.[0]
     }
     return found.slice(0, limit)
+  }
+
+  async add(events: readonly NewEvent[]): Promise<void> {
+    const { undelivered, added, own } = this.#keys
+    const additions: Promise<unknown>[] = []
+    for (let start = 0; start < events.length; start += MOST_ADDED_AT_ONCE) {
+      const args = events.slice(start, start + MOST_ADDED_AT_ONCE).flatMap((event) => {
+        return [eventIdOf(own, event), event.type, event.orderId, JSON.stringify(event.data)]
+      })
+      additions.push(this.#redis.eval(ADD, 2, undelivered, added, REMEMBERED_MS, ...args))
+    }
+    await Promise.all(additions)
   }
 
   async replay(events: Parameters<Outbox['replay']>[0], { sink }: Parameters<Outbox['replay']>[1]): Promise<void> {

@@ -76,6 +76,7 @@ export function createRedisStore(options: {
         delivered: (events, to) => ask(() => deliveries.delivered(events, to)),
         failed: (event, why) => ask(() => deliveries.failed(event, why)),
         list: (asked) => ask(() => deliveries.list(asked)),
+        add: (events) => ask(() => deliveries.add(events)),
         replay: (events, to) => ask(() => deliveries.replay(events, to)),
         dropDelivered: () => deliveries.dropDelivered(),
       },
