@@ -39,6 +39,7 @@ export interface BrakeOptions {
   paymentSilenceMs: number | undefined
   /** Who engages it, for people: `host:pid`. */
   by: string
+  /** It has been engaged, again or by somebody else too, or released. */
   onChange: (status: BrakeStatus) => void
   /** It has become unknown whether it is engaged: nothing is cancelled until `onKnown`. */
   onUnknown: (error: OrderExpiryError) => void
@@ -261,7 +262,9 @@ export class Brake {
     this.#unknown = undefined
     this.#triedInVainAt = Number.NEGATIVE_INFINITY
     if (wasUnknown) this.#options.onKnown(status)
-    if (before?.engaged !== status.engaged && (before || status.engaged)) this.#options.onChange(status)
+    const isEngagedAnew = before?.engaged && status.engaged && before.since !== status.since
+    if ((before?.engaged !== status.engaged && (before || status.engaged)) || isEngagedAnew)
+      this.#options.onChange(status)
   }
 
   #fail(error: unknown): void {

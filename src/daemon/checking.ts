@@ -7,6 +7,7 @@ import type { Vitals } from '../observe/vitals.ts'
 import type { Check } from '../order/order.ts'
 import { createSettle, type Settle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
+import type { Announcements } from '../outbox/announcements.ts'
 import type { SweepNotes } from '../queue/sweep-notes.ts'
 import type { WorkerService } from '../queue/worker/worker.ts'
 import type { Connection } from '../redis/connection.ts'
@@ -38,7 +39,14 @@ interface CheckingOptions {
   /** Told of what becomes of the orders of a sweep. */
   noteSwept?: SweepNotes['note']
   readSetAside: Vitals['readSetAside']
-  createWorker: (parts: { settle: Settle; heartbeat: Heartbeat; isRedisAway: () => boolean }) => WorkerService
+  /** Default: nobody is told of anything but cancellations. */
+  announcements?: Announcements | undefined
+  createWorker: (parts: {
+    settle: Settle
+    beforeGivingUp: Announcements['tellGivenUp']
+    heartbeat: Heartbeat
+    isRedisAway: () => boolean
+  }) => WorkerService
   heartbeats: { worker: Heartbeat; sweeper: Heartbeat }
   /** Default {@link createSettle}. */
   settleWith?: typeof createSettle
@@ -61,9 +69,10 @@ export function createChecking(options: CheckingOptions) {
     random,
   })
   const { brake, guarded } = createGuards({ ...options, shared: options.sharedBrake })
-  const settleFor = (by: 'worker' | 'sweep', heartbeat: Heartbeat) =>
-    settleWith({
-      store: { cancelUnpaid: (checks) => guarded.cancelUnpaid(checks, { by: by === 'sweep' ? 'sweep' : 'check' }) },
+  const settleFor = (by: 'worker' | 'sweep', heartbeat: Heartbeat) => {
+    const decidedBy = by === 'sweep' ? 'sweep' : 'check'
+    const settle = settleWith({
+      store: { cancelUnpaid: (checks) => guarded.cancelUnpaid(checks, { by: decidedBy }) },
       ping: () => store.ping(),
       breaker,
       onStep: () => heartbeat.beat(),
@@ -72,6 +81,8 @@ export function createChecking(options: CheckingOptions) {
       clock,
       random,
     })
+    return options.announcements?.tellingKept?.(settle, decidedBy) ?? settle
+  }
   const settleSwept = settleFor('sweep', heartbeats.sweeper)
   const sweeping = {
     store,
@@ -106,6 +117,7 @@ export function createChecking(options: CheckingOptions) {
   const watch = watchRedis({ ...options, brake, breaker, sweeper })
   const worker = options.createWorker({
     settle: settleFor('worker', heartbeats.worker),
+    beforeGivingUp: options.announcements?.tellGivenUp,
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
   })

@@ -7,6 +7,7 @@ import { createHistoryWriter } from '../observe/history.ts'
 import { MinuteCounts } from '../observe/minutes.ts'
 import { LATE_AFTER_MS } from '../order/promise.ts'
 import type { OrderStore } from '../order/store.ts'
+import type { Announcements } from '../outbox/announcements.ts'
 import { chosenSinks } from '../outbox/sinks.ts'
 import { reportClocks } from '../queue/clock-reports.ts'
 import { ForeignJobs } from '../queue/foreign-jobs.ts'
@@ -25,9 +26,19 @@ import { timeOf } from '../redis/time.ts'
 import { retryUntilDone } from '../runtime/retry.ts'
 import { Lifecycle, type Service } from '../runtime/service.ts'
 import { openStore } from '../stores/kinds.ts'
+import { startAnnouncing } from './announcing.ts'
 import { type Checking, createChecking } from './checking.ts'
 import { createClockWatch } from './clock-watch.ts'
-import { chooseStore, type Given, MAX_BATCHES, nameOfProcess, openClient, openConnection, redactorOf } from './parts.ts'
+import {
+  cancelledStatusOf,
+  chooseStore,
+  type Given,
+  MAX_BATCHES,
+  nameOfProcess,
+  openClient,
+  openConnection,
+  redactorOf,
+} from './parts.ts'
 import { createRelays } from './relays.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
@@ -64,7 +75,7 @@ export async function createDaemon(given: Given): Promise<Daemon> {
     queue,
     sinks: chosenSinks(config),
     dryRun: config.DRY_RUN,
-    cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
+    cancelledStatus: cancelledStatusOf(config),
     redact: redactorOf(config),
   })
   noteOutages(vitals, events)
@@ -196,12 +207,13 @@ function storeService(parts: Parts): Service {
       vitals.isStoreTried = true
       const choice = chooseStore(parts)
       const store = await waitFor({ service: 'store', attempt: () => openStore(choice), signal, parts })
-      const checking = createCheckingOf(store, parts)
+      const { announcements, announcers } = startAnnouncing({ ...parts, store })
+      const checking = createCheckingOf(store, announcements, parts)
       vitals.checking = checking
       await checking.brake.refresh() // before the first check: it would be held back while the state is not known
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
       const relays = store.deliveries ? await createRelays({ ...parts, outbox: store.deliveries }) : []
-      return [clockWatch(parts, checking), checking.watch, ...relays, checking.worker, checking.sweeper]
+      return [clockWatch(parts, checking), checking.watch, ...relays, ...announcers, checking.worker, checking.sweeper]
     },
     async stop() {
       vitals.checking?.breaker.stop()
@@ -229,13 +241,14 @@ function clockWatch(parts: Parts, { store, breaker, watch }: Checking): Service 
   })
 }
 
-function createCheckingOf(store: OrderStore, parts: Parts): Checking {
+function createCheckingOf(store: OrderStore, announcements: Announcements | undefined, parts: Parts): Checking {
   const { config, redisAddress, connection, queue, missingChecks, sweepNotes, foreignJobs } = parts
   const { vitals, tracing, events } = parts
   return createChecking({
     ...parts,
     settings: config,
     store,
+    announcements,
     sharedBrake: new RedisBrake({ connection, queue }),
     addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
     noteSwept: (checks, settlements) => sweepNotes.note(checks, settlements),

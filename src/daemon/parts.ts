@@ -68,6 +68,11 @@ export function chooseStore(options: {
   }
 }
 
+/** Undefined: orders have no status. */
+export function cancelledStatusOf(config: Config): string | undefined {
+  return config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS
+}
+
 /** The library, as a shop with these settings uses it; its errors name the settings. */
 export function openClient(options: {
   config: Config
@@ -110,8 +115,8 @@ export function createGuards(options: {
     maxPerMinute: settings.BRAKE_MAX_PER_MINUTE,
     paymentSilenceMs: settings.BRAKE_PAYMENT_SILENCE,
     by: nameOfProcess(),
-    onChange: ({ engaged, reason, by }) =>
-      events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }) }),
+    onChange: ({ engaged, reason, by, since }) =>
+      events.emit('brake-changed', { engaged, ...(reason && { reason }), ...(by && { by }), ...(since && { since }) }),
     onUnknown: (error) => events.emit('brake-unknown', { error }),
     onKnown: ({ engaged }) => events.emit('brake-known', { engaged }),
     onHeld: (held) => events.emit('brake-held', held),

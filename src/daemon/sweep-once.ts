@@ -11,6 +11,7 @@ import type { RedisAddress } from '../redis/address.ts'
 import { openStore } from '../stores/kinds.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
+import { announcementsOf } from './announcing.ts'
 import { chooseStore, createGuards, type Given, nameOfProcess, openConnection } from './parts.ts'
 
 export interface SweptOnce extends SweepResult {
@@ -53,7 +54,9 @@ export async function sweepOnce(
     await brake.refresh() // a dry run does not ask for it
     const found = await readSetAside(store)
     const bySweep = { cancelUnpaid: (checks: readonly Check[]) => guarded.cancelUnpaid(checks, { by: 'sweep' }) }
-    const settle = createSettle({ store: bySweep, ping: () => store.ping(), clock })
+    const settleUntold = createSettle({ store: bySweep, ping: () => store.ping(), clock })
+    const announcements = isDryRun ? undefined : announcementsOf({ config, store })
+    const settle = announcements?.tellingKept?.(settleUntold, 'sweep') ?? settleUntold
     const swept = await sweep({
       store,
       settle: async (checks) => {

@@ -12,7 +12,7 @@ import type { RedisAddress } from '../redis/address.ts'
 import type { Connection } from '../redis/connection.ts'
 import { EmbeddedRedis } from '../redis/embedded.ts'
 import { openStore } from '../stores/kinds.ts'
-import { chooseStore, type Given, openClient, openConnection, redactorOf } from './parts.ts'
+import { cancelledStatusOf, chooseStore, type Given, openClient, openConnection, redactorOf } from './parts.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
 
@@ -77,7 +77,7 @@ export function withExplainSources<T>(settings: Settings, work: (sources: Explai
       return await work({
         view: new QueueView({ connection, queue: queueOf(config), redact: redactorOf(config) }),
         store: isAway ? { find: () => Promise.reject(opened) } : opened,
-        cancelledStatus: config.ORDERS_STATUS_COLUMN && config.ORDERS_CANCELLED_STATUS,
+        cancelledStatus: cancelledStatusOf(config),
         clockOffsets: { store: storeNow === undefined ? undefined : storeNow - clock.now() },
         sinks: chosenSinks(config),
         dryRun: config.DRY_RUN,

@@ -80,7 +80,8 @@ export interface Events {
   'store-breaker-opened': { error: OrderExpiryError }
   'store-breaker-closed': object
   'store-notice': { notice: string }
-  'brake-changed': { engaged: boolean; reason?: string; by?: string }
+  /** Also each time that it is engaged anew. `since`: by the clock of Redis. */
+  'brake-changed': { engaged: boolean; reason?: string; by?: string; since?: number }
   /** Nothing is cancelled until its state is known again. */
   'brake-unknown': { error: OrderExpiryError }
   'brake-known': { engaged: boolean }

@@ -7,11 +7,13 @@ import { deadlineOf, finishedCheckOf } from '../contract.ts'
 import { LEFT_BEHIND_PRIORITY } from '../left-behind.ts'
 import { noteOf } from '../view/check-notes.ts'
 import type { CheckSpans } from './check-spans.ts'
-import { type DueCheck, optionsOf } from './claimed-job.ts'
-import type { Claims, CompletedJob, PutBackJob, Refusal } from './claims.ts'
+import { type DueCheck, optionsOf, unreadOf } from './claimed-job.ts'
+import type { ClaimedJob, Claims, CompletedJob, PutBackJob, Refusal } from './claims.ts'
 
 /** More than two clocks that are both kept right differ by. */
 const NOT_DUE_WAIT_MS = 200
+/** Until a check comes again that could not be given up, since nobody could be told. */
+const UNTOLD_WAIT_MS = 5_000
 /** BullMQ's codes for a job that waits for its children, or whose children have failed. */
 const HAS_CHILDREN = new Set([-4, -9])
 
@@ -25,7 +27,23 @@ export interface Batch {
   checks: readonly DueCheck[]
 }
 
+/** A check that is about to fail for good. */
+export interface GivenUpCheck {
+  /** Undefined: nobody can read which one it is. */
+  orderId?: string | undefined
+  jobId: string
+  /** As the job has it, in epoch milliseconds. */
+  deadline?: number | undefined
+  /** How often it has failed before. */
+  failures: number
+  /** Epoch milliseconds by the clock of Redis. */
+  at: number
+  error: OrderExpiryError
+}
+
 export interface CheckOptions {
+  /** Told before checks fail for good; if it rejects, they come again instead. */
+  beforeGivingUp?: ((checks: readonly GivenUpCheck[]) => Promise<void>) | undefined
   /** Failures after which a check is given up. Postponements and outages are not failures. */
   maxAttempts: number
   /** Who decides, for the evidence: `host:pid`. */
@@ -83,7 +101,7 @@ class Ending {
   readonly #completed: CompletedJob[] = []
   readonly #finished: FinishedCheckEvent[] = []
   readonly #putBack: PutBackJob[] = []
-  readonly #givenUp: Promise<void>[] = []
+  readonly #givenUp: { due: DueCheck; error: OrderExpiryError }[] = []
   /** By the clock of Redis, however wrong that of this process is, or is set. */
   readonly #now: number
 
@@ -125,8 +143,7 @@ class Ending {
         return
       }
       case 'give-up':
-        events.emit('check-given-up', { ...about, error: step.error })
-        this.#givenUp.push(giveUp({ ...due, error: step.error, token: this.#batch.token }, this.#tools))
+        this.#givenUp.push({ due, error: step.error })
     }
   }
 
@@ -152,7 +169,34 @@ class Ending {
 
   /** Resolves once Redis knows of it all. */
   async tell(): Promise<void> {
-    await Promise.all([this.#tellCompleted(), this.#tellPutBack(this.#putBack), ...this.#givenUp])
+    await Promise.all([this.#tellCompleted(), this.#tellPutBack(this.#putBack), this.#tellGivenUp()])
+  }
+
+  async #tellGivenUp(): Promise<void> {
+    const { beforeGivingUp, events } = this.#tools
+    const { token } = this.#batch
+    if (this.#givenUp.length === 0) return
+    try {
+      const checks = this.#givenUp.map(({ due: { id, check, failed }, error }) => {
+        return { ...check, jobId: id, failures: failed, at: this.#now, error }
+      })
+      await beforeGivingUp?.(checks)
+    } catch (cause) {
+      return this.#tellPutBack(this.#givenUp.map(({ due }) => this.#comesAgain(due, asOrderExpiryError(cause))))
+    }
+    const ends = this.#givenUp.map(({ due, error }) => {
+      events.emit('check-given-up', { orderId: due.check.orderId, jobId: due.id, error })
+      return giveUp({ ...due, error, token }, this.#tools)
+    })
+    await Promise.all(ends)
+  }
+
+  /** Nobody would hear that it was given up. */
+  #comesAgain({ id, data, check: { orderId, deadline } }: DueCheck, { code }: OrderExpiryError): PutBackJob {
+    const delayMs = UNTOLD_WAIT_MS
+    this.#tools.events.emit('check-postponed', { orderId, jobId: id, delayMs, why: code, lateMs: this.#now - deadline })
+    const note = noteOf(this.#now, `check postponed by ${delayMs} ms: ${code}`)
+    return { id, data, dueAt: this.#now + delayMs, priority: LEFT_BEHIND_PRIORITY, note }
   }
 
   async #tellCompleted(): Promise<void> {
@@ -197,8 +241,20 @@ class Ending {
   }
 }
 
+/** A job that cannot be read fails for good. Rejects if nobody can be told of that. */
+export async function giveUpUnread(
+  job: ClaimedJob,
+  { token, begunAt: at, error }: Omit<Batch, 'checks'> & { error: OrderExpiryError },
+  tools: Tools,
+): Promise<void> {
+  const { id, opts, fields } = job
+  await tools.beforeGivingUp?.([{ ...unreadOf(job), at, error }])
+  tools.events.emit('check-given-up', { jobId: id, error })
+  await giveUp({ id, error, token, opts, reason: fields?.defa }, tools)
+}
+
 /** The job fails for good, with the error as the reason. */
-export async function giveUp(
+async function giveUp(
   failing: {
     id: string
     error: OrderExpiryError

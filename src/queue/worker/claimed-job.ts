@@ -3,6 +3,7 @@ import { parseContractDeadline } from '../../order/deadline.ts'
 import type { Check } from '../../order/order.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import { JOB_NAME, parseJob } from '../contract.ts'
+import { orderIdOf } from '../foreign-jobs.ts'
 import { LEFT_BEHIND_PRIORITY } from '../left-behind.ts'
 import { isJsonObject, UnreadableData, whyUnreadablePart } from '../unreadable-data.ts'
 import type { ClaimedJob } from './claims.ts'
@@ -77,6 +78,16 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
     timestamp,
     data,
     opts: text,
+  }
+}
+
+/** What can be told of a job that cannot be read. */
+export function unreadOf(job: ClaimedJob): { jobId: string; orderId?: string; failures: number } {
+  const told = { jobId: job.id, failures: Number(job.fields?.atm ?? 0) || 0 }
+  try {
+    return { ...told, orderId: parseOrderId(orderIdOf(dataOf(job))) }
+  } catch {
+    return told
   }
 }
 

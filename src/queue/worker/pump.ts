@@ -2,7 +2,7 @@ import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
 import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
-import { type Batch, type CheckOptions, checkBatch, giveUp } from './check.ts'
+import { type Batch, type CheckOptions, checkBatch, giveUpUnread } from './check.ts'
 import type { CheckSpans } from './check-spans.ts'
 import { type DueCheck, dataOf, isLeftBehind, readJob } from './claimed-job.ts'
 import type { Claim, ClaimedJob, Claims } from './claims.ts'
@@ -178,7 +178,7 @@ export class Pump {
 
   /** Reads jobs, and has them checked. */
   #check(jobs: readonly ClaimedJob[], claimed: Omit<Batch, 'checks'>): void {
-    const { token, begunAt } = claimed
+    const { begunAt } = claimed
     const { paymentTimeoutMs, onFirstSeen, spans } = this.#options
     const good: DueCheck[] = []
     const leftBehind: DueCheck[] = []
@@ -193,7 +193,7 @@ export class Pump {
         else good.push(due)
       } catch (cause) {
         if (isFirst) onFirstSeen?.({ jobId, data: dataOf(job) })
-        void this.#giveUp(job, token, cause)
+        void this.#giveUp(job, claimed, cause)
       }
     }
     if (good.length > 0) void this.#checkGood({ ...claimed, checks: good })
@@ -240,14 +240,11 @@ export class Pump {
     this.#release(batch.token, ended)
   }
 
-  async #giveUp(job: ClaimedJob, token: string, cause: unknown): Promise<void> {
-    const error = asOrderExpiryError(cause)
-    const { id, opts, fields } = job
-    this.#options.events.emit('check-given-up', { jobId: id, error })
-    await giveUp({ id, error, token, opts, reason: fields?.defa }, this.#tools).catch((failure) =>
-      this.#options.onError(failure),
-    )
-    this.#release(token, [id])
+  /** If nobody can be told of it, the job stays as it is, and comes again once it counts as stalled. */
+  async #giveUp(job: ClaimedJob, claimed: Omit<Batch, 'checks'>, cause: unknown): Promise<void> {
+    const ending = giveUpUnread(job, { ...claimed, error: asOrderExpiryError(cause) }, this.#tools)
+    await ending.catch((failure) => this.#options.onError(failure))
+    this.#release(claimed.token, [job.id])
   }
 
   get #tools() {
