@@ -113,7 +113,7 @@ function parseLimit(text: string): number {
 
 function linesOf({ id, type, orderId, at }: ListedEvent, deliveries: readonly SinkDelivery[], now: number): string[] {
   const states = deliveries.map((delivery) => `  ${delivery.sink.padEnd(8)}  ${describe(delivery, now)}`)
-  return [`${id}  ${type}  ${orderId}  ${relativeTime(at - now)}`, ...states]
+  return [`${id}  ${type}  ${orderId || '-'}  ${relativeTime(at - now)}`, ...states]
 }
 
 function describe({ state, at, failures, why }: SinkDelivery, now: number): string {

@@ -139,20 +139,20 @@ function eventsOfOrder({ order, now }: OrderFacts): StoryEvent[] {
   return [...events, state]
 }
 
-/** What became of the events that announce the cancellation. */
+/** What became of its events, of which that of a cancellation is always written. */
 function eventsOfOutbox({ events, checks, swept, now }: OrderFacts): StoryEvent[] {
   const isCancelled =
     checks.some(({ finished }) => finished?.outcome === 'cancelled') ||
     swept.some((note) => 'outcome' in note && note.outcome === 'cancelled')
-  if (events?.length === 0 && isCancelled) {
-    const text = 'now: its event is no longer in the outbox, so it has been taken'
-    return [{ at: now, code: 'EVENT_STATE', text }]
-  }
-  return (events ?? []).flatMap((event): StoryEvent[] => [
+  const isTaken = isCancelled && events?.every(({ type }) => type !== 'order.cancelled')
+  const text = 'now: its event is no longer in the outbox, so it has been taken'
+  const taken: StoryEvent[] = isTaken ? [{ at: now, code: 'EVENT_STATE', text }] : []
+  const written = (events ?? []).flatMap((event): StoryEvent[] => [
     { at: event.at, code: 'EVENT_WRITTEN', text: `event ${event.type} written, ${event.id}` },
     ...statesOf(event).map((text): StoryEvent => ({ at: now, code: 'EVENT_STATE', text: `now: ${text}` })),
     ...(event.deliveries ?? []).map((delivery) => eventOfDelivery(event, delivery, now)),
   ])
+  return [...taken, ...written]
 }
 
 /** Who else has it, or where it is. */

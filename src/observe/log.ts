@@ -167,7 +167,8 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
 
   'event-delivered': (e, { logger }) => logger.isLevelEnabled('debug') && logger.debug(e, `${e.type} delivered`),
   'event-failed': (e, { trouble, failure }) => {
-    const what = `${e.sink}: ${e.type} of order ${e.orderId} was not delivered: ${e.why}`
+    const of = e.orderId && ` of order ${e.orderId}`
+    const what = `${e.sink}: ${e.type}${of} was not delivered: ${e.why}`
     if (e.retryInMs === undefined) failure('event given up', e, `${what}; it is given up`)
     else trouble(`event failed ${e.sink} ${e.why}`, e, `${what}; it is sent again later`)
   },
