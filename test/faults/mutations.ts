@@ -3,9 +3,10 @@ import { join, resolve } from 'node:path'
 import { cases } from './cases/all.ts'
 import { runCase } from './harness/run-case.ts'
 
-/** A part of the built daemon that is taken out, and the cases that must notice. */
+/** A part of the built daemon, or of an example beside it, that is taken out, and the cases that must notice. */
 interface Mutation {
   name: string
+  /** Each file as seen from `dist`. */
   edits: readonly { file: string; from: string | RegExp; to: string }[]
   cases: readonly string[]
 }
@@ -14,6 +15,7 @@ const SQL = 'stores/postgres/cancelling.js'
 const CONDITIONS = 'stores/postgres/sql.js'
 const CANCELLATION = 'stores/postgres/cancellation.js'
 const SCRIPTS = 'stores/redis/scripts.js'
+const STOCK = '../docs/stock/cancel.sql'
 
 const MUTATIONS: readonly Mutation[] = [
   {
@@ -245,6 +247,27 @@ local time = {string.sub(own, 1, -4), string.sub(own, -3) * 1000}`,
     edits: [{ file: SCRIPTS, from: 'elseif tonumber(deadline) > tonumber(now) then', to: 'elseif false then' }],
     cases: ['orders in Redis: worker killed before the settling script'],
   },
+  {
+    name: 'what ties stock that comes back to a cancellation, in docs/stock/cancel.sql, and the CHECK below it',
+    edits: [
+      { file: STOCK, from: 'FROM cancelled c JOIN order_lines', to: 'FROM wanted c JOIN order_lines' },
+      { file: STOCK, from: 's.reserved - r.quantity', to: 'greatest(s.reserved - r.quantity, 0)' },
+    ],
+    cases: ['lost answer to the COMMIT'],
+  },
+  {
+    name: 'the sums of the lines of one sku, in docs/stock/cancel.sql',
+    edits: [
+      { file: STOCK, from: 'sum(l.quantity) AS quantity', to: 'l.quantity' },
+      { file: STOCK, from: '  GROUP BY l.sku\n', to: '' },
+    ],
+    cases: ['no fault at all'],
+  },
+  {
+    name: 'the order in which stock is locked, in docs/stock/cancel.sql',
+    edits: [{ file: STOCK, from: 'ORDER BY s.sku', to: 'ORDER BY s.sku DESC' }],
+    cases: ['orders placed, paid and cancelled from the same stock'],
+  },
 ]
 
 /** What a mutation has been caught by, and what was said of the first of the promises that were broken. */
@@ -290,6 +313,7 @@ function build({ edits }: Mutation): string {
   rmSync(dir, { recursive: true, force: true })
   mkdirSync(dir, { recursive: true })
   cpSync('dist', join(dir, 'dist'), { recursive: true })
+  cpSync('docs/stock', join(dir, 'docs/stock'), { recursive: true })
   cpSync('package.json', join(dir, 'package.json'))
   for (const [file, text] of edit(edits)) writeFileSync(join(dir, 'dist', file), text)
   return join(dir, 'dist/cli.js')

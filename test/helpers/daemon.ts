@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline'
 export const CLI = resolve('dist/cli.js')
 
 /** FAULTS_CLI: another build, for the mutations of the fault suite. */
-function cli(): string {
+export function cli(): string {
   return process.env.FAULTS_CLI ?? CLI
 }
 

@@ -11,6 +11,7 @@ import { redisCases } from './redis.ts'
 import { redisConnectionCases } from './redis-connections.ts'
 import { redisStoreCases } from './redis-store.ts'
 import { shutdownCases } from './shutdown.ts'
+import { stockCases } from './stock.ts'
 import { tableCases } from './tables.ts'
 import { workerCases } from './workers.ts'
 
@@ -43,6 +44,7 @@ const faults: readonly FaultCase[] = [
   ...lostAnswerCases,
   ...redisStoreCases,
   ...postgresCases,
+  ...stockCases,
   ...oldTableCases,
   ...tableCases,
   ...clockCases,

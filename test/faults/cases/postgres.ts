@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
+import { byAdmin, configure, repeating, withAdmin } from '../harness/administrator.ts'
 import { AT_ONCE_MS, type FaultCase, KNOWN_MS } from '../harness/fault-case.ts'
 import { crowd, during, perform, planWorkload, SOON, STEADY, underLoad } from '../harness/workload.ts'
-import { CANCELLING, type World } from '../harness/world.ts'
+import { CANCELLING } from '../harness/world.ts'
 
 /** For a commit whose fate nobody knows: the connection on which it went is lost while its answer is on the way. */
 function lostAnswer(name: string, statement: RegExp, hasStock: boolean): FaultCase {
@@ -25,48 +26,11 @@ function lostAnswer(name: string, statement: RegExp, hasStock: boolean): FaultCa
   }
 }
 
-/** A connection of the case's own, as an administrator. */
-async function withAdmin<T>(world: World, work: (admin: pg.Client) => Promise<T>): Promise<T> {
-  const admin = new pg.Client({ connectionString: world.postgres?.url })
-  admin.on('error', () => {})
-  await admin.connect()
-  try {
-    await admin.query('SET default_transaction_read_only = off')
-    return await work(admin)
-  } finally {
-    await admin.end()
-  }
-}
-
-/** Lets the shop go on while an administrator does something to a server that is the case's own. */
-function byAdmin(world: World, fault: (admin: pg.Client) => Promise<unknown>): Promise<number> {
-  return during(world, STEADY, () => withAdmin(world, fault))
-}
 const OWN = { ownPostgres: true, hasStock: true } as const
 
 /** Ends the connections of all workers. */
 async function terminateBackends(admin: pg.Client): Promise<void> {
   await admin.query(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'order-expiry'`)
-}
-
-/** Changes the configuration of the whole server. */
-async function configure(admin: pg.Client, setting: string): Promise<void> {
-  await admin.query(`ALTER SYSTEM SET ${setting}`)
-  await admin.query('SELECT pg_reload_conf()')
-}
-
-/** Does something over and over while something else is done. */
-async function repeating<T>(again: () => Promise<unknown>, meanwhile: () => Promise<T>): Promise<T> {
-  let isOn = true
-  const repeated = (async () => {
-    for (; isOn; await sleep(5)) await again().catch(() => {})
-  })()
-  try {
-    return await meanwhile()
-  } finally {
-    isOn = false
-    await repeated
-  }
 }
 
 export const postgresCases: FaultCase[] = [
@@ -235,10 +199,10 @@ export const postgresCases: FaultCase[] = [
           await repeating(
             () =>
               world.postgresShop.transaction(
-                // Who looks first is the victim: never the shop.
-                `SET LOCAL deadlock_timeout = '1min';
-                 UPDATE stock SET available = available WHERE sku = 'table'; SELECT pg_sleep(0.05);
-                 UPDATE stock SET available = available WHERE sku = 'chair'; SELECT pg_sleep(0.01)`,
+                // Who looks first is the victim: never the shop. A buyer who has looked too early waits for its lock_timeout.
+                `SET LOCAL deadlock_timeout = '1min'; SET LOCAL lock_timeout = '500ms';
+                 UPDATE stock SET free = free WHERE sku = 'table'; SELECT pg_sleep(0.05);
+                 UPDATE stock SET free = free WHERE sku = 'chair'; SELECT pg_sleep(0.01)`,
               ),
             () => sleep(Math.max(0, deadline - Date.now()) + 2_000),
           )

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals'
 import type { Fact } from '../../../src/commands/demo/judge.ts'
+import type { Holding } from '../../helpers/stock-shop.ts'
 import { judgeRun } from './checker.ts'
 import { brokenWords, historyOf, type StoredEvent, type StoredOrder, type Told } from './redis-witness.ts'
 import { busiestSecond } from './run-case.ts'
@@ -31,9 +32,9 @@ function told(orderId: string): Fact {
   return { orderId, at: DEADLINE + 50, what: 'announced' }
 }
 
-function violations(history: Fact[], shelf: Parameters<typeof judgeRun>[0]['shelf'] = []): string[] {
+function violations(history: Fact[], holdings: Holding[] = []): string[] {
   const known = new Set(['1'])
-  return judgeRun({ history, shelf, healedAt: HEALED_AT, known, boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 })
+  return judgeRun({ history, holdings, healedAt: HEALED_AT, known, boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 })
     .violations
 }
 
@@ -71,15 +72,18 @@ describe('the judge', () => {
   })
 
   test('finds stock that was given back twice', () => {
-    const shelf = [{ sku: 'chair', available: 11, expected: 10 }]
-    expect(violations([], shelf)).toEqual([expect.stringMatching(/^I3: 11 of chair/)])
+    const holdings = [
+      { what: 'chair free', held: 11, expected: 10 },
+      { what: 'chair reserved', held: 2, expected: 2 },
+    ]
+    expect(violations([], holdings)).toEqual(['I3: 11 chair free, expected 10'])
   })
 
   test('finds an order late that was placed when all was well', () => {
     const late = { ids: new Set(['1']), boundMs: 50 }
     const history = [placed('1'), cancelled('1', { at: DEADLINE + 51 }), told('1')]
     const verdict = judgeRun({
-      ...{ history, shelf: [], healedAt: HEALED_AT, known: new Set(['1']), late },
+      ...{ history, holdings: [], healedAt: HEALED_AT, known: new Set(['1']), late },
       ...{ boundMs: 100, forgottenBoundMs: 1_000, now: 9_000 },
     })
     expect(verdict.violations).toEqual([expect.stringMatching(/^I2: order 1 .* 51 ms .*, placed when all was well$/)])
@@ -90,7 +94,7 @@ describe('the judge', () => {
 test('an order that cannot be cancelled may stay unpaid, and is not told of', () => {
   const judge = (...rows: Fact[]) =>
     judgeRun({
-      ...{ history: [placed('1'), ...rows], shelf: [], healedAt: HEALED_AT, known: new Set(['1']) },
+      ...{ history: [placed('1'), ...rows], holdings: [], healedAt: HEALED_AT, known: new Set(['1']) },
       ...{ boundMs: 100, forgottenBoundMs: 1_000, now: 9_000, rejects: () => true },
     }).violations
   expect(judge()).toEqual([])

@@ -1,4 +1,5 @@
 import { type Fact, judgePromises } from '../../../src/commands/demo/judge.ts'
+import type { Holding } from '../../helpers/stock-shop.ts'
 
 /** What a run has shown, by the database's own history. */
 interface Verdict {
@@ -16,12 +17,13 @@ interface Verdict {
 
 /**
  * Judges a history. Safety counts at all times: I1 (no order cancelled that was paid or no longer pending), I3 (once,
- * and exactly one event), I4 (not before the deadline in force). Liveness (I2, I6) counts after `healedAt`: each unpaid
- * order is cancelled within its bound of the healing or of its deadline, whichever is later.
+ * with exactly one event, and what the order had taken is given back once), I4 (not before the deadline in force).
+ * Liveness (I2, I6) counts after `healedAt`: each unpaid order is cancelled within its bound of the healing or of its
+ * deadline, whichever is later.
  */
 export function judgeRun(options: {
   history: readonly Fact[]
-  shelf: readonly { sku: string; available: number; expected: number }[]
+  holdings: readonly Holding[]
   healedAt: number
   /** Orders that Redis knows, and what is promised for them. */
   known: ReadonlySet<string>
@@ -35,7 +37,7 @@ export function judgeRun(options: {
   /** When the history was read. */
   now: number
 }): Verdict {
-  const { history, shelf, healedAt, known, boundMs, forgottenBoundMs, now, late, rejects } = options
+  const { history, holdings, healedAt, known, boundMs, forgottenBoundMs, now, late, rejects } = options
   const isLate = (orderId: string) => late?.ids.has(orderId) ?? false
   const withinMs = (orderId: string) => {
     if (rejects?.(orderId)) return Number.POSITIVE_INFINITY
@@ -46,8 +48,8 @@ export function judgeRun(options: {
   const violations = breaches.map(
     ({ orderId, text }) => `${text}${isLate(orderId) ? ', placed when all was well' : ''}`,
   )
-  for (const { sku, available, expected } of shelf) {
-    if (available !== expected) violations.push(`I3: ${available} of ${sku} on the shelf, expected ${expected}`)
+  for (const { what, held, expected } of holdings) {
+    if (held !== expected) violations.push(`I3: ${held} ${what}, expected ${expected}`)
   }
 
   for (const { orderId, what } of history) {

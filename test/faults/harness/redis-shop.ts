@@ -70,7 +70,7 @@ export class RedisShop implements Shop {
     return historyOf({ told: this.#told, stored: await this.#stored(), events: await this.#events() })
   }
 
-  async shelf(): Promise<[]> {
+  async holdings(): Promise<[]> {
     return []
   }
 

@@ -49,12 +49,12 @@ export async function runCase(
     const late = await expectRecovery(world, fault, healedAt)
     const violations = [...late.violations, ...(await expectQueueDrained(world, fault, healedAt))]
     const { shop, known, scheduled } = world
-    const [history, shelf] = await Promise.all([shop.history(), shop.shelf()])
+    const [history, holdings] = await Promise.all([shop.history(), shop.holdings()])
     const { boundMs, rejects } = fault
     const forgottenBoundMs = Math.max(UNKNOWN_MS, boundMs)
     const verdict = judgeRun({
       history,
-      shelf,
+      holdings,
       healedAt,
       boundMs,
       known,

@@ -1,4 +1,5 @@
 import type { Fact } from '../../../src/commands/demo/judge.ts'
+import type { Holding } from '../../helpers/stock-shop.ts'
 
 /** A shop: where its orders are, what its customers do, and a history of all that happens to the orders. */
 export interface Shop {
@@ -21,8 +22,8 @@ export interface Shop {
   lastDeadline(): Promise<number>
   /** Oldest first. */
   history(): Promise<Fact[]>
-  /** What is on the shelf, and what should be: all but what orders that were not cancelled have taken. */
-  shelf(): Promise<{ sku: string; available: number; expected: number }[]>
+  /** Stock, coupons and points: what there is, and should be by what has become of the orders. None: there are no such things. */
+  holdings(): Promise<Holding[]>
   /** What customers were told that has not come true. @param scheduled orders for which the library has said yes */
   brokenWords(scheduled: ReadonlySet<string>): Promise<string[]>
   postgresVersion(): Promise<string | undefined>
