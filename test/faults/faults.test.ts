@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals'
 import { cases } from './cases/all.ts'
 import { MAIN_CASES } from './cases/main.ts'
 import { testCases } from './harness/test-cases.ts'
-import { checkMutations } from './mutations.ts'
+import { checkMutations } from './run-mutations.ts'
 
 test('what the mutations take out is where they look for it', () => {
   expect(checkMutations).not.toThrow()

@@ -7,8 +7,8 @@ import type { FaultCase } from './harness/fault-case.ts'
 import { type CaseResult, provePromises, RESULTS } from './harness/run-case.ts'
 import { sideBySide } from './harness/side-by-side.ts'
 import { World } from './harness/world.ts'
-import { runMutations } from './mutations.ts'
 import { AGGREGATE, collect, PAGE, writeFaults, writeMutations } from './report/report.ts'
+import { runMutations } from './run-mutations.ts'
 
 const HELP = `npm run faults -- [--case TEXT]... [--seed N] [--runs K] [--lanes L]
 npm run faults -- --minutes M [--seed N] [--runs K]
