@@ -44,6 +44,7 @@ interface CheckingOptions {
   createWorker: (parts: {
     settle: Settle
     beforeGivingUp: Announcements['tellGivenUp']
+    afterGivingUp: Announcements['endGivenUp']
     heartbeat: Heartbeat
     isRedisAway: () => boolean
   }) => WorkerService
@@ -118,6 +119,7 @@ export function createChecking(options: CheckingOptions) {
   const worker = options.createWorker({
     settle: settleFor('worker', heartbeats.worker),
     beforeGivingUp: options.announcements?.tellGivenUp,
+    afterGivingUp: options.announcements?.endGivenUp,
     heartbeat: heartbeats.worker,
     isRedisAway: () => watch.failure !== undefined,
   })

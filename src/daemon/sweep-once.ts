@@ -55,7 +55,7 @@ export async function sweepOnce(
     const found = await readSetAside(store)
     const bySweep = { cancelUnpaid: (checks: readonly Check[]) => guarded.cancelUnpaid(checks, { by: 'sweep' }) }
     const settleUntold = createSettle({ store: bySweep, ping: () => store.ping(), clock })
-    const announcements = isDryRun ? undefined : announcementsOf({ config, store })
+    const announcements = isDryRun ? undefined : announcementsOf({ config, store, connection })
     const settle = announcements?.tellingKept?.(settleUntold, 'sweep') ?? settleUntold
     const swept = await sweep({
       store,

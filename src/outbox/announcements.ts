@@ -5,6 +5,7 @@ import type { Check } from '../order/order.ts'
 import type { NewEvent, Outbox } from '../order/outbox.ts'
 import type { Settle, Settlement } from '../order/settle.ts'
 import type { DecidedBy } from '../order/store.ts'
+import type { GivingUp } from '../queue/giving-up.ts'
 import type { GivenUpCheck } from '../queue/worker/check.ts'
 import { visibleLine } from '../runtime/visible.ts'
 
@@ -16,6 +17,7 @@ interface Options {
   isCancelled: (status: string) => boolean
   /** Sets the brake apart from those of other queues. */
   queueKey: string
+  givingUp: Pick<GivingUp, 'begin' | 'end'>
 }
 
 /** An engagement of the brake. */
@@ -32,10 +34,12 @@ export interface Announcements {
   tellingKept: ((settle: Settle, decidedBy: DecidedBy) => Settle) | undefined
   /** Resolves once the events are in the outbox; rejects if they may not be. */
   tellGivenUp: ((checks: readonly GivenUpCheck[]) => Promise<void>) | undefined
+  /** To be called for each of them once it is in the failed set: if it is given up again, that is another event. */
+  endGivenUp: ((jobId: string) => Promise<void>) | undefined
   tellEngaged: ((engagement: Engagement) => Promise<void>) | undefined
 }
 
-export function createAnnouncements({ outbox, types, isCancelled, queueKey }: Options): Announcements {
+export function createAnnouncements({ outbox, types, isCancelled, queueKey, givingUp }: Options): Announcements {
   const wanted = <T>(type: EventType, tell: T) => (types.includes(type) ? tell : undefined)
   const isTold = (settlement: Settlement) => settlement.kind === 'kept' && !isCancelled(settlement.status)
   const tellKept = async (checks: readonly Check[], settlements: Settlement[], decidedBy: DecidedBy) => {
@@ -55,9 +59,11 @@ export function createAnnouncements({ outbox, types, isCancelled, queueKey }: Op
     tellingKept: wanted('order.kept', (settle: Settle, decidedBy: DecidedBy): Settle => {
       return async (checks) => tellKept(checks, await settle(checks), decidedBy)
     }),
-    tellGivenUp: wanted('order.check_failed', (checks: readonly GivenUpCheck[]) =>
-      outbox.add(checks.map(eventOfGivenUp)),
-    ),
+    tellGivenUp: wanted('order.check_failed', async (checks: readonly GivenUpCheck[]) => {
+      const marks = await Promise.all(checks.map(({ jobId }) => givingUp.begin(jobId)))
+      await outbox.add(checks.map((check, n) => eventOfGivenUp(check, marks[n] as string)))
+    }),
+    endGivenUp: wanted('order.check_failed', (jobId: string) => givingUp.end(jobId)),
     tellEngaged: wanted('brake.engaged', (engagement: Engagement) =>
       outbox.add([eventOfEngagement(engagement, queueKey)]),
     ),
@@ -71,12 +77,11 @@ function eventOfKept({ orderId, deadline: wanted }: Check, settlement: Settlemen
   return { type: 'order.kept', orderId, key: `${deadline}`, data }
 }
 
-function eventOfGivenUp({ orderId = '', jobId, deadline, failures, at, error }: GivenUpCheck): NewEvent {
+function eventOfGivenUp({ orderId = '', jobId, deadline, at, error }: GivenUpCheck, mark: string): NewEvent {
   const { code, message } = error
   const times = { at: timeOf(at), ...(deadline !== undefined && { deadline: timeOf(deadline) }) }
-  const key = JSON.stringify([jobId, deadline, failures, code])
   const data = { ...times, jobId: visibleLine(jobId), code, reason: visibleLine(message) }
-  return { type: 'order.check_failed', orderId, key, data }
+  return { type: 'order.check_failed', orderId, key: mark, data }
 }
 
 function eventOfEngagement({ since, reason, by }: Engagement, queueKey: string): NewEvent {

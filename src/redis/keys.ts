@@ -58,6 +58,8 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     sweptAt: `${own}swept:at`,
     /** The jobs of orders that have another id than ours: a hash of lines by order id. */
     foreignJobs: `${own}jobs`,
+    /** Which time it is that a job is given up, while it is. */
+    givingUp: (jobId: string) => `${own}giving-up:${jobId}`,
     /** Who delivers which share of the events to a sink. */
     shares: (sink: string) => `${own}shares:${sink}`,
     /** The processes that run, and what each tells of itself. */

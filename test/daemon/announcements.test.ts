@@ -102,7 +102,7 @@ test('unless EVENTS says so, a kept order writes nothing; and the outbox that ta
 })
 
 test('a check that is given up is told once it can be, and before it is in the failed set', async () => {
-  const { raw, receiver, shop, table, start } = await openShop('postgres', { MAX_ATTEMPTS: '1' })
+  const { raw, receiver, shop, table, start, run } = await openShop('postgres', { MAX_ATTEMPTS: '1' })
   await table.pool.query(`
     CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'stock \u001b[1mis gone'; END $$;
     CREATE TRIGGER keep BEFORE UPDATE ON orders FOR EACH ROW WHEN (OLD.id = 'stuck') EXECUTE FUNCTION keep()`)
@@ -132,6 +132,8 @@ test('a check that is given up is told once it can be, and before it is in the f
       table: `${table.schema}.orders`,
     },
   ])
+  await run('replay', '--all')
+  await receiver.got(3) // it is given up once more
   await expectAsDocumented(receiver)
 })
 

@@ -3,13 +3,20 @@ import { OrderExpiryError } from '../../src/errors.ts'
 import { EVENT_TYPES } from '../../src/order/event-types.ts'
 import { createSettle } from '../../src/order/settle.ts'
 import { createAnnouncements } from '../../src/outbox/announcements.ts'
+import { GivingUp } from '../../src/queue/giving-up.ts'
+import { Connection } from '../../src/redis/connection.ts'
+import { namedQueue } from '../../src/redis/keys.ts'
+import { commandProfile } from '../../src/redis/profiles.ts'
 import { systemClock } from '../../src/runtime/clock.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
+import { redisUrl, uniqueName } from '../helpers/env.ts'
 import { OrdersTable } from '../helpers/orders-table.ts'
 
 /** What several processes have, each with a store of its own. */
-async function openProcess(table: OrdersTable) {
+async function openProcess(table: OrdersTable, queue = namedQueue({ name: uniqueName('announced') })) {
+  const connection = new Connection({ address: redisUrl(), profile: commandProfile(redisUrl(), 5_000) })
+  closing.push(() => connection.close())
   const store = await PostgresStore.open(table.storeOptions())
   closing.push(() => store.close())
   const announcements = createAnnouncements({
@@ -17,11 +24,13 @@ async function openProcess(table: OrdersTable) {
     types: EVENT_TYPES,
     isCancelled: (status) => status === 'cancelled',
     queueKey: 'q',
+    givingUp: new GivingUp({ connection, queue }),
   })
   const settle = createSettle({ store, ping: () => store.ping(), clock: systemClock })
   return {
     settle: announcements.tellingKept?.(settle, 'check') as typeof settle,
     tellGivenUp: announcements.tellGivenUp as NonNullable<typeof announcements.tellGivenUp>,
+    endGivenUp: announcements.endGivenUp as NonNullable<typeof announcements.endGivenUp>,
   }
 }
 
@@ -68,21 +77,22 @@ test('an order that is kept again with another deadline is told again', async ()
   expect(deadlines).toEqual([new Date(deadline).toISOString(), new Date(deadline + 1).toISOString()])
 })
 
-test('a check that is given up again after its process has died is the same event; one that fails otherwise is another', async () => {
+test('a check that is given up again after its process has died is the same event; after a replay it is another', async () => {
   const table = await openTable()
-  const [one, other] = await Promise.all([openProcess(table), openProcess(table)])
+  const queue = namedQueue({ name: uniqueName('announced') })
+  const [one, other] = await Promise.all([openProcess(table, queue), openProcess(table, queue)])
   const error = new OrderExpiryError('STORE_REJECTED', 'a \0 and \ud800')
   const check = {
     orderId: 'a',
     jobId: 'order-a',
     deadline: 1_796_000_000_000,
-    failures: 9,
     at: 1_796_000_000_010,
     error,
   }
   await one?.tellGivenUp([check])
   await other?.tellGivenUp([{ ...check, at: check.at + 30_000 }])
   expect((await table.outbox()).map(({ data }) => data)).toMatchObject([{ at: new Date(check.at).toISOString() }])
-  await one?.tellGivenUp([{ ...check, error: new OrderExpiryError('STORE_MISMATCH', 'b') }])
-  expect(new Set((await table.outbox()).map(({ event_id }) => event_id)).size).toBe(2)
+  await one?.endGivenUp(check.jobId)
+  await one?.tellGivenUp([check, { ...check, jobId: 'b' }])
+  expect(new Set((await table.outbox()).map(({ event_id }) => event_id)).size).toBe(3)
 })

@@ -34,8 +34,6 @@ export interface GivenUpCheck {
   jobId: string
   /** As the job has it, in epoch milliseconds. */
   deadline?: number | undefined
-  /** How often it has failed before. */
-  failures: number
   /** Epoch milliseconds by the clock of Redis. */
   at: number
   error: OrderExpiryError
@@ -44,6 +42,8 @@ export interface GivenUpCheck {
 export interface CheckOptions {
   /** Told before checks fail for good; if it rejects, they come again instead. */
   beforeGivingUp?: ((checks: readonly GivenUpCheck[]) => Promise<void>) | undefined
+  /** Told of each of them that has failed for good. Never rejects. */
+  afterGivingUp?: ((jobId: string) => Promise<void>) | undefined
   /** Failures after which a check is given up. Postponements and outages are not failures. */
   maxAttempts: number
   /** Who decides, for the evidence: `host:pid`. */
@@ -177,8 +177,8 @@ class Ending {
     const { token } = this.#batch
     if (this.#givenUp.length === 0) return
     try {
-      const checks = this.#givenUp.map(({ due: { id, check, failed }, error }) => {
-        return { ...check, jobId: id, failures: failed, at: this.#now, error }
+      const checks = this.#givenUp.map(({ due: { id, check }, error }) => {
+        return { ...check, jobId: id, at: this.#now, error }
       })
       await beforeGivingUp?.(checks)
     } catch (cause) {
@@ -262,13 +262,14 @@ async function giveUp(
     opts?: string | undefined
     reason?: string | undefined
   },
-  { claims, spans, untilTold, maxAttempts }: Pick<Tools, 'claims' | 'spans' | 'untilTold' | 'maxAttempts'>,
+  { claims, spans, untilTold, maxAttempts, afterGivingUp }: Tools,
 ): Promise<void> {
   const { id, error, token, opts, reason = reasonOf(error) } = failing
   const stacktrace = JSON.stringify([error.stack ?? reason])
   const job = { id, failedReason: reason, stacktrace, attempts: maxAttempts, opts: optionsOf({ opts }) }
   await untilTold(() => claims.fail(token, job))
   spans?.failed(id, error)
+  await afterGivingUp?.(id)
 }
 
 function reasonOf({ code, message }: OrderExpiryError): string {

@@ -82,12 +82,11 @@ export function readJob(job: ClaimedJob, at: { now: number; paymentTimeoutMs: nu
 }
 
 /** What can be told of a job that cannot be read. */
-export function unreadOf(job: ClaimedJob): { jobId: string; orderId?: string; failures: number } {
-  const told = { jobId: job.id, failures: Number(job.fields?.atm ?? 0) || 0 }
+export function unreadOf(job: ClaimedJob): { jobId: string; orderId?: string } {
   try {
-    return { ...told, orderId: parseOrderId(orderIdOf(dataOf(job))) }
+    return { jobId: job.id, orderId: parseOrderId(orderIdOf(dataOf(job))) }
   } catch {
-    return told
+    return { jobId: job.id }
   }
 }
 
