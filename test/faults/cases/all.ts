@@ -25,7 +25,6 @@ const WITH_WRAPPED_CLAIMS: ReadonlySet<string> = new Set([
   'memory limit of Redis reached',
   'scripts forgotten in a burst',
   'replica promoted in a burst',
-  'a claim refused half-way',
   'lost reply to a fetch, cut',
   'lost reply to a fetch, half open',
   'lost reply to a finish, cut',

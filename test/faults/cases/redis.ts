@@ -89,6 +89,19 @@ function refusing(
 /** Several claims, and several batches. */
 const BURST = 1_000
 
+/** BullMQ's script takes all that are due out of the delayed jobs before it writes them anywhere else; ours writes first. */
+const REFUSED_CLAIM = {
+  injected: 'ACL SETUSER default -lpush for 6 s while 300 orders are due: the claim is refused at its first write',
+  refusal: 'ERR', // so it says in a script
+  async run(world: World) {
+    const deadline = await crowd(world, { orders: 300, inMs: 2_000 })
+    await world.admin.call('ACL', 'SETUSER', 'default', '-lpush')
+    await sleep(deadline + 6_000 - Date.now())
+    await world.admin.call('ACL', 'SETUSER', 'default', '+lpush')
+    return Date.now()
+  },
+}
+
 export const redisCases: FaultCase[] = [
   {
     name: 'scripts forgotten in a burst',
@@ -130,19 +143,24 @@ export const redisCases: FaultCase[] = [
       }),
   },
   {
+    ...REFUSED_CLAIM,
     name: 'a claim refused half-way',
-    injected: 'ACL SETUSER default -lpush for 6 s while 300 orders are due: the claim is refused at its first write',
     promise: 'no job is lost: within 3 s of its end',
     boundMs: LATE_MS,
     seconds: 25,
-    refusal: 'ERR', // so it says in a script,
     world: { env: { SWEEP_EVERY: '5m' } },
+  },
+  {
+    ...REFUSED_CLAIM,
+    name: 'a claim refused half-way; wrapped claims',
+    promise: "BullMQ's own script loses the jobs: the next sweep settles their orders, within 30 s of the end",
+    boundMs: KNOWN_MS,
+    seconds: 60,
+    world: { env: { CLAIMS: 'wrapped', SWEEP_EVERY: '20s' } },
     async run(world) {
-      const deadline = await crowd(world, { orders: 300, inMs: 2_000 })
-      await world.admin.call('ACL', 'SETUSER', 'default', '-lpush')
-      await sleep(deadline + 6_000 - Date.now())
-      await world.admin.call('ACL', 'SETUSER', 'default', '+lpush')
-      return Date.now()
+      const endedAt = await REFUSED_CLAIM.run(world)
+      await sleep(42_000) // a worker that has nothing to claim counts as refused for 40 s
+      return endedAt
     },
   },
   {
