@@ -83,7 +83,7 @@ const KNOWN_NAMES = knownNames(SETTINGS)
 const BESIDE_TABLES: ReadonlySet<string> = new Set(
   Object.keys(SETTINGS)
     .filter((name) => !(name in STORE_SETTINGS) && name !== 'ORDER_STORE' && name !== 'BRAKE_PAYMENT_SILENCE')
-    .concat('CANCEL_SQL_FILE')
+    .concat('CANCEL_SQL_FILE', 'REOPEN_SQL_FILE', 'REOPEN_WITHIN')
     .map((name) => settingOf(`${name}:`)),
 )
 

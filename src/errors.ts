@@ -20,6 +20,7 @@ const CATALOGUE = {
   ORDER_UNKNOWN: { retryable: false, httpStatus: 404 },
   DEADLINE_CONFLICT: { retryable: false, httpStatus: 409 },
   ORDER_SETTLED: { retryable: false, httpStatus: 409 },
+  ORDER_ALREADY_CANCELLED: { retryable: false, httpStatus: 409 },
   CHECK_UNDER_WAY: { retryable: true, httpStatus: 409 },
   BODY_TOO_LARGE: { retryable: false, httpStatus: 413 },
   UNSUPPORTED_MEDIA_TYPE: { retryable: false, httpStatus: 415 },
@@ -64,10 +65,17 @@ export class OrderExpiryError extends Error {
   readonly code: ErrorCode
   readonly retryable: boolean
   readonly httpStatus: number
+  /** What it rests on, for programs; over HTTP these are members of the problem. */
+  readonly evidence: Readonly<Record<string, string>> | undefined
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options?: { cause?: unknown; evidence?: Readonly<Record<string, string>> },
+  ) {
     super(message, options)
     this.code = code
+    this.evidence = options?.evidence
     this.retryable = CATALOGUE[code].retryable
     this.httpStatus = CATALOGUE[code].httpStatus
   }

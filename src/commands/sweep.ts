@@ -123,6 +123,9 @@ function describe(options: { report: Report; backlog: boolean; changesNothing: b
   if (handedOver && !changesNothing)
     lines.push(`          undecided: ${number(handedOver)} have a check now, for the workers`)
   if (!backlog) lines.push(lineOfUpcoming(report, changesNothing))
+  if (report.paidLate) {
+    lines.push(`paid late ${number(report.paidLate)}, after their cancellation: order.paid_late tells of each`)
+  }
   if (failed) {
     const { orderId, code, message } = failed
     lines.push(`${number(outcomes.failed ?? 0)} could not be settled, such as ${orderId}: ${code}: ${message}`)

@@ -16,6 +16,7 @@ import { createRedisWatch, type RedisWatch } from '../redis/watch.ts'
 import { Breaker } from '../runtime/breaker.ts'
 import type { Clock } from '../runtime/clock.ts'
 import type { Heartbeat } from '../runtime/heartbeat.ts'
+import { createPaidLateTeller } from '../sweep/paid-late-teller.ts'
 import { createSetAsideTeller } from '../sweep/set-aside-teller.ts'
 import { StandIn } from '../sweep/stand-in.ts'
 import { sweep } from '../sweep/sweep.ts'
@@ -98,6 +99,14 @@ export function createChecking(options: CheckingOptions) {
     clock,
     random,
   }
+  const tellSetAside = createSetAsideTeller({ read: options.readSetAside, events, clock })
+  const tellPaidLate = createPaidLateTeller({
+    tell: settings.DRY_RUN ? undefined : store.tellPaidLate?.bind(store),
+    everyMs: settings.SWEEP_EVERY,
+    onStep: () => heartbeats.sweeper.beat(),
+    events,
+    clock,
+  })
   const sweeper = createSweeper({
     sweep: (part) => sweep({ ...part, ...sweeping }),
     standIn: new StandIn({
@@ -107,7 +116,10 @@ export function createChecking(options: CheckingOptions) {
       random,
     }),
     isRedisAway: () => watch.failure !== undefined,
-    onSwept: createSetAsideTeller({ read: options.readSetAside, events, clock }),
+    async onSwept() {
+      await tellPaidLate()
+      await tellSetAside()
+    },
     everyMs: settings.SWEEP_EVERY,
     aheadMs: settings.SWEEP_AHEAD,
     heartbeat: heartbeats.sweeper,

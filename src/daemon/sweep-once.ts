@@ -4,11 +4,13 @@ import { queueOf } from '../config.ts'
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
 import type { Check } from '../order/order.ts'
 import { createSettle } from '../order/settle.ts'
-import type { OrderStore, SetAside } from '../order/store.ts'
+import type { OrderStore, PaidLate, SetAside } from '../order/store.ts'
 import { MissingChecks } from '../queue/missing-checks.ts'
 import { SweepNotes } from '../queue/sweep-notes.ts'
 import type { RedisAddress } from '../redis/address.ts'
+import type { Clock } from '../runtime/clock.ts'
 import { openStore } from '../stores/kinds.ts'
+import { tellPaidLate } from '../sweep/paid-late-teller.ts'
 import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
 import { announcementsOf } from './announcing.ts'
@@ -19,6 +21,8 @@ export interface SweptOnce extends SweepResult {
   brake: Brake
   /** As it was before the sweep. Undefined: the store has none, or cannot tell. */
   setAside?: SetAside
+  /** Payments that came after the cancellation of their order, and that nobody had been told of yet. Undefined: none, or a dry run. */
+  paidLate?: number
 }
 
 /**
@@ -71,13 +75,25 @@ export async function sweepOnce(
       clock,
       signal,
     })
-    return { ...found, ...swept, brake }
+    const late = isDryRun ? {} : await tellLate(store, clock)
+    return { ...late, ...found, ...swept, brake }
   } finally {
     await notes.stop()
     await missingChecks.close()
     connection.close()
     await store.close()
   }
+}
+
+async function tellLate(store: OrderStore, clock: Clock): Promise<Pick<SweptOnce, 'paidLate' | 'error'>> {
+  const tell = store.tellPaidLate?.bind(store)
+  if (!tell) return {}
+  let paidLate = 0
+  const onTold = (orders: readonly PaidLate[]) => {
+    paidLate += orders.length
+  }
+  const error = await tellPaidLate({ tell, onTold, clock })
+  return { ...(paidLate > 0 && { paidLate }), ...(error && { error }) }
 }
 
 /** A failure is no reason not to sweep. */

@@ -37,6 +37,8 @@ export const FINDING_CODES = [
   'store-unreadable',
   'store-index',
   'store-paid-index',
+  'store-late-index',
+  'store-late-payments',
   'store-unpaid',
   'store-overdue',
   'store-backlog-orders',

@@ -9,6 +9,7 @@ export const OUTCOMES = {
   CHANGED_AFTER_CANCELLATION: 'cancelled',
   PAID: 'kept',
   PAID_LATE: 'kept',
+  REOPENED: 'kept',
   KEPT: 'kept',
   KEPT_UNPAID: 'kept',
   NO_LONGER_UNPAID: 'kept',

@@ -35,20 +35,34 @@ function presenceOf({ order, missing }: OrderFacts): string {
 }
 
 /** What somebody has done to the order after it was cancelled. */
-function changeSince({ order, cancelledStatus }: OrderFacts, decidedAt: string): Answer | undefined {
-  if (order?.paidAt !== undefined) {
-    return {
-      code: 'PAID_AFTER_CANCELLATION',
-      text: `Cancelled at ${decidedAt}, and paid afterwards (the row says ${instantOf(order.paidAt)}): what it held was given back before.`,
-      next: 'Give the money back, or fulfil the order by hand if its stock is still there.',
-      decidedAt,
-    }
-  }
+function changeSince({ order, events, cancelledStatus }: OrderFacts, decidedAt: string): Answer | undefined {
+  if (order?.paidAt !== undefined)
+    return paidSince({ order, events, cancelledStatus }, { paidAt: order.paidAt, decidedAt })
   if (!order || !cancelledStatus || isCancelledStatus(order.status, cancelledStatus)) return undefined
   return {
     code: 'CHANGED_AFTER_CANCELLATION',
     text: `Cancelled at ${decidedAt}; somebody has changed it since: its status is ${order.status}.`,
     next: 'If that means that it was paid: give the money back, or fulfil it by hand if its stock is still there.',
+    decidedAt,
+  }
+}
+
+function paidSince(
+  { order, events, cancelledStatus }: Pick<OrderFacts, 'order' | 'events' | 'cancelledStatus'>,
+  { paidAt, decidedAt }: { paidAt: number; decidedAt: string },
+): Answer {
+  const told = events?.find(({ type }) => type === 'order.paid_late')
+  const text = `Cancelled at ${decidedAt}, and paid afterwards (the row says ${instantOf(paidAt)})`
+  if (told?.reopened) return { code: 'REOPENED', text: `${text}; REOPEN_SQL_FILE has opened it again.`, decidedAt }
+  const isCancelled = isCancelledStatus(order?.status, cancelledStatus)
+  const notice = told ? `; order.paid_late tells of it, ${told.id}` : ''
+  return {
+    code: 'PAID_AFTER_CANCELLATION',
+    text: `${text}: what it held was given back before${notice}.`,
+    next:
+      isCancelled || !cancelledStatus
+        ? 'Give the money back, or fulfil the order by hand if its stock is still there.'
+        : 'If it was not opened again, with its stock: give the money back, or fulfil the order by hand.',
     decidedAt,
   }
 }

@@ -111,7 +111,9 @@ export function sendProblem(
     if (!reply.hasHeader(POLICY)) reply.header(POLICY, "default-src 'none'; style-src 'unsafe-inline'")
     return reply.type('text/html; charset=utf-8').send(content)
   }
-  return reply.type('application/problem+json').send(JSON.stringify({ ...problem, ...moreOf(problem) }))
+  return reply
+    .type('application/problem+json')
+    .send(JSON.stringify({ ...error.evidence, ...problem, ...moreOf(problem) }))
 }
 
 /** What is not HTTP, or is not complete in time, never becomes a request: it is answered on the connection itself. */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { OrderExpiryError } from '../errors.ts'
 import type { SettledBatch } from '../order/settle.ts'
-import type { SetAside } from '../order/store.ts'
+import type { PaidLate, SetAside } from '../order/store.ts'
 import { redisErrorCode } from '../redis/reply.ts'
 import type { ClockOffsets } from './clock-offsets.ts'
 
@@ -77,6 +77,8 @@ export interface Events {
   }
   /** Unpaid orders past their deadline that nobody cancels, as the store tells of them; `at`: when, in epoch milliseconds. */
   'orders-set-aside': SetAside & { at: number }
+  /** Money came for orders after their cancellation, and `order.paid_late` tells of it. */
+  'orders-paid-late': { orders: readonly PaidLate[] }
   'store-breaker-opened': { error: OrderExpiryError }
   'store-breaker-closed': object
   'store-notice': { notice: string }

@@ -2,7 +2,7 @@ import { type Logger, type LoggerOptions, pino } from 'pino'
 import { LATE_AFTER_MS, OVERDUE_AFTER_MS } from '../order/promise.ts'
 import { describeSetAside } from '../order/set-aside.ts'
 import type { Clock } from '../runtime/clock.ts'
-import { clockDifference } from '../runtime/human-numbers.ts'
+import { clockDifference, count } from '../runtime/human-numbers.ts'
 import { visibleLine, visibleLines } from '../runtime/visible.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { type LogTrouble, limitPerSecond, type Ration, ration, type Tally, tally, throttle } from './log-quietly.ts'
@@ -50,6 +50,8 @@ const TROUBLES_PER_SECOND = 6
 const BATCHES_EVERY_MS = 1_000
 const DRY_RUN_EVERY_MS = 5_000
 const WRONG_CREDENTIALS_EVERY_MS = 5_000
+/** Of those that a sweep has found. */
+const PAID_LATE_NAMED = 20
 /** Reasons that leave all orders unpaid at once: they are logged where they begin. */
 const LEFT_ON_PURPOSE: readonly string[] = ['brake', 'dry-run']
 const STAYS_LOCKED = 'an overdue order stays unpaid: another transaction has locked its row; it is looked at again'
@@ -147,6 +149,7 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
     logSweep(e, log)
   },
   'orders-set-aside': logSetAside,
+  'orders-paid-late': logPaidLate,
 
   'store-breaker-opened': ({ error: { code, message } }, { trouble }) =>
     trouble('breaker opened', { code }, `the order store fails; no checks are taken until it recovers: ${message}`),
@@ -241,6 +244,18 @@ function logWrongCredentials(logger: Logger) {
     const unread = isLimited ? ', which was not even compared' : ''
     const message = `wrong passwords or tokens: ${count}, the last from ${address} for ${route}${unread}`
     logger.warn({ route, address, count, addresses }, message)
+  }
+}
+
+function logPaidLate({ orders }: Events['orders-paid-late'], { logger }: Log): void {
+  for (const isReopened of [false, true]) {
+    const ids = orders.filter(({ reopened = false }) => reopened === isReopened).map(({ orderId }) => orderId)
+    if (ids.length === 0) continue
+    const examples = ids.slice(0, PAID_LATE_NAMED).join(' ')
+    const what = `${count(ids.length, 'order')} paid after their cancellation: ${examples}`
+    const fields = { orders: ids.length, reopened: isReopened }
+    if (isReopened) logger.info(fields, `${what}; REOPEN_SQL_FILE has reopened them`)
+    else logger.warn(fields, `${what}; give the money back, or fulfil them by hand (docs/payments.md)`)
   }
 }
 

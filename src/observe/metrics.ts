@@ -100,6 +100,18 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
     help: 'Missing checks added by sweeps.',
     on: { 'sweep-finished': ({ added, handedOver = 0 }, add) => add(added + handedOver) },
   },
+  paid_late_total: {
+    help: "Payments that came after their order was cancelled, and whether the shop's own statement has reopened it.",
+    labels: ['reopened'],
+    zeros: ['true', 'false'].map((reopened) => ({ reopened })),
+    on: {
+      'orders-paid-late': ({ orders }, add) => {
+        const reopened = orders.filter((order) => order.reopened).length
+        add(reopened, { reopened: 'true' })
+        add(orders.length - reopened, { reopened: 'false' })
+      },
+    },
+  },
   store_failures_total: {
     help: 'Failures of the order store, by error: batches of checks and sweeps, and connections.',
     labels: ['code'],

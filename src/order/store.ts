@@ -1,3 +1,4 @@
+import type { OrderExpiryError } from '../errors.ts'
 import type { Check, Order, Outcome } from './order.ts'
 import type { Outbox, SinkDelivery } from './outbox.ts'
 
@@ -46,6 +47,12 @@ export interface OrderStore {
   readonly deliveries?: Outbox | undefined
 
   /**
+   * Tells of money that came for orders after their cancellation: each payment once, by an event `order.paid_late`, whoever calls it, and
+   * however late. One call does a bounded part of the work. Only for stores that can see it.
+   */
+  tellPaidLate?(): Promise<ToldPaidLate>
+
+  /**
    * Those that the store still has, oldest first. Undefined if finding none proves nothing: they are trimmed, or too many.
    *
    * @param sinks those whose deliveries are to be told. Default: none
@@ -80,6 +87,21 @@ export interface Backlog {
   oldestAgeMs: number | undefined
 }
 
+/** Money that came for an order after its cancellation. */
+export interface PaidLate {
+  orderId: string
+  /** The shop's own statement has taken its stock again, and it counts as paid. */
+  reopened?: true
+}
+
+export interface ToldPaidLate {
+  orders: PaidLate[]
+  /** Whether another call has more to look at. */
+  isMore: boolean
+  /** Why orders could not be looked for, or one could not be reopened yet. */
+  failed?: OrderExpiryError
+}
+
 /** An event that was written together with a change of an order. */
 export interface KeptEvent {
   /** The same for every receiver and every delivery. */
@@ -87,6 +109,8 @@ export interface KeptEvent {
   type: string
   /** Epoch milliseconds. */
   at: number
+  /** Of `order.paid_late`: as in {@link PaidLate}. */
+  reopened?: true | undefined
   /**
    * How far each reader has come, where reading leaves events in place: it has not reached this one (`waiting`), was given it
    * and has not acknowledged it (`given`), or is `past` it and owes nothing. Undefined: an event stays until it is taken.

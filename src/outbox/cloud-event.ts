@@ -18,7 +18,7 @@ export function cloudEvent({ id, type, orderId, at, data }: OutboxEvent, source:
 
 /** Each store has a way of its own to write a time. */
 function timesOf(data: OutboxEvent['data']): Record<string, string> {
-  const known = ['at', 'deadline'].flatMap((name) => {
+  const known = ['at', 'deadline', 'paidAt', 'cancelledAt'].flatMap((name) => {
     const time = data[name]
     const date = new Date(typeof time === 'number' || typeof time === 'string' ? time : Number.NaN)
     return Number.isNaN(date.getTime()) ? [] : [[name, date.toISOString()]]

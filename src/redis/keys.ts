@@ -77,6 +77,10 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     attempts: `${own}undelivered:attempts`,
     /** The ids of events that were put in for themselves, by when. */
     added: `${own}undelivered:added`,
+    /** There while somebody delivers them, so that a shop's payment, too, knows whether its event is to be delivered. */
+    delivers: `${own}delivers`,
+    /** The cancelled orders of which a payment was told, until a sweep has counted them. */
+    paidLate: `${own}paid-late`,
     probe: `${own}probe`,
     /** The beginning of all keys of ours. */
     own,

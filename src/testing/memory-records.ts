@@ -58,8 +58,12 @@ export class MemoryRecords implements ClientRecords {
 
   async pay(orderId: string): Promise<PayResult> {
     const record = this.#records.get(orderId)
-    const { status, paidAt = this.#now(), cancelledAt } = record ?? {}
-    if (status === 'cancelled') return { orderId, result: status, cancelledAt: new Date(cancelledAt as number) }
+    const { status, paidAt = this.#now(), cancelledAt, deadline } = record ?? {}
+    if (record && status === 'cancelled') {
+      record.paidAt = paidAt
+      const evidence = { cancelledAt: new Date(cancelledAt as number), deadline: new Date(deadline as number) }
+      return { orderId, result: status, code: 'ORDER_ALREADY_CANCELLED', ...evidence }
+    }
     this.#records.set(orderId, { ...record, status: 'paid', paidAt })
     return { orderId, result: record ? 'paid' : 'missing', paidAt: new Date(paidAt) }
   }

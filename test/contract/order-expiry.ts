@@ -383,7 +383,10 @@ function recordingContract(open: Open): void {
     const { order } = (await shop.shop.find('unpaid')) ?? {}
     expect(order).toEqual({ status: 'cancelled', deadline: new Date(deadline), cancelledAt: expect.any(Date) })
     const { cancelledAt } = order as { cancelledAt: Date }
-    expect(await shop.shop.pay('unpaid')).toEqual({ orderId: 'unpaid', result: 'cancelled', cancelledAt })
+    const late = { result: 'cancelled', code: 'ORDER_ALREADY_CANCELLED', cancelledAt, deadline: new Date(deadline) }
+    expect(await shop.shop.pay('unpaid')).toEqual({ orderId: 'unpaid', ...late })
+    expect(await shop.shop.pay('unpaid')).toEqual({ orderId: 'unpaid', ...late })
+    expect((await shop.shop.find('unpaid'))?.order).toEqual({ ...order, paidAt: expect.any(Date) })
     const settled = { orderId: 'unpaid', result: 'settled', status: 'cancelled' }
     expect(await shop.shop.withdraw('unpaid')).toEqual(settled)
     expect(await shop.shop.reschedule({ orderId: 'unpaid', deadline: '1h' })).toEqual(settled)

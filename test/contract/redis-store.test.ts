@@ -25,7 +25,10 @@ for (const [what, id] of Object.entries({
       async pay(orderId) {
         await orders.pay(orderId)
       },
-      announced: async () => (await orders.readEvents(undefined, 10_000)).map(({ orderId }) => orderId),
+      announced: async () =>
+        (await orders.readEvents(undefined, 10_000))
+          .filter(({ type }) => type === 'order.cancelled')
+          .map(({ orderId }) => orderId),
       async close() {
         await orders.clear()
         connection.close()

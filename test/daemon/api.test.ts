@@ -110,11 +110,28 @@ describe('the API on loopback', () => {
     expect(await api('DELETE', '/v1/orders/paid-1')).toMatchObject({ status: 409, body: { code: 'ORDER_SETTLED' } })
     await api('PUT', '/v1/orders/late-1', { timeout: '50ms' })
     await eventually('it is cancelled', async () => (await shop.find('late-1'))?.check?.finished)
-    expect(await api('POST', '/v1/orders/late-1/paid')).toMatchObject({ status: 409, body: { code: 'ORDER_SETTLED' } })
-    const { body } = await api('GET', '/v1/orders/late-1/explain')
-    expect(body.verdict).toMatch(
+    const before = await api('GET', '/v1/orders/late-1/explain')
+    expect(before.body.verdict).toMatch(
       /^Cancelled .*, because it was still unpaid \(pending\) \d+ m?s after its payment deadline/,
     )
+    const { cancelledAt, deadline } = (await shop.find('late-1'))?.order ?? {}
+    for (const _ of ['once', 'again']) {
+      expect(await api('POST', '/v1/orders/late-1/paid')).toMatchObject({
+        status: 409,
+        body: {
+          code: 'ORDER_ALREADY_CANCELLED',
+          status: 409,
+          orderId: 'late-1',
+          cancelledAt: cancelledAt?.toISOString(),
+          deadline: deadline?.toISOString(),
+        },
+      })
+    }
+    const { body } = await api('GET', '/v1/orders/late-1/explain')
+    expect(body).toMatchObject({
+      code: 'PAID_AFTER_CANCELLATION',
+      verdict: expect.stringMatching(/order\.paid_late tells of it, \d+-\d+\.$/),
+    })
     const whats = (body.story as { what: string }[]).map(({ what }) => what)
     // Within the same millisecond or so as the deadline, by another clock.
     expect(whats).toContain('check begun')
@@ -124,6 +141,8 @@ describe('the API on loopback', () => {
       expect.stringMatching(/^decided by .*: cancelled, the store said: status pending$/),
       'cancelled, according to the order store',
       expect.stringMatching(/^event order\.cancelled written, /),
+      'paid, according to the order store',
+      expect.stringMatching(/^event order\.paid_late written, /),
       'now: status cancelled, according to the order store',
     ])
   })

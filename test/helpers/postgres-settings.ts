@@ -23,7 +23,10 @@ export function postgresSettings(settings: Partial<PostgresSettings> = {}): Post
     ORDERS_SET: undefined,
     OUTBOX_TABLE: 'order_expiry_outbox',
     CANCEL_SQL_FILE: undefined,
+    REOPEN_SQL_FILE: undefined,
+    REOPEN_WITHIN: 900_000,
     cancelSql: undefined,
+    reopenSql: undefined,
     ...settings,
   }
 }

@@ -34,10 +34,12 @@ async function createSound(options: TableOptions = {}): Promise<OrdersTable> {
   const table = await create(options)
   await table.migrate()
   await table.pool.query(
-    'CREATE INDEX ON orders (payment_deadline, id); CREATE INDEX ON orders (paid_at)'.replace(
-      /; .*$/,
-      options.paidAt === false ? '' : '$&',
-    ),
+    `CREATE INDEX ON orders (payment_deadline, id); ${
+      options.paidAt === false
+        ? ''
+        : `CREATE INDEX ON orders (paid_at);
+           CREATE INDEX ON orders (paid_at, id) WHERE status = 'cancelled' AND paid_at IS NOT NULL`
+    }`,
   )
   const id = (n: number) => (options.idType === 'uuid' ? `00000000-0000-0000-0000-00000000000${n}` : `${n}`)
   await table.insert([
@@ -131,6 +133,44 @@ describe('the outbox', () => {
     const another = { settings: { OUTBOX_TABLE: 'order_expiry_events' } }
     await migratePostgres(table.storeOptions(another), { dryRun: false })
     expect(ofCode(await diagnose(table, another), 'store-outbox')[0]?.[0]).toBe('ok')
+  })
+})
+
+describe('payments that come after a cancellation', () => {
+  test('need an index of their own, once a table has a time of payment', async () => {
+    const table = await create()
+    await table.migrate()
+    await table.pool.query('CREATE INDEX ON orders (paid_at)')
+    const findings = await diagnose(table)
+    expect(ofCode(findings, 'store-late-index')).toEqual([
+      ['warning', 'there is no index for payments that come after a cancellation (on "paid_at", for cancelled orders)'],
+    ])
+    await mend(table, findings, 'store-late-index')
+    expect(ofCode(await diagnose(table), 'store-late-index')[0]?.[0]).toBe('ok')
+    const without = await create({ paidAt: false })
+    await without.migrate()
+    const codes = (await diagnose(without, { watchesPayments: false })).map(({ code }) => code)
+    expect(codes).not.toContain('store-late-index')
+    expect(codes).not.toContain('store-late-payments')
+  })
+
+  test('need a record of what was told of, and a role that may write it', async () => {
+    const table = await createSound()
+    await table.pool.query('DROP TABLE order_expiry_late_payments')
+    const findings = await diagnose(table)
+    expect(ofCode(findings, 'store-outbox')[0]?.[0]).toBe('ok')
+    expect(ofCode(findings, 'store-late-payments')[0]?.[0]).toBe('warning')
+    await mend(table, findings, 'store-late-payments')
+    expect(ofCode(await diagnose(table), 'store-late-payments')[0]?.[0]).toBe('ok')
+  })
+
+  test('can have their orders opened again by a statement that can be planned', async () => {
+    const table = await createSound()
+    const reopening = (reopenSql: string) => diagnose(table, { settings: { reopenSql } })
+    const good = `UPDATE ${table.schema}.orders SET status = 'paid' WHERE id::text = ANY ($1::text[]) RETURNING id`
+    expect(complaints(await reopening(good))).toEqual([])
+    const [, refused] = ofCode(await reopening('SELECT id FROM nowhere WHERE id = ANY ($1)'), 'store-late-payments')
+    expect(refused).toEqual(['error', expect.stringMatching(/REOPEN_SQL_FILE.*nowhere/)])
   })
 })
 

@@ -38,16 +38,28 @@ async function indexesOf({ pool, schema }: OrdersTable, table = 'orders'): Promi
   return rows.map(({ name }) => name.replace(/_[0-9a-f]{8}(?=!?$)/, ''))
 }
 
-/** Our own tables, where there are none yet. */
-const RECORDS = ['CREATE TABLE', 'CREATE INDEX', 'CREATE INDEX', 'CREATE UNIQUE INDEX', 'CREATE TABLE', 'INSERT INTO']
+/** Our own tables, where there are none yet: the outbox, the registry, and that of late payments. */
+const RECORDS = [
+  'CREATE TABLE',
+  'CREATE INDEX',
+  'CREATE INDEX',
+  'CREATE UNIQUE INDEX',
+  'CREATE TABLE',
+  'INSERT INTO',
+  'CREATE TABLE',
+  'UPDATE',
+]
 const INDEX = 'CREATE INDEX CONCURRENTLY'
+/** Of the sweep, and of late payments. */
+const INDEXES = ['order_expiry_paid_late', 'order_expiry_unpaid']
+const HARMLESS = ['harmless', 'harmless']
 
 test('it creates the outbox, and says which index is missing', async () => {
   const table = await openTable()
-  expect(await migrate(table, { dryRun: true })).toEqual({ statements: RECORDS, missing: ['harmless'] })
+  expect(await migrate(table, { dryRun: true })).toEqual({ statements: RECORDS, missing: HARMLESS })
   await expect(table.outbox()).rejects.toThrow('order_expiry_outbox')
-  expect(await migrate(table)).toEqual({ statements: RECORDS, missing: ['harmless'] })
-  expect(await migrate(table)).toEqual({ statements: [], missing: ['harmless'] })
+  expect(await migrate(table)).toEqual({ statements: RECORDS, missing: HARMLESS })
+  expect(await migrate(table)).toEqual({ statements: [], missing: HARMLESS })
   expect(await table.outbox()).toEqual([])
   expect(await indexesOf(table)).toEqual([])
 })
@@ -71,20 +83,34 @@ test('it adds the columns of deliveries to the outbox of an earlier version, onc
   await later.close()
 })
 
+test('to the records of an earlier version it adds those of late payments, for this table only', async () => {
+  const table = await openTable()
+  await migrate(table)
+  const { pool } = table
+  await pool.query(`
+    DROP TABLE order_expiry_late_payments;
+    ALTER TABLE order_expiry_tables DROP late_since;
+    INSERT INTO order_expiry_tables (orders_table) VALUES ('bookings')`)
+  expect((await migrate(table)).statements).toEqual(['ALTER TABLE', 'CREATE TABLE', 'UPDATE'])
+  expect((await migrate(table)).statements).toEqual([])
+  const sql = 'SELECT orders_table FROM order_expiry_tables WHERE late_since IS NOT NULL'
+  expect((await pool.query(sql)).rows).toEqual([{ orders_table: `${table.schema}.orders` }])
+})
+
 test('it creates the missing indexes if asked to, once', async () => {
   const table = await openTable()
   const wanted = { withIndexes: true, watchesPayments: true }
-  const statements = [...RECORDS, INDEX, INDEX]
+  const statements = [...RECORDS, INDEX, INDEX, INDEX]
   expect(await migrate(table, { ...wanted, dryRun: true })).toEqual({ statements, missing: [] })
   expect(await indexesOf(table)).toEqual([])
   expect(await migrate(table, wanted)).toEqual({ statements, missing: [] })
-  expect(await indexesOf(table)).toEqual(['order_expiry_paid', 'order_expiry_unpaid'])
+  expect(await indexesOf(table)).toEqual(['order_expiry_paid', ...INDEXES])
   expect(await migrate(table, wanted)).toEqual({ statements: [], missing: [] })
 })
 
-test('where the table has no deadline, no index is missing', async () => {
-  const table = await openTable({ deadlineType: null })
-  expect(await migrate(table, { withIndexes: true })).toEqual({ statements: RECORDS, missing: [] })
+test('where the table has no deadline and no time of payment, no index is missing', async () => {
+  const table = await openTable({ deadlineType: null, paidAt: false })
+  expect(await migrate(table, { withIndexes: true })).toEqual({ statements: RECORDS.slice(0, 6), missing: [] })
 })
 
 test('an index that was left invalid is replaced', async () => {
@@ -93,10 +119,10 @@ test('an index that was left invalid is replaced', async () => {
   await table.pool.query(
     `UPDATE pg_index SET indisvalid = false WHERE indrelid = '${table.schema}.orders'::regclass AND NOT indisprimary`,
   )
-  expect(await indexesOf(table)).toEqual(['order_expiry_unpaid!'])
+  expect(await indexesOf(table)).toEqual(INDEXES.map((name) => `${name}!`))
   const { statements } = await migrate(table, { withIndexes: true })
-  expect(statements).toEqual(['DROP INDEX CONCURRENTLY', INDEX])
-  expect(await indexesOf(table)).toEqual(['order_expiry_unpaid'])
+  expect(statements).toEqual(INDEXES.flatMap(() => ['DROP INDEX CONCURRENTLY', INDEX]))
+  expect(await indexesOf(table)).toEqual(INDEXES)
 })
 
 test('an index that would hold up writers is left to people', async () => {
@@ -106,7 +132,7 @@ test('an index that would hold up writers is left to people', async () => {
   for (const withIndexes of [false, true]) {
     expect(await migrate(table, { withIndexes, table: 'parts' })).toEqual({
       statements: withIndexes ? [] : RECORDS,
-      missing: ['not harmless'],
+      missing: ['not harmless', 'not harmless'],
     })
   }
   expect(await indexesOf(table, 'parts')).toEqual([])
@@ -134,9 +160,9 @@ test('it waits for what is under way, and writers do not wait for it; another on
   await expect(migrate(table, { withIndexes: true })).rejects.toMatchObject({ code: 'STORE_LOCKED' })
   // Longer than any statement of the daemon waits for a lock.
   await untilItHasWaited(400)
-  expect(await migrate(table)).toEqual({ statements: [], missing: ['not harmless'] })
+  expect(await migrate(table)).toEqual({ statements: [], missing: ['not harmless', 'harmless'] })
   await writer.query('COMMIT')
   writer.release()
-  expect(await first).toEqual({ statements: [INDEX], missing: [] })
-  expect(await indexesOf(table)).toEqual(['order_expiry_unpaid'])
+  expect(await first).toEqual({ statements: [INDEX, INDEX], missing: [] })
+  expect(await indexesOf(table)).toEqual(INDEXES)
 })

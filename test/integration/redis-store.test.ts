@@ -82,6 +82,77 @@ test('a store that is away is told from one that refuses', async () => {
   await away.close()
 })
 
+describe('a payment that comes after the cancellation', () => {
+  const cancel = async (orderId: string, from = store) => {
+    await orders.record([{ orderId, deadline: past, placedAt }])
+    await from.cancelUnpaid([{ orderId, deadline: past }])
+  }
+
+  test('is told of once, however often it is made, with the evidence', async () => {
+    await cancel('1')
+    const answers = await Promise.all(Array.from({ length: 10 }, () => orders.pay('1')))
+    const [order] = await store.find(['1'])
+    const cancelledAt = new Date(order?.cancelledAt as number)
+    const late = { orderId: '1', result: 'cancelled', code: 'ORDER_ALREADY_CANCELLED', cancelledAt }
+    expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
+    expect(answers[0]).toEqual({ ...late, deadline: new Date(past) })
+    expect(order).toMatchObject({ status: 'cancelled', isUnpaid: false, paidAt: expect.any(Number) })
+    const entries = await redis.xrange(names.queue.keys.events, '-', '+')
+    expect(entries.map(([, [, type]]) => type)).toEqual(['order.cancelled', 'order.paid_late'])
+    expect(entries[1]?.[1]).toEqual([
+      ...['type', 'order.paid_late', 'order_id', '1', 'at', `${order?.paidAt}`],
+      ...['deadline', `${past}`, 'cancelled_at', `${order?.cancelledAt}`],
+    ])
+    expect(await redis.xlen(names.queue.keys.undelivered)).toBe(0) // nobody delivers
+    expect((await store.eventsOf?.('1'))?.map(({ type }) => type)).toEqual(['order.cancelled', 'order.paid_late'])
+    expect(await store.newestPayment()).toBe(order?.paidAt)
+  })
+
+  test('is delivered where somebody delivers, though the shop that was paid does not know of that', async () => {
+    const delivering = createRedisStore({ ...names, connection, areDelivered: true })
+    await delivering.ping()
+    await cancel('1', delivering)
+    await orders.pay('1')
+    await orders.pay('1')
+    const shares = Array.from({ length: 32 }, (_, share) => share)
+    const asked = { sink: 'webhook', after: undefined, shares, limit: 10 }
+    const { events = [] } = (await delivering.deliveries?.undelivered(asked)) ?? {}
+    const [order] = await store.find(['1'])
+    const [, entry] = await redis.xrange(names.queue.keys.events, '-', '+')
+    expect(events.map(({ type }) => type)).toEqual(['order.cancelled', 'order.paid_late'])
+    expect(events[1]).toMatchObject({
+      id: entry?.[0],
+      orderId: '1',
+      at: order?.paidAt,
+      data: { at: order?.paidAt, deadline: past, cancelledAt: order?.cancelledAt },
+    })
+  })
+
+  test('is counted by one sweep, whoever was paid', async () => {
+    for (const orderId of ['1', '2']) await cancel(orderId)
+    await orders.record([{ orderId: '3', deadline: past, placedAt }])
+    for (const orderId of ['2', '1', '2', '3']) await orders.pay(orderId)
+    expect(await store.tellPaidLate?.()).toEqual({ orders: [{ orderId: '2' }, { orderId: '1' }], isMore: false })
+    expect(await store.tellPaidLate?.()).toEqual({ orders: [], isMore: false })
+  })
+
+  test('leaves nothing behind where its event cannot be written', async () => {
+    await cancel('1')
+    await redis.set(names.queue.keys.undelivered, 'not a stream')
+    await expect(orders.pay('1')).rejects.toThrow('WRONGTYPE')
+    expect((await store.find(['1']))[0]?.paidAt).toBeUndefined()
+    await redis.del(names.queue.keys.undelivered)
+    await orders.pay('1')
+    expect(await redis.xlen(names.queue.keys.events)).toBe(2)
+  })
+
+  test('from a record without a deadline, it is told of without one', async () => {
+    await redis.hset(`${base}:order:1`, 'status', 'cancelled')
+    const { deadline, cancelledAt, code } = await orders.pay('1')
+    expect([deadline, cancelledAt, code]).toEqual([undefined, expect.any(Date), 'ORDER_ALREADY_CANCELLED'])
+  })
+})
+
 describe('pages of orders of one deadline', () => {
   const due = (count: number) => Array.from({ length: count }, (_, n) => ({ orderId: `${n}`, deadline: past }))
   const sorted = (of: readonly { orderId: string }[]) =>

@@ -89,6 +89,8 @@ describe('without any setting', () => {
       ORDERS_SET: undefined,
       OUTBOX_TABLE: 'order_expiry_outbox',
       CANCEL_SQL_FILE: undefined,
+      REOPEN_SQL_FILE: undefined,
+      REOPEN_WITHIN: 900_000,
       WEBHOOK_URL: undefined,
       WEBHOOK_SECRET: undefined,
       WEBHOOK_ALLOW_PRIVATE: false,
@@ -131,6 +133,7 @@ describe('without any setting', () => {
       SHUTDOWN_TIMEOUT: 25_000,
       production: false,
       cancelSql: undefined,
+      reopenSql: undefined,
     })
   })
 

@@ -87,7 +87,8 @@ async function runDemo(
 
     // The record and the stream of events count, not what the daemon says about itself.
     const found = await records.findMany(orders.map(({ orderId }) => orderId))
-    const report = judge({ orders, found, cancellations: await readAll(records) })
+    const cancellations = (await readAll(records)).filter(({ type }) => type === 'order.cancelled')
+    const report = judge({ orders, found, cancellations })
     for (const line of renderReport(report)) print(line)
     return report.broken.length === 0
   } finally {

@@ -7,7 +7,7 @@ import { describeOrder } from '../../order/order.ts'
 import { parseOrderId } from '../../order/order-id.ts'
 import type { QueueView } from '../../queue/view/queue-view.ts'
 import type { Clock } from '../../runtime/clock.ts'
-import { notRecordedHere } from '../../stores/records.ts'
+import { notRecordedHere, type PayResult } from '../../stores/records.ts'
 import { scheduleAll } from './batch.ts'
 import { tellOfChange } from './changes.ts'
 import { routes } from './routes.ts'
@@ -67,6 +67,10 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
   server.post(`${ORDER}/paid`, { schema: routes.pay }, async (request) => {
     const paid = await pay(orderIdOf(request.params.id), api)
     if (paid.result === 'paid') return { ...paid, result: paid.result }
+    if (paid.result === 'cancelled') {
+      tellOfChange({ request, status: 409, changed: { ...paid, result: 'paid-late' }, events: api.events })
+      throw alreadyCancelled(paid)
+    }
     tellOfChange({ request, status: 404, changed: paid, events: api.events })
     const message = `${paid.orderId}: there was no such order; it is on record as paid now, so that scheduling it late cannot cancel it`
     throw new OrderExpiryError('ORDER_UNKNOWN', message)
@@ -84,10 +88,18 @@ export function registerOrders(server: Parameters<FastifyPluginCallbackZod>[0], 
 /** `missing`: it was not there, and is on record as paid now. */
 async function pay(id: string, { client, recordsOrders }: Pick<OrdersApi, 'client' | 'recordsOrders'>) {
   if (!recordsOrders) throw notRecordedHere('an ORDER_STORE that records orders here')
-  const { orderId, result, paidAt, cancelledAt } = await client.pay(id)
-  if (result !== 'cancelled') return { orderId, result, paidAt: paidAt as Date }
-  const at = cancelledAt?.toISOString()
-  throw new OrderExpiryError('ORDER_SETTLED', `${orderId}: cancelled ${at}, before it was paid: give the money back`)
+  const { result, ...paid } = await client.pay(id)
+  return result === 'cancelled' ? { ...paid, result } : { orderId: paid.orderId, result, paidAt: paid.paidAt as Date }
+}
+
+function alreadyCancelled({ orderId, cancelledAt, deadline }: Omit<PayResult, 'result'>): OrderExpiryError {
+  const evidence = {
+    orderId,
+    ...(cancelledAt && { cancelledAt: cancelledAt.toISOString() }),
+    ...(deadline && { deadline: deadline.toISOString() }),
+  }
+  const message = `${orderId}: cancelled ${evidence.cancelledAt}, before it was paid: give the money back`
+  return new OrderExpiryError('ORDER_ALREADY_CANCELLED', message, { evidence })
 }
 
 function orderIdOf(id: string): string {

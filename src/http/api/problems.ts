@@ -14,6 +14,8 @@ const WHEN = {
   REQUEST_TIMEOUT: 'The request took more than 10 s to arrive.',
   DEADLINE_CONFLICT: 'The order is scheduled for another deadline; PATCH moves it.',
   ORDER_SETTLED: 'The order is cancelled, paid or otherwise no longer unpaid.',
+  ORDER_ALREADY_CANCELLED:
+    'The order was cancelled before it was paid: give the money back. `cancelledAt` and `deadline` say when.',
   CHECK_UNDER_WAY: 'The order is being checked at this moment; look again.',
   NOT_RECORDED_HERE: 'Your own table is the record: mark the row paid there.',
   BODY_TOO_LARGE: 'The body is larger than 1 MiB.',
@@ -95,5 +97,15 @@ function exampleOf(code: ApiCode): object {
     detail: status < 500 ? WHEN[code] : `${code}: see the log under this request id`,
     code,
     requestId: '0c2f9d1e-6f0b-4b0e-9a51-0f6f4a1f6f4e',
+    ...EVIDENCE[code],
   }
+}
+
+/** The further members of a problem, as an example has them. */
+const EVIDENCE: Partial<Record<ApiCode, object>> = {
+  ORDER_ALREADY_CANCELLED: {
+    orderId: 'A-1001',
+    cancelledAt: '2027-01-31T12:00:00.004Z',
+    deadline: '2027-01-31T12:00:00.000Z',
+  },
 }

@@ -60,11 +60,11 @@ export const routes = {
     tags,
     summary: 'Record that an order is paid; it is then never cancelled',
     description:
-      'Idempotent. For orders that are recorded here; with a table of your own, mark the row paid there (409 NOT_RECORDED_HERE). 409 ORDER_SETTLED: it was too late, give the money back. 404 ORDER_UNKNOWN: there was no such order; from then on it is on record as paid, so that a request to schedule it that comes late cannot cancel it.',
+      'Idempotent. For orders that are recorded here; with a table of your own, mark the row paid there (409 NOT_RECORDED_HERE). 409 ORDER_ALREADY_CANCELLED: it was too late, give the money back; the event `order.paid_late` tells of it, once. 404 ORDER_UNKNOWN: there was no such order; from then on it is on record as paid, so that a request to schedule it that comes late cannot cancel it.',
     params,
     response: { 200: schemas.paid },
     answers: { 200: 'It is paid, now or since before.' },
-    problems: ['INVALID_ORDER_ID', 'ORDER_UNKNOWN', 'ORDER_SETTLED', 'NOT_RECORDED_HERE', ...OF_BODY],
+    problems: ['INVALID_ORDER_ID', 'ORDER_UNKNOWN', 'ORDER_ALREADY_CANCELLED', 'NOT_RECORDED_HERE', ...OF_BODY],
   },
   explain: {
     operationId: 'explainOrder',

@@ -29,6 +29,9 @@ export const problem = z
     detail: z.string().describe('What was expected, what was given and what to do, for people.'),
     code: errorCode,
     requestId: z.string().describe('X-Request-Id of the answer, which also finds the request in the log.'),
+    orderId: z.string().optional().describe('With `ORDER_ALREADY_CANCELLED`: of which order.'),
+    cancelledAt: z.iso.datetime().optional().describe('With `ORDER_ALREADY_CANCELLED`: when it was cancelled.'),
+    deadline: z.iso.datetime().optional().describe('With `ORDER_ALREADY_CANCELLED`: its payment deadline.'),
   })
   .meta({ id: 'Problem', description: 'An error (RFC 9457).' })
 

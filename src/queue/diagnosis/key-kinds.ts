@@ -28,6 +28,7 @@ export function kindsOfKeys(keys: QueueKeys, { keepsOrders }: { keepsOrders: boo
   if (!keepsOrders) return kinds
   kinds.set(keys.unpaid, 'zset').set(keys.events, 'stream').set(keys.lastPaid, 'string').set(keys.probe, 'string')
   kinds.set(keys.undelivered, 'stream').set(keys.attempts, 'hash').set(keys.added, 'zset')
+  kinds.set(keys.delivers, 'string').set(keys.paidLate, 'list')
   return kinds
 }
 

@@ -12,6 +12,8 @@ export interface OrdersColumns {
   outbox: string
   /** Where `migrate` writes down when it first saw an orders table. */
   registry: string
+  /** Of which payments after a cancellation was told. */
+  latePayments: string
   id: string
   idType: IdType
   /** The type of an id, as SQL. */

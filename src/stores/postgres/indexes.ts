@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { OrdersColumns } from './columns.ts'
 import { type Database, one } from './database.ts'
 import { quoteIdentifier } from './quoting.ts'
-import { isUnpaid } from './sql.ts'
+import { isPaidLate, isUnpaid } from './sql.ts'
 
 /** Finds overdue unpaid orders. It holds unpaid orders only, and so stays small. */
 export function sweepIndex(columns: OrdersColumns) {
@@ -17,6 +17,12 @@ export function sweepIndex(columns: OrdersColumns) {
 /** Finds the latest payment. */
 export function paidIndex({ table, paidAt }: OrdersColumns) {
   return wanted('order_expiry_paid', `${table} (${paidAt?.sql})`)
+}
+
+/** Finds payments that came after a cancellation. It holds them only, and so stays small. */
+export function lateIndex(columns: OrdersColumns) {
+  const { table, id, paidAt } = columns
+  return wanted('order_expiry_paid_late', `${table} (${paidAt?.sql}, ${id}) WHERE ${isPaidLate(columns)}`)
 }
 
 /**

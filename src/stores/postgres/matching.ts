@@ -45,6 +45,11 @@ export function matchColumns(
       `BRAKE_PAYMENT_SILENCE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell when an order was paid; set it to off, or name another column`,
     )
   }
+  if (settings.reopenSql !== undefined && paidAt?.type === 'date') {
+    problems.push(
+      `REOPEN_SQL_FILE: expected ${ORDERS_PAID_AT_COLUMN} to be timestamptz or timestamp, it is date, which cannot tell what was paid after a cancellation; leave it out`,
+    )
+  }
   problems.push(
     ...statusProblems(rows, settings),
     ...generatedProblems(rows, settings),
@@ -96,9 +101,10 @@ function paymentColumn(
 }
 
 /** Our own tables: beside the orders, or wherever OUTBOX_TABLE says. */
-function recordsBeside(schema: string, outbox: string): { outbox: string; registry: string } {
+function recordsBeside(schema: string, outbox: string): Record<'outbox' | 'registry' | 'latePayments', string> {
   const named = quoteTable(outbox) as string // the setting is refused otherwise
   const [where, name] =
     splitTable(named)?.length === 2 ? (splitTable(named) as string[]) : [quoteIdentifier(schema), named]
-  return { outbox: `${where}.${name}`, registry: `${where}.order_expiry_tables` }
+  const beside = { registry: `${where}.order_expiry_tables`, latePayments: `${where}.order_expiry_late_payments` }
+  return { outbox: `${where}.${name}`, ...beside }
 }

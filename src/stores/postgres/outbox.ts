@@ -3,7 +3,7 @@ import type { OrdersColumns, OrdersTable } from './columns.ts'
 import { type Database, oneValue } from './database.ts'
 import { ms } from './instants.ts'
 import { quoteIdentifier, quoteLiteral, splitTable, unquoteIdentifier } from './quoting.ts'
-import { isCancelled } from './sql.ts'
+import { isCancelled, isPaidLate } from './sql.ts'
 
 const MOST_EVENTS_COUNTED = 10_000
 /** How many events are searched for those of one order; it takes a few milliseconds. */
@@ -43,10 +43,23 @@ const CREATE = {
     indexOf(columns, 'once', "(event_id) WHERE type <> 'order.cancelled'", 'UNIQUE INDEX'),
   registry: (columns: OrdersColumns) => `CREATE TABLE IF NOT EXISTS ${columns.registry} (
   orders_table text PRIMARY KEY,
-  first_seen_at timestamptz NOT NULL DEFAULT now()
+  first_seen_at timestamptz NOT NULL DEFAULT now(),
+  late_since timestamptz
 )`,
   entry: (columns: OrdersColumns) =>
     `INSERT INTO ${columns.registry} (orders_table) VALUES (${quoteLiteral(columns.name)}) ON CONFLICT DO NOTHING`,
+  lateSince: (columns: OrdersColumns) =>
+    `ALTER TABLE ${columns.registry} ADD COLUMN IF NOT EXISTS late_since timestamptz`,
+  latePayments: (columns: OrdersColumns) => `CREATE TABLE IF NOT EXISTS ${columns.latePayments} (
+  orders_table text NOT NULL,
+  order_id text NOT NULL,
+  paid_at timestamptz NOT NULL,
+  told_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (orders_table, order_id, paid_at)
+)`,
+  /* Nobody is told of what came before ORDERS_PAID_AT_COLUMN was set, which may be years after the table was first seen. */
+  lateEntry: (columns: OrdersColumns) =>
+    `UPDATE ${columns.registry} SET late_since = now() WHERE orders_table = ${quoteLiteral(columns.name)} AND late_since IS NULL`,
 }
 
 function indexOf({ outbox }: OrdersColumns, what: string, on: string, kind = 'INDEX'): string {
@@ -57,15 +70,14 @@ function indexOf({ outbox }: OrdersColumns, what: string, on: string, kind = 'IN
 /** What is missing of our records, with the statement that creates it; each may be run again. */
 interface MissingRecord {
   sql: string
-  /** Only who delivers the events needs it. */
-  isForDeliveries: boolean
+  /** What does not work without it. */
+  need: 'cancelling' | 'deliveries' | 'late payments'
 }
 
 /** In the order in which they are to be created. */
 export async function missingRecords({ database, columns }: OrdersTable): Promise<MissingRecord[]> {
-  const exists = (table: string) => oneValue<boolean>(database, 'SELECT to_regclass($1) IS NOT NULL', [table])
   const missing: (keyof typeof CREATE)[] = []
-  const has = await oneValue<string[] | null>(database, HAS_SQL, [columns.outbox])
+  const has = await columnsOf(database, columns.outbox)
   const isLacking = (names: readonly string[]) => names.some((name) => !has?.includes(name))
   if (!has) {
     await expectSchema(database, columns.outbox)
@@ -79,10 +91,25 @@ export async function missingRecords({ database, columns }: OrdersTable): Promis
     if (isLacking(['orders_table'])) missing.push('ordersTable')
     if (isLacking(DELIVERY_COLUMNS)) missing.push('deliveries', 'undelivered', 'delivered', 'once')
   }
-  if (!(await exists(columns.registry))) missing.push('registry', 'entry')
+  const known = await columnsOf(database, columns.registry)
+  if (!known) missing.push('registry', 'entry')
   else if ((await firstSeen({ database, columns })) === undefined) missing.push('entry')
-  const isForDeliveries = (what: string) => has !== null && /^(deliveries|undelivered|delivered|once)$/.test(what)
-  return missing.map((what) => ({ sql: CREATE[what](columns), isForDeliveries: isForDeliveries(what) }))
+  if (isPaidLate(columns)) {
+    const isKnown = known?.includes('late_since') && !missing.includes('entry')
+    if (known && !known.includes('late_since')) missing.push('lateSince')
+    if (!(await columnsOf(database, columns.latePayments))) missing.push('latePayments')
+    if (!isKnown || !(await hasLateSince({ database, columns }))) missing.push('lateEntry')
+  }
+  const needOf = (what: string) => {
+    if (/^late/.test(what)) return 'late payments'
+    return has !== null && /^(deliveries|undelivered|delivered|once)$/.test(what) ? 'deliveries' : 'cancelling'
+  }
+  return missing.map((what) => ({ sql: CREATE[what](columns), need: needOf(what) }))
+}
+
+/** Null if there is no such table. */
+function columnsOf(database: Database, table: string): Promise<string[] | null> {
+  return oneValue(database, HAS_SQL, [table])
 }
 
 async function expectSchema(database: Database, outbox: string): Promise<void> {
@@ -92,7 +119,7 @@ async function expectSchema(database: Database, outbox: string): Promise<void> {
   throw new OrderExpiryError('STORE_MISMATCH', message)
 }
 
-/* $1 the outbox: its columns; null if there is no such table. */
+/* $1 a table: its columns; null if there is no such table. */
 const HAS_SQL = `
 SELECT CASE WHEN to_regclass($1) IS NOT NULL THEN ARRAY(
   SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass($1) AND NOT attisdropped) END`
@@ -101,6 +128,11 @@ SELECT CASE WHEN to_regclass($1) IS NOT NULL THEN ARRAY(
 export async function firstSeen({ database, columns }: OrdersTable): Promise<number | undefined> {
   const sql = `SELECT (SELECT ${ms('first_seen_at')} FROM ${columns.registry} WHERE orders_table = $1)`
   return (await oneValue<number | null>(database, sql, [columns.name])) ?? undefined
+}
+
+function hasLateSince({ database, columns }: OrdersTable): Promise<boolean> {
+  const sql = `SELECT EXISTS (SELECT FROM ${columns.registry} WHERE orders_table = $1 AND late_since IS NOT NULL)`
+  return oneValue(database, sql, [columns.name])
 }
 
 /**
@@ -160,9 +192,9 @@ SELECT (SELECT count(*)::int FROM (SELECT FROM ${outbox} o WHERE ${waits} LIMIT 
      */
     eventsOf: `
 SELECT count(*)::int AS searched,
-       coalesce(jsonb_agg(jsonb_build_object('id', o.event_id, 'type', o.type, 'at', ${ms('o.created_at')}${deliveryParts}) ORDER BY o.id)
+       coalesce(jsonb_agg(jsonb_build_object('id', o.event_id, 'type', o.type, 'at', ${ms('o.created_at')}, 'reopened', o.data->'reopened'${deliveryParts}) ORDER BY o.id)
          FILTER (WHERE ${isOfOrder(columns, '$1')} AND (${isOurs} OR o.orders_table IS NULL AND NOT c.is_another)), '[]') AS events
-FROM (SELECT id, event_id, type, order_id, created_at, orders_table${deliveryColumns} FROM ${outbox} ORDER BY id DESC LIMIT ${EVENTS_SEARCHED}) o,
+FROM (SELECT id, event_id, type, order_id, created_at, orders_table, data${deliveryColumns} FROM ${outbox} ORDER BY id DESC LIMIT ${EVENTS_SEARCHED}) o,
      (SELECT EXISTS (SELECT FROM ${table} t WHERE t.${id} = $1::text::${idCast} AND (${isCancelled(columns)}) IS NOT TRUE) AS is_another) c`,
   }
 }

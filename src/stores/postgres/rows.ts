@@ -14,7 +14,15 @@ const FIRST_TIMESTAMP_MS = -210_866_803_200_000
 const instant = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value))
 const milliseconds = instant.nullable().transform(ceil)
 const wholeMs = z.number().transform(Math.ceil)
-const event = KEPT_DELIVERIES.partial().extend({ id: z.string(), type: z.string(), at: wholeMs })
+const event = KEPT_DELIVERIES.partial().extend({
+  id: z.string(),
+  type: z.string(),
+  at: wholeMs,
+  reopened: z
+    .unknown()
+    .optional()
+    .transform((reopened) => (reopened === true ? true : undefined)),
+})
 
 export const NOW_SQL = `
 SELECT (extract(epoch FROM now()) * 1000)::float8 AS now, current_setting('transaction_read_only') = 'on' AS "isReadOnly"`

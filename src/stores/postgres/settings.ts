@@ -12,8 +12,8 @@ const tableName = z
   .string()
   .refine((text) => quoteTable(text) !== undefined, 'expected table, schema.table or "quoted"."names"')
 const outboxName = tableName.refine(
-  (text) => quoteTable(text)?.endsWith('"order_expiry_tables"') !== true,
-  'expected another name than order_expiry_tables, which is a table of ours already',
+  (text) => !/"order_expiry_(tables|late_payments)"$/.test(quoteTable(text) ?? ''),
+  'expected another name than order_expiry_tables and order_expiry_late_payments, which are tables of ours already',
 )
 const columnName = z
   .string()
@@ -67,19 +67,31 @@ export const settings = {
   ORDERS_SET: { schema: fragment(parseAssignments), sql: 'expression', hasHashes: true },
   OUTBOX_TABLE: { schema: outboxName, default: 'order_expiry_outbox', empty: 'refused', sql: 'name' },
   CANCEL_SQL_FILE: { schema: z.string() },
+  REOPEN_SQL_FILE: { schema: z.string() },
+  REOPEN_WITHIN: { schema: duration(1_000, 366 * 86_400_000), default: '15m' },
 } as const satisfies Settings
 
 export type PostgresSettings = SettingValues<typeof settings> & ReturnType<typeof derive>
 
-/** `cancelSql`: the text of CANCEL_SQL_FILE, the shop's own statement in place of ours; see docs/cancel-sql.md. */
+/**
+ * `cancelSql`: the text of CANCEL_SQL_FILE, the shop's own statement in place of ours; see docs/cancel-sql.md. `reopenSql`: that of
+ * REOPEN_SQL_FILE; see docs/payments.md.
+ */
 export function derive(
-  { CANCEL_SQL_FILE: path }: Record<string, unknown>,
+  { CANCEL_SQL_FILE: cancel, REOPEN_SQL_FILE: reopen }: Record<string, unknown>,
   problems: string[],
-): { readonly cancelSql: string | undefined } {
-  if (typeof path !== 'string') return { cancelSql: undefined }
-  const cancelSql = readFile({ name: 'CANCEL_SQL_FILE', path, problems, isCode: true })
-  if (cancelSql === '') problems.push(`CANCEL_SQL_FILE: expected a statement, ${JSON.stringify(path)} is empty`)
-  return { cancelSql }
+): { readonly cancelSql: string | undefined; readonly reopenSql: string | undefined } {
+  return {
+    cancelSql: readStatement('CANCEL_SQL_FILE', cancel, problems),
+    reopenSql: readStatement('REOPEN_SQL_FILE', reopen, problems),
+  }
+}
+
+function readStatement(name: string, path: unknown, problems: string[]): string | undefined {
+  if (typeof path !== 'string') return undefined
+  const sql = readFile({ name, path, problems, isCode: true })
+  if (sql === '') problems.push(`${name}: expected a statement, ${JSON.stringify(path)} is empty`)
+  return sql
 }
 
 type Options = StoreOptions<PostgresSettings>
@@ -120,7 +132,13 @@ export function contradictions(
     given.CANCEL_SQL_FILE !== undefined &&
       given.ORDERS_SET !== undefined &&
       'ORDERS_SET: expected to be empty with CANCEL_SQL_FILE, your own statement, which can set the columns itself',
-    !isChosen && given.CANCEL_SQL_FILE !== undefined && 'CANCEL_SQL_FILE: expected only with ORDER_STORE=postgres',
+    ...(['CANCEL_SQL_FILE', 'REOPEN_SQL_FILE'] as const).map(
+      (name) => !isChosen && given[name] !== undefined && `${name}: expected only with ORDER_STORE=postgres`,
+    ),
+    isChosen &&
+      given.REOPEN_SQL_FILE !== undefined &&
+      (given.ORDERS_PAID_AT_COLUMN === undefined || given.ORDERS_CANCELLED_AT_COLUMN === undefined) &&
+      'REOPEN_SQL_FILE: expected only with ORDERS_PAID_AT_COLUMN and ORDERS_CANCELLED_AT_COLUMN, which tell how late a payment is',
     ...(isChosen ? addressProblems(given) : []),
   ].filter((problem) => typeof problem === 'string')
 }

@@ -23,6 +23,14 @@ export function isCancelled(columns: OrdersColumns): string {
   return status ? `${status.compared} = ${quoteLiteral(cancelledStatus)}` : `(${isUnpaid(columns)}) IS NOT TRUE`
 }
 
+/** The condition that money has come for an order that is cancelled; undefined where the columns cannot tell. */
+export function isPaidLate({ status, cancelledStatus, cancelledAt, paidAt }: OrdersColumns): string | undefined {
+  const cancelled = status
+    ? `${status.compared} = ${quoteLiteral(cancelledStatus)}`
+    : cancelledAt && `${cancelledAt.sql} IS NOT NULL`
+  return paidAt && cancelled && `${cancelled} AND ${paidAt.sql} IS NOT NULL`
+}
+
 /** What a cancellation writes. */
 export function assignments({ status, cancelledStatus, cancelledAt, assigned }: OrdersColumns): string {
   return [

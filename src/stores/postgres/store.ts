@@ -2,7 +2,15 @@ import type pg from 'pg'
 import { OrderExpiryError } from '../../errors.ts'
 import type { Check, Order, Outcome } from '../../order/order.ts'
 import type { Outbox } from '../../order/outbox.ts'
-import type { Backlog, CancelOptions, DueOrder, KeptEvent, OrderStore, SetAside } from '../../order/store.ts'
+import type {
+  Backlog,
+  CancelOptions,
+  DueOrder,
+  KeptEvent,
+  OrderStore,
+  SetAside,
+  ToldPaidLate,
+} from '../../order/store.ts'
 import { type Actors, expectSameTypes, readActors } from './actors.ts'
 import { Cancellation } from './cancellation.ts'
 import type { OrdersColumns } from './columns.ts'
@@ -11,6 +19,7 @@ import { PostgresDeliveries } from './deliveries.ts'
 import { canHoldId, canonicalId } from './ids.ts'
 import { readColumns } from './inspection.ts'
 import { deliveriesIn } from './kept-deliveries.ts'
+import { LatePayments } from './late-payments.ts'
 import { EVENTS_SEARCHED } from './outbox.ts'
 import { createPool, withPool } from './pool.ts'
 import { readOnly } from './read-only.ts'
@@ -18,7 +27,7 @@ import { ANSWERS, NOW_SQL } from './rows.ts'
 import type { PostgresStoreOptions } from './settings.ts'
 import { ShopStatement } from './shop-statement.ts'
 import { BACKLOG_AFTER_MS, buildStatements, explanations, SWEEP_SETTINGS } from './statements.ts'
-import { noticeTable, verifyRecords, verifyShopSql } from './verification.ts'
+import { noticeTable, verifyCancelSql, verifyRecords, verifyReopenSql } from './verification.ts'
 
 /** Connections for single orders and figures that somebody asks for. */
 const LOOKS = 2
@@ -48,6 +57,7 @@ export class PostgresStore implements OrderStore {
   readonly #statements: ReturnType<typeof buildStatements>
   readonly #cancellation: Cancellation
   readonly #shopStatement: ShopStatement | undefined
+  readonly #latePayments: LatePayments | undefined
   #actors: Actors
 
   private constructor({ pool, columns, records, actors, options }: Parts) {
@@ -81,6 +91,11 @@ export class PostgresStore implements OrderStore {
       cancelSql === undefined || options.access
         ? undefined
         : new ShopStatement({ ...parts, sql: cancelSql, find: (...asked) => this.#findWith(...asked) })
+    const { reopenSql, REOPEN_WITHIN: reopenMs } = options.settings
+    this.#latePayments =
+      access || !records.hasLatePayments
+        ? undefined
+        : new LatePayments({ connections: this.#connections, columns, reopenSql, reopenMs })
   }
 
   /** Connects and checks the table, the outbox and, unless it only reads, the statement that cancels. @throws {OrderExpiryError} STORE_*, OUTBOX_MISSING */
@@ -91,8 +106,9 @@ export class PostgresStore implements OrderStore {
       const table = { database: pool, columns }
       const records = await verifyRecords(table, { areDelivered: options.areDelivered ?? false })
       const store = new PostgresStore({ pool, columns, records, actors: await readActors(table), options })
-      const { cancelSql } = options.settings
-      if (cancelSql) await store.#connections.with((client) => verifyShopSql(client, cancelSql))
+      const { cancelSql, reopenSql } = options.settings
+      if (reopenSql) await store.#connections.with((client) => verifyReopenSql(client, reopenSql))
+      if (cancelSql) await store.#connections.with((client) => verifyCancelSql(client, cancelSql))
       // An empty batch changes nothing, but has every name and permission checked.
       else await store.#cancellation.run([], 'check')
       const { onNotice } = options
@@ -184,6 +200,10 @@ export class PostgresStore implements OrderStore {
     const { newestPayment } = this.#statements
     if (!newestPayment) return undefined
     return ANSWERS.payment.parse(await this.#one(newestPayment, [], this.#connections)).paidAt
+  }
+
+  async tellPaidLate(): Promise<ToldPaidLate> {
+    return (await this.#latePayments?.tell()) ?? { orders: [], isMore: false }
   }
 
   async outbox(): Promise<Backlog> {

@@ -12,6 +12,7 @@ import { RedisDeliveries } from './deliveries.ts'
 import { RedisOrders } from './orders.ts'
 
 const COMMAND_TIMEOUT_MS = 5_000
+const PAID_LATE_TAKEN_AT_ONCE = 1_000
 
 /** Orders recorded in the Redis of the queue, for shops that have no table of their own. */
 export const redisKind: StoreKind<unknown> = {
@@ -81,6 +82,11 @@ export function createRedisStore(options: {
         dropDelivered: () => deliveries.dropDelivered(),
       },
     }),
+    // The event was written with the payment.
+    async tellPaidLate() {
+      const ids = await ask(() => orders.takePaidLate(PAID_LATE_TAKEN_AT_ONCE))
+      return { orders: ids.map((orderId) => ({ orderId })), isMore: ids.length === PAID_LATE_TAKEN_AT_ONCE }
+    },
     newestPayment: () => ask(() => orders.newestPayment()),
     // A probe writes, which is what a daemon needs to know; whoever only looks need not be allowed to.
     ping: () => ask(() => (access === 'read' ? orders.now() : orders.probe())),

@@ -5,17 +5,25 @@ import type { CancelOptions, DueOrder, KeptEvent } from '../../order/store.ts'
 import type { NamedQueue, QueueKeys } from '../../redis/keys.ts'
 import { timeOf } from '../../redis/time.ts'
 import { findEvents, type OrderEvent, toEvent } from './events.ts'
-import { CANCEL_UNPAID, DRY_RUN, MOVE, PAGE, PAY, RECORD, WITHDRAW } from './scripts.ts'
+import { CANCEL_UNPAID, DRY_RUN, MOVE, PAGE, PAY, RECORD, TAKE_PAID_LATE, WITHDRAW } from './scripts.ts'
 
 export interface PayResult {
   orderId: string
-  /** `paid`: now or before. `cancelled`: too late. `missing`: it was not recorded; now it is, as paid, and is never cancelled. */
+  /**
+   * `paid`: now or before. `cancelled`: too late, the money must go back; `order.paid_late` tells of it, once. `missing`: it was not
+   * recorded; now it is, as paid, and is never cancelled.
+   */
   result: 'paid' | 'cancelled' | 'missing'
   paidAt?: Date
+  /** Of a cancelled order, also its evidence: when it was cancelled, and its deadline. */
+  code?: 'ORDER_ALREADY_CANCELLED'
   cancelledAt?: Date
+  deadline?: Date
 }
 
 const PROBE_KEPT_MS = 60_000
+/** For so long after the last daemon that delivers events has run, those of late payments are still to be delivered. */
+const DELIVERS_KEPT_MS = 30 * 86_400_000
 /**
  * Orders in one script call at most. Redis serves nobody else for half a millisecond then, or for one if it writes an
  * append-only file. Larger calls are no faster for each order.
@@ -26,11 +34,12 @@ const MOST_ORDERS_PER_SCRIPT = 50
  * Orders recorded in Redis by this package, for shops that have no table of their own.
  *
  * Keys (all with the same hash tag, so that one script may touch them):
- *   {prefix:queue}:order:<id>  hash: status (pending, paid, cancelled, withdrawn), deadline, placed_at, paid_at, cancelled_at
+ *   {prefix:queue}:order:<id>  hash: status (pending, paid, cancelled, withdrawn), deadline, placed_at, paid_at, cancelled_at, paid_late_at
  *   {prefix:queue}:unpaid      sorted set: the ids of pending orders by deadline
  *   {prefix:queue}:last-paid   string: when an order last became paid
- *   {prefix:queue}:events      stream: id, type, order_id, at, deadline; trimmed to about 100,000 entries
+ *   {prefix:queue}:events      stream: id, type, order_id, at, deadline, cancelled_at; trimmed to about 100,000 entries
  *   {prefix:queue}:undelivered stream of those that are still to be delivered, where somebody delivers them; never trimmed
+ *   {prefix:queue}:paid-late   list: orders that were paid after their cancellation, until a sweep has counted them
  * Times are epoch milliseconds by Redis' clock.
  */
 export class RedisOrders {
@@ -69,11 +78,21 @@ export class RedisOrders {
     return { result, status }
   }
 
-  /** Marks an order paid, unless it has been cancelled. */
+  /** Marks an order paid, unless it has been cancelled: then the first payment is told of by an event. */
   async pay(orderId: string): Promise<PayResult> {
-    const [result, ms] = await this.#run<PayResult['result']>(PAY, orderId)
+    const { unpaid, order, lastPaid, events, undelivered, delivers, paidLate } = this.#keys
+    const keys = [unpaid, order(orderId), lastPaid, events, undelivered, delivers, paidLate]
+    const answer = await this.#redis.eval(PAY, keys.length, ...keys, orderId)
+    const [result, ms, deadline] = answer as [PayResult['result'], string, string]
     const at = new Date(Number(ms))
-    return { orderId, result, ...(result === 'cancelled' ? { cancelledAt: at } : { paidAt: at }) }
+    if (result !== 'cancelled') return { orderId, result, paidAt: at }
+    const evidence = { cancelledAt: at, ...(deadline && { deadline: new Date(Number(deadline)) }) }
+    return { orderId, result, code: 'ORDER_ALREADY_CANCELLED', ...evidence }
+  }
+
+  /** The cancelled orders that were paid since the last call, up to `limit`. */
+  async takePaidLate(limit: number): Promise<string[]> {
+    return (await this.#redis.eval(TAKE_PAID_LATE, 1, this.#keys.paidLate, limit)) as string[]
   }
 
   async find(orderId: string): Promise<Order | undefined> {
@@ -83,15 +102,18 @@ export class RedisOrders {
   async findMany(orderIds: readonly string[]): Promise<(Order | undefined)[]> {
     return Promise.all(
       orderIds.map(async (orderId) => {
-        const fields = ['status', 'deadline', 'paid_at', 'cancelled_at']
-        const [status, deadline, paidAt, cancelledAt] = await this.#redis.hmget(this.#keys.order(orderId), ...fields)
+        const fields = ['status', 'deadline', 'paid_at', 'cancelled_at', 'paid_late_at']
+        const [status, deadline, paidAt, cancelledAt, paidLateAt] = await this.#redis.hmget(
+          this.#keys.order(orderId),
+          ...fields,
+        )
         if (status == null) return undefined
         return {
           orderId,
           status,
           isUnpaid: status === 'pending' && !paidAt,
           deadline: optionalNumber(deadline),
-          paidAt: optionalNumber(paidAt),
+          paidAt: optionalNumber(paidAt ?? paidLateAt),
           cancelledAt: optionalNumber(cancelledAt),
         }
       }),
@@ -125,8 +147,12 @@ export class RedisOrders {
   }
 
   async eventsOf(orderId: string): Promise<KeptEvent[] | undefined> {
-    const at = (await this.find(orderId))?.cancelledAt
-    return at === undefined ? [] : findEvents(this.#redis, { key: this.#keys.events, orderId, at })
+    const { cancelledAt, paidAt } = (await this.find(orderId)) ?? {}
+    if (cancelledAt === undefined) return []
+    const find = (at: number) => findEvents(this.#redis, { key: this.#keys.events, orderId, at })
+    const [cancelled, paid] = await Promise.all([find(cancelledAt), paidAt === undefined ? undefined : find(paidAt)])
+    const found = [...(cancelled ?? []), ...(paid ?? [])]
+    return found.length > 0 ? [...new Map(found.map((event) => [event.id, event])).values()] : undefined
   }
 
   /** Deletes every record, index and event of this queue. */
@@ -143,7 +169,9 @@ export class RedisOrders {
 
   /** Resolves if Redis answers and takes writes. @returns epoch milliseconds by its clock */
   async probe(): Promise<number> {
-    await this.#redis.set(this.#keys.probe, '1', 'PX', PROBE_KEPT_MS)
+    const { probe, delivers } = this.#keys
+    await this.#redis.set(probe, '1', 'PX', PROBE_KEPT_MS)
+    if (this.#areDelivered) await this.#redis.set(delivers, '1', 'PX', DELIVERS_KEPT_MS)
     return this.now()
   }
 

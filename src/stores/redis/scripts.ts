@@ -110,16 +110,45 @@ return {'withdrawn', status}
 
 /**
  * Marks an order paid, unless it is cancelled. One that is not recorded is recorded as paid, so that scheduling it late
- * cannot cancel it. Returns {result, at}: paid or cancelled (at: since when), or missing (it was; at: now).
+ * cannot cancel it. The first payment of a cancelled one is noted in its hash, with an event: `paid_late_at` says that this is done.
+ *
+ * KEYS[4] the stream of events, KEYS[5] that of undelivered ones, KEYS[6] is there if somebody delivers them, KEYS[7] the list of
+ * orders that were paid late. Returns {result, at, deadline}: paid (at: since when), missing (it was; at: now), or cancelled (at:
+ * since when; deadline: empty if there is none).
  */
 export const PAY = `${NOW}
-local order = redis.call('HMGET', KEYS[2], 'status', 'paid_at', 'cancelled_at')
-if order[1] == 'cancelled' then return {'cancelled', order[3] or now} end
-if order[1] == 'paid' then return {'paid', order[2] or now} end
+local order = redis.call('HMGET', KEYS[2], 'status', 'paid_at', 'cancelled_at', 'deadline', 'paid_late_at')
+if order[1] == 'cancelled' then
+  local cancelled, deadline = order[3] or now, order[4] or ''
+  if not order[5] then
+    redis.call('XLEN', KEYS[5]) -- a key of another type fails here, before anything is written
+    redis.call('LLEN', KEYS[7])
+    local event = redis.call('XADD', KEYS[4], 'MAXLEN', '~', 100000, '*', 'type', 'order.paid_late', 'order_id', ARGV[1],
+      'at', now, 'deadline', deadline, 'cancelled_at', cancelled)
+    if redis.call('EXISTS', KEYS[6]) == 1 then
+      local function member(name, ms) return tonumber(ms) and ',"' .. name .. '":' .. ms or '' end
+      redis.call('XADD', KEYS[5], '*', 'event_id', event, 'type', 'order.paid_late', 'order_id', ARGV[1], 'at', now,
+        'data', '{"at":' .. now .. member('deadline', deadline) .. member('cancelledAt', cancelled) .. '}')
+    end
+    redis.call('HSET', KEYS[2], 'paid_late_at', now)
+    redis.call('SET', KEYS[3], now)
+    redis.call('RPUSH', KEYS[7], ARGV[1])
+    redis.call('LTRIM', KEYS[7], -10000, -1)
+  end
+  return {'cancelled', cancelled, deadline}
+end
+if order[1] == 'paid' then return {'paid', order[2] or now, ''} end
 redis.call('HSET', KEYS[2], 'status', 'paid', 'paid_at', now)
 redis.call('SET', KEYS[3], now)
 redis.call('ZREM', KEYS[1], ARGV[1])
-return {order[1] and 'paid' or 'missing', now}
+return {order[1] and 'paid' or 'missing', now, ''}
+`
+
+/** KEYS[1] the list of orders that were paid late. Takes and returns the first ARGV[1] of them. */
+export const TAKE_PAID_LATE = `
+local ids = redis.call('LRANGE', KEYS[1], 0, ARGV[1] - 1)
+redis.call('LTRIM', KEYS[1], #ids, -1)
+return ids
 `
 
 /**

@@ -107,13 +107,14 @@ export class RedisShop implements Shop {
 
   async #events(): Promise<StoredEvent[]> {
     const entries = await this.#redis.xrange(`${BASE}:events`, '-', '+')
-    return entries.map(([entryId, fields]) => {
+    const events = entries.map(([entryId, fields]) => {
       const { order_id: orderId = '', type = '' } = Object.fromEntries(
         fields.flatMap((name, index) => (index % 2 === 0 ? [[name, fields[index + 1]]] : [])),
       )
       // Redis itself has made the id, by its clock.
       return { orderId, type, at: Number(entryId.split('-')[0]) }
     })
+    return events.filter(({ type }) => type === 'order.cancelled')
   }
 }
 

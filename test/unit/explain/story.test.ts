@@ -290,6 +290,16 @@ describe('the verdict', () => {
       'PAID_AFTER_CANCELLATION',
     ],
     [
+      'paid after it was cancelled, and opened again',
+      {
+        swept: [sweptAway],
+        order: order({ status: 'paid', paidAt: T + 18 * MINUTE }),
+        events: [{ id: 'e', type: 'order.paid_late', at: T + 19 * MINUTE, reopened: true }],
+      },
+      /^Cancelled at \S+Z, and paid afterwards .*; REOPEN_SQL_FILE has opened it again\.$/,
+      'REOPENED',
+    ],
+    [
       'changed after it was cancelled',
       { check: finished('cancelled', { status: 'pending' }), order: order({ status: 'shipped' }) },
       /^Cancelled at \S+Z; somebody has changed it since: its status is shipped\.$/,

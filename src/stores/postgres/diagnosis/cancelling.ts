@@ -65,7 +65,7 @@ async function lookAtType({ database, columns }: OrdersTable): Promise<Finding |
 }
 
 /** Why the database refuses a statement; undefined if it does not, or cannot be asked now. */
-async function refusalOf(database: Database, sql: string, values: unknown[]): Promise<string | undefined> {
+export async function refusalOf(database: Database, sql: string, values: unknown[]): Promise<string | undefined> {
   const look = async () => {
     try {
       await database.query(sql, values)

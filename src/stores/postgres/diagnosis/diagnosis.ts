@@ -16,6 +16,7 @@ import { lookAtCancelling, lookAtTriggers } from './cancelling.ts'
 import { lookAtDeadlines, lookAtOverdue } from './deadlines.ts'
 import { lookAtIds } from './ids.ts'
 import { lookAtIndexes } from './indexes.ts'
+import { lookAtLatePayments } from './late-payments.ts'
 import { hasOutbox, lookAtOutbox } from './outbox.ts'
 import { lookAtClock, lookAtConnections, lookAtTimeouts, lookAtTls, lookAtVersion, lookAtWritable } from './server.ts'
 import { lookAtSetAside } from './set-aside.ts'
@@ -78,6 +79,8 @@ async function diagnose(
   if (!isWrong('store-table')) findings.push(ok('store-table', `${columns.table} matches the settings`))
   if (isWrong('store-permissions')) return findings
   await look('store-index', lookAtIndexes(table))
+  if (!isWrong('store-outbox'))
+    await look('store-late-payments', lookAtLatePayments({ ...table, reopenSql: settings.reopenSql }))
   await look('store-statuses', lookAtStatuses(table))
   await look('store-ids', lookAtIds(table))
   await look('store-paid-columns', lookAtUnseenColumns(table))

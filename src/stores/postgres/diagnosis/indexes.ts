@@ -1,9 +1,11 @@
 import { type Finding, finding, listed, ok } from '../../../doctor/finding.ts'
 import type { OrdersTable } from '../columns.ts'
 import { type Database, databaseNow, one, oneValue } from '../database.ts'
-import { createIndex, paidIndex, sweepIndex } from '../indexes.ts'
+import { createIndex, lateIndex, paidIndex, sweepIndex } from '../indexes.ts'
+import { lateOrders } from '../late-statements.ts'
+import { nodesOf, type QueryPlan } from '../plan.ts'
 import { quoteIdentifier, unquoteIdentifier } from '../quoting.ts'
-import { isUnpaid } from '../sql.ts'
+import { isPaidLate, isUnpaid } from '../sql.ts'
 import { buildStatements } from '../statements.ts'
 import { bounded, cannotTell, PLANNING_MS } from './bounded-look.ts'
 
@@ -23,6 +25,7 @@ export async function lookAtIndexes(options: OrdersTable & { watchesPayments?: b
   return listed(
     deadline && (await lookAtSweepIndex(options, deadline.sql)),
     watchesPayments && paidAt ? await lookAtPaidIndex(options, paidAt.sql) : undefined,
+    isPaidLate(columns) ? await lookAtLateIndex(options) : undefined,
   )
 }
 
@@ -84,6 +87,21 @@ async function lookAtPaidIndex(options: OrdersTable, paidAt: string): Promise<Fi
   })
 }
 
+/** Whether payments that came after a cancellation are found by an index that holds nothing else. */
+async function lookAtLateIndex(options: OrdersTable): Promise<Finding> {
+  const { database, columns } = options
+  const paidAt = columns.paidAt?.sql ?? ''
+  const used = await usedIndexes(database, lateOrders(columns))
+  if (used === 'unknown') return cannotTell('store-late-index', 'whether there is one for late payments', PLANNING_MS)
+  const isFit = ({ first, isPartial, filter }: UsedIndex) => first === unquoteIdentifier(paidAt) && isPartial && !filter
+  if (used?.every(isFit)) return ok('store-late-index', 'one for payments that come after a cancellation')
+  return finding('warning', 'store-late-index', {
+    what: `there is no index for payments that come after a cancellation (on ${paidAt}, for cancelled orders)`,
+    meaning: 'Sweeps look for them only as long as the table is small: a whole table is not read for that.',
+    fix: await createIndex(options, lateIndex(columns)),
+  })
+}
+
 /**
  * An index by which a statement reads orders, or of which it reads a partition: the columns it is ordered by (null for an
  * expression, or none), how many orders it holds, and the condition that is still checked on each.
@@ -97,15 +115,6 @@ interface UsedIndex {
   filter: string | undefined
 }
 
-/** The row of `EXPLAIN (FORMAT JSON)`. */
-type QueryPlan = { 'QUERY PLAN': [{ Plan: PlanNode }] }
-
-interface PlanNode extends Partial<Record<'Relation Name' | 'Index Name' | 'Filter', string>> {
-  'Plan Rows': number
-  Schema: string
-  Plans?: PlanNode[]
-}
-
 /** By which index the planner would read the orders, for each partition; undefined if it can only read a table from end to end. */
 async function usedIndexes(database: Database, sql: string, values: unknown[] = []) {
   const look = async () => {
@@ -113,17 +122,13 @@ async function usedIndexes(database: Database, sql: string, values: unknown[] = 
     const others = ['enable_seqscan', 'enable_bitmapscan', 'enable_sort']
     await database.query(others.map((way) => `SET LOCAL ${way} = off`).join('; '))
     const { rows } = await database.query<QueryPlan>(`EXPLAIN (VERBOSE, FORMAT JSON) ${sql}`, values)
-    const reads = rows.flatMap((row) => flatten(row['QUERY PLAN'][0].Plan)).filter((node) => node['Relation Name'])
+    const reads = rows.flatMap((row) => nodesOf(row['QUERY PLAN'][0].Plan)).filter((node) => node['Relation Name'])
     const names = reads.map(({ Schema, 'Index Name': name }) => name && [Schema, name].map(quoteIdentifier).join('.'))
     if (names.includes(undefined)) return undefined
     const { rows: indexes } = await database.query<UsedIndex>(INDEXES_SQL, [names])
     return indexes.map((index, n) => ({ ...index, filter: reads[n]?.Filter }))
   }
   return bounded(database, look, PLANNING_MS)
-}
-
-function flatten(node: PlanNode): PlanNode[] {
-  return [node, ...(node.Plans ?? []).flatMap(flatten)]
 }
 
 /* $1 text[] indexes, quoted. A row for each, in their order. */

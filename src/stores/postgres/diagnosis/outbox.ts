@@ -41,7 +41,7 @@ export async function lookAtOutbox(
   const canRead = "SELECT coalesce(has_table_privilege(to_regclass($1), 'SELECT'), true)"
   if (!(await oneValue<boolean>(database, canRead, [registry]))) return [] // told among the permissions
   const records = await missingRecords(options)
-  const missing = records.filter(({ isForDeliveries }) => !isForDeliveries || options.areDelivered)
+  const missing = records.filter(({ need }) => need === 'cancelling' || (need === 'deliveries' && options.areDelivered))
   if (missing.length === 0) return listed(ok('store-outbox', `${outbox} is as expected`), await lookAtBacklog(options))
   // How to create it: `migrate` or, if our role may not create a table there, statements for its owner.
   const byOwner = [
