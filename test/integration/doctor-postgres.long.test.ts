@@ -253,7 +253,7 @@ describe('an index for the sweeper', () => {
     expect(fixesOf(findings, 'store-paid-index')).toHaveLength(2)
     await mend(table, findings, 'store-index')
     await mend(table, findings, 'store-paid-index')
-    expect(complaints(await diagnose(table))).toEqual(['store-outbox'])
+    expect(complaints(await diagnose(table))).toEqual(['store-outbox', 'store-late-index'])
   })
 
   test('can be made again when the unpaid statuses change, and for a second table of the schema', async () => {
@@ -328,10 +328,15 @@ describe('an index for the sweeper', () => {
     const overrides = { settings: { ORDERS_TABLE: `${table.schema}.parts` } }
     await migratePostgres(table.storeOptions(overrides), { dryRun: false })
     const notices = await noticesOf(table, overrides)
-    expect(notices).toEqual([expect.stringContaining('no unique index on id alone'), expect.any(String)])
+    expect(notices).toEqual([
+      expect.stringContaining('no unique index on id alone'),
+      expect.any(String),
+      expect.stringContaining('payments that come after a cancellation'),
+    ])
     const findings = await diagnose(table, overrides)
     expect(notices[1]?.endsWith(fixesOf(findings, 'store-index').join(' '))).toBe(true)
     await mend(table, findings, 'store-index')
+    await mend(table, findings, 'store-late-index')
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('ok')
     expect(await noticesOf(table, overrides)).toHaveLength(1)
   })
@@ -344,7 +349,8 @@ describe('an index for the sweeper', () => {
     await migratePostgres(table.storeOptions(overrides), { dryRun: false })
     expect(ofCode(await diagnose(table, overrides), 'store-index')[0]?.[0]).toBe('info')
     expect(await noticesOf(table, overrides)).toEqual([expect.stringContaining('since it is a view')])
-    expect(await noticesOf(table, {})).toEqual([expect.stringContaining('CREATE INDEX CONCURRENTLY')])
+    const missing = expect.stringContaining('CREATE INDEX CONCURRENTLY')
+    expect(await noticesOf(table, {})).toEqual([missing, missing])
   })
 })
 
@@ -536,6 +542,9 @@ describe('a role', () => {
       ],
     ])
     await mend(table, findings, 'store-permissions')
+    const allowed = await asRole(table)
+    expect(complaints(allowed)).toEqual(['store-late-payments']) // it cancels, and cannot tell of late money
+    await mend(table, allowed, 'store-late-payments')
     expect(complaints(await asRole(table))).toEqual([])
     await table.pool.query(`GRANT INSERT ON audit TO ${role}`) // for the table's own trigger
     await table.insert([{ id: '10', deadline: Date.now() - 1_000 }])
@@ -559,13 +568,16 @@ describe('a role', () => {
     ])
     expect(fixesOf(findings, 'store-permissions')).toHaveLength(1)
     await mend(table, findings, 'store-permissions')
+    const allowed = await asRole(table)
+    expect(complaints(allowed)).toEqual(['store-late-payments']) // it cancels, and cannot tell of late money
+    await mend(table, allowed, 'store-late-payments')
     expect(complaints(await asRole(table))).toEqual([])
   })
 
   test('that may not read what the condition and the assignments name, or write what they set, is told so', async () => {
     await table.pool.query(`ALTER TABLE orders ADD paid boolean, ADD version int, ADD closed_by text, ADD secret text;
       GRANT USAGE ON SCHEMA ${table.schema} TO ${role}; GRANT INSERT ON order_expiry_outbox, audit TO ${role};
-      GRANT SELECT ON order_expiry_tables TO ${role};
+      GRANT SELECT ON order_expiry_tables TO ${role}; GRANT SELECT, INSERT ON order_expiry_late_payments TO ${role};
       GRANT SELECT (id, status, payment_deadline, paid_at, cancelled_at) ON orders TO ${role};
       GRANT UPDATE (status, cancelled_at) ON orders TO ${role}`)
     const settings = {
@@ -588,7 +600,7 @@ describe('a role', () => {
   test('that may only add to the outbox is told that its metrics are missing, and what brings them', async () => {
     await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role};
       GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role};
-      GRANT SELECT ON order_expiry_tables TO ${role}`)
+      GRANT SELECT ON order_expiry_tables TO ${role}; GRANT SELECT, INSERT ON order_expiry_late_payments TO ${role}`)
     const findings = await asRole(table)
     expect(ofCode(findings, 'store-backlog')).toEqual([['info', `the role ${role} may not read the outbox`]])
     expect(complaints(findings)).toEqual([])
@@ -601,9 +613,9 @@ describe('a role', () => {
   test('from which row security hides orders is warned of', async () => {
     await table.pool.query(`GRANT USAGE ON SCHEMA ${table.schema} TO ${role}; ALTER TABLE orders ENABLE ROW LEVEL SECURITY;
       GRANT SELECT, UPDATE ON orders TO ${role}; GRANT INSERT ON order_expiry_outbox TO ${role};
-      GRANT SELECT ON order_expiry_tables TO ${role}`)
+      GRANT SELECT ON order_expiry_tables TO ${role}; GRANT SELECT, INSERT ON order_expiry_late_payments TO ${role}`)
     const findings = await asRole(table)
-    expect(complaints(findings)).toEqual(['store-row-security'])
+    expect(complaints(findings)).toEqual(['store-row-security', 'store-late-index'])
     expect(findings.find(({ code }) => code === 'store-row-security')?.meaning).toContain('may see but not update')
     await mend(table, findings, 'store-row-security')
     expect(complaints(await asRole(table))).toEqual([])

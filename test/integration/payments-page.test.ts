@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from '@jest/globals'
 import type { ToldPaidLate } from '../../src/order/store.ts'
+import { cloudEvent } from '../../src/outbox/cloud-event.ts'
 import { PostgresStore } from '../../src/stores/postgres/store.ts'
 import { closing } from '../helpers/closing.ts'
+import { schemaProblems } from '../helpers/event-schema.ts'
 import { eventually } from '../helpers/eventually.ts'
 import { OrdersTable } from '../helpers/orders-table.ts'
 
@@ -55,7 +57,11 @@ async function openShop({ reopenSql, within = 900_000 }: { reopenSql?: string; w
 
 async function lateEvents({ table }: Shop) {
   const events = await table.outbox()
-  return events.filter(({ type }) => type === 'order.paid_late') as unknown as { order_id: string; data: object }[]
+  return events.filter(({ type }) => type === 'order.paid_late') as unknown as {
+    order_id: string
+    type: string
+    data: object
+  }[]
 }
 
 test('the page has the statements that are run here', () => {
@@ -156,6 +162,10 @@ test('an order that is paid soon after its cancellation is opened again with its
     expect(events.map(({ data }) => Object.keys(data).sort())).toEqual([
       ['at', 'cancelledAt', 'deadline', 'paidAt', ...(reopened ? ['reopened'] : [])],
     ])
+    for (const { type, data } of events) {
+      const event = { id: orderId, type, orderId, at: 0, data }
+      expect(await schemaProblems(cloudEvent(event as never, '/order-expiry/q') as { type: string })).toBe('')
+    }
   }
   expect(await tellAll(shop)).toEqual([])
   expect(await stock()).toContainEqual({ sku: 'mug', available: 1 })

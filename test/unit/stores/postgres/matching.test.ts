@@ -231,6 +231,7 @@ describe('matchColumns', () => {
       name: 'shop."Orders"',
       outbox: '"shop"."order_expiry_outbox"',
       registry: '"shop".order_expiry_tables',
+      latePayments: '"shop".order_expiry_late_payments',
       id: '"id"',
       idType: 'bigint',
       idCast: 'bigint',
