@@ -242,7 +242,7 @@ test('a large table is not read from end to end; with its index it is looked at 
   await migratePostgres(table.storeOptions(), { dryRun: false, withIndexes: true })
   expect(await round(store)).toEqual([{ orderId: '30000' }])
   const { rows } = await table.pool.query(
-    `SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'order_expiry_paid_late%'`,
+    `SELECT indexdef FROM pg_indexes WHERE schemaname = '${table.schema}' AND indexname LIKE 'order_expiry_paid_late%'`,
   )
   expect(rows).toEqual([{ indexdef: expect.stringMatching(/\(paid_at, id\) WHERE .*cancelled/) }])
 })
