@@ -1,17 +1,15 @@
-import { buildConnector, Pool } from 'undici'
 import { OrderExpiryError } from '../../errors.ts'
 import { errorCode } from '../../observe/events.ts'
 import type { OutboxEvent } from '../../order/outbox.ts'
 import { startTimer } from '../../runtime/clock.ts'
-import { withTimeout } from '../../runtime/timeout.ts'
+import { Origin, retryAfterMs } from '../../runtime/origin.ts'
+import { lookUpPublic } from '../../runtime/public-addresses.ts'
 import { parseSecret, signedHeaders } from '../../signing/standard-webhooks.ts'
 import { CLOUD_EVENT_TYPE, cloudEvent } from '../cloud-event.ts'
 import type { Delivery, Sink, SinkOptions } from '../sink.ts'
-import { lookUpPublic } from './public-addresses.ts'
 import type { WebhookSettings } from './settings.ts'
 
 const CONNECTIONS = 64
-const CONNECT_TIMEOUT_MS = 5_000
 /** From the first attempt to connect to the head of the answer. Standard Webhooks recommends 15 to 30 s. */
 const ANSWER_TIMEOUT_MS = 20_000
 /** Of the answer's body, which means nothing: a receiver that goes on sending it must not keep the connection. */
@@ -28,51 +26,34 @@ export function openWebhook(settings: WebhookSettings, { source, version, clock 
   if (WEBHOOK_URL === undefined) throw new OrderExpiryError('INVALID_SETTINGS', 'WEBHOOK_URL: expected, given none')
   const url = new URL(WEBHOOK_URL)
   const keys = WEBHOOK_SECRET.flatMap((secret) => parseSecret(secret) ?? [])
-  const connect = { timeout: CONNECT_TIMEOUT_MS, ...(!allowPrivate && { lookup: lookUpPublic }) }
-  const pool = new Pool(url.origin, {
-    connections: CONNECTIONS,
-    connect: buildConnector(connect),
-  })
+  const lookup = allowPrivate ? undefined : lookUpPublic
+  const receiver = new Origin({ url, connections: CONNECTIONS, lookup, clock })
+  const path = `${url.pathname}${url.search}`
   const constant = { 'content-type': CLOUD_EVENT_TYPE, 'user-agent': `order-expiry/${version}` }
 
   async function deliver(event: OutboxEvent): Promise<Delivery> {
-    const ending = new AbortController()
     try {
       const body = JSON.stringify(cloudEvent(event, source))
       const headers = { ...constant, ...signedHeaders({ id: event.id, at: clock.now(), body }, keys) }
-      const path = `${url.pathname}${url.search}`
-      const answer = await withTimeout({
-        work: pool.request({ method: 'POST', path, headers, body, signal: ending.signal }),
-        ms: ANSWER_TIMEOUT_MS,
-        clock,
-        onTimeout: () => Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }),
-      })
+      const answer = await receiver.head({ method: 'POST', path, headers, body }, ANSWER_TIMEOUT_MS)
       const stop = startTimer(BODY_TIMEOUT_MS, () => answer.body.destroy())
       void answer.body
         .dump({ limit: MOST_BODY_BYTES })
         .catch(() => {})
         .finally(stop)
-      return judge(answer.statusCode, String(answer.headers['retry-after'] ?? ''), clock.now())
+      return judge(answer.statusCode, retryAfterMs(answer.headers, clock.now()))
     } catch (error) {
-      ending.abort()
       return { kind: 'failed', why: `no answer (${errorCode(error as Error)})` }
     }
   }
 
-  return { name: 'webhook', concurrency: CONNECTIONS, deliver, close: () => pool.destroy() }
+  return { name: 'webhook', concurrency: CONNECTIONS, deliver, close: () => receiver.close() }
 }
 
-function judge(status: number, retryAfter: string, now: number): Delivery {
+function judge(status: number, retryAfterMs: number | undefined): Delivery {
   if (status >= 200 && status < 300) return { kind: 'delivered' }
   if (status === 410) return { kind: 'gone', why: 'the receiver answers 410 Gone' }
   const why = status >= 300 && status < 400 ? `redirected (${status}), which is not followed` : `answered ${status}`
   const isThere = status < 500 && status !== 408 && status !== 429
-  return { kind: 'failed', why, isThere, retryAfterMs: retryAfterMs(retryAfter, now) }
-}
-
-/** Seconds, or a date. https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */
-function retryAfterMs(text: string, now: number): number | undefined {
-  if (text === '') return undefined
-  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - now
-  return ms > 0 ? ms : undefined
+  return { kind: 'failed', why, isThere, retryAfterMs }
 }

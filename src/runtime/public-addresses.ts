@@ -46,22 +46,36 @@ export function isPublicAddress(address: string): boolean {
 }
 
 /** Finds the addresses of a host, and refuses one that has a private one: names can lead anywhere, and change. */
-export const lookUpPublic: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error) return callback(error, '')
-    const [first] = addresses
-    const isPrivate = addresses.some(({ address }) => !isPublicAddress(address))
-    if (isPrivate || !first) return callback(new PrivateAddressError(hostname), '')
-    if (options.all) return callback(null, addresses)
-    return callback(null, first.address, first.family)
-  })
+export const lookUpPublic = lookUpOnly(
+  isPublicAddress,
+  (host) =>
+    new AddressError('EPRIVATE', `${host} is within a private network; if it is meant, set WEBHOOK_ALLOW_PRIVATE=true`),
+)
+
+/** The same, the other way round: what goes there in plain text must not leave our own walls. */
+export const lookUpPrivate = lookUpOnly(
+  (address) => !isPublicAddress(address),
+  (host) => new AddressError('EPUBLIC', `${host} is not within a private network; write its URL with https://`),
+)
+
+function lookUpOnly(isAllowed: (address: string) => boolean, refusal: (host: string) => AddressError): LookupFunction {
+  return (hostname, options, callback) => {
+    lookup(hostname, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, '')
+      const [first] = addresses
+      if (!first || !addresses.every(({ address }) => isAllowed(address))) return callback(refusal(hostname), '')
+      if (options.all) return callback(null, addresses)
+      return callback(null, first.address, first.family)
+    })
+  }
 }
 
-/** The host is, or stands for, an address within a private network. */
-class PrivateAddressError extends Error {
-  readonly code = 'EPRIVATE'
+/** The addresses of a host are not where they have to be. */
+class AddressError extends Error {
+  readonly code: string
 
-  constructor(host: string) {
-    super(`${host} is within a private network; if it is meant, set WEBHOOK_ALLOW_PRIVATE=true`)
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
   }
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals'
-import { isPublicAddress, lookUpPublic } from '../../../src/outbox/webhook/public-addresses.ts'
+import { isPublicAddress, lookUpPrivate, lookUpPublic } from '../../../src/runtime/public-addresses.ts'
 
 test.each([
   '127.0.0.1',
@@ -33,4 +33,11 @@ test('a name that leads to a private address is refused, whichever way it is loo
     const error = await new Promise((resolve) => lookUpPublic('localhost', options, resolve))
     expect(error).toMatchObject({ code: 'EPRIVATE', message: expect.stringContaining('WEBHOOK_ALLOW_PRIVATE=true') })
   }
+})
+
+test('what is spoken in plain text is led into private networks only', async () => {
+  const lookUp = (host: string) =>
+    new Promise((resolve) => lookUpPrivate(host, { all: true }, (error, found) => resolve(error ?? found)))
+  expect(await lookUp('localhost')).toContainEqual(expect.objectContaining({ address: '127.0.0.1' }))
+  expect(await lookUp('1.1.1.1')).toMatchObject({ code: 'EPUBLIC', message: expect.stringContaining('https://') })
 })
