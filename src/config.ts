@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
+import { chosenGateway, GATEWAY_SETTINGS, gatewayContradictions } from './gateways/gateways.ts'
 import { LOG_LEVELS } from './observe/log.ts'
 import { SINK_SETTINGS, sinkContradictions } from './outbox/sinks.ts'
 import { WANTED_EVENTS_SETTINGS } from './outbox/wanted-events.ts'
@@ -44,6 +45,7 @@ export const SETTINGS = {
   PAYMENT_TIMEOUT: { schema: value.duration(1_000, 366 * 86_400_000), default: '5m' },
   ORDER_STORE: { schema: z.enum(STORE_NAMES, `expected ${STORE_NAMES.join(' or ')}`), default: DEFAULT_STORE },
   ...STORE_SETTINGS,
+  ...GATEWAY_SETTINGS,
   ...SINK_SETTINGS,
   ...WANTED_EVENTS_SETTINGS,
   KEEP_EVENTS: { schema: value.orZero(value.duration(1_000, 366 * 86_400_000)), default: '1d' },
@@ -164,6 +166,7 @@ export function secretsOf(config: Config): string[] {
     BOARD_USERS = [],
     METRICS_TOKEN,
     WEBHOOK_SECRET = [],
+    PAYMENT_SECRET = [],
     OTEL_EXPORTER_OTLP_HEADERS = {},
   } = config
   const headers = Object.values(OTEL_EXPORTER_OTLP_HEADERS)
@@ -171,6 +174,7 @@ export function secretsOf(config: Config): string[] {
   return [
     ...texts.flatMap((text) => (typeof text === 'string' ? secretsIn(text) : [])),
     ...WEBHOOK_SECRET,
+    ...PAYMENT_SECRET,
     ...API_TOKENS.map(({ token }) => token),
     ...BOARD_USERS.map(({ password }) => password),
     ...(METRICS_TOKEN?.token === undefined ? [] : [METRICS_TOKEN.token]),
@@ -226,10 +230,14 @@ function findContradictions(config: Config, wrong: ReadonlySet<string>): string[
   if (config.SWEEP_AHEAD <= config.SWEEP_EVERY) {
     problems.push(`SWEEP_AHEAD: expected longer than SWEEP_EVERY (${formatDuration(config.SWEEP_EVERY)})`)
   }
-  const watchesPayments = config.BRAKE_PAYMENT_SILENCE !== undefined
-  for (const name of STORE_NAMES) {
-    problems.push(...KINDS[name].contradictions(config, { isChosen: name === config.ORDER_STORE, watchesPayments }))
+  const asked = {
+    watchesPayments: config.BRAKE_PAYMENT_SILENCE !== undefined,
+    closesPayments: config.PAYMENT_GATEWAY === undefined ? undefined : chosenGateway(config) !== undefined,
   }
+  for (const name of STORE_NAMES) {
+    problems.push(...KINDS[name].contradictions(config, { isChosen: name === config.ORDER_STORE, ...asked }))
+  }
+  problems.push(...gatewayContradictions(config))
   problems.push(...sinkContradictions(config, queueOf(config)))
   if (config.TRUSTED_PROXY_USER_HEADER !== undefined && config.TRUSTED_PROXY === undefined) {
     problems.push('TRUSTED_PROXY: expected the address of the proxy that sets TRUSTED_PROXY_USER_HEADER, given none')

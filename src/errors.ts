@@ -40,6 +40,7 @@ const CATALOGUE = {
   STORE_REFUSED: { retryable: false, httpStatus: 500, blames: 'store-or-order' },
   STORE_MISMATCH: { retryable: false, httpStatus: 500, blames: 'store-or-order' },
   STORE_REJECTED: { retryable: false, httpStatus: 500, blames: 'order' },
+  PAYMENT_UNSETTLED: { retryable: false, httpStatus: 409, blames: 'order' },
   OUTBOX_MISSING: { retryable: false, httpStatus: 500, blames: 'store' },
   HTTP_LISTEN_FAILED: { retryable: false, httpStatus: 500 },
   STOP_INCOMPLETE: { retryable: false, httpStatus: 500 },

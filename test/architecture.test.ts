@@ -23,6 +23,7 @@ const LAYOUT: Record<string, readonly string[]> = {
   explain: [],
   queue: ['diagnosis', 'replay', 'view', 'worker'],
   brake: [],
+  gateways: ['alipay', 'http', 'stripe', 'wechat'],
   stores: ['postgres', 'postgres/diagnosis', 'redis'],
   doctor: [],
   observe: [],
@@ -44,6 +45,7 @@ const STORES_ARE_KNOWN_BY = ['stores/kinds.ts', 'stores/records.ts']
 /** Who may import a package, by the beginning of the path; `asType`: who may do so with `import type` only. */
 const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string[] }> = {
   '@nestjs/common': { by: ['nestjs/'] },
+  stripe: { by: ['gateways/stripe/stripe.ts'], asType: ['gateways/stripe/'] },
   bullmq: { by: ['queue/'], asType: ['client/', 'http/board/', 'redis/'] },
   ioredis: { by: ['redis/'], asType: ['queue/', 'brake/', 'observe/history.ts', 'stores/redis/'] },
   pg: { by: ['stores/postgres/pool.ts'], asType: ['stores/postgres/'] },
@@ -70,7 +72,7 @@ const PACKAGES: Record<string, { by: readonly string[]; asType?: readonly string
   'fastest-levenshtein': {
     by: ['settings/unknown-names.ts', 'stores/postgres/advice.ts', 'stores/postgres/diagnosis/statuses.ts'],
   },
-  undici: { by: ['outbox/webhook/webhook.ts'] },
+  undici: { by: ['runtime/origin.ts'] },
   zod: { by: [''] },
 }
 
@@ -85,6 +87,8 @@ const LIBRARY = (JSON.parse(readText('library/tsconfig.json')) as { files: strin
 /** What it may import, also as a type: a shop installs nothing else. A subpath also imports what its users have anyway. */
 const LIBRARY_PACKAGES = ['bullmq', 'ioredis', 'zod']
 const PEERS: Readonly<Record<string, string>> = { '@nestjs/common': 'nestjs/' }
+/** What the daemon imports only if a setting asks for it, and who wants it installs. */
+const OPTIONAL_PEERS = ['stripe']
 
 /** Who may touch what else is global or global in effect. Nobody: an empty list. */
 const GLOBALS: Record<string, readonly string[]> = {
@@ -296,8 +300,18 @@ describe('the sources', () => {
   test('import every production dependency, and no other package', () => {
     const manifest = JSON.parse(readText('package.json')) as { dependencies: Record<string, string> }
     const imported = new Set(sources.flatMap(({ imports }) => packages(imports)).map(({ from }) => from))
-    for (const peer of Object.keys(PEERS)) imported.delete(peer)
+    for (const peer of [...Object.keys(PEERS), ...OPTIONAL_PEERS]) expect(imported.delete(peer)).toBe(true)
     expect([...imported].sort()).toEqual(Object.keys(manifest.dependencies).sort())
+  })
+
+  test('import every optional peer, which is the same package in the same versions as in the tests', () => {
+    const { peerDependencies, peerDependenciesMeta, devDependencies } = JSON.parse(readText('package.json')) as Record<
+      'peerDependencies' | 'peerDependenciesMeta' | 'devDependencies',
+      Record<string, unknown>
+    >
+    expect(Object.keys(peerDependencies)).toEqual(OPTIONAL_PEERS)
+    expect(peerDependenciesMeta).toEqual(Object.fromEntries(OPTIONAL_PEERS.map((peer) => [peer, { optional: true }])))
+    expect(devDependencies).toMatchObject(peerDependencies)
   })
 })
 

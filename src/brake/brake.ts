@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
-import type { Check, Outcome } from '../order/order.ts'
+import { type Check, isPayable, type Outcome } from '../order/order.ts'
 import type { CancelOptions, OrderStore } from '../order/store.ts'
 import type { Clock } from '../runtime/clock.ts'
 import { PaymentSilence } from './payment-silence.ts'
@@ -91,7 +91,7 @@ export class Brake {
     const { store } = this.#options
     if (!this.#isWatching && (await this.#isReleased())) return store.cancelUnpaid(checks, by)
 
-    const outcomes = await store.cancelUnpaid(checks, { dryRun: true })
+    const outcomes = await this.#holdPayments(await store.cancelUnpaid(checks, { dryRun: true }))
     const decidedAt = outcomes.find(({ kind }) => kind === 'cancelled')?.evidence.decidedAt
     if (decidedAt === undefined) return outcomes
     const due = checks.flatMap((check, at) => (outcomes[at]?.kind === 'cancelled' ? [{ check, at }] : []))
@@ -137,6 +137,15 @@ export class Brake {
       // What has been cancelled before is to be told of.
       return { done, rest, cause: asOrderExpiryError(error).message }
     }
+  }
+
+  /** A payment that is closed cannot be made any more: none is closed of an order that may not be cancelled now. */
+  async #holdPayments(outcomes: readonly Outcome[]): Promise<Outcome[]> {
+    const decidedAt = outcomes.find(isPayable)?.evidence.decidedAt
+    const isSilent = decidedAt !== undefined && (await this.#silence?.isTooLong(decidedAt))
+    if (decidedAt === undefined || (!isSilent && (await this.#isReleased()))) return [...outcomes]
+    this.#tellHeld(outcomes.filter(isPayable).length, this.#unknown && causeOf(this.#unknown))
+    return outcomes.map((outcome) => (isPayable(outcome) ? this.#postpone(outcome) : outcome))
   }
 
   get #isWatching(): boolean {

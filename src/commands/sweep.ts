@@ -25,7 +25,7 @@ export function sweepCommand(context: CommandContext): Command {
     .option('--backlog', 'settle instead the orders that were long overdue when order-expiry first saw the table')
     .option('--dry-run', 'print what would be done; change nothing')
   return printsResult(context, command, async ({ backlog = false, dryRun = false }: Options) => {
-    const { clock } = context
+    const { clock, version } = context
     const config = context.readConfig()
     const events = new EventBus()
     const wouldCancel: WouldCancel = { ids: [], byAge: {} }
@@ -36,7 +36,7 @@ export function sweepCommand(context: CommandContext): Command {
     })
     const signal = stopSignal(context)
     const swept = await withRedis({ config, clock }, (redisAddress) =>
-      sweepOnce({ config, redisAddress, dryRun, backlog, events, clock, signal }),
+      sweepOnce({ config, version, redisAddress, dryRun, backlog, events, clock, signal }),
     )
     const result = reportOf(swept, dryRun || config.DRY_RUN ? wouldCancel : undefined)
     const lines = describe({ report: result, backlog, changesNothing: dryRun, now: clock.now() })

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts'
 import type { OrderExpiryError } from '../errors.ts'
 import type { EventBus } from '../observe/events.ts'
 import type { Vitals } from '../observe/vitals.ts'
+import type { Closings } from '../order/closings.ts'
 import type { Check } from '../order/order.ts'
 import { createSettle, type Settle } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
@@ -24,6 +25,7 @@ import { sweepDue } from '../sweep/sweep-due.ts'
 import type { SweepOptions } from '../sweep/sweep-options.ts'
 import { createSweeper, type Sweeper } from '../sweep/sweeper.ts'
 import { createGuards, type GuardSettings } from './parts.ts'
+import { closingIn } from './paying.ts'
 
 /** Batches in a row that fail before the store is left alone. */
 const BREAKER_THRESHOLD = 3
@@ -40,6 +42,8 @@ interface CheckingOptions {
   /** Told of what becomes of the orders of a sweep. */
   noteSwept?: SweepNotes['note']
   readSetAside: Vitals['readSetAside']
+  /** Default: orders have no payments that are to be closed. */
+  closings?: Closings | undefined
   /** Default: nobody is told of anything but cancellations. */
   announcements?: Announcements | undefined
   createWorker: (parts: {
@@ -73,8 +77,9 @@ export function createChecking(options: CheckingOptions) {
   const { brake, guarded } = createGuards({ ...options, shared: options.sharedBrake })
   const settleFor = (by: 'worker' | 'sweep', heartbeat: Heartbeat) => {
     const decidedBy = by === 'sweep' ? 'sweep' : 'check'
+    const cancelUnpaid = (checks: readonly Check[]) => guarded.cancelUnpaid(checks, { by: decidedBy })
     const settle = settleWith({
-      store: { cancelUnpaid: (checks) => guarded.cancelUnpaid(checks, { by: decidedBy }) },
+      store: { cancelUnpaid: options.closings?.guard(cancelUnpaid) ?? cancelUnpaid },
       ping: () => store.ping(),
       breaker,
       onStep: () => heartbeat.beat(),
@@ -91,6 +96,8 @@ export function createChecking(options: CheckingOptions) {
     settle: async (checks: readonly Check[]) => {
       const settlements = await settleSwept(checks)
       options.noteSwept?.(checks, settlements)
+      const closings = settlements.flatMap((one) => closingIn(one) ?? [])
+      if (closings.length > 0) void Promise.all(closings).then(() => sweeper.wake())
       return settlements
     },
     addChecks: options.addChecks,

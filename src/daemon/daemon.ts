@@ -7,7 +7,6 @@ import { createHistoryWriter } from '../observe/history.ts'
 import { MinuteCounts } from '../observe/minutes.ts'
 import { LATE_AFTER_MS } from '../order/promise.ts'
 import type { OrderStore } from '../order/store.ts'
-import type { Announcements } from '../outbox/announcements.ts'
 import { chosenSinks } from '../outbox/sinks.ts'
 import { reportClocks } from '../queue/clock-reports.ts'
 import { ForeignJobs } from '../queue/foreign-jobs.ts'
@@ -39,6 +38,7 @@ import {
   openConnection,
   redactorOf,
 } from './parts.ts'
+import { openClosings } from './paying.ts'
 import { createRelays } from './relays.ts'
 import { openTracing } from './tracing.ts'
 import { DaemonVitals } from './vitals.ts'
@@ -201,6 +201,7 @@ function processReporter({ connection, queue, version, vitals, events, clock }: 
 /** Opens the order store, and hands over what decides on its orders. */
 function storeService(parts: Parts): Service {
   const { config, vitals, events } = parts
+  let closings: Awaited<ReturnType<typeof openClosings>>
   return {
     name: 'store',
     async start(signal) {
@@ -208,7 +209,8 @@ function storeService(parts: Parts): Service {
       const choice = chooseStore(parts)
       const store = await waitFor({ service: 'store', attempt: () => openStore(choice), signal, parts })
       const { announcements, announcers } = startAnnouncing({ ...parts, store })
-      const checking = createCheckingOf(store, announcements, parts)
+      closings = await openClosings({ ...parts, announcements })
+      const checking = createCheckingOf(store, { announcements, closings: closings?.closings }, parts)
       vitals.checking = checking
       await checking.brake.refresh() // before the first check: it would be held back while the state is not known
       events.emit('service-started', { service: 'store', detail: config.ORDER_STORE })
@@ -217,6 +219,7 @@ function storeService(parts: Parts): Service {
     },
     async stop() {
       vitals.checking?.breaker.stop()
+      await closings?.dispose()
       await vitals.checking?.store.close()
     },
   }
@@ -241,14 +244,16 @@ function clockWatch(parts: Parts, { store, breaker, watch }: Checking): Service 
   })
 }
 
-function createCheckingOf(store: OrderStore, announcements: Announcements | undefined, parts: Parts): Checking {
+type Beside = Pick<Parameters<typeof createChecking>[0], 'announcements' | 'closings'>
+
+function createCheckingOf(store: OrderStore, beside: Beside, parts: Parts): Checking {
   const { config, redisAddress, connection, queue, missingChecks, sweepNotes, foreignJobs } = parts
   const { vitals, tracing, events } = parts
   return createChecking({
     ...parts,
     settings: config,
     store,
-    announcements,
+    ...beside,
     sharedBrake: new RedisBrake({ connection, queue }),
     addChecks: (orders) => missingChecks.add(orders, { dryRun: false }),
     noteSwept: (checks, settlements) => sweepNotes.note(checks, settlements),

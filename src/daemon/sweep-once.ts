@@ -15,6 +15,7 @@ import { sweep } from '../sweep/sweep.ts'
 import type { SweepResult } from '../sweep/tally.ts'
 import { announcementsOf } from './announcing.ts'
 import { chooseStore, createGuards, type Given, nameOfProcess, openConnection } from './parts.ts'
+import { openClosings, settlingClosed } from './paying.ts'
 
 export interface SweptOnce extends SweepResult {
   /** As it was last read. */
@@ -32,7 +33,7 @@ export interface SweptOnce extends SweepResult {
  * @param options.backlog settle the backlog instead of what is overdue
  */
 export async function sweepOnce(
-  options: Omit<Given, 'version'> & {
+  options: Given & {
     redisAddress: RedisAddress
     dryRun: boolean
     backlog: boolean
@@ -46,6 +47,7 @@ export async function sweepOnce(
   const queue = queueOf(config)
   const missingChecks = new MissingChecks({ redis: redisAddress, queue, clock })
   const notes = new SweepNotes({ connection, queue, by: nameOfProcess(), clock })
+  let paying: Awaited<ReturnType<typeof openClosings>>
   try {
     const { brake, guarded } = createGuards({
       settings: { ...config, DRY_RUN: isDryRun },
@@ -57,9 +59,11 @@ export async function sweepOnce(
     })
     await brake.refresh() // a dry run does not ask for it
     const found = await readSetAside(store)
-    const bySweep = { cancelUnpaid: (checks: readonly Check[]) => guarded.cancelUnpaid(checks, { by: 'sweep' }) }
-    const settleUntold = createSettle({ store: bySweep, ping: () => store.ping(), clock })
     const announcements = isDryRun ? undefined : announcementsOf({ config, store, connection })
+    paying = isDryRun ? undefined : await openClosings({ ...options, announcements, connection, queue })
+    const bySweep = (checks: readonly Check[]) => guarded.cancelUnpaid(checks, { by: 'sweep' })
+    const closing = { cancelUnpaid: paying?.closings.guard(bySweep) ?? bySweep }
+    const settleUntold = settlingClosed(createSettle({ store: closing, ping: () => store.ping(), clock }))
     const settle = announcements?.tellingKept?.(settleUntold, 'sweep') ?? settleUntold
     const swept = await sweep({
       store,
@@ -78,6 +82,7 @@ export async function sweepOnce(
     const late = isDryRun ? {} : await tellLate(store, clock)
     return { ...late, ...found, ...swept, brake }
   } finally {
+    await paying?.dispose()
     await notes.stop()
     await missingChecks.close()
     connection.close()

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { OrderExpiryError } from '../errors.ts'
+import type { PaymentVerdict } from '../order/closings.ts'
 import type { SettledBatch } from '../order/settle.ts'
 import type { PaidLate, SetAside } from '../order/store.ts'
 import { redisErrorCode } from '../redis/reply.ts'
@@ -56,6 +57,8 @@ export interface Events {
   'would-cancel': { orderId: string; lateMs?: number }
   /** A dry run has reported this many orders one by one, and reports no more. */
   'dry-run-full': { orders: number }
+  /** What its provider says of the payment of an order that is to be cancelled. */
+  'payment-answered': PaymentVerdict
   'sweep-finished': {
     /** Overdue orders, and what became of those that were tried. */
     overdue: number

@@ -168,6 +168,16 @@ const LINES: { readonly [Name in EventName]: (event: Events[Name], log: Log) => 
   'brake-held': (e, { failure }) =>
     failure('brake held', e, 'the brake holds back orders that would be cancelled: see `order-expiry brake status`'),
 
+  'payment-answered': ({ orderId, payment, verdict, tookMs }, { logger, trouble }) => {
+    const told = { orderId, payment: payment.reference, verdict: verdict.kind, detail: verdict.detail, tookMs }
+    const isFound = verdict.kind === 'paid' || verdict.kind === 'authorised'
+    if (isFound)
+      logger.warn(told, `the payment of order ${orderId} is ${verdict.kind} at its provider, its row is unpaid`)
+    else if (verdict.kind === 'unknown')
+      trouble(`payment unknown ${verdict.detail}`, told, 'a payment could not be closed')
+    else logger.debug(told, 'payment answered')
+  },
+
   'event-delivered': (e, { logger }) => logger.isLevelEnabled('debug') && logger.debug(e, `${e.type} delivered`),
   'event-failed': (e, { trouble, failure }) => {
     const of = e.orderId && ` of order ${e.orderId}`

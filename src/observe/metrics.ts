@@ -120,6 +120,11 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
       'store-error': ({ error }, add) => add(1, { code: errorCode(error) }),
     },
   },
+  payment_verdicts_total: {
+    help: 'Payments that were to be closed, by what their provider said.',
+    labels: ['verdict'],
+    on: { 'payment-answered': ({ verdict }, add) => add(1, { verdict: verdict.kind }) },
+  },
   events_delivered_total: {
     help: 'Events that a receiver has got, by sink and type.',
     labels: ['sink', 'type'],

@@ -1,4 +1,4 @@
-import type { Check, Evidence, Outcome } from './order.ts'
+import { type Check, type Evidence, isPayable, type Outcome } from './order.ts'
 import type { OrderStore } from './store.ts'
 
 /** How long a dry run leaves an order alone that it would have cancelled. */
@@ -33,7 +33,7 @@ export class DryRun {
   async cancelUnpaid(checks: readonly Check[]): Promise<Outcome[]> {
     const outcomes = await this.#options.store.cancelUnpaid(checks, { dryRun: true })
     return outcomes.map((outcome, index) => {
-      if (outcome.kind !== 'cancelled') return outcome
+      if (outcome.kind !== 'cancelled' && !isPayable(outcome)) return outcome
       const { evidence } = outcome
       this.#report(checks[index] as Check, evidence)
       return { kind: 'postponed', until: evidence.decidedAt + LEFT_ALONE_MS, reason: 'dry-run', evidence }

@@ -57,7 +57,8 @@ export function nextStep(options: {
     const delayMs = backoffMs({ attempt: started, ...(isBehind ? LEFT_BEHIND : OUTAGE), random })
     return { kind: 'postpone', delayMs, why: error.code, isLeftBehind: isBehind }
   }
-  if (failed + 1 >= maxAttempts) return { kind: 'give-up', error }
+  // It was asked for as long as PAYMENT_GRACE allows: more attempts would only hide it.
+  if (failed + 1 >= maxAttempts || error.code === 'PAYMENT_UNSETTLED') return { kind: 'give-up', error }
   const delayMs = backoffMs({ attempt: failed + 1, ...RETRY, random })
   return { kind: 'retry', delayMs, error }
 }

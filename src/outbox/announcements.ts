@@ -1,4 +1,5 @@
 import { asOrderExpiryError, OrderExpiryError } from '../errors.ts'
+import type { FoundPayment } from '../order/closings.ts'
 import { LAST_MS } from '../order/deadline.ts'
 import type { EventType } from '../order/event-types.ts'
 import type { Check } from '../order/order.ts'
@@ -37,6 +38,7 @@ export interface Announcements {
   /** To be called for each of them once it is in the failed set: if it is given up again, that is another event. */
   endGivenUp: ((jobId: string) => Promise<void>) | undefined
   tellEngaged: ((engagement: Engagement) => Promise<void>) | undefined
+  tellFound: ((found: FoundPayment) => Promise<void>) | undefined
 }
 
 export function createAnnouncements({ outbox, types, isCancelled, queueKey, givingUp }: Options): Announcements {
@@ -64,6 +66,7 @@ export function createAnnouncements({ outbox, types, isCancelled, queueKey, givi
       await outbox.add(checks.map((check, n) => eventOfGivenUp(check, marks[n] as string)))
     }),
     endGivenUp: wanted('order.check_failed', (jobId: string) => givingUp.end(jobId)),
+    tellFound: wanted('order.payment_found', (found: FoundPayment) => outbox.add([eventOfFound(found)])),
     tellEngaged: wanted('brake.engaged', (engagement: Engagement) =>
       outbox.add([eventOfEngagement(engagement, queueKey)]),
     ),
@@ -82,6 +85,13 @@ function eventOfGivenUp({ orderId = '', jobId, deadline, at, error }: GivenUpChe
   const times = { at: timeOf(at), ...(deadline !== undefined && { deadline: timeOf(deadline) }) }
   const data = { ...times, jobId: visibleLine(jobId), code, reason: visibleLine(message) }
   return { type: 'order.check_failed', orderId, key: mark, data }
+}
+
+function eventOfFound({ orderId, deadline, at, payment, verdict }: FoundPayment): NewEvent {
+  const { reference, method, amount } = payment
+  const times = { at: timeOf(at), deadline: timeOf(deadline) }
+  const data = { ...times, payment: reference, ...(method && { method }), ...(amount && { amount }), verdict }
+  return { type: 'order.payment_found', orderId, key: reference, data }
 }
 
 function eventOfEngagement({ since, reason, by }: Engagement, queueKey: string): NewEvent {

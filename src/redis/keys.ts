@@ -81,6 +81,9 @@ function keysOf({ name, prefix }: { name: string; prefix: string }) {
     delivers: `${own}delivers`,
     /** The cancelled orders of which a payment was told, until a sweep has counted them. */
     paidLate: `${own}paid-late`,
+    /** When it is the turn of each order whose payment waits to be closed, and from when on nobody has one. */
+    closings: `${own}closings`,
+    closingsNext: `${own}closings:next`,
     probe: `${own}probe`,
     /** The beginning of all keys of ours. */
     own,

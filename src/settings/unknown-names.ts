@@ -3,7 +3,7 @@ import type { Environment, Settings } from './setting.ts'
 
 /** Other programs really have these names, however close they come to ours. */
 const OF_OTHERS =
-  /^(HTTP[SD2]_\w+|HTTP_(PORTS|POST)|APP_\w+|LOGLEVEL|LOG_?LEVELS|DATABASE_(URI|URLS)|REDIS_URLS|API_TOKEN|TRUST_PROXY|CONCURRENT|SLEEP_EVERY|ORDERS_CONNECTION)(_FILE)?$/
+  /^(HTTP[SD2]_\w+|HTTP_(PORTS|POST)|APP_\w+|LOGLEVEL|LOG_?LEVELS|DATABASE_(URI|URLS)|REDIS_URLS|API_TOKEN|TRUST_PROXY|CONCURRENT|SLEEP_EVERY|ORDERS_CONNECTION|PAYMENTS_(URL|SECRET|GATEWAY)|(STRIPE|ALIPAY|WECHAT(PAY)?)_\w+)(_FILE)?$/
 /** Nobody else has names that begin so. In a long one, a short word more or less is a near miss, too. */
 const OUR_OWN = /^(ORDERS|BRAKE)_/
 const LONG_NAME = 16

@@ -4,7 +4,7 @@ import type { Clock } from '../runtime/clock.ts'
 import type { SettingValues } from '../settings/setting.ts'
 import * as postgres from './postgres/settings.ts'
 import { DEFAULT_RECORDS } from './records.ts'
-import type { MigrationOptions, MissingIndex, StoreOptions } from './store-kind.ts'
+import type { AskedOfStore, MigrationOptions, MissingIndex, StoreOptions } from './store-kind.ts'
 
 /**
  * The kinds of order stores: what can be known of each before its code and its driver are loaded. A new kind is a folder, and
@@ -19,7 +19,10 @@ export const KINDS = {
     recordsAs: 'redis',
     settings: {},
     derive: () => ({}),
-    contradictions: () => [],
+    contradictions: (_: unknown, { isChosen, closesPayments }: AskedOfStore) =>
+      isChosen && closesPayments
+        ? ['PAYMENT_GATEWAY: expected with an orders table, whose rows name their payments; this ORDER_STORE has none']
+        : [],
     load: async () => (await import('./redis/kind.ts')).redisKind,
   },
   postgres: {

@@ -24,6 +24,15 @@ export interface StoreOptions<Settings> {
   onNotice: (notice: string) => void
 }
 
+/** What other settings ask of a kind of store. */
+export interface AskedOfStore {
+  isChosen: boolean
+  /** As {@link StoreOptions.watchesPayments}. */
+  watchesPayments: boolean
+  /** Whether the payments of orders are closed before they are cancelled; undefined: not known. */
+  closesPayments: boolean | undefined
+}
+
 export interface MigrationOptions {
   dryRun: boolean
   /** Also create the missing indexes of the orders table, as far as that holds up no writer. */

@@ -25,6 +25,7 @@ export function kindsOfKeys(keys: QueueKeys, { keepsOrders }: { keepsOrders: boo
   kinds.set(keys.canary, 'string').set(keys.retention, 'string').set(keys.clocks, 'hash')
   kinds.set(keys.brake, 'hash').set(keys.brakeCancelled, 'hash').set(keys.brakeReserved, 'zset')
   kinds.set(keys.swept, 'hash').set(keys.sweptAt, 'zset').set(keys.foreignJobs, 'hash').set(keys.processes, 'hash')
+  kinds.set(keys.closings, 'zset').set(keys.closingsNext, 'string')
   if (!keepsOrders) return kinds
   kinds.set(keys.unpaid, 'zset').set(keys.events, 'stream').set(keys.lastPaid, 'string').set(keys.probe, 'string')
   kinds.set(keys.undelivered, 'stream').set(keys.attempts, 'hash').set(keys.added, 'zset')

@@ -64,29 +64,39 @@ interface Tools extends CheckOptions {
   untilTold: <T>(tell: () => Promise<T>) => Promise<T>
 }
 
+/** Checks that go on later, without a word to Redis until then. */
+export interface Waiting {
+  checks: DueCheck[]
+  until: Promise<void>
+  /** Their payments are being closed, which may take seconds. */
+  isClosing: boolean
+}
+
 /**
- * Settles a batch and ends its jobs. Where the clock of the store is a little behind that of Redis, checks wait for their deadline
- * without a word to Redis.
- *
- * @returns those that wait, and for how long
+ * Settles a batch and ends its jobs, but for those that wait: for their deadline, where the clock of the store is a little behind that
+ * of Redis, or until their payment is closed.
  */
-export async function checkBatch(batch: Batch, tools: Tools): Promise<{ waiting: DueCheck[]; waitMs: number }> {
+export async function checkBatch(batch: Batch, tools: Tools): Promise<Waiting[]> {
   const settlements = await tools.settle(batch.checks.map(({ check }) => check))
   const ending = new Ending(batch, tools)
-  const waiting: DueCheck[] = []
-  let waitMs = 1
+  const early: DueCheck[] = []
+  const waiting: Waiting[] = []
+  let earlyMs = 1
   for (const [n, due] of batch.checks.entries()) {
     const settlement = settlements[n] as Settlement
     const leftMs = leftUntilDue(settlement)
     if (leftMs <= NOT_DUE_WAIT_MS) {
-      waiting.push(due)
-      waitMs = Math.max(waitMs, leftMs)
+      early.push(due)
+      earlyMs = Math.max(earlyMs, leftMs)
+    } else if ('closed' in settlement && settlement.closed) {
+      waiting.push({ checks: [due], until: settlement.closed, isClosing: true })
     } else {
       ending.add(due, settlement)
     }
   }
   await ending.tell()
-  return { waiting, waitMs }
+  if (early.length > 0) waiting.push({ checks: early, until: tools.clock.sleep(earlyMs), isClosing: false })
+  return waiting
 }
 
 function leftUntilDue(settlement: Settlement): number {

@@ -1,27 +1,11 @@
 import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
-import type { Heartbeat } from '../../runtime/heartbeat.ts'
 import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
-import { type Batch, type CheckOptions, checkBatch, giveUpUnread } from './check.ts'
-import type { CheckSpans } from './check-spans.ts'
+import { type Batch, checkBatch, giveUpUnread, type Waiting } from './check.ts'
 import { type DueCheck, dataOf, isLeftBehind, readJob } from './claimed-job.ts'
-import type { Claim, ClaimedJob, Claims } from './claims.ts'
-import type { Sleep } from './sleep.ts'
-import type { Trouble } from './trouble.ts'
-
-export interface PumpOptions extends CheckOptions {
-  /** Checks in flight at once. */
-  concurrency: number
-  /** Checks claimed at once, and settled in one statement, at most. Redis works on 250 for 3 to 5 ms. */
-  batchSize: number
-  /** Batches of good orders in flight at once. One more connection of the store serves those that were left behind. */
-  maxBatches: number
-  /** The deadline of jobs that have none, counted from when they were added. */
-  paymentTimeoutMs: number
-  /** Told of each job when it is begun for the first time. */
-  onFirstSeen?: (job: { jobId: string; data: unknown }) => void
-  heartbeat: Heartbeat
-}
+import type { Claim, ClaimedJob } from './claims.ts'
+import { gatherClosed } from './closing-checks.ts'
+import type { PumpParts } from './pump-options.ts'
 
 /** Orders left behind have this share of the worker's slots, and a connection of their own, so that they hold up no good order. */
 const SHARE_LEFT_BEHIND = 0.25
@@ -30,20 +14,9 @@ const LONGEST_LIMIT_MS = 1_000
 /** The shortest pause after a failed attempt to tell Redis of an end. */
 const AGAIN_MS = 500
 
-interface Options extends PumpOptions {
-  workerId: string
-  claims: Claims
-  sleep: Pick<Sleep, 'for' | 'tell' | 'handOn' | 'end'>
-  trouble: Trouble
-  spans?: CheckSpans | undefined
-  /** What some jobs need before they are checked; undefined for the others. */
-  prepare?: (job: ClaimedJob) => Promise<void> | undefined
-  onError: (error: Error) => void
-}
-
 /** Batches of jobs in, settled orders out: claims what is due, has it checked, and sleeps until more is. */
 export class Pump {
-  readonly #options: Options
+  readonly #options: PumpParts
   readonly #roomLeftBehind: number
   #tokens = 0
   /** The ids of jobs in flight, by the token that they are locked with. */
@@ -52,6 +25,8 @@ export class Pump {
   /** Batches of good orders in flight. */
   #batches = 0
   #settling = 0
+  /** Checks that wait for their payment to be closed, which hold up no other: they are not in flight. */
+  #closing = 0
   #numLeftBehind = 0
   /** The end of the last batch of orders that were left behind: one at a time. */
   #lastLeftBehind: Promise<void> = Promise.resolve()
@@ -64,7 +39,7 @@ export class Pump {
   #running: Promise<void> = Promise.resolve()
   #waiting: (() => void)[] = []
 
-  constructor(options: Options) {
+  constructor(options: PumpParts) {
     this.#options = options
     this.#roomLeftBehind = Math.ceil(options.concurrency * SHARE_LEFT_BEHIND)
   }
@@ -73,9 +48,9 @@ export class Pump {
     this.#running = this.#run()
   }
 
-  /** No batch is being settled. */
+  /** No batch is being settled, and no payment is being closed. */
   get isSettled(): boolean {
-    return this.#settling === 0
+    return this.#settling + this.#closing === 0
   }
 
   /** Claims nothing more until {@link resume}; what is in flight goes on. */
@@ -94,7 +69,7 @@ export class Pump {
     this.#changed()
     await this.#options.sleep.end()
     await this.#running
-    while (this.#inFlight > 0) await this.#change()
+    while (this.#inFlight + this.#closing > 0) await this.#change()
   }
 
   /** Redis is told nothing more. */
@@ -223,21 +198,35 @@ export class Pump {
 
   /** Never rejects. */
   async #checkBatch(batch: Batch, settle = this.#options.settle): Promise<void> {
-    const { clock } = this.#options
     const counted: typeof settle = (checks) => {
       this.#settling++
       return settle(checks).finally(() => this.#settling--)
     }
     const waitingIds = new Set<string>()
     try {
-      const { waiting, waitMs } = await checkBatch(batch, { ...this.#tools, settle: counted })
-      for (const { id } of waiting) waitingIds.add(id)
-      if (waiting.length > 0) void clock.sleep(waitMs).then(() => this.#checkBatch({ ...batch, checks: waiting }))
+      const waiting = await checkBatch(batch, { ...this.#tools, settle: counted })
+      for (const { checks } of waiting) for (const { id } of checks) waitingIds.add(id)
+      for (const { checks, until, isClosing } of waiting) {
+        if (!isClosing) void until.then(() => this.#checkBatch({ ...batch, checks }))
+      }
+      this.#awaitClosings(batch, waiting)
     } catch (error) {
       this.#options.onError(error as Error)
     }
     const ended = batch.checks.flatMap(({ id }) => (waitingIds.has(id) ? [] : [id]))
     this.#release(batch.token, ended)
+  }
+
+  /** Settles again, some together, those whose payments have been closed, or are known not to be. */
+  #awaitClosings(batch: Batch, waiting: readonly Waiting[]): void {
+    const begun = gatherClosed(waiting, this.#options.clock, (checks) => {
+      this.#closing -= checks.length
+      this.#inFlight += checks.length
+      void this.#checkGood({ ...batch, checks })
+    })
+    this.#closing += begun
+    this.#inFlight -= begun
+    this.#changed()
   }
 
   /** If nobody can be told of it, the job stays as it is, and comes again once it counts as stalled. */

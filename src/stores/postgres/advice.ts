@@ -12,9 +12,11 @@ interface Column {
   is_unique: boolean
 }
 
-type ColumnSetting = `ORDERS_${'ID' | 'STATUS' | 'DEADLINE' | 'PAID_AT' | 'CANCELLED_AT'}_COLUMN`
+export type ColumnSetting =
+  `ORDERS_${'ID' | 'STATUS' | 'DEADLINE' | 'PAID_AT' | 'CANCELLED_AT' | 'PAYMENT' | 'METHOD' | 'AMOUNT'}_COLUMN`
 
-const PURPOSES: Record<ColumnSetting, Purpose> = {
+/** Of the others, no name tells what a column is for. */
+const PURPOSES: Partial<Record<ColumnSetting, Purpose>> = {
   ORDERS_ID_COLUMN: 'id',
   ORDERS_STATUS_COLUMN: 'status',
   ORDERS_DEADLINE_COLUMN: 'deadline',
@@ -52,7 +54,7 @@ export function adviceOnMissing<Row extends Column>(options: {
   const meant =
     candidates.find((row) => wordsOf(row.name).join() === wordsOf(name).join()) ??
     candidates.find((row) => isMisspelt(row.name, name)) ??
-    candidates.find((row) => purposeOf(row.name) === purpose && (purpose !== 'id' || row.is_unique))
+    candidates.find((row) => purpose && purposeOf(row.name) === purpose && (purpose !== 'id' || row.is_unique))
   if (meant) {
     const unit = isNumber(meant) && !isFit(meant) ? ' with ORDERS_DEADLINE_UNIT=s or ms' : ''
     return `perhaps ${setting}=${meant.name}${unit}`

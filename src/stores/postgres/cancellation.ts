@@ -7,7 +7,7 @@ import { sqlStateOf } from './errors.ts'
 import { canonicalId } from './ids.ts'
 import { isLocked, rejectUnlocked } from './locks.ts'
 import { prepare } from './prepared.ts'
-import { ANYBODY, idsAndMs, rejected, toOutcomes, undone } from './rows.ts'
+import { ANYBODY, closedOf, idsAndMs, rejected, toOutcomes, undone } from './rows.ts'
 import type { buildStatements } from './statements.ts'
 import { runWatched, type Undone } from './watched.ts'
 
@@ -38,7 +38,8 @@ export class Cancellation {
   }
 
   async dryRun(checks: readonly Check[]): Promise<Outcome[]> {
-    return this.#toOutcomes(await this.#options.connections.run(this.#dryRun, idsAndMs(checks)))
+    const values = [...idsAndMs(checks), ...this.#closedOf(checks)]
+    return this.#toOutcomes(await this.#options.connections.run(this.#dryRun, values))
   }
 
   /** Without orders, names and permissions are checked. */
@@ -79,7 +80,11 @@ export class Cancellation {
 
   #valuesOf(checks: readonly Check[], by: DecidedBy): unknown[] {
     const { relations, fingerprint } = this.#options.actors()
-    return [...idsAndMs(checks), relations, fingerprint, by]
+    return [...idsAndMs(checks), relations, fingerprint, by, ...this.#closedOf(checks)]
+  }
+
+  #closedOf(checks: readonly Check[]): [(string | null)[]] | [] {
+    return this.#options.columns.payment ? [closedOf(checks)] : []
   }
 
   async #attempt(by: DecidedBy, checks: readonly Check[], undoneOrders: Undone): Promise<Outcome[] | undefined> {

@@ -1,19 +1,22 @@
-import { adviceOnMissing, adviceOnType } from './advice.ts'
+import { adviceOnMissing, adviceOnType, type ColumnSetting } from './advice.ts'
 import type { ColumnRow } from './catalogue.ts'
 import { NAMES } from './column-types.ts'
 import { quoteIdentifier } from './quoting.ts'
 import type { PostgresSettings } from './settings.ts'
 
+/** A shop may give its provider the id of the order, or another of its columns. */
+const MAY_BE_ANOTHERS: ReadonlySet<string> = new Set(['ORDERS_PAYMENT_COLUMN', 'ORDERS_METHOD_COLUMN'])
+
 /** Finds the column of a setting, of one of the types; where it cannot, it adds to the problems. */
 export function columnFinder(options: { settings: PostgresSettings; rows: readonly ColumnRow[]; problems: string[] }) {
   const { settings, rows, problems } = options
   const taken = new Map<string, string>()
-  return <Type>(setting: keyof PostgresSettings & `${string}_COLUMN`, types: Record<string, Type>) => {
+  return <Type>(setting: ColumnSetting, types: Record<string, Type>) => {
     const name = settings[setting]
     if (name === undefined) return undefined
-    const other = taken.get(name)
+    const other = MAY_BE_ANOTHERS.has(setting) ? undefined : taken.get(name)
     if (other) problems.push(`${setting}: expected a column of its own, ${name} is ${other} already`)
-    else taken.set(name, setting)
+    else if (!taken.has(name)) taken.set(name, setting)
 
     const row = rows.find((candidate) => candidate.name === name)
     const type = row && types[row.labels ? 'an enum' : row.type]

@@ -27,6 +27,8 @@ export interface OrdersColumns {
   deadline: TimeColumn | undefined
   paidAt: TimeColumn | { sql: string; type: 'date' } | undefined
   cancelledAt: TimeColumn | undefined
+  /** How an order is paid: columns, as SQL. Undefined: nobody closes payments. */
+  payment: { reference: string; method: string | undefined; amount: string | undefined } | undefined
   unpaidStatuses: readonly string[]
   cancelledStatus: string
   /** What must hold beside the status, and whether an index may have it as its condition. */

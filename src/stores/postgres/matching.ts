@@ -1,6 +1,14 @@
 import type { ColumnRow } from './catalogue.ts'
 import { columnFinder } from './column-finder.ts'
-import { ID_TYPES, NUMBERS, STATUS_TYPES, TIME_TYPES } from './column-types.ts'
+import {
+  AMOUNT_TYPES,
+  ID_TYPES,
+  METHOD_TYPES,
+  NUMBERS,
+  PAYMENT_TYPES,
+  STATUS_TYPES,
+  TIME_TYPES,
+} from './column-types.ts'
 import { assignmentProblems, generatedProblems, statusProblems } from './column-values.ts'
 import type { OrdersColumns } from './columns.ts'
 import type { TimeColumn, TimeType } from './instants.ts'
@@ -32,6 +40,9 @@ export function matchColumns(
   const deadline = find<TimeType>('ORDERS_DEADLINE_COLUMN', unit ? NUMBERS : TIME_TYPES)
   const paidAt = find<TimeType | 'date'>('ORDERS_PAID_AT_COLUMN', { ...TIME_TYPES, date: 'date' })
   const cancelledAt = find<TimeType>('ORDERS_CANCELLED_AT_COLUMN', TIME_TYPES)
+  const payment = find('ORDERS_PAYMENT_COLUMN', PAYMENT_TYPES)
+  const method = find('ORDERS_METHOD_COLUMN', METHOD_TYPES)
+  const amount = find('ORDERS_AMOUNT_COLUMN', AMOUNT_TYPES)
   const assigned = ORDERS_SET ? parseAssignments(ORDERS_SET) : []
 
   const isUnique = rows.some(({ name, is_unique }) => name === ORDERS_ID_COLUMN && is_unique)
@@ -74,6 +85,7 @@ export function matchColumns(
     deadline: deadline && { ...read, sql: deadline.sql, type: deadline.type, afterMs },
     paidAt: paidAt && paymentColumn(paidAt, read),
     cancelledAt: cancelledAt && { ...read, sql: cancelledAt.sql, type: cancelledAt.type },
+    payment: payment && { reference: payment.sql, method: method?.sql, amount: amount?.sql },
     unpaidStatuses: settings.ORDERS_UNPAID_STATUSES ?? [],
     cancelledStatus: settings.ORDERS_CANCELLED_STATUS ?? '',
     condition: ORDERS_CONDITION ? { ...parseExpression(ORDERS_CONDITION), isImmutable: true } : undefined,

@@ -2,10 +2,14 @@ import { z } from 'zod'
 import { OrderExpiryError } from '../../errors.ts'
 import { LAST_MS } from '../../order/deadline.ts'
 import type { Check, Evidence, Outcome } from '../../order/order.ts'
+import type { Payment } from '../../order/payment-gateway.ts'
 import { KEPT_DELIVERIES } from './kept-deliveries.ts'
 
 /** When to look again at an order whose row somebody else has locked: most often a payment that is about to commit. */
 const LOCKED_RETRY_MS = 300
+
+/** The same where nobody closes its payment now, such as another version of the daemon. */
+const PAYABLE_RETRY_MS = 5_000
 
 /** The first instant that PostgreSQL can hold, in 4714 BC; a Date holds earlier ones. */
 const FIRST_TIMESTAMP_MS = -210_866_803_200_000
@@ -14,6 +18,7 @@ const FIRST_TIMESTAMP_MS = -210_866_803_200_000
 const instant = z.custom<number>((value) => typeof value === 'number' && !Number.isNaN(value))
 const milliseconds = instant.nullable().transform(ceil)
 const wholeMs = z.number().transform(Math.ceil)
+const payment = z.object({ reference: z.string(), method: z.string().optional(), amount: z.string().optional() })
 const event = KEPT_DELIVERIES.partial().extend({
   id: z.string(),
   type: z.string(),
@@ -50,22 +55,33 @@ export const ANSWERS = {
       deadline: milliseconds,
       cancelledAt: milliseconds,
       paidAt: milliseconds,
+      payment: payment.nullable().transform((known) => known ?? undefined),
     }),
   ),
 }
 
-const KINDS = ['missing', 'cancelled', 'again', 'undone', 'ambiguous', 'unreadable', 'unpaid', 'paid', 'kept'] as const
+const KINDS = [
+  ...(['missing', 'cancelled', 'again', 'undone', 'ambiguous', 'unreadable'] as const),
+  ...(['payable', 'unpaid', 'paid', 'kept'] as const),
+]
 
 /**
  * What `cancelUnpaid` and `dryRun` answer: for each order what became of it, the status seen, the deadline, and in the first
  * row when it was decided. `again` is an order cancelled by another check of the batch; `unpaid` one not due, or locked;
- * `undone` one that was to be cancelled and is not; `paid` one with a time of payment, whatever its status.
+ * `undone` one that was to be cancelled and is not; `paid` one with a time of payment, whatever its status; `payable` one that is due
+ * and whose payment is not closed.
  */
-type Answer = [what: (typeof KINDS)[number], seen: string | null, deadline: number | null, decidedAt: number | null]
+type Answer = [
+  what: (typeof KINDS)[number],
+  seen: string | null,
+  deadline: number | null,
+  decidedAt: number | null,
+  payment?: unknown,
+]
 
 /** By hand: a schema takes as long as all else that is done with a row, of which there may be tens of thousands in a second. */
 function isAnswer(row: unknown): row is Answer {
-  if (!Array.isArray(row) || row.length !== 4) return false
+  if (!Array.isArray(row) || row.length < 4 || row.length > 5) return false
   const [what, seen, deadline, decidedAt] = row as unknown[]
   const isText = seen === null || typeof seen === 'string'
   return isText && isNumberOrNull(deadline) && isNumberOrNull(decidedAt) && KINDS.includes(what as Answer[0])
@@ -73,6 +89,11 @@ function isAnswer(row: unknown): row is Answer {
 
 function isNumberOrNull(value: unknown): boolean {
   return value === null || (typeof value === 'number' && !Number.isNaN(value))
+}
+
+/** The references of payments that were closed, as a parameter. */
+export function closedOf(checks: readonly Check[]): (string | null)[] {
+  return checks.map(({ closed }) => closed ?? null)
 }
 
 /** The parameters of our own statements. */
@@ -111,7 +132,7 @@ export function toOutcomes(rows: readonly unknown[], cancelledStatus: string, un
   const decidedAt = wholeMs.parse((rows[0] as unknown[])[3])
   return rows.map((row): Outcome => {
     if (!isAnswer(row)) throw new OrderExpiryError('UNEXPECTED', `expected an outcome, given ${JSON.stringify(row)}`)
-    const [what, seen, ms] = row
+    const [what, seen, ms, , open] = row
     if (what === 'missing') return { kind: 'missing', evidence: { decidedAt } }
     const status = what === 'again' ? cancelledStatus : (seen ?? '')
     const deadline = ceil(ms)
@@ -129,6 +150,8 @@ export function toOutcomes(rows: readonly unknown[], cancelledStatus: string, un
         )
       case 'unreadable':
         return rejected(unreadableDeadline(deadline), evidence)
+      case 'payable':
+        return payable(payment.parse(open), evidence)
       case 'unpaid':
         return deadline === undefined ? { kind: 'kept', status, evidence } : postponed(deadline, evidence)
       default:
@@ -159,6 +182,11 @@ export function unreadableDeadline(ms: number | undefined): string {
 export function readable(ms: number): string {
   if (Math.abs(ms) >= LAST_MS) return ms < 0 ? '-infinity' : 'infinity'
   return new Date(ms).toISOString().replace('.000Z', 'Z')
+}
+
+/** Its payment is to be closed first. */
+export function payable(open: Payment, evidence: Evidence): Outcome {
+  return { kind: 'postponed', until: evidence.decidedAt + PAYABLE_RETRY_MS, reason: 'payment', payment: open, evidence }
 }
 
 /** An unpaid order is checked when it is due; if it is due, somebody else has most likely locked it. */

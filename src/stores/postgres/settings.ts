@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { certificateProblems } from '../../runtime/certificates.ts'
 import { readFile, type Settings, type SettingValues } from '../../settings/setting.ts'
 import { duration, serverName } from '../../settings/values.ts'
-import type { StoreOptions } from '../store-kind.ts'
+import type { AskedOfStore, StoreOptions } from '../store-kind.ts'
 import { type PostgresAddress, parsePostgresAddress } from './address.ts'
 import { quoteTable } from './quoting.ts'
 import { parseAssignments, parseExpression } from './sql-fragment.ts'
@@ -61,6 +61,9 @@ export const settings = {
   },
   ORDERS_PAID_AT_COLUMN: { schema: columnName },
   ORDERS_CANCELLED_AT_COLUMN: { schema: columnName },
+  ORDERS_PAYMENT_COLUMN: { schema: columnName },
+  ORDERS_METHOD_COLUMN: { schema: columnName },
+  ORDERS_AMOUNT_COLUMN: { schema: columnName },
   ORDERS_UNPAID_STATUSES: { schema: orderStatuses, default: 'pending', empty: 'none' },
   ORDERS_CANCELLED_STATUS: { schema: orderStatus, default: 'cancelled', empty: 'none' },
   ORDERS_CONDITION: { schema: fragment(parseExpression), sql: 'expression', hasHashes: true },
@@ -101,7 +104,7 @@ export type PostgresStoreOptions = Pick<Options, 'settings' | 'connections' | 'o
 /** What is wrong with several settings together. Those that are wrong alone are not given. */
 export function contradictions(
   given: Partial<PostgresSettings>,
-  { isChosen, watchesPayments }: { isChosen: boolean; watchesPayments: boolean },
+  { isChosen, watchesPayments, closesPayments }: AskedOfStore,
 ): string[] {
   const { ORDERS_STATUS_COLUMN: status, ORDERS_UNPAID_STATUSES: unpaid, ORDERS_CANCELLED_STATUS: cancelled } = given
   const hasStatus = isChosen && status !== undefined
@@ -112,6 +115,14 @@ export function contradictions(
       watchesPayments &&
       given.ORDERS_PAID_AT_COLUMN === undefined &&
       'BRAKE_PAYMENT_SILENCE: expected only with ORDERS_PAID_AT_COLUMN, which tells when an order was paid',
+    isChosen &&
+      closesPayments === true &&
+      given.ORDERS_PAYMENT_COLUMN === undefined &&
+      "ORDERS_PAYMENT_COLUMN: expected with a PAYMENT_GATEWAY: the column that has the provider's reference of the payment",
+    isChosen &&
+      closesPayments === false &&
+      given.ORDERS_PAYMENT_COLUMN !== undefined &&
+      'PAYMENT_GATEWAY: expected with ORDERS_PAYMENT_COLUMN, whose payments are to be closed; given none',
     hasStatus && !unpaid && 'ORDERS_UNPAID_STATUSES: expected at least one, with ORDERS_STATUS_COLUMN; given none',
     hasStatus && !cancelled && 'ORDERS_CANCELLED_STATUS: expected one, with ORDERS_STATUS_COLUMN; given none',
     hasStatus &&
@@ -129,6 +140,13 @@ export function contradictions(
       given.ORDERS_DEADLINE_COLUMN === undefined &&
       given.ORDERS_DEADLINE_AFTER !== undefined &&
       'ORDERS_DEADLINE_AFTER: expected only with ORDERS_DEADLINE_COLUMN, the time from which it counts',
+    ...(['ORDERS_METHOD_COLUMN', 'ORDERS_AMOUNT_COLUMN'] as const).map(
+      (name) =>
+        isChosen &&
+        given[name] !== undefined &&
+        given.ORDERS_PAYMENT_COLUMN === undefined &&
+        `${name}: expected only with ORDERS_PAYMENT_COLUMN, the provider's reference of the payment`,
+    ),
     given.CANCEL_SQL_FILE !== undefined &&
       given.ORDERS_SET !== undefined &&
       'ORDERS_SET: expected to be empty with CANCEL_SQL_FILE, your own statement, which can set the columns itself',

@@ -6,7 +6,7 @@ import type { CancellationOptions } from './cancellation.ts'
 import { canonicalId } from './ids.ts'
 import { KeptOrders } from './kept-orders.ts'
 import { isLocked, rejectUnlocked } from './locks.ts'
-import { ANSWERS, idsAndDeadlines, NOW_SQL, rejected, undone, unreadableDeadline } from './rows.ts'
+import { ANSWERS, idsAndDeadlines, NOW_SQL, payable, rejected, undone, unreadableDeadline } from './rows.ts'
 import { toShopOutcomes } from './shop-sql.ts'
 import { runWatched, type Undone } from './watched.ts'
 
@@ -77,7 +77,9 @@ export class ShopStatement {
         const { deadline, status } = before[checks.indexOf(check)] ?? {}
         undoneOrders.set(idOf(check), rejected(unreadableDeadline(deadline), { decidedAt, status }))
       }
-      if (unreadable.length > 0) return { end: 'ROLLBACK', value: undefined }
+      const open = payableOf(checks, before, decidedAt)
+      for (const [check, outcome] of open) undoneOrders.set(idOf(check), outcome)
+      if (unreadable.length + open.size > 0) return { end: 'ROLLBACK', value: undefined }
       const unpaid = checks.filter((_, n) => before[n]?.isUnpaid)
       const versions = await this.#versionsOf(client, unpaid)
       const { rows } = await client.query<{ id: unknown }>(sql, input)
@@ -99,7 +101,10 @@ export class ShopStatement {
         for (const { orderId, evidence } of stayed) {
           undoneOrders.set(orderId, rejected(undone(['CANCEL_SQL_FILE', ...actors().names]), evidence))
         }
-        if (stayed.length > 0) return { end: 'ROLLBACK', value: undefined }
+        // One may have been given another payment between our look and the shop's statement.
+        const reopened = payableOf(cancelled, after, decidedAt)
+        for (const [{ orderId }, outcome] of reopened) undoneOrders.set(orderId, outcome)
+        if (stayed.length + reopened.size > 0) return { end: 'ROLLBACK', value: undefined }
         const statuses = cancelled.map(({ evidence }) => evidence.status ?? null)
         await client.query(statements.insertOutbox, [...idsAndDeadlines(cancelled), statuses, by])
       }
@@ -117,4 +122,19 @@ export class ShopStatement {
     const { rows } = await client.query<{ id: string; version: string }>(versions, [checks.map(this.#idOf)])
     return new Map(rows.map(({ id, version }) => [id, version]))
   }
+}
+
+/** Those that are due and have a payment that was not closed, with what follows. @param orders in the order of the checks */
+function payableOf<Due extends Check>(
+  checks: readonly Due[],
+  orders: readonly (Order | undefined)[],
+  decidedAt: number,
+): Map<Due, Outcome> {
+  const open = checks.flatMap((check, n): [Due, Outcome][] => {
+    const { payment, status, deadline = check.deadline, isUnpaid } = orders[n] ?? {}
+    const isOpen = payment !== undefined && payment.reference !== check.closed && deadline <= decidedAt
+    const isDecided = !isUnpaid && !('evidence' in check)
+    return isOpen && !isDecided ? [[check, payable(payment, { decidedAt, status, deadline })]] : []
+  })
+  return new Map(open)
 }

@@ -51,6 +51,21 @@ export function statusOf({ status }: OrdersColumns, alias: string): string {
   return status ? `${alias}.${status.sql}::text` : 'NULL::text'
 }
 
+/** The provider's reference of the payment of an order, null if there is none; only with such a column. */
+export function paymentOf({ payment }: OrdersColumns, alias: string): string {
+  return payment ? `NULLIF(${alias}.${payment.reference}::text, '')` : 'NULL::text'
+}
+
+/** How an order is paid, as JSON of a `Payment`; null if there is nothing to be closed. */
+export function paymentJson(columns: OrdersColumns, alias: string): string {
+  const { payment } = columns
+  if (!payment) return 'NULL::jsonb'
+  const part = (column: string | undefined) => (column ? `${alias}.${column}::text` : 'NULL')
+  const parts = `'method', ${part(payment.method)}, 'amount', ${part(payment.amount)}`
+  return `CASE WHEN ${paymentOf(columns, alias)} IS NOT NULL
+            THEN jsonb_strip_nulls(jsonb_build_object('reference', ${alias}.${payment.reference}::text, ${parts})) END`
+}
+
 /** The condition on the column that it means a time from `from` on; both it and `before` are epoch milliseconds as SQL. */
 export function isFrom(column: TimeColumn, from: string, alias = 'o'): string {
   return `${alias}.${column.sql} >= ${valueAt(column, atMs(from), 'atLeast')}`

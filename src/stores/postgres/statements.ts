@@ -5,7 +5,7 @@ import type { OrdersColumns } from './columns.ts'
 import { atMs, instantOf, isMonotonic, ms, valueAt } from './instants.ts'
 import { outboxStatements } from './outbox.ts'
 import { idsAndDeadlines } from './rows.ts'
-import { deadlineOf, isBefore, isFrom, isUnpaid, isUnreadable, statusOf } from './sql.ts'
+import { deadlineOf, isBefore, isFrom, isUnpaid, isUnreadable, paymentJson, statusOf } from './sql.ts'
 
 /**
  * For the transaction of `unpaidDueBefore`. An index that has its order is then read from where the page begins, and no
@@ -42,7 +42,8 @@ export function buildStatements(columns: OrdersColumns, range: SweepRange = {}) 
 export function explanations(columns: OrdersColumns, cancelSql: string | undefined) {
   const { cancelUnpaid, insertOutbox } = buildStatements(columns)
   const none = idsAndDeadlines([])
-  if (!cancelSql) return [{ sql: `EXPLAIN ${cancelUnpaid}`, values: [...none, null, null, null] }]
+  if (!cancelSql)
+    return [{ sql: `EXPLAIN ${cancelUnpaid}`, values: [...none, null, null, null, ...(columns.payment ? [null] : [])] }]
   return [
     { sql: `EXPLAIN ${cancelSql}`, values: none },
     { sql: `EXPLAIN ${insertOutbox}`, values: [...none, [], null] },
@@ -67,7 +68,7 @@ SELECT o.${id}::text AS "orderId", coalesce(${statusOf(columns, 'o')}, '') AS st
        ${ms(deadlineOf(columns, 'o'))} AS deadline,
        ${deadline ? `CASE WHEN ${isUnreadable(deadline)} THEN 'unreadable' WHEN ${isBefore(deadline, `${backlogEndMs}`)} THEN 'backlog' END` : 'NULL'} AS "setAside",
        ${cancelledAt ? ms(instantOf(cancelledAt, 'o')) : 'NULL'} AS "cancelledAt",
-       ${paidAt ? ms(instantOf(paidAt, 'o')) : 'NULL'} AS "paidAt"
+       ${paidAt ? ms(instantOf(paidAt, 'o')) : 'NULL'} AS "paidAt", ${paymentJson(columns, 'o')} AS payment
 FROM ${table} o WHERE o.${id} = ANY ($1::${idCast}[])`,
 
     /* $1 ids. What a row is now, all of it. */

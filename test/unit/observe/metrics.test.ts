@@ -56,6 +56,7 @@ test('every name of ours begins with order_expiry_, counters end in _total and n
     'order_expiry_overdue_orders',
     'order_expiry_overdue_up',
     'order_expiry_paid_late_total',
+    'order_expiry_payment_verdicts_total',
     'order_expiry_queue_paused',
     'order_expiry_queue_up',
     'order_expiry_redis_emptied_total',

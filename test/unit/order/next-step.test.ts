@@ -218,7 +218,11 @@ test('whatever fails however often, a wait is a whole number of milliseconds abo
         }
         const saysNothing = ['STORE_REFUSED', 'STORE_MISMATCH', 'OUTBOX_MISSING'].includes(code)
         expect(next.kind).toBe(
-          error.retryable || saysNothing ? 'postpone' : failed + 1 < maxAttempts ? 'retry' : 'give-up',
+          error.retryable || saysNothing
+            ? 'postpone'
+            : failed + 1 < maxAttempts && code !== 'PAYMENT_UNSETTLED'
+              ? 'retry'
+              : 'give-up',
         )
       },
     ),

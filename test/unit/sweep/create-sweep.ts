@@ -13,7 +13,7 @@ export const AHEAD = 600_000
 const evidence = { decidedAt: NOW, status: 'pending', deadline: NOW }
 
 export const cancelled: Settlement = { kind: 'cancelled', at: NOW, evidence }
-export const postponed = (reason: PostponeReason): Settlement => ({
+export const postponed = (reason: Exclude<PostponeReason, 'payment'>): Settlement => ({
   kind: 'postponed',
   until: NOW + 1,
   reason,

@@ -52,7 +52,7 @@ describe('what is no answer of our statements is an error:', () => {
     ['a deadline that is text', ['kept', 'paid', `${DUE}`]],
     ['a status that is a number', ['kept', 1, DUE]],
     ['a column too few', ['kept', 'paid']],
-    ['a column too many', ['kept', 'paid', DUE, null]],
+    ['two columns too many', ['kept', 'paid', DUE, null, null]],
   ])('%s', (_, row) => {
     expect(() => outcomes(row)).toThrow()
     expect(() => outcomes(['kept', 'paid', DUE], row)).toThrow()

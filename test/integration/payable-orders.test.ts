@@ -1,0 +1,125 @@
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { PostgresStore } from '../../src/stores/postgres/store.ts'
+import { eventually } from '../helpers/eventually.ts'
+import { OrdersTable } from '../helpers/orders-table.ts'
+
+const past = () => Date.now() - 1_000
+const opened: { store: PostgresStore; table: OrdersTable }[] = []
+
+/** Our own statement, or one that the shop has written. */
+const STATEMENTS = {
+  ours: undefined,
+  "the shop's": (schema: string) => `
+    UPDATE ${schema}.orders o SET status = 'cancelled', cancelled_at = now() FROM unnest($1::bigint[], $2::timestamptz[]) AS c (id, deadline)
+    WHERE o.id = c.id AND o.status = 'pending' AND o.payment_deadline <= now() RETURNING o.id, 'cancelled' AS outcome, NULL::timestamptz AS until`,
+}
+
+async function openShop(statement: keyof typeof STATEMENTS = 'ours') {
+  const table = await OrdersTable.create({ hasTrigger: false })
+  await table.pool.query(
+    'ALTER TABLE orders ADD COLUMN payment text, ADD COLUMN method int, ADD COLUMN amount numeric(12, 2)',
+  )
+  await table.migrate()
+  const store = await PostgresStore.open(
+    table.storeOptions({
+      settings: {
+        ORDERS_PAYMENT_COLUMN: 'payment',
+        ORDERS_METHOD_COLUMN: 'method',
+        ORDERS_AMOUNT_COLUMN: 'amount',
+        cancelSql: STATEMENTS[statement]?.(table.schema),
+      },
+    }),
+  )
+  opened.push({ store, table })
+  const pays = (id: number, payment: string | null) =>
+    table.pool.query('UPDATE orders SET payment = $2, method = 3, amount = 19.9 WHERE id = $1', [id, payment])
+  return { table, store, pays }
+}
+
+afterEach(async () => {
+  for (const { store, table } of opened.splice(0)) {
+    await store.close()
+    await table.drop()
+  }
+})
+
+const check = (orderId: string, closed?: string) => ({ orderId, deadline: 0, closed })
+
+describe.each(Object.keys(STATEMENTS) as (keyof typeof STATEMENTS)[])('by %s statement', (statement) => {
+  test('an order whose payment is open is not cancelled, and names it; those beside it are cancelled', async () => {
+    const { table, store, pays } = await openShop(statement)
+    await table.insert(['1', '2', '3', '4'].map((id) => ({ id, deadline: past() })))
+    await table.insert([{ id: '5', deadline: Date.now() + 3_600_000 }])
+    await pays(2, 'pi_2')
+    await pays(3, '')
+    await pays(5, 'pi_5')
+    const payable = {
+      ...{ kind: 'postponed', reason: 'payment' },
+      payment: { reference: 'pi_2', method: '3', amount: '19.90' },
+      evidence: { status: 'pending' },
+    }
+    const checks = ['1', '2', '3', '4', '5'].map((id) => check(id))
+    const expected = [
+      { kind: 'cancelled' },
+      payable,
+      { kind: 'cancelled' },
+      { kind: 'cancelled' },
+      { reason: 'not-due' },
+    ]
+    if (statement === 'ours') expect(await store.cancelUnpaid(checks, { dryRun: true })).toMatchObject(expected)
+    expect(await store.cancelUnpaid(checks)).toMatchObject(expected)
+    expect(await table.statusOf('2')).toBe('pending')
+    expect(await table.outbox()).toHaveLength(3)
+    expect(await store.find(['2', '4'])).toMatchObject([{ payment: payable.payment }, { payment: undefined }])
+  })
+
+  test('only the payment that was closed is no longer in the way', async () => {
+    const { table, store, pays } = await openShop(statement)
+    await table.insert(['1', '2'].map((id) => ({ id, deadline: past() })))
+    await pays(1, 'pi_1')
+    await pays(2, 'pi_2_again')
+    const checks = [check('1', 'pi_1'), check('2', 'pi_2')]
+    expect(await store.cancelUnpaid(checks)).toMatchObject([{ kind: 'cancelled' }, { reason: 'payment' }])
+    expect(await store.cancelUnpaid([check('2', 'pi_2_again')])).toMatchObject([{ kind: 'cancelled' }])
+  })
+
+  test('a paid order stays paid, whatever its payment', async () => {
+    const { table, store, pays } = await openShop(statement)
+    await table.insert([{ id: '1', deadline: past(), status: 'paid' }])
+    await pays(1, 'pi_1')
+    expect(await store.cancelUnpaid([check('1')])).toMatchObject([{ kind: 'kept', status: 'paid' }])
+  })
+
+  test('a payment that begins while the statement is under way keeps the order', async () => {
+    const { table, store } = await openShop(statement)
+    await table.insert(['1', '2'].map((id) => ({ id, deadline: past() })))
+    // Holds the statement at its first row, after it has looked at both.
+    await table.pool.query(`
+      CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        PERFORM pg_advisory_xact_lock(4712); RETURN NEW; END $$;
+      CREATE TRIGGER hold BEFORE UPDATE OF status ON orders FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION hold()`)
+    const holder = await table.pool.connect()
+    await holder.query('SELECT pg_advisory_lock(4712)')
+    const cancelling = store.cancelUnpaid([check('1'), check('2')])
+    await eventually('the statement waits in the trigger', async () => {
+      const { rowCount } = await holder.query(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'`)
+      return rowCount === 1
+    })
+    const begun = table.pool.query(`UPDATE orders SET payment = 'pi_2' WHERE id = 2 AND status = 'pending'`)
+    await holder.query('SELECT pg_advisory_unlock(4712)')
+    holder.release()
+    const [outcomes, { rowCount }] = await Promise.all([cancelling, begun])
+    // Depending on the plan, order 2 was locked by then and the payment came too late, or it came first.
+    expect(await table.statusOf('2')).toBe(rowCount === 1 ? 'pending' : 'cancelled')
+    expect(outcomes[1]?.kind === 'cancelled').toBe(rowCount === 0)
+  })
+})
+
+test('a table without such a column has nothing to be closed', async () => {
+  const table = await OrdersTable.create()
+  await table.migrate()
+  const store = await PostgresStore.open(table.storeOptions())
+  opened.push({ store, table })
+  await table.insert([{ id: '1', deadline: past() }])
+  expect(await store.cancelUnpaid([check('1', 'pi_1')])).toMatchObject([{ kind: 'cancelled' }])
+})
