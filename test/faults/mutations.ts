@@ -19,7 +19,7 @@ export const MUTATIONS: readonly Mutation[] = [
       { file: SQL, from: / AND deadline BETWEEN \$\{floor\} AND now\(\)/, to: '' },
       {
         file: SQL,
-        from: / AND coalesce\(\$\{own\}, \$\{atMs\('s\.ms'\)\}\) BETWEEN \$\{floor\} AND now\(\)(?=\) IS TRUE\n\s+FOR UPDATE)/,
+        from: / AND coalesce\(\$\{own\}, \$\{atMs\('s\.ms'\)\}\) BETWEEN \$\{floor\} AND now\(\)(?=\) IS TRUE\n\s+\$\{payment)/,
         to: '',
       },
       { file: SQL, from: /\$\{deadline \? ` AND coalesce\(\$\{own\} <= now\(\), true\)` : ''\}/, to: '' },

@@ -131,7 +131,7 @@ describe('a payment that is neither made nor closed', () => {
     const { clock, settleToTheEnd, asked } = openShop({ answer: () => ({ kind: 'closing', retryAfterMs: 7_000 }) })
     const outcome = await settleToTheEnd('a')
     expect(outcome).toMatchObject({ kind: 'postponed', until: DEADLINE + 7_000 })
-    await clock.advance(6_000)
+    await clock.advance(5_000)
     await settleToTheEnd('a')
     expect(asked).toHaveLength(1)
     await clock.advance(1_000)
