@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { OrderExpiryError } from './errors.ts'
-import { chosenGateway, GATEWAY_SETTINGS, gatewayContradictions } from './gateways/gateways.ts'
+import { chosenGateway, GATEWAY_SETTINGS, gatewayContradictions, settingsOfOthers } from './gateways/gateways.ts'
 import { LOG_LEVELS } from './observe/log.ts'
 import { SINK_SETTINGS, sinkContradictions } from './outbox/sinks.ts'
 import { WANTED_EVENTS_SETTINGS } from './outbox/wanted-events.ts'
@@ -112,7 +112,9 @@ export function readConfig(input: {
   only?: 'tables' | undefined
 }): Config {
   const env = mergeEnvironments(SETTINGS, input)
-  const problems = [...(input.problems ?? []), ...findUnknownNames({ settings: SETTINGS, env })]
+  const others = settingsOfOthers(env.PAYMENT_GATEWAY)
+  const inFile = (input.problems ?? []).filter((problem) => !others.has(settingOf(problem)))
+  const problems = [...inFile, ...findUnknownNames({ settings: SETTINGS, env })]
   const stray = findStray(env.NODE_ENV ?? '')
   if (stray) problems.push(`NODE_ENV: ${stray}`)
   const values = readValues({ settings: SETTINGS, env, problems })

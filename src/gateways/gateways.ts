@@ -38,6 +38,12 @@ export function chosenGateway({ PAYMENT_GATEWAY: choice }: Pick<GatewaySettings,
   return choice === 'none' ? undefined : choice
 }
 
+/** The settings of the gateways that are not chosen: in a file that is shared with a shop, they may be another program's. */
+export function settingsOfOthers(choice: string | undefined): ReadonlySet<string> {
+  const others = Object.entries(KINDS).filter(([name]) => name !== choice)
+  return new Set(others.flatMap(([, { settings }]) => Object.keys(settings)))
+}
+
 /** What is missing or wrong for the gateway that is chosen. Settings of the others may be another program's. */
 export function gatewayContradictions(settings: Partial<GatewaySettings>): string[] {
   const { PAYMENT_GATEWAY: choice } = settings

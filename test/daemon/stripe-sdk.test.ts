@@ -40,7 +40,8 @@ async function closeWith({ isWanted }: { isWanted: (name: string) => boolean }) 
   writeFileSync(script, SCRIPT)
   const stripe = await startProvider(StripeServer)
   stripe.intents.set('pi_1', { status: 'requires_payment_method' })
-  const args = [script, JSON.stringify(stripe.env), JSON.stringify(closingOf('pi_1'))]
+  const table = { ORDER_STORE: 'postgres', DATABASE_URL: 'postgres://localhost/shop', ORDERS_PAYMENT_COLUMN: 'payment' }
+  const args = [script, JSON.stringify({ ...table, ...stripe.env }), JSON.stringify(closingOf('pi_1'))]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env: {} })
   return { said: JSON.parse(stdout), stderr }
 }
