@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, type Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
+import type { Verdict } from '../order/payment-gateway.ts'
 import { BatchHistogram } from './batch-histogram.ts'
 import { type EventBus, type EventName, type Events, errorCode } from './events.ts'
 import { registerGauges } from './gauges.ts'
@@ -20,6 +21,9 @@ interface MetricRow {
 }
 
 const LATENESS_BUCKETS_S = LATENESS_BOUNDS.map((ms) => ms / 1_000)
+const VERDICTS: readonly Verdict['kind'][] = [
+  ...(['closed', 'paid', 'authorised', 'in-flight', 'closing', 'cannot-close', 'unknown'] as const),
+]
 const DECISIONS = ['cancelled', 'kept', 'missing'] as const
 const USUALLY_GIVEN_UP_FOR: readonly ErrorCode[] = [
   'INVALID_JOB',
@@ -123,6 +127,7 @@ const METRICS: Readonly<Record<string, MetricRow>> = {
   payment_verdicts_total: {
     help: 'Payments that were to be closed, by what their provider said.',
     labels: ['verdict'],
+    zeros: VERDICTS.map((verdict) => ({ verdict })),
     on: { 'payment-answered': ({ verdict }, add) => add(1, { verdict: verdict.kind }) },
   },
   events_delivered_total: {
