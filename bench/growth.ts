@@ -168,6 +168,7 @@ async function sweepNow(servers: Servers): Promise<{ ms: number; orders: number 
   const startedAt = performance.now()
   const { overdue, upcoming, error } = await sweepOnce({
     config,
+    version: 'bench',
     redisAddress: servers.redisUrl,
     dryRun: false,
     backlog: false,

@@ -158,13 +158,17 @@ export class Closings {
       return
     }
     this.#inFlight++
-    known.closing = this.#close(known, asked).finally(() => {
-      this.#inFlight--
-      known.closing = undefined
-    })
+    const failed = () => {
+      known.againAt = clock.monotonic() + AGAIN.baseMs
+    }
+    known.closing = this.#close(known, asked)
+      .catch(failed)
+      .finally(() => {
+        this.#inFlight--
+        known.closing = undefined
+      })
   }
 
-  /** Never rejects. */
   async #close(known: Known, { check, outcome }: { check: Check; outcome: Payable }): Promise<void> {
     const { gateway, turns, onVerdict, clock } = this.#options
     const { orderId } = check

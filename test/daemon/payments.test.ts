@@ -122,6 +122,20 @@ test('a payment that is under way for longer than PAYMENT_GRACE fails its check,
   expect(event).toMatchObject({ type: 'order.check_failed', data: { code: 'PAYMENT_UNSETTLED' } })
 })
 
+test('a daemon that stops does not wait for a provider, and another one goes on', async () => {
+  const { raw, service, table, start, place, isDone } = await openShop()
+  service.troubles.push('slow')
+  const daemon = await start()
+  await place({ a: 'pay_a' })
+  await eventually('the payment is being closed', () => service.held.length === 1)
+  expect(await daemon.stop()).toBe(0)
+  expect(await raw.queue.getJobCounts('active', 'delayed')).toEqual({ active: 0, delayed: 1 })
+  expect(await table.statusOf('a')).toBe('pending')
+  await start()
+  await eventually('it is cancelled', isDone(1))
+  expect(await table.statusOf('a')).toBe('cancelled')
+})
+
 test('whatever goes wrong at the provider, no order is cancelled whose payment is not closed', async () => {
   const { service, table, start, place, isDone } = await openShop()
   service.troubles.push('unavailable', 'nonsense', 'truncated', 'lost', 'twice', 'redirect')

@@ -65,37 +65,38 @@ interface Tools extends CheckOptions {
 }
 
 /** Checks that go on later, without a word to Redis until then. */
-export interface Waiting {
-  checks: DueCheck[]
-  until: Promise<void>
-  /** Their payments are being closed, which may take seconds. */
-  isClosing: boolean
+interface Waiting {
+  /** Those that wait for their deadline, where the clock of the store is a little behind that of Redis, and for how long. */
+  early: DueCheck[]
+  earlyMs: number
+  /** Those whose payments are being closed, which may take seconds. */
+  closings: { due: DueCheck; closed: Promise<void> }[]
 }
 
 /**
- * Settles a batch and ends its jobs, but for those that wait: for their deadline, where the clock of the store is a little behind that
- * of Redis, or until their payment is closed.
+ * Settles a batch and ends its jobs, but for those that wait.
+ *
+ * @param tools.awaitsClosings whether payments that are being closed are waited for; else their checks come again later
  */
-export async function checkBatch(batch: Batch, tools: Tools): Promise<Waiting[]> {
+export async function checkBatch(batch: Batch, tools: Tools & { awaitsClosings: () => boolean }): Promise<Waiting> {
   const settlements = await tools.settle(batch.checks.map(({ check }) => check))
   const ending = new Ending(batch, tools)
-  const early: DueCheck[] = []
-  const waiting: Waiting[] = []
-  let earlyMs = 1
+  const waiting: Waiting = { early: [], earlyMs: 1, closings: [] }
+  const awaitsClosings = tools.awaitsClosings()
   for (const [n, due] of batch.checks.entries()) {
     const settlement = settlements[n] as Settlement
     const leftMs = leftUntilDue(settlement)
+    const closed = awaitsClosings && 'closed' in settlement ? settlement.closed : undefined
     if (leftMs <= NOT_DUE_WAIT_MS) {
-      early.push(due)
-      earlyMs = Math.max(earlyMs, leftMs)
-    } else if ('closed' in settlement && settlement.closed) {
-      waiting.push({ checks: [due], until: settlement.closed, isClosing: true })
+      waiting.early.push(due)
+      waiting.earlyMs = Math.max(waiting.earlyMs, leftMs)
+    } else if (closed) {
+      waiting.closings.push({ due, closed })
     } else {
       ending.add(due, settlement)
     }
   }
   await ending.tell()
-  if (early.length > 0) waiting.push({ checks: early, until: tools.clock.sleep(earlyMs), isClosing: false })
   return waiting
 }
 

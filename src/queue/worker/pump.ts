@@ -1,10 +1,10 @@
 import { asOrderExpiryError, OrderExpiryError } from '../../errors.ts'
 import { unreadableJob } from '../contract.ts'
 import { whyUnreadable } from '../unreadable-data.ts'
-import { type Batch, checkBatch, giveUpUnread, type Waiting } from './check.ts'
+import { type Batch, checkBatch, giveUpUnread } from './check.ts'
 import { type DueCheck, dataOf, isLeftBehind, readJob } from './claimed-job.ts'
 import type { Claim, ClaimedJob } from './claims.ts'
-import { gatherClosed } from './closing-checks.ts'
+import { ClosingChecks } from './closing-checks.ts'
 import type { PumpParts } from './pump-options.ts'
 
 /** Orders left behind have this share of the worker's slots, and a connection of their own, so that they hold up no good order. */
@@ -25,8 +25,8 @@ export class Pump {
   /** Batches of good orders in flight. */
   #batches = 0
   #settling = 0
-  /** Checks that wait for their payment to be closed, which hold up no other: they are not in flight. */
-  #closing = 0
+  /** They are not in flight, so that they hold up no other. */
+  readonly #closings: ClosingChecks
   #numLeftBehind = 0
   /** The end of the last batch of orders that were left behind: one at a time. */
   #lastLeftBehind: Promise<void> = Promise.resolve()
@@ -41,6 +41,7 @@ export class Pump {
 
   constructor(options: PumpParts) {
     this.#options = options
+    this.#closings = new ClosingChecks(options)
     this.#roomLeftBehind = Math.ceil(options.concurrency * SHARE_LEFT_BEHIND)
   }
 
@@ -50,7 +51,7 @@ export class Pump {
 
   /** No batch is being settled, and no payment is being closed. */
   get isSettled(): boolean {
-    return this.#settling + this.#closing === 0
+    return this.#settling + this.#closings.size === 0
   }
 
   /** Claims nothing more until {@link resume}; what is in flight goes on. */
@@ -67,9 +68,10 @@ export class Pump {
   async stop(): Promise<void> {
     this.#isClosing = true
     this.#changed()
+    this.#closings.letGo()
     await this.#options.sleep.end()
     await this.#running
-    while (this.#inFlight + this.#closing > 0) await this.#change()
+    while (this.#inFlight + this.#closings.size > 0) await this.#change()
   }
 
   /** Redis is told nothing more. */
@@ -198,35 +200,28 @@ export class Pump {
 
   /** Never rejects. */
   async #checkBatch(batch: Batch, settle = this.#options.settle): Promise<void> {
+    const { clock } = this.#options
     const counted: typeof settle = (checks) => {
       this.#settling++
       return settle(checks).finally(() => this.#settling--)
     }
     const waitingIds = new Set<string>()
+    const tools = { ...this.#tools, settle: counted, awaitsClosings: () => !this.#isClosing }
     try {
-      const waiting = await checkBatch(batch, { ...this.#tools, settle: counted })
-      for (const { checks } of waiting) for (const { id } of checks) waitingIds.add(id)
-      for (const { checks, until, isClosing } of waiting) {
-        if (!isClosing) void until.then(() => this.#checkBatch({ ...batch, checks }))
-      }
-      this.#awaitClosings(batch, waiting)
+      const { early, earlyMs, closings } = await checkBatch(batch, tools)
+      for (const { id } of [...early, ...closings.map(({ due }) => due)]) waitingIds.add(id)
+      if (early.length > 0) void clock.sleep(earlyMs).then(() => this.#checkBatch({ ...batch, checks: early }))
+      this.#inFlight -= closings.length
+      this.#closings.add(closings, (checks) => {
+        this.#inFlight += checks.length
+        void this.#checkGood({ ...batch, checks })
+      })
+      if (this.#isClosing) this.#closings.letGo()
     } catch (error) {
       this.#options.onError(error as Error)
     }
     const ended = batch.checks.flatMap(({ id }) => (waitingIds.has(id) ? [] : [id]))
     this.#release(batch.token, ended)
-  }
-
-  /** Settles again, some together, those whose payments have been closed, or are known not to be. */
-  #awaitClosings(batch: Batch, waiting: readonly Waiting[]): void {
-    const begun = gatherClosed(waiting, this.#options.clock, (checks) => {
-      this.#closing -= checks.length
-      this.#inFlight += checks.length
-      void this.#checkGood({ ...batch, checks })
-    })
-    this.#closing += begun
-    this.#inFlight -= begun
-    this.#changed()
   }
 
   /** If nobody can be told of it, the job stays as it is, and comes again once it counts as stalled. */
