@@ -123,7 +123,7 @@ describe('the client', () => {
   test('paid too late is told: the money must go back', async () => {
     await orders.schedule('late', { timeout: '50ms' })
     await eventually('it is cancelled', async () => (await orders.find('late')).data?.order?.status === 'cancelled')
-    expect(await refusalOf(orders.pay('late'))).toEqual([409, 'ORDER_SETTLED'])
+    expect(await refusalOf(orders.pay('late'))).toEqual([409, 'ORDER_ALREADY_CANCELLED'])
   })
 })
 
