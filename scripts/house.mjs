@@ -64,7 +64,7 @@ function measure(sources) {
   const knowing = files.map((file) => ({ path: file.path, names: storeNames(file, sources) }))
   const knowers = knowing.filter(({ names }) => names.length > 0)
   return [
-    { what: 'lines of src', value: sizes.reduce((sum, { lines }) => sum + lines, 0), most: 32_000, list: [] },
+    { what: 'lines of src', value: sizes.reduce((sum, { lines }) => sum + lines, 0), most: 32_200, list: [] },
     { what: 'lines of the median file', value: median(sizes.map(({ lines }) => lines)), most: 74, list: [] },
     {
       what: 'lines of the largest file',

@@ -2,18 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { asOrderExpiryError, type OrderExpiryError } from '../errors.ts'
 import { type Check, isPayable, type Outcome } from '../order/order.ts'
 import type { CancelOptions, OrderStore } from '../order/store.ts'
-import type { Clock } from '../runtime/clock.ts'
+import type { BrakeOptions } from './brake-options.ts'
+import { ClosingLimit } from './closing-limit.ts'
 import { PaymentSilence } from './payment-silence.ts'
-import type { BrakeStatus, SharedBrake } from './shared-brake.ts'
-
-/** Orders that would have been cancelled. */
-export interface Held {
-  orders: number
-  /** `unknown`: it is not known whether the brake is engaged, or how many orders may be cancelled. */
-  reason: string
-  /** Why it is not known, for people. */
-  cause?: string
-}
+import type { BrakeStatus } from './shared-brake.ts'
 
 /** A check that is to cancel, and its place in the batch. */
 interface Due {
@@ -29,26 +21,6 @@ const LOOK_AGAIN_MAX_MS = 30_000
 const AFTER_FAILURE_MS = 5_000
 /** How old a grant may be when it is used: it counts in the minute after it was given, not in the minute of its use. */
 const GRANT_FRESH_MS = 5_000
-
-export interface BrakeOptions {
-  store: OrderStore
-  shared: SharedBrake
-  /** Cancellations in any minute, over all processes; undefined: no limit. */
-  maxPerMinute: number | undefined
-  /** How long payments may be absent while orders fall due; undefined: for ever. */
-  paymentSilenceMs: number | undefined
-  /** Who engages it, for people: `host:pid`. */
-  by: string
-  /** It has been engaged, again or by somebody else too, or released. */
-  onChange: (status: BrakeStatus) => void
-  /** It has become unknown whether it is engaged: nothing is cancelled until `onKnown`. */
-  onUnknown: (error: OrderExpiryError) => void
-  /** The state has become known, if `onUnknown` was called before. */
-  onKnown: (status: BrakeStatus) => void
-  onHeld: (held: Held) => void
-  clock: Clock
-  random?: () => number
-}
 
 /**
  * The mass-cancel brake: when the payment feed dies, every order looks unpaid, and few of them may be cancelled wrongly. Each
@@ -70,11 +42,13 @@ export class Brake {
   #unknown: OrderExpiryError | undefined
   #refreshing: Promise<void> | undefined
   readonly #silence: PaymentSilence | undefined
+  readonly #closings: ClosingLimit
 
   constructor(options: BrakeOptions) {
     this.#options = options
     const { store, paymentSilenceMs: silenceMs, clock } = options
     this.#silence = silenceMs === undefined ? undefined : new PaymentSilence({ store, silenceMs, clock })
+    this.#closings = new ClosingLimit({ clock })
   }
 
   get known(): BrakeStatus | undefined {
@@ -91,11 +65,12 @@ export class Brake {
     const { store } = this.#options
     if (!this.#isWatching && (await this.#isReleased())) return store.cancelUnpaid(checks, by)
 
-    const outcomes = await this.#holdPayments(await store.cancelUnpaid(checks, { dryRun: true }))
+    const outcomes = await this.#holdPayments(checks, await store.cancelUnpaid(checks, { dryRun: true }))
     const decidedAt = outcomes.find(({ kind }) => kind === 'cancelled')?.evidence.decidedAt
     if (decidedAt === undefined) return outcomes
     const due = checks.flatMap((check, at) => (outcomes[at]?.kind === 'cancelled' ? [{ check, at }] : []))
     const { done, rest, cause } = await this.#cancelDue(due, decidedAt, by)
+    for (const { check, at } of due) if (done.has(at)) this.#closings.forget(check.orderId)
     if (rest.length > 0) {
       if (!cause) await this.#engageIfTooMany(rest.map(({ check }) => check))
       this.#tellHeld(rest.length, cause)
@@ -140,12 +115,31 @@ export class Brake {
   }
 
   /** A payment that is closed cannot be made any more: none is closed of an order that may not be cancelled now. */
-  async #holdPayments(outcomes: readonly Outcome[]): Promise<Outcome[]> {
+  async #holdPayments(checks: readonly Check[], outcomes: readonly Outcome[]): Promise<Outcome[]> {
+    const payable = checks.filter((_, n) => isPayable(outcomes[n] as Outcome))
     const decidedAt = outcomes.find(isPayable)?.evidence.decidedAt
-    const isSilent = decidedAt !== undefined && (await this.#silence?.isTooLong(decidedAt))
-    if (decidedAt === undefined || (!isSilent && (await this.#isReleased()))) return [...outcomes]
-    this.#tellHeld(outcomes.filter(isPayable).length, this.#unknown && causeOf(this.#unknown))
-    return outcomes.map((outcome) => (isPayable(outcome) ? this.#postpone(outcome) : outcome))
+    if (decidedAt === undefined) return [...outcomes]
+    const allowed = await this.#mayClose(idsOf(payable), decidedAt)
+    const held = payable.filter(({ orderId }) => !allowed.has(orderId))
+    if (held.length > 0) this.#tellHeld(held.length, this.#unknown && causeOf(this.#unknown))
+    return outcomes.map((outcome, n) =>
+      isPayable(outcome) && !allowed.has((checks[n] as Check).orderId) ? this.#postpone(outcome) : outcome,
+    )
+  }
+
+  /** Those of the orders whose payments may be closed: no more than may be cancelled in this minute. */
+  async #mayClose(ids: ReadonlySet<string>, decidedAt: number): Promise<ReadonlySet<string>> {
+    const { shared, maxPerMinute, by } = this.#options
+    const none = new Set<string>()
+    try {
+      if (await this.#silence?.isTooLong(decidedAt)) this.#learn(await shared.engage('payment-silence', by))
+      if (!(await this.#isReleased())) return none
+      if (maxPerMinute === undefined) return ids
+      return this.#closings.admit(ids, maxPerMinute - (await shared.countUsed()))
+    } catch (error) {
+      if (isRefusal(error)) this.#fail(error)
+      return none
+    }
   }
 
   get #isWatching(): boolean {

@@ -6,7 +6,7 @@ import type { EventBus } from '../observe/events.ts'
 import type { Vitals } from '../observe/vitals.ts'
 import type { Closings } from '../order/closings.ts'
 import type { Check } from '../order/order.ts'
-import { createSettle, type Settle } from '../order/settle.ts'
+import { createSettle, type Settle, type Settlement } from '../order/settle.ts'
 import type { OrderStore } from '../order/store.ts'
 import type { Announcements } from '../outbox/announcements.ts'
 import type { SweepNotes } from '../queue/sweep-notes.ts'
@@ -91,13 +91,20 @@ export function createChecking(options: CheckingOptions) {
     return options.announcements?.tellingKept?.(settle, decidedBy) ?? settle
   }
   const settleSwept = settleFor('sweep', heartbeats.sweeper)
+  /** The sweep goes on meanwhile. */
+  const settleClosed = (checks: readonly Check[], settlements: readonly Settlement[]) => {
+    const waiting = checks.filter((_, n) => closingIn(settlements[n]))
+    if (waiting.length === 0) return
+    void Promise.all(settlements.map(closingIn)).then(async () => {
+      options.noteSwept?.(waiting, await settleSwept(waiting))
+    })
+  }
   const sweeping = {
     store,
     settle: async (checks: readonly Check[]) => {
       const settlements = await settleSwept(checks)
       options.noteSwept?.(checks, settlements)
-      const closings = settlements.flatMap((one) => closingIn(one) ?? [])
-      if (closings.length > 0) void Promise.all(closings).then(() => sweeper.wake())
+      settleClosed(checks, settlements)
       return settlements
     },
     addChecks: options.addChecks,

@@ -7,15 +7,16 @@ import type { Check, Outcome } from './order.ts'
 import type { Payment, PaymentGateway, Verdict } from './payment-gateway.ts'
 import type { CancelOptions } from './store.ts'
 
-/** Closings in flight at once, each of which is a call of the provider. */
-const MOST_IN_FLIGHT = 256
+/** Closings in flight at once: gateways have as many connections, and waiting for one counts as waiting for the provider. */
+const MOST_IN_FLIGHT = 64
 /** Whoever's turn comes within this time waits for it here; others come back for it. */
 const WAIT_FOR_TURN_MS = 1_000
-/** Payments remembered; the one that was asked about first is forgotten first, and asked about again. */
+/** Payments remembered. Where there are more, one is forgotten whose time to be asked about has come, or the others wait. */
 const MOST_REMEMBERED = 100_000
-/** Until a payment is asked about again that was found paid, and one that is given up. */
+/** Until a payment is asked about again that was found paid, one that is given up, and whatever the provider says. */
 const FOUND_AGAIN_MS = 3_600_000
 const GIVEN_UP_AGAIN_MS = 300_000
+const LATEST_AGAIN_MS = 3_600_000
 /** The same where the provider does not say when: it takes its time, or gave no verdict at all. */
 const AGAIN = { baseMs: 2_000, capMs: 60_000 }
 /** Those who come back together spread over this time. */
@@ -30,8 +31,10 @@ type Payable = Extract<Outcome, { reason: 'payment' }>
 interface Known {
   reference: string
   verdict: Verdict
-  /** Calls without a verdict that decides. */
+  /** Times that it was asked about, or was to be, without a verdict that decides. */
   attempts: number
+  /** When the provider first gave a verdict; undefined: it has not. */
+  answeredAt?: number
   againAt: number
   closing?: Promise<void> | undefined
 }
@@ -117,30 +120,44 @@ export class Closings {
     if (outcome.reason !== 'payment') return outcome
     const { clock } = this.#options
     const { payment, evidence } = outcome
-    let known = this.#known.get(check.orderId)
-    if (known?.reference !== payment.reference) {
-      known = { reference: payment.reference, verdict: { kind: 'unknown' }, attempts: 0, againAt: 0 }
-      this.#remember(check.orderId, known)
-    }
-    if (!known.closing && clock.monotonic() >= known.againAt) this.#begin(known, { check, outcome })
+    const known = this.#knownOf(check.orderId, payment)
+    if (!known) return outcome
+    const now = clock.monotonic()
+    if (this.#isClosed(known.verdict)) return { ...outcome, until: evidence.decidedAt + 1 } // since the store was asked
+    if (!known.closing && now >= known.againAt) this.#begin(known, { check, outcome })
     const { kind } = known.verdict
     if (kind === 'paid' || kind === 'authorised') {
       return { kind: 'kept', status: evidence.status ?? '', evidence: { ...evidence, paid: true } }
     }
     if (known.closing) return { ...outcome, closed: known.closing }
     const lateMs = evidence.decidedAt - (evidence.deadline ?? check.deadline)
-    if (kind !== 'unknown' && lateMs > this.#options.graceMs) {
-      return { kind: 'rejected', error: unsettled(known.verdict, lateMs), evidence }
-    }
-    return { ...outcome, until: Math.ceil(evidence.decidedAt + Math.max(1, known.againAt - clock.monotonic())) }
+    const graceMs = this.#graceLeftMs(known, lateMs)
+    if (graceMs < 0) return { kind: 'rejected', error: unsettled(known.verdict, lateMs), evidence }
+    const againMs = Math.min(known.againAt - now, graceMs + 1)
+    return { ...outcome, until: Math.ceil(evidence.decidedAt + Math.max(1, againMs)) }
   }
 
-  #remember(orderId: string, known: Known): void {
+  /** How long a verdict that decides nothing is still waited for. What is asked about late has all of the time from its first verdict. */
+  #graceLeftMs({ verdict, answeredAt }: Known, lateMs: number): number {
+    const { graceMs, clock } = this.#options
+    if (verdict.kind === 'unknown' || answeredAt === undefined) return Number.POSITIVE_INFINITY
+    return graceMs - Math.min(lateMs, clock.monotonic() - answeredAt)
+  }
+
+  /** Undefined: there is no room to remember it. */
+  #knownOf(orderId: string, { reference }: Payment): Known | undefined {
+    const known = this.#known.get(orderId)
+    if (known?.reference === reference) return known
     this.#known.delete(orderId)
-    this.#known.set(orderId, known)
-    if (this.#known.size <= MOST_REMEMBERED) return
-    const [oldest] = this.#known.keys()
-    this.#known.delete(oldest as string)
+    if (this.#known.size >= MOST_REMEMBERED) {
+      const [[oldestId, oldest] = []] = this.#known
+      if (oldestId === undefined || !oldest || oldest.closing || oldest.againAt > this.#options.clock.monotonic())
+        return undefined
+      this.#known.delete(oldestId)
+    }
+    const fresh: Known = { reference, verdict: { kind: 'unknown' }, attempts: 0, againAt: 0 }
+    this.#known.set(orderId, fresh)
+    return fresh
   }
 
   /** Closes it in the background, if there is room and nobody has to rest; else says when to come back. */
@@ -149,7 +166,9 @@ export class Closings {
     const now = clock.monotonic()
     const isDoubtful = this.#unanswered >= BREAKER_THRESHOLD && this.#inFlight > 0
     if (now < this.#restUntil || isDoubtful) {
-      known.againAt = Math.max(now, this.#restUntil) + random() * JITTER_MS
+      known.attempts++
+      const backoff = backoffMs({ attempt: known.attempts, ...AGAIN, random })
+      known.againAt = Math.max(now + backoff, this.#restUntil + random() * JITTER_MS)
       return
     }
     if (this.#inFlight >= MOST_IN_FLIGHT) {
@@ -193,31 +212,31 @@ export class Closings {
     known: Known,
     { check, outcome, verdict }: { check: Check; outcome: Payable; verdict: Verdict },
   ): Promise<void> {
-    const { onFound, graceMs, clock, random } = this.#options
+    const { onFound, clock, random } = this.#options
     const { payment, evidence } = outcome
     const { orderId } = check
     const { deadline = check.deadline } = evidence
     const { kind } = verdict
-    known.verdict = verdict
     known.attempts++
+    if (kind === 'paid' || kind === 'authorised') {
+      const found = { orderId, deadline, at: evidence.decidedAt, payment, verdict: kind } as const
+      known.againAt = clock.monotonic() + AGAIN.baseMs
+      await onFound(found) // without its event, nobody would learn of the money: then it is as if nobody had answered
+      known.againAt = clock.monotonic() + FOUND_AGAIN_MS
+    }
+    known.verdict = verdict
+    if (kind !== 'unknown') known.answeredAt ??= clock.monotonic()
     if (this.#isClosed(verdict)) {
       known.againAt = 0
       return
     }
     const now = clock.monotonic()
-    if (kind === 'paid' || kind === 'authorised') {
-      known.againAt = now + FOUND_AGAIN_MS
-      await onFound({ orderId, deadline, at: evidence.decidedAt, payment, verdict: kind }).catch(() => {
-        // Without its event, nobody would learn of the money.
-        known.verdict = { kind: 'unknown' }
-        known.againAt = now + AGAIN.baseMs
-      })
-      return
-    }
+    if (kind === 'paid' || kind === 'authorised') return
     const asked = 'retryAfterMs' in verdict ? verdict.retryAfterMs : undefined
-    const isGivenUp = kind !== 'unknown' && evidence.decidedAt - deadline > graceMs
+    const isGivenUp = this.#graceLeftMs(known, evidence.decidedAt - deadline) < 0
     const usualMs = backoffMs({ attempt: known.attempts, ...AGAIN, ...(random && { random }) })
-    known.againAt = now + Math.max(asked ?? usualMs, isGivenUp ? GIVEN_UP_AGAIN_MS : 0)
+    const againMs = Math.max(asked ?? usualMs, isGivenUp ? GIVEN_UP_AGAIN_MS : 0)
+    known.againAt = now + Math.min(againMs, LATEST_AGAIN_MS)
   }
 
   /** A provider that does not answer is left alone for a while; one call then shows whether it does again. */

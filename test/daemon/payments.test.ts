@@ -172,6 +172,17 @@ test('no payment is closed while the brake is engaged, or in a dry run', async (
   expect(service.closed).toEqual(['pay_old'])
 })
 
+test('no more payments are closed than orders may be cancelled in the minute', async () => {
+  const { raw, service, table, start, place, isDone } = await openShop({ BRAKE_MAX_PER_MINUTE: '5' })
+  await start()
+  await place(Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`${n}`, `pay_${n}`])))
+  await eventually('five are cancelled', isDone(5))
+  await eventually('the others wait', async () => (await raw.queue.getDelayedCount()) === 35)
+  const { rows } = await table.pool.query(`SELECT payment FROM orders WHERE status = 'cancelled'`)
+  expect(rows).toHaveLength(5)
+  expect(service.closed.toSorted()).toEqual(rows.map(({ payment }) => payment).toSorted())
+})
+
 test('orders of which Redis knows nothing have their payments closed too', async () => {
   const { service, table, start, env } = await openShop()
   Object.assign(env, { SWEEP_EVERY: '1s' })

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals'
 import { Redis } from 'ioredis'
-import { Brake, type Held } from '../../src/brake/brake.ts'
+import { Brake } from '../../src/brake/brake.ts'
+import type { Held } from '../../src/brake/brake-options.ts'
 import { RedisBrake } from '../../src/brake/redis-brake.ts'
 import { Connection } from '../../src/redis/connection.ts'
 import { namedQueue, type QueueKeys } from '../../src/redis/keys.ts'

@@ -19,7 +19,11 @@ const HELD = `
   CREATE FUNCTION held(id bigint) RETURNS boolean STABLE LANGUAGE plpgsql AS $$ BEGIN
     IF id = 1 THEN PERFORM pg_advisory_xact_lock(4712); END IF; RETURN true; END $$`
 
-async function openShop(statement: keyof typeof STATEMENTS = 'ours', { isHeld = false } = {}) {
+async function openShop(
+  statement: keyof typeof STATEMENTS | ((schema: string) => string) = 'ours',
+  { isHeld = false } = {},
+) {
+  const cancelSqlOf = typeof statement === 'string' ? STATEMENTS[statement] : statement
   const table = await OrdersTable.create({ hasTrigger: false })
   await table.pool.query(
     'ALTER TABLE orders ADD COLUMN payment text, ADD COLUMN method int, ADD COLUMN amount numeric(12, 2)',
@@ -33,7 +37,7 @@ async function openShop(statement: keyof typeof STATEMENTS = 'ours', { isHeld = 
         ORDERS_PAYMENT_COLUMN: 'payment',
         ORDERS_METHOD_COLUMN: 'method',
         ORDERS_AMOUNT_COLUMN: 'amount',
-        cancelSql: STATEMENTS[statement]?.(table.schema),
+        cancelSql: cancelSqlOf?.(table.schema),
       },
     }),
   )
@@ -108,12 +112,43 @@ describe.each(Object.keys(STATEMENTS) as (keyof typeof STATEMENTS)[])('by %s sta
       const { rowCount } = await holder.query(`SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'`)
       return rowCount === 1
     })
-    await table.pool.query(`UPDATE orders SET payment = 'pi_2' WHERE id = 2 AND status = 'pending'`)
+    const beginning = table.pool.query(`UPDATE orders SET payment = 'pi_2' WHERE id = 2 AND status = 'pending'`)
+    if (statement === 'ours') await beginning // for the shop's, we have locked the rows by now, and the buyer comes too late
     await holder.query('SELECT pg_advisory_unlock(4712)')
     holder.release()
-    expect(await cancelling).toMatchObject([{ kind: 'cancelled' }, { kind: 'postponed' }])
-    expect(await table.statusOf('2')).toBe('pending')
-    expect(await store.cancelUnpaid([check('2')])).toMatchObject([{ reason: 'payment' }])
+    const [outcomes, { rowCount }] = await Promise.all([cancelling, beginning])
+    expect(rowCount).toBe(statement === 'ours' ? 1 : 0)
+    expect(outcomes).toMatchObject([{ kind: 'cancelled' }, { kind: rowCount === 1 ? 'postponed' : 'cancelled' }])
+    expect(await table.statusOf('2')).toBe(rowCount === 1 ? 'pending' : 'cancelled')
+    if (rowCount === 1) expect(await store.cancelUnpaid([check('2')])).toMatchObject([{ reason: 'payment' }])
+  })
+})
+
+describe("whatever the shop's statement does", () => {
+  const cancelSql = (schema: string, { set = '', due = 'true' }) => `
+    UPDATE ${schema}.orders o SET status = 'cancelled'${set} FROM unnest($1::bigint[], $2::timestamptz[]) AS c (id, deadline)
+    WHERE o.id = c.id AND o.status = 'pending' AND ${due} RETURNING o.id, 'cancelled' AS outcome, NULL::timestamptz AS until`
+
+  test('a payment that a transaction under way has written is not overwritten unseen', async () => {
+    const { table, store } = await openShop((schema) => cancelSql(schema, { set: ', payment = NULL' }))
+    await table.insert([{ id: '1', deadline: past() }])
+    const buyer = await table.pool.connect()
+    await buyer.query(`BEGIN; UPDATE orders SET payment = 'pi_new' WHERE id = 1 AND status = 'pending'`)
+    expect(await store.cancelUnpaid([check('1')])).toMatchObject([{ kind: 'postponed' }])
+    await buyer.query('COMMIT')
+    buyer.release()
+    expect(await store.cancelUnpaid([check('1')])).toMatchObject([
+      { reason: 'payment', payment: { reference: 'pi_new' } },
+    ])
+    expect(await table.statusOf('1')).toBe('pending')
+  })
+
+  test('an order that it takes for due before we do is not cancelled with an open payment', async () => {
+    const { table, store, pays } = await openShop((schema) => cancelSql(schema, {}))
+    await table.insert([{ id: '1', deadline: Date.now() + 3_600_000 }])
+    await pays(1, 'pi_1')
+    expect(await store.cancelUnpaid([check('1')])).toMatchObject([{ reason: 'payment' }])
+    expect(await table.statusOf('1')).toBe('pending')
   })
 })
 

@@ -6,7 +6,7 @@ import type { CancellationOptions } from './cancellation.ts'
 import { canonicalId } from './ids.ts'
 import { KeptOrders } from './kept-orders.ts'
 import { isLocked, rejectUnlocked } from './locks.ts'
-import { ANSWERS, idsAndDeadlines, NOW_SQL, payable, rejected, undone, unreadableDeadline } from './rows.ts'
+import { ANSWERS, idsAndDeadlines, NOW_SQL, payable, postponed, rejected, undone, unreadableDeadline } from './rows.ts'
 import { toShopOutcomes } from './shop-sql.ts'
 import { runWatched, type Undone } from './watched.ts'
 
@@ -66,10 +66,8 @@ export class ShopStatement {
     const idOf = this.#idOf
     const input = idsAndDeadlines(checks)
     return connections.transaction('BEGIN', async (client) => {
-      if (held) {
-        const { rows } = await client.query<{ id: string }>(statements.lockFree, [input[0]])
-        for (const { id } of rows) held.add(idOf({ orderId: id, deadline: 0 }))
-      }
+      const locked = columns.payment || held ? await this.#lock(client, input[0]) : undefined
+      for (const id of locked ?? []) held?.add(id)
       const { now: decidedAt } = ANSWERS.now.parse((await client.query(NOW_SQL)).rows[0])
       const before = await find(client, input[0])
       const unreadable = checks.filter((_, n) => before[n]?.setAside === 'unreadable')
@@ -79,7 +77,12 @@ export class ShopStatement {
       }
       const open = payableOf(checks, before, decidedAt)
       for (const [check, outcome] of open) undoneOrders.set(idOf(check), outcome)
-      if (unreadable.length + open.size > 0) return { end: 'ROLLBACK', value: undefined }
+      // A row that somebody else holds may be given a payment, which the shop's statement could overwrite unseen.
+      const busy = columns.payment
+        ? busyOf(checks, before, decidedAt).filter(([check]) => !locked?.has(idOf(check)))
+        : []
+      for (const [check, outcome] of busy) if (!open.has(check)) undoneOrders.set(idOf(check), outcome)
+      if (unreadable.length + open.size + busy.length > 0) return { end: 'ROLLBACK', value: undefined }
       const unpaid = checks.filter((_, n) => before[n]?.isUnpaid)
       const versions = await this.#versionsOf(client, unpaid)
       const { rows } = await client.query<{ id: unknown }>(sql, input)
@@ -101,7 +104,7 @@ export class ShopStatement {
         for (const { orderId, evidence } of stayed) {
           undoneOrders.set(orderId, rejected(undone(['CANCEL_SQL_FILE', ...actors().names]), evidence))
         }
-        // One may have been given another payment between our look and the shop's statement.
+        // The statement may judge otherwise than we what is due.
         const reopened = payableOf(cancelled, after, decidedAt)
         for (const [{ orderId }, outcome] of reopened) undoneOrders.set(orderId, outcome)
         if (stayed.length + reopened.size > 0) return { end: 'ROLLBACK', value: undefined }
@@ -115,6 +118,12 @@ export class ShopStatement {
     })
   }
 
+  /** Locks the rows that nobody else has locked. @returns their ids */
+  async #lock(client: pg.PoolClient, ids: readonly string[]): Promise<Set<string>> {
+    const { rows } = await client.query<{ id: string }>(this.#options.statements.lockFree, [ids])
+    return new Set(rows.map(({ id }) => this.#idOf({ orderId: id, deadline: 0 })))
+  }
+
   /** What the rows are now, by their ids; none where our role may not read all of a row. */
   async #versionsOf(client: pg.PoolClient, checks: readonly Check[]): Promise<Map<string, string>> {
     const { versions } = this.#options.statements
@@ -124,7 +133,19 @@ export class ShopStatement {
   }
 }
 
-/** Those that are due and have a payment that was not closed, with what follows. @param orders in the order of the checks */
+/** What becomes of the unpaid ones if somebody else has locked their rows. */
+function busyOf(
+  checks: readonly Check[],
+  orders: readonly (Order | undefined)[],
+  decidedAt: number,
+): [Check, Outcome][] {
+  return checks.flatMap((check, n): [Check, Outcome][] => {
+    const { status, deadline = check.deadline, isUnpaid } = orders[n] ?? {}
+    return isUnpaid ? [[check, postponed(deadline, { decidedAt, status, deadline })]] : []
+  })
+}
+
+/** Those that are due, or cancelled, and have a payment that was not closed, with what follows. @param orders in the order of the checks */
 function payableOf<Due extends Check>(
   checks: readonly Due[],
   orders: readonly (Order | undefined)[],
@@ -132,9 +153,11 @@ function payableOf<Due extends Check>(
 ): Map<Due, Outcome> {
   const open = checks.flatMap((check, n): [Due, Outcome][] => {
     const { payment, status, deadline = check.deadline, isUnpaid } = orders[n] ?? {}
-    const isOpen = payment !== undefined && payment.reference !== check.closed && deadline <= decidedAt
-    const isDecided = !isUnpaid && !('evidence' in check)
-    return isOpen && !isDecided ? [[check, payable(payment, { decidedAt, status, deadline })]] : []
+    const isOpen = payment !== undefined && payment.reference !== check.closed
+    const isCancelled = 'evidence' in check
+    return isOpen && (isCancelled || (isUnpaid && deadline <= decidedAt))
+      ? [[check, payable(payment, { decidedAt, status, deadline })]]
+      : []
   })
   return new Map(open)
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { Brake, type BrakeOptions, type Held } from '../../../src/brake/brake.ts'
+import { Brake } from '../../../src/brake/brake.ts'
+import type { BrakeOptions, Held } from '../../../src/brake/brake-options.ts'
 import type { BrakeStatus, Grant, SharedBrake } from '../../../src/brake/shared-brake.ts'
 import { type ErrorCode, OrderExpiryError } from '../../../src/errors.ts'
 import type { Outcome } from '../../../src/order/order.ts'

@@ -95,6 +95,17 @@ describe('a payment that was made', () => {
     expect(found).toMatchObject([{ orderId: 'a', payment: { reference: 'pi_a' }, verdict: kind, at: DEADLINE }])
   })
 
+  test('is not kept before it is told of', async () => {
+    const { promise, resolve } = deferred<void>()
+    const { settle } = openShop({ answer: () => ({ kind: 'paid' }), onFound: () => promise })
+    const [first] = await settle('a')
+    await new Promise(setImmediate)
+    expect(await settle('a')).toMatchObject([{ kind: 'postponed', reason: 'payment' }])
+    resolve()
+    await (first as { closed?: Promise<void> }).closed
+    expect(await settle('a')).toMatchObject([{ kind: 'kept' }])
+  })
+
   test('does not pass for told while it could not be', async () => {
     let isDown = true
     const found: FoundPayment[] = []
@@ -138,6 +149,29 @@ describe('a payment that is neither made nor closed', () => {
     await settleToTheEnd('a')
     expect(asked).toHaveLength(2)
   })
+
+  test('is waited for from its first verdict on, where it is asked about late, and no longer than until then', async () => {
+    const { clock, settleToTheEnd } = openShop({ answer: () => ({ kind: 'in-flight', retryAfterMs: 86_400_000 }) })
+    await clock.advance(2 * GRACE)
+    const outcome = await settleToTheEnd('a')
+    expect(outcome).toMatchObject({ kind: 'postponed' })
+    expect((outcome as { until: number }).until - clock.now()).toBeLessThan(GRACE + 5_000)
+    await clock.advance(GRACE + 5_000)
+    expect(await settleToTheEnd('a')).toMatchObject({ kind: 'rejected', error: { code: 'PAYMENT_UNSETTLED' } })
+  })
+
+  test.each([31_536_000_000, Number.POSITIVE_INFINITY])(
+    'is asked about again, even if the provider says in %d ms',
+    async (ms) => {
+      const { clock, settleToTheEnd, asked } = openShop({
+        answer: () => ({ kind: 'unknown', isThere: true, retryAfterMs: ms }),
+      })
+      await settleToTheEnd('a')
+      await clock.advance(3_600_000)
+      await settleToTheEnd('a')
+      expect(asked).toHaveLength(2)
+    },
+  )
 
   test('without a verdict keeps its order waiting for as long as it takes', async () => {
     const { clock, settleToTheEnd } = openShop({ answer: () => ({ kind: 'unknown', isThere: true }) })
@@ -186,18 +220,18 @@ test('whoever has to wait long for a turn comes back for it, and others do not w
   expect(asked.map(({ orderId }) => orderId)).toEqual(['soon', 'late'])
 })
 
-test('no more than 256 are under way; those without room come back when there is some', async () => {
+test('no more than 64 are under way; those without room come back when there is some', async () => {
   const { promise, resolve } = deferred<Verdict>()
   const { clock, settle, asked, cancelled } = openShop({ answer: () => promise })
   const ids = Array.from({ length: 300 }, (_, n) => `${n}`)
   const outcomes = await settle(...ids)
   await clock.advance(0)
-  expect(asked).toHaveLength(256)
-  expect(outcomes.filter((outcome) => 'closed' in outcome)).toHaveLength(256)
+  expect(asked).toHaveLength(64)
+  expect(outcomes.filter((outcome) => 'closed' in outcome)).toHaveLength(64)
   resolve({ kind: 'closed' })
-  await clock.advance(1_000)
-  await settle(...ids)
-  await clock.advance(1_000)
-  await settle(...ids)
+  for (let rounds = 0; rounds < 10; rounds++) {
+    await clock.advance(1_000)
+    await settle(...ids)
+  }
   expect(cancelled.size).toBe(ids.length)
 })
