@@ -22,7 +22,7 @@ const TAKE = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ${LATE_MS})
-local kept = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or nil)
+local kept = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or '')
 local turn = kept or math.max(now, tonumber(redis.call('GET', KEYS[2]) or 0))
 local left = math.max(0, turn - now)
 if not kept then redis.call('SET', KEYS[2], string.format('%.3f', turn + ARGV[2]), 'PX', math.ceil(left + ARGV[2]) + 1000) end
@@ -67,11 +67,6 @@ export class ClosingTurns implements Turns {
       this.#onError(this.#connection.explain(error))
       return this.#takeAlone()
     }
-  }
-
-  /** How many orders wait for their turn. */
-  waiting(): Promise<number> {
-    return this.#connection.redis.zcard(this.#queue.keys.closings)
   }
 
   #takeAlone(): number {
