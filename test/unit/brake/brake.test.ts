@@ -644,3 +644,52 @@ describe('with a silence of a minute', () => {
     expect(kinds(await brake.cancelUnpaid(store.placeMany(1)))).toEqual(['postponed'])
   })
 })
+
+describe('of orders whose payments are to be closed first', () => {
+  function openShop(options: Partial<BrakeOptions> = {}) {
+    const store = new RecordingStore()
+    const opened = createBrake({ ...options, store })
+    const payable = ({ orderId }: { orderId: string }): Outcome => {
+      const decidedAt = opened.clock.now()
+      const evidence = { decidedAt, status: 'pending', deadline: decidedAt }
+      return {
+        kind: 'postponed',
+        until: decidedAt + 1,
+        reason: 'payment',
+        payment: { reference: `pi_${orderId}` },
+        evidence,
+      }
+    }
+    store.cancelUnpaid = async (checks) => checks.map(payable)
+    const reasons = async (count: number) => {
+      const outcomes = await opened.brake.cancelUnpaid(store.placeMany(count))
+      return outcomes.map((outcome) => outcome.kind === 'postponed' && outcome.reason)
+    }
+    return { ...opened, reasons }
+  }
+
+  test('none is closed while it is engaged by hand', async () => {
+    const { brake, shared, held, reasons } = openShop()
+    expect(await reasons(1)).toEqual(['payment'])
+    shared.state = { engaged: true, reason: 'manual', lastMinute: 0 }
+    await brake.refresh()
+    expect(await reasons(2)).toEqual(['brake', 'brake'])
+    expect(held).toMatchObject([{ orders: 2, reason: 'manual' }])
+  })
+
+  test('no more are closed than may be cancelled in the minute', async () => {
+    const { clock, reasons } = openShop({ maxPerMinute: 3 })
+    expect(await reasons(2)).toEqual(['payment', 'payment'])
+    expect(await reasons(2)).toEqual(['payment', 'brake'])
+    await clock.advance(60_000)
+    expect(await reasons(1)).toEqual(['payment'])
+  })
+
+  test('a silence engages it', async () => {
+    const { clock, shared, reasons } = openShop({ paymentSilenceMs: 60_000 })
+    expect(await reasons(1)).toEqual(['payment'])
+    await clock.advance(61_000)
+    expect(await reasons(1)).toEqual(['brake'])
+    expect(shared.state).toMatchObject({ engaged: true, reason: 'payment-silence' })
+  })
+})
